@@ -4,14 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# An editable install remembers its folder, so a checkout that was moved or copied is set up anew:
+# otherwise its tests would run the old folder's code.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+.PHONY: $(READY)
+endif
+
 .PHONY: setup demo test check format bench docs build clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gatelight needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo "installing gatelight and its tools into $(VENV) (torch is large: this takes minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@printf '%s\n' '$(CURDIR)' > $@
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py
@@ -19,15 +27,16 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -q
 
+# Tools are called as modules: the scripts in bin/ name the folder in which they were installed.
 check: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_house.py
 
 format: $(READY)
-	$(BIN)/ruff check --fix-only --quiet .
-	$(BIN)/ruff format .
+	$(BIN)/python -m ruff check --fix-only --quiet .
+	$(BIN)/python -m ruff format .
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -35,9 +44,12 @@ bench: $(READY)
 docs: $(READY)
 	$(BIN)/python tools/docs.py
 
+# The type marker is a file that nothing imports, so only looking shows whether it was packed.
 build: $(READY)
+	rm -rf dist
 	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m zipfile --list dist/*.whl | grep -q 'gatelight/py.typed'
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
