@@ -1,0 +1,268 @@
+"""`RNN`, `LSTM`, `PeepholeLSTM`, `GRU`: drop-ins for torch.nn's, same constructor, call and state_dict keys.
+
+Owns torch's call forms (padded, unbatched, PackedSequence, lengths=); the stack over packed rows does
+the rest. Knows nothing of words or ids.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from gatelight.errors import DataError
+from gatelight.memory.packing import Packing, pack_alive
+from gatelight.memory.padding import Lengths, State, packed_rows, packing_of, padded_steps, reordered
+from gatelight.memory.stack import Stack
+from gatelight.memory.status import count
+from gatelight.memory.trace import Trace
+
+
+class Layer(Stack):
+    """torch.nn's call forms over the stack."""
+
+    def forward(
+        self, input: Tensor | PackedSequence, hx: State | None = None, *, lengths: Lengths | None = None
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """As torch.nn's layer of that name; `lengths` [B] says how many steps of each sequence are real.
+
+        Outputs beyond a length are zeros, and the final state is that of the last real step; a sequence of
+        length zero ends in its initial state. Raises what torch.nn raises for types or sizes that do not fit.
+        """
+        if isinstance(input, Tensor) and lengths is None and self._path() == "torch":
+            count("torch")
+            return super().forward(input, hx)  # type: ignore[no-any-return]
+        x, packing, initial = self._rows(input, hx, lengths)
+        hidden, state = self.packed(x, packing, None, initial)
+        if isinstance(input, PackedSequence):
+            output = PackedSequence(hidden, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
+            return output, reordered(state, input.unsorted_indices)
+        if input.dim() == 2:
+            return padded_steps(hidden, packing, len(input), False).squeeze(1), _map(
+                state, lambda s: s.squeeze(1)
+            )
+        if not packing.uniform:
+            state = reordered(state, torch.from_numpy(packing.positions()).to(hidden.device))
+        return padded_steps(
+            hidden, packing, input.shape[1 if self.batch_first else 0], self.batch_first
+        ), state
+
+    def trace(
+        self, input: Tensor | PackedSequence, hx: State | None = None, *, lengths: Lengths | None = None
+    ) -> Trace:
+        """Every gate, cell state and hidden state of each real step, from the path that `forward` runs."""
+        x, packing, initial = self._rows(input, hx, lengths)
+        return self.trace_packed(x, packing, None, initial)
+
+    def _rows(
+        self, input: Tensor | PackedSequence, hx: State | None, lengths: Lengths | None
+    ) -> tuple[Tensor, Packing, State | None]:
+        """The packed rows [N, D], their packing and the initial state in packed order, for any call form."""
+        name = type(self).__name__
+        if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise ValueError(f"{name}: a PackedSequence brings its lengths; leave out lengths=")
+            order = input.sorted_indices
+            packing = pack_alive(input.batch_sizes.numpy(), None if order is None else order.cpu().numpy())
+            if hx is not None:
+                self._checked(hx, packing.sequences)
+                hx = reordered(hx, order)
+            return input.data, packing, hx
+        if input.dim() not in (2, 3):
+            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D tensor instead")
+        for part in () if hx is None else self._parts(hx):
+            if part.dim() != input.dim():
+                raise RuntimeError(
+                    f"For {input.dim()}-D input, the initial state should also be {input.dim()}-D "
+                    f"but got a {part.dim()}-D tensor"
+                )
+        batch_first = self.batch_first and input.dim() == 3
+        if input.dim() == 2:
+            input = input.unsqueeze(1)
+            hx = None if hx is None else _map(hx, lambda s: s.unsqueeze(1))
+        self.check_input(input, None)
+        steps, sequences = (
+            (input.shape[1], input.shape[0]) if batch_first else (input.shape[0], input.shape[1])
+        )
+        packing = packing_of(lengths, sequences, steps)
+        if hx is not None:
+            self._checked(hx, sequences)
+            if not packing.uniform:
+                hx = reordered(hx, torch.from_numpy(packing.order).to(input.device))
+        return packed_rows(input, packing, batch_first), packing, hx
+
+
+class RNN(Layer, nn.RNN):  # type: ignore[misc]  # forward also takes lengths=
+    """Elman's plain memory with tanh; `nonlinearity="relu"` runs in torch's own kernels."""
+
+    cell = "rnn"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        """Arguments as torch.nn.RNN's; backend "reference" selects the equations."""
+        nn.RNN.__init__(
+            self,
+            input_size,
+            hidden_size,
+            num_layers,
+            nonlinearity,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
+        )
+        self._use(backend)
+
+
+class LSTM(Layer, nn.LSTM):  # type: ignore[misc]  # forward also takes lengths=
+    """Long short-term memory with input, forget and output gates."""
+
+    cell = "lstm"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        """Arguments as torch.nn.LSTM's, but no projection; backend "reference" selects the equations."""
+        _refuse_projection(proj_size)
+        nn.LSTM.__init__(
+            self,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
+        )
+        self._use(backend)
+
+
+class PeepholeLSTM(Layer):
+    """LSTM whose gates see the cell state: weight_peephole_l{k} [3, H], rows input, forget, output gate.
+
+    No torch.nn.LSTM, so that nobody mistakes it for one and leaves the peepholes behind.
+    """
+
+    cell = "peephole"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        """Arguments as torch.nn.LSTM's, but no projection; backend "reference" selects the equations."""
+        _refuse_projection(proj_size)
+        nn.RNNBase.__init__(
+            self,
+            "LSTM",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
+        )
+        bound = 1 / math.sqrt(hidden_size)
+        for layer in range(num_layers):
+            for suffix in ("", "_reverse") if bidirectional else ("",):
+                peephole = nn.Parameter(torch.empty(3, hidden_size, device=device, dtype=dtype))
+                nn.init.uniform_(peephole, -bound, bound)
+                self.register_parameter(f"weight_peephole_l{layer}{suffix}", peephole)
+        self._use(backend)
+
+
+class GRU(Layer, nn.GRU):  # type: ignore[misc]  # forward also takes lengths=
+    """Gated recurrent unit in PyTorch's form: the reset gate acts after the recurrent product."""
+
+    cell = "gru"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        """Arguments as torch.nn.GRU's; backend "reference" selects the equations."""
+        nn.GRU.__init__(
+            self,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device=device,
+            dtype=dtype,
+        )
+        self._use(backend)
+
+
+def _refuse_projection(proj_size: int) -> None:
+    if proj_size:
+        raise DataError(
+            f"proj_size={proj_size}: projected LSTMs are not offered; leave it at 0 or use torch.nn.LSTM"
+        )
+
+
+def _map(state: State, change: Callable[[Tensor], Tensor]) -> State:
+    return (change(state[0]), change(state[1])) if isinstance(state, tuple) else change(state)
+
+
+CELLS: dict[str, type[RNN] | type[LSTM] | type[PeepholeLSTM] | type[GRU]] = {
+    layer.cell: layer for layer in (RNN, LSTM, PeepholeLSTM, GRU)
+}

@@ -1,0 +1,116 @@
+"""Sequences of unequal length as time-major packed rows: no row is padding.
+
+Knows lengths only, neither ids nor tensors nor cells.
+
+Sequences are sorted by falling length (stable). Step t owns the rows first[t] : first[t] + alive[t], and
+row k of step t continues row k of step t − 1. Sequences of length zero stand last and own no row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gatelight.errors import DataError
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """Where every real step of a batch lies; all arrays are int64 and owned by the packing."""
+
+    order: Index  # [B] packed position k → original sequence
+    lengths: Index  # [B] in packed order, falling
+    alive: Index  # [T] sequences that have a step t
+    first: Index  # [T] first row of step t
+    rows: int  # N = sum of the lengths
+    sequence_rows: Index  # [N] place of every packed row in the flat, sequence-after-sequence, original order
+
+    @property
+    def sequences(self) -> int:
+        """B, sequences of length zero included."""
+        return len(self.lengths)
+
+    @property
+    def steps(self) -> int:
+        """T, the longest length."""
+        return len(self.alive)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all sequences are equally long, so that packed rows are simply [T, B]."""
+        return self.rows == self.steps * self.sequences
+
+    def positions(self) -> Index:
+        """Packed position [B] of every original sequence: the inverse of `order`."""
+        positions = np.empty_like(self.order)
+        positions[self.order] = np.arange(len(self.order))
+        return positions
+
+    def sequence(self, index: int) -> Index:
+        """Packed rows [length] of one original sequence, in time order; IndexError when there is none."""
+        position = int(self.positions()[index])
+        return self.first[: self.lengths[position]] + position
+
+    def padded_rows(self, steps: int, batch_first: bool = False) -> Index:
+        """Place [N] of every packed row in padded [steps, B], or [B, steps], taken as one list of rows."""
+        step, position = _steps_and_positions(self.alive, self.first, self.rows)
+        sequence = self.order[position]
+        return sequence * steps + step if batch_first else step * len(self.order) + sequence
+
+
+def pack(lengths: ArrayLike) -> Packing:
+    """Plan the packed rows of sequences of these lengths (integers [B], zero allowed).
+
+    Raises DataError when `lengths` is not one list of whole numbers, none of them negative.
+    """
+    given = np.asarray(lengths)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise DataError(
+            f"lengths came as {given.dtype} of shape {given.shape}; expected one list of whole numbers, "
+            "one for each sequence"
+        )
+    given = given.astype(np.int64, copy=False)
+    if given.size and given.min() < 0:
+        raise DataError(f"lengths hold {given.min()}; a sequence has zero or more steps")
+    order = np.argsort(-given, kind="stable")
+    falling = given[order]
+    steps = int(falling[0]) if len(falling) else 0
+    alive = (len(given) - np.cumsum(np.bincount(given, minlength=steps)[:steps])).astype(np.int64, copy=False)
+    return _packing(order, falling, alive, np.cumsum(given) - given)
+
+
+def pack_alive(alive: ArrayLike, order: ArrayLike | None = None) -> Packing:
+    """Plan rows packed already: `alive` [T] a PackedSequence's batch_sizes, `order` [B] its sorted_indices.
+
+    Raises DataError when `alive` rises or holds a step without a row.
+    """
+    counts = np.array(alive, dtype=np.int64)
+    if counts.ndim != 1 or (np.diff(counts) > 0).any() or (counts < 1).any():
+        raise DataError("batch sizes of packed rows must be one falling list of numbers above zero")
+    sequences = int(counts[0]) if len(counts) else 0
+    falling = len(counts) - np.searchsorted(counts[::-1], np.arange(sequences), side="right")
+    if order is None:
+        return _packing(np.arange(sequences), falling, counts, np.cumsum(falling) - falling)
+    original = np.array(order, dtype=np.int64)
+    given = np.empty_like(falling)
+    given[original] = falling
+    return _packing(original, falling, counts, np.cumsum(given) - given)
+
+
+def _packing(order: Index, falling: Index, alive: Index, starts: Index) -> Packing:
+    """`starts` [B]: where each original sequence begins in the flat order."""
+    ends = np.cumsum(alive)
+    rows = int(ends[-1]) if len(ends) else 0
+    first = ends - alive
+    step, position = _steps_and_positions(alive, first, rows)
+    return Packing(order, falling, alive, first, rows, starts[order][position] + step)
+
+
+def _steps_and_positions(alive: Index, first: Index, rows: int) -> tuple[Index, Index]:
+    """Step and packed position of every row, each [N]."""
+    step = np.repeat(np.arange(len(alive)), alive)
+    return step, np.arange(rows) - first[step]

@@ -1,0 +1,68 @@
+"""Padded tensors ↔ packed rows, and states ↔ packed order.
+
+Knows shapes and lengths only, nothing of cells or parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatelight.memory.packing import Packing, pack
+
+State = Tensor | tuple[Tensor, Tensor]  # (h, c) for cells with a cell state, else h
+Lengths = Tensor | np.ndarray[Any, Any] | list[int]
+
+
+def packing_of(lengths: Lengths | None, sequences: int, steps: int) -> Packing:
+    """The packing of B padded sequences of T steps; None: every step is real.
+
+    Raises RuntimeError, as torch.nn does, when the lengths do not fit the input, and DataError when they are
+    no lengths at all.
+    """
+    if lengths is None:
+        if not steps:
+            raise RuntimeError(
+                "Expected sequence length to be larger than 0; for empty sequences pass lengths="
+            )
+        return pack(np.full(sequences, steps, np.int64))
+    packing = pack(lengths.cpu().numpy() if isinstance(lengths, Tensor) else lengths)
+    if packing.sequences != sequences:
+        raise RuntimeError(
+            f"Expected {sequences} lengths, one for each sequence of the input, got {packing.sequences}"
+        )
+    if packing.steps > steps:
+        raise RuntimeError(f"The longest length is {packing.steps}, but the input has only {steps} steps")
+    return packing
+
+
+def packed_rows(padded: Tensor, packing: Packing, batch_first: bool) -> Tensor:
+    """The real steps [N, D] of padded [T, B, D], or [B, T, D]."""
+    steps, features = padded.shape[1 if batch_first else 0], padded.shape[2]
+    if packing.uniform and packing.steps == steps:
+        return (padded.transpose(0, 1) if batch_first else padded).reshape(-1, features)
+    at = torch.from_numpy(packing.padded_rows(steps, batch_first)).to(padded.device)
+    return padded.reshape(-1, features).index_select(0, at)
+
+
+def padded_steps(rows: Tensor, packing: Packing, steps: int, batch_first: bool) -> Tensor:
+    """Packed rows [N, D] laid out as [T, B, D], or [B, T, D]; steps that do not exist are zeros."""
+    sequences, features = packing.sequences, rows.shape[1]
+    if packing.uniform and packing.steps == steps:
+        uniform = rows.view(steps, sequences, features)
+        return uniform.transpose(0, 1) if batch_first else uniform
+    at = torch.from_numpy(packing.padded_rows(steps, batch_first)).to(rows.device)
+    padded = rows.new_zeros(steps * sequences, features).index_copy(0, at, rows)
+    return padded.view((sequences, steps, features) if batch_first else (steps, sequences, features))
+
+
+def reordered(state: State, order: Tensor | None) -> State:
+    """The state [layers·dirs, B, H] with its sequences taken in this order (None: as they are)."""
+    if order is None:
+        return state
+    if isinstance(state, Tensor):
+        return state.index_select(1, order)
+    return state[0].index_select(1, order), state[1].index_select(1, order)

@@ -1,0 +1,290 @@
+"""A stack of recurrent layers over packed rows: the parameters' way into the arithmetic.
+
+Knows nothing of padded tensors (see `layers`), nor of words or ids beyond row numbers of a table. The
+arithmetic itself is in the operators, in torch's own kernels or in the equations (see `status`).
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from gatelight.errors import DataError
+from gatelight.memory import reference
+from gatelight.memory.equations import EQUATIONS
+from gatelight.memory.packing import Packing
+from gatelight.memory.padding import State
+from gatelight.memory.status import BACKENDS, Path, count, path_of
+from gatelight.memory.trace import LayerTrace, Trace
+
+_ROWS = torch.empty(
+    0
+)  # torch.nn's check_input takes packed rows [N, D] for such when it is given any batch sizes
+
+
+class Arithmetic(Protocol):
+    """What `operators` and `reference` both offer."""
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor: ...
+
+    def recurrence(
+        self,
+        cell: str,
+        table: Tensor,
+        token: Tensor | None,
+        packing: Packing,
+        weight_hh: Tensor,
+        bias_hh: Tensor,
+        peephole: Tensor | None,
+        h_0: Tensor | None,
+        c_0: Tensor | None,
+        trace: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]: ...
+
+
+class Stack(nn.RNNBase):
+    """What the four layers share: torch.nn's parameters, run over packed rows; a subclass names its cell."""
+
+    cell: ClassVar[str]
+    backend: str = "auto"
+    mode: str
+    weight_hh_l0: Tensor
+
+    def packed(
+        self, x: Tensor, packing: Packing, token: Tensor | None = None, initial: State | None = None
+    ) -> tuple[Tensor, State]:
+        """Run all layers over packed rows; returns hidden [N, dirs·H] of the last layer and the final state.
+
+        x [N, D] holds the packed rows, or with token (int32 [N]) the inputs [U, D] of the distinct tokens:
+        their input product is then done once each. States are [layers·dirs, B, H] in packed order, (h, c) for
+        LSTMs.
+        Raises ValueError or RuntimeError, as torch.nn does, for types or sizes that do not fit.
+        """
+        path = self._check(x, packing, token)
+        if path == "torch":
+            return self._by_torch(x, packing, token, initial)
+        with _without_autocast(x):
+            table = self._table(0, x.to(self.weight_hh_l0.dtype), path)
+            hidden, state, _ = self._run(path, table, packing, token, initial)
+        return hidden, state
+
+    def packed_from_table(
+        self, table: Tensor, packing: Packing, token: Tensor | None, initial: State | None = None
+    ) -> tuple[Tensor, State]:
+        """As `packed` with the first layer's input product ready: table [U, dirs·G] made by `input_table`."""
+        columns = self._directions * len(self.weight_hh_l0)
+        if table.dim() != 2 or table.shape[1] != columns:
+            raise RuntimeError(f"table must be of shape [U, {columns}], got {list(table.shape)}")
+        if table.dtype != self.weight_hh_l0.dtype:
+            raise ValueError(
+                f"table is of type {table.dtype}, the weights are of type {self.weight_hh_l0.dtype}"
+            )
+        _check_rows(table, packing, token)
+        with _without_autocast(table):
+            hidden, state, _ = self._run(self._own_path(), table, packing, token, initial)
+        return hidden, state
+
+    def input_table(self, x: Tensor) -> Tensor:
+        """The first layer's input product with its bias, [U, dirs·G], of x [U, D]; kept for fixed inputs."""
+        self.check_input(x, _ROWS)
+        with _without_autocast(x):
+            return self._table(0, x.to(self.weight_hh_l0.dtype), self._own_path())
+
+    def trace_packed(
+        self, x: Tensor, packing: Packing, token: Tensor | None = None, initial: State | None = None
+    ) -> Trace:
+        """Every gate, cell state and hidden state of each real step, for the call form of `packed`."""
+        self._check(x, packing, token)
+        path = self._own_path()
+        with torch.no_grad(), _without_autocast(x):
+            table = self._table(0, x.to(self.weight_hh_l0.dtype), path)
+            _, _, layers = self._run(path, table, packing, token, initial, trace=True)
+        return Trace(EQUATIONS[self.cell], packing, self.hidden_size, self._directions, tuple(layers))
+
+    def extra_repr(self) -> str:
+        """torch's own line, and the backend when one was asked for."""
+        return super().extra_repr() + (f", backend={self.backend!r}" if self.backend != "auto" else "")
+
+    def _use(self, backend: str) -> None:
+        if backend not in BACKENDS:
+            raise DataError(f"backend {backend!r} is not known; use one of {', '.join(BACKENDS)}")
+        if backend == "reference" and self.mode == "RNN_RELU":
+            raise DataError(
+                "nonlinearity 'relu' has no reference equation; leave backend at 'auto' (torch's kernels)"
+            )
+        self.backend = backend
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def _path(self) -> Path:
+        """Who computes: decided by the weights, since the input must be of their type and on their device."""
+        kind = "rnn_relu" if self.mode == "RNN_RELU" else self.cell
+        weight = self.weight_hh_l0
+        return path_of(kind, weight.device.type, weight.dtype, self.backend)[0]
+
+    def _own_path(self) -> Path:
+        """As `_path` for tables and traces, which torch's kernels do not offer."""
+        if self.mode == "RNN_RELU":
+            raise DataError(
+                "nonlinearity 'relu' runs in torch's own kernels, without table or trace; use 'tanh'"
+            )
+        path = self._path()
+        return "equations" if path == "torch" else path
+
+    def _check(self, x: Tensor, packing: Packing, token: Tensor | None) -> Path:
+        self.check_input(x, _ROWS)
+        _check_rows(x, packing, token)
+        if x.device != self.weight_hh_l0.device:
+            raise RuntimeError(f"the input is on {x.device}, the weights are on {self.weight_hh_l0.device}")
+        return self._path()
+
+    def _parts(self, state: State) -> tuple[Tensor, ...]:
+        """The state's tensors: (h, c) or (h,)."""
+        name = type(self).__name__
+        if EQUATIONS[self.cell].has_cell_state:
+            if not isinstance(state, (tuple, list)) or len(state) != 2:
+                raise RuntimeError(f"{name}: expected the state as a pair (h, c), got {type(state).__name__}")
+            return tuple(state)
+        if not isinstance(state, Tensor):
+            raise TypeError(f"{name}: expected the state as one tensor h, got {type(state).__name__}")
+        return (state,)
+
+    def _checked(self, state: State, sequences: int) -> tuple[Tensor, ...]:
+        """The state's tensors, once their sizes, type and device are known to fit."""
+        expected = (self.num_layers * self._directions, sequences, self.hidden_size)
+        parts = self._parts(state)
+        weight = self.weight_hh_l0
+        for name, part in zip(
+            ("hidden[0]", "hidden[1]") if len(parts) == 2 else ("hidden",), parts, strict=True
+        ):
+            self.check_hidden_size(part, expected, f"Expected {name} size {{}}, got {{}}")
+            if part.device != weight.device:
+                raise RuntimeError(f"{name} is on {part.device}, the weights are on {weight.device}")
+            if part.dtype != weight.dtype and not torch.is_autocast_enabled(part.device.type):
+                raise RuntimeError(f"{name} is of type {part.dtype}, the weights are of type {weight.dtype}")
+        return parts
+
+    def _of_layer(self, name: str, layer: int) -> list[Tensor]:
+        """One parameter of a layer, for each direction."""
+        suffixes = ("", "_reverse") if self.bidirectional else ("",)
+        return [getattr(self, f"{name}_l{layer}{suffix}") for suffix in suffixes]
+
+    def _table(self, layer: int, x: Tensor, path: Path) -> Tensor:
+        weight = _joined(self._of_layer("weight_ih", layer))
+        bias = _joined(self._of_layer("bias_ih", layer)) if self.bias else None
+        return _arithmetic(path).linear(x, weight, bias)
+
+    def _run(
+        self,
+        path: Path,
+        table: Tensor,
+        packing: Packing,
+        token: Tensor | None,
+        initial: State | None,
+        trace: bool = False,
+    ) -> tuple[Tensor, State, list[LayerTrace]]:
+        """All layers from the first one's table on, and what each left to trace."""
+        h_0 = c_0 = None
+        if initial is not None:
+            h_0, *rest = (
+                part.to(table.dtype).unflatten(0, (self.num_layers, self._directions))  # type: ignore[no-untyped-call]
+                for part in self._checked(initial, packing.sequences)
+            )
+            c_0 = rest[0] if rest else None
+        count(path)
+        arithmetic = _arithmetic(path)
+        equation = EQUATIONS[self.cell]
+        last: list[tuple[Tensor, Tensor]] = []
+        traced: list[LayerTrace] = []
+        hidden = table
+        for layer in range(self.num_layers):
+            if layer:
+                if self.dropout and self.training:
+                    hidden = nn.functional.dropout(hidden, self.dropout)
+                table, token = self._table(layer, hidden, path), None
+            weight_hh = _stacked(self._of_layer("weight_hh", layer))
+            hidden, h_n, c_n, saved, cells = arithmetic.recurrence(
+                self.cell,
+                table,
+                token,
+                packing,
+                weight_hh,
+                _stacked(self._of_layer("bias_hh", layer))
+                if self.bias
+                else weight_hh.new_zeros(weight_hh.shape[:2]),
+                _stacked(self._of_layer("weight_peephole", layer)) if equation.peepholes else None,
+                None if h_0 is None else h_0[layer],
+                None if c_0 is None else c_0[layer],
+                trace,
+            )
+            last.append((h_n, c_n))
+            if trace:
+                traced.append(
+                    LayerTrace(hidden.numpy(force=True), saved.numpy(force=True), cells.numpy(force=True))
+                )
+        h = _joined([h for h, _ in last])
+        return hidden, (h, _joined([c for _, c in last])) if equation.has_cell_state else h, traced
+
+    def _by_torch(
+        self, x: Tensor, packing: Packing, token: Tensor | None, initial: State | None
+    ) -> tuple[Tensor, State]:
+        """torch's own kernels over the same rows; they know no sequence of length zero, so those stay out."""
+        if initial is None:
+            h = x.new_zeros(self.num_layers * self._directions, packing.sequences, self.hidden_size)
+            initial = (h, h) if EQUATIONS[self.cell].has_cell_state else h
+        parts = self._checked(initial, packing.sequences)
+        if not packing.rows:
+            return x.new_zeros(0, self._directions * self.hidden_size), initial
+        count("torch")
+        alive = int(packing.alive[0])
+        begin = [part[:, :alive].contiguous() for part in parts]
+        rows = PackedSequence(
+            x if token is None else x.index_select(0, token), torch.from_numpy(packing.alive)
+        )
+        output, end = super().forward(rows, tuple(begin) if len(begin) == 2 else begin[0])
+        ends = end if isinstance(end, tuple) else (end,)
+        last = [
+            torch.cat((now, part[:, alive:].to(now)), dim=1) for now, part in zip(ends, parts, strict=True)
+        ]
+        return output.data, (last[0], last[1]) if len(last) == 2 else last[0]
+
+
+def _arithmetic(path: Path) -> Arithmetic:
+    if path == "kernels":
+        from gatelight.memory import operators
+
+        return operators
+    return reference
+
+
+def _check_rows(x: Tensor, packing: Packing, token: Tensor | None) -> None:
+    if token is None:
+        if len(x) != packing.rows:
+            raise RuntimeError(
+                f"the packing has {packing.rows} rows, got {len(x)}; pass token= to read from a table"
+            )
+    elif token.shape != (packing.rows,) or token.dtype != torch.int32:
+        raise RuntimeError(
+            f"token must be int32 of shape [{packing.rows}], one row number for each packed row; "
+            f"got {token.dtype} of shape {list(token.shape)}"
+        )
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _stacked(parts: list[Tensor]) -> Tensor:
+    return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack(parts)
+
+
+def _without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """The memory computes in its weights' own type: a half type's rounding errors add up over the steps."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
