@@ -1,0 +1,1 @@
+"""Classifiers of sequences of ids, their training, prediction and files; knows no text."""

@@ -1,0 +1,148 @@
+"""Ids to rows of a table, once per distinct id of the batch; knows no words and no reader of the rows.
+
+Legend: N packed rows, V vocabulary, U distinct ids of a batch, D row size. Nothing here takes time or memory
+that grows with V per batch.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gatelight.errors import DataError
+from gatelight.models.dropout import dropout
+
+PAD = 0
+UNKNOWN = 1
+UNIFORM = 0.05  # Keras's `Embedding` starts uniform in ±0.05
+
+Ids = NDArray[np.int32]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def number_distinct(ids: Ids, marker: Ids, distinct: NDArray[np.int64], number: Ids) -> int:
+    """ids[N] → how many are distinct; fills distinct[: that] in order of appearance and number[N].
+
+    marker[V] must be -1 throughout and is left so. An id not in 0 .. V - 1 returns -1 - its place.
+    """
+    found = 0
+    wrong = 0
+    for place in range(ids.shape[0]):
+        token = ids[place]
+        if token < 0 or token >= marker.shape[0]:
+            wrong = -1 - place
+            break
+        if marker[token] < 0:
+            marker[token] = found
+            distinct[found] = token
+            found += 1
+        number[place] = marker[token]
+    for place in range(found):
+        marker[distinct[place]] = -1
+    return wrong if wrong < 0 else found
+
+
+class DistinctIds:
+    """Finds the distinct ids of a batch with a scratch array of V that is touched at the batch's ids only."""
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self.vocabulary_size = vocabulary_size
+        self._marker: Ids | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, ids: Ids) -> tuple[NDArray[np.int64], Ids]:
+        """ids int32 [N] → (distinct int64 [U], number int32 [N]) with ids == distinct[number].
+
+        Raises DataError for an id outside of the vocabulary.
+        """
+        distinct = np.empty(min(len(ids), self.vocabulary_size), np.int64)
+        number = np.empty(len(ids), np.int32)
+        with self._lock:
+            if self._marker is None:
+                self._marker = np.full(self.vocabulary_size, -1, np.int32)
+            found = number_distinct(ids, self._marker, distinct, number)
+        if found < 0:
+            raise DataError(
+                f"id {int(ids[-1 - found])} is outside of the vocabulary: expected 0 to "
+                f"{self.vocabulary_size - 1}; encode the texts with the vocabulary of this model"
+            )
+        return distinct[:found], number
+
+    def __getstate__(self) -> int:
+        return self.vocabulary_size  # neither locks nor scratch are copied or pickled
+
+    def __setstate__(self, vocabulary_size: int) -> None:
+        DistinctIds.__init__(self, vocabulary_size)
+
+
+class Embedding(nn.Module):
+    """A table [V, D] whose row `PAD` is zeros, read and trained by the distinct ids of a batch.
+
+    In training mode with `trained`, `touched` is (distinct int64 [U], rows [U, D]) after a forward pass, and
+    `rows.grad` after the backward pass is the gradient of just these rows; `weight.grad` stays None.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        dim: int,
+        *,
+        vectors: NDArray[np.float32] | None = None,
+        trained: bool = True,
+        dropout: float = 0.0,
+        generator: torch.Generator | None = None,
+        device: str | None = None,
+    ) -> None:
+        """`vectors` float32 [V, D] start the table; a frozen one is shared with the caller, not copied.
+
+        Raises DataError for vectors of another shape or with a row `PAD` that is not zeros.
+        """
+        super().__init__()
+        self.dropout = dropout
+        self.distinct = DistinctIds(vocabulary_size)
+        self.touched: tuple[NDArray[np.int64], Tensor] | None = None
+        if vectors is None:
+            weight = torch.empty(vocabulary_size, dim, device=device)
+            if device != "meta":
+                weight.uniform_(-UNIFORM, UNIFORM, generator=generator)
+                weight[PAD] = 0
+        else:
+            weight = _checked(vectors, vocabulary_size, dim, copy=trained)
+        self.weight = nn.Parameter(weight, requires_grad=trained)
+
+    def forward(self, ids: Ids, generator: torch.Generator | None = None) -> tuple[Tensor, Ids]:
+        """ids int32 [N] → (rows [U, D] of the distinct ids, number int32 [N] of the row of each id)."""
+        distinct, number = self.distinct(ids)
+        rows = self.weight.detach()[torch.from_numpy(distinct)]
+        if self.training:
+            if self.weight.requires_grad:
+                rows.requires_grad_()
+                self.touched = distinct, rows
+            rows = dropout(rows, self.dropout, generator)
+        return rows, number
+
+    def extra_repr(self) -> str:
+        """Sizes, as torch prints them."""
+        size, dim = self.weight.shape
+        return f"{size}, {dim}, trained={self.weight.requires_grad}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "touched": None}
+
+
+def _checked(vectors: NDArray[np.float32], vocabulary_size: int, dim: int, copy: bool) -> Tensor:
+    if vectors.shape != (vocabulary_size, dim):
+        raise DataError(
+            f"the word vectors have shape {tuple(vectors.shape)}; expected ({vocabulary_size}, {dim}), "
+            "a row for each word of the vocabulary"
+        )
+    if np.any(vectors[PAD]):
+        raise DataError(f"row {PAD} of the word vectors stands for padding; expected zeros there")
+    shareable = vectors.dtype == np.float32 and vectors.flags.c_contiguous and vectors.flags.writeable
+    return torch.from_numpy(vectors if shareable and not copy else np.array(vectors, np.float32, order="C"))

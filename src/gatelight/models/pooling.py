@@ -1,0 +1,229 @@
+"""Heads that turn the packed rows of a batch into one row per sequence; knows no tokens, cells or losses.
+
+Nothing of shape [B, T, F] is ever built. Results come in packed order (longest sequence first); an empty
+sequence gives zeros and takes no gradient. Legend: B sequences, T steps, N packed rows, F features of a row
+(directions × H), O outputs. A new head is one function here and one line in `POOLS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from gatelight.errors import DataError
+from gatelight.memory.packing import Packing
+from gatelight.models import pooling_kernels as kernels
+
+Weights = Mapping[str, Tensor]
+
+
+def last(hidden: Tensor, packing: Packing, weights: Weights, directions: int = 1) -> Tensor:
+    """hidden [N, F] → [B, F]: the forward half of each last step, the backward half of each first (h_n)."""
+    present = int(packing.alive[0]) if len(packing.alive) else 0
+    ends = packing.first[packing.lengths[:present] - 1] + np.arange(present)
+    state = hidden.index_select(0, torch.from_numpy(ends))
+    if directions == 2:
+        half = hidden.shape[1] // 2
+        state = torch.cat([state[:, :half], hidden[:present, half:]], dim=1)
+    if present == len(packing.lengths):
+        return state
+    return torch.cat([state, hidden.new_zeros(len(packing.lengths) - present, hidden.shape[1])])
+
+
+def maximum(hidden: Tensor, packing: Packing, weights: Weights, directions: int = 1) -> Tensor:
+    """hidden [N, F] → [B, F]: the largest value of each feature over the sequence's steps."""
+    return _apply(_Max, hidden, packing)
+
+
+def mean(hidden: Tensor, packing: Packing, weights: Weights, directions: int = 1) -> Tensor:
+    """hidden [N, F] → [B, F]: the mean of each feature over the sequence's own steps."""
+    return _apply(_Mean, hidden, packing)
+
+
+def maximum_and_mean(hidden: Tensor, packing: Packing, weights: Weights, directions: int = 1) -> Tensor:
+    """hidden [N, F] → [B, 2F]: maxima, then means."""
+    return _apply(_MaxMean, hidden, packing)
+
+
+def attention(hidden: Tensor, packing: Packing, weights: Weights, directions: int = 1) -> Tensor:
+    """hidden [N, F] → [B, F]: rows weighted by softmax(hidden · query / √F) over the sequence's own steps.
+
+    One learned query [F] stands for "what is telling?" (Yang et al. 2016, eq. 6, with scaled dot products for
+    scores); at zero it is the mean.
+    """
+    query = weights["query"] * hidden.shape[1] ** -0.5
+    return _apply(_Attention, hidden, packing, query)
+
+
+def flatten(hidden: Tensor, packing: Packing, weights: Weights, directions: int = 1) -> Tensor:
+    """hidden [N, F] → logits [B, O]: a dense layer on all steps side by side, absent steps counting as zeros.
+
+    weights: "weight" [O, max_length · F], columns step after step, and "bias" [O]. The same numbers as
+    flattening a zero-padded [B, max_length, F] array, which is never built. Raises DataError for a sequence
+    longer than max_length.
+    """
+    weight = weights["weight"]
+    if packing.steps * hidden.shape[1] > weight.shape[1]:
+        raise DataError(
+            f"a sequence has {packing.steps} steps and the dense layer has weights for "
+            f"{weight.shape[1] // hidden.shape[1]}; cut the sequences to that length"
+        )
+    return _apply(_Flatten, hidden, packing, weight, weights["bias"])
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What the classifier must know of a head: its function, and width and weights for F features."""
+
+    function: Callable[..., Tensor]
+    width: Callable[[int], int]
+    weights: Callable[[int], dict[str, tuple[int, ...]]] = lambda features: {}
+    holds_dense: bool = False  # the head already gives logits
+
+
+POOLS: dict[str, Pool] = {
+    "last": Pool(last, lambda features: features),
+    "max": Pool(maximum, lambda features: features),
+    "mean": Pool(mean, lambda features: features),
+    "max+mean": Pool(maximum_and_mean, lambda features: 2 * features),
+    "attention": Pool(attention, lambda features: features, lambda features: {"query": (features,)}),
+    "flatten": Pool(flatten, lambda features: features, holds_dense=True),
+}
+
+
+def _apply(
+    function: type[torch.autograd.Function], hidden: Tensor, packing: Packing, *weights: Tensor
+) -> Tensor:
+    return function.apply(hidden, packing, *weights)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()
+
+
+class _Max(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, packing: Packing) -> Tensor:
+        pooled, where = _max(hidden, packing)
+        ctx.where, ctx.shape = where, hidden.shape
+        return pooled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_pooled: Tensor) -> tuple[Tensor, None]:
+        d_hidden = d_pooled.new_zeros(ctx.shape)
+        kernels.max_backward(_array(d_pooled), ctx.where, d_hidden.numpy())
+        return d_hidden, None
+
+
+class _Mean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, packing: Packing) -> Tensor:
+        ctx.packing, ctx.shape = packing, hidden.shape
+        return _mean(hidden, packing)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_pooled: Tensor) -> tuple[Tensor, None]:
+        return _mean_backward(d_pooled, ctx.packing, ctx.shape), None
+
+
+class _MaxMean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, packing: Packing) -> Tensor:
+        pooled, where = _max(hidden, packing)
+        ctx.packing, ctx.where, ctx.shape = packing, where, hidden.shape
+        return torch.cat([pooled, _mean(hidden, packing)], dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_pooled: Tensor) -> tuple[Tensor, None]:
+        features = ctx.shape[1]
+        d_hidden = _mean_backward(d_pooled[:, features:], ctx.packing, ctx.shape)
+        kernels.max_backward(_array(d_pooled[:, :features]), ctx.where, d_hidden.numpy())
+        return d_hidden, None
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, packing: Packing, query: Tensor) -> Tensor:
+        pooled = hidden.new_empty(len(packing.lengths), hidden.shape[1])
+        share = np.empty(len(hidden), pooled.numpy().dtype)
+        kernels.attention_forward(
+            _array(hidden), packing.first, packing.alive, _array(query), pooled.numpy(), share
+        )
+        ctx.save_for_backward(hidden, query)
+        ctx.packing, ctx.share = packing, share
+        return pooled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_pooled: Tensor) -> tuple[Tensor, None, Tensor]:
+        hidden, query = ctx.saved_tensors
+        d_hidden, d_query = torch.empty_like(hidden), torch.empty_like(query)
+        kernels.attention_backward(
+            _array(d_pooled),
+            _array(hidden),
+            ctx.packing.first,
+            ctx.packing.alive,
+            _array(query),
+            ctx.share,
+            d_hidden.numpy(),
+            d_query.numpy(),
+        )
+        return d_hidden, None, d_query
+
+
+class _Flatten(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, packing: Packing, weight: Tensor, bias: Tensor) -> Tensor:
+        logits = hidden.new_empty(len(packing.lengths), len(bias))
+        kernels.flatten_forward(
+            _array(hidden), packing.first, packing.alive, _array(weight), _array(bias), logits.numpy()
+        )
+        ctx.save_for_backward(hidden, weight)
+        ctx.packing = packing
+        return logits
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_logits: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
+        hidden, weight = ctx.saved_tensors
+        d_hidden = hidden.new_empty(hidden.shape)
+        d_weight, d_bias = weight.new_empty(weight.shape), weight.new_empty(len(weight))
+        kernels.flatten_backward(
+            _array(d_logits),
+            _array(hidden),
+            ctx.packing.first,
+            ctx.packing.alive,
+            _array(weight),
+            d_hidden.numpy(),
+            d_weight.numpy(),
+            d_bias.numpy(),
+        )
+        return d_hidden, None, d_weight, d_bias
+
+
+def _max(hidden: Tensor, packing: Packing) -> tuple[Tensor, Any]:
+    pooled = hidden.new_empty(len(packing.lengths), hidden.shape[1])
+    where = np.empty(pooled.shape, np.int32)
+    kernels.max_forward(_array(hidden), packing.first, packing.alive, pooled.numpy(), where)
+    return pooled, where
+
+
+def _mean(hidden: Tensor, packing: Packing) -> Tensor:
+    pooled = hidden.new_empty(len(packing.lengths), hidden.shape[1])
+    kernels.mean_forward(_array(hidden), packing.first, packing.alive, packing.lengths, pooled.numpy())
+    return pooled
+
+
+def _mean_backward(d_pooled: Tensor, packing: Packing, shape: Any) -> Tensor:
+    d_hidden = d_pooled.new_empty(shape)
+    kernels.mean_backward(_array(d_pooled), packing.first, packing.alive, packing.lengths, d_hidden.numpy())
+    return d_hidden

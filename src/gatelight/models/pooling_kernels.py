@@ -1,0 +1,221 @@
+"""Sums, maxima and softmaxes over packed rows, compiled by Numba; knows arrays only, no torch and no model.
+
+Legend: B sequences, T steps, N packed rows, F features of a row, O outputs. Rows are time-major and the
+sequences sorted by falling length: step t owns rows `first[t] : first[t] + alive[t]`, and row k of a step
+belongs to sequence k. Whatever is summed for a sequence is summed in the order of its steps, so its result
+has the same bits in any batch. All arrays are C-contiguous, float32 or float64 throughout; outputs are
+handed in by the caller and wholly overwritten unless it says "adds to".
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[Any]
+Ints = NDArray[np.int64]
+Rows = NDArray[np.int32]
+
+NOWHERE = -1  # the row number of a maximum that does not exist: the sequence is empty
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def max_forward(hidden: Floats, first: Ints, alive: Ints, pooled: Floats, where: Rows) -> None:
+    """hidden[N, F] → pooled[B, F] and where[B, F], the row of each maximum (the earliest of equal ones)."""
+    sequences, features = pooled.shape
+    started = alive[0] if alive.shape[0] > 0 else 0
+    for k in range(started):
+        for j in range(features):
+            pooled[k, j] = hidden[k, j]
+            where[k, j] = k
+    for k in range(started, sequences):
+        for j in range(features):
+            pooled[k, j] = 0
+            where[k, j] = NOWHERE
+    for t in range(1, alive.shape[0]):
+        for k in range(alive[t]):
+            row = first[t] + k
+            number = np.int32(row)
+            values, best, best_row = hidden[row], pooled[k], where[k]
+            for j in range(features):
+                value, so_far = values[j], best[j]
+                # A NaN must be seen in the result, so it beats every number.
+                better = (value > so_far) | (value != value)
+                best[j] = value if better else so_far
+                best_row[j] = number if better else best_row[j]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def max_backward(d_pooled: Floats, where: Rows, d_hidden: Floats) -> None:
+    """Adds to d_hidden[N, F] the gradient d_pooled[B, F] at the rows of the maxima."""
+    sequences, features = d_pooled.shape
+    for k in range(sequences):
+        if where[k, 0] == NOWHERE:
+            continue
+        for j in range(features):
+            d_hidden[where[k, j], j] += d_pooled[k, j]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def mean_forward(hidden: Floats, first: Ints, alive: Ints, lengths: Ints, pooled: Floats) -> None:
+    """hidden[N, F] and lengths[B] (packed order) → pooled[B, F]; zeros for an empty sequence."""
+    sequences, features = pooled.shape
+    pooled[:] = 0
+    for t in range(alive.shape[0]):
+        for k in range(alive[t]):
+            values, sums = hidden[first[t] + k], pooled[k]
+            for j in range(features):
+                sums[j] += values[j]
+    for k in range(sequences):
+        if lengths[k] > 1:
+            length = pooled.dtype.type(lengths[k])
+            for j in range(features):
+                pooled[k, j] /= length
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def mean_backward(d_pooled: Floats, first: Ints, alive: Ints, lengths: Ints, d_hidden: Floats) -> None:
+    """d_pooled[B, F] → d_hidden[N, F]: each row gets its sequence's gradient over its length."""
+    sequences, features = d_pooled.shape
+    share = np.zeros_like(d_pooled)
+    for k in range(sequences):
+        if lengths[k] > 0:
+            length = d_pooled.dtype.type(lengths[k])
+            for j in range(features):
+                share[k, j] = d_pooled[k, j] / length
+    for t in range(alive.shape[0]):
+        for k in range(alive[t]):
+            d_row, given = d_hidden[first[t] + k], share[k]
+            for j in range(features):
+                d_row[j] = given[j]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def _dot(a: Floats, b: Floats) -> Any:
+    # Freed to add in the order of the vector registers: which one depends on the length alone.
+    total = a.dtype.type(0)
+    for j in range(a.shape[0]):
+        total += a[j] * b[j]
+    return total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def attention_forward(
+    hidden: Floats, first: Ints, alive: Ints, query: Floats, pooled: Floats, weight: Floats
+) -> None:
+    """hidden[N, F], query[F] → weight[N], each sequence's softmax of hidden · query, and pooled[B, F]."""
+    sequences, features = pooled.shape
+    highest = np.full(sequences, -np.inf, pooled.dtype)
+    total = np.zeros(sequences, pooled.dtype)
+    for t in range(alive.shape[0]):
+        for k in range(alive[t]):
+            row = first[t] + k
+            score = _dot(hidden[row], query)
+            weight[row] = score
+            if score > highest[k] or score != score:
+                highest[k] = score
+    for t in range(alive.shape[0]):
+        for k in range(alive[t]):
+            row = first[t] + k
+            weight[row] = math.exp(weight[row] - highest[k])
+            total[k] += weight[row]
+    pooled[:] = 0
+    for t in range(alive.shape[0]):
+        for k in range(alive[t]):
+            row = first[t] + k
+            weight[row] /= total[k]
+            share, values, sums = weight[row], hidden[row], pooled[k]
+            for j in range(features):
+                sums[j] += share * values[j]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def attention_backward(
+    d_pooled: Floats,
+    hidden: Floats,
+    first: Ints,
+    alive: Ints,
+    query: Floats,
+    weight: Floats,
+    d_hidden: Floats,
+    d_query: Floats,
+) -> None:
+    """d_pooled[B, F] and forward's weight[N] → d_hidden[N, F], d_query[F]."""
+    sequences, features = d_pooled.shape
+    d_weight = np.empty_like(weight)
+    expected = np.zeros(sequences, d_pooled.dtype)
+    for t in range(alive.shape[0]):
+        for k in range(alive[t]):
+            row = first[t] + k
+            d_weight[row] = _dot(d_pooled[k], hidden[row])
+            expected[k] += weight[row] * d_weight[row]
+    d_query[:] = 0
+    for t in range(alive.shape[0]):
+        for k in range(alive[t]):
+            row = first[t] + k
+            share = weight[row]
+            d_score = share * (d_weight[row] - expected[k])
+            d_row, given, values = d_hidden[row], d_pooled[k], hidden[row]
+            for j in range(features):
+                d_row[j] = share * given[j] + d_score * query[j]
+                d_query[j] += d_score * values[j]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def flatten_forward(
+    hidden: Floats, first: Ints, alive: Ints, weight: Floats, bias: Floats, logits: Floats
+) -> None:
+    """hidden[N, F], weight[O, T_max · F] (columns step after step), bias[O] → logits[B, O]."""
+    sequences, outputs = logits.shape
+    features = hidden.shape[1]
+    # One partial sum per feature keeps the order fixed and the loop free of a chain of additions.
+    sums = np.zeros((sequences, outputs, features), hidden.dtype)
+    for t in range(alive.shape[0]):
+        for k in range(alive[t]):
+            values = hidden[first[t] + k]
+            for o in range(outputs):
+                factors, partial = weight[o, t * features : (t + 1) * features], sums[k, o]
+                for j in range(features):
+                    partial[j] += values[j] * factors[j]
+    for k in range(sequences):
+        for o in range(outputs):
+            total = bias[o]
+            for j in range(features):
+                total += sums[k, o, j]
+            logits[k, o] = total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def flatten_backward(
+    d_logits: Floats,
+    hidden: Floats,
+    first: Ints,
+    alive: Ints,
+    weight: Floats,
+    d_hidden: Floats,
+    d_weight: Floats,
+    d_bias: Floats,
+) -> None:
+    """d_logits[B, O] → d_hidden[N, F], d_weight[O, T_max · F], d_bias[O]."""
+    sequences, outputs = d_logits.shape
+    features = hidden.shape[1]
+    d_weight[:] = 0
+    d_bias[:] = 0
+    for k in range(sequences):
+        for o in range(outputs):
+            d_bias[o] += d_logits[k, o]
+    for t in range(alive.shape[0]):
+        columns = slice(t * features, (t + 1) * features)
+        for k in range(alive[t]):
+            row = first[t] + k
+            values, d_row = hidden[row], d_hidden[row]
+            d_row[:] = 0
+            for o in range(outputs):
+                given, factors, d_factors = d_logits[k, o], weight[o, columns], d_weight[o, columns]
+                for j in range(features):
+                    d_row[j] += given * factors[j]
+                    d_factors[j] += given * values[j]
