@@ -1,0 +1,194 @@
+"""Text to word tokens, by named and repeatable rules. Knows nothing of vocabularies, ids or labels.
+
+A tokenizer is one class with `tokens` and `settings`; a new kind is one class and one line in `KINDS`.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+from gatelight.errors import DataError, MissingExtraError
+
+
+class Tokenizer(Protocol):
+    """What cuts a text into tokens, and says how so that a saved model can do the same again."""
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the tokens of `text` in order; any `str` is accepted, lone surrogates too."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Return a JSON-able dict with the key "kind"; `tokenizer(**settings)` makes an equal tokenizer."""
+        ...
+
+
+def tokenizer(kind: str = "word", **settings: Any) -> Tokenizer:
+    """Return the tokenizer of this kind: "word" (fast Unicode rules) or "treebank" (NLTK's rules).
+
+    Settings of both: `lowercase=True`, `clean=True` (tags and entities removed).
+    Raises DataError for an unknown kind or setting, MissingExtraError when the kind's package is absent.
+    """
+    if kind not in KINDS:
+        raise DataError(f"there is no tokenizer {kind!r}; choose one of: {', '.join(sorted(KINDS))}")
+    known = KINDS[kind].SETTINGS
+    for name, value in settings.items():
+        if name not in known:
+            raise DataError(f"tokenizer {kind!r} has no setting {name!r}; it has: {', '.join(known)}")
+        if not isinstance(value, bool):
+            raise DataError(f"tokenizer setting {name!r} must be true or false, not {value!r}")
+    return KINDS[kind](**settings)
+
+
+# --- cleaning -------------------------------------------------------------------------------------
+
+# Only names that HTML really has, so that "x<y and y>z", "<3" and "<unk>" stay text. The length is bounded to
+# keep the search linear on a text full of "<a".
+_TAG = re.compile(
+    r"</?(?:a|abbr|b|blockquote|body|br|center|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|img|li|meta|ol|p"
+    r"|pre|q|s|small|span|strike|strong|sub|sup|table|tbody|td|th|thead|title|tr|tt|u|ul)"
+    r"(?:\s[^<>]{0,300})?\s{0,9}/?>",
+    re.IGNORECASE,
+)
+# With its semicolon and bounded: "AT&T" and "&copy=1" stay, and html.unescape raises ValueError on a number
+# of more than 4,300 digits.
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_CURLY_APOSTROPHES = re.compile("[\u2018\u2019\u201b\u02bc\uff07]")
+_ACCENT_AS_APOSTROPHE = re.compile(r"(?<=\w)[`\u00b4](?=\w)")
+
+
+def clean_text(text: str) -> str:
+    """Return `text` with HTML entities resolved and simple tags (`<br />`, `<i>`, `</p>`) made a space."""
+    if "&" in text:
+        text = _ENTITY.sub(lambda entity: html.unescape(entity.group()), text)
+    if "<" in text:
+        # By far the most frequent one; a plain replacement is several times faster than the pattern.
+        text = text.replace("<br />", " ")
+        if "<" in text:
+            text = _TAG.sub(" ", text)
+    return text
+
+
+def _straight_apostrophes(text: str) -> str:
+    if not text.isascii():
+        text = _CURLY_APOSTROPHES.sub("'", text)
+    if "`" in text or "\u00b4" in text:
+        text = _ACCENT_AS_APOSTROPHE.sub("'", text)
+    return text
+
+
+# --- word rules -----------------------------------------------------------------------------------
+
+# Every repetition is possessive (`++`) or short: nothing backtracks, so that time is linear in the text.
+# Of a long run of one sign the first three count ("!!!!!!!" is "!!!"): a run of 80 dashes is one token.
+_RULES = r"""
+  \d++ (?: [.,/] \d++ ){1,3}+                              # 7/10   3.5   1,000
+| WORD (?: ' WORD )*+                                      # film   don't   rock'n'roll
+| [:;=] -? [()\[\]dp/|] (?! [\w/] )                        # :)   ;-)   :d
+| (?<! \.\.\. ) \.{1,3}+ | (?<! !!! ) !{1,3}+ | (?<! \?\?\? ) \?{1,3}+
+| (?<! --- ) -{1,3}+ | (?<! \*\*\* ) \*{1,3}+ | (?<! === ) ={1,3}+ | (?<! ~~~ ) ~{1,3}+
+| SIGN
+"""
+_REPEATABLE = r"[^\w\s.!?*=~-]"
+_ASCII_WORDS = re.compile(_RULES.replace("WORD", r"\w++").replace("SIGN", _REPEATABLE), re.VERBOSE)
+
+# Han, kana, Thai, Lao, Burmese, Khmer: no space between words, so each character (with its marks) is a token.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_INVISIBLE = re.compile("[\u00ad\u2060\ufe0e\ufe0f\ufeff]")
+_ZERO_WIDTH_SPACE = "\u200b"
+
+
+@functools.cache
+def _unicode_patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """The word rules for text beyond ASCII, a base letter with its marks, and one mark."""
+    # `\w` leaves out combining marks, without which Hindi or Arabic words would fall apart. They are only
+    # looked for when the first text beyond ASCII comes: it takes some 20 ms.
+    # Up to U+FFFF only: `re` tests those at once, but the rarer ones above one range after another.
+    combining = "".join(c for c in map(chr, range(0x300, 0x10000)) if unicodedata.category(c)[0] == "M")
+    marks = combining + "\u200c\u200d"
+    word = rf"(?: [^\W{_UNSPACED}]++ [{marks}]*+ )++"
+    sign = rf"{_REPEATABLE} (?: [\U0001f3fb-\U0001f3ff{combining}] | \u200d [^\w\s]?+ )*+"
+    rules = _RULES.replace("WORD", word).replace("SIGN", rf"[{_UNSPACED}] [{marks}]*+ | {sign}")
+    return re.compile(rules, re.VERBOSE), re.compile(rf"\w[{marks}]{{1,16}}"), re.compile(f"[{marks}]")
+
+
+def _composed(match: re.Match[str]) -> str:
+    return unicodedata.normalize("NFC", match.group())
+
+
+class WordTokenizer:
+    """Words with inner apostrophes whole, numbers such as 7/10 whole, signs as tokens of their own."""
+
+    SETTINGS: ClassVar[tuple[str, ...]] = ("lowercase", "clean")
+
+    def __init__(self, *, lowercase: bool = True, clean: bool = True) -> None:
+        self.lowercase = lowercase
+        self.clean = clean
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of `tokenizer` that make an equal one."""
+        return {"kind": "word", "lowercase": self.lowercase, "clean": self.clean}
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the tokens of `text`: `["don't", "miss", "it", "!", "7/10"]`, in linear time."""
+        if self.clean:
+            text = clean_text(text)
+        if self.lowercase:
+            text = text.lower()
+        text = _straight_apostrophes(text)
+        if "_" in text:  # `\w` has it, but "_great_" is the word "great", emphasised.
+            text = text.replace("_", " ")
+        if text.isascii():
+            return _ASCII_WORDS.findall(text)
+        words, letter_with_marks, mark = _unicode_patterns()
+        text = _INVISIBLE.sub("", text.replace(_ZERO_WIDTH_SPACE, " "))
+        if mark.search(text):
+            # Letter by letter: composing a whole text takes quadratic time on a long run of marks.
+            text = letter_with_marks.sub(_composed, text)
+        return words.findall(text)
+
+
+# --- Treebank rules -------------------------------------------------------------------------------
+
+
+class TreebankTokenizer:
+    """NLTK's TreebankWordTokenizer ("do", "n't"; "film", "'s"), the cut of the Penn Treebank and GloVe.
+
+    Runs of white space become single spaces first, which NLTK's rules expect and which keeps them linear.
+    """
+
+    SETTINGS: ClassVar[tuple[str, ...]] = ("lowercase", "clean")
+
+    def __init__(self, *, lowercase: bool = True, clean: bool = True) -> None:
+        try:
+            from nltk.tokenize.treebank import TreebankWordTokenizer
+        except ImportError as error:
+            raise MissingExtraError("nltk", "treebank", "the tokenizer 'treebank'") from error
+        self.lowercase = lowercase
+        self.clean = clean
+        self._cut: Callable[[str], list[str]] = TreebankWordTokenizer().tokenize
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments of `tokenizer` that make an equal one."""
+        return {"kind": "treebank", "lowercase": self.lowercase, "clean": self.clean}
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the tokens of `text` as NLTK cuts them."""
+        if self.clean:
+            text = _straight_apostrophes(clean_text(text))
+        if self.lowercase:
+            text = text.lower()
+        return self._cut(" ".join(text.split()))
+
+
+KINDS: dict[str, type[WordTokenizer] | type[TreebankTokenizer]] = {
+    "word": WordTokenizer,
+    "treebank": TreebankTokenizer,
+}
