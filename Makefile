@@ -48,7 +48,7 @@ docs: $(READY)
 build: $(READY)
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
-	$(BIN)/python -m zipfile --list dist/*.whl | grep -q 'gatelight/py.typed'
+	$(BIN)/python -m zipfile --list dist/*.whl | grep 'gatelight/py.typed'
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
