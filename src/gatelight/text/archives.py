@@ -1,0 +1,246 @@
+"""Untrusted archives and compressed files, read in one pass, every size bounded; knows nothing of texts.
+
+Nothing is ever unpacked onto the disk, so no path can leave a target folder; even so an archive that
+*tries* (absolute names, `..`, links, devices) is refused as a whole, because it was not made in good faith.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from gatelight.errors import DataError
+
+MAX_BYTES = 8 << 30
+"""Most bytes that a compressed source may unpack to, unless the caller says otherwise."""
+
+MAX_RATIO = 200
+"""Most bytes out per byte in; English text packs about 4 to 1, a decompression bomb 1000 to 1."""
+
+RATIO_FLOOR = 64 << 20
+"""Bytes that may come out before the ratio is looked at: small repetitive files are no danger."""
+
+_CHUNK = 1 << 16
+_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+
+_OPENERS: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
+    ".gz": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),  # type: ignore[dict-item,return-value]
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_COMPRESSION_OF = {".tgz": ".gz", ".tbz2": ".bz2", ".txz": ".xz"}
+
+
+def is_tar(path: Path) -> bool:
+    """Say whether the name is that of a tar archive, compressed or not."""
+    return path.name.lower().endswith(_TAR_ENDINGS)
+
+
+def is_zip(path: Path) -> bool:
+    """Say whether the name is that of a zip archive."""
+    return path.suffix.lower() in (".zip", ".whl")
+
+
+def compression(path: Path) -> str | None:
+    """Return `.gz`, `.bz2` or `.xz` when the name says that the file is compressed, else None."""
+    suffix = path.suffix.lower()
+    suffix = _COMPRESSION_OF.get(suffix, suffix)
+    return suffix if suffix in _OPENERS else None
+
+
+class BoundedReader(io.BufferedIOBase):
+    """A readable byte stream that decompresses, counts and refuses to grow past its bounds.
+
+    `origin` names the source, `offset` is the number of bytes given out so far, `tail` the last 512 of
+    them. Raises DataError when the source is damaged, when more than `max_bytes` come out, or when more
+    than `MAX_RATIO` bytes come out per byte that went in; a caller who gives `max_bytes` has looked, and
+    the ratio is not checked.
+    """
+
+    def __init__(self, raw: IO[bytes], origin: str, packing: str | None, max_bytes: int | None) -> None:
+        self._raw = raw
+        self._source = _OPENERS[packing](raw) if packing else raw
+        self._read1 = getattr(self._source, "read1", self._source.read)
+        self.origin = origin
+        self._ratio = packing is not None and max_bytes is None
+        self._limit = max_bytes if max_bytes is not None else (MAX_BYTES if packing else sys.maxsize)
+        self.offset = 0
+        self.tail = b""
+
+    def readable(self) -> bool:
+        """Say that bytes can be read."""
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return exactly `size` bytes, fewer only at the end; all that is left when `size` is negative."""
+        if size is None or size < 0:
+            return b"".join(iter(self.read1, b""))
+        pieces, missing = [], size
+        while missing and (piece := self._take(self._source.read, min(missing, 1 << 20))):
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
+
+    def read1(self, size: int = -1) -> bytes:
+        """Return the bytes that one read gives: at least one, unless the end is reached."""
+        return self._take(self._read1, max(size, _CHUNK))
+
+    def _take(self, read: Callable[[int], bytes], size: int) -> bytes:
+        try:
+            piece = read(size)
+        except _DAMAGED as error:
+            raise self._damaged(error) from error
+        except OSError as error:
+            if error.errno is not None:  # a fault of the disk, not of the data
+                raise
+            raise self._damaged(error) from error
+        self.offset += len(piece)
+        if len(piece) >= 512:
+            self.tail = piece[-512:]
+        elif piece:
+            self.tail = (self.tail + piece)[-512:]
+        if self.offset > self._limit:
+            raise DataError(
+                f"{self.origin}: holds more than {self._limit:,} bytes; "
+                "if you trust it, read it with a larger max_bytes"
+            )
+        if self._ratio and self.offset > RATIO_FLOOR and self.offset > MAX_RATIO * self._raw.tell():
+            raise DataError(
+                f"{self.origin}: unpacks to more than {MAX_RATIO} times its size, like a bomb; "
+                "if you trust it, read it with max_bytes set"
+            )
+        return piece
+
+    def _damaged(self, error: Exception) -> DataError:
+        return DataError(
+            f"{self.origin}: damaged or incomplete after {self.offset:,} unpacked bytes ({error}); "
+            "get or copy the file again"
+        )
+
+
+@contextmanager
+def opened(path: Path, max_bytes: int | None = None) -> Iterator[BoundedReader]:
+    """Open a file for reading bytes, decompressed where its name ends in .gz, .bz2 or .xz."""
+    with path.open("rb") as raw:
+        yield BoundedReader(raw, str(path), compression(path), max_bytes)
+
+
+def checked_name(name: str, origin: str) -> str:
+    """Return an archive member's name, or raise DataError when it would lead out of a target folder."""
+    outside = name.startswith("/") or "\\" in name or name[1:2] == ":" or ".." in name.split("/")
+    if outside or "\0" in name:
+        raise DataError(f"{origin}: refused, its member {name!r} points outside the archive's own folder")
+    return name
+
+
+def members(
+    path: Path, wanted: Callable[[str], bool] = lambda name: True, max_bytes: int | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each wanted file of a tar or zip archive, one at a time, in its order.
+
+    Raises DataError for a damaged archive, a name that leads outside, a link or device, or a broken bound.
+    """
+    for name, read in _entries(path, max_bytes):
+        if wanted(name):
+            yield name, read()
+
+
+def member_names(path: Path, max_bytes: int | None = None) -> Iterator[str]:
+    """Yield the name of each file of a tar or zip archive, checked as `members` checks them."""
+    for name, _ in _entries(path, max_bytes):
+        yield name
+
+
+def _entries(path: Path, max_bytes: int | None) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    return _zip_entries(path, max_bytes) if is_zip(path) else _tar_entries(path, max_bytes)
+
+
+def _tar_entries(path: Path, max_bytes: int | None) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    origin = str(path)
+    with opened(path, max_bytes) as stream:
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                for entry in tar:
+                    tar.members = []  # type: ignore[attr-defined]  # else 100,000 headers stay in memory
+                    checked_name(entry.name, origin)
+                    if entry.isdir():
+                        continue
+                    if not entry.isreg():
+                        raise DataError(f"{origin}: refused, its member {entry.name!r} is a link or a device")
+                    _check_size(origin, entry.name, entry.size, max_bytes)
+                    yield entry.name, lambda entry=entry: _tar_content(tar, entry)  # type: ignore[misc]
+        except tarfile.TarError as error:
+            raise DataError(
+                f"{origin}: not a whole tar archive ({error}); get or copy the file again"
+            ) from error
+        # Python's reader takes an archive cut between two members, or inside a header, for a whole one.
+        if stream.tail.strip(b"\0"):
+            raise DataError(f"{origin}: the archive ends too early; get or copy the file again")
+
+
+def _tar_content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(entry)
+    content = file.read() if file is not None else b""
+    if len(content) != entry.size:
+        raise tarfile.ReadError(f"{entry.name!r} has {len(content)} of its {entry.size} bytes")
+    return content
+
+
+def _zip_entries(path: Path, max_bytes: int | None) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    origin = str(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            for entry in entries:
+                checked_name(entry.filename, origin)
+                # The upper half of the attributes is the Unix mode; 0o120000 marks a symbolic link.
+                if (entry.external_attr >> 16) & 0o170000 == 0o120000:
+                    raise DataError(f"{origin}: refused, its member {entry.filename!r} is a link")
+            _check_zip_sizes(origin, path.stat().st_size, entries, max_bytes)
+            for entry in entries:
+                if not entry.is_dir():
+                    yield entry.filename, lambda entry=entry: _zip_content(archive, entry)  # type: ignore[misc]
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_DAMAGED) as error:
+        raise DataError(
+            f"{origin}: not a whole zip archive that can be read ({error}); get or copy the file again"
+        ) from error
+
+
+def _check_zip_sizes(origin: str, packed: int, entries: list[zipfile.ZipInfo], max_bytes: int | None) -> None:
+    total = sum(entry.file_size for entry in entries)
+    if total > (max_bytes or MAX_BYTES) or (
+        max_bytes is None and total > RATIO_FLOOR and total > MAX_RATIO * packed
+    ):
+        raise DataError(
+            f"{origin}: would unpack to {total:,} bytes from {packed:,}; "
+            "if you trust it, read it with max_bytes set"
+        )
+
+
+def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    # The directory's sizes may lie: never take more than was announced.
+    with archive.open(entry) as file:
+        content = file.read(entry.file_size)
+        if file.read(1):
+            raise zipfile.BadZipFile(f"{entry.filename!r} is larger than announced")
+    return content
+
+
+def _check_size(origin: str, name: str, size: int, max_bytes: int | None) -> None:
+    limit: Any = MAX_BYTES if max_bytes is None else max_bytes
+    if not 0 <= size <= limit:
+        raise DataError(
+            f"{origin}: its member {name!r} claims {size:,} bytes, more than the {limit:,} allowed; "
+            "if you trust it, read it with a larger max_bytes"
+        )

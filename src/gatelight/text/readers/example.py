@@ -1,0 +1,57 @@
+"""One text with what its source says of it, and what a reader is asked for; knows no format."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gatelight.errors import DataError
+
+Label = str | tuple[str, ...] | None
+"""A class, several classes (multi-label), or None for a text that has none."""
+
+
+class Example(NamedTuple):
+    """One text; what the source does not say is None. `id` is the source's own, or the line or row number."""
+
+    text: str
+    label: Label = None
+    group: str | None = None
+    id: str = ""
+    part: str | None = None
+    rating: int | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a reader is asked for; see `Corpus.read`."""
+
+    text_column: str | None = None
+    label_column: str | None = None
+    group_column: str | None = None
+    id_column: str | None = None
+    encoding: str = "utf-8"
+    encoding_errors: str = "strict"
+    labelled: bool = True
+    delimiter: str | None = None
+    max_bytes: int | None = None
+    parts: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            codecs.lookup(self.encoding)
+            codecs.lookup_error(self.encoding_errors)
+        except LookupError as error:
+            raise DataError(
+                f"{error}: expected an encoding such as utf-8 or latin-1, and strict or replace for errors"
+            ) from None
+
+    @property
+    def codec(self) -> str:
+        """The encoding's name, such that a byte order mark never becomes part of the first text."""
+        return "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
+
+    def wants(self, part: str | None) -> bool:
+        """Say whether texts of this part are asked for."""
+        return self.parts is None or part in self.parts
