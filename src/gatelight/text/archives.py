@@ -244,3 +244,20 @@ def _check_size(origin: str, name: str, size: int, max_bytes: int | None) -> Non
             f"{origin}: its member {name!r} claims {size:,} bytes, more than the {limit:,} allowed; "
             "if you trust it, read it with a larger max_bytes"
         )
+
+
+def member_pieces(path: Path, member: str, max_bytes: int) -> Iterator[bytes]:
+    """Yield the content of one file of a zip archive piece by piece, at most `max_bytes`.
+
+    Raises DataError when the archive is damaged, has no such file, or the file is larger.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if member not in archive.namelist():
+                raise DataError(f"{path}: has no file {member!r} in it")
+            _check_size(str(path), member, archive.getinfo(member).file_size, max_bytes)
+            with archive.open(member) as file:
+                while piece := file.read(_CHUNK):
+                    yield piece
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_DAMAGED) as error:
+        raise DataError(f"{path}: not a whole zip archive that can be read ({error})") from error

@@ -200,7 +200,7 @@ def read_examples(path: str | Path, *, format: str | None = None, **options: Any
     number = 0
     for number, example in enumerate(readers.examples(path, wanted, format), 1):  # noqa: B007
         yield example
-    if not number and path != "-":
+    if not number and str(path) != "-":
         raise DataError(f"{path}: is empty; expected at least one text")
 
 

@@ -55,7 +55,7 @@ def detect(source: str | Path, options: Options) -> str:
 
     Raises DataError when there is nothing at the path.
     """
-    if source == streams.STDIN:
+    if streams.is_stdin(source):
         return "lines"
     path = _existing(source)
     if path.is_dir():
@@ -94,9 +94,9 @@ def _reader(source: str | Path, options: Options, format: str | None) -> Reader:
         return FORMATS[detect(source, options)]
     if format not in FORMATS:
         raise DataError(f"no format {format!r}; the formats are {', '.join(FORMATS)}")
-    if source == streams.STDIN and format in _WHOLE:
+    if streams.is_stdin(source) and format in _WHOLE:
         raise DataError(f"standard input cannot be read as {format}; give a path")
-    if source != streams.STDIN:
+    if not streams.is_stdin(source):
         _existing(source)
     return FORMATS[format]
 

