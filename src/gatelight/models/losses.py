@@ -1,0 +1,203 @@
+"""Cross entropy of two classes, many classes and many labels, with smoothing, sample and class weights.
+
+Knows logits and targets only: nothing of models, ids or texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from gatelight.errors import DataError
+
+ClassWeight = Literal["balanced"] | Mapping[int, float] | Sequence[float] | None
+CERTAINTY = float(np.finfo(np.float32).eps)  # float32 probabilities nearer to 0 or 1 than this count as this
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a model with `outputs` logits is trained for: 1 = two classes by sigmoid, C = softmax or C labels.
+
+    Targets: float [B] in 0..1 (two classes), int64 [B] (softmax), float [B, C] in 0..1 (labels).
+    `label_smoothing` s mixes the targets with the uniform distribution: (1 − s)·target + s / classes.
+    `positive_weight` [C] multiplies the positive term of each label (labels only).
+    """
+
+    outputs: int
+    multilabel: bool = False
+    label_smoothing: float = 0.0
+    positive_weight: Tensor | None = None
+
+    @property
+    def softmax(self) -> bool:
+        """Whether the outputs exclude each other."""
+        return self.outputs > 1 and not self.multilabel
+
+    @property
+    def classes(self) -> int:
+        """How many classes (or labels) the targets tell apart."""
+        return 2 if self.outputs == 1 and not self.multilabel else self.outputs
+
+    def prepare(self, targets: ArrayLike) -> Tensor:
+        """Targets as the tensor that `loss` takes; raises DataError where they do not fit the outputs."""
+        array = np.asarray(targets)
+        if self.softmax:
+            return torch.from_numpy(_class_numbers(array, self.outputs))
+        # bool and number arrays only; text labels are turned into numbers above this module.
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"targets came as {array.dtype}; expected numbers from 0 to 1")
+        if not self.multilabel and array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        wanted = 2 if self.multilabel else 1
+        if array.ndim != wanted or (self.multilabel and array.shape[1] != self.outputs):
+            shape = f"[B, {self.outputs}]" if self.multilabel else "[B]"
+            raise DataError(f"targets came with shape {array.shape}; expected {shape}")
+        values = np.ascontiguousarray(array, dtype=np.float32)
+        if values.size and not (values.min() >= 0.0 and values.max() <= 1.0):  # NaN fails this too
+            raise DataError("targets must be numbers from 0 to 1, for two classes 0 or 1; others came")
+        return torch.from_numpy(values)
+
+    def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Mean cross entropy of logits [B, outputs]: sum(weight·loss) / sum(weight) over the batch.
+
+        `weights` [B] or None. A sequence of weight 2 counts as two. With labels, a sequence's loss is
+        the mean over its labels. A batch whose weights are all zero has loss 0.
+        """
+        if not self.softmax:
+            targets = targets.to(logits.dtype)
+            if self.label_smoothing:
+                targets = targets * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        if self.softmax:
+            if weights is None:
+                return functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+            each = functional.cross_entropy(
+                logits, targets, label_smoothing=self.label_smoothing, reduction="none"
+            )
+        elif self.multilabel:
+            each = functional.binary_cross_entropy_with_logits(
+                logits, targets, pos_weight=self.positive_weight, reduction="none"
+            ).mean(dim=1)
+        else:
+            each = functional.binary_cross_entropy_with_logits(logits[:, 0], targets, reduction="none")
+        if weights is None:
+            return each.mean()
+        weights = weights.to(each.dtype)
+        return (each * weights).sum() / weights.sum().clamp_min(torch.finfo(each.dtype).tiny)
+
+    def correct(self, logits: Tensor, targets: Tensor) -> int:
+        """How many of the B sequences are judged right; with labels, only if every label is."""
+        if self.softmax:
+            return int((logits.argmax(dim=1) == targets).sum())
+        said = (logits if self.multilabel else logits[:, 0]) > 0
+        right = said == (targets > 0.5)
+        return int((right.all(dim=1) if self.multilabel else right).sum())
+
+    def scores(self, probabilities: NDArray[np.floating], targets: Tensor) -> tuple[float, float]:
+        """Mean cross entropy and accuracy of probabilities [B, outputs], unweighted, unsmoothed, in float64.
+
+        Probabilities nearer than CERTAINTY to 0 or 1 count as that near, so that one overconfident
+        mistake does not make the whole infinite (as scikit-learn's log_loss does).
+        """
+        p = np.asarray(probabilities, dtype=np.float64)
+        truth = targets.numpy()
+        if self.softmax:
+            likelihood = np.clip(p[np.arange(len(p)), truth], CERTAINTY, 1.0)
+            return float(-np.log(likelihood).mean()), float((p.argmax(axis=1) == truth).mean())
+        p = p if self.multilabel else p[:, 0]
+        right = (p > 0.5) == (truth > 0.5)
+        p = np.clip(p, CERTAINTY, 1.0 - CERTAINTY)
+        loss = -(truth * np.log(p) + (1.0 - truth) * np.log1p(-p))
+        return float(loss.mean()), float((right.all(axis=1) if self.multilabel else right).mean())
+
+
+def class_weights(
+    wanted: ClassWeight, targets: Tensor, classes: int, *, multilabel: bool = False
+) -> NDArray[np.float32] | None:
+    """The weight of each class [classes], or with `multilabel` of each label's positives.
+
+    "balanced" is n / (classes · count) as in scikit-learn, so that every class weighs the same in
+    all; with labels it is negatives / positives (torch's advice for pos_weight). A mapping may leave out
+    classes, which then weigh 1. Raises DataError for unknown classes and weights that are not positive.
+    """
+    if wanted is None:
+        return None
+    if isinstance(wanted, str):
+        if wanted != "balanced":
+            raise DataError(
+                f"class_weight came as {wanted!r}; expected 'balanced', weights by class, or none"
+            )
+        if multilabel:
+            positives = targets.sum(dim=0).numpy().astype(np.float64)
+            ratio = (len(targets) - positives).clip(1.0) / positives.clip(1.0)
+            return np.asarray(ratio, dtype=np.float32)
+        if targets.dtype.is_floating_point:
+            share = float(targets.to(torch.float64).sum())
+            counts = np.array([len(targets) - share, share])
+        else:
+            counts = np.bincount(targets.numpy(), minlength=classes).astype(np.float64)
+        present = counts > 0
+        weights = np.ones(classes)
+        weights[present] = counts.sum() / (present.sum() * counts[present])
+        return weights.astype(np.float32)
+    if isinstance(wanted, Mapping):
+        pairs = {int(number): float(weight) for number, weight in wanted.items()}
+        unknown = sorted(number for number in pairs if not 0 <= number < classes)
+        if unknown:
+            raise DataError(f"class_weight names class {unknown[0]}; there are classes 0 to {classes - 1}")
+        weights = np.array([pairs.get(number, 1.0) for number in range(classes)])
+    else:
+        weights = np.asarray(wanted, dtype=np.float64)
+        if weights.shape != (classes,):
+            raise DataError(f"class_weight has {weights.size} weights; there are {classes} classes")
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise DataError("class_weight must hold finite weights above 0")
+    return weights.astype(np.float32)
+
+
+def sequence_weights(
+    targets: Tensor, sample_weight: ArrayLike | None, by_class: NDArray[np.float32] | None
+) -> Tensor | None:
+    """The weight float32 [B] of each sequence: its sample weight times its class's; None where all are 1.
+
+    A target between the two classes is weighted in between. Raises DataError for weights that are
+    negative, not finite, of the wrong number or all zero.
+    """
+    weights: NDArray[np.float64] | None = None
+    if sample_weight is not None:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+        if weights.shape != (len(targets),):
+            raise DataError(
+                f"sample_weight has shape {weights.shape}; expected one per text, [{len(targets)}]"
+            )
+        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+            raise DataError("sample_weight must be finite, 0 or more, and not all 0")
+    if by_class is not None:
+        if targets.dtype.is_floating_point:
+            t = targets.numpy().astype(np.float64)
+            factor = (1.0 - t) * by_class[0] + t * by_class[1]
+        else:
+            factor = by_class[targets.numpy()].astype(np.float64)
+        weights = factor if weights is None else weights * factor
+    return None if weights is None else torch.from_numpy(weights.astype(np.float32))
+
+
+def _class_numbers(array: NDArray[np.generic], classes: int) -> NDArray[np.int64]:
+    if array.ndim != 1 or array.dtype.kind not in "biu":
+        raise DataError(
+            f"targets came as {array.dtype} with shape {array.shape}; expected class numbers [B] "
+            f"from 0 to {classes - 1}"
+        )
+    numbers = array.astype(np.int64)
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < classes):
+        raise DataError(
+            f"targets run from {numbers.min()} to {numbers.max()}; expected class numbers "
+            f"from 0 to {classes - 1}"
+        )
+    return numbers

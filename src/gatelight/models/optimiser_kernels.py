@@ -1,0 +1,102 @@
+"""One step of each optimiser on some rows of a table, compiled; knows nothing of models or of torch.
+
+Shapes: `table` and its state [V, D], updated in place; `rows` int64 [U], all distinct; `gradient` [U, D].
+Nothing here costs time that grows with V. Each element is computed by itself, in a fixed order.
+Formulas and the place of epsilon are torch.optim's.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+# error_model="numpy": Python's check for division by zero would keep the loops from being vectorised.
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def sgd_rows(
+    table: Array, velocity: Array, rows: Array, gradient: Array, rate: Any, momentum: Any, decay: Any
+) -> None:
+    """velocity ← momentum·velocity + g + decay·w;  w ← w − rate·velocity (torch's form)."""
+    for u in range(len(rows)):
+        r = rows[u]
+        for d in range(table.shape[1]):
+            g = gradient[u, d] + decay * table[r, d]
+            v = momentum * velocity[r, d] + g
+            velocity[r, d] = v
+            table[r, d] -= rate * v
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def rmsprop_rows(
+    table: Array, square: Array, rows: Array, gradient: Array, rate: Any, rho: Any, epsilon: Any, decay: Any
+) -> None:
+    """square ← rho·square + (1 − rho)·g²;  w ← w − rate·g / (√square + epsilon) (Tieleman & Hinton 2012)."""
+    rest = table.dtype.type(1) - rho
+    for u in range(len(rows)):
+        r = rows[u]
+        for d in range(table.shape[1]):
+            g = gradient[u, d] + decay * table[r, d]
+            s = rho * square[r, d] + rest * g * g
+            square[r, d] = s
+            table[r, d] -= rate * g / (math.sqrt(s) + epsilon)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def adam_rows(
+    table: Array,
+    mean: Array,
+    square: Array,
+    rows: Array,
+    gradient: Array,
+    rate: Any,
+    beta1: Any,
+    beta2: Any,
+    epsilon: Any,
+    decay: Any,
+    shrink: Any,
+    root: Any,
+) -> None:
+    """Adam (Kingma & Ba, arXiv:1412.6980), and AdamW (arXiv:1711.05101) by `shrink` = 1 − rate·weight decay.
+
+    `rate` = learning rate / (1 − beta1^t) and `root` = √(1 − beta2^t), with t the step of the whole run.
+    """
+    one = table.dtype.type(1)
+    rest1, rest2, up = one - beta1, one - beta2, one / root
+    for u in range(len(rows)):
+        r = rows[u]
+        for d in range(table.shape[1]):
+            w = table[r, d]
+            g = gradient[u, d] + decay * w
+            m = mean[r, d] + rest1 * (g - mean[r, d])
+            s = beta2 * square[r, d] + rest2 * g * g
+            mean[r, d] = m
+            square[r, d] = s
+            table[r, d] = shrink * w - rate * m / (math.sqrt(s) * up + epsilon)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def catch_up_rows(table: Array, mean: Array, seen: Array, rows: Array, total: float) -> None:
+    """Bring `mean`'s rows to now: while w stood still, mean − w fell by the product of the decays.
+
+    `seen` float64 [V] is the sum of log decays when each row's mean was last true, `total` the sum by now.
+    """
+    for u in range(len(rows)):
+        r = rows[u]
+        left = table.dtype.type(math.exp(total - seen[r]))
+        for d in range(table.shape[1]):
+            mean[r, d] = table[r, d] + left * (mean[r, d] - table[r, d])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def average_rows(table: Array, mean: Array, seen: Array, rows: Array, rest: Any, total: float) -> None:
+    """mean ← mean + rest·(w − mean) for rows that have just changed; they are true at `total`."""
+    for u in range(len(rows)):
+        r = rows[u]
+        seen[r] = total
+        for d in range(table.shape[1]):
+            mean[r, d] += rest * (table[r, d] - mean[r, d])

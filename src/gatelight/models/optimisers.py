@@ -1,0 +1,158 @@
+"""SGD, RMSprop, Adam and AdamW over dense parameters and over the touched rows of one table.
+
+Knows parameters and gradients: nothing of models, losses or schedules. Dense parameters go through
+torch's own functions, one call for all; the rows through a compiled kernel, so that a step costs
+nothing that grows with the table's height V. All state is held in named tensors, made at the start.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
+
+from gatelight.errors import DataError
+from gatelight.models.optimiser_kernels import adam_rows, rmsprop_rows, sgd_rows
+
+OPTIMISERS = ("sgd", "rmsprop", "adam", "adamw")
+BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
+# Keras's numbers (torch has 0.99 and 1e-8). Epsilon stands outside of the root as in Keras up to 2.2
+# and torch; tf.keras and Keras 3 have it inside, which is a far larger one where gradients are small.
+RHO, RMSPROP_EPSILON = 0.9, 1e-7
+
+Touched = tuple[NDArray[np.int64], Tensor]
+
+
+class Optimiser:
+    """One optimiser for named dense parameters and, by rows, for one table [V, D].
+
+    Rows are updated lazily: a row that a batch does not touch keeps its weights and its state as they are
+    (no decay of moments, no weight decay), and Adam's bias correction counts the steps of the run, as
+    torch.optim.SparseAdam does. If every row is touched at every step this is torch's dense optimiser.
+    `weight_decay` is decoupled in "adamw" and added to the gradient elsewhere, as in torch.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        parameters: Mapping[str, nn.Parameter],
+        table: nn.Parameter | None = None,
+        *,
+        weight_decay: float = 0.0,
+        momentum: float = 0.9,
+        clip: float | None = None,
+    ) -> None:
+        """`momentum` is SGD's; `clip` the largest global gradient norm. Raises DataError."""
+        if kind not in OPTIMISERS:
+            raise DataError(f"optimizer came as {kind!r}; there are {', '.join(OPTIMISERS)}")
+        if table is not None and table.device.type != "cpu":
+            raise DataError(
+                f"a trained embedding on {table.device} is not supported; keep the model on the CPU"
+            )
+        self.kind, self.weight_decay, self.momentum, self.clip = kind, weight_decay, momentum, clip
+        self.steps = 0
+        self._names = list(parameters)
+        self._dense = [parameter.detach() for parameter in parameters.values()]
+        self._parameters = list(parameters.values())
+        self._table = None if table is None else table.detach()
+        self._slots = {"sgd": ("velocity",), "rmsprop": ("square",)}.get(kind, ("mean", "square"))
+        self._state = {slot: [torch.zeros_like(p) for p in self._dense] for slot in self._slots}
+        self._rows = {} if table is None else {slot: torch.zeros_like(table.detach()) for slot in self._slots}
+        self._counts = [torch.zeros(()) for _ in self._dense]
+
+    def gradient_norm(self, touched: Touched | None) -> float:
+        """The 2-norm of all gradients together, dense and rows; scales them down to `clip` if it is larger.
+
+        Returned is the norm before clipping, as torch's clip_grad_norm_ does. Parameters without a gradient
+        count as zero. Its bits do not depend on the thread count as long as torch runs on one thread.
+        """
+        held = [p for p in self._parameters if p.grad is not None]
+        if touched is not None and touched[1].grad is not None:
+            held.append(touched[1])  # type: ignore[arg-type]
+        gradients = [p.grad for p in held if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(held, self.clip, norm)
+        return float(norm)
+
+    @torch.no_grad()
+    def step(self, learning_rate: float, touched: Touched | None) -> None:
+        """Update in place by the gradients of the last backward pass, then forget them.
+
+        `touched` is (distinct row numbers int64 [U], rows [U, D] with their gradient) or None.
+        """
+        self.steps += 1
+        present = [k for k, p in enumerate(self._parameters) if p.grad is not None]
+        if present:
+            self._dense_step(present, learning_rate)
+        for parameter in self._parameters:
+            parameter.grad = None
+        if touched is not None and touched[1].grad is not None and len(touched[0]):
+            self._row_step(touched[0], touched[1].grad, learning_rate)
+            touched[1].grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor that the next step depends on, by name; views, not copies."""
+        state = {
+            f"{slot}/{name}": tensor
+            for slot in self._slots
+            for name, tensor in zip(self._names, self._state[slot], strict=True)
+        }
+        counts = {f"count/{name}": count for name, count in zip(self._names, self._counts, strict=True)}
+        return {**state, **counts, **{f"{slot}/rows": tensor for slot, tensor in self._rows.items()}}
+
+    def _dense_step(self, present: list[int], rate: float) -> None:
+        def pick(tensors: list[Tensor]) -> list[Tensor]:
+            return [tensors[k] for k in present]
+
+        weights, counts = pick(self._dense), pick(self._counts)
+        gradients = [g for g in (self._parameters[k].grad for k in present) if g is not None]
+        state = [pick(self._state[slot]) for slot in self._slots]
+        if self.kind == "sgd":
+            sgd(
+                weights, gradients, list(state[0]), foreach=True, weight_decay=self.weight_decay,
+                momentum=self.momentum, lr=rate, dampening=0.0, nesterov=False, maximize=False,
+            )  # fmt: skip
+        elif self.kind == "rmsprop":
+            rmsprop(
+                weights, gradients, state[0], [], [], counts, foreach=True, lr=rate, alpha=RHO,
+                eps=RMSPROP_EPSILON, weight_decay=self.weight_decay, momentum=0.0, centered=False,
+            )  # fmt: skip
+        else:
+            (adamw if self.kind == "adamw" else adam)(
+                weights, gradients, state[0], state[1], [], counts, fused=True, foreach=False, amsgrad=False,
+                beta1=BETA1, beta2=BETA2, lr=rate, weight_decay=self.weight_decay, eps=ADAM_EPSILON,
+                maximize=False,
+            )  # fmt: skip
+
+    def _row_step(self, rows: NDArray[np.int64], gradient: Tensor, rate: float) -> None:
+        if self._table is None:
+            raise DataError("rows were touched, but the optimiser was made without a table")
+        table, g = self._table.numpy(), gradient.contiguous().numpy()
+        state = [self._rows[slot].numpy() for slot in self._slots]
+        real: Any = table.dtype.type
+        decay = real(self.weight_decay)
+        if self.kind == "sgd":
+            sgd_rows(table, state[0], rows, g, real(rate), real(self.momentum), decay)
+        elif self.kind == "rmsprop":
+            rmsprop_rows(table, state[0], rows, g, real(rate), real(RHO), real(RMSPROP_EPSILON), decay)
+        else:
+            decoupled = self.kind == "adamw"
+            adam_rows(
+                table, state[0], state[1], rows, g,
+                real(rate / (1.0 - BETA1**self.steps)), real(BETA1), real(BETA2), real(ADAM_EPSILON),
+                real(0.0) if decoupled else decay,
+                real(1.0 - rate * self.weight_decay) if decoupled else real(1.0),
+                real(math.sqrt(1.0 - BETA2**self.steps)),
+            )  # fmt: skip
+        # The kernel wrote past torch's back: whoever keeps something computed from the table must notice.
+        torch.autograd.graph.increment_version(self._table)

@@ -1,0 +1,282 @@
+"""One training run: all the state that going on depends on, and the steps that change it.
+
+Knows a model, its data and its settings: nothing of files' whereabouts, callbacks or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from gatelight.errors import DataError, GatelightError, ModelFileError
+from gatelight.models.averaging import WeightAverage
+from gatelight.models.batches import Sequences, batches_by_length, plan_batches
+from gatelight.models.checkpoint import fingerprint, read_checkpoint, restore
+from gatelight.models.classifier import Classifier
+from gatelight.models.history import FINISHED, Diverged, History, Pace, Progress, Sums
+from gatelight.models.labelled import Given, training_data
+from gatelight.models.optimisers import Optimiser
+from gatelight.models.schedules import SCHEDULES
+from gatelight.models.trained_weights import TrainedWeights
+from gatelight.models.training_config import TrainingConfig
+
+VALIDATION_BATCH = 256
+
+
+class Run:
+    """Weights, optimiser, averages, best weights, history and position of one run of `config` on `data`.
+
+    `whole` is False only while these change together; whatever is written then could not be gone on from.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        given: Given,
+        sample_weight: ArrayLike | None,
+        valid: Given | None,
+        config: TrainingConfig,
+    ) -> None:
+        """Start at step 0; raises DataError where data, targets and config do not fit each other."""
+        self.model, self.config = model, config
+        self.objective, self.data, self.valid = training_data(model, given, sample_weight, valid, config)
+        self.trained = TrainedWeights(model)
+        dense, table = self.trained.dense, self.trained.table
+        self.optimiser = Optimiser(
+            config.optimizer, dense, table,
+            weight_decay=config.weight_decay, momentum=config.momentum, clip=config.clip,
+        )  # fmt: skip
+        self.average = None if config.average is None else WeightAverage(config.average, dense, table)
+        self.best: dict[str, Tensor] = {}
+        self.history, self.pace = History(), Pace()
+        self.schedule = SCHEDULES[config.schedule]
+        self.steps_per_epoch = -(-len(self.data.targets) // config.batch_size)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.epoch = self.step_in_epoch = self.step = 0
+        self.sums = Sums()
+        self.generator, self.first_seed = torch.Generator(), first_seed(config.seed)
+        self.whole = True
+        self._identity: str | None = None
+
+    def plan(self) -> list[NDArray[np.int64]]:
+        """The batches of the present epoch."""
+        config = self.config
+        return plan_batches(
+            self.data.sequences.lengths,
+            config.batch_size,
+            seed=config.seed,
+            epoch=self.epoch,
+            bucket=config.bucket,
+        )
+
+    def train_step(self, index: NDArray[np.int64]) -> None:
+        """Forward, backward and update on the sequences numbered `index`; or raise Diverged, unchanged."""
+        self.pace.start()
+        began = time.perf_counter()
+        ids, lengths, targets, weights = self.data.batch(index)
+        self.generator.manual_seed((self.first_seed + self.step) % 2**32)
+        logits = self.model(ids, lengths, generator=self.generator)
+        loss = self.objective.loss(logits, targets, weights)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._diverged(f"the loss is {value}", self.step + 1)
+        loss.backward()  # type: ignore[no-untyped-call]
+        touched = self.trained.touched()
+        norm = self.optimiser.gradient_norm(touched)
+        if not math.isfinite(norm):
+            raise self._diverged(f"the gradient's norm is {norm}", self.step + 1)
+        correct = self.objective.correct(logits.detach(), targets)
+        rows = None if touched is None else touched[0]
+        self.whole = False
+        if self.average is not None:
+            self.average.before_step(rows)
+        self.optimiser.step(self.learning_rate, touched)
+        if self.average is not None:
+            self.average.after_step(rows)
+        self.step += 1
+        self.step_in_epoch += 1
+        self.sums.add(value, len(index), len(index) if weights is None else float(weights.sum()), correct)
+        self.sums.seconds += time.perf_counter() - began
+        self.whole = True
+        self.trained.forget_touched()
+        self.pace.stop()
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        return self.config.learning_rate * self.schedule(self.step, self.total_steps)
+
+    def progress(self) -> Progress:
+        """Where the run stands."""
+        pace = self.pace.steps_per_second
+        return Progress(
+            epoch=min(self.epoch + 1, self.config.epochs),
+            epochs=self.config.epochs,
+            step=self.step,
+            steps=self.total_steps,
+            loss=self.sums.loss,
+            accuracy=self.sums.accuracy,
+            steps_per_second=pace,
+            seconds_left=(self.total_steps - self.step) / pace,
+        )
+
+    def close_epoch(self) -> dict[str, Any]:
+        """Validate, keep the weights if they are the best, decide whether to stop; the epoch's record."""
+        began = time.perf_counter()
+        config = self.config
+        rate = config.learning_rate * self.schedule(self.step - 1, self.total_steps)
+        with self._judged_weights() as weights:
+            loss, accuracy = self._validate()
+            record = {
+                "epoch": self.epoch + 1,
+                "seconds": round(self.sums.seconds, 3),
+                "valid_seconds": round(time.perf_counter() - began, 3),
+                "learning_rate": rate,
+                "train_loss": self.sums.loss,
+                "train_accuracy": self.sums.accuracy,
+                "valid_loss": loss,
+                "valid_accuracy": accuracy,
+            }
+            best = self.history.better(record, config.best_by)
+            keep = best and self.valid is not None
+            kept = {name: w.clone() for name, w in weights.items()} if keep else {}
+        self.whole = False
+        self.history.epochs.append(record)
+        self.epoch += 1
+        self.step_in_epoch = 0
+        self.sums = Sums()
+        if best:
+            self.history.best_epoch = self.epoch
+            self.best = kept
+        if config.patience is not None and self.epoch - (self.history.best_epoch or 0) >= config.patience:
+            self.history.stopped = f"no better {config.best_by} in {config.patience} epochs"
+        elif self.epoch == config.epochs:
+            self.history.stopped = FINISHED
+        self.whole = True
+        return record
+
+    def take_best_weights(self) -> None:
+        """Put the kept weights into the model; without validation the last ones, averaged if asked for."""
+        best = self.best or self._averaged()
+        if best is not None:
+            self.trained.put(best)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor that going on depends on, by name."""
+        average = {} if self.average is None else self.average.state()
+        groups = {
+            "weights": self.trained.tensors(),
+            "optimiser": self.optimiser.state(),
+            "average": average,
+            "best": self.best,
+        }
+        return {f"{group}/{name}": t for group, tensors in groups.items() for name, t in tensors.items()}
+
+    def record(self) -> dict[str, Any]:
+        """Everything else that going on depends on, JSON-able."""
+        return {
+            "config": self.config.to_dict(),
+            "data": self.identity(),
+            "epoch": self.epoch,
+            "step_in_epoch": self.step_in_epoch,
+            "step": self.step,
+            "steps": self.total_steps,
+            "sums": vars(self.sums),
+            "history": self.history.to_dict(),
+        }
+
+    def restore(self, path: Path) -> None:
+        """Stand where the checkpoint at `path` stood; raises ModelFileError, DataError if another's."""
+        record, tensors = read_checkpoint(path)
+        try:
+            self.config.must_equal(record["config"], path)
+            if record["data"] != self.identity():
+                raise DataError(
+                    f"{path} is of a run on other data (texts, labels, weights, vocabulary, frozen vectors "
+                    "or validation part); resume with the same, or begin anew without resuming"
+                )
+            history = History.from_dict(record["history"])
+            self.epoch, self.step_in_epoch = int(record["epoch"]), int(record["step_in_epoch"])
+            self.step = int(record["step"])
+            self.sums = Sums(**record["sums"])
+        except GatelightError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelFileError(
+                f"{path} has a record that cannot be read ({error!r}); delete it and begin without resuming"
+            ) from error
+        self.history = history
+        weights = self.trained.tensors()
+        restore(weights, tensors, "weights/", path)
+        restore(self.optimiser.state(), tensors, "optimiser/", path)
+        self.optimiser.steps = self.step
+        if self.average is not None:
+            restore(self.average.state(), tensors, "average/", path)
+            self.average.steps = self.step
+        if any(name.startswith("best/") for name in tensors):
+            self.best = {name: torch.empty_like(w) for name, w in weights.items()}
+            restore(self.best, tensors, "best/", path)
+
+    def identity(self) -> str:
+        """A hash of all that a checkpoint leaves out and that must be the same: data and frozen weights."""
+        if self._identity is None:
+            valid = [None] if self.valid is None else self.valid.arrays()
+            frozen = [p for p in self.model.parameters() if not p.requires_grad]
+            self._identity = fingerprint([*self.data.arrays(), *valid, *frozen, *self.model.buffers()])
+        return self._identity
+
+    def _averaged(self) -> dict[str, Tensor] | None:
+        if self.average is None:
+            return None
+        return dict(zip(self.trained.tensors(), self.average.weights(), strict=True))
+
+    @contextmanager
+    def _judged_weights(self) -> Iterator[dict[str, Tensor]]:
+        averaged = self._averaged()
+        if averaged is None:
+            yield self.trained.tensors()
+            return
+        raw = {name: tensor.clone() for name, tensor in self.trained.tensors().items()}
+        self.whole = False
+        try:
+            self.trained.put(averaged)
+            yield averaged
+        finally:
+            self.trained.put(raw)
+            self.whole = True
+
+    def _validate(self) -> tuple[float | None, float | None]:
+        if self.valid is None:
+            return None, None
+        probabilities = self._probabilities(self.valid.sequences)
+        loss, accuracy = self.objective.scores(probabilities, self.valid.targets)
+        if not math.isfinite(loss):
+            raise self._diverged(f"the validation loss is {loss}", self.step)
+        return loss, accuracy
+
+    @torch.no_grad()
+    def _probabilities(self, sequences: Sequences) -> NDArray[np.float32]:
+        self.model.eval()
+        found = np.empty((len(sequences), self.objective.outputs), dtype=np.float32)
+        for index in batches_by_length(sequences.lengths, VALIDATION_BATCH):
+            logits = self.model(*sequences.take(index))
+            found[index] = (logits.softmax(dim=1) if self.objective.softmax else logits.sigmoid()).numpy()
+        return found
+
+    def _diverged(self, what: str, step: int) -> Diverged:
+        return Diverged(what, step, self.total_steps, self.config.clip)
+
+
+def first_seed(seed: int) -> int:
+    """The 32-bit seed of step 0; step t has that plus t, so no two steps of a run draw the same numbers."""
+    # torch's CPU generator takes 32 bits only; SeedSequence spreads the run's seed over them.
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])

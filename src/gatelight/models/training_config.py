@@ -1,0 +1,137 @@
+"""How to train: every setting of the loop, checked when it is made and never changed after.
+
+Knows names and numbers only: nothing of models or data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gatelight.errors import DataError
+from gatelight.models.losses import ClassWeight
+from gatelight.models.optimisers import OPTIMISERS
+from gatelight.models.schedules import SCHEDULES
+
+BEST_BY = ("valid_accuracy", "valid_loss")
+FREE = ("threads",)  # does not change the result, so it may differ when a run goes on
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of `train`; raises DataError when a value cannot be.
+
+    `best_by` says which epoch's weights are kept and what early stopping watches: accuracy (equal
+    accuracies by the lower loss), because a recurrent classifier's validation loss turns upwards from
+    overconfidence while its judgements still get better; or the loss, where probabilities matter more.
+    """
+
+    epochs: int = 5
+    batch_size: int = 32
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3  # the peak, where the schedule has one
+    momentum: float = 0.9  # of "sgd"
+    schedule: str = "constant"
+    clip: float | None = None  # largest global gradient norm
+    weight_decay: float = 0.0
+    patience: int | None = None  # stop after this many epochs without a better one; needs validation data
+    best_by: str = "valid_accuracy"
+    average: float | None = (
+        None  # decay of the weights' moving average, which is then what is judged and kept
+    )
+    class_weight: ClassWeight = None  # "balanced", or weights by class number
+    label_smoothing: float = 0.0
+    bucket: bool = True  # batches of like length
+    seed: int = 0
+    threads: int | None = None  # None leaves the number as it is; results do not depend on it
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
+            _whole(name, getattr(self, name), least)
+        for name in ("patience", "threads"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), 1)
+        _one_of("optimizer", self.optimizer, OPTIMISERS)
+        _one_of("schedule", self.schedule, tuple(SCHEDULES))
+        _one_of("best_by", self.best_by, BEST_BY)
+        _number("learning_rate", self.learning_rate, above=0.0)
+        _number("weight_decay", self.weight_decay, least=0.0)
+        _number("momentum", self.momentum, least=0.0, below=1.0)
+        _number("label_smoothing", self.label_smoothing, least=0.0, below=1.0)
+        if self.clip is not None:
+            _number("clip", self.clip, above=0.0)
+        if self.average is not None:
+            _number("average", self.average, above=0.0, below=1.0)
+        if not isinstance(self.bucket, bool):
+            raise DataError(f"bucket is {self.bucket!r}; expected true or false")
+        object.__setattr__(self, "class_weight", _class_weight(self.class_weight))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON-able values."""
+        values = asdict(self)
+        if isinstance(self.class_weight, Mapping):
+            values["class_weight"] = {str(number): weight for number, weight in self.class_weight.items()}
+        elif isinstance(self.class_weight, tuple):
+            values["class_weight"] = list(self.class_weight)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
+        """The settings that `to_dict` gave; DataError for a name that there is not."""
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise DataError(f"unknown training setting {unknown[0]!r}; expected some of {', '.join(known)}")
+        return cls(**values)
+
+    def must_equal(self, written: Mapping[str, Any], path: Path) -> None:
+        """Raise DataError, naming what differs, unless settings `written` in `path` train the same."""
+        mine = self.to_dict()
+        names = [name for name in mine | dict(written) if name not in FREE]
+        differing = [name for name in names if mine.get(name) != written.get(name)]
+        if differing:
+            what = ", ".join(f"{name} was {written.get(name)!r}, is {mine.get(name)!r}" for name in differing)
+            raise DataError(
+                f"{path} is of a run with other settings ({what}); resume with the same, or begin anew "
+                "without resuming"
+            )
+
+
+def _class_weight(wanted: Any) -> ClassWeight:
+    if wanted is None or wanted == "balanced":
+        return None if wanted is None else "balanced"
+    try:
+        if isinstance(wanted, Mapping):
+            return {int(number): float(weight) for number, weight in sorted(wanted.items())}
+        if not isinstance(wanted, str):
+            return tuple(float(weight) for weight in wanted)
+    except (TypeError, ValueError):
+        pass  # said below, with what came
+    raise DataError(
+        f"class_weight is {wanted!r}; expected 'balanced', weights by class number, or one weight per class"
+    )
+
+
+def _whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise DataError(f"{name} is {value!r}; expected a whole number, {least} or more")
+
+
+def _number(
+    name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf, below: float = math.inf
+) -> None:
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not (fits and least <= value and above < value < below):
+        low = f"above {above:g}" if above > -math.inf else f"of {least:g} or more"
+        raise DataError(
+            f"{name} is {value!r}; expected a number {low}"
+            + (f", below {below:g}" if below < math.inf else "")
+        )
+
+
+def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in choices:
+        raise DataError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
