@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from gatelight.errors import DataError
 from gatelight.memory import CELLS, Packing, pack
 from gatelight.memory.equations import EQUATIONS
+from gatelight.memory.operators import linear
+from gatelight.memory.threads import single_threaded_torch
 from gatelight.models.dropout import dropout, word_dropout
 from gatelight.models.embedding import UNKNOWN, Embedding
 from gatelight.models.pooling import POOLS
@@ -126,7 +128,8 @@ class Classifier(nn.Module):
             }
         )
         if device != "meta":
-            self._start(generator)
+            with single_threaded_torch():  # the orthogonal start depends on the threads otherwise
+                self._start(generator)
 
     def _start(self, generator: torch.Generator) -> None:
         for layer in self.memory:
@@ -214,11 +217,6 @@ def head_shapes(config: ClassifierConfig) -> dict[str, tuple[int, ...]]:
         "weight": (config.outputs, width),
         "bias": (config.outputs,),
     }
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x [B, F], weight [O, F], bias [O] → [B, O]."""
-    return nn.functional.linear(x, weight, bias)
 
 
 def _start_recurrent(

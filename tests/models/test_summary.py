@@ -1,0 +1,84 @@
+"""The layer table against the note's counts, hand-made sums and the weights of real models."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+
+from gatelight.memory import CELLS
+from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.pooling import POOLS
+from gatelight.models.summary import Row, summary
+
+NOTE_400 = ClassifierConfig(
+    dim=300, hidden=50, pool="flatten", max_length=400, dropout=0.2, train_embedding=False
+)
+
+
+def test_note_models_have_the_counts_that_keras_printed() -> None:
+    """Red when a bias is counted twice, the flattened width is wrong or the frozen table is counted."""
+    table = summary(NOTE_400)
+    assert table.rows == (
+        Row("Embedding", (400, 300), None, trained=False),
+        Row("LSTM", (400, 50), 70_200),
+        Row("Dropout 0.2", (400, 50), 0),
+        Row("Flatten", (20_000,), 0),
+        Row("Dense", (1,), 20_001),
+    )
+    assert table.trained == 90_201
+    assert table.frozen is None
+    assert summary(replace(NOTE_400, max_length=200)).trained == 80_201
+    characters = summary(replace(NOTE_400, dim=46, hidden=20, max_length=1500))
+    assert [row.parameters for row in characters.rows] == [None, 5_360, 0, 0, 30_001]
+
+
+def test_printed_table() -> None:
+    """Red when what a reader needs is missing from the print: names, shapes, counts, the total."""
+    lines = str(summary(NOTE_400)).splitlines()
+    assert lines[0].split() == ["layer", "output", "parameters"]
+    assert lines[2].split("  ")[-1].strip() == "V × 300, frozen"
+    assert lines[3].split() == ["LSTM", "(400,", "50)", "70,200"]
+    assert lines[-1].split() == ["total", "90,201"]
+    assert len({len(line) for line in lines}) == 1
+    trained = str(summary(replace(NOTE_400, train_embedding=True)))
+    assert trained.endswith("V × 300 + 90,201")
+    assert "70,000" not in str(summary(replace(NOTE_400, vocabulary_size=500)))
+
+
+@pytest.mark.parametrize("train_embedding", [True, False])
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_counts_are_those_of_the_real_model(cell: str, pool: str, train_embedding: bool) -> None:
+    """Red when the table and the model that is trained drift apart."""
+    config = ClassifierConfig(
+        vocabulary_size=30,
+        dim=7,
+        cell=cell,
+        hidden=5,
+        layers=2,
+        bidirectional=True,
+        pool=pool,
+        max_length=11,
+        outputs=3,
+        dropout=0.1,
+        layer_dropout=0.1,
+        train_embedding=train_embedding,
+    )
+    model = Classifier(config)
+    table = summary(model)
+    assert table.trained == sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    assert table.frozen == (0 if train_embedding else 30 * 7)
+    assert sum("Dropout" in row.layer for row in table.rows) == 2
+    assert json.loads(json.dumps(table.to_dict()))["trained"] == table.trained
+
+
+def test_no_weights_are_allocated() -> None:
+    """Red when printing a table would cost the memory of a model of 300 GB."""
+    huge = replace(NOTE_400, vocabulary_size=10**8, dim=30_000, hidden=30_000)
+    tracemalloc.start()
+    assert summary(huge).trained > 7 * 10**9
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
