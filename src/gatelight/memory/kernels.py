@@ -1,0 +1,176 @@
+"""The recurrence over packed rows, forward and backward, compiled by Numba; one loop serves every cell.
+
+Knows arrays only: no tensors, no modules. Arrays are C-contiguous, of one dtype (float32 or float64).
+Sequences stand in packed order (falling length) and are taken in groups of GROUP, which stay together
+from their first step to their last: states and products of a group live in the first-level cache, and
+no group needs another, so groups may run on any thread. `d` is the direction: 0 forward, 1 backward
+over the same rows; an array with one block of columns for each direction is read at its d-th block.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from gatelight.memory.activations import JIT
+from gatelight.memory.steps import step, step_back
+from gatelight.memory.tiles import multiply
+
+GROUP = 8
+
+
+@njit(cache=True, nogil=True, **JIT)  # type: ignore[untyped-decorator]
+def forward(
+    cell: Any,
+    d: int,
+    begin: int,
+    end: int,
+    table: Any,  # [U, directions·G] input products with bias, of the distinct inputs
+    token: Any,  # [N] int32 row of `table` for each packed row
+    first: Any,  # [T] first packed row of each step
+    lengths: Any,  # [B] falling
+    weight: Any,  # [directions, H, G] recurrent weight, transposed
+    bias: Any,  # [directions, G]
+    h_0: Any,  # [directions, B, H]
+    c_0: Any,  # [directions, B, H], or [directions, B, 0] for cells without a cell state
+    keep: bool,  # whether the next four have a row for each packed row, else GROUP rows to write over
+    saved: Any,  # [N, directions·S·H] out: gates
+    cells: Any,  # [N, directions·H] out: cell states
+    seen: Any,  # [N, directions·H] out: tanh of the cell states
+    before: Any,  # [N, directions·H] out: hidden state before the step
+    hidden: Any,  # [N, directions·H] out
+    h_n: Any,  # [directions, B, H] out
+    c_n: Any,  # as c_0, out
+) -> None:
+    """Run sequences begin to end (packed positions) in direction d; write only their rows of each output."""
+    H = h_0.shape[2]
+    C = c_0.shape[2]
+    G = bias.shape[1]
+    S = saved.shape[1] // h_0.shape[0]
+    h = np.zeros((GROUP, H), table.dtype)
+    c = np.zeros((GROUP, C), table.dtype)
+    u = np.empty((GROUP, G), table.dtype)
+    for start in range(begin, end, GROUP):
+        size = min(GROUP, end - start)
+        for k in range(size):
+            h[k] = h_0[d, start + k]
+            c[k] = c_0[d, start + k]
+        steps = lengths[start]
+        n = size if d == 0 else 0
+        for s in range(steps):
+            t = s if d == 0 else steps - 1 - s
+            while n > 0 and d == 0 and lengths[start + n - 1] <= t:
+                n -= 1
+            while n < size and d == 1 and lengths[start + n] > t:
+                n += 1
+            rows = 8 if n > 4 else (4 if n == 3 else n)  # whole tiles; what they add to u is not read
+            multiply(h, 0, H, 1, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G)
+            for k in range(n):
+                row = first[t] + start + k
+                kept = row if keep else k
+                before[kept, d * H : (d + 1) * H] = h[k]
+                step(
+                    cell,
+                    d,
+                    table[token[row], d * G : (d + 1) * G],
+                    u[k],
+                    h[k],
+                    c[k],
+                    saved[kept, d * S : (d + 1) * S],
+                    cells[kept, d * C : (d + 1) * C],
+                    seen[kept, d * C : (d + 1) * C],
+                    hidden[row, d * H : (d + 1) * H],
+                )
+        for k in range(size):
+            h_n[d, start + k] = h[k]
+            c_n[d, start + k] = c[k]
+
+
+@njit(cache=True, nogil=True, **JIT)  # type: ignore[untyped-decorator]
+def backward(
+    cell: Any,
+    d: int,
+    begin: int,
+    end: int,
+    first: Any,  # these, and all up to `hidden`, as `forward` had or left them
+    lengths: Any,
+    weight: Any,  # [directions, G, H] recurrent weight, not transposed
+    c_0: Any,
+    saved: Any,
+    cells: Any,
+    seen: Any,
+    before: Any,
+    hidden: Any,
+    d_hidden: Any,  # [N, directions·H] gradient of the outputs
+    d_h_n: Any,  # [directions, B, H] gradient of the last states
+    d_c_n: Any,  # as c_0
+    d_gates: Any,  # [N, directions·K·H] out: of the input products, then what else u's gradient has
+    d_h_0: Any,  # [directions, B, H] out
+    d_c_0: Any,  # as c_0, out
+    d_peephole: Any,  # [groups, directions, 3, H] out, peephole cell: each group's sum; else [·, ·, 3, 0]
+) -> None:
+    """Run sequences begin to end (packed positions) back; write only their rows of each output."""
+    H = d_h_0.shape[2]
+    C = c_0.shape[2]
+    G = weight.shape[1]
+    S = saved.shape[1] // c_0.shape[0]
+    K = d_gates.shape[1] // c_0.shape[0]
+    d_h = np.zeros((GROUP, H), d_gates.dtype)
+    d_c = np.zeros((GROUP, C), d_gates.dtype)
+    d_u = np.zeros((GROUP, G), d_gates.dtype)
+    for start in range(begin, end, GROUP):
+        size = min(GROUP, end - start)
+        for k in range(size):
+            d_h[k] = d_h_n[d, start + k]
+            d_c[k] = d_c_n[d, start + k]
+        sums = d_peephole[start // GROUP, d]
+        sums[:] = 0
+        steps = lengths[start]
+        n = 0 if d == 0 else size
+        for s in range(steps):
+            t = steps - 1 - s if d == 0 else s
+            while n < size and d == 0 and lengths[start + n] > t:
+                n += 1
+            while n > 0 and d == 1 and lengths[start + n - 1] <= t:
+                n -= 1
+            for k in range(n):
+                row = first[t] + start + k
+                c_before = c_0[d, start + k]
+                if C > 0:
+                    if d == 0 and t > 0:
+                        c_before = cells[first[t - 1] + start + k, :C]
+                    elif d == 1 and t + 1 < lengths[start + k]:
+                        c_before = cells[first[t + 1] + start + k, C:]
+                step_back(
+                    cell,
+                    d,
+                    saved[row, d * S : (d + 1) * S],
+                    c_before,
+                    cells[row, d * C : (d + 1) * C],
+                    seen[row, d * C : (d + 1) * C],
+                    before[row, d * H : (d + 1) * H],
+                    hidden[row, d * H : (d + 1) * H],
+                    d_hidden[row, d * H : (d + 1) * H],
+                    d_h[k],
+                    d_c[k],
+                    d_u[k],
+                    d_gates[row, d * K : (d + 1) * K],
+                    sums,
+                )
+            multiply(d_u, 0, G, 1, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, G, H)
+        for k in range(size):
+            d_h_0[d, start + k] = d_h[k]
+            d_c_0[d, start + k] = d_c[k]
+
+
+@njit(cache=True, nogil=True, **JIT)  # type: ignore[untyped-decorator]
+def sum_by_token(d_gates: Any, begin: int, end: int, token: Any, d_table: Any, at: int) -> None:
+    """Add columns begin to end of d_gates [N, ·] to the token rows of d_table [U, ·], from column `at` on."""
+    width = end - begin
+    for row in range(token.shape[0]):
+        source = d_gates[row, begin:end]
+        target = d_table[token[row], at : at + width]
+        for j in range(width):
+            target[j] += source[j]

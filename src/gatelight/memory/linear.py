@@ -1,0 +1,90 @@
+"""`gatelight::linear`, a PyTorch operator whose rows do not depend on each other, with its gradient.
+
+Knows tensors; the arithmetic is in product.py. Tensors are on the CPU and of one dtype, float32 or float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatelight.memory import product, threads
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x @ weight.T + bias for x [M, D], weight [G, D], bias [G]; rows do not affect each other's bits.
+
+    Raises TypeError for another dtype than float32 or float64, or unequal ones.
+    """
+    check_dtype(x, weight, bias)
+    return _linear(x, weight, bias)  # type: ignore[no-any-return]
+
+
+def check_dtype(first: Tensor, *others: Tensor | None) -> None:
+    """Raise TypeError unless all tensors are of one dtype, float32 or float64."""
+    dtypes = {t.dtype for t in (first, *others) if t is not None}
+    if len(dtypes) > 1 or first.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"tensors came as {sorted(map(str, dtypes))}; expected all float32 or all float64")
+
+
+def array_of(tensor: Tensor) -> Array:
+    """Return a tensor's values as a C-contiguous array, sharing memory where they already are."""
+    return tensor.detach().contiguous().numpy()
+
+
+@torch.library.custom_op("gatelight::linear", mutates_args=(), device_types="cpu")
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    start = None if bias is None else array_of(bias)
+    return torch.from_numpy(
+        product.rows_times(array_of(x), np.ascontiguousarray(weight.detach().numpy().T), start)
+    )
+
+
+@_linear.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty(x.shape[0], weight.shape[0])
+
+
+@torch.library.custom_op("gatelight::linear_backward", mutates_args=(), device_types="cpu")
+def _linear_backward(
+    d_out: Tensor, x: Tensor, weight: Tensor, need_x: bool, need_weight: bool, need_bias: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    d, inputs = array_of(d_out), array_of(x)
+    d_x = product.rows_times(d, array_of(weight)) if need_x else np.empty((0, 0), d.dtype)
+    d_weight = np.empty(weight.shape if need_weight else (0, 0), d.dtype)
+    if need_weight:
+        threads.run(product.transposed_times(d, 0, inputs, 0, d_weight))
+    d_bias = np.empty(d.shape[1] if need_bias else 0, d.dtype)
+    product.column_sums(d, 0, d_bias)
+    return torch.from_numpy(d_x), torch.from_numpy(d_weight), torch.from_numpy(d_bias)
+
+
+@_linear_backward.register_fake
+def _(
+    d_out: Tensor, x: Tensor, weight: Tensor, need_x: bool, need_weight: bool, need_bias: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        x.new_empty(x.shape if need_x else (0, 0)),
+        x.new_empty(weight.shape if need_weight else (0, 0)),
+        x.new_empty(d_out.shape[1] if need_bias else 0),
+    )
+
+
+def _linear_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight, bias = inputs
+    ctx.save_for_backward(x, weight)
+    ctx.has_bias = bias is not None
+
+
+def _linear_gradient(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+    need = ctx.needs_input_grad
+    gradients = _linear_backward(d_out, *ctx.saved_tensors, need[0], need[1], ctx.has_bias and need[2])
+    return tuple(gradient if needed else None for gradient, needed in zip(gradients, need, strict=True))
+
+
+_linear.register_autograd(_linear_gradient, setup_context=_linear_setup)

@@ -1,0 +1,120 @@
+"""Threads for work that holds no GIL; results do not depend on their number. Knows nothing of cells.
+
+Work is cut into tasks that each write their own part of an array, so it does not matter which
+thread takes which task. PyTorch's and BLAS's own pools stay out of it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+Task = Callable[[], object]
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_threads: int | None = None
+
+
+def available() -> int:
+    """Return the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads() -> int:
+    """Return how many threads may be used: `set_threads`, else GATELIGHT_THREADS, else all processors.
+
+    Raises ValueError when GATELIGHT_THREADS is not a positive number.
+    """
+    if _threads is not None:
+        return _threads
+    wish = os.environ.get("GATELIGHT_THREADS", "")
+    if not wish:
+        return available()
+    if not wish.isdecimal() or int(wish) < 1:
+        raise ValueError(f"GATELIGHT_THREADS is {wish!r}; expected a positive whole number")
+    return int(wish)
+
+
+def set_threads(count: int | None) -> None:
+    """Set how many threads a computation may use; None returns to the default.
+
+    Raises ValueError below 1.
+    """
+    global _threads, _pool
+    if count is not None and count < 1:
+        raise ValueError(f"{count} threads were asked for; expected at least 1")
+    with _lock:
+        _threads = count
+        if _pool is not None:
+            _pool.shutdown(wait=False)
+            _pool = None
+
+
+def run(tasks: Sequence[Task]) -> None:
+    """Run every task once, in the order given as far as threads are free, and wait for all of them.
+
+    The first error that a task raises is raised here.
+    """
+    workers = min(threads(), len(tasks))
+    if workers <= 1:
+        for task in tasks:
+            task()
+        return
+    left = deque(tasks)
+
+    def work() -> None:
+        while True:
+            try:
+                task = left.popleft()
+            except IndexError:
+                return
+            task()
+
+    helpers = []
+    with _lock:
+        pool = _running_pool()
+        helpers = [pool.submit(work) for _ in range(workers - 1)]
+    try:
+        work()
+    finally:
+        left.clear()  # after an error here the others stop at their next task
+        for helper in helpers:
+            helper.result()
+
+
+def _running_pool() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(max(1, threads() - 1), thread_name_prefix="gatelight")
+    return _pool
+
+
+def _forget_pool() -> None:
+    # A forked child has the pool's object but none of its threads.
+    global _pool, _lock
+    _pool = None
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+@contextmanager
+def single_threaded_torch() -> Iterator[None]:
+    """Keep PyTorch's own operators on one thread, so that their sums do not depend on the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
