@@ -1,3 +1,59 @@
 """Recurrent text models that train fast on a CPU and show what they remembered."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatelight import memory
+    from gatelight.estimators.classifier import TextClassifier
+    from gatelight.estimators.evaluation import evaluate
+    from gatelight.estimators.folder import load
+    from gatelight.memory import GRU, LSTM, RNN, PeepholeLSTM
+    from gatelight.text.corpus import Corpus
+    from gatelight.text.vectors import WordVectors
+    from gatelight.text.vocabulary import Vocabulary
+
 __version__ = "0.1.0"
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Corpus",
+    "PeepholeLSTM",
+    "TextClassifier",
+    "Vocabulary",
+    "WordVectors",
+    "evaluate",
+    "load",
+    "memory",
+]
+
+# Imported when first used: torch and scikit-learn take seconds that `import gatelight` should not cost.
+_HOMES = {
+    "GRU": "memory",
+    "LSTM": "memory",
+    "RNN": "memory",
+    "Corpus": "text.corpus",
+    "PeepholeLSTM": "memory",
+    "TextClassifier": "estimators.classifier",
+    "Vocabulary": "text.vocabulary",
+    "WordVectors": "text.vectors",
+    "evaluate": "estimators.evaluation",
+    "load": "estimators.folder",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "memory":
+        return import_module("gatelight.memory")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gatelight' has no attribute {name!r}")
+    value = getattr(import_module(f"gatelight.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

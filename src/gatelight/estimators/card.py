@@ -1,0 +1,125 @@
+"""The model card: what a model was trained on and how good it is, in Markdown; knows no files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gatelight.estimators.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
+
+SPLITS = {
+    "group": "held out at random by whole groups, so that no group is on both sides",
+    "random": "held out at random",
+    "given": "given as a part of its own",
+    "none": "none held out",
+}
+MOST_CLASSES = 20
+
+
+def card(estimator: TextClassifier, name: str) -> str:
+    """Return the model card: data, split and seed, figures with intervals beside the baseline's, layers."""
+    training = estimator.training_
+    kind = "several labels a text" if estimator.known_classes().multilabel else "one label a text"
+    lines = [
+        f"# {_inline(name)}",
+        "",
+        f"A text classifier ({len(estimator.classes_)} classes, {kind}), trained with gatelight "
+        f"{training['gatelight']}.",
+        "",
+        "```python",
+        "import gatelight",
+        "",
+        'model = gatelight.load("path/to/this/folder")',
+        'model.predict_proba(["a text"])',
+        "```",
+        "",
+        "## Data",
+        "",
+        *_data(training),
+        "",
+        "## Figures",
+        "",
+        *_figures(estimator.validation_, training),
+        "",
+        "## Training",
+        "",
+        *_epochs(estimator),
+        "",
+        "## Model",
+        "",
+        "```text",
+        str(estimator.summary()),
+        "```",
+        "",
+        "Every setting is in `config.json`. The files hold no code and no pickle.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _data(training: dict[str, Any]) -> list[str]:
+    origin = training["origin"]
+    labels = training["labels"]
+    counts = ", ".join(f"{_inline(str(label))} {count:,}" for label, count in labels[:MOST_CLASSES])
+    more = f" and {len(labels) - MOST_CLASSES} more classes" if len(labels) > MOST_CLASSES else ""
+    groups = "" if training["groups"] is None else f", {training['groups']:,} groups in all"
+    lines = [
+        f"- Origin: {'texts given in memory' if origin is None else _inline(str(origin))}",
+        f"- Trained on {training['texts']:,} texts ({training['tokens']:,} tokens): {counts}{more}",
+        f"- Validation: {training['validation_texts']:,} texts, {SPLITS[training['split']]} "
+        f"(seed {training['seed']}{groups})",
+        f"- Unknown tokens in the training texts: {training['unknown_share']:.2%}; texts cut: "
+        f"{training['truncated_share']:.1%}",
+    ]
+    if training["vectors"] is not None:
+        unlabelled = training["unlabelled_texts"]
+        of = f", trained on the training texts and {unlabelled:,} unlabelled ones" if unlabelled else ""
+        coverage = training["vector_coverage"]
+        lines.append(
+            f"- Word vectors: {_inline(training['vectors'])}{of}; {coverage:.1%} of the training tokens "
+            "have one"
+        )
+    return lines
+
+
+def _figures(validation: Evaluation | None, training: dict[str, Any]) -> list[str]:
+    if validation is None:
+        return ["No texts were held out, so nothing is known of how good it is on new ones."]
+    rows = [("this model", validation)]
+    if validation.baseline is not None:
+        rows.append(("TF-IDF 1–2-grams + logistic regression", validation.baseline))
+    table = ["| on the validation texts | accuracy | F1 (macro) | log loss |", "| --- | --- | --- | --- |"]
+    for name, found in rows:
+        table.append(
+            f"| {name} | {found.accuracy:.1%} ({found.accuracy_low:.1%} to {found.accuracy_high:.1%}) "
+            f"| {found.f1:.3f} ({found.f1_low:.3f} to {found.f1_high:.3f}) "
+            f"| {found.log_loss:.3f} ({found.log_loss_low:.3f} to {found.log_loss_high:.3f}) |"
+        )
+    table += ["", f"In brackets 95 % intervals over {validation.n:,} texts."]
+    if training["epochs"] > 1:
+        table.append("The best epoch was chosen on the same texts, so the figures are a little too good.")
+    return table
+
+
+def _epochs(estimator: TextClassifier) -> list[str]:
+    table = ["| epoch | training loss | validation loss | validation accuracy |", "| --- | --- | --- | --- |"]
+    for record in estimator.history_:
+        loss, accuracy = record["valid_loss"], record["valid_accuracy"]
+        table.append(
+            f"| {record['epoch']} | {record['train_loss']:.4f} | {'–' if loss is None else f'{loss:.4f}'} "
+            f"| {'–' if accuracy is None else f'{accuracy:.1%}'} |"
+        )
+    best, stopped = estimator.training_["best_epoch"], estimator.training_["stopped"]
+    return [
+        *table,
+        "",
+        f"The weights are those of epoch {best}; {stopped}. Seed {estimator.training_['seed']}.",
+    ]
+
+
+def _inline(text: str) -> str:
+    """Return a text that stays on its line and opens no Markdown of its own."""
+    plain = " ".join(text.split())
+    return "".join(f"\\{sign}" if sign in "\\`*_[]<>#|" else sign for sign in plain)

@@ -1,0 +1,162 @@
+"""How good a classifier is, with intervals, beside the n-gram baseline; knows no training and no files.
+
+Accuracy carries Wilson's 95 % interval (Wilson 1927); F1 and log loss carry 95 % bootstrap intervals, seeded.
+F1 is the mean of the classes' F1 (macro), so that no class is the positive one. For multi-label data accuracy
+counts texts whose labels are all right, and log loss is the mean binary cross-entropy over texts and labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatelight.errors import DataError
+from gatelight.estimators.labels import Classes, checked_labels
+from gatelight.estimators.texts import checked_texts
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
+
+Z_95 = 1.959963984540054
+RESAMPLES = 1000
+SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # a certain mistake costs 15.9 nats, not infinity
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy, macro F1 and log loss (nats) over n texts, each with its 95 % interval."""
+
+    n: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    f1: float
+    f1_low: float
+    f1_high: float
+    log_loss: float
+    log_loss_low: float
+    log_loss_high: float
+    baseline: Evaluation | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON-able values; `baseline` is the same again or None."""
+        return asdict(self)
+
+    @classmethod
+    def of_dict(cls, values: dict[str, Any]) -> Evaluation:
+        """Restore what `to_dict` gave; raises TypeError when fields are missing or strange."""
+        baseline = values.get("baseline")
+        return cls(**{**values, "baseline": None if baseline is None else cls.of_dict(baseline)})
+
+
+def evaluate(
+    estimator: TextClassifier,
+    texts: Iterable[str],
+    labels: Iterable[Any],
+    *,
+    baseline: bool = True,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Evaluation:
+    """Judge labelled texts with a fitted estimator and, where it has one, with its baseline.
+
+    Raises DataError when labels are missing, too few, or none of the model's classes (they are named).
+    """
+    texts = checked_texts(texts)
+    classes: Classes = estimator.known_classes()
+    targets = classes.targets(checked_labels(labels))
+    if len(texts) != len(targets):
+        raise DataError(f"there are {len(texts)} texts and {len(targets)} labels; give one label per text")
+    if not texts:
+        raise DataError("there is no text to evaluate on; give at least one labelled text")
+    beside = None
+    if baseline and estimator.baseline_ is not None:
+        judged = classes.columns(estimator.baseline_.probabilities(texts))
+        beside = measure(judged, targets, resamples=resamples, seed=seed)
+    return measure(estimator.predict_proba(texts), targets, baseline=beside, resamples=resamples, seed=seed)
+
+
+def measure(
+    columns: NDArray[np.floating[Any]],
+    targets: NDArray[Any],
+    *,
+    baseline: Evaluation | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure probabilities [n, classes] against targets int64 [n], or 0/1 [n, classes] (multi-label)."""
+    columns = np.asarray(columns, np.float64)
+    rng = np.random.default_rng(seed)
+    n = len(targets)
+    if targets.ndim == 2:
+        chosen, truth = columns >= 0.5, targets >= 0.5
+        right = (chosen == truth).all(axis=1)
+        losses = -np.log(_bounded(np.where(truth, columns, 1 - columns))).mean(axis=1)
+        parts = np.concatenate([chosen & truth, chosen, truth], axis=1).astype(np.float64)
+        f1 = _macro_f1(parts.sum(axis=0)[None])[0]
+        resampled_f1 = np.array(
+            [
+                _macro_f1((np.bincount(rng.integers(n, size=n), minlength=n) @ parts)[None])[0]
+                for _ in range(resamples)
+            ]
+        )
+    else:
+        chosen, classes = columns.argmax(axis=1), columns.shape[1]
+        right = chosen == targets
+        shares = columns / columns.sum(axis=1, keepdims=True)
+        losses = -np.log(_bounded(shares[np.arange(n), targets]))
+        # Drawing texts with replacement is drawing cells of the confusion matrix: far fewer of them.
+        confusion = np.bincount(targets * classes + chosen, minlength=classes * classes)
+        f1 = _macro_f1(_class_counts(confusion[None], classes))[0]
+        drawn = rng.multinomial(n, confusion / n, size=resamples)
+        resampled_f1 = _macro_f1(_class_counts(drawn, classes))
+    f1_low, f1_high = np.quantile(resampled_f1, [0.025, 0.975])
+    means = [losses[rng.integers(n, size=n)].mean() for _ in range(resamples)]
+    loss_low, loss_high = np.quantile(means, [0.025, 0.975])
+    accuracy_low, accuracy_high = wilson_interval(int(right.sum()), n)
+    return Evaluation(
+        n=n,
+        accuracy=float(right.mean()),
+        accuracy_low=accuracy_low,
+        accuracy_high=accuracy_high,
+        f1=float(f1),
+        f1_low=float(f1_low),
+        f1_high=float(f1_high),
+        log_loss=float(losses.mean()),
+        log_loss_low=float(loss_low),
+        log_loss_high=float(loss_high),
+        baseline=baseline,
+    )
+
+
+def wilson_interval(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
+    """Return Wilson's score interval for a share of successes in n trials (95 % unless z says otherwise)."""
+    share = successes / n
+    middle = share + z * z / (2 * n)
+    reach = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return max(0.0, float((middle - reach) / scale)), min(1.0, float((middle + reach) / scale))
+
+
+def _bounded(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+
+
+def _class_counts(confusion: NDArray[Any], classes: int) -> NDArray[Any]:
+    """[m, classes²] confusion cells → [m, 3·classes]: right, chosen and true counts of every class."""
+    cells = confusion.reshape(-1, classes, classes)
+    return np.concatenate(
+        [np.diagonal(cells, axis1=1, axis2=2), cells.sum(axis=1), cells.sum(axis=2)], axis=1
+    )
+
+
+def _macro_f1(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean F1 of the classes that occur, chosen or true, as in scikit-learn: [m, 3·classes] → [m]."""
+    right, chosen, true = np.split(counts.astype(np.float64), 3, axis=1)
+    there = chosen + true
+    f1 = np.divide(2 * right, there, out=np.zeros_like(there), where=there > 0)
+    return np.asarray(f1.sum(axis=1) / np.maximum((there > 0).sum(axis=1), 1))

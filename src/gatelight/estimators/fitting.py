@@ -1,0 +1,260 @@
+"""From texts and labels to a fitted `TextClassifier`: split, read, train, compare; knows no file format.
+
+Validation texts are never counted, learned from or put into
+vectors.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatelight import __version__
+from gatelight.errors import DataError
+from gatelight.estimators.baseline import Baseline
+from gatelight.estimators.evaluation import measure
+from gatelight.estimators.labels import Classes, checked_labels
+from gatelight.estimators.preparation import TokenisedTexts, kept_beside, start
+from gatelight.estimators.reading import Reading
+from gatelight.estimators.settings import check_settings, classifier_config, plain, training_config
+from gatelight.estimators.texts import checked_texts
+from gatelight.models.classifier import Classifier
+from gatelight.models.prediction import predict
+from gatelight.models.training import train
+from gatelight.text.encoding import Encoded
+from gatelight.text.splits import held_out
+from gatelight.text.tokens import tokenizer
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `TextClassifier.fit` was given, with its columns as lists."""
+
+    settings: dict[str, Any]
+    texts: list[str]
+    labels: list[Any]
+    groups: list[Any] | None
+    sample_weight: NDArray[np.float64] | None
+    validation: tuple[list[str], list[Any]] | None
+    unlabelled: list[str] | None
+    baseline: bool
+    origin: str | None
+    checkpoint: Path | None
+    resume: bool
+    on_epoch: Callable[[dict[str, Any]], object] | None
+    on_progress: Callable[[Any], object] | None
+    on_vectors: Callable[[int, int], None] | None
+    on_stage: Callable[[str], object]
+
+    @classmethod
+    def of(
+        cls,
+        settings: Mapping[str, Any],
+        texts: Iterable[str],
+        labels: Iterable[Any],
+        groups: Iterable[Any] | None,
+        sample_weight: Iterable[float] | None,
+        validation: tuple[Iterable[str], Iterable[Any]] | None,
+        unlabelled: Iterable[str] | None,
+        *,
+        checkpoint: str | Path | None,
+        on_stage: Callable[[str], object] | None,
+        **rest: Any,
+    ) -> Request:
+        """Turn columns of any kind into lists; raises DataError for what is no text or no label."""
+        held = None
+        if validation is not None:
+            held = checked_texts(validation[0], "validation texts"), checked_labels(validation[1])
+        return cls(
+            settings=plain(settings),
+            texts=checked_texts(texts),
+            labels=checked_labels(labels),
+            groups=None if groups is None else list(groups),
+            sample_weight=None if sample_weight is None else np.asarray(list(sample_weight), np.float64),
+            validation=held,
+            unlabelled=None if unlabelled is None else checked_texts(unlabelled, "unlabelled texts"),
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            on_stage=on_stage or (lambda stage: None),
+            **rest,
+        )
+
+
+@dataclass(frozen=True)
+class Division:
+    """Training rows, validation rows (none where validation texts were given), and how they came about."""
+
+    training: Rows
+    held: Rows
+    how: str  # "group", "random", "given" or "none"
+
+
+def fit(estimator: TextClassifier, request: Request) -> None:
+    """Fit `estimator`, which stays as it was when anything goes wrong."""
+    began = time.perf_counter()
+    settings = request.settings
+    check_settings(settings)
+    cut = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
+    classes = Classes.of(request.labels)
+    targets = classes.targets(request.labels)
+    division = divide(request, settings)
+    texts = [request.texts[row] for row in division.training]
+    valid_texts = [request.texts[row] for row in division.held]
+    valid_targets = targets[division.held]
+    if request.validation is not None:
+        valid_texts, valid_targets = request.validation[0], classes.targets(request.validation[1])
+
+    request.on_stage("tokenize")
+    tokens = TokenisedTexts(texts, cut)
+    if not tokens.lengths.any():
+        raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
+    if settings["vectors"] is not None:
+        request.on_stage("vectors")
+    beginning = start(
+        settings,
+        tokens,
+        map(cut.tokens, request.unlabelled or ()),
+        on_progress=request.on_vectors,
+        kept=None if request.checkpoint is None else kept_beside(request.checkpoint),
+        resume=request.resume,
+    )
+    reading = Reading(
+        cut, beginning.vocabulary, settings["max_length"], settings["truncation"], settings["unknown"]
+    )
+    encoded = reading.encode_tokens(tokens)
+    del tokens
+    valid = reading.encode(valid_texts) if valid_texts else None
+    config = classifier_config(
+        {**settings, "dim": beginning.dim}, len(beginning.vocabulary), classes.outputs, classes.multilabel
+    )
+    model = Classifier(config, beginning.vectors, settings["seed"])
+
+    request.on_stage("train")
+    history = train(
+        model,
+        encoded.ids,
+        encoded.lengths,
+        targets[division.training],
+        config=training_config(settings, {label: number for number, label in enumerate(classes.plain())}),
+        valid=None if valid is None else (valid.ids, valid.lengths, valid_targets),
+        sample_weight=None if request.sample_weight is None else request.sample_weight[division.training],
+        on_epoch=request.on_epoch,
+        on_progress=request.on_progress,
+        checkpoint=request.checkpoint,
+        resume=request.resume,
+    )
+    training = {
+        "origin": request.origin,
+        "texts": len(texts),
+        "tokens": int(encoded.total.sum()),
+        "unknown_share": float(encoded.unknown.sum() / max(int(encoded.total.sum()), 1)),
+        "truncated_share": _truncated_share(encoded, settings["max_length"]),
+        "validation_texts": len(valid_texts),
+        "split": division.how,
+        "groups": None if request.groups is None else len(set(map(str, request.groups))),
+        "seed": settings["seed"],
+        "labels": _label_counts([request.labels[row] for row in division.training]),
+        "unlabelled_texts": len(request.unlabelled or ()),
+        "vectors": beginning.origin,
+        "vector_coverage": beginning.coverage,
+        "epochs": len(history.epochs),
+        "best_epoch": history.best_epoch,
+        "stopped": history.stopped,
+        "gatelight": __version__,
+    }
+    del encoded
+
+    baseline = None
+    if request.baseline:
+        request.on_stage("baseline")
+        weight = None if request.sample_weight is None else request.sample_weight[division.training]
+        baseline = Baseline().fit(texts, targets[division.training], weight)
+    validation = None
+    if valid is not None:
+        request.on_stage("validate")
+        judged = classes.columns(predict(model, valid.ids, valid.lengths))
+        beside = None
+        if baseline is not None:
+            beside = measure(classes.columns(baseline.probabilities(valid_texts)), valid_targets)
+        validation = measure(judged, valid_targets, baseline=beside)
+    training["seconds"] = time.perf_counter() - began
+    estimator.restore(
+        classes=classes,
+        reading=reading,
+        model=model,
+        history=history.epochs,
+        training=training,
+        validation=validation,
+        baseline=baseline,
+    )
+
+
+def divide(request: Request, settings: dict[str, Any]) -> Division:
+    """Choose training and validation rows; DataError when columns differ or a side would be useless."""
+    n = len(request.texts)
+    for name, column in (
+        ("labels", request.labels),
+        ("groups", request.groups),
+        ("weights", request.sample_weight),
+    ):
+        if column is not None and len(column) != n:
+            raise DataError(f"there are {n} texts and {len(column)} {name}; give one per text")
+    everything, nothing = np.arange(n), np.zeros(0, np.int64)
+    if request.validation is not None:
+        valid_texts, valid_labels = request.validation
+        if len(valid_texts) != len(valid_labels) or not valid_texts:
+            raise DataError(
+                f"there are {len(valid_texts)} validation texts and {len(valid_labels)} labels of them; give "
+                "one label per text, and at least one text"
+            )
+        return Division(everything, nothing, "given")
+    fraction = settings["validation_fraction"]
+    if round(n * fraction) < 1:
+        return Division(everything, nothing, "none")
+    by_group = settings["split"] == "group" and request.groups is not None
+    names = [tuple(map(repr, label)) if isinstance(label, tuple) else repr(label) for label in request.labels]
+    held = held_out(n, fraction, settings["seed"], _group_names(request.groups) if by_group else None, names)
+    division = Division(np.flatnonzero(~held), np.flatnonzero(held), "group" if by_group else "random")
+    if len({names[row] for row in division.training}) < 2:
+        raise DataError(
+            f"of {n} texts, the {len(division.training)} left for training are of one class: give "
+            "more texts, or validation_fraction=0 to hold none out"
+        )
+    return division
+
+
+def _group_names(groups: list[Any] | None) -> list[str] | None:
+    if groups is None:
+        return None
+    plain_groups = [group.as_py() if hasattr(group, "as_py") else group for group in groups]
+    # A missing group (None, or NaN, which is unlike itself) is a group of its own.
+    return [
+        f"alone {row}" if group is None or group != group else f"group {group}"
+        for row, group in enumerate(plain_groups)
+    ]
+
+
+def _truncated_share(encoded: Encoded, max_length: int | None) -> float:
+    """Share of texts that were cut."""
+    if max_length is None or not len(encoded):
+        return 0.0
+    return float((encoded.total - encoded.unknown > max_length).mean())
+
+
+def _label_counts(labels: list[Any]) -> list[list[Any]]:
+    """[label, texts] by falling number; lists, because JSON's keys would turn numbers into strings."""
+    counts = Counter(name for names in labels for name in (names if isinstance(names, tuple) else (names,)))
+    return [
+        [label, count] for label, count in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    ]

@@ -1,0 +1,205 @@
+"""A fitted `TextClassifier` ↔ a folder of plain files, none of which is executed; knows nothing of training.
+
+`config.json` settings, classes and what was trained on; `model.safetensors` the weights; `vocabulary.jsonl`;
+`baseline.*` where one was fitted; `README.md` the model card. Sizes are compared before anything is
+allocated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from gatelight import __version__
+from gatelight.errors import ModelFileError
+from gatelight.estimators.arrays import read_shapes
+from gatelight.estimators.baseline import TERMS_FILE, WEIGHTS_FILE, Baseline
+from gatelight.estimators.card import card
+from gatelight.estimators.classifier import TextClassifier
+from gatelight.estimators.evaluation import Evaluation
+from gatelight.estimators.labels import Classes, plain_label
+from gatelight.estimators.reading import Reading
+from gatelight.estimators.settings import IN_MEMORY, plain
+from gatelight.files import folder_written_aside
+from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.saving import load_weights, save_weights
+from gatelight.text.tokens import tokenizer
+from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
+from gatelight.text.vocabulary import Vocabulary
+
+FORMAT = 1
+KIND = "gatelight text classifier"
+CONFIG_FILE = "config.json"
+MODEL_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+MOST_CONFIG_BYTES = 100_000_000
+SIZES = ("vocabulary_size", "dim", "hidden", "layers", "outputs")
+
+
+def save(estimator: TextClassifier, folder: Path) -> None:
+    """Write a fitted estimator; whatever goes wrong (a full disk, say), an older model there stays as it was.
+
+    Raises FileExistsError when `folder` exists and is no model of ours, OSError when the disk refuses.
+    """
+    classes = estimator.known_classes()
+    config = {
+        "kind": KIND,
+        "format": FORMAT,
+        "gatelight": __version__,
+        "settings": _settings(estimator),
+        "reading": estimator.reading_.settings(),
+        "model": estimator.model_.config.to_dict(),
+        "classes": classes.plain(),
+        "multilabel": classes.multilabel,
+        "training": estimator.training_,
+        "history": estimator.history_,
+        "validation": None if estimator.validation_ is None else estimator.validation_.to_dict(),
+        "baseline": estimator.baseline_ is not None,
+    }
+    with folder_written_aside(folder, is_model) as aside:
+        estimator.vocabulary_.save(aside)
+        save_weights(estimator.model_, aside / MODEL_FILE)
+        if estimator.baseline_ is not None:
+            estimator.baseline_.save(aside)
+        (aside / CARD_FILE).write_text(
+            card(estimator, folder.resolve().name), encoding="utf-8", errors="backslashreplace"
+        )
+        (aside / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n", encoding="ascii")
+
+
+def load(folder: str | Path) -> TextClassifier:
+    """Read a model that `TextClassifier.save` wrote.
+
+    Raises ModelFileError, in one line, for a folder that is missing, incomplete, damaged or of a newer
+    format.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    try:
+        estimator = TextClassifier(**_known_settings(config["settings"]))
+        classes = Classes.of_plain(config["classes"], config["multilabel"])
+        model_config = ClassifierConfig.from_dict(config["model"])
+        reading = _reading(config["reading"], folder, model_config)
+        if (model_config.outputs, model_config.multilabel) != (classes.outputs, classes.multilabel):
+            raise ValueError(f"{model_config.outputs} outputs do not fit {len(classes.values)} classes")
+        validation = None if config["validation"] is None else Evaluation.of_dict(config["validation"])
+        training, history = dict(config["training"]), [dict(record) for record in config["history"]]
+        has_baseline = bool(config["baseline"])
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit together ({error})"
+        raise ModelFileError(f"{folder / CONFIG_FILE} {what}; copy or train the model again") from None
+    estimator.restore(
+        classes=classes,
+        reading=reading,
+        model=_read_model(folder / MODEL_FILE, model_config),
+        history=history,
+        training=training,
+        validation=validation,
+        baseline=Baseline.load(folder) if has_baseline else None,
+    )
+    return estimator
+
+
+def is_model(folder: Path) -> bool:
+    """Say whether a folder is a model of ours, even a damaged one, and holds nothing else."""
+    ours = {CONFIG_FILE, MODEL_FILE, CARD_FILE, VOCABULARY_FILE, WEIGHTS_FILE, TERMS_FILE}
+    if not folder.is_dir() or folder.is_symlink():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return not names or ({CONFIG_FILE, VOCABULARY_FILE} <= names <= ours)
+
+
+def _settings(estimator: TextClassifier) -> dict[str, Any]:
+    settings = plain(estimator.get_params(deep=False))
+    vectors = settings["vectors"]
+    if vectors is not None and not isinstance(vectors, str):
+        # Vectors given in memory are not kept a second time: fitting again asks for them by this name.
+        settings["vectors"] = str(vectors) if isinstance(vectors, Path) else IN_MEMORY
+    weight = settings["class_weight"]
+    if isinstance(weight, Mapping):
+        settings["class_weight"] = {
+            "labels": [[plain_label(label), float(share)] for label, share in weight.items()]
+        }
+    return settings
+
+
+def _known_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    weight = settings["class_weight"]
+    if isinstance(weight, Mapping):
+        return {**settings, "class_weight": dict(weight["labels"])}
+    return dict(settings)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ModelFileError(f"{folder} {what}; expected the folder of a saved model")
+    if not path.is_file():
+        raise ModelFileError(f"{folder} holds no {CONFIG_FILE}: it is no saved model, or an incomplete one")
+    if path.stat().st_size > MOST_CONFIG_BYTES:
+        raise ModelFileError(f"{path} has {path.stat().st_size} bytes, too many for a configuration")
+    try:
+        config = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} is damaged ({error}); copy or train the model again") from None
+    if not isinstance(config, dict) or config.get("kind") != KIND:
+        raise ModelFileError(f"{path} is not of a {KIND}; name the folder of a saved model")
+    written = config.get("format")
+    if isinstance(written, bool) or not isinstance(written, int) or written < 1:
+        raise ModelFileError(
+            f"{path} has the format {written!r}; expected a number; copy or train the model again"
+        )
+    if written > FORMAT:
+        raise ModelFileError(
+            f"{folder} has format {written}, this gatelight ({__version__}) reads up to {FORMAT}: it was "
+            f"saved by version {config.get('gatelight')!s:.20}; update gatelight"
+        )
+    return config
+
+
+def _reading(settings: Mapping[str, Any], folder: Path, model: ClassifierConfig) -> Reading:
+    if settings["max_length"] != model.max_length:
+        raise ValueError(f"texts of {settings['max_length']} tokens, a model of {model.max_length}")
+    vocabulary = Vocabulary.load(folder)
+    if model.vocabulary_size != len(vocabulary):
+        raise ValueError(f"a model of {model.vocabulary_size} tokens, a vocabulary of {len(vocabulary)}")
+    reading = Reading(
+        tokenizer(**settings["tokenizer"]),
+        vocabulary,
+        settings["max_length"],
+        settings["truncation"],
+        settings["unknown"],
+    )
+    reading.encode(["a"])  # raises for a truncation or an unknown= that there is not
+    return reading
+
+
+def _read_model(path: Path, config: ClassifierConfig) -> Classifier:
+    shapes = read_shapes(path)
+    # No size of the model can exceed the number of weights in the file: so nothing huge is ever allocated.
+    weights = sum(prod(shape) for shape in shapes.values())
+    for name in SIZES:
+        if (getattr(config, name) or 0) > (len(shapes) if name == "layers" else weights):
+            raise ModelFileError(
+                f"{path} holds {weights} weights, too few for {name} {getattr(config, name)}: the folder is "
+                "incomplete or mixed from two models; copy or train it again"
+            )
+    expected = {
+        name: tuple(tensor.shape) for name, tensor in Classifier(config, device="meta").state_dict().items()
+    }
+    if shapes != expected:
+        name = next(name for name in {**expected, **shapes} if shapes.get(name) != expected.get(name))
+        raise ModelFileError(
+            f"{path}: {name} has the shape {shapes.get(name)}, {CONFIG_FILE} says {expected.get(name)}: the "
+            "folder is incomplete or mixed from two models; copy or train it again"
+        )
+    model = Classifier(config)
+    load_weights(model, path)
+    model.eval()
+    return model

@@ -1,0 +1,168 @@
+"""Training texts → vocabulary and word vectors, each text cut into tokens once; knows no label and no model.
+
+Only the training part and texts given as unlabelled are counted or learned from: never validation or test
+texts.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatelight.errors import DataError, ModelFileError
+from gatelight.estimators.arrays import read_arrays, write_arrays
+from gatelight.estimators.settings import CORPUS, IN_MEMORY
+from gatelight.files import folder_written_aside
+from gatelight.memory.threads import threads
+from gatelight.text.datasets import resolve
+from gatelight.text.tokens import Tokenizer
+from gatelight.text.vectors import WordVectors
+from gatelight.text.vocabulary import Vocabulary
+from gatelight.text.word2vec import train_word2vec
+
+VECTORS_FILE = "vectors.safetensors"
+CORPUS_ORIGIN = "word2vec"
+WORD2VEC_MIN_COUNT = 5
+SMALL_CORPUS = 100_000  # tokens; below, word2vec keeps the words that the vocabulary keeps
+
+
+class TokenisedTexts:
+    """Texts as lists of tokens that can be gone through again and again at 4 bytes a token."""
+
+    def __init__(self, texts: Iterable[str], tokenizer: Tokenizer) -> None:
+        self._words: dict[str, int] = {}
+        numbers, lengths = array("i"), array("q")
+        number = self._words.setdefault
+        for text in texts:
+            tokens = tokenizer.tokens(text)
+            numbers.fromlist([number(token, len(self._words)) for token in tokens])
+            lengths.append(len(tokens))
+        self._numbers = np.frombuffer(numbers, np.int32)
+        self.lengths = np.frombuffer(lengths, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        words = list(self._words)
+        start = 0
+        for length in self.lengths.tolist():
+            yield [words[number] for number in self._numbers[start : start + length].tolist()]
+            start += length
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each token occurs."""
+        times = np.bincount(self._numbers, minlength=len(self._words))
+        return dict(zip(self._words, times.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a model starts from: a vocabulary, float32 vectors [V, D] (None: random ones), their origin."""
+
+    vocabulary: Vocabulary
+    dim: int
+    vectors: NDArray[np.float32] | None = None
+    origin: str | None = None
+    coverage: float | None = None  # share of the training tokens whose word has a vector
+
+
+def start(
+    settings: Mapping[str, Any],
+    texts: TokenisedTexts,
+    unlabelled: Iterable[list[str]] = (),
+    *,
+    kept: Path | None = None,
+    resume: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Start:
+    """Count the vocabulary and read or train the vectors that the settings ask for.
+
+    Where vectors stay as they are, words without one are left out of the vocabulary: they are unknown.
+    Vectors trained here are kept in the folder `kept` and taken from there on `resume`, so that a run that
+    was stopped goes on with the very same ones. Raises DataError for vectors that cannot be used,
+    MissingExtraError without gensim.
+    """
+    if settings["vectors"] == CORPUS and kept is not None and resume:
+        return _read_kept(kept)
+    counts = texts.counts()
+    vectors = _vectors(settings, texts, counts, unlabelled, on_progress)
+    known = counts
+    if vectors is not None and not settings["train_vectors"]:
+        known = {word: count for word, count in counts.items() if word in vectors}
+    vocabulary = Vocabulary.from_counts(
+        known, min_count=settings["min_count"], max_size=settings["max_words"]
+    )
+    lost = sum(counts.values()) - int(vocabulary.counts[2:].sum())
+    vocabulary = Vocabulary(vocabulary.tokens, [0, lost, *vocabulary.counts[2:].tolist()])
+    if vectors is None:
+        return Start(vocabulary, settings["dim"])
+    table, coverage = vectors.table(vocabulary, seed=settings["seed"])
+    found = Start(vocabulary, vectors.dim, table, vectors.origin or "given in memory", coverage.tokens)
+    if settings["vectors"] == CORPUS and kept is not None:
+        _keep(found, kept)
+    return found
+
+
+def _vectors(
+    settings: Mapping[str, Any],
+    texts: TokenisedTexts,
+    counts: Mapping[str, int],
+    unlabelled: Iterable[list[str]],
+    on_progress: Callable[[int, int], None] | None,
+) -> WordVectors | None:
+    wanted = settings["vectors"]
+    if wanted is None or isinstance(wanted, WordVectors):
+        return wanted
+    if not isinstance(wanted, str | Path):
+        raise DataError(
+            f"vectors is of type {type(wanted).__name__}; expected None, 'corpus', a name, a file or "
+            "WordVectors"
+        )
+    if wanted == IN_MEMORY:
+        raise DataError(
+            "the word vectors were given in memory and not saved: set vectors again before fitting"
+        )
+    if wanted != CORPUS:
+        return WordVectors.read(resolve(wanted), counts)
+    tokens = int(texts.lengths.sum())
+    return train_word2vec(
+        chain(texts, unlabelled),
+        dim=settings["dim"],
+        min_count=WORD2VEC_MIN_COUNT if tokens >= SMALL_CORPUS else settings["min_count"],
+        seed=settings["seed"],
+        workers=settings["threads"] or threads(),
+        on_progress=on_progress,
+    )
+
+
+def _keep(start: Start, folder: Path) -> None:
+    with folder_written_aside(folder, lambda old: (old / VECTORS_FILE).is_file()) as aside:
+        start.vocabulary.save(aside)
+        assert start.vectors is not None
+        write_arrays(
+            aside / VECTORS_FILE, {"vectors": start.vectors}, {"coverage": json.dumps(start.coverage)}
+        )
+
+
+def _read_kept(folder: Path) -> Start:
+    vocabulary = Vocabulary.load(folder)
+    arrays, notes = read_arrays(folder / VECTORS_FILE)
+    vectors = arrays.get("vectors", np.zeros(0, np.float32))
+    if vectors.ndim != 2 or len(vectors) != len(vocabulary):
+        raise ModelFileError(f"{folder} does not hold one vector per word: begin anew without resuming")
+    coverage = float(notes.get("coverage", "nan"))
+    return Start(vocabulary, vectors.shape[1], vectors, CORPUS_ORIGIN, coverage)
+
+
+def kept_beside(checkpoint: Path) -> Path:
+    """Return the folder beside a checkpoint in which vectors trained for its run are kept."""
+    return checkpoint.with_name(f"{checkpoint.name}.vectors")

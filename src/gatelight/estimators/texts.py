@@ -1,0 +1,40 @@
+"""Any column of texts → a list of strings; knows no label, no token and no library of data frames.
+
+Lists, tuples, NumPy arrays, pandas, polars and pyarrow columns are all read by plain iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gatelight.errors import DataError
+
+
+def checked_texts(texts: Iterable[Any], name: str = "texts") -> list[str]:
+    """Return the texts as strings, in order; raises DataError naming the first that is none."""
+    if isinstance(texts, (str, bytes)):
+        raise DataError(f"{name} must be a list of texts, not one {type(texts).__name__}; write [text]")
+    if getattr(texts, "ndim", 1) != 1:
+        raise DataError(
+            f"{name} must be one column, not {getattr(texts, 'ndim', 2)}-dimensional: pick the texts' column"
+        )
+    try:
+        iterator = iter(texts)
+    except TypeError:
+        raise DataError(f"{name} must be a list of texts, not {type(texts).__name__}") from None
+    out = []
+    for number, text in enumerate(iterator, start=1):
+        plain = text.as_py() if hasattr(text, "as_py") else text  # a pyarrow scalar
+        if not isinstance(plain, str):
+            raise DataError(
+                f"{name}: number {number} is {plain!r:.60}, not a string; drop it or put a text in its place"
+            )
+        out.append(plain if type(plain) is str else str(plain))
+    return out
+
+
+def blocks(texts: list[str], size: int) -> Iterator[list[str]]:
+    """Yield the texts in blocks of at most `size`."""
+    for begin in range(0, len(texts), size):
+        yield texts[begin : begin + size]

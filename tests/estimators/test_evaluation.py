@@ -1,0 +1,109 @@
+"""Figures are held against scikit-learn's, intervals against their definition and against simulation."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from gatelight.estimators.evaluation import Evaluation, measure, wilson_interval
+
+
+def judgements(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    targets = rng.choice(classes, n, p=np.arange(1, classes + 1) / sum(range(1, classes + 1)))
+    logits = rng.normal(size=(n, classes))
+    logits[np.arange(n), targets] += 1.0
+    columns = np.exp(logits)
+    return columns / columns.sum(axis=1, keepdims=True), targets
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_figures_are_scikit_learns(classes: int) -> None:
+    """A swapped axis or a wrong average would differ from scikit-learn on unbalanced classes."""
+    columns, targets = judgements(400, classes, 0)
+    found = measure(columns, targets)
+    chosen = columns.argmax(axis=1)
+    assert found.n == 400
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(targets, chosen))
+    assert found.f1 == pytest.approx(metrics.f1_score(targets, chosen, average="macro"))
+    assert found.log_loss == pytest.approx(metrics.log_loss(targets, columns))
+
+
+def test_multi_label_figures_are_scikit_learns() -> None:
+    """Multi-label accuracy must ask for the whole set, as scikit-learn's does."""
+    rng = np.random.default_rng(1)
+    targets = (rng.random((300, 4)) < [0.1, 0.3, 0.5, 0.7]).astype(np.float32)
+    columns = np.clip(targets * 0.4 + rng.random((300, 4)) * 0.6, 0, 1)
+    found = measure(columns, targets)
+    chosen = columns >= 0.5
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(targets, chosen))
+    assert found.f1 == pytest.approx(metrics.f1_score(targets, chosen, average="macro"))
+    assert found.log_loss == pytest.approx(
+        np.mean([metrics.log_loss(targets[:, k], columns[:, k]) for k in range(4)]), rel=1e-5
+    )
+    assert found.f1_low < found.f1 < found.f1_high
+
+
+def test_a_class_that_never_occurs_does_not_count_in_f1() -> None:
+    """A class absent from the test part would otherwise pull the mean down."""
+    columns = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.4, 0.5, 0.1]])
+    targets = np.array([0, 1, 0])
+    assert measure(columns, targets).f1 == pytest.approx(
+        metrics.f1_score(targets, columns.argmax(axis=1), average="macro")
+    )
+
+
+def test_wilson_interval_is_the_root_of_its_definition() -> None:
+    """Both ends must lie exactly z standard errors, taken at the end itself, from the observed share."""
+    for successes, n in ((0, 10), (3, 10), (22_650, 25_000), (10, 10)):
+        for end in wilson_interval(successes, n):
+            if 0 < end < 1:
+                reach = 1.959963984540054 * np.sqrt(end * (1 - end) / n)
+                assert abs(successes / n - end) == pytest.approx(reach, rel=1e-9, abs=1e-7)
+    # Agresti & Coull 1998 and every textbook: 0 of 10 has the upper end 0.278.
+    assert wilson_interval(0, 10) == (pytest.approx(0.0), pytest.approx(0.2775, abs=1e-4))
+
+
+def test_f1_interval_agrees_with_resampled_texts() -> None:
+    """Drawing confusion cells must be the same as drawing texts."""
+    columns, targets = judgements(300, 3, 4)
+    found = measure(columns, targets, resamples=4000)
+    rng = np.random.default_rng(9)
+    chosen = columns.argmax(axis=1)
+    drawn = []
+    for _ in range(400):
+        rows = rng.integers(300, size=300)
+        drawn.append(metrics.f1_score(targets[rows], chosen[rows], average="macro"))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert found.f1_low == pytest.approx(low, abs=0.02)
+    assert found.f1_high == pytest.approx(high, abs=0.02)
+
+
+def test_log_loss_interval_is_the_normal_one_for_many_texts() -> None:
+    """The bootstrap of a mean must agree with its standard error."""
+    columns, targets = judgements(2000, 2, 5)
+    found = measure(columns, targets, resamples=2000)
+    losses = -np.log(columns[np.arange(2000), targets])
+    error = losses.std() / np.sqrt(2000)
+    assert found.log_loss_low == pytest.approx(losses.mean() - 1.96 * error, abs=0.2 * error)
+    assert found.log_loss_high == pytest.approx(losses.mean() + 1.96 * error, abs=0.2 * error)
+
+
+def test_certain_mistakes_stay_finite_and_the_seed_fixes_everything() -> None:
+    """A probability of exactly 0 must not make the log loss infinite; a second run must print the same."""
+    columns, targets = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 1])
+    found = measure(columns, targets, seed=3)
+    assert np.isfinite(found.log_loss)
+    assert found == measure(columns, targets, seed=3)
+
+
+def test_evaluation_survives_json() -> None:
+    """The model card and `--json` carry every figure, the baseline's included."""
+    columns, targets = judgements(50, 2, 6)
+    found = measure(columns, targets, baseline=measure(columns[:, ::-1], targets))
+    again = Evaluation.of_dict(json.loads(json.dumps(found.to_dict())))
+    assert again == found
+    assert again.baseline is not None
