@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatelight.errors import DataError
-from gatelight.text import vector_files
+from gatelight.text import datasets, vector_files
 from gatelight.text.vocabulary import PAD_ID, SPECIALS, Vocabulary
 
 
@@ -74,9 +74,10 @@ class WordVectors:
 
         word2vec `.bin` and `.txt`, GloVe `.txt`, fastText `.vec`, each also as `.gz`, and `.npy` with a word
         list (`.txt`, one a line, or Parquet) given as `word_list` or lying beside it; told apart by content.
-        Of a word that comes twice the first row counts. Raises DataError for what cannot be read.
+        `path` may also be the name of a data set. Of a word that comes twice the first row counts.
+        Raises DataError for what cannot be read.
         """
-        path = Path(path)
+        path = datasets.resolve(path)
         wanted = None if words is None else frozenset(words).difference(SPECIALS)
         found, matrix = vector_files.read(path, wanted, None if word_list is None else Path(word_list))
         return cls(found, matrix, origin=path.name)
