@@ -84,12 +84,6 @@ def plan_batches(
     return [batches[k] for k in random.permutation(len(batches))]
 
 
-def batches_by_length(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
-    """All sequence numbers in batches of like length, longest first, for passes whose order is free."""
-    order = np.argsort(-lengths, kind="stable").astype(np.int64)
-    return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
-
-
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _gather(
     ids: NDArray[np.int32], starts: NDArray[np.int64], lengths: NDArray[np.int64], out: NDArray[np.int32]

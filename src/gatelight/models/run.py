@@ -19,17 +19,16 @@ from torch import Tensor
 
 from gatelight.errors import DataError, GatelightError, ModelFileError
 from gatelight.models.averaging import WeightAverage
-from gatelight.models.batches import Sequences, batches_by_length, plan_batches
+from gatelight.models.batches import plan_batches
 from gatelight.models.checkpoint import fingerprint, read_checkpoint, restore
 from gatelight.models.classifier import Classifier
 from gatelight.models.history import FINISHED, Diverged, History, Pace, Progress, Sums
 from gatelight.models.labelled import Given, training_data
 from gatelight.models.optimisers import Optimiser
+from gatelight.models.prediction import predict
 from gatelight.models.schedules import SCHEDULES
 from gatelight.models.trained_weights import TrainedWeights
-from gatelight.models.training_config import TrainingConfig
-
-VALIDATION_BATCH = 256
+from gatelight.models.training_config import FREE, TrainingConfig, must_be_same
 
 
 class Run:
@@ -184,6 +183,7 @@ class Run:
     def record(self) -> dict[str, Any]:
         """Everything else that going on depends on, JSON-able."""
         return {
+            "model": self.model.config.to_dict(),
             "config": self.config.to_dict(),
             "data": self.identity(),
             "epoch": self.epoch,
@@ -198,11 +198,12 @@ class Run:
         """Stand where the checkpoint at `path` stood; raises ModelFileError, DataError if another's."""
         record, tensors = read_checkpoint(path)
         try:
-            self.config.must_equal(record["config"], path)
+            must_be_same("model settings", record["model"], self.model.config.to_dict(), path)
+            must_be_same("settings", record["config"], self.config.to_dict(), path, FREE)
             if record["data"] != self.identity():
                 raise DataError(
-                    f"{path} is of a run on other data (texts, labels, weights, vocabulary, frozen vectors "
-                    "or validation part); resume with the same, or begin anew without resuming"
+                    f"{path} is of a run on other data (texts, labels, weights, vocabulary, frozen "
+                    "vectors or validation part); resume with the same, or begin anew without resuming"
                 )
             history = History.from_dict(record["history"])
             self.epoch, self.step_in_epoch = int(record["epoch"]), int(record["step_in_epoch"])
@@ -257,20 +258,12 @@ class Run:
     def _validate(self) -> tuple[float | None, float | None]:
         if self.valid is None:
             return None, None
-        probabilities = self._probabilities(self.valid.sequences)
+        sequences = self.valid.sequences
+        probabilities = predict(self.model, sequences.ids, sequences.lengths)
         loss, accuracy = self.objective.scores(probabilities, self.valid.targets)
         if not math.isfinite(loss):
             raise self._diverged(f"the validation loss is {loss}", self.step)
         return loss, accuracy
-
-    @torch.no_grad()
-    def _probabilities(self, sequences: Sequences) -> NDArray[np.float32]:
-        self.model.eval()
-        found = np.empty((len(sequences), self.objective.outputs), dtype=np.float32)
-        for index in batches_by_length(sequences.lengths, VALIDATION_BATCH):
-            logits = self.model(*sequences.take(index))
-            found[index] = (logits.softmax(dim=1) if self.objective.softmax else logits.sigmoid()).numpy()
-        return found
 
     def _diverged(self, what: str, step: int) -> Diverged:
         return Diverged(what, step, self.total_steps, self.config.clip)

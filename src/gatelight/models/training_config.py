@@ -87,17 +87,19 @@ class TrainingConfig:
             raise DataError(f"unknown training setting {unknown[0]!r}; expected some of {', '.join(known)}")
         return cls(**values)
 
-    def must_equal(self, written: Mapping[str, Any], path: Path) -> None:
-        """Raise DataError, naming what differs, unless settings `written` in `path` train the same."""
-        mine = self.to_dict()
-        names = [name for name in mine | dict(written) if name not in FREE]
-        differing = [name for name in names if mine.get(name) != written.get(name)]
-        if differing:
-            what = ", ".join(f"{name} was {written.get(name)!r}, is {mine.get(name)!r}" for name in differing)
-            raise DataError(
-                f"{path} is of a run with other settings ({what}); resume with the same, or begin anew "
-                "without resuming"
-            )
+
+def must_be_same(
+    what: str, written: Mapping[str, Any], mine: Mapping[str, Any], path: Path, free: tuple[str, ...] = ()
+) -> None:
+    """Raise DataError, naming what differs, unless those `written` in `path` equal `mine` (`free` ones aside)."""
+    names = [name for name in {**mine, **written} if name not in free]
+    differing = [name for name in names if mine.get(name) != written.get(name)]
+    if differing:
+        pairs = ", ".join(f"{name} was {written.get(name)!r}, is {mine.get(name)!r}" for name in differing)
+        raise DataError(
+            f"{path} is of a run with other {what} ({pairs}); "
+            "resume with the same, or begin anew without resuming"
+        )
 
 
 def _class_weight(wanted: Any) -> ClassWeight:

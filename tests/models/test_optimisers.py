@@ -1,0 +1,238 @@
+"""Every optimiser equals torch's, on dense parameters, on the rows of a table, and clipped together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from gatelight.errors import DataError
+from gatelight.models.averaging import WeightAverage
+from gatelight.models.optimisers import RHO, RMSPROP_EPSILON, Optimiser
+
+RATE, STEPS, V, D = 0.03, 9, 37, 5
+CLOSE = {"rtol": 2e-5, "atol": 2e-6}  # float32, after nine steps whose sums are in another order
+
+Torch = Callable[[list[nn.Parameter], float], torch.optim.Optimizer]
+TORCH: dict[str, Torch] = {
+    "sgd": lambda p, decay: torch.optim.SGD(p, RATE, momentum=0.9, weight_decay=decay),
+    "rmsprop": lambda p, decay: torch.optim.RMSprop(
+        p, RATE, alpha=RHO, eps=RMSPROP_EPSILON, weight_decay=decay
+    ),
+    "adam": lambda p, decay: torch.optim.Adam(p, RATE, weight_decay=decay),
+    "adamw": lambda p, decay: torch.optim.AdamW(p, RATE, weight_decay=decay),
+}
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def parameters() -> dict[str, nn.Parameter]:
+    return {"weight": nn.Parameter(normal(4, 3, seed=1)), "bias": nn.Parameter(normal(4, seed=2))}
+
+
+def touch(rows: np.ndarray, step: int) -> tuple[np.ndarray, Tensor]:
+    leaf = torch.zeros(len(rows), D, requires_grad=True)
+    leaf.grad = normal(len(rows), D, seed=100 + step) * 10.0 ** (step % 4 - 2)
+    return rows, leaf
+
+
+@pytest.mark.parametrize("clip", [None, 0.7])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("kind", sorted(TORCH))
+def test_equals_torch_when_every_row_is_touched(kind: str, decay: float, clip: float | None) -> None:
+    """One sign, one place of epsilon or one bias correction amiss and published settings no longer hold."""
+    dense, table = parameters(), nn.Parameter(normal(V, D, seed=3))
+    other = [nn.Parameter(p.detach().clone()) for p in [*dense.values(), table]]
+    theirs = TORCH[kind](other, decay)
+    ours = Optimiser(kind, dense, table, weight_decay=decay, clip=clip)
+    for step in range(STEPS):
+        rows, leaf = touch(np.random.default_rng(step).permutation(V), step)
+        for k, p in enumerate(dense.values()):
+            p.grad = normal(*p.shape, seed=10 * step + k)
+            other[k].grad = p.grad.clone()
+        assert leaf.grad is not None
+        other[2].grad = torch.empty(V, D)
+        other[2].grad[rows] = leaf.grad
+        norm = torch.linalg.vector_norm(torch.cat([p.grad.flatten() for p in other if p.grad is not None]))
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(other, clip)
+        theirs.step()
+        assert ours.gradient_norm((rows, leaf)) == pytest.approx(norm.item(), rel=1e-5)
+        ours.step(RATE, (rows, leaf))
+    for mine, yours in zip([*dense.values(), table], other, strict=True):
+        torch.testing.assert_close(mine.detach(), yours.detach(), **CLOSE)
+        assert mine.grad is None
+
+
+def test_lazy_rows_equal_sparse_adam() -> None:
+    """Rows that a batch does not hold must stay, and those it does must be corrected by the run's step."""
+    table = nn.Parameter(normal(V, D, seed=3))
+    embedding = nn.Embedding(V, D, sparse=True)
+    embedding.weight.data.copy_(table)
+    # SparseAdam has its epsilon before the bias correction, Adam behind it: made equal by having almost none.
+    theirs = torch.optim.SparseAdam(embedding.parameters(), lr=RATE, eps=1e-30)
+    ours = Optimiser("adam", {}, table)
+    for step in range(STEPS):
+        rows, leaf = touch(np.random.default_rng(step).permutation(V)[:6], step)
+        assert leaf.grad is not None
+        embedding.zero_grad()
+        (embedding(torch.from_numpy(rows)) * leaf.grad).sum().backward()
+        theirs.step()
+        ours.step(RATE, (rows, leaf))
+    torch.testing.assert_close(table.detach(), embedding.weight.detach(), **CLOSE)
+
+
+@pytest.mark.parametrize("kind", sorted(TORCH))
+def test_untouched_rows_keep_their_bits(kind: str) -> None:
+    """A rare word must not drift, nor lose its moments, while it does not occur."""
+    table = nn.Parameter(normal(V, D, seed=3))
+    optimiser = Optimiser(kind, {}, table, weight_decay=0.1)
+    everything = np.arange(V)
+    optimiser.step(RATE, touch(everything, 0))
+    before = {name: t.clone() for name, t in optimiser.state().items()} | {"table": table.detach().clone()}
+    optimiser.step(RATE, touch(everything[5:9], 1))
+    after = optimiser.state() | {"table": table.detach()}
+    rest = np.r_[0:5, 9:V]
+    for name, tensor in before.items():
+        assert torch.equal(after[name][rest], tensor[rest]), name
+        assert not torch.equal(after[name][5:9], tensor[5:9]), name
+
+
+@pytest.mark.parametrize("kind", sorted(TORCH))
+def test_float64_tables_stay_float64(kind: str) -> None:
+    """A float32 constant in a float64 kernel would hide behind float32 tolerances."""
+    table = nn.Parameter(normal(V, D, seed=3).double())
+    other = nn.Parameter(table.detach().clone())
+    theirs, ours = TORCH[kind]([other], 0.1), Optimiser(kind, {}, table, weight_decay=0.1)
+    for step in range(STEPS):
+        gradient = normal(V, D, seed=step).double()
+        leaf = torch.zeros(V, D, dtype=torch.float64, requires_grad=True)
+        leaf.grad, other.grad = gradient.clone(), gradient
+        ours.step(RATE, (np.arange(V), leaf))
+        theirs.step()
+    torch.testing.assert_close(table.detach(), other.detach(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", sorted(TORCH))
+def test_state_restored_goes_on_with_the_same_bits(kind: str) -> None:
+    """Anything the next step needs and the state leaves out would make a resumed run another run."""
+
+    def steps(optimiser: Optimiser, dense: dict[str, nn.Parameter], numbers: range) -> None:
+        for step in numbers:
+            for k, p in enumerate(dense.values()):
+                p.grad = normal(*p.shape, seed=10 * step + k)
+            optimiser.step(RATE, touch(np.random.default_rng(step).permutation(V)[:9], step))
+
+    dense, table = parameters(), nn.Parameter(normal(V, D, seed=3))
+    whole = Optimiser(kind, dense, table)
+    steps(whole, dense, range(4))
+    dense2 = {name: nn.Parameter(p.detach().clone()) for name, p in dense.items()}
+    table2 = nn.Parameter(table.detach().clone())
+    resumed = Optimiser(kind, dense2, table2)
+    for name, tensor in resumed.state().items():
+        tensor.copy_(whole.state()[name])
+    resumed.steps = whole.steps
+    steps(whole, dense, range(4, 8))
+    steps(resumed, dense2, range(4, 8))
+    for mine, yours in zip([*dense.values(), table], [*dense2.values(), table2], strict=True):
+        assert torch.equal(mine, yours)
+
+
+def test_parameters_without_gradient_are_left_alone() -> None:
+    """A head that a batch did not use must not be moved by stale moments or weight decay."""
+    dense = parameters()
+    optimiser = Optimiser("adamw", dense, weight_decay=0.1)
+    before = dense["bias"].detach().clone()
+    dense["weight"].grad = torch.ones(4, 3)
+    optimiser.gradient_norm(None)
+    optimiser.step(RATE, None)
+    assert torch.equal(dense["bias"].detach(), before)
+
+
+def test_writes_are_noticed_by_torch() -> None:
+    """Whoever keeps a product of the table (a prediction's token table) must see that it changed."""
+    table = nn.Parameter(normal(V, D, seed=3))
+    version = table._version
+    Optimiser("adam", {}, table).step(RATE, touch(np.arange(3), 0))
+    assert table._version > version
+
+
+def test_unknown_optimiser_is_refused() -> None:
+    """A misspelt name must not train with something else."""
+    with pytest.raises(DataError, match="adagrad"):
+        Optimiser("adagrad", parameters())
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.99])
+def test_lazy_average_is_exact(decay: float) -> None:
+    """Averaging only touched rows must give what averaging the whole table at every step gives."""
+    dense, table = {"w": nn.Parameter(normal(4, seed=1))}, nn.Parameter(normal(V, D, seed=3))
+    average = WeightAverage(decay, dense, table)
+    mean, mean_w = table.detach().double().clone(), dense["w"].detach().double().clone()
+    for step in range(1, 60):
+        rows = np.random.default_rng(step).permutation(V)[: step % 5]
+        average.before_step(rows)
+        with torch.no_grad():
+            table[torch.from_numpy(rows)] += normal(len(rows), D, seed=step)
+            dense["w"] += normal(4, seed=step)
+        average.after_step(rows)
+        now = min(decay, (1 + step) / (10 + step))
+        mean = now * mean + (1 - now) * table.detach().double()
+        mean_w = now * mean_w + (1 - now) * dense["w"].detach().double()
+        if step % 20 == 0:  # reading in between must not disturb
+            average.weights()
+    found_w, found = average.weights()
+    torch.testing.assert_close(found.double(), mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found_w.double(), mean_w, rtol=1e-4, atol=1e-5)
+
+
+def test_average_without_a_table_equals_torch() -> None:
+    """torch.optim.swa_utils is what people would use instead."""
+    layer = nn.Linear(3, 2)
+    average = WeightAverage(0.8, dict(layer.named_parameters()))
+    count = [0]
+
+    def mix(averaged: Tensor, weight: Tensor, number: Tensor | int) -> Tensor:
+        now = min(0.8, (1 + count[0]) / (10 + count[0]))
+        return now * averaged + (1 - now) * weight
+
+    theirs = AveragedModel(layer, avg_fn=mix)
+    theirs.update_parameters(layer)  # the first call copies
+    for step in range(1, 30):
+        average.before_step(None)
+        with torch.no_grad():
+            for p in layer.parameters():
+                p += normal(*p.shape, seed=step)
+        average.after_step(None)
+        count[0] = step
+        theirs.update_parameters(layer)
+    for mine, yours in zip(average.weights(), theirs.module.parameters(), strict=True):
+        torch.testing.assert_close(mine, yours.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_costs_nothing_that_grows_with_the_vocabulary() -> None:
+    """A dense pass over a table of 400,000 rows would cost more than the whole model does."""
+    seconds = {}
+    for height in (4_000, 400_000):
+        table = nn.Parameter(torch.zeros(height, 32))
+        optimiser, average = Optimiser("adam", {}, table, clip=1.0), WeightAverage(0.9, {}, table)
+        taken = []
+        for step in range(12):
+            rows = np.random.default_rng(step).permutation(4_000)[:300]
+            leaf = torch.zeros(300, 32, requires_grad=True)
+            leaf.grad = torch.ones(300, 32)
+            began = time.perf_counter()
+            optimiser.gradient_norm((rows, leaf))
+            average.before_step(rows)
+            optimiser.step(RATE, (rows, leaf))
+            average.after_step(rows)
+            taken.append(time.perf_counter() - began)
+        seconds[height] = min(taken)
+    assert seconds[400_000] < 5 * seconds[4_000] + 1e-3  # a dense pass would be about 100 times
