@@ -7,9 +7,11 @@ Nothing is ever unpacked onto the disk, so no path can leave a target folder; ev
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
+import struct
 import sys
 import tarfile
 import zipfile
@@ -17,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from gatelight.errors import DataError
 
@@ -139,7 +141,7 @@ def opened(path: Path, max_bytes: int | None = None) -> Iterator[BoundedReader]:
 def checked_name(name: str, origin: str) -> str:
     """Return an archive member's name, or raise DataError when it would lead out of a target folder."""
     outside = name.startswith("/") or "\\" in name or name[1:2] == ":" or ".." in name.split("/")
-    if outside or "\0" in name:
+    if outside or not name or "\0" in name:
         raise DataError(f"{origin}: refused, its member {name!r} points outside the archive's own folder")
     return name
 
@@ -151,22 +153,27 @@ def members(
 
     Raises DataError for a damaged archive, a name that leads outside, a link or device, or a broken bound.
     """
-    for name, read in _entries(path, max_bytes):
-        if wanted(name):
-            yield name, read()
+    for name, content in _entries(path, wanted, max_bytes):
+        if content is not None:
+            yield name, content
 
 
 def member_names(path: Path, max_bytes: int | None = None) -> Iterator[str]:
     """Yield the name of each file of a tar or zip archive, checked as `members` checks them."""
-    for name, _ in _entries(path, max_bytes):
+    for name, _ in _entries(path, lambda name: False, max_bytes):
         yield name
 
 
-def _entries(path: Path, max_bytes: int | None) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    return _zip_entries(path, max_bytes) if is_zip(path) else _tar_entries(path, max_bytes)
+def _entries(
+    path: Path, wanted: Callable[[str], bool], max_bytes: int | None
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yield each file's name, and its content where it is wanted."""
+    return (_zip_entries if is_zip(path) else _tar_entries)(path, wanted, max_bytes)
 
 
-def _tar_entries(path: Path, max_bytes: int | None) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _tar_entries(
+    path: Path, wanted: Callable[[str], bool], max_bytes: int | None
+) -> Iterator[tuple[str, bytes | None]]:
     origin = str(path)
     with opened(path, max_bytes) as stream:
         try:
@@ -179,7 +186,7 @@ def _tar_entries(path: Path, max_bytes: int | None) -> Iterator[tuple[str, Calla
                     if not entry.isreg():
                         raise DataError(f"{origin}: refused, its member {entry.name!r} is a link or a device")
                     _check_size(origin, entry.name, entry.size, max_bytes)
-                    yield entry.name, lambda entry=entry: _tar_content(tar, entry)  # type: ignore[misc]
+                    yield entry.name, _tar_content(tar, entry) if wanted(entry.name) else None
         except tarfile.TarError as error:
             raise DataError(
                 f"{origin}: not a whole tar archive ({error}); get or copy the file again"
@@ -187,6 +194,8 @@ def _tar_entries(path: Path, max_bytes: int | None) -> Iterator[tuple[str, Calla
         # Python's reader takes an archive cut between two members, or inside a header, for a whole one.
         if stream.tail.strip(b"\0"):
             raise DataError(f"{origin}: the archive ends too early; get or copy the file again")
+        while stream.read1():  # to the compressed stream's own end, where its checksum stands
+            pass
 
 
 def _tar_content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
@@ -197,24 +206,38 @@ def _tar_content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     return content
 
 
-def _zip_entries(path: Path, max_bytes: int | None) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _zip_entries(
+    path: Path, wanted: Callable[[str], bool], max_bytes: int | None
+) -> Iterator[tuple[str, bytes | None]]:
     origin = str(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            for entry in entries:
-                checked_name(entry.filename, origin)
-                # The upper half of the attributes is the Unix mode; 0o120000 marks a symbolic link.
-                if (entry.external_attr >> 16) & 0o170000 == 0o120000:
-                    raise DataError(f"{origin}: refused, its member {entry.filename!r} is a link")
-            _check_zip_sizes(origin, path.stat().st_size, entries, max_bytes)
-            for entry in entries:
-                if not entry.is_dir():
-                    yield entry.filename, lambda entry=entry: _zip_content(archive, entry)  # type: ignore[misc]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_DAMAGED) as error:
-        raise DataError(
-            f"{origin}: not a whole zip archive that can be read ({error}); get or copy the file again"
-        ) from error
+    with _opened_zip(path) as archive:
+        entries = archive.infolist()
+        for entry in entries:
+            checked_name(entry.filename, origin)
+            # The upper half of the attributes is the Unix mode; 0o120000 marks a symbolic link.
+            if (entry.external_attr >> 16) & 0o170000 == 0o120000:
+                raise DataError(f"{origin}: refused, its member {entry.filename!r} is a link")
+        _check_zip_sizes(origin, path.stat().st_size, entries, max_bytes)
+        for entry in entries:
+            if not entry.is_dir():
+                yield entry.filename, archive.read(entry) if wanted(entry.filename) else None
+
+
+@contextmanager
+def _opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    with path.open("rb") as raw:
+        try:
+            with zipfile.ZipFile(raw) as archive:
+                yield archive
+        except DataError:
+            raise
+        except (*_DAMAGED, zipfile.BadZipFile, RuntimeError, ValueError, struct.error, OSError) as error:
+            # An offset that leads before the file's start comes back as the system's "invalid argument".
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise
+            raise DataError(
+                f"{path}: not a whole zip archive that can be read ({error}); get or copy the file again"
+            ) from error
 
 
 def _check_zip_sizes(origin: str, packed: int, entries: list[zipfile.ZipInfo], max_bytes: int | None) -> None:
@@ -228,17 +251,8 @@ def _check_zip_sizes(origin: str, packed: int, entries: list[zipfile.ZipInfo], m
         )
 
 
-def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    # The directory's sizes may lie: never take more than was announced.
-    with archive.open(entry) as file:
-        content = file.read(entry.file_size)
-        if file.read(1):
-            raise zipfile.BadZipFile(f"{entry.filename!r} is larger than announced")
-    return content
-
-
 def _check_size(origin: str, name: str, size: int, max_bytes: int | None) -> None:
-    limit: Any = MAX_BYTES if max_bytes is None else max_bytes
+    limit = MAX_BYTES if max_bytes is None else max_bytes
     if not 0 <= size <= limit:
         raise DataError(
             f"{origin}: its member {name!r} claims {size:,} bytes, more than the {limit:,} allowed; "
@@ -251,13 +265,10 @@ def member_pieces(path: Path, member: str, max_bytes: int) -> Iterator[bytes]:
 
     Raises DataError when the archive is damaged, has no such file, or the file is larger.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if member not in archive.namelist():
-                raise DataError(f"{path}: has no file {member!r} in it")
-            _check_size(str(path), member, archive.getinfo(member).file_size, max_bytes)
-            with archive.open(member) as file:
-                while piece := file.read(_CHUNK):
-                    yield piece
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_DAMAGED) as error:
-        raise DataError(f"{path}: not a whole zip archive that can be read ({error})") from error
+    with _opened_zip(path) as archive:
+        if member not in archive.namelist():
+            raise DataError(f"{path}: has no file {member!r} in it")
+        _check_size(str(path), member, archive.getinfo(member).file_size, max_bytes)
+        with archive.open(member) as file:
+            while piece := file.read(_CHUNK):
+                yield piece

@@ -1,0 +1,207 @@
+"""Untrusted archives: what leads outside, links, is bomb-like, damaged or cut is refused."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from text_files import aclimdb_files, write_tar
+
+from gatelight.errors import DataError
+from gatelight.text import archives
+from gatelight.text.corpus import Corpus
+
+GOOD = {f"aclImdb/{name}": content for name, content in aclimdb_files().items()}
+
+
+def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+OUTSIDE = ["../evil.txt", "/etc/evil.txt", "a/../../evil.txt", "..", "c:/evil.txt", "..\\evil.txt"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("first", [True, False])
+def test_names_that_lead_outside(tmp_path: Path, name: str, first: bool) -> None:
+    """A hostile archive would be used as if nothing were wrong with it."""
+    files = {name: b"x", **GOOD} if first else {**GOOD, name: b"x"}
+    for path in (write_tar(tmp_path / "a.tar.gz", files), write_zip(tmp_path / "a.zip", files)):
+        with pytest.raises(DataError, match="points outside"):
+            Corpus.read(path)
+    assert not (tmp_path.parent / "evil.txt").exists()
+
+
+def test_a_name_with_dots_in_it_is_no_way_out(tmp_path: Path) -> None:
+    """Honest names would be refused."""
+    files = {"pos/a..b.txt": b"x", "neg/...txt": b"y", "neg/..c": b"z"}
+    assert dict(archives.members(write_tar(tmp_path / "a.tar", files, "w"))) == files
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices(tmp_path: Path, kind: bytes) -> None:
+    """A link would let an archive read a file of the user's as one of its texts."""
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        entry = tarfile.TarInfo("train/pos/0_9.txt")
+        entry.type, entry.linkname = kind, "/etc/passwd"
+        tar.addfile(entry)
+    with pytest.raises(DataError, match="a link or a device"):
+        list(archives.members(path))
+
+
+def test_a_link_in_a_zip(tmp_path: Path) -> None:
+    """The same by way of zip's Unix mode bits."""
+    entry = zipfile.ZipInfo("train/pos/0_9.txt")
+    entry.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(entry, "/etc/passwd")
+    with pytest.raises(DataError, match="is a link"):
+        list(archives.members(tmp_path / "a.zip"))
+
+
+def test_bombs_stop_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few kilobytes would fill the memory; trusted data would have no way past the bound."""
+    monkeypatch.setattr(archives, "RATIO_FLOOR", 1 << 17)
+    zeros = bytes(1 << 20)
+    bombs = [
+        write_tar(tmp_path / "a.tar.gz", {"train/pos/0_9.txt": zeros}),
+        write_zip(tmp_path / "a.zip", {"train/pos/0_9.txt": zeros}),
+        tmp_path / "a.csv.gz",
+    ]
+    bombs[2].write_bytes(gzip.compress(b"text,label\n" + b"a,b\n" * (1 << 18)))
+    for path in bombs:
+        with pytest.raises(DataError, match="if you trust it"):
+            Corpus.read(path)
+        with pytest.raises(DataError, match="if you trust it"):
+            Corpus.read(path, max_bytes=1 << 19)
+    assert len(Corpus.read(bombs[0], max_bytes=1 << 30).texts[0]) == len(zeros)
+    assert len(Corpus.read(bombs[2], max_bytes=1 << 30)) == 1 << 18
+
+
+def test_text_is_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Honest archives of many small texts, mostly tar's own padding, would be refused."""
+    monkeypatch.setattr(archives, "RATIO_FLOOR", 0)
+    files = {f"pos/{i}.txt": f"{i} stars".encode() for i in range(2000)}
+    assert len(list(archives.members(write_tar(tmp_path / "a.tar.gz", files)))) == 2000
+
+
+@pytest.mark.parametrize("size", [1 << 40, (8 << 30) + 1])
+def test_a_member_that_claims_too_much(tmp_path: Path, size: int) -> None:
+    """A header alone would make the reader reserve the memory it claims."""
+    entry = tarfile.TarInfo("train/pos/0_9.txt")
+    entry.size = size
+    path = tmp_path / "a.tar"
+    path.write_bytes(entry.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(DataError, match="claims"):
+        list(archives.members(path))
+
+
+def test_a_negative_size(tmp_path: Path) -> None:
+    """A header that steps backwards would be read for ever."""
+    entry = tarfile.TarInfo("train/pos/0_9.txt")
+    header = bytearray(entry.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 11 + b"\x00"  # −256 in base 256
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    path = tmp_path / "a.tar"
+    path.write_bytes(bytes(header) + bytes(1024))
+    with pytest.raises(DataError):
+        list(archives.members(path))
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tar", "a.tar.bz2", "a.zip"])
+def test_cut_archives_are_never_taken_for_whole(tmp_path: Path, name: str) -> None:
+    """An interrupted download would be trained on as if it were all: cut at every kind of place."""
+    files = {f"pos/{i}.txt": random.Random(i).randbytes(400 + 200 * i) for i in range(8)}
+    path = tmp_path / name
+    if name.endswith("zip"):
+        write_zip(path, files)
+    else:
+        write_tar(path, files, "w:" + name.split(".")[2] if name.count(".") == 2 else "w")
+    whole = path.read_bytes()
+    assert dict(archives.members(path)) == files
+    # A tar ends with a filling of zeros, of which it may lose all but some.
+    end = len(whole) if name != "a.tar" else len(whole.rstrip(b"\0")) // 512 * 512 + 512
+    for cut in {*range(0, end, 97), *range(512, end, 512), end - 1} - {end}:
+        path.write_bytes(whole[:cut])
+        with pytest.raises(DataError):
+            list(archives.members(path))
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tar", "a.zip"])
+def test_damaged_archives_give_one_clear_error_or_are_read(tmp_path: Path, name: str) -> None:
+    """Flipped bits would end in a traceback of tarfile, zipfile or zlib (seeded; 300 mutations a kind)."""
+    path = tmp_path / name
+    files = {f"pos/{i}.txt": b"a text\n" * (1 + 40 * i) for i in range(4)}
+    whole = (
+        write_zip(path, files)
+        if name.endswith("zip")
+        else write_tar(path, files, "w:gz" if "gz" in name else "w")
+    )
+    content, dice, refused = whole.read_bytes(), random.Random(name), 0
+    for _ in range(300):
+        damaged = bytearray(content)
+        for _ in range(dice.randint(1, 4)):
+            damaged[dice.randrange(min(len(damaged), 4096))] = dice.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            list(archives.members(path))
+        except DataError:
+            refused += 1
+    assert refused > 30
+
+
+def test_other_zips(tmp_path: Path) -> None:
+    """An encrypted member, or a file that is no archive, would be a traceback."""
+    path = write_zip(tmp_path / "a.zip", {"pos/1.txt": b"secret"})
+    content = bytearray(path.read_bytes())
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # both flags that say "encrypted"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.zip"):
+        list(archives.members(path))
+    nameless = bytearray(write_zip(path, {"x": b"y"}).read_bytes())
+    directory = nameless.index(b"PK\x01\x02")
+    nameless[directory + 28] = 0  # the length of the name
+    nameless[directory + 30] = 1  # its byte becomes an extra field
+    path.write_bytes(nameless)
+    with pytest.raises(DataError, match=r"a\.zip"):
+        list(archives.members(path))
+    path.write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"a\.zip"):
+        list(archives.members(path))
+
+
+def test_one_file_of_a_zip_in_pieces(tmp_path: Path) -> None:
+    """A wheel's file would come damaged, or a missing one be a traceback."""
+    content = random.Random(0).randbytes(200_000)
+    path = write_zip(tmp_path / "a.whl", {"pkg/data.bin": content})
+    pieces = list(archives.member_pieces(path, "pkg/data.bin", 200_000))
+    assert b"".join(pieces) == content
+    assert len(pieces) > 1
+    with pytest.raises(DataError, match="has no file"):
+        list(archives.member_pieces(path, "pkg/other.bin", 200_000))
+    with pytest.raises(DataError, match="claims 200,000 bytes"):
+        list(archives.member_pieces(path, "pkg/data.bin", 199_999))
+
+
+def test_a_bounded_reader_counts_what_it_gives() -> None:
+    """The offset in an error message would be wrong, or a bound be passed."""
+    reader = archives.BoundedReader(io.BytesIO(b"x" * 1000 + b"y" * 1000), "here", None, 2000)
+    assert reader.read(10) == b"x" * 10
+    assert reader.offset == 10
+    assert len(reader.read()) == 1990
+    assert reader.tail == b"y" * 512
+    assert reader.read() == b""
+    reader = archives.BoundedReader(io.BytesIO(b"x" * 2001), "here", None, 2000)
+    with pytest.raises(DataError, match="here: holds more than 2,000 bytes"):
+        reader.read()
