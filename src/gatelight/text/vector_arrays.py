@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -55,7 +56,12 @@ def _array_header(path: Path, file: IO[bytes]) -> tuple[tuple[int, int], bool, n
         if version not in readers:
             raise DataError(f"{path} is of .npy version {version}; expected 1.0 or 2.0")
         shape, fortran, dtype = readers[version](file)
-    except ValueError as error:
+    except (
+        ValueError,
+        TypeError,
+        SyntaxError,
+        tokenize.TokenError,
+    ) as error:  # NumPy parses it as Python text
         raise DataError(f"{path} is no readable .npy array: {error}") from error
     if dtype.kind != "f" or len(shape) != 2:
         raise DataError(

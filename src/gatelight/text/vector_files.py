@@ -211,7 +211,7 @@ def _word(path: Path, number: int, line: bytes, dim: int) -> bytes:
 def _read_bin(path: Path, file: IO[bytes], wanted: Wanted) -> tuple[list[str], bytearray, int]:
     count, dim = _checked_header(path, file.readline(64))
     size = 4 * dim
-    kept, row, start = _Kept(wanted), 0, 0
+    kept, row, start, line_feeds = _Kept(wanted), 0, 0, False
     buffer = b""
     while row < count:
         space = buffer.find(b" ", start)
@@ -226,8 +226,16 @@ def _read_bin(path: Path, file: IO[bytes], wanted: Wanted) -> tuple[list[str], b
                 )
             buffer, start = buffer[start:] + more, 0
             continue
-        word = buffer[start:space].lstrip(b"\n")  # some writers end each vector with a line feed, some do not
+        word = buffer[start:space]
         start = space + 1 + size
+        # Some writers end each vector with a line feed, some do not. A file that does both has lost bytes.
+        if row == 1:
+            line_feeds = word.startswith(b"\n")
+        if row > 0 and line_feeds != word.startswith(b"\n"):
+            raise DataError(
+                f"{path}, word {row + 1:,}: begins in the middle of other data: the file is damaged"
+            )
+        word = word.removeprefix(b"\n")
         if kept.takes(word):
             kept.add(word, buffer[space + 1 : start])
         row += 1
