@@ -1,0 +1,23 @@
+"""Files → texts → tokens → ids, and word vectors; knows no tensor, memory or model."""
+
+from gatelight.text.encoding import Encoded, encode, encode_tokens
+from gatelight.text.tokens import Tokenizer, tokenizer
+from gatelight.text.vectors import Coverage, WordVectors
+from gatelight.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
+from gatelight.text.word2vec import train_word2vec
+
+__all__ = [
+    "PAD",
+    "PAD_ID",
+    "UNK",
+    "UNK_ID",
+    "Coverage",
+    "Encoded",
+    "Tokenizer",
+    "Vocabulary",
+    "WordVectors",
+    "encode",
+    "encode_tokens",
+    "tokenizer",
+    "train_word2vec",
+]
