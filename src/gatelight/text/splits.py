@@ -86,13 +86,23 @@ def _drawn_by_group(
     target = counts.sum(axis=0) * fraction
     target[0] = _wanted(n, fraction)
     missing = target.copy()  # what is still to be held out, texts and each class
+    # The distance is Σ missing² / target, so that rare classes count as much as common ones. Taking a group's
+    # row of counts in or out (sign ±1) changes it by Σ row² / target − 2 · sign · Σ row · missing / target.
+    own = (counts**2 / target).sum(axis=1)
     chosen = np.zeros(n_groups, dtype=bool)
     for group in random.permutation(n_groups):
-        row = counts[group]
-        # Whether Σ (missing − row)² / target is below Σ missing² / target: rare classes count as much.
-        if np.sum(row * (row - 2 * missing) / target) < 0:
-            missing -= row
+        if own[group] < 2 * float(counts[group] @ (missing / target)):
+            missing -= counts[group]
             chosen[group] = True
+    # What comes late in that order finds little choice; the moves that help most mend it, each a strict gain.
+    while True:
+        sign = np.where(chosen, -1, 1)
+        change = own - 2 * sign * (counts @ (missing / target))
+        best = int(np.argmin(change))
+        if change[best] > -1e-9:  # less would be rounding, and could go on for ever
+            break
+        missing -= sign[best] * counts[best]
+        chosen[best] = not chosen[best]
     if not chosen.any():  # every group is larger than what is wanted
         chosen[np.argmin(counts[:, 0])] = True
     if chosen.all():
