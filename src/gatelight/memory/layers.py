@@ -114,9 +114,11 @@ class RNN(Layer, nn.RNN):  # type: ignore[misc]  # forward also takes lengths=
         device: Any = None,
         dtype: torch.dtype | None = None,
         *,
+        proj_size: int = 0,
         backend: str = "auto",
     ) -> None:
         """Arguments as torch.nn.RNN's; backend "reference" selects the equations."""
+        _refuse_projection(proj_size)
         nn.RNN.__init__(
             self,
             input_size,
@@ -234,9 +236,11 @@ class GRU(Layer, nn.GRU):  # type: ignore[misc]  # forward also takes lengths=
         device: Any = None,
         dtype: torch.dtype | None = None,
         *,
+        proj_size: int = 0,
         backend: str = "auto",
     ) -> None:
         """Arguments as torch.nn.GRU's; backend "reference" selects the equations."""
+        _refuse_projection(proj_size)
         nn.GRU.__init__(
             self,
             input_size,
@@ -255,7 +259,7 @@ class GRU(Layer, nn.GRU):  # type: ignore[misc]  # forward also takes lengths=
 def _refuse_projection(proj_size: int) -> None:
     if proj_size:
         raise DataError(
-            f"proj_size={proj_size}: projected LSTMs are not offered; leave it at 0 or use torch.nn.LSTM"
+            f"proj_size={proj_size}: projections are not offered; leave it out, or use torch.nn.LSTM"
         )
 
 

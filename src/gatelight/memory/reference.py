@@ -85,14 +85,16 @@ def _direction(
     trace: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     steps = range(packing.steps)
+    # One split: the gradient of a slice per step would each time be as large as all rows.
+    inputs = rows.split_with_sizes(packing.alive.tolist()) if packing.rows else ()
     h, c = h_0, c_0
     hidden: list[Tensor] = []
     saved: list[Tensor] = []
     cells: list[Tensor] = []
     for t in reversed(steps) if backwards else steps:
-        first, alive = int(packing.first[t]), int(packing.alive[t])
+        alive = len(inputs[t])
         before = None if c is None else c[:alive]
-        h_now, c_now, gates = equation.step(rows[first : first + alive], h[:alive], before, U, b, p)
+        h_now, c_now, gates = equation.step(inputs[t], h[:alive], before, U, b, p)
         # Sequences without a step t keep their state: forwards it is their last one, backwards their first.
         h = torch.cat((h_now, h[alive:]))
         hidden.append(h_now)

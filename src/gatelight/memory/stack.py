@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from gatelight.errors import DataError
-from gatelight.memory import reference
+from gatelight.memory import operators, reference
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.packing import Packing
 from gatelight.memory.padding import State
@@ -256,11 +256,7 @@ class Stack(nn.RNNBase):
 
 
 def _arithmetic(path: Path) -> Arithmetic:
-    if path == "kernels":
-        from gatelight.memory import operators
-
-        return operators
-    return reference
+    return operators if path == "kernels" else reference
 
 
 def _check_rows(x: Tensor, packing: Packing, token: Tensor | None) -> None:

@@ -5,7 +5,6 @@ Knows devices, types and cell names, nothing of parameters or sequences.
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections import Counter
 from dataclasses import dataclass
@@ -56,8 +55,6 @@ def path_of(cell: str, device: str, dtype: torch.dtype, backend: str = "auto") -
     if cell not in EQUATIONS:
         return "torch", f"{cell} has no kernel of ours"
     name = str(dtype).removeprefix("torch.")
-    if importlib.util.find_spec("gatelight.memory.operators") is None:
-        return "equations", "the kernels are not there yet"
     if device == "cpu" and dtype in KERNEL_TYPES:
         return "kernels", "Numba serves float32 and float64 on the CPU"
     why = f"Numba does not serve {name} on {device}"
