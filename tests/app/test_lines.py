@@ -79,7 +79,7 @@ def test_undecodable_bytes_are_named_with_their_offset_or_replaced() -> None:
     data = b"fine\nbad \xff here\n"
     with pytest.raises(DataError, match=r"stdin: byte 0xff at offset 9 .*--encoding-errors replace"):
         list(Lines(io.BytesIO(data), "stdin").batches(10))
-    assert list(Lines(io.BytesIO(data), "stdin", errors="replace").batches(10)) == [
+    assert list(Lines(io.BytesIO(data), "stdin", encoding_errors="replace").batches(10)) == [
         ["fine", "bad \ufffd here"]
     ]
 

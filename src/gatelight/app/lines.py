@@ -16,20 +16,23 @@ from gatelight.errors import DataError
 
 _CHUNK = 1 << 20
 _CHUNKS_AHEAD = 8
+_CHARACTERS = 1 << 24  # of a batch, beyond which it is handed out
 LONGEST_LINE = 1 << 28
 
 
 class Lines:
     """The lines of a binary stream, without their ends (`\\n` or `\\r\\n`), as batches of decoded texts.
 
-    Raises DataError for bytes that `encoding` cannot decode (under `errors="strict"`), naming the
+    Raises DataError for bytes that `encoding` cannot decode (under `encoding_errors="strict"`), naming the
     source and the offset, for a line longer than 256 MiB, and for an unknown or multi-byte encoding.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, encoding: str = "utf-8", errors: str = "strict") -> None:
+    def __init__(
+        self, stream: BinaryIO, name: str, encoding: str = "utf-8", encoding_errors: str = "strict"
+    ) -> None:
         try:
             streamable = "\n".encode(encoding) == b"\n"
-            codecs.lookup_error(errors)
+            codecs.lookup_error(encoding_errors)
         except LookupError as error:
             raise DataError(f"{error}; try --encoding utf-8, --encoding-errors strict or replace") from None
         if not streamable:
@@ -39,19 +42,21 @@ class Lines:
         self._owner = stream  # closes the raw stream when it is collected
         self._name = name
         self._encoding = encoding
-        self._errors = errors
+        self._errors = encoding_errors
         self._chunks: queue.Queue[bytes | BaseException | None] = queue.Queue(_CHUNKS_AHEAD)
 
     def batches(self, at_most: int) -> Iterator[list[str]]:
         """Yield the lines that are ready, never more than `at_most` nor fewer than one, until the end."""
         threading.Thread(target=self._read, daemon=True).start()
         ready: list[str] = []
+        characters = 0
         for piece in self._pieces():
             if piece is not None:
                 ready.append(piece)
-            if ready and (piece is None or len(ready) >= at_most):
+                characters += len(piece)
+            if ready and (piece is None or len(ready) >= at_most or characters >= _CHARACTERS):
                 yield ready
-                ready = []
+                ready, characters = [], 0
         if ready:
             yield ready
 

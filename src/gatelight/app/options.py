@@ -62,7 +62,9 @@ READING = (
     Parameter("text_column", str, "The column of the texts."),
     Parameter("label_column", str, "The column of the labels."),
     Parameter("group_column", str, "The column of what no split may tear apart, like the film."),
-    Parameter("format", str, "What DATA is, where its name does not say so."),
+    Parameter("format", str, "What DATA is, where it does not say so itself."),
+    Parameter("delimiter", str, "What separates the columns, if no comma or tab."),
+    Parameter("max_bytes", int, "Most bytes to read or unpack."),
     Parameter("encoding", str, "Character encoding of the texts.", "utf-8"),
     Parameter("encoding_errors", str, "strict refuses undecodable bytes, replace goes on.", "strict"),
 )

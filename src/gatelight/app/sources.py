@@ -1,0 +1,117 @@
+"""The DATA argument: a path or the name of a known data set becomes a Corpus. Knows no model.
+
+Of a source with parts of its own (train, test, unsup) only those asked for are read: nobody waits for
+50,000 unlabelled reviews that are not used, and no test text is near where it could be learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from gatelight.app.output import one_line, say
+from gatelight.app.progress import Meter, download
+from gatelight.errors import DataError
+from gatelight.text import datasets, readers
+from gatelight.text.corpus import Corpus
+
+UNLABELLED = "unsup"  # the part of aclImdb, whose name others have taken over
+
+
+def available(name: str, to: Console) -> Path:
+    """Return the path of DATA or vectors, fetching a named set first, with its progress on `to`."""
+    with Meter(to) as meter:
+        return datasets.resolve(name, download(meter, one_line(name)), lambda notice: say(to, notice))
+
+
+def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str] = ()) -> Corpus:
+    """Read DATA, and of a source with parts only `parts` (all of them when empty).
+
+    Parts that are not there are left out; `of_part` says so where one is needed.
+    """
+    path = available(data, to)
+    if not _has_parts_of_its_own(path, reading):
+        return datasets.load(data, **reading)
+    chosen = {name: value for name, value in reading.items() if name != "format"}
+    options = readers.Options(**chosen, parts=tuple(parts) or None)
+    return Corpus.from_examples(readers.gather(path, options, reading.get("format")), origin=data)
+
+
+def of_part(corpus: Corpus, part: str | None) -> Corpus:
+    """Return the labelled texts of a part (None: of all); DataError when there is no such part or label."""
+    chosen = corpus if part is None else corpus.part(part)
+    found = chosen.labelled() if chosen.labels is not None else None
+    if found is None or not len(found):
+        where = corpus.origin if part is None else f"{corpus.origin}, part {part}"
+        raise DataError(f"{where}: no text has a label; give labelled texts")
+    return found
+
+
+def _has_parts_of_its_own(path: Path, reading: Mapping[str, Any]) -> bool:
+    options = readers.Options(max_bytes=reading.get("max_bytes"))
+    return (reading.get("format") or readers.detect(path, options)) == "aclimdb"
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """What one training run uses, and keeps apart: no text is in two of these."""
+
+    training: Corpus
+    unlabelled: list[str]
+    valid: Corpus | None
+    test: Corpus | None
+
+
+def read_for_training(
+    data: str,
+    to: Console,
+    reading: Mapping[str, Any],
+    *,
+    part: str,
+    with_unlabelled: bool,
+    valid: str | None,
+    test: str | None,
+    test_fraction: float | None,
+    seed: int,
+) -> TrainingTexts:
+    """Read DATA and what is to be validated and tested on: parts of DATA, or data of their own.
+
+    With `test_fraction` a share is held out of DATA first, by whole groups where there are groups. Raises
+    DataError for parts that are not there, too few classes, and what cannot be read.
+    """
+    if test is not None and test_fraction is not None:
+        raise DataError("--test names texts to test on, --test-fraction holds some out: give one of the two")
+    parts = [part, *(name for name in (valid, test) if name is not None)]
+    whole = read(data, to, reading, [*parts, UNLABELLED] if with_unlabelled else parts)
+    training = of_part(whole, part if whole.parts is not None else None)
+    unlabelled: list[str] = []
+    if with_unlabelled and UNLABELLED in (whole.parts or ()):
+        unlabelled = whole.part(UNLABELLED).texts
+
+    def held(name: str | None) -> Corpus | None:
+        if name is None:
+            return None
+        if name in (whole.parts or ()) and name != part:
+            return of_part(whole, name)
+        return of_part(read(name, to, reading), None)
+
+    tested = held(test)
+    if test_fraction is not None:
+        by: Literal["group", "random"] = "random" if training.groups is None else "group"
+        training, tested = training.split(test_fraction, seed, by=by)
+    training.require_classes()
+    return TrainingTexts(training, unlabelled, held(valid), tested)
+
+
+def texts_to_learn_from(data: str, to: Console, reading: Mapping[str, Any]) -> list[str]:
+    """Return the texts of DATA, labelled or not, that anything may be learned from: all but its part test."""
+    whole = read(data, to, {**reading, "labelled": False}, ["train", UNLABELLED])
+    parts = whole.parts or [None] * len(whole)
+    texts = [text for text, part in zip(whole.texts, parts, strict=True) if part != "test"]
+    if not texts:
+        raise DataError(f"{data}: no texts besides its part test; give texts to learn from")
+    return texts

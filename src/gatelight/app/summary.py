@@ -1,0 +1,35 @@
+"""`gatelight summary`: the layers of a model or a recipe, without any data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gatelight.app.options import Json
+from gatelight.app.output import console, emit
+from gatelight.errors import DataError
+
+
+def summary(
+    model: Annotated[
+        str | None, typer.Argument(help="The folder of a saved model.", metavar="MODEL", show_default=False)
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="A recipe instead of a model: default, note-400, note-200.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print the layers with output shapes and parameter counts; V is the size of a vocabulary yet unknown."""
+    if (model is None) == (recipe is None):
+        raise DataError("give the folder of a model or --recipe NAME, one of the two")
+    from gatelight.app.reports import layer_table
+    from gatelight.estimators.classifier import TextClassifier
+    from gatelight.estimators.folder import load
+
+    estimator = load(model) if model is not None else TextClassifier.from_recipe(recipe or "")
+    layers = estimator.summary()
+    if json:
+        emit(layers.to_dict())
+    else:
+        console().print(layer_table(layers))
