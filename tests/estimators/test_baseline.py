@@ -14,7 +14,21 @@ from sklearn.pipeline import make_pipeline
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.baseline import SMALL_CORPUS, TERMS_FILE, WEIGHTS_FILE, Baseline
 
-WORDS = ["good", "bad", "film", "plot", "actor", "great", "awful", "dull", "bright", "never", "not", "very", "end"]
+WORDS = [
+    "good",
+    "bad",
+    "film",
+    "plot",
+    "actor",
+    "great",
+    "awful",
+    "dull",
+    "bright",
+    "never",
+    "not",
+    "very",
+    "end",
+]
 
 
 def reviews(n: int, seed: int) -> list[str]:

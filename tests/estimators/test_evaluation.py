@@ -74,7 +74,7 @@ def test_f1_interval_agrees_with_resampled_texts() -> None:
     rng = np.random.default_rng(9)
     chosen = columns.argmax(axis=1)
     drawn = []
-    for _ in range(400):
+    for _ in range(200):
         rows = rng.integers(300, size=300)
         drawn.append(metrics.f1_score(targets[rows], chosen[rows], average="macro"))
     low, high = np.quantile(drawn, [0.025, 0.975])

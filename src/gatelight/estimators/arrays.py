@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from gatelight.errors import ModelFileError
 
@@ -23,13 +23,10 @@ MOST_HEADER_BYTES = 100_000_000  # the format's own limit
 def write_arrays(
     path: Path, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, str] | None = None
 ) -> None:
-    """Write arrays (any shape) and short notes; an OSError (full disk) is raised as such."""
-    try:
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, path, dict(notes or {})
-        )
-    except SafetensorError as error:
-        raise OSError(f"{path} could not be written: {error}") from None
+    """Write arrays (any shape) and short notes; a full disk raises OSError."""
+    path.write_bytes(
+        save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, dict(notes or {}))
+    )
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:

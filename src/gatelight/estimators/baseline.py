@@ -10,17 +10,17 @@ import json
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.arrays import read_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 WEIGHTS_FILE = "baseline.safetensors"
 TERMS_FILE = "baseline.terms.jsonl"
@@ -134,6 +134,9 @@ class Baseline:
 
 
 def _vectorizer(**settings: Any) -> TfidfVectorizer:
+    # Imported when needed: judging a text with the recurrent model should not wait a second for it.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32, **settings)
 
 
@@ -141,6 +144,9 @@ def _regression(
     features: Any, target: NDArray[Any], sample_weight: NDArray[Any] | None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Fit one logistic regression; gives coefficients [outputs, terms] and intercepts [outputs]."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     if len(np.unique(target)) == 1:
         # A multi-label column that is always (or never) set has no boundary: smoothed log odds stand for it.
         odds = np.log((len(target) + 0.5) / 0.5)

@@ -1,0 +1,318 @@
+"""`TextClassifier` by scikit-learn's conventions, on ordinary and on odd texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up_reviews import TINY, Reviews, make_reviews
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
+
+from gatelight import TextClassifier, WordVectors, evaluate
+from gatelight.errors import DataError
+
+
+def test_it_learns_that_not_turns_a_word_round(reviews: Reviews) -> None:
+    """A model that lost order, labels or lengths on the way would stay near one half on new reviews."""
+    settings = {**TINY, "hidden": 16, "epochs": 12, "word_dropout": 0.0, "validation_fraction": 0.0}
+    train, test = make_reviews(400, 5), make_reviews(200, 6)
+    estimator = TextClassifier(**settings).fit(train.texts, train.labels)
+    assert estimator.score(test.texts, test.labels) > 0.9
+    assert estimator.predict(["the film is not dull", "the film is not great"]).tolist() == [
+        "positive",
+        "negative",
+    ]
+
+
+def test_constructor_stores_and_clone_copies() -> None:
+    """scikit-learn's model selection relies on parameters that are stored untouched."""
+    estimator = TextClassifier(**TINY, class_weight={"a": 2.0}, seed=7)
+    copy = clone(estimator)
+    assert copy.get_params() == estimator.get_params()
+    assert copy.set_params(hidden=3).hidden == 3
+    assert estimator.hidden == TINY["hidden"]
+    assert not hasattr(copy, "classes_")
+
+
+def test_unfitted_use_is_refused_as_scikit_learn_does() -> None:
+    """Tools catch NotFittedError; an AttributeError would look like a bug."""
+    for use in ("predict", "predict_proba", "unknown_share"):
+        with pytest.raises(NotFittedError):
+            getattr(TextClassifier(), use)(["a"])
+    with pytest.raises(NotFittedError):
+        check_is_fitted(TextClassifier())
+
+
+def test_cross_validation_grid_search_and_pipeline(reviews: Reviews) -> None:
+    """These are the three ways in which scikit-learn's users would use it first."""
+    estimator = TextClassifier(**{**TINY, "epochs": 1})
+    assert cross_val_score(estimator, reviews.texts, reviews.labels, cv=2).shape == (2,)
+    search = GridSearchCV(estimator, {"hidden": np.array([2, 3])}, cv=2, refit=False)
+    search.fit(np.array(reviews.texts), np.array(reviews.labels))
+    assert set(search.cv_results_["param_hidden"]) == {2, 3}
+    pipeline = make_pipeline(FunctionTransformer(lambda texts: [text.upper() for text in texts]), estimator)
+    pipeline.fit(reviews.texts, reviews.labels)
+    assert set(pipeline.predict(reviews.texts)) <= {"positive", "negative"}
+
+
+def test_probabilities_are_rows_of_classes(fitted: TextClassifier, reviews: Reviews) -> None:
+    """Column order, sums and the agreement of predict with predict_proba are what callers build on."""
+    judged = fitted.predict_proba(reviews.texts)
+    assert judged.shape == (160, 2)
+    assert judged.dtype == np.float32
+    np.testing.assert_allclose(judged.sum(axis=1), 1, atol=1e-6)
+    assert fitted.classes_.tolist() == ["negative", "positive"]
+    assert np.array_equal(fitted.predict(reviews.texts), fitted.classes_[judged.argmax(axis=1)])
+    assert fitted.score(reviews.texts, reviews.labels) == np.mean(
+        fitted.predict(reviews.texts) == reviews.labels
+    )
+    assert fitted.predict_proba([]).shape == (0, 2)
+    assert fitted.predict([]).shape == (0,)
+
+
+def test_a_text_is_judged_the_same_alone(fitted: TextClassifier, reviews: Reviews) -> None:
+    """A probability that depends on the company a text keeps cannot be reproduced."""
+    judged = fitted.predict_proba(reviews.texts)
+    for row in (0, 17, 159):
+        assert np.array_equal(fitted.predict_proba([reviews.texts[row]])[0], judged[row])
+
+
+def test_odd_texts_are_judged(fitted: TextClassifier) -> None:
+    """Empty, unknown, one-character, huge and surrogate texts come in every real data set."""
+    texts = ["", " ", "a", "?", "zzz qqq", "\ud800", "電影", "the " * 300_000, "<br />", "\x00"]
+    judged, unknown = fitted.judge(texts)
+    assert np.isfinite(judged).all()
+    assert unknown[:2].tolist() == [0, 0]
+    assert unknown[4] == 1
+    assert unknown[7] == 0
+    assert np.array_equal(unknown, fitted.unknown_share(texts))
+    assert fitted.unknown_share(["the film zzz qqq"]).tolist() == [0.5]
+
+
+def test_many_classes_and_whole_number_labels() -> None:
+    """Softmax models must map their columns to labels that are not 0, 1, 2."""
+    rng = np.random.default_rng(0)
+    labels = rng.choice([30, 10, 20], 90)
+    texts = [f"word{label} {'filler ' * int(rng.integers(0, 4))}" for label in labels]
+    estimator = TextClassifier(**{**TINY, "epochs": 15, "word_dropout": 0.0}).fit(texts, labels)
+    assert estimator.predict(["word10", "word20", "word30"]).tolist() == [10, 20, 30]
+    assert estimator.predict_proba(["word10"]).shape == (1, 3)
+
+
+def test_several_labels_a_text() -> None:
+    """A multi-label model must be able to give none, one and several labels."""
+    rng = np.random.default_rng(0)
+    sets = [tuple(name for name in ("war", "love", "sea") if rng.random() < 0.5) for _ in range(240)]
+    texts = [" ".join(["film", *names]) for names in sets]
+    settings = {**TINY, "epochs": 25, "word_dropout": 0.0, "embedding_dropout": 0.0}
+    estimator = TextClassifier(**settings).fit(texts, sets, baseline=True)
+    assert estimator.predict(["film", "film war", "film love sea"]).tolist() == [
+        (),
+        ("war",),
+        ("love", "sea"),
+    ]
+    assert estimator.score(texts, sets) > 0.95
+    found = evaluate(estimator, texts, sets)
+    assert found.accuracy == estimator.score(texts, sets)
+    assert found.baseline is not None
+
+
+def test_no_group_is_on_both_sides(reviews: Reviews) -> None:
+    """Reviews of one film on both sides make validation figures too good."""
+    from gatelight.estimators.fitting import Request, divide
+
+    settings = TextClassifier(**TINY).get_params()
+    films: list[Any] = [None if row % 7 == 0 else film for row, film in enumerate(reviews.films)]
+    callbacks = {"on_stage": None, "on_epoch": None, "on_progress": None, "on_vectors": None}
+    request = Request.of(
+        settings, reviews.texts, reviews.labels, films, None, None, None,
+        baseline=False, origin=None, checkpoint=None, resume=False, **callbacks,
+    )  # fmt: skip
+    division = divide(request, settings)
+    sides = [{films[row] for row in rows} - {None} for rows in (division.training, division.held)]
+    assert division.how == "group"
+    assert not sides[0] & sides[1]
+    assert sorted([*division.training, *division.held]) == list(range(160))
+    assert 16 <= len(division.held) <= 48
+    random = divide(request, {**settings, "split": "random"})
+    assert (random.how, len(random.held)) == ("random", 32)
+
+
+def test_validation_texts_leave_no_trace_in_the_vocabulary(reviews: Reviews) -> None:
+    """A word that only validation or test texts hold must be unknown: else they leak into the model."""
+    held = make_reviews(20, 9)
+    estimator = TextClassifier(**{**TINY, "epochs": 1}).fit(
+        reviews.texts, reviews.labels, validation=([f"leakword {text}" for text in held.texts], held.labels)
+    )
+    assert "leakword" not in estimator.vocabulary_
+    assert estimator.training_["split"] == "given"
+    assert estimator.training_["texts"] == 160
+    assert estimator.validation_ is not None
+    assert estimator.validation_.n == 20
+
+
+def test_frozen_vectors_decide_what_is_known(reviews: Reviews) -> None:
+    """Under frozen vectors a word without one must be left out, not get a random direction."""
+    words = ["film", "not", "great", "dull", "is", "the", "never-seen"]
+    vectors = WordVectors(words, np.random.default_rng(0).normal(size=(7, 12)).astype(np.float32))
+    settings = {**TINY, "vectors": vectors, "train_vectors": False, "unknown": "drop", "pool": "flatten"}
+    estimator = clone(TextClassifier(**settings)).fit(reviews.texts, reviews.labels)
+    assert set(estimator.vocabulary_.tokens[2:]) == {"film", "not", "great", "dull", "is", "the"}
+    assert estimator.model_.config.dim == 12
+    for word in ("film", "dull"):
+        row = estimator.model_.embedding.weight[estimator.vocabulary_.id(word)].detach().numpy()
+        assert np.array_equal(row, vectors[word])
+    assert np.array_equal(
+        estimator.predict_proba(["the film is not great"]),
+        estimator.predict_proba(["the film wasn't is not great"]),
+    )
+    assert 0 < estimator.training_["vector_coverage"] < 1
+
+
+def test_corpus_vectors_are_trained_on_training_and_unlabelled_texts_only(reviews: Reviews) -> None:
+    """Vectors that have seen validation texts would make every figure too good."""
+    pytest.importorskip("gensim")
+    held = make_reviews(20, 9)
+    seen: list[str] = []
+    settings = {**TINY, "epochs": 1, "vectors": "corpus", "threads": 1}
+    fit = {
+        "validation": ([f"leakword {text}" for text in held.texts], held.labels),
+        "unlabelled": [f"{text} extraword" for text in held.texts],
+        "on_stage": seen.append,
+    }
+    estimator = TextClassifier(**settings).fit(reviews.texts, reviews.labels, **fit)
+    assert "leakword" not in estimator.vocabulary_
+    assert estimator.training_["vectors"] == "word2vec"
+    assert estimator.training_["vector_coverage"] > 0.9
+    assert seen == ["tokenize", "vectors", "train", "validate"]
+    again = TextClassifier(**settings).fit(reviews.texts, reviews.labels, **fit)
+    assert np.array_equal(estimator.predict_proba(held.texts), again.predict_proba(held.texts))
+
+
+def test_the_seed_fixes_everything(reviews: Reviews) -> None:
+    """Two runs of one seed that differ cannot be compared with a third."""
+    first, second, other = (
+        TextClassifier(**TINY, seed=seed).fit(reviews.texts, reviews.labels).predict_proba(reviews.texts)
+        for seed in (4, 4, 5)
+    )
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_sample_and_class_weights_move_the_judgement(reviews: Reviews) -> None:
+    """Weights that got lost on the way would leave the probabilities as they are."""
+    settings = {**TINY, "validation_fraction": 0.0}
+    weights = [20.0 if label == "positive" else 1.0 for label in reviews.labels]
+    plain = TextClassifier(**settings).fit(reviews.texts, reviews.labels)
+    sampled = TextClassifier(**settings).fit(reviews.texts, reviews.labels, sample_weight=weights)
+    classed = TextClassifier(**settings, class_weight={"positive": 20.0}).fit(reviews.texts, reviews.labels)
+    means = [each.predict_proba(reviews.texts)[:, 1].mean() for each in (plain, sampled, classed)]
+    assert min(means[1:]) > means[0] + 0.1
+    assert np.array_equal(sampled.predict_proba(reviews.texts), classed.predict_proba(reviews.texts))
+
+
+def test_a_stopped_run_goes_on_to_the_same_model(reviews: Reviews, tmp_path: Any) -> None:
+    """`resume` must end where the run would have ended, vectors trained on the corpus included."""
+    pytest.importorskip("gensim")
+    from gatelight.models.training import Interrupted
+
+    settings = {**TINY, "vectors": "corpus", "epochs": 3, "threads": 1}
+    whole = TextClassifier(**settings).fit(reviews.texts, reviews.labels)
+
+    def stop(record: dict[str, Any]) -> None:
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        TextClassifier(**settings).fit(reviews.texts, reviews.labels, checkpoint=checkpoint, on_epoch=stop)
+    resumed = TextClassifier(**settings).fit(
+        reviews.texts, reviews.labels, checkpoint=checkpoint, resume=True
+    )
+    assert np.array_equal(resumed.predict_proba(reviews.texts), whole.predict_proba(reviews.texts))
+    assert len(resumed.history_) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"truncation": "middle"}, "truncation is 'middle'"),
+        ({"unknown": "guess"}, "unknown"),
+        ({"tokenizer": "morse"}, "morse"),
+        ({"cell": "gpu"}, "cell"),
+        ({"pool": "min"}, "pool"),
+        ({"pool": "flatten", "max_length": None}, "max_length"),
+        ({"hidden": 0}, "hidden"),
+        ({"layer_dropout": 0.5}, "layer_dropout"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+        ({"split": "film"}, "split"),
+        ({"min_count": 0}, "min_count"),
+        ({"train_vectors": "no"}, "train_vectors"),
+        ({"train_vectors": False}, "vectors="),
+        ({"vectors": "no-such-vectors"}, "no-such-vectors"),
+        ({"vectors": 5}, "vectors is of type int"),
+        (
+            {"class_weight": {"good": 2.0}},
+            "class_weight names 'good'; the classes are 'negative', 'positive'",
+        ),
+        ({"optimizer": "magic"}, "optimizer"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_unusable_settings_are_named(reviews: Reviews, settings: dict[str, Any], message: str) -> None:
+    """A setting that is only found wrong deep in training would end in a traceback."""
+    with pytest.raises(DataError, match=message):
+        TextClassifier(**{**TINY, **settings}).fit(reviews.texts, reviews.labels)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"texts": ["a"]}, "1 texts and 160 labels"),
+        ({"groups": ["a"]}, "160 texts and 1 groups"),
+        ({"sample_weight": [1.0]}, "160 texts and 1 weights"),
+        ({"labels": ["x"] * 160}, "all 160 texts"),
+        ({"texts": ["  "] * 160}, "holds a word"),
+        ({"validation": ([], [])}, "at least one text"),
+        ({"validation": (["a"], ["neutral"])}, "'neutral' are none of"),
+        ({"groups": ["one film"] * 160}, "one group"),
+        ({"sample_weight": [-1.0] * 160}, "sample_weight"),
+    ],
+)
+def test_unusable_data_are_named_and_leave_a_fitted_model_as_it_was(
+    reviews: Reviews, given: dict[str, Any], message: str
+) -> None:
+    """A failed second fit must not leave half of each model behind."""
+    estimator = TextClassifier(**{**TINY, "epochs": 1}).fit(reviews.texts, reviews.labels)
+    before = estimator.predict_proba(reviews.texts)
+    with pytest.raises(DataError, match=message):
+        estimator.fit(**{"texts": reviews.texts, "labels": reviews.labels, **given})
+    assert np.array_equal(estimator.predict_proba(reviews.texts), before)
+
+
+def test_score_and_evaluate_agree_and_name_strange_labels(fitted: TextClassifier, reviews: Reviews) -> None:
+    """Two figures for one thing must be the same, and other labels must not count as mistakes."""
+    found = evaluate(fitted, reviews.texts, reviews.labels)
+    assert found.accuracy == fitted.score(reviews.texts, reviews.labels)
+    assert found.baseline is not None
+    assert evaluate(fitted, reviews.texts, reviews.labels, baseline=False).baseline is None
+    with pytest.raises(DataError, match="'1' are none of the model's classes"):
+        evaluate(fitted, ["a"], ["1"])
+    with pytest.raises(DataError, match="1 texts and 2 labels"):
+        evaluate(fitted, ["a"], ["positive", "negative"])
+    with pytest.raises(DataError, match="no text"):
+        evaluate(fitted, [], [])
+
+
+def test_settings_changed_after_fitting_do_not_change_judgements(reviews: Reviews) -> None:
+    """A model reads as it was trained, whatever is set for the next fit."""
+    estimator = TextClassifier(**{**TINY, "epochs": 1}).fit(reviews.texts, reviews.labels)
+    before = estimator.predict_proba(reviews.texts)
+    estimator.set_params(max_length=2, truncation="tail", unknown="drop", lowercase=False)
+    assert np.array_equal(estimator.predict_proba(reviews.texts), before)
