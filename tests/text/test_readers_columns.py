@@ -115,11 +115,11 @@ def test_utf16_and_old_macintosh_line_ends(tmp_path: Path) -> None:
 
 def test_a_field_of_ten_megabytes(tmp_path: Path) -> None:
     """csv's own limit of 131,072 characters would break a long text, or stay lifted for the whole process."""
-    before = csv.field_size_limit()
+    csv.field_size_limit(131_072)
     long = "wort " * 2_000_000
     corpus = Corpus.read(write(tmp_path / "a.csv", f'text,label\n"{long}",pos\nshort,neg\n'))
     assert [len(text) for text in corpus.texts] == [10_000_000, 5]
-    assert csv.field_size_limit() == before
+    assert csv.field_size_limit() == 131_072
 
 
 @pytest.mark.parametrize(
@@ -302,6 +302,15 @@ def test_damaged_parquet(tmp_path: Path) -> None:
     for content in (whole[:-20], b"text,label\n", whole[:60] + b"\0" * 60 + whole[120:]):
         with pytest.raises(DataError, match=r"a\.parquet"):
             Corpus.read(write(tmp_path / "a.parquet", content))
+
+
+def test_parquet_whose_strings_are_no_utf8(tmp_path: Path) -> None:
+    """A file of a careless writer would be a traceback."""
+    parquet(
+        tmp_path / "a.parquet", text=pa.array([b"caf\xe9"]).cast(pa.binary()).view(pa.string()), label=["x"]
+    )
+    with pytest.raises(DataError, match="not UTF-8"):
+        Corpus.read(tmp_path / "a.parquet")
 
 
 def test_compressed_files(tmp_path: Path) -> None:

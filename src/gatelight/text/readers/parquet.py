@@ -40,6 +40,8 @@ def read_parquet(source: str | Path, options: Options) -> Iterator[Example]:
     except pyarrow.ArrowException as error:
         first_line = str(error).partition("\n")[0]
         raise DataError(f"{origin}: not a whole Parquet file ({first_line})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{origin}: damaged Parquet file, its strings are not UTF-8 ({error})") from error
     except OSError as error:
         if error.errno is not None:
             raise
