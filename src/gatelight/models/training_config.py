@@ -91,7 +91,7 @@ class TrainingConfig:
 def must_be_same(
     what: str, written: Mapping[str, Any], mine: Mapping[str, Any], path: Path, free: tuple[str, ...] = ()
 ) -> None:
-    """Raise DataError, naming what differs, unless those `written` in `path` equal `mine` (`free` ones aside)."""
+    """Raise DataError, naming what differs, unless `written` in `path` equals `mine`, `free` names aside."""
     names = [name for name in {**mine, **written} if name not in free]
     differing = [name for name in names if mine.get(name) != written.get(name)]
     if differing:
