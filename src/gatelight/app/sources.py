@@ -7,7 +7,7 @@ Of a source with parts of its own (train, test, unsup) only those asked for are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +35,8 @@ def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str
     """
     path = available(data, to)
     if not _has_parts_of_its_own(path, reading):
-        return datasets.load(data, **reading)
+        # Under the name that was typed: where the cache lies is nobody's business in a model card.
+        return replace(datasets.load(data, **reading), origin=data)
     chosen = {name: value for name, value in reading.items() if name != "format"}
     options = readers.Options(**chosen, parts=tuple(parts) or None)
     return Corpus.from_examples(readers.gather(path, options, reading.get("format")), origin=data)

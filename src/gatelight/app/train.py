@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from gatelight.app.faults import Stopped
+from gatelight.app.faults import Stopped, describe
 from gatelight.app.options import READING, RECIPE, Data, Json, with_options
 from gatelight.app.output import console, duration, emit, say
 from gatelight.app.progress import Meter, epoch_line
@@ -100,7 +100,12 @@ def train(
         _fit(estimator, texts, run, to, baseline=baseline, resume=resume, json=json)
     finally:
         run.clear_if_empty()
-    estimator.save(out)
+    try:
+        estimator.save(out)
+    except OSError as error:
+        raise OSError(
+            f"{describe(error)}; the trained model waits in {run.folder}: --resume saves it"
+        ) from error
     run.clear()
     tested = None
     if texts.test is not None:

@@ -1,0 +1,22 @@
+"""One tiny model trained by the command line itself, shared by the tests of this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import TINY, gatelight, write_reviews
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reviews(tmp_path_factory.mktemp("data") / "reviews.csv")
+
+
+@pytest.fixture(scope="session")
+def model(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model with its baseline; tests must not change it."""
+    out = tmp_path_factory.mktemp("models") / "tiny"
+    result = gatelight("train", reviews, "--out", out, *TINY)
+    assert result.exit_code == 0, result.output
+    return out
