@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatelight.errors import DataError
@@ -25,6 +25,7 @@ TOKEN_LISTS = st.lists(st.lists(st.sampled_from("abcdxyz"), max_size=9), max_siz
     st.sampled_from(["head", "tail", "head+tail"]),
     st.sampled_from(["unk", "drop"]),
 )
+@settings(deadline=None)
 def test_encoding_equals_a_plain_loop(
     lists: list[list[str]], longest: int | None, truncation: str, unknown: str
 ) -> None:
@@ -70,6 +71,7 @@ def test_texts_are_tokenised_and_read_once() -> None:
 
 
 @given(TOKEN_LISTS.filter(bool), st.data())
+@settings(deadline=None)
 def test_select_takes_whole_texts(lists: list[list[str]], data: st.DataObject) -> None:
     """A split of encoded texts must equal encoding the split texts."""
     picked = data.draw(st.lists(st.integers(0, len(lists) - 1), max_size=10))

@@ -25,7 +25,8 @@ CASES = {
     "'hello' dogs' '": "' hello ' dogs ' '",
     "Great!!!!!!!!! What?? Well...... no": "great !!! what ?? well ... no",
     "----------\nnext ***/****": "--- next *** / ***",
-    "a 7/10, then 10/10; 3.5 or 1,000. In 1999.": "a 7/10 , then 10/10 ; 3.5 or 1,000 . in 1999 .",
+    "a 7/10, then 10/10; 3.5.": "a 7/10 , then 10/10 ; 3.5 .",
+    "1,000,000 on 31/12/1999.": "1,000,000 on 31/12/1999 .",
     "nice :) bad :-( wink ;-) (see: p) http://x": "nice :) bad :-( wink ;-) ( see : p ) http : / / x",
     "one<br /><br />two<BR>three<p class='x'>four</p>": "one two three four",
     "x<y and y>z, I <3 <unk>": "x < y and y > z , i < 3 < unk >",
@@ -35,7 +36,7 @@ CASES = {
     "电影很好 film": "电 影 很 好 film",
     "とても良い": "と て も 良 い",
     "हिन्दी में अच्छा": "हिन्दी में अच्छा",
-    "العَرَبِيَّة": "العَرَبِيَّة",
+    "العَرَبِيَّة می\u200cخواهم": "العَرَبِيَّة می\u200cخواهم",
     "good❤️ 👨‍👩‍👧 👍🏽👍": "good ❤ 👨‍👩‍👧 👍🏽 👍",
     "soft\u00adware zero\u200bwidth \ufeffbom": "software zero width bom",
     "a\ud800b": "a \ud800 b",
@@ -98,14 +99,24 @@ def test_treebank_is_nltks(text: str) -> None:
     assert cut.tokens(text) == TreebankWordTokenizer().tokenize(text)
 
 
+def test_treebank_sees_any_white_space_as_a_space() -> None:
+    """NLTK's rules expect spaces: "film's" before a line end stays whole, many spaces take quadratic time."""
+    cut = tokenizer("treebank")
+    assert cut.tokens("the film's\n\tend\u00a0here") == ["the", "film", "'s", "end", "here"]
+    started = time.process_time()
+    assert cut.tokens("end." + " " * 60_000 + "x") == ["end.", "x"]
+    assert time.process_time() - started < LINEAR_SECONDS
+
+
 @given(st.text(st.characters(max_codepoint=127)))
+@settings(deadline=None)
 def test_unicode_rules_equal_ascii_rules_on_ascii_text(text: str) -> None:
     """Two patterns serve one set of rules: one accent in a review must not cut its other words otherwise."""
     assert tokens._unicode_patterns()[0].findall(text) == tokens._ASCII_WORDS.findall(text)
 
 
 @given(ANY_TEXT)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_no_letter_or_digit_is_lost(text: str) -> None:
     """A rule that skips what it does not know would eat other people's scripts."""
     expected = [c for c in unicodedata.normalize("NFC", text) if c.isalnum() and c != "\u02bc"]
@@ -117,6 +128,7 @@ def test_no_letter_or_digit_is_lost(text: str) -> None:
 
 @pytest.mark.parametrize("kind", ["word", "treebank"])
 @given(text=ANY_TEXT)
+@settings(deadline=None)
 def test_any_string_is_cut(kind: str, text: str) -> None:
     """A lone surrogate or a control character in one review must not end a run of 25,000."""
     assert all(isinstance(token, str) for token in tokenizer(kind).tokens(text))
@@ -147,6 +159,7 @@ def test_a_ten_megabyte_line_is_cut() -> None:
 
 
 @given(ANY_TEXT)
+@settings(deadline=None)
 def test_cleaning_leaves_plain_text_alone(text: str) -> None:
     """Cleaning that touches text without tags or entities would damage it."""
     plain = text.replace("<", "").replace("&", "")

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow
 import pytest
 from gensim.models import KeyedVectors
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -144,6 +144,7 @@ def test_arrays_with_word_lists(tmp_path: Path, order: str, dtype: str, listed: 
 
 
 @given(st.sets(st.integers(0, 49)))
+@settings(max_examples=30, deadline=None)
 def test_any_rows_of_an_array(tmp_path_factory: pytest.TempPathFactory, rows: set[int]) -> None:
     """Neighbouring rows are read in one go: a slip at a border would give a word its neighbour's vector."""
     folder = tmp_path_factory.mktemp("array")
@@ -279,20 +280,23 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path, name: str, word: s
 
 
 PROBE = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from gatelight.text.vectors import WordVectors
 import pyarrow
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()
-vectors = WordVectors.read(sys.argv[1], [f"w{i:07d}" for i in range(0, 200_000, 500)])
-print(len(vectors), float(vectors["w0100000"][0]), peak() - before)
+vectors = WordVectors.read(sys.argv[1], [f"w{i:07d}" for i in range(0, 100_000, 250)])
+print(len(vectors), float(vectors["w0050000"][0]), peak() - before)
 """
 
 
+# Not getrusage: its peak is inherited from the process that made the file.
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory as Linux tells it")
 @pytest.mark.parametrize("ending", [".bin", ".npy", ".txt"])
 def test_a_large_file_costs_only_the_wanted_rows(tmp_path: Path, ending: str) -> None:
-    """A 3.6 GB file must never cost 3.6 GB: of 240 MB (text: 96 MB), 400 rows of 1.2 kB are asked for."""
-    path, count, dim = tmp_path / f"big{ending}", 200_000, 300
+    """A 3.6 GB file must never cost 3.6 GB: of 120 MB (text: 48 MB), 400 rows of 1.2 kB are asked for."""
+    path, count, dim = tmp_path / f"big{ending}", 100_000, 300
     names = [f"w{i:07d}" for i in range(count)]
     if ending == ".bin":
         rows = np.zeros(count, dtype=[("word", "S9"), ("vector", "<f4", dim)])
@@ -311,7 +315,7 @@ def test_a_large_file_costs_only_the_wanted_rows(tmp_path: Path, ending: str) ->
         [sys.executable, "-c", PROBE, str(path)], capture_output=True, text=True, check=True, timeout=120
     )
     found, value, grown = done.stdout.split()
-    assert (int(found), float(value)) == (400, 100_000)
+    assert (int(found), float(value)) == (400, 50_000)
     assert float(grown) < 30
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatelight.errors import DataError, ModelFileError
@@ -37,6 +37,7 @@ def test_order_counts_and_limits_by_hand() -> None:
 
 
 @given(TOKEN_LISTS, st.integers(1, 3), st.none() | st.integers(1, 5))
+@settings(deadline=None)
 def test_build_keeps_the_most_frequent(lists: list[list[str]], least: int, most: int | None) -> None:
     """Ids beyond the embedding's rows, or counts that lose tokens, would follow from a slip here."""
     counter = Counter(token for tokens in lists for token in tokens)
@@ -72,6 +73,7 @@ def test_limits_below_one_are_refused(limit: dict[str, int]) -> None:
 
 
 @given(TOKEN_LISTS)
+@settings(max_examples=30, deadline=None)
 def test_any_token_survives_the_file(
     tmp_path_factory: pytest.TempPathFactory, lists: list[list[str]]
 ) -> None:
