@@ -210,7 +210,7 @@ def test_errors_inside_a_task_reach_the_caller() -> None:
     threads.set_threads(2)
     try:
         with pytest.raises(ZeroDivisionError):
-            threads.run([fail] * 5)
+            threads.run([fail] * 5, work=threads.SHARED_WORK)
     finally:
         threads.set_threads(None)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gatelight.memory import product, threads
+from gatelight.memory.registry import operator
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -37,35 +38,31 @@ def array_of(tensor: Tensor) -> Array:
     return tensor.detach().contiguous().numpy()
 
 
-@torch.library.custom_op("gatelight::linear", mutates_args=(), device_types="cpu")
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _linear_compute(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     start = None if bias is None else array_of(bias)
     return torch.from_numpy(
         product.rows_times(array_of(x), np.ascontiguousarray(weight.detach().numpy().T), start)
     )
 
 
-@_linear.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _linear_fake(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(x.shape[0], weight.shape[0])
 
 
-@torch.library.custom_op("gatelight::linear_backward", mutates_args=(), device_types="cpu")
-def _linear_backward(
+def _linear_backward_compute(
     d_out: Tensor, x: Tensor, weight: Tensor, need_x: bool, need_weight: bool, need_bias: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     d, inputs = array_of(d_out), array_of(x)
     d_x = product.rows_times(d, array_of(weight)) if need_x else np.empty((0, 0), d.dtype)
     d_weight = np.empty(weight.shape if need_weight else (0, 0), d.dtype)
     if need_weight:
-        threads.run(product.transposed_times(d, 0, inputs, 0, d_weight))
+        threads.run(product.transposed_times(d, 0, inputs, 0, d_weight), d.size * inputs.shape[1])
     d_bias = np.empty(d.shape[1] if need_bias else 0, d.dtype)
     product.column_sums(d, 0, d_bias)
     return torch.from_numpy(d_x), torch.from_numpy(d_weight), torch.from_numpy(d_bias)
 
 
-@_linear_backward.register_fake
-def _(
+def _linear_backward_fake(
     d_out: Tensor, x: Tensor, weight: Tensor, need_x: bool, need_weight: bool, need_bias: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     return (
@@ -87,4 +84,5 @@ def _linear_gradient(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
     return tuple(gradient if needed else None for gradient, needed in zip(gradients, need, strict=True))
 
 
-_linear.register_autograd(_linear_gradient, setup_context=_linear_setup)
+_linear_backward = operator("linear_backward", _linear_backward_compute, _linear_backward_fake)
+_linear = operator("linear", _linear_compute, _linear_fake, _linear_gradient, _linear_setup)

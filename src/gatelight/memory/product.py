@@ -19,9 +19,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 256
 """Rows summed at a time in a transposed product: they stay in the second-level cache."""
 
-TASK_WORK = 1 << 21
-"""Multiply-adds below which a further task costs more than it saves (about 40 µs of one core)."""
-
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _rows_times(a: Any, b: Any, start: Any, out: Any, begin: int, end: int) -> None:
@@ -38,7 +35,9 @@ def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
     if start is None:
         start = np.zeros(b.shape[1], a.dtype)
     cuts = _cuts(len(a), b.size)
-    threads.run([partial(_rows_times, a, b, start, out, begin, end) for begin, end in cuts])
+    threads.run(
+        [partial(_rows_times, a, b, start, out, begin, end) for begin, end in cuts], a.size * b.shape[1]
+    )
     return out
 
 
@@ -83,7 +82,7 @@ def column_sums(a: Array, at: int, out: Array) -> None:
 
 def _cuts(rows: int, work_per_row: int) -> list[tuple[int, int]]:
     """Cut `rows` rows into tasks, of a multiple of 8 rows each, so that no tile is cut."""
-    tasks = min(2 * threads.threads(), rows * work_per_row // TASK_WORK, rows // 8)
+    tasks = min(2 * threads.threads(), rows * work_per_row // threads.SHARED_WORK, rows // 8)
     if tasks <= 1 or threads.threads() == 1:
         return [(0, rows)]
     size = -(-rows // tasks)
