@@ -105,11 +105,7 @@ def _forget_pool() -> None:
     # A forked child has the pool's object but none of its threads.
     global _pool, _lock
     _pool = None
-
-
-"""Multiply-adds below which a second thread costs more than it saves (about 40 µs of one core)."""
-
-_lock = threading.Lock()
+    _lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
