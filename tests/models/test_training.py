@@ -1,11 +1,8 @@
-"""Training learns, stops, keeps its best, and goes on from where it was stopped, bit for bit."""
+"""Training learns, weighs, stops, keeps its best and repeats itself."""
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from training_cases import (
+    CONFIG,
+    TRAIN,
+    VALID,
+    Data,
+    V,
+    assert_same,
+    build,
+    corpus,
+    run,
+    told,
+)
 
-from gatelight.errors import DataError, ModelFileError
+from gatelight.errors import DataError
 from gatelight.memory.threads import set_threads, threads
 from gatelight.models.batches import plan_batches
 from gatelight.models.checkpoint import read_record
@@ -23,70 +32,7 @@ from gatelight.models.classifier import Classifier, ClassifierConfig
 from gatelight.models.history import Progress
 from gatelight.models.losses import Objective
 from gatelight.models.prediction import predict
-from gatelight.models.training import Diverged, History, Interrupted, TrainingConfig, train
-
-V = 40
-MODEL = ClassifierConfig(
-    vocabulary_size=V,
-    dim=8,
-    hidden=6,
-    bidirectional=True,
-    pool="max",
-    dropout=0.3,
-    embedding_dropout=0.2,
-    word_dropout=0.1,
-)
-CONFIG = TrainingConfig(
-    epochs=3,
-    batch_size=8,
-    learning_rate=1e-2,
-    schedule="one-cycle",
-    clip=0.5,
-    average=0.9,
-    class_weight="balanced",
-)
-
-Data = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def corpus(count: int, seed: int, classes: int = 2) -> Data:
-    """Ragged texts, some empty, whose class is the id that is planted in them."""
-    rng = np.random.default_rng(seed)
-    lengths = rng.integers(0, 12, count)
-    targets = rng.integers(0, classes, count)
-    parts = [rng.integers(10, V, n) for n in lengths]
-    for part, target in zip(parts, targets, strict=True):
-        if len(part):
-            part[rng.integers(len(part))] = 2 + target
-    return np.concatenate(parts).astype(np.int32), lengths, targets
-
-
-TRAIN, VALID = corpus(60, 0), corpus(30, 1)
-
-
-def build(seed: int = 0, **changes: Any) -> Classifier:
-    return Classifier(replace(MODEL, **changes), seed=seed)
-
-
-def run(
-    config: TrainingConfig = CONFIG, model: Classifier | None = None, **more: Any
-) -> tuple[Classifier, History]:
-    model = model if model is not None else build()
-    return model, train(model, *TRAIN, valid=VALID, config=config, **more)
-
-
-def told(history: History) -> dict[str, Any]:
-    """A history without the times, which alone may differ."""
-    return {
-        **history.to_dict(),
-        "epochs": [{k: v for k, v in r.items() if "seconds" not in k} for r in history.epochs],
-    }
-
-
-def assert_same(one: tuple[Classifier, History], two: tuple[Classifier, History]) -> None:
-    for (name, a), b in zip(one[0].state_dict().items(), two[0].state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
-    assert told(one[1]) == told(two[1])
+from gatelight.models.training import Diverged, TrainingConfig, train
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -269,185 +215,6 @@ def test_epochs_and_progress_are_told() -> None:
     assert last.steps_per_second > 0
 
 
-def stop_at(step: int) -> Any:
-    def on_progress(info: Progress) -> None:
-        if info.step >= step:
-            raise KeyboardInterrupt
-
-    return on_progress
-
-
-@pytest.mark.parametrize("trained", [True, False])
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_an_interrupted_run_goes_on_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, trained: bool
-) -> None:
-    """Stopped anywhere, twice, and gone on with: the same weights and the same history as in one go."""
-    monkeypatch.setattr("gatelight.models.training.PROGRESS_EVERY", 0.0)
-    config = replace(CONFIG, optimizer=optimizer)
-    vectors = np.random.default_rng(0).normal(size=(V, 8)).astype(np.float32)
-    vectors[0] = 0
-
-    def fresh() -> Classifier:
-        # Trained weights of a fresh model are overwritten by the checkpoint's, so they may differ here.
-        return Classifier(
-            replace(MODEL, train_embedding=trained), vectors, seed=len(list(tmp_path.iterdir()))
-        )
-
-    whole = run(config, Classifier(replace(MODEL, train_embedding=trained), vectors, seed=0))
-    path = tmp_path / "run.checkpoint"
-    with pytest.raises(Interrupted, match="after step 5 of 24") as stopped:
-        run(config, fresh(), checkpoint=path, on_progress=stop_at(5))
-    assert stopped.value.path == path
-    with pytest.raises(Interrupted, match="after step 8 of 24"):  # an epoch's last step, not validated yet
-        run(config, fresh(), checkpoint=path, resume=True, on_progress=stop_at(8))
-    epochs: list[dict[str, Any]] = []
-
-    def stop_after_second(record: dict[str, Any]) -> None:
-        epochs.append(record)
-        if record["epoch"] == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(Interrupted, match="after step 16 of 24"):
-        run(config, fresh(), checkpoint=path, resume=True, on_epoch=stop_after_second)
-    resumed = run(config, fresh(), checkpoint=path, resume=True, on_epoch=epochs.append)
-    assert_same(whole, resumed)
-    assert [r["epoch"] for r in epochs] == [1, 2, 3]  # nobody is told twice
-    again = run(config, fresh(), checkpoint=path, resume=True)  # finished: the result at once
-    assert_same(whole, again)
-
-
-SCRIPT = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import test_training as t
-def slow(info):
-    print(info.step, flush=True)
-    time.sleep(0.05)
-t.train.__globals__["PROGRESS_EVERY"] = 0.0
-t.run(checkpoint=Path(sys.argv[2]), checkpoint_seconds=0.0, on_progress=slow)
-"""
-
-
-def test_a_killed_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    """SIGKILL leaves no time to tidy up: whatever lies on the disk at any moment must be enough."""
-    path = tmp_path / "run.checkpoint"
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(path)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip() == "11":
-            process.kill()
-            break
-    process.stdout.close()
-    assert process.wait(30) == -signal.SIGKILL
-    assert 9 <= read_record(path)["step"] < 24
-    assert_same(run(), run(model=build(seed=7), checkpoint=path, resume=True))
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
-
-
-def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path: Path) -> None:
-    """Half an update written down would be a run that never was; a second Ctrl-C must still get through."""
-    path = tmp_path / "run.checkpoint"
-    handler = signal.getsignal(signal.SIGINT)
-
-    def pressing(model: Classifier, at: int, times: int) -> Classifier:
-        calls = iter(range(1, 100))
-        forward = model.hidden_rows
-
-        def hidden_rows(*args: Any) -> torch.Tensor:
-            if next(calls) == at:
-                for _ in range(times):
-                    signal.raise_signal(signal.SIGINT)
-            return forward(*args)
-
-        model.hidden_rows = hidden_rows  # type: ignore[method-assign]
-        return model
-
-    with pytest.raises(Interrupted, match=r"after step 11 of 24; .*--resume"):
-        run(model=pressing(build(), 11, 1), checkpoint=path)
-    assert read_record(path)["step"] == 11
-    with pytest.raises(Interrupted, match="after step 13 of 24"):  # at once: step 14 is not done
-        run(model=pressing(build(), 3, 2), checkpoint=path, resume=True)
-    assert signal.getsignal(signal.SIGINT) is handler
-    assert_same(run(), run(model=build(seed=7), checkpoint=path, resume=True))
-
-
-def test_interrupted_without_a_checkpoint_says_so() -> None:
-    """Nobody should look for a file that was never asked for."""
-    with pytest.raises(Interrupted, match="no checkpoint") as stopped:
-        run(on_progress=stop_at(1))
-    assert stopped.value.path is None
-
-
-def unfinished(path: Path) -> None:
-    with pytest.raises(Interrupted):
-        run(checkpoint=path, on_progress=stop_at(1))
-
-
-def test_other_data_or_settings_are_refused_and_nothing_is_touched(tmp_path: Path) -> None:
-    """Going on with other texts or another rate would give a result that no single run could give."""
-    path = tmp_path / "run.checkpoint"
-    unfinished(path)
-    before = path.read_bytes()
-    ids, lengths, targets = TRAIN
-    more: dict[str, Any] = {"checkpoint": path, "resume": True}
-    with pytest.raises(DataError, match=r"other settings \(learning_rate was 0.01, is 0.02\)"):
-        run(replace(CONFIG, learning_rate=0.02), **more)
-    with pytest.raises(DataError, match="other data"):
-        train(build(), ids, lengths, 1 - targets, valid=VALID, config=CONFIG, **more)
-    with pytest.raises(DataError, match="other data"):
-        train(build(), ids[::-1].copy(), lengths, targets, valid=VALID, config=CONFIG, **more)
-    with pytest.raises(DataError, match="other data"):
-        train(build(), ids, lengths, targets, config=CONFIG, **more)
-    with pytest.raises(DataError, match=r"other model settings \(hidden was 6, is 7\)"):
-        run(model=build(hidden=7), **more)
-    with pytest.raises(DataError, match=r"other model settings \(dropout was 0.3, is 0.4\)"):
-        run(model=build(dropout=0.4), **more)
-    with pytest.raises(DataError, match="go on from there"):
-        run(checkpoint=path)
-    assert path.read_bytes() == before
-    foreign = tmp_path / "thesis.txt"
-    foreign.write_text("my only copy")
-    with pytest.raises(ModelFileError):
-        run(checkpoint=foreign)
-    assert foreign.read_text() == "my only copy"
-    with pytest.raises(ModelFileError, match="there is no checkpoint"):
-        run(checkpoint=tmp_path / "absent", resume=True)
-    with pytest.raises(DataError, match="without a checkpoint"):
-        run(resume=True)
-
-
-def test_a_finished_checkpoint_may_be_replaced(tmp_path: Path) -> None:
-    """Training twice into the same place must not need a deletion by hand in between."""
-    path = tmp_path / "run.checkpoint"
-    first = run(checkpoint=path)
-    assert_same(first, run(checkpoint=path))
-
-
-def test_frozen_vectors_must_be_the_same(tmp_path: Path) -> None:
-    """Frozen vectors are not in the checkpoint; others in their place would go unseen."""
-    path = tmp_path / "run.checkpoint"
-    vectors = np.ones((V, 8), np.float32)
-    vectors[0] = 0
-    frozen = replace(MODEL, train_embedding=False)
-    with pytest.raises(Interrupted):
-        run(model=Classifier(frozen, vectors), checkpoint=path, on_progress=stop_at(1))
-    assert not any("embedding" in name for name in checkpoint_names(path))
-    with pytest.raises(DataError, match="frozen vectors"):
-        run(model=Classifier(frozen, 2 * vectors), checkpoint=path, resume=True)
-
-
-def checkpoint_names(path: Path) -> list[str]:
-    from gatelight.models.checkpoint import read_checkpoint
-
-    return list(read_checkpoint(path)[1])
-
-
 def test_divergence_is_said_at_its_step_and_overwrites_nothing(tmp_path: Path) -> None:
     """Weights of NaN must not replace a checkpoint that is still good, nor be put into the model."""
     path = tmp_path / "run.checkpoint"
@@ -478,25 +245,6 @@ def test_infinite_gradients_are_caught_before_the_update() -> None:
     assert all(bool(torch.isfinite(p).all()) for p in model.parameters())
 
 
-def test_a_full_disk_at_a_checkpoint_keeps_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The error must come out as an OSError, with the last good checkpoint there to go on from."""
-    path = tmp_path / "run.checkpoint"
-    unfinished(path)
-    before = path.read_bytes()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("gatelight.models.training.write_checkpoint", full)
-        with pytest.raises(OSError, match="No space left"):
-            run(checkpoint=path, resume=True)
-    assert path.read_bytes() == before
-    assert_same(run(), run(checkpoint=path, resume=True))
-
-
 def test_the_mode_of_the_model_and_the_threads_are_put_back() -> None:
     """A model that was being used for prediction must not silently keep its dropout on."""
     model = build().eval()
@@ -510,42 +258,6 @@ def test_the_mode_of_the_model_and_the_threads_are_put_back() -> None:
         set_threads(before)
     assert all(p.grad is None for p in model.parameters())
     assert model.embedding.touched is None
-
-
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        ({"epochs": 0}, "epochs is 0"),
-        ({"batch_size": 2.5}, "batch_size is 2.5"),
-        ({"optimizer": "adagrad"}, "rmsprop"),
-        ({"schedule": "cyclic"}, "one-cycle"),
-        ({"learning_rate": 0.0}, "above 0"),
-        ({"learning_rate": float("nan")}, "learning_rate is nan"),
-        ({"clip": 0.0}, "above 0"),
-        ({"average": 1.0}, "below 1"),
-        ({"label_smoothing": 1.0}, "below 1"),
-        ({"patience": 0}, "patience is 0"),
-        ({"seed": -1}, "seed is -1"),
-        ({"class_weight": "fair"}, "'fair'"),
-        ({"class_weight": 3}, "class_weight is 3"),
-        ({"best_by": "luck"}, "valid_loss"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(change: dict[str, Any], word: str) -> None:
-    """A wrong setting must be said before an hour of training, not by what comes out of it."""
-    with pytest.raises(DataError, match=word):
-        TrainingConfig(**change)
-
-
-@pytest.mark.parametrize("class_weight", [None, "balanced", {1: 2.0, 0: 1.0}, (1.0, 3.0)])
-def test_settings_survive_json(class_weight: Any) -> None:
-    """A recipe or checkpoint written as JSON must come back as the same settings."""
-    config = replace(CONFIG, class_weight=class_weight)
-    again = TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict())))
-    assert again == config
-    assert again.to_dict() == config.to_dict()
-    with pytest.raises(DataError, match="'momentun'"):
-        TrainingConfig.from_dict({"momentun": 0.9})
 
 
 @pytest.mark.parametrize(
