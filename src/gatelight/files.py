@@ -15,14 +15,14 @@ from pathlib import Path
 
 @contextmanager
 def folder_written_aside(target: Path, replaceable: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yield an empty folder beside `target`; when the block ends well it takes `target`'s place in one rename.
+    """Yield an empty folder beside `target`; when the block ends well it takes `target`'s place.
 
     `replaceable(target)` says whether an existing folder is one of ours and may be replaced.
     Raises FileExistsError when it is not; any error inside the block leaves `target` as it was.
     """
     target = Path(target)
     if target.exists() and not replaceable(target):
-        raise FileExistsError(f"{target} exists and is not a folder that gatelight wrote; choose another name")
+        raise FileExistsError(f"{target} exists and gatelight did not write it; choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
@@ -48,7 +48,7 @@ def folder_written_aside(target: Path, replaceable: Callable[[Path], bool]) -> I
 
 @contextmanager
 def file_written_aside(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target`; when the block ends well the file there takes `target`'s place in one rename."""
+    """Yield a path beside `target`; when the block ends well its file takes `target`'s place at once."""
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
