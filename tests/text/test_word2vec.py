@@ -41,6 +41,12 @@ def test_words_of_one_topic_come_close(skipgram: bool) -> None:
         assert near > far + 0.3
 
 
+def test_skip_gram_is_another_model() -> None:
+    """An option that is taken but not handed on would sell CBOW as skip-gram."""
+    bag, skip = (train_word2vec(_two_topics(), dim=8, epochs=1, workers=1, skipgram=s) for s in (False, True))
+    assert not np.array_equal(bag.matrix, skip.matrix)
+
+
 def test_one_worker_repeats_itself_and_the_seed_counts() -> None:
     """`workers=1` is the way to a model that can be made again bit for bit."""
     first, again, other = (
