@@ -182,11 +182,13 @@ def test_a_folder_of_someone_elses_is_not_overwritten(reviews: Path, tmp_path: P
     assert (tmp_path / "thesis.txt").read_text() == "ten years of work"
 
 
-def in_a_tiny_disk(place: Path, kilobytes: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the command line where a file system of so many kB lies at `place`."""
-    script = f'mount -t tmpfs -o size={kilobytes}k tmpfs "$0" && cd "$0" && "$@"; code=$?; ls -A; exit $code'
-    command = ["unshare", "-rm", "sh", "-c", script, place, *PROGRAM, *arguments]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+# Trains where a file system of 100 kB lies, lists what is left there, makes room and goes on.
+TINY_DISK = """
+mount -t tmpfs -o size=100k tmpfs "$0" && cd "$0" || exit 99
+"$@"; echo "exit $?"; ls -A
+mount -o remount,size=10m "$0"
+"$@" --resume >resumed; echo "exit $?"; ls -A
+"""
 
 
 def can_mount() -> bool:
@@ -197,13 +199,24 @@ def can_mount() -> bool:
 
 
 @pytest.mark.skipif(not can_mount(), reason="needs unshare and the right to mount a tmpfs")
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(reviews: Path, tmp_path: Path) -> None:
-    """Half a model on a full disk would be loaded one day."""
-    done = in_a_tiny_disk(tmp_path, 16, "train", reviews, "--out", "m", *TINY)
-    assert done.returncode == 2, done
+def test_a_full_disk_while_saving_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
+    """Half a model would be loaded one day; and hours of training must not be lost with it."""
+    data = tmp_path / "wordy.csv"
+    rows = (
+        f"{' '.join(f'w{row * i % 997}' for i in range(40))},{('neg', 'pos')[row % 2]}\n"
+        for row in range(190)
+    )
+    data.write_text("text,label\n" + "".join(rows))
+    (tmp_path / "disk").mkdir()
+    train = [*PROGRAM, "train", data, "--out", "m", *TINY, "--max-words", "50"]
+    command = ["unshare", "-rm", "sh", "-c", TINY_DISK, tmp_path / "disk", *train]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
     (line,) = done.stderr.splitlines()
     assert line.startswith("gatelight: ")
-    assert "m" not in done.stdout.splitlines()
+    assert "No space left" in line
+    assert line.endswith("the trained model waits in m.checkpoint: --resume saves it")
+    *_, first, left, second, saved, report = done.stdout.splitlines()
+    assert (first, left, second, saved, report) == ("exit 2", "m.checkpoint", "exit 0", "m", "resumed")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")

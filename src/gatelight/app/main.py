@@ -28,7 +28,7 @@ app = typer.Typer(
 app.command("train", no_args_is_help=True)(train.train)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
 app.command("predict", no_args_is_help=True)(predict.predict)
-app.command("summary", no_args_is_help=True)(summary.summary)
+app.command("summary")(summary.summary)
 app.command("status")(status.status)
 app.add_typer(data.app, name="data")
 app.add_typer(vectors.app, name="vectors")

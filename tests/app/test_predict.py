@@ -1,0 +1,136 @@
+"""`gatelight predict`: typed texts, files, streams; whatever comes in is judged, in order, without delay."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+from pathlib import Path
+
+import pytest
+from command_line import gatelight, json_lines, one_line_and_two, start
+
+import gatelight as library
+
+
+def test_typed_texts_are_judged_in_order(model: Path) -> None:
+    """The label, its probability and the unknown share must be those of the library, for the right text."""
+    texts = ["a great film", "a dull film", "qwertz", ""]
+    result = gatelight("predict", model, *texts)
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    judged, unknown = library.load(model).judge(texts)
+    assert [row[3] for row in rows] == texts
+    for row, shares, share in zip(rows, judged, unknown, strict=True):
+        assert row[0] == ("neg", "pos")[int(shares.argmax())]
+        assert row[1] == f"{shares.max():.4f}"
+        assert row[2] == f"{100 * share:.1f} % unknown"
+    assert rows[2][2] == "100.0 % unknown"
+
+
+def test_json_gives_every_class_when_asked(model: Path) -> None:
+    """A program needs the probabilities by name, and the text as it was, line ends and all."""
+    text = "great\nfilm\t\x1b[2J"
+    (record,) = json_lines(gatelight("predict", model, text, "--json", "--proba").stdout)
+    assert record["text"] == text
+    assert sum(record["probabilities"].values()) == pytest.approx(1)
+    assert record["probability"] == record["probabilities"][record["label"]]
+    assert 0 < record["unknown"] < 1
+
+
+def test_a_text_can_neither_break_the_line_nor_the_terminal(model: Path) -> None:
+    """One line per text is what `paste` and `cut` rely on."""
+    result = gatelight("predict", model, "great\r\n\tfilm \x1b[2J [bold]", "dull")
+    assert len(result.stdout.splitlines()) == 2
+    assert "\x1b" not in result.stdout
+    assert "[bold]" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["texts.txt", "texts.csv", "texts.jsonl"])
+def test_one_file_is_read_text_by_text(name: str, model: Path, tmp_path: Path) -> None:
+    """A file's name given as a text would be judged as one word."""
+    lines = {
+        "texts.txt": "great film\n\ndull film\n",
+        "texts.csv": 'text,x\ngreat film,1\n"",2\ndull film,3\n',
+        "texts.jsonl": '{"text": "great film"}\n{"text": ""}\n{"text": "dull film"}\n',
+    }
+    (tmp_path / name).write_text(lines[name])
+    records = json_lines(gatelight("predict", model, tmp_path / name, "--json").stdout)
+    assert [record["text"] for record in records] == ["great film", "", "dull film"]
+
+
+def test_a_file_that_is_missing_is_not_taken_for_a_text(model: Path) -> None:
+    """`pos 0.51 reviews.txt` would be an answer to a question nobody asked; a text of one word is a text."""
+    assert "no such file" in one_line_and_two(gatelight("predict", model, "reviews.txt"))
+    assert "no such file" in one_line_and_two(gatelight("predict", model, "data/reviews"))
+    for text in ("great", "great.", "7/10 is great", "x" * 5000):
+        assert gatelight("predict", model, text).exit_code == 0, text
+
+
+ODD = [
+    "",
+    " ",
+    "x",
+    "\N{PILE OF POO}",
+    "zzz qqq",
+    "'" * 100,
+    "\N{ZERO WIDTH JOINER}",
+    "e\N{COMBINING ACUTE ACCENT}" * 50,
+    "great " * 2_000_000,
+]
+
+
+def test_odd_lines_are_judged_not_crashed_on(model: Path) -> None:
+    """Empty, unknown, one character, 12 MB: each gets its answer, in order."""
+    result = gatelight("predict", model, "-", "--json", given="\n".join(ODD) + "\n")
+    assert result.exit_code == 0, result.exception
+    records = json_lines(result.stdout)
+    assert [record["text"] for record in records] == ODD
+    assert records[4]["unknown"] == 1
+    assert all(0 <= record["probability"] <= 1 for record in records)
+
+
+def test_undecodable_lines_are_refused_or_replaced(model: Path) -> None:
+    """The answers before the bad byte stand; the line says where it is."""
+    given = b"great\nbad \xff\n"
+    assert "offset 10" in one_line_and_two(gatelight("predict", model, "-", given=given))
+    result = gatelight("predict", model, "-", "--encoding-errors", "replace", given=given)
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_no_input_is_no_answer(model: Path) -> None:
+    """`grep nothing | gatelight predict MODEL -` is no mistake."""
+    result = gatelight("predict", model, "-", given="")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_a_stream_is_answered_while_it_runs_and_ends_quietly_with_its_reader(model: Path) -> None:
+    """In a pipeline nobody waits for the end of the input, and `head` ends it without an error."""
+    how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start("predict", model, "-", "--json", **how)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    for text in ("a great film", "a dull film"):
+        process.stdin.write(text.encode() + b"\n")
+        process.stdin.flush()
+        ready, _, _ = select.select([process.stdout], [], [], 60)
+        assert ready, "no answer while the input is open"
+        assert json.loads(process.stdout.readline())["text"] == text
+    process.stdout.close()
+    try:
+        for _ in range(100):
+            process.stdin.write(b"and one more great film\n" * 1000)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass
+    assert process.wait(60) == 141
+    assert process.stderr.read() == b""
+
+
+def test_text_that_no_encoding_holds_is_written_all_the_same(model: Path) -> None:
+    """An argument with a stray byte reaches Python as half a surrogate pair, which UTF-8 cannot write."""
+    process = start("predict", model, os.fsdecode(b"great \xff film"), stdout=subprocess.PIPE)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert rb"great \udcff film" in out

@@ -1,0 +1,136 @@
+"""The other verbs, and the program as a whole: evaluate, summary, status, data, --version, --help."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import gatelight, json_lines, one_line_and_two
+
+import gatelight as library
+from gatelight import Corpus, __version__, evaluate
+
+
+def test_evaluation_is_one_object_with_intervals_and_the_baseline(model: Path, reviews: Path) -> None:
+    """A figure without its interval, or without the baseline on the same texts, is no evidence."""
+    (record,) = json_lines(gatelight("evaluate", model, reviews, "--json").stdout)
+    names = {"accuracy", "accuracy_low", "accuracy_high", "f1", "log_loss", "n", "baseline"}
+    assert names <= record.keys()
+    assert names - {"baseline"} <= record["baseline"].keys()
+    corpus = Corpus.read(reviews)
+    expected = evaluate(library.load(model), corpus.texts, corpus.labels or [])
+    assert record == json.loads(json.dumps(expected.to_dict()))
+
+
+def test_evaluation_for_people_stands_side_by_side_within_80_columns(model: Path, reviews: Path) -> None:
+    """A table that wraps cannot be read."""
+    result = gatelight("evaluate", model, reviews)
+    (accuracy,) = [line for line in result.stdout.splitlines() if line.strip().startswith("accuracy")]
+    assert len(re.findall(r"\d+\.\d % \[\d+\.\d %, \d+\.\d %\]", accuracy)) == 2
+    table = result.stdout.splitlines()[1:]
+    assert max(map(len, table)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("recipe", "figures"), [("note-400", ["70,200", "20,001", "90,201"]), ("note-200", ["10,001", "80,201"])]
+)
+def test_the_notes_models_have_the_notes_sizes(recipe: str, figures: list[str]) -> None:
+    """A wrong size means that another model would be trained under the note's name."""
+    result = gatelight("summary", "--recipe", recipe)
+    assert all(figure in result.stdout for figure in figures)
+    (record,) = json_lines(gatelight("summary", "--recipe", recipe, "--json").stdout)
+    assert f"{record['trained']:,}" == figures[-1]
+
+
+def test_a_saved_model_shows_its_layers(model: Path) -> None:
+    """The sizes come from the saved model, not from the recipe."""
+    (record,) = json_lines(gatelight("summary", model, "--json").stdout)
+    assert [layer["parameters"] for layer in record["layers"]][1] == 2 * 4 * 8 * (8 + 8 + 1)
+
+
+def test_a_summary_of_nothing_or_of_two_things_is_refused(model: Path) -> None:
+    """Showing one of the two would leave the other unanswered."""
+    assert "--recipe" in one_line_and_two(gatelight("summary"))
+    assert "--recipe" in one_line_and_two(gatelight("summary", model, "--recipe", "default"))
+
+
+def test_status_says_which_path_runs_and_why() -> None:
+    """A silent fall-back to a slow path is the worst kind of slow."""
+    assert "kernels" in gatelight("status").stdout
+    (record,) = json_lines(gatelight("status", "--json").stdout)
+    assert any(what.startswith("lstm cpu") for what, _, _ in record["paths"])
+
+
+def test_data_sets_are_listed_with_their_licence_and_whether_they_are_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever uses texts must know on what terms."""
+    monkeypatch.setenv("GATELIGHT_DATA", str(tmp_path))
+    result = gatelight("data", "list")
+    assert result.stdout.count("licence: ") == 3
+    assert result.stdout.count("not here yet") == 3
+    assert {r["name"] for r in json_lines(gatelight("data", "list", "--json").stdout)} == {
+        "imdb",
+        "rotten-tomatoes",
+        "glove-6b-50d",
+    }
+
+
+def test_a_local_copy_is_taken_and_its_checksum_told(
+    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy that is not the original may be used, but not in silence."""
+    import bz2
+
+    monkeypatch.setenv("GATELIGHT_DATA", str(tmp_path / "cache"))
+    copy = tmp_path / "copy.csv.bz2"
+    copy.write_bytes(bz2.compress(b"category,text,movie_name\nfresh,good,a\nrotten,bad,b\nplot,long,a\n"))
+    result = gatelight("data", "get", "rotten-tomatoes", "--from", copy)
+    assert result.exit_code == 0, result.output
+    assert "is not the original" in result.stdout
+    assert "licence: " in result.stdout
+    assert "checksum: not that of the original" in result.stdout
+    (record,) = json_lines(gatelight("data", "get", "rotten-tomatoes", "--json").stdout)
+    assert record["original"] is False
+    assert "no such file" in one_line_and_two(
+        gatelight("data", "get", "rotten-tomatoes", "--from", tmp_path / "nowhere")
+    )
+    assert "rotten-tomatoes" in one_line_and_two(gatelight("data", "get", "rotten-potatoes"))
+
+
+@pytest.mark.parametrize(
+    "verb", [[], ["train"], ["evaluate"], ["predict"], ["summary"], ["data", "get"], ["vectors", "train"]]
+)
+def test_every_verb_explains_itself(verb: list[str]) -> None:
+    """Help that crashes is found by the user first."""
+    result = gatelight(*verb, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+def test_a_mistyped_option_ends_with_two() -> None:
+    """Typer's own mistakes have the same exit code as ours."""
+    assert gatelight("train", "x", "--out", "y", "--epochs", "many").exit_code == 2
+    assert gatelight("train", "x", "--out", "y", "--clip", "tight").exit_code == 2
+    assert gatelight("fly").exit_code == 2
+
+
+def test_version() -> None:
+    """What to write in a bug report."""
+    assert gatelight("--version").stdout == f"gatelight {__version__}\n"
+
+
+def test_help_needs_no_heavy_package() -> None:
+    """`--help` and completion must answer at once: torch alone takes seconds."""
+    program = (
+        "import sys; from gatelight.app.main import app\n"
+        "try: app(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'numpy', 'sklearn', 'numba', 'scipy', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]", done
