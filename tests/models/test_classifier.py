@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gatelight.errors import DataError
 from gatelight.memory import CELLS
+from gatelight.memory.threads import set_threads, single_threaded_torch
 from gatelight.models.classifier import Classifier, ClassifierConfig
 from gatelight.models.embedding import PAD
 from gatelight.models.pooling import POOLS
@@ -198,6 +199,40 @@ def test_dropouts_follow_the_generator_only() -> None:
     assert torch.equal(state, torch.get_rng_state())
     model.eval()
     assert torch.equal(model(ids, LENGTHS), model(ids, LENGTHS))
+
+
+def test_same_bits_at_any_number_of_threads() -> None:
+    """Red when the start, a sum or a draw depends on how many threads share the work."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(0, 80, 40)
+    ids = rng.integers(1, 500, int(lengths.sum())).astype(np.int32)
+    config = ClassifierConfig(
+        vocabulary_size=500,
+        dim=48,
+        hidden=64,
+        bidirectional=True,
+        pool="max+mean",
+        dropout=0.2,
+        word_dropout=0.2,
+    )
+    results = []
+    for count in (1, 2, 3):
+        set_threads(count)
+        before = torch.get_num_threads()
+        torch.set_num_threads(count)
+        try:
+            model = Classifier(config, seed=2)
+            with single_threaded_torch():
+                logits = model(ids, lengths, torch.Generator().manual_seed(1))
+                logits.square().sum().backward()
+        finally:
+            set_threads(None)
+            torch.set_num_threads(before)
+        assert model.embedding.touched is not None
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        results.append([logits, model.embedding.touched[1].grad, *gradients])
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
 @pytest.mark.parametrize("name", ["dropout", "embedding_dropout", "word_dropout", "layer_dropout"])

@@ -160,3 +160,10 @@ def test_flatten_refuses_a_sequence_longer_than_its_weights() -> None:
         POOLS["flatten"].function(
             torch.randn(10, 2), pack(np.array([10])), weights_of("flatten", 2, torch.float32), 1
         )
+
+
+def test_attention_of_huge_scores_is_finite() -> None:
+    """Red when exp overflows for a sure query and the pooled row becomes undefined."""
+    hidden = torch.tensor([[1.0], [-1.0], [0.0]])
+    pooled = POOLS["attention"].function(hidden, pack(np.array([3])), {"query": torch.tensor([1000.0])}, 1)
+    assert pooled.item() == 1

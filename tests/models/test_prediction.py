@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -150,6 +152,17 @@ def test_extreme_logits_give_probabilities_not_overflows() -> None:
     assert out.tolist() == [[1, 1, 0], [0, 1, 0.5]]
     prediction.softmax(logits, np.array([1, 0]), out)
     assert out.tolist() == [[0.5, 0.5, 0], [0, 1, 0]]
+
+
+def test_copies_and_pickles() -> None:
+    """Red when an estimator that keeps a predictor can no longer be copied or sent to another process."""
+    model = some_model()
+    ids, lengths = some_texts()
+    predictor = Predictor(model, batch_size=5)
+    expected = predictor.probabilities(ids, lengths)
+    for twin in (copy.deepcopy(predictor), pickle.loads(pickle.dumps(predictor))):  # noqa: S301
+        assert twin.batch_size == 5
+        assert (twin.probabilities(ids, lengths) == expected).all()
 
 
 def test_no_texts() -> None:

@@ -44,6 +44,7 @@ class Predictor:
             raise DataError(f"batch_size is {batch_size}; expected at least 1")
         self.model = model
         self.batch_size = batch_size
+        self.table_bytes = table_bytes
         self._lock = threading.Lock()
         self._first = model.memory[0]
         columns = sum(len(p) for name, p in self._first.named_parameters() if name.startswith("weight_ih"))
@@ -73,6 +74,13 @@ class Predictor:
                 part, part_lengths = sequences.take(batch)
                 result[batch] = self._batch(part, pack(part_lengths))
             return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Neither a lock nor a table that is quickly filled again is copied or pickled.
+        return {"model": self.model, "batch_size": self.batch_size, "table_bytes": self.table_bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Predictor.__init__(self, **state)
 
     def _batch(self, ids: Ids, packing: Packing) -> Probabilities:
         packed = ids[packing.sequence_rows]
