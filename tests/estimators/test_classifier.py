@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,22 @@ def test_validation_texts_leave_no_trace_in_the_vocabulary(reviews: Reviews) -> 
     assert estimator.validation_.n == 20
 
 
+def test_held_out_texts_leave_no_trace_either(reviews: Reviews) -> None:
+    """The part that `fit` holds out itself must be as unknown to model and baseline as one that is given."""
+    texts = [f"word{row} {text}" for row, text in enumerate(reviews.texts)]
+    estimator = TextClassifier(**{**TINY, "epochs": 1}).fit(
+        texts, reviews.labels, reviews.films, baseline=True
+    )
+    known = {token for token in estimator.vocabulary_.tokens if token.startswith("word")}
+    assert estimator.baseline_ is not None
+    assert len(known) == estimator.training_["texts"] == 160 - estimator.training_["validation_texts"]
+    assert {
+        term for term in estimator.baseline_.terms if term.startswith("word") and " " not in term
+    } == known
+    assert estimator.validation_ is not None
+    assert estimator.validation_.n == estimator.training_["validation_texts"]
+
+
 def test_frozen_vectors_decide_what_is_known(reviews: Reviews) -> None:
     """Under frozen vectors a word without one must be left out, not get a random direction."""
     words = ["film", "not", "great", "dull", "is", "the", "never-seen"]
@@ -207,7 +224,7 @@ def test_the_seed_fixes_everything(reviews: Reviews) -> None:
 
 def test_sample_and_class_weights_move_the_judgement(reviews: Reviews) -> None:
     """Weights that got lost on the way would leave the probabilities as they are."""
-    settings = {**TINY, "validation_fraction": 0.0}
+    settings = TINY  # with a part held out, so that weights must keep to their texts
     weights = [20.0 if label == "positive" else 1.0 for label in reviews.labels]
     plain = TextClassifier(**settings).fit(reviews.texts, reviews.labels)
     sampled = TextClassifier(**settings).fit(reviews.texts, reviews.labels, sample_weight=weights)
@@ -217,7 +234,9 @@ def test_sample_and_class_weights_move_the_judgement(reviews: Reviews) -> None:
     assert np.array_equal(sampled.predict_proba(reviews.texts), classed.predict_proba(reviews.texts))
 
 
-def test_a_stopped_run_goes_on_to_the_same_model(reviews: Reviews, tmp_path: Any) -> None:
+def test_a_stopped_run_goes_on_to_the_same_model(
+    reviews: Reviews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`resume` must end where the run would have ended, vectors trained on the corpus included."""
     pytest.importorskip("gensim")
     from gatelight.models.training import Interrupted
@@ -232,6 +251,11 @@ def test_a_stopped_run_goes_on_to_the_same_model(reviews: Reviews, tmp_path: Any
     checkpoint = tmp_path / "run"
     with pytest.raises(Interrupted):
         TextClassifier(**settings).fit(reviews.texts, reviews.labels, checkpoint=checkpoint, on_epoch=stop)
+
+    def again(*given: Any, **options: Any) -> None:
+        pytest.fail("word vectors were trained a second time: on several threads they would be others")
+
+    monkeypatch.setattr("gatelight.estimators.preparation.train_word2vec", again)
     resumed = TextClassifier(**settings).fit(
         reviews.texts, reviews.labels, checkpoint=checkpoint, resume=True
     )

@@ -312,7 +312,7 @@ def test_an_older_model_is_replaced_and_nothing_else_is(
     plain.write_text("x")
     for target in (saved, foreign, plain):
         before = files_of(target) if target.is_dir() else target.read_bytes()
-        with pytest.raises(FileExistsError, match="not a folder that gatelight wrote"):
+        with pytest.raises(FileExistsError, match="exists and gatelight did not write it"):
             fitted.save(target)
         assert (files_of(target) if target.is_dir() else target.read_bytes()) == before
     assert not list(tmp_path.glob(".*"))

@@ -114,8 +114,9 @@ def test_texts_of_any_column_are_plain_strings(texts: Any) -> None:
         ("one text", r"write \[text\]"),
         (["a", None], "number 2 is None"),
         (["a", b"b"], "number 2 is b'b'"),
-        (np.array([["a"], ["b"]]), "2-dimensional"),
+        (np.array([["a"], ["b"]]), "a whole ndarray"),
         (5, "not int"),
+        (pa.table({"text": ["a"]}), "a whole Table"),
         (["x" * 0, 1.5], "number 2 is 1.5"),
     ],
 )
@@ -132,5 +133,5 @@ def test_data_frame_columns_work(module: str) -> None:
     frame = frames.DataFrame({"text": ["a", "b"], "label": [1, 0]})
     assert checked_texts(frame["text"]) == ["a", "b"]
     assert checked_labels(frame["label"]) == [1, 0]
-    with pytest.raises(DataError, match="one column"):
+    with pytest.raises(DataError, match="a whole DataFrame"):
         checked_texts(frame)

@@ -41,7 +41,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     `max_words`, `max_length` in tokens, `truncation` ("head", "tail", "head+tail"), `unknown` ("unk",
     "drop").
     Vectors: `vectors` (None: random; a name or a file; `WordVectors`; "corpus": word2vec of the training and
-    the unlabelled texts), `dim` (of random and "corpus" vectors; others bring their own), `train_vectors`.
+    the unlabelled texts, the same again with `threads=1` only), `dim` (of random and "corpus" vectors; others
+    bring their own), `train_vectors`.
     Model: `cell` ("rnn", "lstm", "peephole", "gru"), `hidden`, `layers`, `bidirectional`, `pool` ("last",
     "max", "mean", "max+mean", "attention", "flatten"), `dropout` before the dense layer, `embedding_dropout`,
     `word_dropout` (words turned into UNK), `layer_dropout` between layers.

@@ -15,9 +15,9 @@ def checked_texts(texts: Iterable[Any], name: str = "texts") -> list[str]:
     """Return the texts as strings, in order; raises DataError naming the first that is none."""
     if isinstance(texts, (str, bytes)):
         raise DataError(f"{name} must be a list of texts, not one {type(texts).__name__}; write [text]")
-    if getattr(texts, "ndim", 1) != 1:
+    if getattr(texts, "ndim", 1) != 1 or hasattr(texts, "columns"):
         raise DataError(
-            f"{name} must be one column, not {getattr(texts, 'ndim', 2)}-dimensional: pick the texts' column"
+            f"{name} must be one column of texts, not a whole {type(texts).__name__}: pick the column"
         )
     try:
         iterator = iter(texts)
@@ -27,8 +27,9 @@ def checked_texts(texts: Iterable[Any], name: str = "texts") -> list[str]:
     for number, text in enumerate(iterator, start=1):
         plain = text.as_py() if hasattr(text, "as_py") else text  # a pyarrow scalar
         if not isinstance(plain, str):
+            shown = " ".join(repr(plain).split())
             raise DataError(
-                f"{name}: number {number} is {plain!r:.60}, not a string; drop it or put a text in its place"
+                f"{name}: number {number} is {shown:.60}, not a string; drop it or put a text in its place"
             )
         out.append(plain if type(plain) is str else str(plain))
     return out
