@@ -205,10 +205,11 @@ def test_dropout_between_layers_is_torchs() -> None:
         LSTM(3, 4, 2, dropout=0.5)
 
 
+@pytest.mark.parametrize("backend", ["auto", "reference"])
 @pytest.mark.parametrize("cell", CELL_NAMES)
-def test_autocast_computes_in_float32(cell: str) -> None:
+def test_autocast_computes_in_float32(cell: str, backend: str) -> None:
     """Under autocast a layer is fed half types; it takes them and does not add up their rounding."""
-    layer = random_layer(CELLS[cell], 3, 4, 2, dtype=torch.float32)
+    layer = random_layer(CELLS[cell], 3, 4, 2, dtype=torch.float32, backend=backend)
     x = random(7, 5, 3, seed=1, dtype=torch.float32)
     exact, _ = layer(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -70,6 +70,8 @@ def test_rows_are_those_of_torch(lengths: list[int]) -> None:
 def test_equal_lengths_stay_in_order() -> None:
     """The sort is stable, so equally long sequences are not moved and nothing depends on chance."""
     assert pack([3, 5, 3, 5, 0, 3]).order.tolist() == [1, 3, 0, 2, 5, 4]
+    many = np.random.default_rng(3).integers(0, 4, 500)  # short lists are sorted by another rule
+    assert pack(many).order.tolist() == sorted(range(500), key=lambda b: -many[b])
     assert pack([4, 4, 4]).uniform
     assert not pack([4, 4, 3]).uniform
     assert not pack([4, 0]).uniform
