@@ -203,6 +203,23 @@ def test_a_row_of_linear_has_its_bits_in_any_company() -> None:
         assert torch.equal(operators.linear(x[row : row + 1], weight)[0], together[row])
 
 
+def test_a_second_derivative_is_refused_and_the_equations_have_one() -> None:
+    """torch would only warn, and give a wrong number."""
+    inputs = case("lstm", (3, 1), 4, 1, torch.float64)
+    for run, refused in ((operators.recurrence, True), (reference.recurrence, False)):
+        (first,) = torch.autograd.grad(run("lstm", *inputs)[0].square().sum(), inputs[0], create_graph=True)
+        if refused:
+            with pytest.raises(RuntimeError, match="reference"):
+                torch.autograd.grad(first.sum(), inputs[0])
+        else:
+            torch.autograd.grad(first.sum(), inputs[0])
+    x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 4, dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad(operators.linear(x, weight).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="second derivative"):
+        torch.autograd.grad(first.sum(), x)
+
+
 def test_errors_inside_a_task_reach_the_caller() -> None:
     def fail() -> None:
         raise ZeroDivisionError

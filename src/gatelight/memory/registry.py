@@ -24,12 +24,19 @@ def operator(
     """Register `compute` (CPU; its annotations give the schema; mutates nothing) and return the operator.
 
     `shapes` makes empty outputs for tracing; `gradient` and `setup` as torch.library.register_autograd wants.
+    Without `gradient` a derivative through the operator raises RuntimeError.
     """
     schema = torch.library.infer_schema(compute, mutates_args=(), op_name=name)
     LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
     LIBRARY.impl(name, compute, "CPU")  # type: ignore[no-untyped-call]
     qualified = f"gatelight::{name}"
     torch.library.register_fake(qualified, shapes, lib=LIBRARY)
-    if gradient is not None:
-        torch.library.register_autograd(qualified, gradient, setup_context=setup, lib=LIBRARY)
+    torch.library.register_autograd(qualified, gradient or _refuse, setup_context=setup, lib=LIBRARY)
     return getattr(torch.ops.gatelight, name).default  # type: ignore[no-any-return]
+
+
+def _refuse(ctx: Any, *gradients: Any) -> None:
+    # Without this torch would only warn, and the second derivative would silently be wrong.
+    raise RuntimeError(
+        "the compiled memory has no second derivative; build the layer with backend='reference' for that"
+    )
