@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gatelight.memory import threads
+from gatelight.memory import buffers, threads
 from gatelight.memory.tiles import multiply
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -31,7 +31,7 @@ def _rows_times(a: Any, b: Any, start: Any, out: Any, begin: int, end: int) -> N
 
 def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
     """Return start + a @ b for a [M, K], b [K, G] and start [G] or None (zeros) as a new array [M, G]."""
-    out = np.empty((len(a), b.shape[1]), a.dtype)
+    out = buffers.empty((len(a), b.shape[1]), a.dtype)
     if start is None:
         start = np.zeros(b.shape[1], a.dtype)
     cuts = _cuts(len(a), b.size)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatelight.memory import kernels, product, threads
+from gatelight.memory import buffers, kernels, product, threads
 from gatelight.memory.linear import array_of
 from gatelight.memory.recurrence_forward import cell_weights, parts_of, token_rows
 
@@ -44,7 +44,7 @@ def recurrence_backward(
     sizes, rows = array_of(lengths), len(hidden)
     dtype = d_out.dtype
     block = GRADIENT_BLOCKS[cell] * hidden_size
-    d_gates = np.empty((rows, directions * block), dtype)
+    d_gates = buffers.empty((rows, directions * block), dtype)
     d_h_0, d_c_0 = np.empty(d_h_n.shape, dtype), np.empty(c_0.shape, dtype)
     groups = -(-len(sizes) // kernels.GROUP)
     d_peephole = np.empty((groups, directions, 3, hidden_size if peephole is not None else 0), dtype)
@@ -74,7 +74,7 @@ def recurrence_backward(
 
     d_weight = np.empty(weight.shape, dtype)
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
-    d_table = np.zeros((distinct, directions * size), dtype)
+    d_table = buffers.zeros((distinct, directions * size), dtype)
     tokens = token_rows(token, rows)
     tasks: list[threads.Task] = []
     for d in range(directions):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatelight.memory import kernels, threads
+from gatelight.memory import buffers, kernels, threads
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.linear import Array, array_of
 from gatelight.memory.steps import GRUCell, LSTMCell, PeepholeCell, RNNCell
@@ -57,7 +57,7 @@ def recurrence_forward(
     rows = len(table) if token is None else len(token)
     shapes = _kept_shapes(cell, weight_hh, c_0, rows, keep)
     inputs = array_of(table)
-    hidden, gates, cells, seen, before = (np.empty(shape, inputs.dtype) for shape in shapes)
+    hidden, gates, cells, seen, before = (buffers.empty(shape, inputs.dtype) for shape in shapes)
     h_n, c_n = np.empty(h_0.shape, inputs.dtype), np.empty(c_0.shape, inputs.dtype)
     tokens, starts, sizes = token_rows(token, rows), array_of(first), array_of(lengths)
     weight = np.ascontiguousarray(weight_hh.detach().numpy().transpose(0, 2, 1))

@@ -1,0 +1,83 @@
+"""Large arrays whose memory is used again once nobody holds them; knows nothing of what they are for.
+
+Fresh memory costs a page fault for every few kilobytes, which took as long as a third of a training
+step. Every step needs the same few large arrays again, so their blocks are kept when they are let go.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from bisect import bisect_left, insort
+from math import prod
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+SMALLEST = 1 << 19
+"""Bytes below which the allocator's own reuse is as good."""
+
+KEPT = 1 << 29
+"""Most bytes kept for use again; what is let go beyond them is returned to the system."""
+
+_lock = threading.RLock()  # collecting garbage can let a block go while another one is taken
+_free: list[tuple[int, int, mmap.mmap]] = []  # (bytes, id, memory), by size
+_kept = 0
+
+
+class _Block(np.ndarray[Any, np.dtype[np.uint8]]):
+    """The owner of an array's memory: numpy and torch keep it as long as anything reads the array."""
+
+    def __del__(self) -> None:
+        if isinstance(self.base, mmap.mmap):  # else a view of a block
+            _let_go(self.base)
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return an array as numpy.empty does, C-contiguous, perhaps in memory that was used before."""
+    dtype = np.dtype(dtype)
+    size = prod(shape) * dtype.itemsize
+    if size < SMALLEST:
+        return np.empty(shape, dtype)
+    memory = _take(size) or _fresh(size + size // 8)  # a little room, so that near sizes share it
+    # The memory must not be a numpy array: numpy would make that the owner, past the block.
+    block = np.ndarray.__new__(_Block, (len(memory),), np.uint8, buffer=memory)
+    return np.ndarray(shape, dtype, buffer=block)
+
+
+def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return an array as numpy.zeros does, perhaps in memory that was used before."""
+    array = empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
+def _fresh(size: int) -> mmap.mmap:
+    memory = mmap.mmap(-1, size)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
+def _take(size: int) -> mmap.mmap | None:
+    global _kept
+    with _lock:
+        place = bisect_left(_free, (size, 0))  # a shorter tuple sorts before
+        if place == len(_free) or _free[place][0] > 2 * size:
+            return None
+        found, _, memory = _free.pop(place)
+        _kept -= found
+        return memory
+
+
+def _let_go(memory: mmap.mmap) -> None:
+    global _kept
+    size = len(memory)
+    with _lock:
+        insort(_free, (size, id(memory), memory))
+        _kept += size
+        while _kept > KEPT:
+            dropped, _, _ = _free.pop(0)
+            _kept -= dropped

@@ -1,0 +1,62 @@
+"""Memory that is used again: never while anything still reads it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gatelight.memory import buffers
+
+LARGE = (buffers.SMALLEST,)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "_free", [])
+    monkeypatch.setattr(buffers, "_kept", 0)
+
+
+def test_memory_that_was_let_go_is_used_again() -> None:
+    first = buffers.empty(LARGE, np.float32)
+    address = first.ctypes.data
+    del first
+    assert buffers.empty(LARGE, np.float32).ctypes.data == address
+    assert buffers.empty((LARGE[0] // 2,), np.float64).ctypes.data == address
+
+
+@pytest.mark.parametrize(
+    "hold", [lambda a: a, lambda a: a[10:20], torch.from_numpy, lambda a: a.reshape(2, -1).T]
+)
+def test_memory_that_is_still_read_is_not(hold: object) -> None:
+    """Arrays, views, transposes and tensors keep their block, or training would overwrite its own states."""
+    first = buffers.empty(LARGE, np.float32)
+    address = first.ctypes.data
+    held = hold(first)  # type: ignore[operator]
+    del first
+    other = buffers.empty(LARGE, np.float32)
+    assert other.ctypes.data != address
+    del held
+    assert buffers.empty(LARGE, np.float32).ctypes.data == address
+
+
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "KEPT", 3 * buffers.SMALLEST)
+    arrays = [buffers.empty((buffers.SMALLEST,), np.uint8) for _ in range(9)]
+    del arrays
+    assert 0 < buffers._kept <= buffers.KEPT
+    assert sum(size for size, _, _ in buffers._free) == buffers._kept
+
+
+def test_a_much_larger_block_is_not_spent_on_a_small_array() -> None:
+    large = buffers.empty((8 * buffers.SMALLEST,), np.uint8)
+    address = large.ctypes.data
+    del large
+    assert buffers.empty((buffers.SMALLEST,), np.uint8).ctypes.data != address
+
+
+def test_zeros_are_zeros_in_used_memory() -> None:
+    first = buffers.empty(LARGE, np.float32)
+    first.fill(7)
+    del first
+    assert not buffers.zeros(LARGE, np.float32).any()
