@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import subprocess
 import sys
@@ -38,8 +39,9 @@ def gatelight(*arguments: object, given: str | bytes | None = None) -> Result:
 
 
 def start(*arguments: object, **how: Any) -> subprocess.Popen[bytes]:
-    """Start the command line in a process of its own."""
-    return subprocess.Popen([*PROGRAM, *map(str, arguments)], **how)
+    """Start the command line in a process of its own, whose output is buffered as it is for users."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen([*PROGRAM, *map(str, arguments)], env=environment, **how)
 
 
 def one_line_and_two(result: Result) -> str:

@@ -177,8 +177,9 @@ def test_a_model_folder_that_cannot_be_read(
 def test_a_folder_of_someone_elses_is_not_overwritten(reviews: Path, tmp_path: Path) -> None:
     """`--out .` must not cost anyone their files, and must say so before hours of training."""
     (tmp_path / "thesis.txt").write_text("ten years of work")
-    line = one_line_and_two(gatelight("train", reviews, "--out", tmp_path, *TINY))
-    assert "choose another" in line
+    result = gatelight("train", reviews, "--out", tmp_path, *TINY)
+    assert "choose another" in one_line_and_two(result)
+    assert "epoch" not in result.output
     assert (tmp_path / "thesis.txt").read_text() == "ten years of work"
 
 

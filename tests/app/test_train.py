@@ -100,6 +100,25 @@ def test_the_part_test_is_evaluated_on_when_asked_for_and_never_learned_from(tmp
     )
 
 
+def test_a_column_of_parts_is_respected_like_folders(tmp_path: Path) -> None:
+    """Many files name their split in a column; training on its test rows would be cheating too."""
+    data = tmp_path / "d.csv"
+    rows = [
+        f"a {('bad', 'good')[i % 2]} {part} film,{i % 2},{part}"
+        for part in ("train", "test")
+        for i in range(30)
+    ]
+    data.write_text("\n".join(["text,label,split", *rows]) + "\n")
+    options = [*TINY, "--no-baseline", "--json"]
+    final = json_lines(gatelight("train", data, "--out", tmp_path / "m", *options, "--test", "test").stdout)[
+        -1
+    ]
+    assert (final["texts"] + final["validation_texts"], final["test"]["n"]) == (30, 30)
+    out = tmp_path / "v.txt"
+    gatelight("vectors", "train", data, "--out", out, "--dim", "2", "--min-count", "1")
+    assert "test" not in out.read_text().split()
+
+
 def test_vectors_train_learns_from_everything_but_the_part_test(tmp_path: Path) -> None:
     """Vectors made here are used for training: test words must not be among them."""
     data = write_parts(tmp_path / "acl")

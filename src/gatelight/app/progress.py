@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 from gatelight.app.output import duration, say
 
@@ -33,9 +34,9 @@ class Meter:
         self._task: TaskID | None = None
         if console.is_terminal and not console.is_dumb_terminal and not quiet:
             self._bar = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=14),
-                TextColumn("{task.fields[figures]}", markup=False),
+                TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+                BarColumn(bar_width=10),
+                TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True)),
                 console=console,
                 transient=True,
                 refresh_per_second=4,

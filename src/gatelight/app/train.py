@@ -110,6 +110,8 @@ def train(
     tested = None
     if texts.test is not None:
         tested = evaluate(estimator, texts.test.texts, texts.test.labels or [], baseline=baseline)
+    report(to, estimator, tested)
+    say(to, f"saved in {out}")
     if json:
         emit(
             {
@@ -119,9 +121,6 @@ def train(
                 "test": tested and tested.to_dict(),
             }
         )
-    else:
-        report(to, estimator, tested)
-        say(to, f"saved in {out}")
 
 
 def _fit(
@@ -172,6 +171,6 @@ def _fit(
 
 def _pace(at: Progress) -> str:
     return (
-        f"loss {at.loss:.3f}  accuracy {at.accuracy:.3f}  {at.steps_per_second:.1f} steps/s  "
+        f"loss {at.loss:.3f} accuracy {at.accuracy:.3f} {at.steps_per_second:.1f} steps/s "
         f"{duration(at.seconds_left)} left"
     )
