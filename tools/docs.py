@@ -6,18 +6,22 @@ Knows nothing of what gatelight does: it reads Markdown and docstrings only.
 
 from __future__ import annotations
 
+import functools
 import html
+import importlib
 import os
+import pkgutil
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import markdown2
-import pdoc
 import pdoc.doc
+import pdoc.render
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "docs"
@@ -80,16 +84,31 @@ def broken_links(pages: Iterable[Path], root: Path) -> list[str]:
     return found
 
 
+class Module(pdoc.doc.Module):
+    """A module whose pages lead to every public module below it, not only to those that `__all__` names."""
+
+    @functools.cached_property
+    def submodules(self) -> list[pdoc.doc.Module]:
+        """The public modules directly below; empty for a module that is no package."""
+        names = [info.name for info in pkgutil.iter_modules(getattr(self.obj, "__path__", ()))]
+        return [
+            Module(importlib.import_module(f"{self.fullname}.{name}"))
+            for name in names
+            if not name.startswith("_")
+        ]
+
+
 def public_modules(package: str) -> Iterator[pdoc.doc.Module]:
     """The package and every module below it whose name has no leading underscore."""
 
     def walk(module: pdoc.doc.Module) -> Iterator[pdoc.doc.Module]:
+        for name in getattr(module.obj, "__all__", ()):
+            getattr(module.obj, name)  # a front door may import its names only when they are asked for
         yield module
-        for child in module.submodules:
-            if not child.name.startswith("_"):
-                yield from walk(child)
+        for below in module.submodules:
+            yield from walk(below)
 
-    yield from walk(pdoc.doc.Module.from_name(package))
+    yield from walk(Module(importlib.import_module(package)))
 
 
 def without_docstring(modules: Iterable[pdoc.doc.Module]) -> list[str]:
@@ -102,8 +121,12 @@ def without_docstring(modules: Iterable[pdoc.doc.Module]) -> list[str]:
         if not member.docstring.strip():
             found.add(f"{member.fullname}: no docstring")
         if isinstance(member, pdoc.doc.Class):
+            fields = getattr(
+                member.obj, "__dataclass_fields__", {}
+            )  # a default may be a function, and is none
             for own in member.own_members:
-                look(own)
+                if own.name not in fields:
+                    look(own)
 
     for module in modules:
         if (
@@ -142,8 +165,21 @@ def write_pages(pages: list[Path], root: Path, out: Path) -> None:
         )
 
 
+def write_reference(modules: Iterable[pdoc.doc.Module], out: Path) -> None:
+    """One page per module, an index and a search index."""
+    named = {module.fullname: module for module in modules}
+    for module in named.values():
+        page = out / f"{module.fullname.replace('.', '/')}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(pdoc.render.html_module(module, named), encoding="utf-8")
+    (out / "index.html").write_text(pdoc.render.html_index(named), encoding="utf-8")
+    (out / "search.js").write_text(pdoc.render.search_index(named), encoding="utf-8")
+
+
 def main() -> int:
     """Build everything, then tell every hole; the pages are there to look at even when there is one."""
+    # Types that are imported for type checkers only, or named in a NamedTuple, stay as they are written.
+    warnings.filterwarnings("ignore", message="Error parsing type annotation", module="pdoc")
     pages = [
         *sorted(ROOT.glob("docs/*.md")),
         *(ROOT / f"{n}.md" for n in ("README", "CONTRIBUTING", "CHANGELOG")),
@@ -154,7 +190,7 @@ def main() -> int:
     shutil.rmtree(OUT, ignore_errors=True)
     (OUT / "api").mkdir(parents=True)
     pdoc.render.configure(docformat="markdown", footer_text=f"{PACKAGE} {modules[0].obj.__version__}")
-    pdoc.pdoc(*(module.fullname for module in modules), output_directory=OUT / "api")
+    write_reference(modules, OUT / "api")
     write_pages(pages, ROOT, OUT)
     for hole in holes:
         print(hole, file=sys.stderr)

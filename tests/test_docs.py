@@ -1,0 +1,146 @@
+"""The pages say what is true: their examples run and their links lead somewhere."""
+
+from __future__ import annotations
+
+import doctest
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("*.md")])
+
+
+@pytest.fixture(scope="module")
+def docs() -> types.ModuleType:
+    pytest.importorskip("pdoc", reason="pdoc comes with the extra 'dev'")
+    spec = importlib.util.spec_from_file_location("docs_tool", ROOT / "tools" / "docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_of_a_page_run(page: Path) -> None:
+    """A reader's first attempt is to copy an example."""
+    results = doctest.testfile(str(page), module_relative=False, verbose=False)
+    assert results.failed == 0, f"{results.failed} of {results.attempted} examples, printed above"
+
+
+def test_some_page_has_examples() -> None:
+    """Were the examples written in another form, the test above would look at nothing."""
+    assert sum(page.read_text(encoding="utf-8").count(">>> ") for page in PAGES) > 10
+
+
+def test_links_lead_somewhere(docs: types.ModuleType) -> None:
+    """A dead link in the first page a newcomer reads is a closed door."""
+    assert docs.broken_links(PAGES, ROOT) == []
+
+
+def files_not_in_the_tree(readme: str, package: Path) -> list[str]:
+    """Files of the package that the README's tree leaves out, and those it tells of that are not there."""
+    tree = readme[readme.index("src/gatelight/") :].partition("```")[0]
+    told, folder = set(), ""
+    for line in tree.splitlines()[1:]:
+        depth, name = len(line) - len(line.lstrip()), (line.split() or [""])[0]
+        if depth == 2 and name.endswith("/"):
+            folder = name
+        elif depth and name:
+            told.add((folder if depth == 4 else "") + name)
+    there = {
+        f"{name.parent.name}/" if name.parent.name == "readers" else name.as_posix()
+        for name in (path.relative_to(package) for path in package.rglob("*.py"))
+        if not name.name.startswith("__")
+    }
+    there = {f"text/{name}" if name == "readers/" else name for name in there}
+    return sorted(told ^ there)
+
+
+def test_the_readme_shows_every_file() -> None:
+    """A newcomer sees the whole house from the README; a room that it hides, or invents, leads astray."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert files_not_in_the_tree(readme, ROOT / "src" / "gatelight") == []
+
+
+def test_a_file_that_the_tree_hides_or_invents_is_seen(tmp_path: Path) -> None:
+    """The same on a house with one fault of each kind."""
+    for name in ("app/main.py", "app/new.py", "text/readers/csv.py", "errors.py", "app/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    lines = ("app/  the roof", "  main.py  verbs", "  old.py  gone", "text/", "  readers/  x", "errors.py")
+    tree = "\n".join(("src/gatelight/", *(f"  {line}" for line in lines), "```"))
+    assert files_not_in_the_tree(tree, tmp_path) == ["app/new.py", "app/old.py"]
+
+
+@pytest.mark.parametrize(
+    ("link", "complaint"),
+    [
+        ("[a](other.md)", None),
+        ("[a](other.md#two-words)", None),
+        ("[a](other.md#two-words-1)", None),
+        ("[a](#top)", None),
+        ("[a](https://example.org/x)", None),
+        ("`[a](gone.md)`", None),
+        ("```\n[a](gone.md)\n```", None),
+        ("[a](gone.md)", "no file 'gone.md'"),
+        ("![a [b]](gone.png)", "no file 'gone.png'"),
+        ("[a](other.md#gone)", "no heading 'gone' in other.md"),
+        ("[a](other.md#code)", "no heading 'code' in other.md"),
+        ("[a](#gone)", "no heading 'gone' in page.md"),
+        ("[a](../outside.md)", "no file '../outside.md'"),
+    ],
+)
+def test_the_link_checker_sees(
+    docs: types.ModuleType, tmp_path: Path, link: str, complaint: str | None
+) -> None:
+    """A checker that finds nothing, ever, would look like pages in order."""
+    root = tmp_path / "checkout"
+    root.mkdir()
+    (tmp_path / "outside.md").write_text("# Outside")
+    (root / "other.md").write_text("# Two `words`\n\n## Two words\n\n```\n# code\n```\n")
+    (root / "page.md").write_text(f"# Top\n\n{link}\n")
+    found = docs.broken_links([root / "page.md"], root)
+    assert found == ([] if complaint is None else [f"page.md: {complaint}"])
+
+
+def test_the_docstring_checker_sees(
+    docs: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reference is made of docstrings; a public name without one is a blank page."""
+    package = tmp_path / "quiet"
+    package.mkdir()
+    (package / "__init__.py").write_text("'The front door.'\n__all__ = []\n")
+    (package / "told.py").write_text(
+        "'A.'\nx = 1\ndef f(): 'F.'\ndef _g(): ...\n"
+        "class C:\n 'C.'\n def m(self): 'M.'\nclass D(C):\n 'D.'\n def m(self): ...\n"
+    )
+    (package / "untold.py").write_text("def f(): ...\nclass C:\n    '''C.'''\n    def m(self): ...\n")
+    (package / "_private.py").write_text("def f(): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        found = docs.without_docstring(docs.public_modules("quiet"))
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "quiet"]:
+            del sys.modules[name]
+    assert found == [f"quiet.untold{name}: no docstring" for name in (".C.m", ".f", "")]
+
+
+def test_pages_become_html_with_living_links(docs: types.ModuleType, tmp_path: Path) -> None:
+    """A link from page to page must not lead back to Markdown, nor an anchor to a heading of another name."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("# Top\n\n[go](more.md#two-words) [up](../README.md)\n")
+    (tmp_path / "docs" / "more.md").write_text("# More\n\n## Two `words`\n")
+    (tmp_path / "README.md").write_text("# Read me\n\n[x](LICENSE)\n")
+    pages = [tmp_path / "docs" / "index.md", tmp_path / "docs" / "more.md", tmp_path / "README.md"]
+    docs.write_pages(pages, tmp_path, tmp_path / "out")
+    index = (tmp_path / "out" / "index.html").read_text()
+    assert 'href="more.html#two-words"' in index
+    assert 'href="readme.html"' in index
+    assert '<h2 id="two-words">Two <code>words</code></h2>' in (tmp_path / "out" / "more.html").read_text()
+    assert 'href="../LICENSE"' in (tmp_path / "out" / "readme.html").read_text()
