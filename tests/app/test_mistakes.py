@@ -80,6 +80,11 @@ def vectors_missing(folder: Path) -> list[object]:
     return [write_reviews(folder / "d.csv"), "--recipe", "note-200"]
 
 
+def other_labels_to_test_on(folder: Path) -> list[object]:
+    (folder / "t.csv").write_text("text,label\ngood,positive\nbad,neg\n")
+    return [write_reviews(folder / "d.csv"), "--test", folder / "t.csv"]
+
+
 def two_tests(folder: Path) -> list[object]:
     return [write_reviews(folder / "d.csv"), "--test", "x.csv", "--test-fraction", "0.1"]
 
@@ -100,6 +105,7 @@ def two_tests(folder: Path) -> list[object]:
         (unknown_cell, ["stm", "peephole"]),
         (unknown_vectors, ["glove-7b", "glove-6b-50d"]),
         (vectors_missing, ["vectors"]),
+        (other_labels_to_test_on, ["t.csv", "'positive'", "neg, pos"]),
         (two_tests, ["--test-fraction"]),
     ],
 )

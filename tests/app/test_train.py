@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -50,6 +51,8 @@ def test_machines_get_a_json_line_per_epoch_and_one_at_the_end(reviews: Path, tm
     assert final["validation"]["baseline"] is None
     assert final["test"]["n"] + final["texts"] + final["validation_texts"] == 160
     assert final["origin"] == str(reviews)
+    kept = json.loads((tmp_path / "m" / "config.json").read_text())["training"]["test"]
+    assert kept == final["test"]
 
 
 def test_a_given_test_file_and_validation_file_are_used(reviews: Path, tmp_path: Path) -> None:

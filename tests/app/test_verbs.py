@@ -13,6 +13,7 @@ from command_line import gatelight, json_lines, one_line_and_two
 
 import gatelight as library
 from gatelight import Corpus, __version__, evaluate
+from gatelight.estimators.recipes import RECIPES
 
 
 def test_evaluation_is_one_object_with_intervals_and_the_baseline(model: Path, reviews: Path) -> None:
@@ -110,6 +111,12 @@ def test_every_verb_explains_itself(verb: list[str]) -> None:
     result = gatelight(*verb, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.stdout
+
+
+def test_help_names_every_recipe() -> None:
+    """A recipe that no help names is one that nobody finds."""
+    said = " ".join(gatelight("train", "--help").stdout.split())
+    assert all(name in said for name in RECIPES)
 
 
 def test_a_mistyped_option_ends_with_two() -> None:

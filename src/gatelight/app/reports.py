@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gatelight.app.output import duration, percent, say, table
+from gatelight.text.lengths import LengthStatistics
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
@@ -46,8 +47,8 @@ def training_lines(training: Mapping[str, Any]) -> list[str]:
         f"trained on {training['texts']:,} texts, validated on {training['validation_texts']:,} "
         f"({SPLITS[training['split']]})"
     ]
-    if "lengths" in training:
-        lines += training["lengths"]
+    if training.get("lengths") is not None:
+        lines += str(LengthStatistics(**training["lengths"])).splitlines()
     lines.append(f"unknown words: {percent(training['unknown_share'])}")
     if training["vectors"] is not None:
         lines.append(

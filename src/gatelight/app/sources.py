@@ -104,7 +104,14 @@ def read_for_training(
     if test_fraction is not None:
         by: Literal["group", "random"] = "random" if training.groups is None else "group"
         training, tested = training.split(test_fraction, seed, by=by)
-    training.require_classes()
+    classes = training.require_classes()
+    # Known before hours of training, not after them.
+    strange = [] if tested is None else sorted(set(tested.classes) - set(classes))
+    if tested is not None and strange:
+        raise DataError(
+            f"{tested.origin}: the label {strange[0]!r} is none of the {len(classes)} that are trained on "
+            f"({', '.join(classes[:5])}{', …' if len(classes) > 5 else ''}); test on texts with these labels"
+        )
     return TrainingTexts(training, unlabelled, held(valid), tested)
 
 

@@ -100,6 +100,10 @@ def train(
         _fit(estimator, texts, run, to, baseline=baseline, resume=resume, json=json)
     finally:
         run.clear_if_empty()
+    tested = None
+    if texts.test is not None:
+        tested = evaluate(estimator, texts.test.texts, texts.test.labels or [], baseline=baseline)
+        estimator.training_["test"] = tested.to_dict()
     try:
         estimator.save(out)
     except OSError as error:
@@ -107,18 +111,16 @@ def train(
             f"{describe(error)}; the trained model waits in {run.folder}: --resume saves it"
         ) from error
     run.clear()
-    tested = None
-    if texts.test is not None:
-        tested = evaluate(estimator, texts.test.texts, texts.test.labels or [], baseline=baseline)
     report(to, estimator, tested)
     say(to, f"saved in {out}")
     if json:
+        validation = estimator.validation_
         emit(
             {
                 "model": str(out),
                 **estimator.training_,
-                "validation": estimator.validation_ and estimator.validation_.to_dict(),
-                "test": tested and tested.to_dict(),
+                "validation": None if validation is None else validation.to_dict(),
+                "test": None if tested is None else tested.to_dict(),
             }
         )
 
