@@ -169,7 +169,7 @@ def test_a_folder_that_is_not_ours_is_refused_before_anything_is_written(tmp_pat
     target = tmp_path / "photos"
     target.mkdir()
     (target / "summer.jpg").write_text("irreplaceable")
-    refused = pytest.raises(FileExistsError, match="not a folder that gatelight wrote; choose another name")
+    refused = pytest.raises(FileExistsError, match="gatelight did not write it; choose another name")
     with refused, folder_written_aside(target, ours):
         pytest.fail("the block must not run: an hour of training would be lost at its end")
     assert seen(tmp_path) == {"photos": None, "photos/summer.jpg": "irreplaceable"}
