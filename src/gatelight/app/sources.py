@@ -34,12 +34,14 @@ def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str
     Parts that are not there are left out; `of_part` says so where one is needed.
     """
     path = available(data, to)
-    if not _has_parts_of_its_own(path, reading):
-        # Under the name that was typed: where the cache lies is nobody's business in a model card.
-        return replace(datasets.load(data, **reading), origin=data)
-    chosen = {name: value for name, value in reading.items() if name != "format"}
-    options = readers.Options(**chosen, parts=tuple(parts) or None)
-    return Corpus.from_examples(readers.gather(path, options, reading.get("format")), origin=data)
+    with Meter(to) as meter:
+        meter.show(f"reading {one_line(data)}", 0, None)
+        if not _has_parts_of_its_own(path, reading):
+            # Under the name that was typed: where the cache lies is nobody's business in a model card.
+            return replace(datasets.load(data, **reading), origin=data)
+        chosen = {name: value for name, value in reading.items() if name != "format"}
+        options = readers.Options(**chosen, parts=tuple(parts) or None)
+        return Corpus.from_examples(readers.gather(path, options, reading.get("format")), origin=data)
 
 
 def of_part(corpus: Corpus, part: str | None) -> Corpus:
