@@ -66,18 +66,27 @@ def _recurrence_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, .
     ctx.cell, ctx.distinct, ctx.keep = cell, table.shape[0], keep
     ctx.save_for_backward(token, first, lengths, weight_hh, peephole, c_0, hidden, *kept)
     ctx.mark_non_differentiable(*kept)
+    ctx.set_materialize_grads(False)  # else each step would fill zeros as large as all that is kept
 
 
 def _recurrence_gradient(
-    ctx: Any, d_hidden: Tensor, d_h_n: Tensor, d_c_n: Tensor, *kept: Tensor
+    ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None, *kept: None
 ) -> tuple[Tensor | None, ...]:
     if not ctx.keep:
         raise RuntimeError(
             "gatelight::recurrence was run with keep=False, so it has no gradient; run it with keep=True"
         )
     _, table, _, _, _, weight, bias, peephole, h_0, c_0, _ = ctx.needs_input_grad
+    token, first, lengths, weight_hh, peepholes, c_start, hidden, *rows = ctx.saved_tensors
+    state = hidden.new_zeros(weight_hh.shape[0], len(lengths), weight_hh.shape[2])
     d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0 = _recurrence_backward(
-        ctx.cell, d_hidden, d_h_n, d_c_n, ctx.distinct, *ctx.saved_tensors, bias
+        ctx.cell,
+        torch.zeros_like(hidden) if d_hidden is None else d_hidden,
+        state if d_h_n is None else d_h_n,
+        torch.zeros_like(c_start) if d_c_n is None else d_c_n,
+        ctx.distinct,
+        *(token, first, lengths, weight_hh, peepholes, c_start, hidden, *rows),
+        bias,
     )
     return (
         None,

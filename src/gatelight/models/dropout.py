@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from gatelight.memory import buffers
+
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _mix(x: Any) -> Any:
@@ -80,10 +82,9 @@ def _limit(share: float) -> np.uint32:
 
 def _dropped(values: Tensor, share: float, seed: int) -> Tensor:
     source = values.detach().contiguous()
-    out = torch.empty_like(source)
-    array = out.numpy()
+    array = buffers.empty(tuple(source.shape), source.numpy().dtype)
     drop_values(source.numpy(), seed, _limit(share), array.dtype.type(1.0 / (1.0 - share)), array)
-    return out
+    return torch.from_numpy(array)
 
 
 class _Dropout(torch.autograd.Function):

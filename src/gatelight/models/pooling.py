@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
+from gatelight.memory import buffers
 from gatelight.memory.packing import Packing
 from gatelight.models import pooling_kernels as kernels
 
@@ -107,6 +108,10 @@ def _array(tensor: Tensor) -> Any:
     return tensor.detach().contiguous().numpy()
 
 
+def _empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    return torch.from_numpy(buffers.empty(shape, _array(like).dtype))
+
+
 class _Max(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, packing: Packing) -> Tensor:
@@ -117,7 +122,7 @@ class _Max(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_pooled: Tensor) -> tuple[Tensor, None]:
-        d_hidden = d_pooled.new_zeros(ctx.shape)
+        d_hidden = torch.from_numpy(buffers.zeros(ctx.shape, _array(d_pooled).dtype))
         kernels.max_backward(_array(d_pooled), ctx.where, d_hidden.numpy())
         return d_hidden, None
 
@@ -166,7 +171,7 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_pooled: Tensor) -> tuple[Tensor, None, Tensor]:
         hidden, query = ctx.saved_tensors
-        d_hidden, d_query = torch.empty_like(hidden), torch.empty_like(query)
+        d_hidden, d_query = _empty(hidden.shape, hidden), torch.empty_like(query)
         kernels.attention_backward(
             _array(d_pooled),
             _array(hidden),
@@ -195,7 +200,7 @@ class _Flatten(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_logits: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
         hidden, weight = ctx.saved_tensors
-        d_hidden = hidden.new_empty(hidden.shape)
+        d_hidden = _empty(hidden.shape, hidden)
         d_weight, d_bias = weight.new_empty(weight.shape), weight.new_empty(len(weight))
         kernels.flatten_backward(
             _array(d_logits),
@@ -224,6 +229,6 @@ def _mean(hidden: Tensor, packing: Packing) -> Tensor:
 
 
 def _mean_backward(d_pooled: Tensor, packing: Packing, shape: Any) -> Tensor:
-    d_hidden = d_pooled.new_empty(shape)
+    d_hidden = _empty(shape, d_pooled)
     kernels.mean_backward(_array(d_pooled), packing.first, packing.alive, packing.lengths, d_hidden.numpy())
     return d_hidden
