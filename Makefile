@@ -3,14 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := .venv-bench
+BENCH_READY := $(BENCH)/.ready
 
 # An editable install remembers its folder, so a checkout that was moved or copied is set up anew:
 # otherwise its tests would run the old folder's code.
 ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)
 endif
+ifneq ($(shell cat $(BENCH_READY) 2>/dev/null),$(CURDIR))
+.PHONY: $(BENCH_READY)
+endif
 
-.PHONY: setup demo test check format bench docs build clean
+.PHONY: setup demo test check format bench bench-quick docs build clean
 
 setup: $(READY)
 
@@ -38,8 +43,18 @@ format: $(READY)
 	$(BIN)/python -m ruff check --fix-only --quiet .
 	$(BIN)/python -m ruff format .
 
-bench: $(READY)
-	$(BIN)/python -m benchmarks
+# The libraries that gatelight is compared with have an environment of their own: nothing else needs them.
+$(BENCH_READY): pyproject.toml benchmarks/requirements.txt
+	@$(BENCH)/bin/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(BENCH)
+	@echo "installing gatelight and what it is compared with into $(BENCH) (this takes minutes the first time)"
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[treebank]' -r benchmarks/requirements.txt
+	@printf '%s\n' '$(CURDIR)' > $@
+
+bench: $(BENCH_READY)
+	$(BENCH)/bin/python -m benchmarks
+
+bench-quick: $(BENCH_READY)
+	$(BENCH)/bin/python -m benchmarks --quick
 
 docs: $(READY)
 	$(BIN)/python tools/docs.py
@@ -51,5 +66,5 @@ build: $(READY)
 	$(BIN)/python -m zipfile --list dist/*.whl | grep 'gatelight/py.typed'
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) benchmarks/.scratch dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,81 @@
+"""The machine that the numbers are of: processor, cores, versions, and how fast it multiplies matrices."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gatelight.memory.threads import available
+
+SIZE = 2048  # large enough that a product is limited by arithmetic, small enough for a tenth of a second
+REPEATS = 3
+PACKAGES = ("gatelight", "numpy", "numba", "torch", "keras", "tensorflow", "tensorflow-cpu")
+
+
+def describe() -> dict[str, Any]:
+    """Processor, cores, memory, system, versions and the load on the machine now, JSON-able."""
+    return {
+        "processor": _processor(),
+        "cores": available(),
+        "memory_gib": _memory(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def matrix_rate() -> float:
+    """Floating-point operations a second of float32 [2048, 2048] products: the better of torch and NumPy."""
+    random = np.random.default_rng(0)
+    a, b = (random.standard_normal((SIZE, SIZE), np.float32) for _ in range(2))
+    before = torch.get_num_threads()
+    torch.set_num_threads(available())
+    try:
+        ta, tb = torch.from_numpy(a), torch.from_numpy(b)
+        seconds = min(_shortest(lambda: torch.mm(ta, tb)), _shortest(lambda: np.dot(a, b)))
+    finally:
+        torch.set_num_threads(before)
+    return 2.0 * SIZE**3 / seconds
+
+
+def _shortest(product: Callable[[], object]) -> float:
+    product()
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        product()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    vectors = [name for name in ("avx512f", "avx2") if name in fields.get("flags", "").split()]
+    return " ".join([fields.get("model name", platform.machine()), *(f"({name})" for name in vectors[:1])])
+
+
+def _memory() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):
+        return None  # not every system tells
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
