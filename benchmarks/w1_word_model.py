@@ -64,7 +64,8 @@ def prepare(options: Options) -> Prepared:
         facts={
             "reviews": f"{len(every):,}, {every.origin}",
             "steps": f"{every.lengths.mean():.1f} real ones a review, {STEPS} padded",
-            "slice": f"{len(part):,} reviews in {len(plan)} batches of {BATCH}, evenly spaced by length, "
+            "a turn": f"{len(part):,} reviews in {len(plan)} batches of {BATCH}, "
+            f"{'all there are' if whole else 'evenly spaced by length'}, "
             f"{part.lengths.mean():.1f} steps a review",
             "distinct tokens a batch": f"{distinct / len(plan):,.0f}",
             "not measured": [
