@@ -145,6 +145,12 @@ def test_a_part_that_is_not_there(model: Path, reviews: Path) -> None:
     assert "no part 'test'" in one_line_and_two(gatelight("evaluate", model, reviews, "--part", "test"))
 
 
+def test_a_number_of_threads_that_is_none(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slip in the environment is no fault of ours: no traceback."""
+    monkeypatch.setenv("GATELIGHT_THREADS", "abc")
+    assert "GATELIGHT_THREADS is 'abc'" in one_line_and_two(gatelight("predict", model, "good film " * 300))
+
+
 def absent(folder: Path) -> None:
     shutil.rmtree(folder)
 

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 
 import torch
 
+from gatelight.errors import DataError
+
 Task = Callable[[], object]
 
 SHARED_WORK = 1 << 21
@@ -35,7 +37,7 @@ def available() -> int:
 def threads() -> int:
     """Return how many threads may be used: `set_threads`, else GATELIGHT_THREADS, else all processors.
 
-    Raises ValueError when GATELIGHT_THREADS is not a positive number.
+    Raises DataError when GATELIGHT_THREADS is not a positive number.
     """
     if _threads is not None:
         return _threads
@@ -43,18 +45,18 @@ def threads() -> int:
     if not wish:
         return available()
     if not wish.isdecimal() or int(wish) < 1:
-        raise ValueError(f"GATELIGHT_THREADS is {wish!r}; expected a positive whole number")
+        raise DataError(f"GATELIGHT_THREADS is {wish!r}; expected a positive whole number, or unset it")
     return int(wish)
 
 
 def set_threads(count: int | None) -> None:
     """Set how many threads a computation may use; None returns to the default.
 
-    Raises ValueError below 1.
+    Raises DataError below 1.
     """
     global _threads, _pool
     if count is not None and count < 1:
-        raise ValueError(f"{count} threads were asked for; expected at least 1")
+        raise DataError(f"{count} threads were asked for; expected 1 or more, or None for all processors")
     with _lock:
         _threads = count
         if _pool is not None:
