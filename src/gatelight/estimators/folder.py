@@ -13,8 +13,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from gatelight import __version__
 from gatelight.errors import ModelFileError
 from gatelight.estimators.arrays import read_shapes
@@ -63,10 +61,7 @@ def save(estimator: TextClassifier, folder: Path) -> None:
     }
     with folder_written_aside(folder, is_model) as aside:
         estimator.vocabulary_.save(aside)
-        try:
-            save_weights(estimator.model_, aside / MODEL_FILE)
-        except SafetensorError as error:  # so says safetensors what the operating system said
-            raise OSError(f"{folder} could not be saved: {error}") from error
+        save_weights(estimator.model_, aside / MODEL_FILE)
         if estimator.baseline_ is not None:
             estimator.baseline_.save(aside)
         (aside / CARD_FILE).write_text(

@@ -27,7 +27,13 @@ def save_weights(model: Classifier, path: Path) -> None:
         if not _finite(tensor):
             raise DataError(f"the weights {name} hold infinite or undefined numbers: training diverged")
     with file_written_aside(Path(path)) as aside:
-        save_file(weights, aside, metadata={"format": "pt"})
+        try:
+            save_file(weights, aside, metadata={"format": "pt"})
+        except SafetensorError as error:  # safetensors does not raise OSError for a full disk
+            raise OSError(
+                f"{path.name} could not be written ({error}); make room or choose another place (a file that "
+                "was there before is as it was)"
+            ) from error
 
 
 def load_weights(model: Classifier, path: Path) -> None:
