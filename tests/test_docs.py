@@ -144,3 +144,8 @@ def test_pages_become_html_with_living_links(docs: types.ModuleType, tmp_path: P
     assert 'href="readme.html"' in index
     assert '<h2 id="two-words">Two <code>words</code></h2>' in (tmp_path / "out" / "more.html").read_text()
     assert 'href="../LICENSE"' in (tmp_path / "out" / "readme.html").read_text()
+
+
+def test_every_public_name_has_a_docstring(docs: types.ModuleType) -> None:
+    """`make docs` fails on the first that has none."""
+    assert docs.without_docstring(docs.public_modules("gatelight")) == []

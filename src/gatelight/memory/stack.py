@@ -29,7 +29,8 @@ _ROWS = torch.empty(
 class Arithmetic(Protocol):
     """What `operators` and `reference` both offer."""
 
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor: ...
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return x weightᵀ + bias: x [N, D], weight [dirs·G, D], bias [dirs·G] → [N, dirs·G]."""
 
     def recurrence(
         self,
@@ -43,7 +44,8 @@ class Arithmetic(Protocol):
         h_0: Tensor | None,
         c_0: Tensor | None,
         trace: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]: ...
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return hidden, h_n, c_n, gates and cell states of one layer, as `operators.recurrence` says."""
 
 
 class Stack(nn.RNNBase):
