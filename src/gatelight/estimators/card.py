@@ -85,22 +85,28 @@ def _data(training: dict[str, Any]) -> list[str]:
 
 
 def _figures(validation: Evaluation | None, training: dict[str, Any]) -> list[str]:
-    if validation is None:
-        return ["No texts were held out, so nothing is known of how good it is on new ones."]
-    rows = [("this model", validation)]
-    if validation.baseline is not None:
-        rows.append(("TF-IDF 1–2-grams + logistic regression", validation.baseline))
-    table = ["| on the validation texts | accuracy | F1 (macro) | log loss |", "| --- | --- | --- | --- |"]
+    lines = []
+    if validation is not None:
+        lines += _table("validation", validation)
+        if training["epochs"] > 1:
+            lines.append("The best epoch was chosen on the same texts, so the figures are a little too good.")
+    if training.get("test") is not None:
+        lines += ["", *_table("test", Evaluation.of_dict(training["test"]))]
+    return lines or ["No texts were held out, so nothing is known of how good it is on new ones."]
+
+
+def _table(what: str, evaluation: Evaluation) -> list[str]:
+    rows = [("this model", evaluation)]
+    if evaluation.baseline is not None:
+        rows.append(("TF-IDF 1–2-grams + logistic regression", evaluation.baseline))
+    table = [f"| on the {what} texts | accuracy | F1 (macro) | log loss |", "| --- | --- | --- | --- |"]
     for name, found in rows:
         table.append(
             f"| {name} | {found.accuracy:.1%} ({found.accuracy_low:.1%} to {found.accuracy_high:.1%}) "
             f"| {found.f1:.3f} ({found.f1_low:.3f} to {found.f1_high:.3f}) "
             f"| {found.log_loss:.3f} ({found.log_loss_low:.3f} to {found.log_loss_high:.3f}) |"
         )
-    table += ["", f"In brackets 95 % intervals over {validation.n:,} texts."]
-    if training["epochs"] > 1:
-        table.append("The best epoch was chosen on the same texts, so the figures are a little too good.")
-    return table
+    return [*table, "", f"In brackets 95 % intervals over {evaluation.n:,} texts."]
 
 
 def _epochs(estimator: TextClassifier) -> list[str]:

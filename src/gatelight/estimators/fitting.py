@@ -159,7 +159,7 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         "texts": len(texts),
         "tokens": int(encoded.total.sum()),
         "unknown_share": float(encoded.unknown.sum() / max(int(encoded.total.sum()), 1)),
-        "truncated_share": _truncated_share(encoded, settings["max_length"]),
+        "truncated_share": _truncated_share(encoded, settings["max_length"], settings["unknown"]),
         "validation_texts": len(valid_texts),
         "split": division.how,
         "groups": None if request.groups is None else len(set(map(str, request.groups))),
@@ -245,11 +245,12 @@ def _group_names(groups: list[Any] | None) -> list[str] | None:
     ]
 
 
-def _truncated_share(encoded: Encoded, max_length: int | None) -> float:
+def _truncated_share(encoded: Encoded, max_length: int | None, unknown: str) -> float:
     """Share of texts that were cut."""
     if max_length is None or not len(encoded):
         return 0.0
-    return float((encoded.total - encoded.unknown > max_length).mean())
+    before = encoded.total - encoded.unknown if unknown == "drop" else encoded.total
+    return float((before > max_length).mean())
 
 
 def _label_counts(labels: list[Any]) -> list[list[Any]]:
