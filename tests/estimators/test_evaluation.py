@@ -67,6 +67,13 @@ def test_wilson_interval_is_the_root_of_its_definition() -> None:
     assert wilson_interval(0, 10) == (pytest.approx(0.0), pytest.approx(0.2775, abs=1e-4))
 
 
+def test_a_perfect_score_reaches_one_and_a_wholly_wrong_one_zero() -> None:
+    """0.9999999999999999 is what rounding makes of it, and what readers take for a mistake."""
+    for n in range(1, 200):
+        assert wilson_interval(n, n)[1] == 1.0
+        assert wilson_interval(0, n)[0] == 0.0
+
+
 def test_f1_interval_agrees_with_resampled_texts() -> None:
     """Drawing confusion cells must be the same as drawing texts."""
     columns, targets = judgements(300, 3, 4)

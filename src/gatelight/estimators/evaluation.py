@@ -139,7 +139,10 @@ def wilson_interval(successes: int, n: int, z: float = Z_95) -> tuple[float, flo
     middle = share + z * z / (2 * n)
     reach = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    return max(0.0, float((middle - reach) / scale)), min(1.0, float((middle + reach) / scale))
+    # At the ends the roots are 0 and 1 exactly, which rounding would miss by a hair.
+    low = 0.0 if successes == 0 else max(0.0, float((middle - reach) / scale))
+    high = 1.0 if successes == n else min(1.0, float((middle + reach) / scale))
+    return low, high
 
 
 def _bounded(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
