@@ -303,6 +303,10 @@ def test_an_older_model_is_replaced_and_nothing_else_is(
     other.save(saved)
     assert {path.name for path in saved.iterdir()} == FILES - {"baseline.safetensors", "baseline.terms.jsonl"}
     assert np.array_equal(gatelight.load(saved).predict_proba(["film"]), other.predict_proba(["film"]))
+    for litter in (".DS_Store", "Thumbs.db", "desktop.ini"):  # whoever looked into the folder may have it
+        (saved / litter).write_bytes(b"seen")
+    other.save(saved)
+    assert not (saved / ".DS_Store").exists()
     (saved / "notes.txt").write_text("mine")
     foreign = tmp_path / "foreign"
     foreign.mkdir()

@@ -36,6 +36,7 @@ CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 MOST_CONFIG_BYTES = 100_000_000
+LEFT_BY_FILE_BROWSERS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # nobody's work
 SIZES = ("vocabulary_size", "dim", "hidden", "layers", "outputs")
 
 
@@ -106,11 +107,11 @@ def load(folder: str | Path) -> TextClassifier:
 
 
 def is_model(folder: Path) -> bool:
-    """Say whether a folder is a model of ours, even a damaged one, and holds nothing else."""
+    """Say whether a folder is a model of ours, even a damaged one, and holds nothing else of anybody's."""
     ours = {CONFIG_FILE, MODEL_FILE, CARD_FILE, VOCABULARY_FILE, WEIGHTS_FILE, TERMS_FILE}
     if not folder.is_dir() or folder.is_symlink():
         return False
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in folder.iterdir()} - LEFT_BY_FILE_BROWSERS
     return not names or ({CONFIG_FILE, VOCABULARY_FILE} <= names <= ours)
 
 
