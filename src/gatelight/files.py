@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,28 +18,21 @@ from pathlib import Path
 def folder_written_aside(target: Path, replaceable: Callable[[Path], bool]) -> Iterator[Path]:
     """Yield an empty folder beside `target`; when the block ends well it takes `target`'s place.
 
-    `replaceable(target)` says whether an existing folder is one of ours and may be replaced.
+    A link is followed: what it names is written, and an older folder's permissions are kept. `replaceable(target)` says whether an existing folder is one of ours and may be replaced.
     Raises FileExistsError when it is not; any error inside the block leaves `target` as it was.
     """
-    target = Path(target)
+    given, target = target, Path(os.path.realpath(target))
     if target.exists() and not replaceable(target):
-        raise FileExistsError(f"{target} exists and gatelight did not write it; choose another name")
+        raise FileExistsError(f"{given} exists and gatelight did not write it; choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
         yield aside
-        for path in aside.iterdir():
+        for path in aside.rglob("*"):
             _to_disk(path)
-        aside.chmod(0o777 & ~_umask())
+        aside.chmod(_mode(target, 0o777))
         if target.exists():
-            old = aside.with_suffix(".old")
-            target.rename(old)
-            try:
-                aside.rename(target)
-            except OSError:
-                old.rename(target)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
+            _exchange(target, aside)
         else:
             aside.rename(target)
     except BaseException:
@@ -48,8 +42,11 @@ def folder_written_aside(target: Path, replaceable: Callable[[Path], bool]) -> I
 
 @contextmanager
 def file_written_aside(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target`; when the block ends well its file takes `target`'s place at once."""
-    target = Path(target)
+    """Yield a path beside `target`; when the block ends well its file takes `target`'s place at once.
+
+    A link is followed: what it names is written, and an older file's permissions are kept.
+    """
+    target = Path(os.path.realpath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
     os.close(handle)
@@ -57,11 +54,25 @@ def file_written_aside(target: Path) -> Iterator[Path]:
     try:
         yield aside
         _to_disk(aside)
-        aside.chmod(0o666 & ~_umask())
+        aside.chmod(_mode(target, 0o666))
         aside.replace(target)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def _exchange(target: Path, aside: Path) -> None:
+    old = aside.with_suffix(".old")
+    try:
+        target.rename(old)
+        aside.rename(target)
+    except BaseException:  # Ctrl-C may come between the two
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
+    finally:
+        if target.exists() and not aside.exists():  # what is new stands in its place
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _to_disk(path: Path) -> None:
@@ -71,7 +82,10 @@ def _to_disk(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _umask() -> int:
+def _mode(target: Path, usual: int) -> int:
+    """The permissions that what is there has, else those of any new file."""
+    if target.exists():
+        return stat.S_IMODE(target.stat().st_mode)
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    return usual & ~mask

@@ -305,7 +305,9 @@ def test_an_older_model_is_replaced_and_nothing_else_is(
     assert np.array_equal(gatelight.load(saved).predict_proba(["film"]), other.predict_proba(["film"]))
     for litter in (".DS_Store", "Thumbs.db", "desktop.ini"):  # whoever looked into the folder may have it
         (saved / litter).write_bytes(b"seen")
-    other.save(saved)
+    (tmp_path / "link").symlink_to(saved)
+    other.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
     assert not (saved / ".DS_Store").exists()
     (saved / "notes.txt").write_text("mine")
     foreign = tmp_path / "foreign"

@@ -109,7 +109,7 @@ def load(folder: str | Path) -> TextClassifier:
 def is_model(folder: Path) -> bool:
     """Say whether a folder is a model of ours, even a damaged one, and holds nothing else of anybody's."""
     ours = {CONFIG_FILE, MODEL_FILE, CARD_FILE, VOCABULARY_FILE, WEIGHTS_FILE, TERMS_FILE}
-    if not folder.is_dir() or folder.is_symlink():
+    if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()} - LEFT_BY_FILE_BROWSERS
     return not names or ({CONFIG_FILE, VOCABULARY_FILE} <= names <= ours)
