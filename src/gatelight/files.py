@@ -18,7 +18,8 @@ from pathlib import Path
 def folder_written_aside(target: Path, replaceable: Callable[[Path], bool]) -> Iterator[Path]:
     """Yield an empty folder beside `target`; when the block ends well it takes `target`'s place.
 
-    A link is followed: what it names is written, and an older folder's permissions are kept. `replaceable(target)` says whether an existing folder is one of ours and may be replaced.
+    A link is followed: what it names is written, and an older folder's permissions are kept.
+    `replaceable(target)` says whether an existing folder is one of ours and may be replaced.
     Raises FileExistsError when it is not; any error inside the block leaves `target` as it was.
     """
     given, target = target, Path(os.path.realpath(target))

@@ -14,7 +14,7 @@ def test_a_variable_that_is_no_number_is_the_users_mistake(
 ) -> None:
     """Red when a slip in the environment ends in a traceback, or is passed over in silence."""
     monkeypatch.setenv("GATELIGHT_THREADS", wish)
-    with pytest.raises(DataError, match="GATELIGHT_THREADS is .*expected a positive whole number"):
+    with pytest.raises(DataError, match=r"GATELIGHT_THREADS is .*expected a positive whole number"):
         threads()
 
 
