@@ -62,9 +62,29 @@ def test_one_file_is_read_text_by_text(name: str, model: Path, tmp_path: Path) -
 def test_a_file_that_is_missing_is_not_taken_for_a_text(model: Path) -> None:
     """`pos 0.51 reviews.txt` would be an answer to a question nobody asked; a text of one word is a text."""
     assert "no such file" in one_line_and_two(gatelight("predict", model, "reviews.txt"))
-    assert "no such file" in one_line_and_two(gatelight("predict", model, "data/reviews"))
-    for text in ("great", "great.", "7/10 is great", "x" * 5000):
-        assert gatelight("predict", model, text).exit_code == 0, text
+    for name in ("data/reviews.CSV", "reviews.jsonl.gz", "imdb.tar.gz", "./reviews", "x.parquet"):
+        assert "no such file" in one_line_and_two(gatelight("predict", model, name))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "great",
+        "great.",
+        "10/10",
+        "and/or",
+        "v2.0",
+        "and...so",
+        "3.5",
+        "read it in reviews.txt",
+        "x" * 5000,
+        "a\0b",
+    ],
+)
+def test_a_text_that_is_no_path_is_judged(text: str, model: Path) -> None:
+    """A slash or a dot makes no file of a text: `no such file` would be no answer to 10/10."""
+    (record,) = json_lines(gatelight("predict", model, text, "--json").stdout)
+    assert record["text"] == text
 
 
 ODD = [

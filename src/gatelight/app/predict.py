@@ -15,6 +15,11 @@ from gatelight.app.output import as_json, one_line, percent
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
 
+FILE_ENDINGS = (
+    ".txt", ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".ft", ".fasttext",
+    ".tar", ".tgz", ".zip",
+)  # fmt: skip
+COMPRESSED = (".gz", ".bz2", ".xz")
 AT_ONCE = 4096
 STDIN = "-"
 
@@ -61,15 +66,19 @@ def _batches(given: list[str], reading: dict[str, Any]) -> Iterator[list[str]]:
 
 
 def _is_path(name: str) -> bool:
+    """Say whether an argument is a path: something is there, or it can be nothing but a file's name."""
     try:
-        path = Path(name)
-        if path.is_file():
+        if name.strip() and Path(name).exists():
             return True
-        # A name that looks like a file's is one that is missing, not a text of a single strange word.
-        looks_so = len(name.split()) == 1 and (path.suffix[1:].isalnum() or "/" in name) and len(name) < 256
-        return looks_so and not name.endswith((".", "…"))
     except (OSError, ValueError):  # too long or too strange for a path
         return False
+    # A missing file is to be told of, not judged as a text; but "10/10" and "v2.0" are texts.
+    if len(name.split()) != 1:
+        return False
+    ending = name.lower()
+    for compressed in COMPRESSED:
+        ending = ending.removesuffix(compressed)
+    return ending.endswith(FILE_ENDINGS) or ending != name.lower() or name.startswith(("./", "../", "~/"))
 
 
 def _from_file(name: str, reading: dict[str, Any]) -> Iterator[list[str]]:
