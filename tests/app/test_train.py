@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import pytest
 from command_line import TINY, gatelight, json_lines, one_line_and_two, snapshot, start, write_reviews
 
 from gatelight.app.options import RECIPE
@@ -131,6 +133,30 @@ def test_vectors_train_learns_from_everything_but_the_part_test(tmp_path: Path) 
     words = {line.split(" ")[0] for line in out.read_text().splitlines()[1:]}
     assert words == {"a", "film", "train", "unsup", "awful", "great", "unsung"}
     assert "must end in" in one_line_and_two(gatelight("vectors", "train", data, "--out", tmp_path / "v.doc"))
+
+
+def test_vectors_train_obeys_the_variable_and_comes_again_with_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GATELIGHT_THREADS=1 is what the manual says; gensim's own number gives others."""
+    import gatelight.text.word2vec as word2vec
+
+    asked: list[int | None] = []
+    really = word2vec.train_word2vec
+
+    def training(*arguments: Any, **options: Any) -> Any:
+        asked.append(options["workers"])
+        return really(*arguments, **options)
+
+    monkeypatch.setattr(word2vec, "train_word2vec", training)
+    monkeypatch.setenv("GATELIGHT_THREADS", "1")
+    options = ["--dim", "4", "--min-count", "1"]
+    data = write_reviews(tmp_path / "d.csv")
+    for name in ("a.txt", "b.txt"):
+        assert gatelight("vectors", "train", data, "--out", tmp_path / name, *options).exit_code == 0
+    assert (tmp_path / "a.txt").read_bytes() == (tmp_path / "b.txt").read_bytes()
+    gatelight("vectors", "train", data, "--out", tmp_path / "c.txt", *options, "--threads", "2")
+    assert asked == [1, 1, 2]
 
 
 def wait_for_an_epoch(process: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import gatelight, json_lines, one_line_and_two
+from command_line import TINY, gatelight, json_lines, one_line_and_two
 
 import gatelight as library
 from gatelight import Corpus, __version__, evaluate
@@ -34,6 +34,54 @@ def test_evaluation_for_people_stands_side_by_side_within_80_columns(model: Path
     assert len(re.findall(r"\d+\.\d % \[\d+\.\d %, \d+\.\d %\]", accuracy)) == 2
     table = result.stdout.splitlines()[1:]
     assert max(map(len, table)) <= 80
+
+
+def with_parts(path: Path, parts: list[str]) -> Path:
+    """Write 12 reviews in each part; in the part test every label is the other one."""
+    path.write_text(
+        "text,label,split\n"
+        + "".join(
+            f"{word} film,{label if part != 'test' else {'pos': 'neg', 'neg': 'pos'}[label]},{part}\n"
+            for part in parts
+            for word, label in [("wonderful", "pos"), ("dull", "neg")] * 6
+        )
+    )
+    return path
+
+
+def test_the_part_test_alone_is_judged_where_there_are_parts(model: Path, tmp_path: Path) -> None:
+    """Counting the texts that the model was trained on would flatter it, without a word."""
+    data = with_parts(tmp_path / "d.csv", ["train", "test"])
+    (record,) = json_lines(gatelight("evaluate", model, data, "--json").stdout)
+    assert (record["n"], record["accuracy"]) == (12, 0.0)
+    (record,) = json_lines(gatelight("evaluate", model, data, "--part", "train", "--json").stdout)
+    assert (record["n"], record["accuracy"]) == (12, 1.0)
+    options = ["--out", tmp_path / "m", *TINY, "--no-baseline", "--json"]
+    tested = json_lines(gatelight("train", data, *options, "--test", data).stdout)[-1]["test"]
+    assert tested["n"] == 12
+
+
+def test_parts_without_a_test_among_them_must_be_named(model: Path, tmp_path: Path) -> None:
+    """Which of them the model has seen, only the user knows."""
+    data = with_parts(tmp_path / "d.csv", ["dev", "train"])
+    line = one_line_and_two(gatelight("evaluate", model, data))
+    assert "has parts (dev, train) but no part 'test'" in line
+    assert "--part" in line
+    folder = tmp_path / "acl"
+    for name in ("pos/1_9.txt", "neg/2_1.txt"):
+        (folder / "train" / name).parent.mkdir(parents=True)
+        (folder / "train" / name).write_text("dull film")
+    assert "has parts (train)" in one_line_and_two(gatelight("evaluate", model, folder))
+    assert "parts are train" in one_line_and_two(gatelight("evaluate", model, folder, "--part", "test"))
+    (record,) = json_lines(gatelight("evaluate", model, folder, "--part", "train", "--json").stdout)
+    assert record["n"] == 2
+
+
+def test_the_total_is_called_so_and_is_what_training_changes(model: Path) -> None:
+    """A reader of layer tables looks for the word `total`, and a frozen embedding must not be in it."""
+    said = gatelight("summary", "--recipe", "note-200").stdout.splitlines()
+    (line,) = [line for line in said if line.split()[:1] == ["total"]]
+    assert line.split() == ["total", "80,201", "trained"]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +165,16 @@ def test_help_names_every_recipe() -> None:
     """A recipe that no help names is one that nobody finds."""
     said = " ".join(gatelight("train", "--help").stdout.split())
     assert all(name in said for name in RECIPES)
+
+
+def test_help_says_that_trained_vectors_depend_on_the_threads() -> None:
+    """Vectors differ with more than one thread: who wants them again must be told where he looks."""
+    train = " ".join(gatelight("train", "--help").stdout.replace("│", " ").split())
+    assert "only --vectors corpus depends on it" in train
+    assert "those of --vectors corpus with --threads 1" in train
+    vectors = " ".join(gatelight("vectors", "train", "--help").stdout.replace("│", " ").split())
+    assert "with 1 the same vectors come again" in vectors
+    assert "does not depend" not in vectors
 
 
 def test_a_mistyped_option_ends_with_two() -> None:

@@ -16,14 +16,17 @@ def evaluate(
     data: Data,
     reading: dict[str, Any],
     part: Annotated[
-        str | None, typer.Option("--part", help="A part of DATA, such as test, if it has parts.")
+        str | None, typer.Option("--part", help="The part of DATA to judge on, if it has parts; else test.")
     ] = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """Measure a model on labelled texts, beside the TF-IDF baseline that learned from the same texts."""
+    """Measure a model on labelled texts, beside the TF-IDF baseline that learned from the same texts.
+
+    Where DATA has parts of its own, the part test is judged, unless --part names another.
+    """
     from gatelight.app.reports import corpus_line, evaluation_table
-    from gatelight.app.sources import of_part, read
+    from gatelight.app.sources import read_to_judge
     from gatelight.estimators.evaluation import evaluate as measure
     from gatelight.estimators.folder import load
     from gatelight.memory.threads import set_threads
@@ -31,7 +34,7 @@ def evaluate(
     to = console(machine=json)
     set_threads(threads)
     judge = load(model)
-    corpus = of_part(read(data, to, reading, [] if part is None else [part]), part)
+    corpus = read_to_judge(data, to, reading, part)
     evaluation = measure(judge, corpus.texts, corpus.labels or [])
     if json:
         emit(evaluation.to_dict())

@@ -102,8 +102,8 @@ RECIPE = (
     Parameter("label_smoothing", float, "Share of certainty taken off the labels."),
     Parameter("validation_fraction", float, "Share of the texts kept for validation."),
     Parameter("split", str, "group keeps what belongs together on one side; or random."),
-    Parameter("seed", int, "Fixes every random choice."),
-    Parameter("threads", int, "Threads to compute with; results do not depend on it."),
+    Parameter("seed", int, "Fixes every random choice; those of --vectors corpus with --threads 1."),
+    Parameter("threads", int, "Threads to compute with; only --vectors corpus depends on it."),
 )
 
 

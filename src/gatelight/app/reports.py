@@ -65,7 +65,7 @@ def layer_table(layers: Summary) -> Table:
     ]
     unknown = [_parameters(row) for row in layers.rows if row.trained and row.parameters is None]
     total = " + ".join([*unknown, f"{layers.trained:,}"])
-    return table(["layer", "output", "parameters", ""], [*rows, ["trained in all", "", total, ""]])
+    return table(["layer", "output", "parameters", ""], [*rows, ["total", "", total, "trained"]])
 
 
 def _parameters(row: Row) -> str:

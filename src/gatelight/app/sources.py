@@ -20,6 +20,7 @@ from gatelight.text import datasets, readers
 from gatelight.text.corpus import Corpus
 
 UNLABELLED = "unsup"  # the part of aclImdb, whose name others have taken over
+TEST = "test"
 
 
 def available(name: str, to: Console) -> Path:
@@ -52,6 +53,26 @@ def of_part(corpus: Corpus, part: str | None) -> Corpus:
         where = corpus.origin if part is None else f"{corpus.origin}, part {part}"
         raise DataError(f"{where}: no text has a label; give labelled texts")
     return found
+
+
+def read_to_judge(data: str, to: Console, reading: Mapping[str, Any], part: str | None = None) -> Corpus:
+    """Read the labelled texts to judge a model on: a part of DATA, else its part test, or all without parts.
+
+    Raises DataError where DATA has parts but neither `part` nor, when that is None, test is among them.
+    """
+    wanted = TEST if part is None else part
+    whole = read(data, to, reading, [wanted])
+    if not len(whole):  # to say which parts there are
+        whole = read(data, to, reading)
+    if part is None and whole.parts is None:
+        return of_part(whole, None)
+    there = sorted({name for name in whole.parts or () if name is not None})
+    if part is None and TEST not in there:
+        raise DataError(
+            f"{whole.origin}: has parts ({', '.join(there)}) but no part {TEST!r}, and a model may have been "
+            "trained on them; name the one to judge on with --part"
+        )
+    return of_part(whole, wanted)
 
 
 def _has_parts_of_its_own(path: Path, reading: Mapping[str, Any]) -> bool:
@@ -95,14 +116,14 @@ def read_for_training(
     if with_unlabelled and UNLABELLED in (whole.parts or ()):
         unlabelled = whole.part(UNLABELLED).texts
 
-    def held(name: str | None) -> Corpus | None:
+    def held(name: str | None, to_test: bool = False) -> Corpus | None:
         if name is None:
             return None
         if name in (whole.parts or ()) and name != part:
             return of_part(whole, name)
-        return of_part(read(name, to, reading), None)
+        return read_to_judge(name, to, reading) if to_test else of_part(read(name, to, reading), None)
 
-    tested = held(test)
+    tested = held(test, to_test=True)
     if test_fraction is not None:
         by: Literal["group", "random"] = "random" if training.groups is None else "group"
         training, tested = training.split(test_fraction, seed, by=by)
@@ -121,7 +142,7 @@ def texts_to_learn_from(data: str, to: Console, reading: Mapping[str, Any]) -> l
     """Return the texts of DATA, labelled or not, that anything may be learned from: all but its part test."""
     whole = read(data, to, {**reading, "labelled": False}, ["train", UNLABELLED])
     parts = whole.parts or [None] * len(whole)
-    texts = [text for text, part in zip(whole.texts, parts, strict=True) if part != "test"]
+    texts = [text for text, part in zip(whole.texts, parts, strict=True) if part != TEST]
     if not texts:
         raise DataError(f"{data}: no texts besides its part test; give texts to learn from")
     return texts

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gatelight.app.options import READING, Data, Json, Threads, with_options
+from gatelight.app.options import READING, Data, Json, with_options
 from gatelight.app.output import console, duration, emit, say
 from gatelight.app.progress import Meter
 from gatelight.errors import DataError
@@ -39,13 +39,17 @@ def train(
     tokenizer: Annotated[str, typer.Option("--tokenizer", help="word or treebank.")] = "word",
     lowercase: Annotated[bool, typer.Option("--lowercase/--no-lowercase", help="Lower-case them.")] = True,
     seed: Annotated[int, typer.Option("--seed", help="Fixes every choice, with --threads 1.")] = 0,
-    threads: Threads = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", min=1, help="Threads to compute with; with 1 the same vectors come again."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train word2vec on the texts of DATA, labelled or not, but never on its part test."""
     import time
 
     from gatelight.app.sources import texts_to_learn_from
+    from gatelight.memory.threads import threads as usual_threads
     from gatelight.text.tokens import tokenizer as make_tokenizer
     from gatelight.text.vector_files import WRITERS
     from gatelight.text.word2vec import train_word2vec
@@ -66,7 +70,7 @@ def train(
             min_count=min_count,
             epochs=epochs,
             seed=seed,
-            workers=threads,
+            workers=threads or usual_threads(),
             skipgram=skipgram,
             on_progress=lambda done, of: meter.show("word vectors", done, of, f"{done} of {of} epochs"),
         )
