@@ -95,3 +95,26 @@ def test_a_full_disk_behind_stdout_is_one_line(make_stdout: Callable[[], Any]) -
         done = gatelight("summary", "--recipe", "note-200", stdout=stdout)
     assert done.returncode == 2
     assert done.stderr == "gatelight: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("a.csv: no label; name it with label_column", "a.csv: no label; name it with --label-column"),
+        ("go on with encoding_errors='replace'", "go on with --encoding-errors replace"),
+        ("name the encoding with encoding=, or", "name the encoding with --encoding, or"),
+        ("give layers=2 or more, or layer_dropout=0", "give --layers 2 or more, or --layer-dropout 0"),
+        ("(train_vectors=False); give vectors=, a", "(--no-train-vectors); give --vectors, a"),
+        ("read it with a larger max_bytes", "read it with a larger --max-bytes"),
+        ("min_count is 0; expected 1", "--min-count is 0; expected 1"),
+        ("truncation='head+tail'.", "--truncation head+tail."),
+        ("the columns are 'label_column', 'min_count=2'", "the columns are 'label_column', 'min_count=2'"),
+        ("data/max_bytes: no such file", "data/max_bytes: no such file"),
+        ("max_bytes.csv: the format of two layers", "max_bytes.csv: the format of two layers"),
+        ("--max-bytes and my_max_bytes", "--max-bytes and my_max_bytes"),
+    ],
+)
+def test_a_message_names_what_can_be_typed(said: str, shown: str) -> None:
+    """`label_column` at a shell leads to `No such option`; a user's own names must stay as they are."""
+    assert describe(DataError(said)) == shown
+    assert describe(ValueError(said)) == said

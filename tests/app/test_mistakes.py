@@ -34,6 +34,11 @@ def other_columns(folder: Path) -> list[object]:
     return [write_reviews(folder / "d.csv"), "--text-column", "snippet"]
 
 
+def no_obvious_label(folder: Path) -> list[object]:
+    (folder / "d.csv").write_text("text,verdict\ngood,pos\nbad,neg\n")
+    return [folder / "d.csv"]
+
+
 def one_class(folder: Path) -> list[object]:
     (folder / "d.csv").write_text("text,label\ngood,pos\nbetter,pos\n")
     return [folder / "d.csv"]
@@ -96,15 +101,16 @@ def two_tests(folder: Path) -> list[object]:
         (neither_path_nor_name, ["rotten-potatoes", "rotten-tomatoes"]),
         (empty, ["d.csv", "empty"]),
         (other_columns, ["snippet", "text", "label", "film"]),
+        (no_obvious_label, ["'verdict'", "name it with --label-column"]),
         (one_class, ["d.csv", "pos", "2 classes"]),
-        (undecodable, ["d.csv", "16", "0xff"]),
+        (undecodable, ["d.csv", "16", "0xff", "with --encoding, or", "--encoding-errors replace"]),
         (cut_short, ["d.csv.gz"]),
         (climbing_archive, ["d.tar.gz", "../outside.txt"]),
         (no_labels, ["d.txt", "label"]),
         (unknown_recipe, ["goulash", "note-400"]),
         (unknown_cell, ["stm", "peephole"]),
         (unknown_vectors, ["glove-7b", "glove-6b-50d"]),
-        (vectors_missing, ["vectors"]),
+        (vectors_missing, ["--vectors", "--no-train-vectors"]),
         (other_labels_to_test_on, ["t.csv", "'positive'", "neg, pos"]),
         (two_tests, ["--test-fraction"]),
     ],

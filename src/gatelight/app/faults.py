@@ -16,6 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from gatelight.app.options import in_options
 from gatelight.app.output import one_line
 from gatelight.errors import GatelightError
 
@@ -57,11 +58,15 @@ def exit_codes() -> Iterator[None]:
 
 
 def describe(error: Exception) -> str:
-    """Say in one line what went wrong: for an OSError the reason and the file, without its number."""
+    """Say in one line what went wrong: for an OSError the reason and the file, without its number.
+
+    What the library calls by a parameter's name is called by the option's here.
+    """
     if isinstance(error, OSError) and error.strerror:
         names = [os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
         return f"{' -> '.join(names)}: {error.strerror}" if names else error.strerror
-    return str(error) or type(error).__name__
+    said = str(error) or type(error).__name__
+    return in_options(said) if isinstance(error, GatelightError) else said
 
 
 def _complain(message: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -39,9 +40,14 @@ class Parameter:
     default: Any = None
     optional: bool = False
 
+    @property
+    def flag(self) -> str:
+        """Return the option as it is typed."""
+        return "--" + self.name.replace("_", "-")
+
     def signature(self, panel: str) -> inspect.Parameter:
         """Return the keyword parameter that Typer makes the option from."""
-        flag = "--" + self.name.replace("_", "-")
+        flag = self.flag
         if self.kind is bool:
             flag = f"{flag}/--no-{flag[2:]}"
         kind: Any = self.kind
@@ -105,6 +111,29 @@ RECIPE = (
     Parameter("seed", int, "Fixes every random choice; those of --vectors corpus with --threads 1."),
     Parameter("threads", int, "Threads to compute with; only --vectors corpus depends on it."),
 )
+
+_FLAGS = {parameter.name: parameter.flag for parameter in (*READING, *RECIPE)} | {"vectors": "--vectors"}
+# A parameter as messages name it: bare, where no word of prose is spelt so, or with a value. What stands in
+# quotes, in a path or in another name is the user's own and not meant.
+_NAMED = re.compile(
+    rf"(?<![\w'\"/.-])(?P<name>{'|'.join(_FLAGS)})"
+    r"(?:(?P<value>=(?:'[^']*'|\w+(?:[.+-]\w+)*)?)|(?![\w'\"/.=-]))"
+)
+
+
+def in_options(message: str) -> str:
+    """Return a message of the library with its parameters (`label_column`, `layers=2`) named as options."""
+
+    def name(found: re.Match[str]) -> str:
+        flag, value = _FLAGS[found["name"]], found["value"]
+        if value is None:
+            return flag if "_" in found["name"] else found[0]
+        given = value[1:].strip("'")
+        if given in ("True", "False"):
+            return flag if given == "True" else f"--no-{flag[2:]}"
+        return f"{flag} {given}".rstrip()
+
+    return _NAMED.sub(name, message)
 
 
 def with_options(**tables: tuple[Parameter, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:

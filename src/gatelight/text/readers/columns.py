@@ -156,7 +156,7 @@ def text_of(value: object, place: str, encoding_errors: str) -> str:
         if encoding_errors == "strict":
             raise DataError(
                 f"{place}: character {error.start} of the text is half of a surrogate pair; "
-                "mend it, or set the handling of encoding errors to 'replace'"
+                "mend it, or go on over such with encoding_errors='replace'"
             ) from None
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value

@@ -80,5 +80,5 @@ def undecodable(origin: str, offset: int, error: UnicodeDecodeError) -> DataErro
     encoding = error.encoding.removesuffix("-sig")
     return DataError(
         f"{origin}: byte {offset} (0x{byte:02x}) is not {encoding} ({error.reason}); "
-        "name the file's encoding, or set the handling of encoding errors to 'replace'"
+        "name the encoding with encoding=, or go on over such bytes with encoding_errors='replace'"
     )
