@@ -48,8 +48,11 @@ class Evaluation:
 
     @classmethod
     def of_dict(cls, values: dict[str, Any]) -> Evaluation:
-        """Restore what `to_dict` gave; raises TypeError when fields are missing or strange."""
+        """Restore what `to_dict` gave; raises TypeError when fields are missing, strange or no numbers."""
         baseline = values.get("baseline")
+        for name, value in values.items():
+            if name != "baseline" and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise TypeError(f"{name} is {value!r:.60}; expected a number")
         return cls(**{**values, "baseline": None if baseline is None else cls.of_dict(baseline)})
 
 

@@ -22,7 +22,8 @@ from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.evaluation import Evaluation
 from gatelight.estimators.labels import Classes, plain_label
 from gatelight.estimators.reading import Reading
-from gatelight.estimators.settings import IN_MEMORY, plain
+from gatelight.estimators.records import checked_history, checked_training
+from gatelight.estimators.settings import IN_MEMORY, check_settings, plain
 from gatelight.files import folder_written_aside
 from gatelight.models.classifier import Classifier, ClassifierConfig
 from gatelight.models.saving import load_weights, save_weights
@@ -81,13 +82,14 @@ def load(folder: str | Path) -> TextClassifier:
     config = _read_config(folder)
     try:
         estimator = TextClassifier(**_known_settings(config["settings"]))
+        check_settings(estimator.get_params(deep=False))
         classes = Classes.of_plain(config["classes"], config["multilabel"])
         model_config = ClassifierConfig.from_dict(config["model"])
         reading = _reading(config["reading"], folder, model_config)
         if (model_config.outputs, model_config.multilabel) != (classes.outputs, classes.multilabel):
             raise ValueError(f"{model_config.outputs} outputs do not fit {len(classes.values)} classes")
         validation = None if config["validation"] is None else Evaluation.of_dict(config["validation"])
-        training, history = dict(config["training"]), [dict(record) for record in config["history"]]
+        training, history = checked_training(config["training"]), checked_history(config["history"])
         has_baseline = bool(config["baseline"])
     except ModelFileError:
         raise

@@ -14,6 +14,7 @@ from gatelight.errors import DataError
 from gatelight.models.classifier import ClassifierConfig
 from gatelight.models.training_config import TrainingConfig
 from gatelight.text.encoding import TRUNCATIONS
+from gatelight.text.tokens import tokenizer
 from gatelight.text.vocabulary import UNKNOWN_POLICIES
 
 SPLITS = ("group", "random")
@@ -59,6 +60,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             "vectors=, a file of word vectors, a name of `gatelight data list` such as 'glove-6b-50d', or "
             "'corpus' to train them on these texts first"
         )
+    tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
     classifier_config(settings)
     training_config(settings)
 
