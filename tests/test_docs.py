@@ -146,6 +146,18 @@ def test_pages_become_html_with_living_links(docs: types.ModuleType, tmp_path: P
     assert 'href="../LICENSE"' in (tmp_path / "out" / "readme.html").read_text()
 
 
+def test_every_page_and_every_target_is_told_of() -> None:
+    """A page that no index names, or a target that no list names, is not found by anyone."""
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {page.name for page in ROOT.glob("docs/*.md")} - {"index.md"}
+    assert {page for page in pages if f"]({page}" not in index} == set()
+    targets = (
+        (ROOT / "Makefile").read_text(encoding="utf-8").partition(".PHONY: setup ")[2].partition("\n")[0]
+    )
+    listed = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert {target for target in targets.split() if f"make {target} " not in listed} == set()
+
+
 def test_every_public_name_has_a_docstring(docs: types.ModuleType) -> None:
     """`make docs` fails on the first that has none."""
     assert docs.without_docstring(docs.public_modules("gatelight")) == []

@@ -1,6 +1,7 @@
 """Recipes: named settings of `TextClassifier`, as data. Knows no text, no vocabulary and no training.
 
-`default` is what we would recommend; `note-400` and `note-200` are the models of the note on gated memory
+`default` is what we would recommend. "The note" is a student's note on LSTMs for the sentiment of IMDB
+reviews, with which this project began; `note-400` and `note-200` are its word models, for 400 and 200 words
 (300-d frozen word vectors, unknown words left out, LSTM 50 over all steps, flatten, dense 1).
 """
 
