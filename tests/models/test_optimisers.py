@@ -71,27 +71,37 @@ def test_equals_torch_when_every_row_is_touched(kind: str, decay: float, clip: f
         assert mine.grad is None
 
 
-def test_lazy_rows_equal_sparse_adam() -> None:
-    """Rows that a batch does not hold must stay, and those it does must be corrected by the run's step."""
-    table = nn.Parameter(normal(V, D, seed=3))
-    embedding = nn.Embedding(V, D, sparse=True)
-    embedding.weight.data.copy_(table)
-    # SparseAdam has its epsilon before the bias correction, Adam behind it: made equal by having almost none.
-    theirs = torch.optim.SparseAdam(embedding.parameters(), lr=RATE, eps=1e-30)
-    ours = Optimiser("adam", {}, table)
-    for step in range(STEPS):
-        rows, leaf = touch(np.random.default_rng(step).permutation(V)[:6], step)
-        assert leaf.grad is not None
-        embedding.zero_grad()
-        (embedding(torch.from_numpy(rows)) * leaf.grad).sum().backward()
+@pytest.mark.parametrize("steps", [9, 400])
+@pytest.mark.parametrize("kind", sorted(TORCH))
+def test_rows_touched_now_and_then_go_where_the_dense_optimiser_leads_them(kind: str, steps: int) -> None:
+    """A rare word that only moves when it occurs learns a tenth of what it would: validation lost a point."""
+    table = nn.Parameter(normal(V, D, seed=3).double())
+    other = nn.Parameter(table.detach().clone())
+    theirs, ours = TORCH[kind]([other], 0.0), Optimiser(kind, {}, table)
+    for step in range(steps):
+        rate = RATE * (1 + step % 7) / steps
+        rows = np.random.default_rng(step).permutation(V)[: 1 + step % 6]
+        leaf = torch.zeros(len(rows), D, dtype=torch.float64, requires_grad=True)
+        leaf.grad = normal(len(rows), D, seed=step).double()
+        other.grad = torch.zeros(V, D, dtype=torch.float64)
+        other.grad[torch.from_numpy(rows)] = leaf.grad
+        theirs.param_groups[0]["lr"] = rate
+        if kind == "adamw":
+            theirs.param_groups[0]["weight_decay"] = 0.0
         theirs.step()
-        ours.step(RATE, (rows, leaf))
-    torch.testing.assert_close(table.detach(), embedding.weight.detach(), **CLOSE)
+        ours.catch_up(rows)
+        ours.step(rate, (rows, leaf))
+    ours.catch_up()
+    # Only Adam's epsilon of a missed step stands at another place.
+    torch.testing.assert_close(table.detach(), other.detach(), rtol=1e-6, atol=1e-7)
+    before = table.detach().clone()
+    ours.catch_up()
+    assert torch.equal(before, table.detach())
 
 
 @pytest.mark.parametrize("kind", sorted(TORCH))
 def test_untouched_rows_keep_their_bits(kind: str) -> None:
-    """A rare word must not drift, nor lose its moments, while it does not occur."""
+    """A step must not reach beyond the rows it was given: the others are caught up when they are read."""
     table = nn.Parameter(normal(V, D, seed=3))
     optimiser = Optimiser(kind, {}, table, weight_decay=0.1)
     everything = np.arange(V)
@@ -128,7 +138,9 @@ def test_state_restored_goes_on_with_the_same_bits(kind: str) -> None:
         for step in numbers:
             for k, p in enumerate(dense.values()):
                 p.grad = normal(*p.shape, seed=10 * step + k)
-            optimiser.step(RATE, touch(np.random.default_rng(step).permutation(V)[:9], step))
+            rows, leaf = touch(np.random.default_rng(step).permutation(V)[:9], step)
+            optimiser.catch_up(rows)
+            optimiser.step(RATE, (rows, leaf))
 
     dense, table = parameters(), nn.Parameter(normal(V, D, seed=3))
     whole = Optimiser(kind, dense, table)
@@ -138,7 +150,7 @@ def test_state_restored_goes_on_with_the_same_bits(kind: str) -> None:
     resumed = Optimiser(kind, dense2, table2)
     for name, tensor in resumed.state().items():
         tensor.copy_(whole.state()[name])
-    resumed.steps = whole.steps
+    resumed.go_on_from([RATE] * 4)
     steps(whole, dense, range(4, 8))
     steps(resumed, dense2, range(4, 8))
     for mine, yours in zip([*dense.values(), table], [*dense2.values(), table2], strict=True):

@@ -7,6 +7,7 @@ that grows with V per batch.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,8 @@ class Embedding(nn.Module):
         self.dropout = dropout
         self.distinct = DistinctIds(vocabulary_size)
         self.touched: tuple[NDArray[np.int64], Tensor] | None = None
+        # What training has put off for rows that were not read, it does here, before they are.
+        self.before_reading: Callable[[NDArray[np.int64]], None] | None = None
         if vectors is None:
             weight = torch.empty(vocabulary_size, dim, device=device)
             if device != "meta":
@@ -119,6 +122,8 @@ class Embedding(nn.Module):
     def forward(self, ids: Ids, generator: torch.Generator | None = None) -> tuple[Tensor, Ids]:
         """ids int32 [N] → (rows [U, D] of the distinct ids, number int32 [N] of the row of each id)."""
         distinct, number = self.distinct(ids)
+        if self.training and self.before_reading is not None:
+            self.before_reading(distinct)
         rows = self.weight.detach()[torch.from_numpy(distinct)]
         if self.training:
             if self.weight.requires_grad:
@@ -133,7 +138,7 @@ class Embedding(nn.Module):
         return f"{size}, {dim}, trained={self.weight.requires_grad}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "touched": None}
+        return {**self.__dict__, "touched": None, "before_reading": None}
 
 
 def _checked(vectors: NDArray[np.float32], vocabulary_size: int, dim: int, copy: bool) -> Tensor:

@@ -80,6 +80,62 @@ def adam_rows(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def coast_rows(
+    table: Array,
+    mean: Array,
+    square: Array,
+    last: Array,
+    rows: Array,
+    rates: Array,
+    steps: int,
+    keep: float,
+    keep_square: float,
+    epsilon: Any,
+) -> None:
+    """Make the steps up to `steps` that `rows` have missed because their gradient was zero, all at once.
+
+    mean falls by `keep` at a step and square by `keep_square`, so w ← w − (sum of the steps' weights) ·
+    mean / (√square + epsilon). `rates` float64 [steps]: each step's rate, corrected for bias; `last`
+    int64 [V]: the steps that a row has made. With keep_square 0 there is no square: w ← w − (sum)·mean.
+    """
+    root = math.sqrt(keep_square) if keep_square > 0 else 1.0
+    for u in range(len(rows)):
+        r = rows[u]
+        missed = steps - last[r]
+        if missed == 0:
+            continue
+        total = 0.0
+        weight = 1.0
+        for step in range(last[r], steps):
+            weight *= keep / root
+            if weight < 1e-9:
+                break
+            total += rates[step] * weight
+        total_here = table.dtype.type(total)
+        mean_left = table.dtype.type(keep**missed)
+        square_left = table.dtype.type(keep_square**missed)
+        for d in range(table.shape[1]):
+            if keep_square > 0:
+                table[r, d] -= total_here * mean[r, d] / (math.sqrt(square[r, d]) + epsilon)
+                square[r, d] *= square_left
+            else:
+                table[r, d] -= total_here * mean[r, d]
+            mean[r, d] *= mean_left
+        last[r] = steps
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def fade_rows(square: Array, last: Array, rows: Array, steps: int, keep: float) -> None:
+    """square ← keep^missed · square for the steps up to `steps` that `rows` have missed."""
+    for u in range(len(rows)):
+        r = rows[u]
+        left = square.dtype.type(keep ** (steps - last[r]))
+        for d in range(square.shape[1]):
+            square[r, d] *= left
+        last[r] = steps
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def catch_up_rows(table: Array, mean: Array, seen: Array, rows: Array, total: float) -> None:
     """Bring `mean`'s rows to now: while w stood still, mean − w fell by the product of the decays.
 
@@ -88,6 +144,7 @@ def catch_up_rows(table: Array, mean: Array, seen: Array, rows: Array, total: fl
     for u in range(len(rows)):
         r = rows[u]
         left = table.dtype.type(math.exp(total - seen[r]))
+        seen[r] = total
         for d in range(table.shape[1]):
             mean[r, d] = table[r, d] + left * (mean[r, d] - table[r, d])
 

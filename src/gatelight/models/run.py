@@ -83,7 +83,8 @@ class Run:
         began = time.perf_counter()
         ids, lengths, targets, weights = self.data.batch(index)
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
-        logits = self.model(ids, lengths, generator=self.generator)
+        with self.trained.before_reading(self._prepare):
+            logits = self.model(ids, lengths, generator=self.generator)
         loss = self.objective.loss(logits, targets, weights)
         value = loss.item()
         if not math.isfinite(value):
@@ -96,8 +97,6 @@ class Run:
         correct = self.objective.correct(logits.detach(), targets)
         rows = None if touched is None else touched[0]
         self.whole = False
-        if self.average is not None:
-            self.average.before_step(rows)
         self.optimiser.step(self.learning_rate, touched)
         if self.average is not None:
             self.average.after_step(rows)
@@ -112,7 +111,19 @@ class Run:
     @property
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
-        return self.config.learning_rate * self.schedule(self.step, self.total_steps)
+        return self._rate(self.step)
+
+    def _rate(self, step: int) -> float:
+        return self.config.learning_rate * self.schedule(step, self.total_steps)
+
+    def _prepare(self, rows: NDArray[np.int64] | None = None) -> None:
+        """Do for `rows`, or all rows, of the table what steps that did not touch them have put off.
+
+        Doing it is no step: with or without it a run is at the same place, so `whole` stays.
+        """
+        if self.average is not None and rows is not None:
+            self.average.before_step(rows)
+        self.optimiser.catch_up(rows)
 
     def progress(self) -> Progress:
         """Where the run stands."""
@@ -132,7 +143,8 @@ class Run:
         """Validate, keep the weights if they are the best, decide whether to stop; the epoch's record."""
         began = time.perf_counter()
         config = self.config
-        rate = config.learning_rate * self.schedule(self.step - 1, self.total_steps)
+        rate = self._rate(self.step - 1)
+        self._prepare()
         with self._judged_weights() as weights:
             loss, accuracy = self._validate()
             record = {
@@ -219,7 +231,7 @@ class Run:
         weights = self.trained.tensors()
         restore(weights, tensors, "weights/", path)
         restore(self.optimiser.state(), tensors, "optimiser/", path)
-        self.optimiser.steps = self.step
+        self.optimiser.go_on_from(self._rate(step) for step in range(self.step))
         if self.average is not None:
             restore(self.average.state(), tensors, "average/", path)
             self.average.steps = self.step

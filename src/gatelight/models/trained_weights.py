@@ -5,7 +5,8 @@ Knows parameters only: nothing of data, optimisers or the loop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,18 @@ class TrainedWeights:
     def touched(self) -> tuple[NDArray[np.int64], Tensor] | None:
         """The last batch's distinct row numbers int64 [U] and rows [U, D] with their gradient."""
         return None if self._embedding is None else self._embedding.touched
+
+    @contextmanager
+    def before_reading(self, prepare: Callable[[NDArray[np.int64]], None]) -> Iterator[None]:
+        """Inside the block, have `prepare` called with the distinct rows that a training step is to read."""
+        if self._embedding is None:
+            yield
+            return
+        self._embedding.before_reading = prepare
+        try:
+            yield
+        finally:
+            self._embedding.before_reading = None
 
     def forget_touched(self) -> None:
         """Let go of the last batch's rows."""
