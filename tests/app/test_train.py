@@ -55,6 +55,7 @@ def test_machines_get_a_json_line_per_epoch_and_one_at_the_end(reviews: Path, tm
     assert final["origin"] == str(reviews)
     kept = json.loads((tmp_path / "m" / "config.json").read_text())["training"]["test"]
     assert kept == final["test"]
+    assert "| on the test texts |" in (tmp_path / "m" / "README.md").read_text()
 
 
 def test_a_given_test_file_and_validation_file_are_used(reviews: Path, tmp_path: Path) -> None:
