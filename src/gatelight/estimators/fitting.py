@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import predict
 from gatelight.models.training import train
 from gatelight.text.encoding import Encoded
+from gatelight.text.lengths import LengthStatistics
 from gatelight.text.splits import held_out
 from gatelight.text.tokens import tokenizer
 
@@ -154,12 +155,14 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         checkpoint=request.checkpoint,
         resume=request.resume,
     )
+    lengths = _lengths(encoded, reading)
     training = {
         "origin": request.origin,
         "texts": len(texts),
         "tokens": int(encoded.total.sum()),
         "unknown_share": float(encoded.unknown.sum() / max(int(encoded.total.sum()), 1)),
-        "truncated_share": _truncated_share(encoded, settings["max_length"], settings["unknown"]),
+        "truncated_share": 0.0 if lengths is None else lengths.truncated / len(encoded),
+        "lengths": None if lengths is None else asdict(lengths),
         "validation_texts": len(valid_texts),
         "split": division.how,
         "groups": None if request.groups is None else len(set(map(str, request.groups))),
@@ -245,12 +248,12 @@ def _group_names(groups: list[Any] | None) -> list[str] | None:
     ]
 
 
-def _truncated_share(encoded: Encoded, max_length: int | None, unknown: str) -> float:
-    """Share of texts that were cut."""
-    if max_length is None or not len(encoded):
-        return 0.0
-    before = encoded.total - encoded.unknown if unknown == "drop" else encoded.total
-    return float((before > max_length).mean())
+def _lengths(encoded: Encoded, reading: Reading) -> LengthStatistics | None:
+    """Length statistics of the texts as they are before the cut; None where nothing is cut."""
+    if reading.max_length is None or not len(encoded):
+        return None
+    left_out = encoded.unknown if reading.unknown == "drop" else 0
+    return LengthStatistics.of_lengths(encoded.total - left_out, reading.max_length)
 
 
 def _label_counts(labels: list[Any]) -> list[list[Any]]:
