@@ -25,6 +25,7 @@ SETTINGS = {
     "vectors": "glove-6b-50d",
     "min-count": "1",
     "hidden": "64",
+    "embedding-dropout": "0.4",
     "epochs": "12",
     "validation-fraction": "0.1",
 }

@@ -99,6 +99,9 @@ def test_the_part_test_is_evaluated_on_when_asked_for_and_never_learned_from(tmp
     assert (final["test"]["n"], final["unlabelled_texts"], final["vectors"]) == (20, 20, "word2vec")
     assert final["texts"] + final["validation_texts"] == 60
     assert '"test"' not in (tmp_path / "m" / "vocabulary.jsonl").read_text()
+    alone = gatelight("train", data, "--out", tmp_path / "alone", *options, "--no-unlabelled")
+    final = json_lines(alone.stdout)[-1]
+    assert (final["unlabelled_texts"], final["vectors"]) == (0, "word2vec")
     final = json_lines(gatelight("train", data, "--out", tmp_path / "m", *options).stdout)[-1]
     assert final["test"] is None
     assert "no part 'dev'" in one_line_and_two(

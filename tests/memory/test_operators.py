@@ -143,7 +143,7 @@ def test_opcheck_of_linear() -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("hidden", [20, 50, 128])
+@pytest.mark.parametrize("hidden", [20, 50, 128, 150])
 def test_a_sequence_alone_has_the_bits_that_it_has_in_any_batch(cell: str, hidden: int) -> None:
     """Rung 5 of the numeric ladder: neither the company nor the order of a batch changes a bit."""
     lengths = (40, 3, 17, 60, 1, 33, 33, 8, 25, 59, 2, 14, 40, 21)

@@ -59,6 +59,12 @@ def train(
     baseline: Annotated[
         bool, typer.Option("--baseline/--no-baseline", help="Whether to fit the TF-IDF baseline beside it.")
     ] = True,
+    unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled/--no-unlabelled", help="Whether --vectors corpus also reads the part unsup."
+        ),
+    ] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     json: Json = False,
 ) -> None:
@@ -90,7 +96,7 @@ def train(
             to,
             reading,
             part=part,
-            with_unlabelled=vectors == CORPUS,
+            with_unlabelled=unlabelled and vectors == CORPUS,
             valid=valid,
             test=test,
             test_fraction=test_fraction,
