@@ -27,6 +27,7 @@ SETTINGS = {
     "hidden": "64",
     "embedding-dropout": "0.4",
     "epochs": "12",
+    "best-by": "valid_accuracy",
     "validation-fraction": "0.1",
 }
 

@@ -137,6 +137,9 @@ def test_vectors_train_learns_from_everything_but_the_part_test(tmp_path: Path) 
     words = {line.split(" ")[0] for line in out.read_text().splitlines()[1:]}
     assert words == {"a", "film", "train", "unsup", "awful", "great", "unsung"}
     assert "must end in" in one_line_and_two(gatelight("vectors", "train", data, "--out", tmp_path / "v.doc"))
+    options = ["--dim", "4", "--min-count", "1", "--leave-out", "a,film", "--no-punctuation"]
+    gatelight("vectors", "train", data, "--out", out, *options)
+    assert {line.split(" ")[0] for line in out.read_text().splitlines()[1:]} == words - {"a", "film"}
 
 
 def test_vectors_train_obeys_the_variable_and_comes_again_with_one_thread(

@@ -103,6 +103,7 @@ RECIPE = (
     Parameter("bucket", bool, "Whether texts of like length share a batch."),
     Parameter("epochs", int, "Passes over the texts."),
     Parameter("patience", int, "Stop after so many epochs without gain.", optional=True),
+    Parameter("best_by", str, "Weights kept: last, or best by valid_accuracy or valid_loss."),
     Parameter("average", float, "Decay of the averaged weights, like 0.998.", optional=True),
     Parameter("class_weight", str, "balanced: rare classes count for more.", optional=True),
     Parameter("label_smoothing", float, "Share of certainty taken off the labels."),

@@ -38,6 +38,13 @@ def train(
     ] = False,
     tokenizer: Annotated[str, typer.Option("--tokenizer", help="word or treebank.")] = "word",
     lowercase: Annotated[bool, typer.Option("--lowercase/--no-lowercase", help="Lower-case them.")] = True,
+    leave_out: Annotated[
+        str, typer.Option("--leave-out", help="Words that get no vector.", metavar="WORD,WORD,…")
+    ] = "",
+    punctuation: Annotated[
+        bool,
+        typer.Option("--punctuation/--no-punctuation", help="Whether signs get vectors, or words alone."),
+    ] = True,
     seed: Annotated[int, typer.Option("--seed", help="Fixes every choice, with --threads 1.")] = 0,
     threads: Annotated[
         int | None,
@@ -52,19 +59,20 @@ def train(
     from gatelight.memory.threads import threads as usual_threads
     from gatelight.text.tokens import tokenizer as make_tokenizer
     from gatelight.text.vector_files import WRITERS
-    from gatelight.text.word2vec import train_word2vec
+    from gatelight.text.word2vec import train_word2vec, words_to_learn
 
     if out.suffix not in WRITERS:
         raise DataError(f"{out} must end in one of {', '.join(WRITERS)}, which says in what format to write")
     to = console(machine=json)
     began = time.monotonic()
     cut = make_tokenizer(tokenizer, lowercase=lowercase)
+    left_out = frozenset(leave_out.split(","))
     texts = texts_to_learn_from(data, to, reading)
     say(to, f"{len(texts):,} texts")
     with Meter(to) as meter:
         meter.show("word vectors", 0, epochs)
         found = train_word2vec(
-            map(cut.tokens, texts),
+            (words_to_learn(cut.tokens(text), left_out, punctuation) for text in texts),
             dim=dim,
             window=window,
             min_count=min_count,

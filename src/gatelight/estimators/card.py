@@ -41,7 +41,7 @@ def card(estimator: TextClassifier, name: str) -> str:
         "",
         "## Figures",
         "",
-        *_figures(estimator.validation_, training),
+        *_figures(estimator.validation_, training, estimator.best_by != "last"),
         "",
         "## Training",
         "",
@@ -84,11 +84,11 @@ def _data(training: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _figures(validation: Evaluation | None, training: dict[str, Any]) -> list[str]:
+def _figures(validation: Evaluation | None, training: dict[str, Any], chosen: bool) -> list[str]:
     lines = []
     if validation is not None:
         lines += _table("validation", validation)
-        if training["epochs"] > 1:
+        if chosen and training["epochs"] > 1:
             lines.append("The best epoch was chosen on the same texts, so the figures are a little too good.")
     if training.get("test") is not None:
         lines += ["", *_table("test", Evaluation.of_dict(training["test"]))]

@@ -47,7 +47,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     "max", "mean", "max+mean", "attention", "flatten"), `dropout` before the dense layer, `embedding_dropout`,
     `word_dropout` (words turned into UNK), `layer_dropout` between layers.
     Training: `optimizer`, `learning_rate`, `schedule`, `clip`, `weight_decay`, `batch_size`, `bucket`
-    (batches of like length), `epochs`, `patience`, `average` (decay of averaged weights), `class_weight`
+    (batches of like length), `epochs`, `patience`, `best_by` (the weights kept: "last", or the best epoch by
+    "valid_accuracy" or "valid_loss"), `average` (decay of averaged weights), `class_weight`
     (None, "balanced" or label → weight), `label_smoothing`, `validation_fraction` (0: none), `split`
     ("group": no group on both sides, where groups are given; "random"), `seed`, `threads` (None: all).
 
@@ -96,8 +97,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weight_decay: float = 0.0,
         batch_size: int = 64,
         bucket: bool = True,
-        epochs: int = 3,
+        epochs: int = 4,
         patience: int | None = None,
+        best_by: str = "last",
         average: float | None = None,
         class_weight: str | Mapping[Any, float] | None = None,
         label_smoothing: float = 0.0,
@@ -135,6 +137,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.bucket = bucket
         self.epochs = epochs
         self.patience = patience
+        self.best_by = best_by
         self.average = average
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing

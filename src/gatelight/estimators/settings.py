@@ -24,7 +24,7 @@ OF_MODEL = (
 )  # fmt: skip
 OF_TRAINING = (
     "optimizer", "learning_rate", "schedule", "clip", "weight_decay", "batch_size", "bucket", "epochs",
-    "patience", "average", "label_smoothing", "seed", "threads",
+    "patience", "best_by", "average", "label_smoothing", "seed", "threads",
 )  # fmt: skip
 CORPUS = "corpus"
 IN_MEMORY = "(given in memory)"

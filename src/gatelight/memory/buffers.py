@@ -19,7 +19,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SMALLEST = 1 << 19
 """Bytes below which the allocator's own reuse is as good."""
 
-KEPT = 1 << 29
+ROOM = 4
+"""How many times as large as its array a block may be."""
+
+KEPT = 1 << 30
 """Most bytes kept for use again; what is let go beyond them is returned to the system."""
 
 _lock = threading.RLock()  # collecting garbage can let a block go while another one is taken
@@ -62,14 +65,18 @@ def _fresh(size: int) -> mmap.mmap:
 
 
 def _take(size: int) -> mmap.mmap | None:
+    """The smallest free block that holds `size` bytes and is not far too large for them."""
     global _kept
     with _lock:
         place = bisect_left(_free, (size, 0))  # a shorter tuple sorts before
-        if place == len(_free) or _free[place][0] > 2 * size:
-            return None
-        found, _, memory = _free.pop(place)
-        _kept -= found
-        return memory
+        if place < len(_free) and _free[place][0] <= ROOM * size:
+            found, _, memory = _free.pop(place)
+            _kept -= found
+            return memory
+        if place > 0 and ROOM * _free[place - 1][0] >= size:
+            # The larger block that is now made serves these sizes too: batches differ in length.
+            _kept -= _free.pop(place - 1)[0]
+        return None
 
 
 def _let_go(memory: mmap.mmap) -> None:

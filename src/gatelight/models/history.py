@@ -40,7 +40,7 @@ class History:
 
     def better(self, record: Mapping[str, Any], best_by: str) -> bool:
         """Whether an epoch record is better than the best so far; without validation the last is the best."""
-        if self.best_epoch is None or record["valid_loss"] is None:
+        if self.best_epoch is None or record["valid_loss"] is None or best_by == "last":
             return True
         best = self.epochs[self.best_epoch - 1]
         if best_by == "valid_loss" or record["valid_accuracy"] == best["valid_accuracy"]:

@@ -158,7 +158,7 @@ class Run:
                 "valid_accuracy": accuracy,
             }
             best = self.history.better(record, config.best_by)
-            keep = best and self.valid is not None
+            keep = best and self.valid is not None and config.best_by != "last"
             kept = {name: w.clone() for name, w in weights.items()} if keep else {}
         self.whole = False
         self.history.epochs.append(record)

@@ -16,7 +16,7 @@ from gatelight.models.losses import ClassWeight
 from gatelight.models.optimisers import OPTIMISERS
 from gatelight.models.schedules import SCHEDULES
 
-BEST_BY = ("valid_accuracy", "valid_loss")
+BEST_BY = ("valid_accuracy", "valid_loss", "last")
 FREE = ("threads",)  # does not change the result, so it may differ when a run goes on
 
 
@@ -26,7 +26,9 @@ class TrainingConfig:
 
     `best_by` says which epoch's weights are kept and what early stopping watches: accuracy (equal
     accuracies by the lower loss), because a recurrent classifier's validation loss turns upwards from
-    overconfidence while its judgements still get better; or the loss, where probabilities matter more.
+    overconfidence while its judgements still get better; the loss, where probabilities matter more; or
+    "last", simply the last epoch, for schedules that end at a small learning rate, and for validation parts
+    so small that a best epoch would be chance.
     """
 
     epochs: int = 5
@@ -57,6 +59,11 @@ class TrainingConfig:
         _one_of("optimizer", self.optimizer, OPTIMISERS)
         _one_of("schedule", self.schedule, tuple(SCHEDULES))
         _one_of("best_by", self.best_by, BEST_BY)
+        if self.patience is not None and self.best_by == "last":
+            raise DataError(
+                f"patience is {self.patience}, but best_by is 'last', which no epoch can fall behind; "
+                "set best_by to valid_accuracy or valid_loss, or patience to none"
+            )
         _number("learning_rate", self.learning_rate, above=0.0)
         _number("weight_decay", self.weight_decay, least=0.0)
         _number("momentum", self.momentum, least=0.0, below=1.0)
