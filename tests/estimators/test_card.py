@@ -38,9 +38,9 @@ def test_figures_on_test_texts_stand_beside_those_on_validation_texts(
     assert f"{tested.baseline.log_loss:.3f}" in table
     assert "over 3 texts" in table
     assert "chosen on the same texts" not in table
-    assert "chosen on the same texts" not in card  # the last epoch is kept, whatever its figures
-    loaded.set_params(best_by="valid_accuracy")
-    loaded.save(tmp_path / "chosen")
-    assert "chosen on the same texts" in (tmp_path / "chosen" / "README.md").read_text(encoding="utf-8")
+    assert "chosen on the same texts" in card
+    loaded.set_params(best_by="last")
+    loaded.save(tmp_path / "last")
+    assert "chosen on the same texts" not in (tmp_path / "last" / "README.md").read_text(encoding="utf-8")
     assert "on the test texts" not in (tmp_path / "without" / "README.md").read_text(encoding="utf-8")
     assert gatelight.load(tmp_path / "model").training_["test"] == tested.to_dict()
