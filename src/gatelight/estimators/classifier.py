@@ -251,15 +251,13 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def summary(self) -> Summary:
         """Return the layer table with output shapes and parameter counts; before fitting with V words."""
-        return (
-            summary(self.model_)
-            if self._is_fitted()
-            else summary(classifier_config(plain(self.get_params(deep=False))))
-        )
+        if self.__sklearn_is_fitted__():
+            return summary(self.model_)
+        return summary(classifier_config(plain(self.get_params(deep=False))))
 
     def known_classes(self) -> Classes:
         """Return the fitted classes and their kind; raises scikit-learn's NotFittedError before `fit`."""
-        if not self._is_fitted():
+        if not self.__sklearn_is_fitted__():
             raise NotFittedError("this TextClassifier is not fitted yet: call fit, or load a saved model")
         return self._classes
 
@@ -287,11 +285,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.baseline_ = baseline
         self._predictor = Predictor(model)
 
-    def _is_fitted(self) -> bool:
-        return hasattr(self, "_classes")
-
     def __sklearn_is_fitted__(self) -> bool:
-        return self._is_fitted()
+        return hasattr(self, "_classes")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
