@@ -74,7 +74,7 @@ def test_equals_torch_when_every_row_is_touched(kind: str, decay: float, clip: f
 @pytest.mark.parametrize("steps", [9, 400])
 @pytest.mark.parametrize("kind", sorted(TORCH))
 def test_rows_touched_now_and_then_go_where_the_dense_optimiser_leads_them(kind: str, steps: int) -> None:
-    """A rare word that only moves when it occurs learns a tenth of what it would: validation lost a point."""
+    """A rare word that moves only when it occurs goes a tenth as far as momentum would take it."""
     table = nn.Parameter(normal(V, D, seed=3).double())
     other = nn.Parameter(table.detach().clone())
     theirs, ours = TORCH[kind]([other], 0.0), Optimiser(kind, {}, table)
