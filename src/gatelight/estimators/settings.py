@@ -15,7 +15,7 @@ from gatelight.models.classifier import ClassifierConfig
 from gatelight.models.training_config import TrainingConfig
 from gatelight.text.encoding import TRUNCATIONS
 from gatelight.text.tokens import tokenizer
-from gatelight.text.vocabulary import UNKNOWN_POLICIES
+from gatelight.text.unknown import UNKNOWN_POLICIES
 
 SPLITS = ("group", "random")
 OF_MODEL = (

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from gatelight.errors import DataError
 from gatelight.text.tokens import Tokenizer
-from gatelight.text.vocabulary import Vocabulary, unknown_policy
+from gatelight.text.unknown import Reader
+from gatelight.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,14 @@ class Encoded:
     """B texts as ids: `ids` int32 [N] text after text, `lengths` int64 [B] (may be 0).
 
     `total` and `unknown`, int64 [B], count all tokens and the unknown ones of each text before it was cut;
-    dropped tokens count in both.
+    dropped tokens count in both. `beyond` are the tokens with ids beyond the vocabulary (see `Reader`).
     """
 
     ids: npt.NDArray[np.int32]
     lengths: npt.NDArray[np.int64]
     unknown: npt.NDArray[np.int64]
     total: npt.NDArray[np.int64]
+    beyond: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Return B."""
@@ -42,7 +44,11 @@ class Encoded:
         # The flat position of every token kept: its text's start plus its place in the text.
         places = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         return Encoded(
-            self.ids[np.repeat(starts, lengths) + places], lengths, self.unknown[rows], self.total[rows]
+            self.ids[np.repeat(starts, lengths) + places],
+            lengths,
+            self.unknown[rows],
+            self.total[rows],
+            self.beyond,
         )
 
     def unknown_share(self) -> npt.NDArray[np.float64]:
@@ -77,11 +83,14 @@ def encode(
     max_length: int | None = None,
     truncation: str = "head",
     unknown: str = "unk",
+    seed: int = 0,
+    beyond: Sequence[str] = (),
 ) -> Encoded:
     """Tokenize `texts` and turn them into ids, cut to `max_length` by `truncation` where that is given.
 
     "head" keeps the first tokens, "tail" the last, "head+tail" the first half (one more of an odd length) and
-    the last half. Unknown tokens become UNK or, with `unknown="drop"`, are left out before the cut.
+    the last half. Unknown tokens become UNK, or what another policy of `UNKNOWN_POLICIES` makes of them,
+    before the cut; `seed` and `beyond` are as in `Reader`.
     Raises DataError for another truncation or policy, or a `max_length` below 1.
     """
     return encode_tokens(
@@ -90,6 +99,8 @@ def encode(
         max_length=max_length,
         truncation=truncation,
         unknown=unknown,
+        seed=seed,
+        beyond=beyond,
     )
 
 
@@ -100,6 +111,8 @@ def encode_tokens(
     max_length: int | None = None,
     truncation: str = "head",
     unknown: str = "unk",
+    seed: int = 0,
+    beyond: Sequence[str] = (),
 ) -> Encoded:
     """Turn token lists into ids as `encode` does."""
     if truncation not in TRUNCATIONS:
@@ -107,11 +120,11 @@ def encode_tokens(
     if max_length is not None and max_length < 1:
         raise DataError(f"max_length must be at least 1, not {max_length}")
     cut = TRUNCATIONS[truncation]
-    look_up = unknown_policy(unknown)
+    reader = Reader(vocabulary, unknown, seed=seed, beyond=beyond)
     flat = array("i")
     lengths, unknowns, totals = array("q"), array("q"), array("q")
     for tokens in token_lists:
-        ids, unknown_tokens = look_up(vocabulary, tokens)
+        ids, unknown_tokens = reader.ids(tokens)
         if max_length is not None and len(ids) > max_length:
             ids = cut(ids, max_length)
         flat.fromlist(ids)
@@ -124,4 +137,5 @@ def encode_tokens(
         np.frombuffer(lengths, dtype=np.int64),
         np.frombuffer(unknowns, dtype=np.int64),
         np.frombuffer(totals, dtype=np.int64),
+        reader.beyond,
     )

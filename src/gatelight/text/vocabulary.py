@@ -1,10 +1,11 @@
-"""Tokens to ids and back, with counts; what becomes of unknown tokens. Knows nothing of texts or vectors."""
+"""Tokens to ids and back, with counts. Knows nothing of texts or vectors."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatelight.errors import DataError, ModelFileError
+from gatelight.text.spellings import SpellingIndex
 
 PAD = "<pad>"
 UNK = "<unk>"
@@ -101,12 +103,26 @@ class Vocabulary:
         """Return the id of `token`, UNK's when it has none."""
         return self._ids.get(token, UNK_ID)
 
-    def ids(self, tokens: Sequence[str], unknown: str = "unk") -> npt.NDArray[np.int32]:
-        """Return the ids of `tokens`, int32 [T]; unknown ones become UNK ("unk") or are left out ("drop").
+    def ids(self, tokens: Sequence[str]) -> npt.NDArray[np.int32]:
+        """Return the ids of `tokens`, int32 [T]; unknown ones become UNK (other ways: `text.unknown`)."""
+        return np.fromiter(map(self._ids.get, tokens, repeat(UNK_ID)), np.int32, len(tokens))
 
-        Raises DataError for another `unknown`.
+    def known_ids(self) -> Mapping[str, int]:
+        """Return the real tokens with their ids; not a copy."""
+        return self._ids
+
+    def nearest(self, token: str) -> int | None:
+        """Return the id of the known word that is closest to `token` within one edit, or None.
+
+        See `SpellingIndex.nearest`; of equally close words the most frequent one, then the first by alphabet.
+        The index of spellings is made when it is first asked for (0.3 s for 50,000 words).
         """
-        return np.array(unknown_policy(unknown)(self, tokens)[0], dtype=np.int32)
+        number = self._spellings.nearest(token)
+        return None if number is None else number + len(SPECIALS)
+
+    @cached_property
+    def _spellings(self) -> SpellingIndex:
+        return SpellingIndex(self.tokens[len(SPECIALS) :])
 
     def text(self, ids: Iterable[int]) -> list[str]:
         """Return the tokens of `ids`."""
@@ -156,30 +172,3 @@ def _entry(path: Path, number: int, line: str) -> tuple[str, int]:
         case [str(token), int(count)] if not isinstance(count, bool) and 0 <= count < 2**63:
             return token, count
     raise ModelFileError(f'{path}, line {number}: expected ["token", count], found {line[:40]!r}')
-
-
-# --- unknown tokens -------------------------------------------------------------------------------
-
-UnknownPolicy = Callable[[Vocabulary, Sequence[str]], tuple[list[int], int]]
-"""From a vocabulary and one text's tokens to their ids and the number of tokens that were unknown."""
-
-
-def _as_unk(vocabulary: Vocabulary, tokens: Sequence[str]) -> tuple[list[int], int]:
-    ids = list(map(vocabulary._ids.get, tokens, repeat(UNK_ID)))
-    return ids, ids.count(UNK_ID)
-
-
-def _dropped(vocabulary: Vocabulary, tokens: Sequence[str]) -> tuple[list[int], int]:
-    known = vocabulary._ids
-    ids = [known[token] for token in tokens if token in known]
-    return ids, len(tokens) - len(ids)
-
-
-UNKNOWN_POLICIES: dict[str, UnknownPolicy] = {"unk": _as_unk, "drop": _dropped}
-
-
-def unknown_policy(name: str) -> UnknownPolicy:
-    """Return the policy of this name; raises DataError, naming those there are."""
-    if name not in UNKNOWN_POLICIES:
-        raise DataError(f"unknown={name!r} is no policy; choose one of: {', '.join(UNKNOWN_POLICIES)}")
-    return UNKNOWN_POLICIES[name]

@@ -1,0 +1,119 @@
+"""What becomes of tokens that a vocabulary does not know, policy by policy; knows no texts and no weights.
+
+A policy is one function here and one line in `UNKNOWN_POLICIES`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+
+import numpy as np
+
+from gatelight.errors import DataError
+from gatelight.text.vocabulary import UNK_ID, Vocabulary
+
+LEFT_OUT = -1
+
+Instead = Callable[[str, int], int]
+"""From an unknown token and its place in the text to the id that stands for it, or LEFT_OUT."""
+
+
+class Reader:
+    """Turns one text's tokens into ids by a vocabulary and a policy.
+
+    With "subword" the distinct unknown tokens get ids of their own, from twice the vocabulary's size on, in
+    the order in which they come; `beyond` lists them. (Ids from V to 2V − 1 are the known words', where
+    these are spelled out.) The other policies leave it empty.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, unknown: str = "unk", *, seed: int = 0, beyond: Sequence[str] = ()
+    ) -> None:
+        """`seed` is that of "random", `beyond` are words numbered before; raises DataError."""
+        self._get = vocabulary.known_ids().get
+        self._beyond = {word: number for number, word in enumerate(beyond)}
+        self._instead = unknown_policy(unknown)(vocabulary, seed, self._beyond)
+
+    @property
+    def beyond(self) -> list[str]:
+        """The tokens with ids beyond the vocabulary, in the order of these."""
+        return list(self._beyond)
+
+    def places(self, tokens: Sequence[str]) -> tuple[list[int], int]:
+        """Return an id, or LEFT_OUT, for each token, and how many of the tokens are unknown."""
+        found: list[int | None] = list(map(self._get, tokens))
+        unknown = found.count(None)
+        place = -1
+        for _ in range(unknown):
+            place = found.index(None, place + 1)
+            found[place] = self._instead(tokens[place], place)
+        return found, unknown  # type: ignore[return-value]
+
+    def ids(self, tokens: Sequence[str]) -> tuple[list[int], int]:
+        """Return the ids of a text's tokens, without those left out, and how many tokens are unknown."""
+        found, unknown = self.places(tokens)
+        if unknown and LEFT_OUT in found:
+            found = [i for i in found if i != LEFT_OUT]
+        return found, unknown
+
+
+def _unk(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+    return lambda token, place: UNK_ID
+
+
+def _drop(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+    return lambda token, place: LEFT_OUT
+
+
+def _random(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+    """A known word drawn by frequency; by seed, token and place, so the same text is always read the same."""
+    return _drawn(np.cumsum(vocabulary.counts[2:]).tolist(), seed)
+
+
+def _random_uniform(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+    return _drawn(range(1, len(vocabulary) - 1), seed)
+
+
+def _drawn(up_to: Sequence[int], seed: int) -> Instead:
+    """Draw the word number k with a chance of up_to[k] − up_to[k − 1] in up_to[-1]."""
+    key = seed.to_bytes(16, "little", signed=True)
+
+    def instead(token: str, place: int) -> int:
+        if not up_to or not up_to[-1]:
+            return UNK_ID
+        digest = blake2b(f"{place} {token}".encode(errors="surrogatepass"), digest_size=8, key=key).digest()
+        return 2 + bisect_right(up_to, int.from_bytes(digest, "little") % up_to[-1])
+
+    return instead
+
+
+def _nearest(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+    def instead(token: str, place: int) -> int:
+        near = vocabulary.nearest(token)
+        return UNK_ID if near is None else near
+
+    return instead
+
+
+def _subword(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+    first = 2 * len(vocabulary)
+    return lambda token, place: first + beyond.setdefault(token, len(beyond))
+
+
+UNKNOWN_POLICIES: dict[str, Callable[[Vocabulary, int, dict[str, int]], Instead]] = {
+    "unk": _unk,
+    "drop": _drop,
+    "random": _random,
+    "random-uniform": _random_uniform,
+    "nearest": _nearest,
+    "subword": _subword,
+}
+
+
+def unknown_policy(name: str) -> Callable[[Vocabulary, int, dict[str, int]], Instead]:
+    """Return the policy of this name; raises DataError, naming those there are."""
+    if name not in UNKNOWN_POLICIES:
+        raise DataError(f"unknown={name!r} is no policy; choose one of: {', '.join(UNKNOWN_POLICIES)}")
+    return UNKNOWN_POLICIES[name]
