@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import evaluate
     from gatelight.estimators.folder import load
+    from gatelight.interop.accelerate import accelerate
     from gatelight.memory import GRU, LSTM, RNN, PeepholeLSTM
     from gatelight.text.corpus import Corpus
     from gatelight.text.vectors import WordVectors
@@ -25,6 +26,7 @@ __all__ = [
     "TextClassifier",
     "Vocabulary",
     "WordVectors",
+    "accelerate",
     "evaluate",
     "load",
     "memory",
@@ -40,6 +42,7 @@ _HOMES = {
     "TextClassifier": "estimators.classifier",
     "Vocabulary": "text.vocabulary",
     "WordVectors": "text.vectors",
+    "accelerate": "interop.accelerate",
     "evaluate": "estimators.evaluation",
     "load": "estimators.folder",
 }

@@ -16,7 +16,15 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatelight.errors import DataError
 from gatelight.memory.packing import Packing, pack_alive
-from gatelight.memory.padding import Lengths, State, packed_rows, packing_of, padded_steps, reordered
+from gatelight.memory.padding import (
+    AnyPacking,
+    Lengths,
+    State,
+    packed_rows,
+    packing_of,
+    padded_steps,
+    reordered,
+)
 from gatelight.memory.stack import Stack
 from gatelight.memory.status import count
 from gatelight.memory.trace import Trace
@@ -42,10 +50,10 @@ class Layer(Stack):
             output = PackedSequence(hidden, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
             return output, reordered(state, input.unsorted_indices)
         if input.dim() == 2:
-            return padded_steps(hidden, packing, len(input), False).squeeze(1), _map(
+            return padded_steps(hidden, packing, input.shape[0], False).squeeze(1), _map(
                 state, lambda s: s.squeeze(1)
             )
-        if not packing.uniform:
+        if isinstance(packing, Packing) and not packing.uniform:
             state = reordered(state, torch.from_numpy(packing.positions()).to(hidden.device))
         return padded_steps(
             hidden, packing, input.shape[1 if self.batch_first else 0], self.batch_first
@@ -56,18 +64,21 @@ class Layer(Stack):
     ) -> Trace:
         """Every gate, cell state and hidden state of each real step, from the path that `forward` runs."""
         x, packing, initial = self._rows(input, hx, lengths)
+        assert isinstance(packing, Packing)  # a trace is not compiled
         return self.trace_packed(x, packing, None, initial)
 
     def _rows(
         self, input: Tensor | PackedSequence, hx: State | None, lengths: Lengths | None
-    ) -> tuple[Tensor, Packing, State | None]:
+    ) -> tuple[Tensor, AnyPacking, State | None]:
         """The packed rows [N, D], their packing and the initial state in packed order, for any call form."""
         name = type(self).__name__
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError(f"{name}: a PackedSequence brings its lengths; leave out lengths=")
             order = input.sorted_indices
-            packing = pack_alive(input.batch_sizes.numpy(), None if order is None else order.cpu().numpy())
+            packing: AnyPacking = pack_alive(
+                input.batch_sizes.numpy(), None if order is None else order.cpu().numpy()
+            )
             if hx is not None:
                 self._checked(hx, packing.sequences)
                 hx = reordered(hx, order)
@@ -91,7 +102,7 @@ class Layer(Stack):
         packing = packing_of(lengths, sequences, steps)
         if hx is not None:
             self._checked(hx, sequences)
-            if not packing.uniform:
+            if isinstance(packing, Packing) and not packing.uniform:
                 hx = reordered(hx, torch.from_numpy(packing.order).to(input.device))
         return packed_rows(input, packing, batch_first), packing, hx
 

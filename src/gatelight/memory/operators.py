@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.linear import check_dtype, linear
-from gatelight.memory.packing import Packing
+from gatelight.memory.padding import AnyPacking
 from gatelight.memory.recurrence_backward import recurrence_backward, recurrence_backward_shapes
 from gatelight.memory.recurrence_forward import recurrence_forward, recurrence_shapes
 from gatelight.memory.registry import operator
@@ -26,7 +26,7 @@ def recurrence(
     cell: str,
     table: Tensor,
     token: Tensor | None,
-    packing: Packing,
+    packing: AnyPacking,
     weight_hh: Tensor,
     bias_hh: Tensor,
     peephole: Tensor | None = None,
@@ -48,12 +48,15 @@ def recurrence(
     given = [t for t in (table, weight_hh, bias_hh, peephole, h_0, c_0) if t is not None]
     keep = trace or (torch.is_grad_enabled() and any(t.requires_grad for t in given))
     directions, _, hidden_size = weight_hh.shape
-    sequences = len(packing.lengths)
+    sequences = packing.sequences
     if h_0 is None:
         h_0 = table.new_zeros(directions, sequences, hidden_size)
     if c_0 is None or not EQUATIONS[cell].has_cell_state:
         c_0 = table.new_zeros(directions, sequences, hidden_size if EQUATIONS[cell].has_cell_state else 0)
-    first, lengths = torch.from_numpy(packing.first), torch.from_numpy(packing.lengths)
+    first, lengths = (
+        place if isinstance(place, Tensor) else torch.from_numpy(place)
+        for place in (packing.first, packing.lengths)
+    )
     hidden, h_n, c_n, gates, cells, _, _ = _recurrence(
         cell, table, token, first, lengths, weight_hh, bias_hh, peephole, h_0, c_0, keep
     )
@@ -78,7 +81,7 @@ def _recurrence_gradient(
         )
     _, table, _, _, _, weight, bias, peephole, h_0, c_0, _ = ctx.needs_input_grad
     token, first, lengths, weight_hh, peepholes, c_start, hidden, *rows = ctx.saved_tensors
-    state = hidden.new_zeros(weight_hh.shape[0], len(lengths), weight_hh.shape[2])
+    state = hidden.new_zeros(weight_hh.shape[0], lengths.shape[0], weight_hh.shape[2])
     d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0 = _recurrence_backward(
         ctx.cell,
         torch.zeros_like(hidden) if d_hidden is None else d_hidden,

@@ -5,6 +5,7 @@ Knows shapes and lengths only, nothing of cells or parameters.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,31 @@ State = Tensor | tuple[Tensor, Tensor]  # (h, c) for cells with a cell state, el
 Lengths = Tensor | np.ndarray[Any, Any] | list[int]
 
 
-def packing_of(lengths: Lengths | None, sequences: int, steps: int) -> Packing:
+@dataclass(frozen=True, eq=False)
+class EqualLengths:
+    """The packing of B sequences of T steps while a compiler traces: sizes may be symbols."""
+
+    sequences: int
+    steps: int
+    first: Tensor  # [T] as `Packing.first`
+    lengths: Tensor  # [B]
+    uniform = True
+
+    @property
+    def rows(self) -> int:
+        """N = B · T."""
+        return self.sequences * self.steps
+
+    @property
+    def alive(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """[T] as `Packing.alive`; fixes both sizes."""
+        return np.full(self.steps, self.sequences, np.int64)
+
+
+AnyPacking = Packing | EqualLengths
+
+
+def packing_of(lengths: Lengths | None, sequences: int, steps: int) -> AnyPacking:
     """The packing of B padded sequences of T steps; None: every step is real.
 
     Raises RuntimeError, as torch.nn does, when the lengths do not fit the input, and DataError when they are
@@ -27,6 +52,10 @@ def packing_of(lengths: Lengths | None, sequences: int, steps: int) -> Packing:
         if not steps:
             raise RuntimeError(
                 "Expected sequence length to be larger than 0; for empty sequences pass lengths="
+            )
+        if torch.compiler.is_compiling():
+            return EqualLengths(
+                sequences, steps, torch.arange(steps) * sequences, torch.full((sequences,), steps)
             )
         return pack(np.full(sequences, steps, np.int64))
     packing = pack(lengths.cpu().numpy() if isinstance(lengths, Tensor) else lengths)
@@ -39,19 +68,19 @@ def packing_of(lengths: Lengths | None, sequences: int, steps: int) -> Packing:
     return packing
 
 
-def packed_rows(padded: Tensor, packing: Packing, batch_first: bool) -> Tensor:
+def packed_rows(padded: Tensor, packing: AnyPacking, batch_first: bool) -> Tensor:
     """The real steps [N, D] of padded [T, B, D], or [B, T, D]."""
     steps, features = padded.shape[1 if batch_first else 0], padded.shape[2]
-    if packing.uniform and packing.steps == steps:
+    if isinstance(packing, EqualLengths) or (packing.uniform and packing.steps == steps):
         return (padded.transpose(0, 1) if batch_first else padded).reshape(-1, features)
     at = torch.from_numpy(packing.padded_rows(steps, batch_first)).to(padded.device)
     return padded.reshape(-1, features).index_select(0, at)
 
 
-def padded_steps(rows: Tensor, packing: Packing, steps: int, batch_first: bool) -> Tensor:
+def padded_steps(rows: Tensor, packing: AnyPacking, steps: int, batch_first: bool) -> Tensor:
     """Packed rows [N, D] laid out as [T, B, D], or [B, T, D]; steps that do not exist are zeros."""
     sequences, features = packing.sequences, rows.shape[1]
-    if packing.uniform and packing.steps == steps:
+    if isinstance(packing, EqualLengths) or (packing.uniform and packing.steps == steps):
         uniform = rows.view(steps, sequences, features)
         return uniform.transpose(0, 1) if batch_first else uniform
     at = torch.from_numpy(packing.padded_rows(steps, batch_first)).to(rows.device)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gatelight.memory.equations import EQUATIONS, Cell
-from gatelight.memory.packing import Packing
+from gatelight.memory.padding import AnyPacking
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -19,10 +19,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def recurrence(
-    cell: str,
+    cell: str | Cell,
     table: Tensor,
     token: Tensor | None,
-    packing: Packing,
+    packing: AnyPacking,
     weight_hh: Tensor,
     bias_hh: Tensor,
     peephole: Tensor | None,
@@ -32,6 +32,7 @@ def recurrence(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Run one layer; returns (hidden, h_n, c_n, saved gates, cells).
 
+    `cell` is a name of EQUATIONS or a cell of other functions (see `variants`).
     table [U, dirs·G] is the input product with its bias, token [N] the table row of every packed row (None:
     rows in order); weight_hh [dirs, G, H], bias_hh [dirs, G], peephole [dirs, 3, H]; h_0 and c_0 [dirs, B, H]
     in packed order (None: zeros). Direction 1 runs backwards.
@@ -39,7 +40,7 @@ def recurrence(
     c_n and cells are empty for cells without a cell state, saved gates and cells are empty unless `trace`.
     A sequence of length zero ends in its initial state.
     """
-    equation = EQUATIONS[cell]
+    equation = EQUATIONS[cell] if isinstance(cell, str) else cell
     directions, gates, size = weight_hh.shape
     zeros = table.new_zeros(directions, packing.sequences, size)
     h_0 = zeros if h_0 is None else h_0
@@ -74,7 +75,7 @@ def recurrence(
 def _direction(
     equation: Cell,
     rows: Tensor,
-    packing: Packing,
+    packing: AnyPacking,
     *,
     backwards: bool,
     U: Tensor,

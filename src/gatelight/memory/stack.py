@@ -17,7 +17,7 @@ from gatelight.errors import DataError
 from gatelight.memory import operators, reference
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.packing import Packing
-from gatelight.memory.padding import State
+from gatelight.memory.padding import AnyPacking, State
 from gatelight.memory.status import BACKENDS, Path, count, path_of
 from gatelight.memory.trace import LayerTrace, Trace
 
@@ -37,7 +37,7 @@ class Arithmetic(Protocol):
         cell: str,
         table: Tensor,
         token: Tensor | None,
-        packing: Packing,
+        packing: AnyPacking,
         weight_hh: Tensor,
         bias_hh: Tensor,
         peephole: Tensor | None,
@@ -57,7 +57,7 @@ class Stack(nn.RNNBase):
     weight_hh_l0: Tensor
 
     def packed(
-        self, x: Tensor, packing: Packing, token: Tensor | None = None, initial: State | None = None
+        self, x: Tensor, packing: AnyPacking, token: Tensor | None = None, initial: State | None = None
     ) -> tuple[Tensor, State]:
         """Run all layers over packed rows; returns hidden [N, dirs·H] of the last layer and the final state.
 
@@ -139,7 +139,7 @@ class Stack(nn.RNNBase):
         path = self._path()
         return "equations" if path == "torch" else path
 
-    def _check(self, x: Tensor, packing: Packing, token: Tensor | None) -> Path:
+    def _check(self, x: Tensor, packing: AnyPacking, token: Tensor | None) -> Path:
         self.check_input(x, _ROWS)
         _check_rows(x, packing, token)
         if x.device != self.weight_hh_l0.device:
@@ -186,7 +186,7 @@ class Stack(nn.RNNBase):
         self,
         path: Path,
         table: Tensor,
-        packing: Packing,
+        packing: AnyPacking,
         token: Tensor | None,
         initial: State | None,
         trace: bool = False,
@@ -199,7 +199,8 @@ class Stack(nn.RNNBase):
                 for part in self._checked(initial, packing.sequences)
             )
             c_0 = rest[0] if rest else None
-        count(path)
+        if not torch.compiler.is_compiling():  # there a run is not yet one
+            count(path)
         arithmetic = _arithmetic(path)
         equation = EQUATIONS[self.cell]
         last: list[tuple[Tensor, Tensor]] = []
@@ -234,7 +235,7 @@ class Stack(nn.RNNBase):
         return hidden, (h, _joined([c for _, c in last])) if equation.has_cell_state else h, traced
 
     def _by_torch(
-        self, x: Tensor, packing: Packing, token: Tensor | None, initial: State | None
+        self, x: Tensor, packing: AnyPacking, token: Tensor | None, initial: State | None
     ) -> tuple[Tensor, State]:
         """torch's own kernels over the same rows; they know no sequence of length zero, so those stay out."""
         if initial is None:
@@ -261,11 +262,11 @@ def _arithmetic(path: Path) -> Arithmetic:
     return operators if path == "kernels" else reference
 
 
-def _check_rows(x: Tensor, packing: Packing, token: Tensor | None) -> None:
+def _check_rows(x: Tensor, packing: AnyPacking, token: Tensor | None) -> None:
     if token is None:
-        if len(x) != packing.rows:
+        if x.shape[0] != packing.rows:
             raise RuntimeError(
-                f"the packing has {packing.rows} rows, got {len(x)}; pass token= to read from a table"
+                f"the packing has {packing.rows} rows, got {x.shape[0]}; pass token= to read from a table"
             )
     elif token.shape != (packing.rows,) or token.dtype != torch.int32:
         raise RuntimeError(

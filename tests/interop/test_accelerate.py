@@ -1,0 +1,273 @@
+"""`accelerate`: somebody's model computes the same on our kernels, with all that hangs on it, and back."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from small_models import MODELS, losses
+from torch import nn
+from torch.nn.utils import parametrizations
+
+import gatelight
+from gatelight.interop.accelerate import restore
+from gatelight.memory.status import calls
+
+# Both sides compute in float32; over 50 steps of Adam the rounding errors have grown to about 2e-6.
+SAME_LOSSES = 1e-5
+# One pass in float32 on both sides, other order of sums.
+SAME_IN_FLOAT32 = 2e-6
+# Inputs of about 1 are rounded to bfloat16's 8 bits before float32 takes over.
+INPUT_IN_BFLOAT16 = 2e-2
+
+
+class Both(nn.Module):
+    """An LSTM and what follows it, in the form that compilers are asked to take."""
+
+    def __init__(self, cell: str = "LSTM", **options: Any) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.embedding = nn.Embedding(11, 4)
+        self.memory = getattr(nn, cell)(4, 5, num_layers=2, bidirectional=True, batch_first=True, **options)
+        self.dense = nn.Linear(10, 3)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        steps, end = self.memory(self.embedding(ids).tanh())
+        last = end[0] if isinstance(end, tuple) else end
+        return self.dense(steps.amax(1)) + last.sum()
+
+
+def ids(sequences: int = 3, steps: int = 7) -> torch.Tensor:
+    return torch.randint(0, 11, (sequences, steps), generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_same_losses_over_fifty_steps(name: str) -> None:
+    """A gradient, a state or a dropout that differs shows in the loss within a few steps of training."""
+    make, step = MODELS[name]
+    torch.manual_seed(0)
+    model = make()
+    twin = copy.deepcopy(model)
+    report = gatelight.accelerate(twin)
+    assert report.swapped
+    assert not report.left
+    before = calls()
+    found = losses(twin, step)
+    assert calls()["kernels"] == before["kernels"] + 50 * len(report.swapped)
+    expected = losses(model, step)
+    assert sum(expected[-10:]) < 0.9 * sum(expected[:10])  # it does learn
+    torch.testing.assert_close(found, expected, rtol=0, atol=SAME_LOSSES)
+
+
+def test_parameters_hooks_and_holders_stay() -> None:
+    """An optimiser that trains parameters nobody reads any more is silent and useless."""
+    model = Both()
+    held = model.memory
+    parameters = dict(model.named_parameters())
+    optimiser = torch.optim.SGD(model.parameters(), 0.1)
+    seen: list[str] = []
+    held.register_forward_pre_hook(lambda *given: seen.append("before"))
+    held.register_forward_hook(lambda *given: seen.append("after"))
+    held.register_full_backward_hook(lambda *given: seen.append("backward"))
+    report = gatelight.accelerate(model)
+    assert report.swapped == ("memory",)
+    assert held is model.memory
+    assert type(held) is gatelight.LSTM
+    assert isinstance(held, nn.LSTM)
+    found = dict(model.named_parameters())
+    assert list(found) == list(parameters)
+    assert all(found[name] is parameter for name, parameter in parameters.items())
+    model(ids()).sum().backward()
+    assert seen == ["before", "after", "backward"]
+    start = held.weight_hh_l0.clone()
+    optimiser.step()
+    assert not torch.equal(held.weight_hh_l0, start)
+
+
+def test_there_and_back() -> None:
+    """Without a way back nobody can try it."""
+    model = Both("GRU")
+    alone = nn.RNN(4, 5)
+    expected = model(ids())
+    with gatelight.accelerate(model) as report:
+        assert type(model.memory) is gatelight.GRU
+        torch.testing.assert_close(model(ids()), expected, rtol=0, atol=SAME_IN_FLOAT32)
+        assert str(report) == "memory: runs on gatelight's kernels"
+        assert gatelight.accelerate(model).swapped == ()
+        twin = copy.deepcopy(model)
+    assert type(model.memory) is nn.GRU
+    assert torch.equal(model(ids()), expected)
+    assert type(twin.memory) is gatelight.GRU
+    assert restore(twin) == ("memory",)
+    assert type(twin.memory) is nn.GRU
+    report = gatelight.accelerate(alone)
+    assert type(alone) is gatelight.RNN
+    assert "the module itself" in str(report)
+    report.restore()
+    report.restore()
+    assert type(alone) is nn.RNN
+
+
+class OwnLSTM(nn.LSTM):
+    """Somebody's own."""
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_what_cannot_be_done_is_left_and_told() -> None:
+    """A layer swapped for one that computes something else would be worse than a slow one."""
+    model = nn.ModuleDict(
+        {
+            "projected": nn.LSTM(4, 5, proj_size=3),
+            "relu": nn.RNN(4, 5, nonlinearity="relu"),
+            "bf16": nn.GRU(4, 5, dtype=torch.bfloat16),
+            "cell": nn.LSTMCell(4, 5),
+            "own": OwnLSTM(4, 5),
+            "parametrized": parametrizations.weight_norm(nn.LSTM(4, 5), "weight_hh_l0"),
+            "scripted": torch.jit.script(nn.LSTM(4, 5)),
+            "peephole": gatelight.PeepholeLSTM(4, 5),
+            "served": nn.LSTM(4, 5, dtype=torch.float64),
+            "dense": nn.Linear(4, 5),
+        }
+    )
+    types = {name: type(layer) for name, layer in model.items()}
+    report = gatelight.accelerate(model)
+    assert report.swapped == ("served",)
+    reasons = dict(report.left)
+    assert list(reasons) == ["projected", "relu", "bf16", "cell", "own", "parametrized", "scripted"]
+    for name, word in {
+        "projected": "proj_size=3", "relu": "rnn_relu", "bf16": "bfloat16", "cell": "one step",
+        "own": "OwnLSTM", "parametrized": "a class of its own", "scripted": "TorchScript",
+    }.items():  # fmt: skip
+        assert word in reasons[name]
+        assert f"{name}: left as it is, {reasons[name]}" in str(report)
+    assert {name for name, layer in model.items() if type(layer) is not types[name]} == {"served"}
+    assert str(gatelight.accelerate(nn.Linear(2, 3))) == "there is no recurrent layer"
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_weights_that_a_hook_makes_are_read() -> None:
+    """The older weight_norm sets a plain tensor before each call, where a layer expects a parameter."""
+    layer = nn.utils.weight_norm(nn.LSTM(4, 5), "weight_hh_l0")
+    x = torch.randn(6, 3, 4)
+    expected = layer(x)[0]
+    expected.sum().backward()
+    wanted = layer.weight_hh_l0_g.grad.clone()
+    layer.zero_grad()
+    assert gatelight.accelerate(layer).swapped == ("",)
+    found = layer(x)[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=SAME_IN_FLOAT32)
+    found.sum().backward()
+    torch.testing.assert_close(layer.weight_hh_l0_g.grad, wanted, rtol=0, atol=10 * SAME_IN_FLOAT32)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("cell", ["LSTM", "GRU", "RNN"])
+def test_under_compile(cell: str, backend: str) -> None:
+    """The compiled model must give the same outputs and gradients, its memory as one opaque call."""
+    torch._dynamo.reset()
+    model = Both(cell)
+    gatelight.accelerate(model)
+    expected = model(ids())
+    expected.sum().backward()
+    wanted = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    compiled = torch.compile(model, backend=backend)
+    found = compiled(ids())
+    assert torch.equal(found, expected)
+    found.sum().backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name], rtol=0, atol=SAME_IN_FLOAT32)
+    assert torch.equal(compiled(ids(2, 9)), model(ids(2, 9)))
+
+
+@pytest.mark.slow
+def test_a_whole_graph_under_compile() -> None:
+    """PyTorch takes no LSTM of its own into a whole graph unless told so; then ours must fit in too."""
+    torch._dynamo.reset()
+    model = Both()
+    gatelight.accelerate(model)
+    with torch._dynamo.config.patch(allow_rnn=True):
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True, dynamic=True)
+        for shape in ((3, 7), (2, 9), (5, 4)):
+            assert torch.equal(compiled(ids(*shape)), model(ids(*shape)))
+        model.requires_grad_(False)
+        assert torch.equal(compiled(ids()), model(ids()))
+        peephole = torch.compile(gatelight.PeepholeLSTM(4, 5), backend="aot_eager", fullgraph=True)
+        assert peephole(torch.randn(6, 3, 4))[0].shape == (6, 3, 5)
+
+
+def test_exported_with_any_batch_and_length() -> None:
+    """A size that got fixed while tracing would make the exported model useless for the next batch."""
+    model = Both()
+    gatelight.accelerate(model)
+    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("steps")}
+    program = torch.export.export(model, (ids(),), dynamic_shapes=(sizes,))
+    operators = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
+    assert operators.count("gatelight.recurrence.default") == 2
+    for shape in ((3, 7), (2, 9), (5, 4)):
+        assert torch.equal(program.module()(ids(*shape)), model(ids(*shape)))
+
+
+def test_autocast_computes_in_float32() -> None:
+    """Rounding the state to 8 bits at each step is what makes recurrent layers fail under autocast."""
+    model = Both()
+    gatelight.accelerate(model)
+    expected = model(ids())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        steps, _ = model.memory(torch.randn(2, 6, 4).bfloat16())
+        assert steps.dtype == torch.float32
+        found = model(ids())
+    torch.testing.assert_close(found.float(), expected, rtol=0, atol=5 * INPUT_IN_BFLOAT16)
+    found.float().sum().backward()
+    assert model.memory.weight_hh_l0.grad.dtype == torch.float32
+
+
+def test_copies_state_dicts_and_frozen_weights() -> None:
+    """What people do with a model: copy it, save it, load it elsewhere, freeze it."""
+    model, plain = Both(), Both()
+    gatelight.accelerate(model)
+    twin = copy.deepcopy(model)
+    assert type(twin.memory) is gatelight.LSTM
+    assert torch.equal(twin(ids()), model(ids()))
+    assert twin.memory.weight_hh_l0 is not model.memory.weight_hh_l0
+    with torch.no_grad():
+        for parameter in plain.parameters():
+            parameter.mul_(1.1)
+    assert model.load_state_dict(plain.state_dict()).missing_keys == []
+    torch.testing.assert_close(model(ids()), plain(ids()), rtol=0, atol=SAME_IN_FLOAT32)
+    assert plain.load_state_dict(twin.state_dict()).unexpected_keys == []
+    torch.testing.assert_close(plain(ids()), twin(ids()), rtol=0, atol=SAME_IN_FLOAT32)
+    twin.memory.requires_grad_(False)
+    twin(ids()).sum().backward()
+    plain(ids()).sum().backward()
+    assert twin.memory.weight_hh_l0.grad is None
+    torch.testing.assert_close(
+        twin.embedding.weight.grad, plain.embedding.weight.grad, rtol=0, atol=10 * SAME_IN_FLOAT32
+    )
+    twin.requires_grad_(False)
+    assert not twin(ids()).requires_grad
+    twin.to(torch.float64)
+    assert twin(ids()).dtype == torch.float64
+
+
+def test_data_parallel_in_one_process() -> None:
+    """Without a GPU DataParallel calls the module itself; its replicas share no list of weights."""
+    model = Both()
+    gatelight.accelerate(model)
+    assert torch.equal(nn.DataParallel(model)(ids()), model(ids()))
+    replica = model.memory._replicate_for_data_parallel()
+    replica._parameters = model.memory._parameters
+    x = torch.randn(2, 6, 4)
+    assert torch.equal(replica(x)[0], model.memory(x)[0])
+
+
+def test_the_second_derivative_is_refused() -> None:
+    """A gradient penalty that silently counts for nothing is worse than an error."""
+    layer = nn.LSTM(4, 5)
+    gatelight.accelerate(layer)
+    x = torch.randn(6, 3, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(layer(x)[0].sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second derivative; build the layer with backend='reference'"):
+        gradient.square().sum().backward()
