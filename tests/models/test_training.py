@@ -280,9 +280,9 @@ def test_batches_come_from_seed_and_epoch(monkeypatch: pytest.MonkeyPatch) -> No
     seen: list[int] = []
     forward = model.forward
 
-    def watched(ids: Any, lengths: Any, generator: Any = None) -> torch.Tensor:
+    def watched(ids: Any, lengths: Any, **rest: Any) -> torch.Tensor:
         seen.append(len(lengths))
-        return forward(ids, lengths, generator)
+        return forward(ids, lengths, **rest)
 
     monkeypatch.setattr(model, "forward", watched)
     train(model, *TRAIN, config=replace(CONFIG, epochs=2, seed=4))

@@ -17,9 +17,9 @@ from sklearn.exceptions import NotFittedError
 from gatelight.errors import DataError
 from gatelight.estimators import fitting, recipes
 from gatelight.estimators.baseline import Baseline
-from gatelight.estimators.evaluation import Evaluation
+from gatelight.estimators.evaluation import Evaluation, judged_right
 from gatelight.estimators.labels import Classes, checked_labels
-from gatelight.estimators.reading import Reading
+from gatelight.estimators.reading import Reading, Understood
 from gatelight.estimators.settings import classifier_config, plain
 from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.models.classifier import Classifier
@@ -38,8 +38,10 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Recurrent text classifier on plain strings; without arguments it is the recipe `default`.
 
     Text: `tokenizer` ("word", "treebank"), `lowercase`, `clean` (tags and entities removed), `min_count`,
-    `max_words`, `max_length` in tokens, `truncation` ("head", "tail", "head+tail"), `unknown` ("unk",
-    "drop").
+    `max_words`, `max_length` in tokens, `truncation` ("head", "tail", "head+tail"), `unknown` words
+    ("unk": one vector for all, which `word_dropout` trains; "drop": left out; "random": a known word drawn by
+    frequency; "random-uniform": any; "nearest": the known word within one edit, else UNK; "subword": the mean
+    of trained vectors of its character n-grams).
     Vectors: `vectors` (None: random; a name or a file; `WordVectors`; "corpus": word2vec of the training and
     the unlabelled texts, the same again with `threads=1` only), `dim` (of random and "corpus" vectors; others
     bring their own), `train_vectors`.
@@ -53,8 +55,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ("group": no group on both sides, where groups are given; "random"), `seed`, `threads` (None: all).
 
     Fitted: `classes_`, `vocabulary_`, `tokenizer_`, `model_`, `history_` (a record per epoch), `training_`
-    (what was trained on, as plain values), `validation_` (Evaluation or None), `baseline_` (Baseline or
-    None).
+    (what was trained on, as plain values), `validation_`, `baseline_` (None where there is none).
     """
 
     classes_: NDArray[Any]
@@ -210,7 +211,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         shares: list[NDArray[np.float64]] = [np.zeros(0)]
         for block in blocks(checked_texts(texts), BLOCK):
             encoded = self.reading_.encode(block)
-            columns.append(classes.columns(self._predictor.probabilities(encoded.ids, encoded.lengths)))
+            pieces = self.reading_.pieces(encoded.beyond, self.model_.config.buckets)
+            judged = self._predictor.probabilities(encoded.ids, encoded.lengths, pieces)
+            columns.append(classes.columns(judged))
             shares.append(encoded.unknown_share())
         return np.concatenate(columns), np.concatenate(shares)
 
@@ -220,6 +223,11 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoded = (self.reading_.encode(block) for block in blocks(checked_texts(texts), BLOCK))
         return np.concatenate([np.zeros(0), *(part.unknown_share() for part in encoded)])
 
+    def understand(self, texts: Iterable[str]) -> list[Understood]:
+        """Say of each text which of its tokens are unknown, and what the model reads in their place."""
+        self.known_classes()
+        return [self.reading_.understand(text) for text in checked_texts(texts)]
+
     def score(
         self, texts: Iterable[str], labels: Iterable[Any], sample_weight: Iterable[float] | None = None
     ) -> float:
@@ -228,15 +236,9 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes = self.known_classes()
         targets = classes.targets(checked_labels(labels))
         if len(targets) != len(columns) or not len(targets):
-            raise DataError(
-                f"there are {len(columns)} texts and {len(targets)} labels; give one label per text"
-            )
-        if classes.multilabel:
-            right = ((columns >= 0.5) == (targets >= 0.5)).all(axis=1)
-        else:
-            right = columns.argmax(axis=1) == targets
+            raise DataError(f"there are {len(columns)} texts and {len(targets)} labels; give one per text")
         weights = None if sample_weight is None else np.asarray(list(sample_weight), np.float64)
-        return float(np.average(right, weights=weights))
+        return float(np.average(judged_right(columns, targets), weights=weights))
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted model as a folder of plain files; an older model there is replaced at once.

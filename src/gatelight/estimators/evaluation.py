@@ -95,9 +95,9 @@ def measure(
     columns = np.asarray(columns, np.float64)
     rng = np.random.default_rng(seed)
     n = len(targets)
+    right = judged_right(columns, targets)
     if targets.ndim == 2:
         chosen, truth = columns >= 0.5, targets >= 0.5
-        right = (chosen == truth).all(axis=1)
         losses = -np.log(_bounded(np.where(truth, columns, 1 - columns))).mean(axis=1)
         parts = np.concatenate([chosen & truth, chosen, truth], axis=1).astype(np.float64)
         f1 = _macro_f1(parts.sum(axis=0)[None])[0]
@@ -109,7 +109,6 @@ def measure(
         )
     else:
         chosen, classes = columns.argmax(axis=1), columns.shape[1]
-        right = chosen == targets
         shares = columns / columns.sum(axis=1, keepdims=True)
         losses = -np.log(_bounded(shares[np.arange(n), targets]))
         # Drawing texts with replacement is drawing cells of the confusion matrix: far fewer of them.
@@ -134,6 +133,13 @@ def measure(
         log_loss_high=float(loss_high),
         baseline=baseline,
     )
+
+
+def judged_right(columns: NDArray[np.floating[Any]], targets: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say of each text whether its class is the likeliest, or of several labels whether all are right."""
+    if targets.ndim == 2:
+        return np.asarray(((columns >= 0.5) == (targets >= 0.5)).all(axis=1))
+    return np.asarray(columns.argmax(axis=1) == targets)
 
 
 def wilson_interval(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:

@@ -131,14 +131,21 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         resume=request.resume,
     )
     reading = Reading(
-        cut, beginning.vocabulary, settings["max_length"], settings["truncation"], settings["unknown"]
+        cut,
+        beginning.vocabulary,
+        settings["max_length"],
+        settings["truncation"],
+        settings["unknown"],
+        settings["seed"],
     )
     encoded = reading.encode_tokens(tokens)
     del tokens
-    valid = reading.encode(valid_texts) if valid_texts else None
+    valid = reading.encode(valid_texts, encoded.beyond) if valid_texts else None
+    # N-grams of validation words are numbered with the others; only what is read in training is learned.
     config = classifier_config(
         {**settings, "dim": beginning.dim}, len(beginning.vocabulary), classes.outputs, classes.multilabel
     )
+    pieces = reading.pieces((valid or encoded).beyond, config.buckets, whole=True)
     model = Classifier(config, beginning.vectors, settings["seed"])
 
     request.on_stage("train")
@@ -150,6 +157,7 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         config=training_config(settings, {label: number for number, label in enumerate(classes.plain())}),
         valid=None if valid is None else (valid.ids, valid.lengths, valid_targets),
         sample_weight=None if request.sample_weight is None else request.sample_weight[division.training],
+        pieces=pieces,
         on_epoch=request.on_epoch,
         on_progress=request.on_progress,
         checkpoint=request.checkpoint,
@@ -186,7 +194,7 @@ def fit(estimator: TextClassifier, request: Request) -> None:
     validation = None
     if valid is not None:
         request.on_stage("validate")
-        judged = classes.columns(predict(model, valid.ids, valid.lengths))
+        judged = classes.columns(predict(model, valid.ids, valid.lengths, pieces=pieces))
         beside = None
         if baseline is not None:
             beside = measure(classes.columns(baseline.probabilities(valid_texts)), valid_targets)

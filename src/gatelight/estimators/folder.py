@@ -38,7 +38,7 @@ MODEL_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 MOST_CONFIG_BYTES = 100_000_000
 LEFT_BY_FILE_BROWSERS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # nobody's work
-SIZES = ("vocabulary_size", "dim", "hidden", "layers", "outputs")
+SIZES = ("vocabulary_size", "buckets", "dim", "hidden", "layers", "outputs")
 
 
 def save(estimator: TextClassifier, folder: Path) -> None:
@@ -178,7 +178,12 @@ def _reading(settings: Mapping[str, Any], folder: Path, model: ClassifierConfig)
         settings["max_length"],
         settings["truncation"],
         settings["unknown"],
+        settings.get("seed", 0),  # older folders know no policy that draws
     )
+    if type(reading.seed) is not int or reading.seed < 0:
+        raise ValueError(f"the seed of unknown words is {reading.seed!r:.40}")
+    if (model.buckets > 0) != (reading.unknown == "subword"):
+        raise ValueError(f"a model of {model.buckets} n-grams, unknown words read by {reading.unknown!r}")
     reading.encode(["a"])  # raises for a truncation or an unknown= that there is not
     return reading
 

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gatelight.models.pieces import Pieces
 from gatelight.text.encoding import Encoded, encode, encode_tokens
 from gatelight.text.tokens import Tokenizer
-from gatelight.text.vocabulary import Vocabulary
+from gatelight.text.unknown import LEFT_OUT, Reader
+from gatelight.text.vocabulary import UNK_ID, Vocabulary
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What a model makes of one text.
+
+    `unknown` holds a pair for each unknown token, in order: the token, and what is read in its place (None:
+    nothing, it is left out). `read` is the text as the model reads it before any cut, a word for each token.
+    """
+
+    tokens: int
+    unknown: list[tuple[str, str | None]]
+    read: list[str]
+
+    @property
+    def unknown_share(self) -> float:
+        """The unknown share of the tokens; 0 for a text of none."""
+        return len(self.unknown) / max(self.tokens, 1)
 
 
 @dataclass(frozen=True)
@@ -20,18 +40,55 @@ class Reading:
     max_length: int | None
     truncation: str
     unknown: str
+    seed: int = 0
 
-    def encode(self, texts: Iterable[str]) -> Encoded:
-        """Turn texts into flat ids and lengths."""
-        return encode(texts, self.tokenizer, self.vocabulary, **self._cut())
+    def encode(self, texts: Iterable[str], beyond: Sequence[str] = ()) -> Encoded:
+        """Turn texts into flat ids and lengths; `beyond` as in `text.unknown.Reader`."""
+        return encode(texts, self.tokenizer, self.vocabulary, beyond=beyond, **self._cut())
 
-    def encode_tokens(self, token_lists: Iterable[list[str]]) -> Encoded:
+    def encode_tokens(self, token_lists: Iterable[list[str]], beyond: Sequence[str] = ()) -> Encoded:
         """Turn token lists into flat ids and lengths."""
-        return encode_tokens(token_lists, self.vocabulary, **self._cut())
+        return encode_tokens(token_lists, self.vocabulary, beyond=beyond, **self._cut())
+
+    def pieces(self, beyond: Sequence[str], buckets: int, *, whole: bool = False) -> Pieces | None:
+        """Return the n-grams of the words `beyond` the vocabulary, with `whole` of its own words too.
+
+        `buckets` is the number of the model's rows for them.
+
+        None where unknown words are not made of n-grams.
+        """
+        if self.unknown != "subword":
+            return None
+        from gatelight.text.subwords import subwords
+
+        size = len(self.vocabulary)
+        words = [*self.vocabulary.tokens, *beyond] if whole else beyond
+        return Pieces(size if whole else 2 * size, *subwords(words, buckets))
+
+    def understand(self, text: str) -> Understood:
+        """Say which tokens of a text are unknown, and what is read in their place."""
+        tokens = self.tokenizer.tokens(text)
+        places, _ = Reader(self.vocabulary, self.unknown, seed=self.seed).places(tokens)
+        size, words = len(self.vocabulary), self.vocabulary.tokens
+        unknown: list[tuple[str, str | None]] = []
+        read = []
+        for token, place in zip(tokens, places, strict=True):
+            # What is spelled out is read as it stands.
+            word = None if place == LEFT_OUT else token if place >= size else words[place]
+            if word is not None:
+                read.append(word)
+            if place in (LEFT_OUT, UNK_ID) or place >= size or word != token:
+                unknown.append((token, word))
+        return Understood(len(tokens), unknown, read)
 
     def settings(self) -> dict[str, Any]:
         """Return everything but the vocabulary as JSON-able values."""
         return {"tokenizer": self.tokenizer.settings(), **self._cut()}
 
     def _cut(self) -> dict[str, Any]:
-        return {"max_length": self.max_length, "truncation": self.truncation, "unknown": self.unknown}
+        return {
+            "max_length": self.max_length,
+            "truncation": self.truncation,
+            "unknown": self.unknown,
+            "seed": self.seed,
+        }

@@ -26,6 +26,8 @@ OF_TRAINING = (
     "optimizer", "learning_rate", "schedule", "clip", "weight_decay", "batch_size", "bucket", "epochs",
     "patience", "best_by", "average", "label_smoothing", "seed", "threads",
 )  # fmt: skip
+BUCKETS = 1 << 15
+"""Rows for character n-grams: more keep apart what shares a row here, and take 4 · dim bytes each."""
 CORPUS = "corpus"
 IN_MEMORY = "(given in memory)"
 
@@ -77,6 +79,7 @@ def classifier_config(
         outputs=outputs,
         multilabel=multilabel,
         train_embedding=settings["train_vectors"],
+        buckets=BUCKETS if settings["unknown"] == "subword" else 0,
         **{name: settings[name] for name in OF_MODEL},
     )
 

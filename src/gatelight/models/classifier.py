@@ -19,8 +19,9 @@ from gatelight.memory import CELLS, Packing, pack
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.operators import linear
 from gatelight.memory.threads import single_threaded_torch
-from gatelight.models.dropout import dropout, word_dropout
+from gatelight.models.dropout import dropout, word_dropout, word_spelling
 from gatelight.models.embedding import UNKNOWN, Embedding
+from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import POOLS
 
 # bias_hh does there what bias_ih cannot: the reset gate multiplies it.
@@ -47,13 +48,15 @@ class ClassifierConfig:
     multilabel: bool = False
     dropout: float = 0.0  # before the dense layer; with "flatten" on the steps' rows
     embedding_dropout: float = 0.0  # elements of the table of distinct rows
-    word_dropout: float = 0.0  # ids turned into UNK
+    word_dropout: float = 0.0  # ids turned into UNK, or with pieces into their spelling
     layer_dropout: float = 0.0  # between the recurrent layers
     train_embedding: bool = True
+    buckets: int = 0  # rows beyond the vocabulary's, of which ids in `Pieces` are means
 
     def __post_init__(self) -> None:
         for name in ("dim", "hidden", "layers", "outputs"):
             _whole(name, getattr(self, name), 1)
+        _whole("buckets", self.buckets, 0)
         if self.vocabulary_size is not None:
             _whole("vocabulary_size", self.vocabulary_size, 2)
         if self.max_length is not None:
@@ -116,6 +119,7 @@ class Classifier(nn.Module):
             config.dim,
             vectors=vectors,
             trained=config.train_embedding,
+            buckets=config.buckets,
             dropout=config.embedding_dropout,
             generator=generator,
             device=device,
@@ -137,15 +141,22 @@ class Classifier(nn.Module):
                 _start_recurrent(name, parameter, self.config, generator)
         nn.init.xavier_uniform_(self.head["weight"], generator=generator)
 
-    def forward(self, ids: Ids | Tensor, lengths: Lengths | Tensor, generator: Generator = None) -> Tensor:
+    def forward(
+        self,
+        ids: Ids | Tensor,
+        lengths: Lengths | Tensor,
+        generator: Generator = None,
+        pieces: Pieces | None = None,
+    ) -> Tensor:
         """ids int32 [sum of lengths], sequence after sequence, and lengths int64 [B] → logits [B, outputs].
 
-        In training mode all dropouts draw from `generator` (None: torch's global one). Raises DataError when
+        In training mode all dropouts draw from `generator` (None: torch's global one). `pieces` says what ids
+        beyond the vocabulary are made of, for a model with `buckets`. Raises DataError when
         the lengths do not add up to the ids, an id is outside of the vocabulary or "flatten" meets a sequence
         longer than max_length.
         """
         flat, packing = self.pack(ids, lengths)
-        hidden = self.hidden_rows(flat[packing.sequence_rows], packing, generator)
+        hidden = self.hidden_rows(flat[packing.sequence_rows], packing, generator, pieces)
         logits = self.logits(hidden, packing, generator)
         return logits.index_select(0, torch.from_numpy(packing.positions()))
 
@@ -159,11 +170,18 @@ class Classifier(nn.Module):
             )
         return flat, packing
 
-    def hidden_rows(self, ids: Ids, packing: Packing, generator: Generator = None) -> Tensor:
-        """Packed ids int32 [N] → the last layer's hidden states [N, F]."""
-        if self.training:
+    def hidden_rows(
+        self, ids: Ids, packing: Packing, generator: Generator = None, pieces: Pieces | None = None
+    ) -> Tensor:
+        """Packed ids int32 [N] → the last layer's hidden states [N, F].
+
+        In training a dropped word becomes UNK, or where `pieces` spell out the vocabulary too, its spelling.
+        """
+        if self.training and pieces is not None and pieces.first == self.config.vocabulary_size:
+            ids = word_spelling(ids, self.config.word_dropout, pieces.first, generator)
+        elif self.training:
             ids = word_dropout(ids, self.config.word_dropout, UNKNOWN, generator)
-        rows, number = self.embedding(ids, generator)
+        rows, number = self.embedding(ids, generator, pieces)
         hidden, _ = self.memory[0].packed(rows, packing, token=torch.from_numpy(number))  # type: ignore[operator]
         return self.upper_rows(hidden, packing, generator)
 

@@ -53,6 +53,14 @@ def drop_ids(ids: NDArray[np.int32], seed: int, limit: Any, unknown: int, out: N
         out[place] = ids[place] if _row_key(seed, place) >= limit else unknown
 
 
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def spell_ids(ids: NDArray[np.int32], seed: int, limit: Any, size: int, out: NDArray[np.int32]) -> None:
+    """ids[N] → out[N]: id + `size` where the hash is below `limit` (uint32) and id < `size`, else the id."""
+    for place in range(ids.shape[0]):
+        spelled = ids[place] < size and _row_key(seed, place) < limit
+        out[place] = ids[place] + size if spelled else ids[place]
+
+
 def draw_seed(generator: torch.Generator | None) -> int:
     """One seed from `generator`, or from torch's global one when that is None."""
     return int(torch.randint(0, 2**62, (1,), generator=generator).item())
@@ -73,6 +81,20 @@ def word_dropout(
         return ids
     out = np.empty_like(ids)
     drop_ids(ids, draw_seed(generator), _limit(share), unknown, out)
+    return out
+
+
+def word_spelling(
+    ids: NDArray[np.int32], share: float, size: int, generator: torch.Generator | None
+) -> NDArray[np.int32]:
+    """ids int32 [N] with `share` of those below `size` turned into id + `size`, where a word is spelled out.
+
+    The places are those that `word_dropout` would take with the same generator.
+    """
+    if share == 0.0:
+        return ids
+    out = np.empty_like(ids)
+    spell_ids(ids, draw_seed(generator), _limit(share), size, out)
     return out
 
 

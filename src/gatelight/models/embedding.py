@@ -1,7 +1,7 @@
 """Ids to rows of a table, once per distinct id of the batch; knows no words and no reader of the rows.
 
-Legend: N packed rows, V vocabulary, U distinct ids of a batch, D row size. Nothing here takes time or memory
-that grows with V per batch.
+Legend: N packed rows, V vocabulary, K pieces, U distinct ids of a batch, D row size. Nothing here takes time
+or memory that grows with V per batch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from gatelight.errors import DataError
 from gatelight.models.dropout import dropout
+from gatelight.models.pieces import Pieces, means
 
 PAD = 0
 UNKNOWN = 1
@@ -57,21 +58,22 @@ class DistinctIds:
         self._marker: Ids | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, ids: Ids) -> tuple[NDArray[np.int64], Ids]:
+    def __call__(self, ids: Ids, stop: int | None = None) -> tuple[NDArray[np.int64], Ids]:
         """ids int32 [N] → (distinct int64 [U], number int32 [N]) with ids == distinct[number].
 
-        Raises DataError for an id outside of the vocabulary.
+        Raises DataError for an id that is negative, or not below `stop` (None: the vocabulary's size).
         """
-        distinct = np.empty(min(len(ids), self.vocabulary_size), np.int64)
+        stop = self.vocabulary_size if stop is None else stop
+        distinct = np.empty(min(len(ids), stop), np.int64)
         number = np.empty(len(ids), np.int32)
         with self._lock:
-            if self._marker is None:
-                self._marker = np.full(self.vocabulary_size, -1, np.int32)
-            found = number_distinct(ids, self._marker, distinct, number)
+            if self._marker is None or len(self._marker) < stop:
+                self._marker = np.full(stop, -1, np.int32)
+            found = number_distinct(ids, self._marker[:stop], distinct, number)
         if found < 0:
             raise DataError(
-                f"id {int(ids[-1 - found])} is outside of the vocabulary: expected 0 to "
-                f"{self.vocabulary_size - 1}; encode the texts with the vocabulary of this model"
+                f"id {int(ids[-1 - found])} is outside of the vocabulary: expected 0 to {stop - 1}; encode "
+                "the texts with the vocabulary of this model"
             )
         return distinct[:found], number
 
@@ -87,6 +89,9 @@ class Embedding(nn.Module):
 
     In training mode with `trained`, `touched` is (distinct int64 [U], rows [U, D]) after a forward pass, and
     `rows.grad` after the backward pass is the gradient of just these rows; `weight.grad` stays None.
+
+    With K `buckets` the table is [V + K, D]: ids that `Pieces` know are means of its last K rows, which are
+    trained always, and `touched` are the rows of the table that the batch's ids are made of.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class Embedding(nn.Module):
         *,
         vectors: NDArray[np.float32] | None = None,
         trained: bool = True,
+        buckets: int = 0,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
         device: str | None = None,
@@ -117,10 +123,24 @@ class Embedding(nn.Module):
                 weight[PAD] = 0
         else:
             weight = _checked(vectors, vocabulary_size, dim, copy=trained)
-        self.weight = nn.Parameter(weight, requires_grad=trained)
+        self.trained, self.buckets, self.distinct_pieces = trained, buckets, DistinctIds(buckets)
+        if buckets:
+            rows = torch.empty(buckets, dim, device=device)
+            if device != "meta":
+                rows.uniform_(-UNIFORM, UNIFORM, generator=generator)
+            weight = torch.cat([weight, rows])
+        self.weight = nn.Parameter(weight, requires_grad=trained or buckets > 0)
 
-    def forward(self, ids: Ids, generator: torch.Generator | None = None) -> tuple[Tensor, Ids]:
-        """ids int32 [N] → (rows [U, D] of the distinct ids, number int32 [N] of the row of each id)."""
+    def forward(
+        self, ids: Ids, generator: torch.Generator | None = None, pieces: Pieces | None = None
+    ) -> tuple[Tensor, Ids]:
+        """ids int32 [N] → (rows [U, D] of the distinct ids, number int32 [N] of the row of each id).
+
+        Ids beyond the vocabulary are those of `pieces`. Raises DataError for any other id.
+        """
+        if self.buckets:
+            rows, number = self._made_of_pieces(ids, pieces)
+            return (dropout(rows, self.dropout, generator) if self.training else rows), number
         distinct, number = self.distinct(ids)
         if self.training and self.before_reading is not None:
             self.before_reading(distinct)
@@ -131,6 +151,42 @@ class Embedding(nn.Module):
                 self.touched = distinct, rows
             rows = dropout(rows, self.dropout, generator)
         return rows, number
+
+    def _made_of_pieces(self, ids: Ids, pieces: Pieces | None) -> tuple[Tensor, Ids]:
+        size = self.distinct.vocabulary_size
+        distinct, number = self.distinct(ids, None if pieces is None else pieces.stop)
+        own = distinct < size
+        known, spelled = distinct[own], distinct[~own]
+        counts = np.ones(len(distinct), np.int64)
+        parts = np.zeros(0, np.int64)
+        used = np.zeros(0, np.int32)
+        if pieces is not None and len(spelled):
+            if spelled.min() < pieces.first:
+                raise DataError(
+                    f"id {spelled.min()} is neither one of the vocabulary nor one of the pieces, "
+                    f"{pieces.first} to {pieces.stop - 1}"
+                )
+            counts[~own], lists = pieces.lists(spelled)
+            parts, used = self.distinct_pieces(lists)
+            parts += size
+        if self.training and self.before_reading is not None:
+            self.before_reading(np.concatenate([known, parts]) if self.trained else parts)
+        table = self.weight.detach()
+        first, rest = table[torch.from_numpy(known)], table[torch.from_numpy(parts)]
+        if not self.training:
+            rows = torch.cat([first, rest])
+        elif self.trained:
+            rows = torch.cat([first, rest]).requires_grad_()
+            self.touched = np.concatenate([known, parts]), rows
+        else:
+            self.touched = parts, rest.requires_grad_()
+            rows = torch.cat([first, rest])
+        # Each distinct id is a list of rows: a known one of its own row alone.
+        numbers = np.empty(int(counts.sum()), np.int32)
+        of_known = np.repeat(own, counts)
+        numbers[of_known] = np.arange(len(known))
+        numbers[~of_known] = used + len(known)
+        return means(rows, counts, numbers), number
 
     def extra_repr(self) -> str:
         """Sizes, as torch prints them."""

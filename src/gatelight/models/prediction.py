@@ -22,6 +22,7 @@ from gatelight.errors import DataError
 from gatelight.memory import Packing, pack
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
+from gatelight.models.pieces import Pieces
 
 BATCH = 256  # sequences
 BATCH_ROWS = 1 << 15  # rows: what bounds the memory of a batch, a single longer sequence aside
@@ -49,7 +50,9 @@ class Predictor:
         self._first = model.memory[0]
         columns = sum(len(p) for name, p in self._first.named_parameters() if name.startswith("weight_ih"))
         self._shape = (model.embedding.weight.shape[0], columns)
-        self._keeps_table = math.prod(self._shape) * model.embedding.weight.element_size() <= table_bytes
+        # Ids made of pieces mean something else in every call.
+        fits = math.prod(self._shape) * model.embedding.weight.element_size() <= table_bytes
+        self._keeps_table = fits and not model.config.buckets
         self.refresh()
 
     def refresh(self) -> None:
@@ -57,22 +60,25 @@ class Predictor:
         with self._lock:
             self._forget()
 
-    def probabilities(self, ids: Ids, lengths: NDArray[np.int64]) -> Probabilities:
+    def probabilities(
+        self, ids: Ids, lengths: NDArray[np.int64], pieces: Pieces | None = None
+    ) -> Probabilities:
         """ids int32 [sum of lengths], sequence after sequence, lengths int64 [B] → float32 [B, outputs].
 
         outputs is 1 for two classes: the probability of the second one. Rows of several classes add up to 1,
-        unless multilabel. Raises DataError for ids or lengths that the model cannot take.
+        unless multilabel. `pieces` as in `Classifier.forward`. Raises DataError for ids or lengths that the
+        model cannot take.
         """
         with _evaluating(self.model):
             if self._keeps_table and self._weights_now() != self._weights:
                 self.refresh()
             if len(lengths) <= self.batch_size and len(ids) <= BATCH_ROWS:
-                return self._batch(*self.model.pack(ids, lengths))
+                return self._batch(*self.model.pack(ids, lengths), pieces)
             sequences = Sequences.of(ids, lengths)
             result = np.empty((len(lengths), self.model.config.outputs), np.float32)
             for batch in like_lengths(sequences.lengths, self.batch_size):
                 part, part_lengths = sequences.take(batch)
-                result[batch] = self._batch(part, pack(part_lengths))
+                result[batch] = self._batch(part, pack(part_lengths), pieces)
             return result
 
     def __getstate__(self) -> dict[str, Any]:
@@ -82,7 +88,7 @@ class Predictor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         Predictor.__init__(self, **state)
 
-    def _batch(self, ids: Ids, packing: Packing) -> Probabilities:
+    def _batch(self, ids: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
         packed = ids[packing.sequence_rows]
         if self._keeps_table:
             self._fill(packed)
@@ -90,7 +96,7 @@ class Predictor:
             hidden, _ = self._first.packed_from_table(self._table, packing, token)  # type: ignore[operator]
             hidden = self.model.upper_rows(hidden, packing)
         else:
-            hidden = self.model.hidden_rows(packed, packing)
+            hidden = self.model.hidden_rows(packed, packing, pieces=pieces)
         logits = self.model.logits(hidden, packing).numpy()
         result = np.empty(logits.shape, np.float32)
         several = logits.shape[1] > 1 and not self.model.config.multilabel
@@ -122,10 +128,14 @@ class Predictor:
 
 
 def predict(
-    model: Classifier, ids: Ids, lengths: NDArray[np.int64], batch_size: int = BATCH
+    model: Classifier,
+    ids: Ids,
+    lengths: NDArray[np.int64],
+    batch_size: int = BATCH,
+    pieces: Pieces | None = None,
 ) -> Probabilities:
     """Probabilities float32 [B, outputs] as `Predictor.probabilities`, with the weights as they are now."""
-    return Predictor(model, batch_size=batch_size).probabilities(ids, lengths)
+    return Predictor(model, batch_size=batch_size).probabilities(ids, lengths, pieces)
 
 
 def like_lengths(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:

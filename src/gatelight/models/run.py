@@ -25,6 +25,7 @@ from gatelight.models.classifier import Classifier
 from gatelight.models.history import FINISHED, Diverged, History, Pace, Progress, Sums
 from gatelight.models.labelled import Given, training_data
 from gatelight.models.optimisers import Optimiser
+from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import predict
 from gatelight.models.schedules import SCHEDULES
 from gatelight.models.trained_weights import TrainedWeights
@@ -44,9 +45,10 @@ class Run:
         sample_weight: ArrayLike | None,
         valid: Given | None,
         config: TrainingConfig,
+        pieces: Pieces | None = None,
     ) -> None:
         """Start at step 0; raises DataError where data, targets and config do not fit each other."""
-        self.model, self.config = model, config
+        self.model, self.config, self.pieces = model, config, pieces
         self.objective, self.data, self.valid = training_data(model, given, sample_weight, valid, config)
         self.trained = TrainedWeights(model)
         dense, table = self.trained.dense, self.trained.table
@@ -84,7 +86,7 @@ class Run:
         ids, lengths, targets, weights = self.data.batch(index)
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
         with self.trained.before_reading(self._prepare):
-            logits = self.model(ids, lengths, generator=self.generator)
+            logits = self.model(ids, lengths, generator=self.generator, pieces=self.pieces)
         loss = self.objective.loss(logits, targets, weights)
         value = loss.item()
         if not math.isfinite(value):
@@ -244,7 +246,9 @@ class Run:
         if self._identity is None:
             valid = [None] if self.valid is None else self.valid.arrays()
             frozen = [p for p in self.model.parameters() if not p.requires_grad]
-            self._identity = fingerprint([*self.data.arrays(), *valid, *frozen, *self.model.buffers()])
+            spelled = [] if self.pieces is None else [self.pieces.starts, self.pieces.rows]
+            parts = [*self.data.arrays(), *valid, *frozen, *self.model.buffers(), *spelled]
+            self._identity = fingerprint(parts)
         return self._identity
 
     def _averaged(self) -> dict[str, Tensor] | None:
@@ -271,7 +275,7 @@ class Run:
         if self.valid is None:
             return None, None
         sequences = self.valid.sequences
-        probabilities = predict(self.model, sequences.ids, sequences.lengths)
+        probabilities = predict(self.model, sequences.ids, sequences.lengths, pieces=self.pieces)
         loss, accuracy = self.objective.scores(probabilities, self.valid.targets)
         if not math.isfinite(loss):
             raise self._diverged(f"the validation loss is {loss}", self.step)

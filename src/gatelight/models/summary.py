@@ -80,6 +80,8 @@ def summary(model: Classifier | ClassifierConfig) -> Summary:
     size = config.vocabulary_size
     table = None if size is None else size * config.dim
     rows = [Row("Embedding", (steps, config.dim), table, config.train_embedding)]
+    if config.buckets:
+        rows.append(Row("Pieces of unknown words", (steps, config.dim), config.buckets * config.dim))
     name = f"{NAMES[config.cell]}{', both directions' if config.bidirectional else ''}"
     for number, layer in enumerate(recurrent_layers(config, device="meta")):
         if number and config.layer_dropout:

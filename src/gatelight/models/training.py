@@ -22,6 +22,7 @@ from gatelight.models.classifier import Classifier
 from gatelight.models.history import Diverged, History, Interrupted, Progress
 from gatelight.models.interruption import interrupts_held
 from gatelight.models.labelled import Given
+from gatelight.models.pieces import Pieces
 from gatelight.models.run import Run
 from gatelight.models.training_config import TrainingConfig
 
@@ -39,6 +40,7 @@ def train(
     config: TrainingConfig,
     valid: Given | None = None,
     sample_weight: ArrayLike | None = None,
+    pieces: Pieces | None = None,
     on_epoch: Callable[[dict[str, Any]], object] | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     checkpoint: Path | None = None,
@@ -50,6 +52,7 @@ def train(
     Targets are 0 or 1 [B] for one output, class numbers [B] for softmax, 0 or 1 [B, C] for labels;
     `sample_weight` is [B]. The best epoch is found by `config.best_by` on `valid` = (ids, lengths, targets);
     without it the last counts. With `config.average` the averaged weights are what is validated and kept.
+    `pieces` says what ids beyond the vocabulary are made of, in training and validation data alike.
 
     `checkpoint` is one file, written at the start, at each epoch's end, every `checkpoint_seconds` and on
     Ctrl-C. With `resume` the run goes on from it and ends in the same weights and the same history, bit for
@@ -61,7 +64,7 @@ def train(
     the numbers stop being finite; OSError when a checkpoint cannot be written.
     """
     with _threads(config.threads), single_threaded_torch(), interrupts_held() as check:
-        run = Run(model, (ids, lengths, targets), sample_weight, valid, config)
+        run = Run(model, (ids, lengths, targets), sample_weight, valid, config, pieces)
         if checkpoint is not None:
             checkpoint = Path(checkpoint)
             if resume:

@@ -78,12 +78,12 @@ def _random_uniform(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -
 
 def _drawn(up_to: Sequence[int], seed: int) -> Instead:
     """Draw the word number k with a chance of up_to[k] − up_to[k − 1] in up_to[-1]."""
-    key = seed.to_bytes(16, "little", signed=True)
 
     def instead(token: str, place: int) -> int:
         if not up_to or not up_to[-1]:
             return UNK_ID
-        digest = blake2b(f"{place} {token}".encode(errors="surrogatepass"), digest_size=8, key=key).digest()
+        drawn = f"{seed} {place} {token}".encode(errors="surrogatepass")
+        digest = blake2b(drawn, digest_size=8).digest()
         return 2 + bisect_right(up_to, int.from_bytes(digest, "little") % up_to[-1])
 
     return instead

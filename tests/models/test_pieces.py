@@ -1,0 +1,190 @@
+"""Ids made of pieces: means, gradients and training steps against torch's dense embedding and optimiser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_cases import CONFIG, MODEL, TRAIN, VALID
+
+from gatelight.errors import DataError
+from gatelight.models.classifier import Classifier
+from gatelight.models.dropout import word_dropout, word_spelling
+from gatelight.models.optimisers import Optimiser
+from gatelight.models.pieces import Pieces, means
+from gatelight.models.prediction import Predictor, predict
+from gatelight.models.trained_weights import TrainedWeights
+from gatelight.models.training import Interrupted, train
+
+V, K, W, D = 40, 30, 15, 8
+SPELLED = replace(MODEL, buckets=K, dim=D, word_dropout=0.4)
+ROUNDING = {"rtol": 1e-5, "atol": 1e-6}
+"""float32 sums of some twenty terms, taken in another order."""
+
+
+def pieces(first: int = V, words: int = V + W) -> Pieces:
+    """Lists of one to seven of K pieces; some hold a piece twice."""
+    rng = np.random.default_rng(3)
+    counts = rng.integers(1, 8, words)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return Pieces(first, starts, rng.integers(0, K, counts.sum()).astype(np.int32))
+
+
+def with_unknown(data: tuple[np.ndarray, ...], seed: int) -> tuple[np.ndarray, ...]:
+    """The same texts with a fourth of the ids beyond 20 turned into unknown words."""
+    ids, lengths, targets = data
+    rng = np.random.default_rng(seed)
+    unknown = (ids >= 20) & (rng.random(len(ids)) < 0.25)
+    beyond = 2 * V + rng.integers(0, W, len(ids))
+    return np.where(unknown, beyond, ids).astype(np.int32), lengths, targets
+
+
+def dense_rows(table: torch.Tensor, ids: np.ndarray, spelled: Pieces) -> torch.Tensor:
+    """What each id is read as, by plain indexing of the whole table."""
+    rows = []
+    for i in ids.tolist():
+        if i < V:
+            rows.append(table[i])
+        else:
+            k = i - spelled.first
+            parts = spelled.rows[spelled.starts[k] : spelled.starts[k + 1]]
+            rows.append(table[V + torch.from_numpy(parts).long()].mean(0))
+    return torch.stack(rows)
+
+
+def test_means_and_their_gradients_by_torch() -> None:
+    """A share or an index gone wrong would train other n-grams than those of the word."""
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(9, 5, dtype=torch.float64, generator=generator, requires_grad=True)
+    counts = np.array([3, 1, 0, 4])
+    numbers = np.array([0, 4, 4, 8, 1, 2, 0, 7], np.int32)
+    assert torch.autograd.gradcheck(lambda x: means(x, counts, numbers), rows)
+    parts = np.split(numbers, np.cumsum(counts)[:-1])
+    expected = [rows[torch.from_numpy(p).long()].mean(0) if len(p) else torch.zeros(5) for p in parts]
+    torch.testing.assert_close(means(rows, counts, numbers), torch.stack(expected).double())
+
+
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("kind", ["adam", "sgd", "rmsprop", "adamw"])
+def test_steps_equal_torchs_dense_ones(kind: str, trained: bool) -> None:
+    """The optimiser by rows must move pieces as a dense one would; frozen words stay, to the bit."""
+    spelled = pieces()
+    config = replace(SPELLED, train_embedding=trained, embedding_dropout=0.0)
+    model = Classifier(config, None if trained else vectors(), seed=2)
+    embedding = model.embedding.train()
+    start = embedding.weight.detach().clone()
+    dense = torch.nn.Parameter(start.clone())
+    theirs = {
+        "adam": lambda: torch.optim.Adam([dense], lr=0.01),
+        "adamw": lambda: torch.optim.AdamW([dense], lr=0.01, weight_decay=0.0),
+        "rmsprop": lambda: torch.optim.RMSprop([dense], lr=0.01, alpha=0.9, eps=1e-7),
+        "sgd": lambda: torch.optim.SGD([dense], lr=0.01, momentum=0.9),
+    }[kind]()
+    for parameter in (*model.memory.parameters(), *model.head.parameters()):
+        parameter.requires_grad_(False)
+    weights = TrainedWeights(model)
+    ours = Optimiser(kind, weights.dense, weights.table)
+    rng = np.random.default_rng(5)
+    for _ in range(6):
+        ids = rng.choice(rng.integers(0, 2 * V + W, 12), 20).astype(np.int32)
+        goal = torch.from_numpy(rng.standard_normal((len(ids), D)).astype(np.float32))
+        with weights.before_reading(ours.catch_up):
+            rows, number = embedding(ids, pieces=spelled)
+        read = rows[torch.from_numpy(number).long()]
+        torch.testing.assert_close(read, dense_rows(dense, ids, spelled), **ROUNDING)
+        ((read - goal) ** 2).sum().backward()
+        ours.step(0.01, weights.touched())
+        theirs.zero_grad()
+        ((dense_rows(dense, ids, spelled) - goal) ** 2).sum().backward()
+        if not trained:
+            assert dense.grad is not None
+            dense.grad[:V] = 0
+        theirs.step()
+    ours.catch_up()
+    torch.testing.assert_close(embedding.weight.detach(), dense.detach(), **ROUNDING)
+    if not trained:
+        assert torch.equal(embedding.weight[:V], start[:V])
+        assert not torch.equal(embedding.weight[V:], start[V:])
+
+
+def vectors() -> np.ndarray:
+    table = np.random.default_rng(0).standard_normal((V, D)).astype(np.float32)
+    table[0] = 0
+    return table
+
+
+def test_a_text_has_the_same_bits_alone_and_in_company_and_as_one_of_rows() -> None:
+    """Another numbering of the unknown words, as each call has, must not change what is read."""
+    model = Classifier(SPELLED, seed=1).eval()
+    ids, lengths, _ = with_unknown(TRAIN, 7)
+    everything = pieces()
+    together = predict(model, ids, lengths, batch_size=7, pieces=everything)
+    starts = np.cumsum(lengths) - lengths
+    for k in range(len(lengths)):
+        alone = ids[starts[k] : starts[k] + lengths[k]].copy()
+        words = np.unique(alone[alone >= 2 * V])
+        counts, rows = everything.lists(words.astype(np.int64))
+        own = Pieces(2 * V, np.concatenate([[0], np.cumsum(counts)]), rows)
+        for number, word in enumerate(words):
+            alone[alone == word] = 2 * V + number
+        assert np.array_equal(Predictor(model).probabilities(alone, lengths[k : k + 1], own)[0], together[k])
+
+
+def test_dropped_words_are_spelled_where_others_become_unknown() -> None:
+    """Spelling only rare words out would leave the n-grams of common words untrained."""
+    ids = np.array([5, 39, 40, 95, 7, 5] * 200, np.int32)
+    one, other = (torch.Generator().manual_seed(4) for _ in range(2))
+    unknown = word_dropout(ids, 0.4, 1, one)
+    spelled = word_spelling(ids, 0.4, V, other)
+    dropped = unknown == 1
+    assert 0.3 < dropped.mean() < 0.5
+    assert np.array_equal(spelled, np.where(dropped & (ids < V), ids + V, ids))
+
+
+def test_training_learns_from_pieces_and_resumes_bit_for_bit(tmp_path: Path) -> None:
+    """Pieces forgotten by the checkpoint, or by validation, would end in other weights."""
+    data, valid = with_unknown(TRAIN, 7), with_unknown(VALID, 8)
+    whole = Classifier(SPELLED, seed=1)
+    start = whole.embedding.weight.detach().clone()
+    record = train(whole, *data, config=CONFIG, valid=valid, pieces=pieces())
+    assert not torch.equal(whole.embedding.weight[V:], start[V:])
+    halted = Classifier(SPELLED, seed=1)
+    seen = 0
+
+    def stop(at: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        train(halted, *data, config=CONFIG, valid=valid, pieces=pieces(), checkpoint=path, on_epoch=stop)
+    again = Classifier(SPELLED, seed=1)
+    resumed = train(again, *data, config=CONFIG, valid=valid, pieces=pieces(), checkpoint=path, resume=True)
+    assert [r["valid_loss"] for r in resumed.epochs] == [r["valid_loss"] for r in record.epochs]
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    other = Pieces(V, pieces().starts, pieces().rows[::-1].copy())
+    with pytest.raises(DataError, match="on other data"):
+        train(
+            Classifier(SPELLED, seed=1), *data, config=CONFIG, valid=valid, pieces=other, checkpoint=path,
+            resume=True,
+        )  # fmt: skip
+
+
+def test_ids_that_are_neither_words_nor_pieces_are_named() -> None:
+    """Read as somebody else's n-grams they would give a confident answer to another text."""
+    model = Classifier(SPELLED, seed=1).eval()
+    only_unknown = pieces(first=2 * V, words=W)
+    for bad, message in ((V + 3, "neither one of the vocabulary"), (2 * V + W, "outside of the vocabulary")):
+        with pytest.raises(DataError, match=message):
+            predict(model, np.array([5, bad], np.int32), np.array([2]), pieces=only_unknown)
+    with pytest.raises(DataError, match=f"expected 0 to {V - 1}"):
+        predict(model, np.array([2 * V], np.int32), np.array([1]))
+    for starts in ([0, 2, 2, 5], [1, 3, 4, 5], [0, 2, 4], []):
+        with pytest.raises(DataError, match="do not divide 5 rows"):
+            Pieces(V, np.array(starts, np.int64), np.arange(5, dtype=np.int32))
