@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gatelight import __version__
-from gatelight.app import data, evaluate, predict, status, summary, train, vectors
+from gatelight.app import audit, compare, data, evaluate, predict, status, summary, train, vectors
 from gatelight.app.faults import USER_MISTAKE, FaultTolerantGroup
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.command("train", no_args_is_help=True)(train.train)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
+app.command("audit", no_args_is_help=True)(audit.audit)
+app.command("compare", no_args_is_help=True)(compare.compare)
 app.command("predict", no_args_is_help=True)(predict.predict)
 app.command("summary")(summary.summary)
 app.command("status")(status.status)

@@ -6,7 +6,7 @@ Of a source with parts of its own (train, test, unsup) only those asked for are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -53,6 +53,38 @@ def of_part(corpus: Corpus, part: str | None) -> Corpus:
         where = corpus.origin if part is None else f"{corpus.origin}, part {part}"
         raise DataError(f"{where}: no text has a label; give labelled texts")
     return found
+
+
+def texts_to_audit(
+    data: str, to: Console, reading: Mapping[str, Any], part: str | None
+) -> Iterator[readers.Example]:
+    """Yield the texts of DATA in little memory, those of one part, or of all parts but the unlabelled one.
+
+    Raises DataError for a part that is not there.
+    """
+    path, found = available(data, to), False
+    if _has_parts_of_its_own(path, reading):
+        # In one pass, where one by one would take two.
+        examples = _of_corpus(read(data, to, reading, [part] if part else ["train", TEST]))
+    else:
+        examples = datasets.stream(data, **reading, parts=None if part is None else [part])
+    for example in examples:
+        found = True
+        if part is not None or example.part != UNLABELLED:
+            yield example
+    if not found and part is not None:
+        raise DataError(f"{data}: no texts in part {part!r}")
+
+
+def _of_corpus(corpus: Corpus) -> Iterator[readers.Example]:
+    nothing = [None] * len(corpus)
+    rows = zip(
+        corpus.texts, corpus.labels or nothing, corpus.groups or nothing, corpus.ids, corpus.parts or nothing,
+        strict=True,
+    )  # fmt: skip
+    for text, label, group, name, part in rows:
+        # What has no group has its id for one.
+        yield readers.Example(text, label, None if group == name else group, name, part)
 
 
 def read_to_judge(data: str, to: Console, reading: Mapping[str, Any], part: str | None = None) -> Corpus:

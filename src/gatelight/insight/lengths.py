@@ -1,0 +1,187 @@
+"""What a maximal length would do to texts: cut, pad, waste. Knows their lengths and classes only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from gatelight.insight.findings import Finding
+from gatelight.text.lengths import LengthStatistics
+
+PERCENTILES = (0, 5, 25, 50, 75, 90, 95, 99, 100)
+WHOLE = 0.95  # the share of the texts that the recommended length leaves whole
+CUT_SHARE = 0.01  # fewer cut texts are not worth a word
+BINS = 40
+ID_BYTES, LENGTH_BYTES = 4, 8
+NOTEWORTHY = 0.06  # of the variance: a medium effect by Cohen (1988)
+CERTAIN = 1e-3
+
+Lengths = npt.NDArray[np.int64]
+
+ENDS = {
+    "head": "the end of each would be lost",
+    "tail": "the beginning of each would be lost",
+    "head+tail": "the middle of each would be lost",
+}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What one maximal length keeps: shares of whole texts, of all tokens, and of padded steps."""
+
+    maxlen: int
+    whole: float
+    kept: float
+    padding: float
+
+
+@dataclass(frozen=True)
+class LengthReport:
+    """Length statistics, percentiles, the coverage curve and what padding would cost at `maxlen`.
+
+    `cut` has [label, cut, of] by class. `dense_bytes` are those of an array of ids padded to `maxlen`,
+    `packed_bytes` those of ours. `by_class` is the share of the variance of log lengths that classes explain,
+    `by_class_p` the p-value of Kruskal and Wallis; None without classes.
+    """
+
+    maxlen: int
+    truncation: str
+    statistics: LengthStatistics
+    characters: dict[int, float]
+    tokens: dict[int, float]
+    mean_characters: float
+    curve: list[Coverage]
+    recommended: int
+    cut: list[list[Any]]
+    mean_by_class: list[list[Any]]
+    dense_bytes: int
+    packed_bytes: int
+    by_class: float | None
+    by_class_p: float | None
+    histogram: list[int]
+    histogram_end: int
+
+    @property
+    def padding(self) -> float:
+        """Return the share of steps that would be padding at `maxlen`."""
+        return next(point.padding for point in self.curve if point.maxlen == self.maxlen)
+
+
+def measure(
+    tokens: Lengths,
+    characters: Lengths,
+    labels: npt.NDArray[np.int32],
+    label_names: list[str],
+    maxlen: int,
+    truncation: str,
+) -> LengthReport:
+    """Measure texts by their lengths, int64 [n] each; `labels` int32 [n] count `label_names`, -1 has none."""
+    recommended = _rounded_up(float(np.quantile(tokens, WHOLE)))
+    points = sorted({maxlen, recommended, *_rounded_points(tokens)})
+    kept = int(np.minimum(tokens, maxlen).sum())
+    there = [number for number in range(len(label_names)) if (labels == number).any()]
+    explained, p = _by_class([np.log1p(tokens[labels == number]) for number in there])
+    end = max(int(np.quantile(tokens, 0.99)), min(maxlen, int(tokens.max())), 1)
+    return LengthReport(
+        maxlen=maxlen,
+        truncation=truncation,
+        statistics=LengthStatistics.of_lengths(tokens, maxlen),
+        characters=_percentiles(characters),
+        tokens=_percentiles(tokens),
+        mean_characters=float(characters.mean()),
+        curve=[_coverage(tokens, point) for point in points],
+        recommended=recommended,
+        cut=[
+            [
+                label_names[number],
+                int((tokens[labels == number] > maxlen).sum()),
+                int((labels == number).sum()),
+            ]
+            for number in there
+        ],
+        mean_by_class=[[label_names[number], float(tokens[labels == number].mean())] for number in there],
+        dense_bytes=len(tokens) * maxlen * ID_BYTES,
+        packed_bytes=kept * ID_BYTES + len(tokens) * LENGTH_BYTES,
+        by_class=explained,
+        by_class_p=p,
+        histogram=np.histogram(np.minimum(tokens, end), bins=BINS, range=(0, end))[0].tolist(),
+        histogram_end=end,
+    )
+
+
+def findings(report: LengthReport, longest: list[Any]) -> list[Finding]:
+    """Say what is cut, with `longest` as examples, and whether the length gives the class away."""
+    found = []
+    cut, n = report.statistics.truncated, sum(report.histogram)
+    if cut > CUT_SHARE * n:
+        classes = ", ".join(f"{label} {100 * count / of:.1f} %" for label, count, of in report.cut)
+        found.append(
+            Finding(
+                "cut",
+                f"texts are longer than {report.maxlen} tokens: {ENDS[report.truncation]}"
+                + (f" (by class: {classes})" if classes else ""),
+                cut,
+                n,
+                f"--max-length {report.recommended} leaves {100 * WHOLE:.0f} % of the texts whole, "
+                "--truncation head+tail keeps both ends; as no text is padded, length costs only where it is",
+                tuple(longest),
+            )
+        )
+    explained, p = report.by_class, report.by_class_p
+    if explained is not None and p is not None and explained >= NOTEWORTHY and p < CERTAIN:
+        means = ", ".join(f"{label} {mean:.0f}" for label, mean in report.mean_by_class)
+        found.append(
+            Finding(
+                "length tells the class",
+                f"texts are in classes of unlike length (mean tokens: {means}): the class explains "
+                f"{100 * explained:.0f} % of the variance of the log lengths",
+                n,
+                n,
+                "a model may learn the length instead of the words: find out why the classes differ, and "
+                "judge by length with `gatelight errors`",
+            )
+        )
+    return found
+
+
+def _percentiles(lengths: Lengths) -> dict[int, float]:
+    return dict(zip(PERCENTILES, np.percentile(lengths, PERCENTILES).tolist(), strict=True))
+
+
+def _coverage(tokens: Lengths, maxlen: int) -> Coverage:
+    kept = int(np.minimum(tokens, maxlen).sum())
+    return Coverage(
+        maxlen=maxlen,
+        whole=float((tokens <= maxlen).mean()),
+        kept=kept / max(int(tokens.sum()), 1),
+        padding=1 - kept / (len(tokens) * maxlen),
+    )
+
+
+def _rounded_up(length: float) -> int:
+    """Round up to two figures: 577 → 580, 1,234 → 1,300."""
+    step: int = 10 ** max(0, len(str(math.ceil(length))) - 2)
+    return max(1, math.ceil(length / step) * step)
+
+
+def _rounded_points(tokens: Lengths) -> list[int]:
+    top = _rounded_up(float(tokens.max()))
+    points = [_rounded_up(float(np.quantile(tokens, share))) for share in np.arange(0.1, 1, 0.1)]
+    return [*points, *(_rounded_up(float(np.quantile(tokens, share))) for share in (0.98, 0.99)), top]
+
+
+def _by_class(logs: list[npt.NDArray[np.float64]]) -> tuple[float | None, float | None]:
+    """The correlation ratio η² of values in classes, and Kruskal and Wallis's p-value."""
+    if len(logs) < 2:
+        return None, None
+    values = np.concatenate(logs)
+    if np.ptp(values) == 0:
+        return 0.0, 1.0
+    total = float(((values - values.mean()) ** 2).sum())
+    between = sum(len(part) * float(part.mean() - values.mean()) ** 2 for part in logs)
+    return between / total, float(stats.kruskal(*logs).pvalue)

@@ -1,0 +1,196 @@
+"""Texts that come again: within a part, across a split, with two labels; groups torn. Knows no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatelight.insight.findings import EXAMPLES, Finding, some
+from gatelight.insight.survey import NONE, Survey
+from gatelight.text.duplicates import LEAST_WORDS, candidates, likeness
+from gatelight.text.splits import held_out
+
+ALIKE = 0.7
+HELD_OUT = 0.2
+TORN = 0.05  # a random split that tears less apart does no harm worth a word
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Between two parts: texts of `later`, and how many have a copy, a near copy or group in `earlier`."""
+
+    earlier: str
+    later: str
+    texts: int
+    exact: int
+    near: int
+    grouped: int
+
+
+@dataclass
+class Overlaps:
+    """All that comes again; `within` has [part, texts, exact copies, texts with a near copy] by part."""
+
+    threshold: float
+    searched: int
+    within: list[list[Any]] = field(default_factory=list)
+    between: list[Overlap] = field(default_factory=list)
+    torn: float | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+
+class _Alike:
+    """Texts by their words: which have the same, and which of the first `searched` have nearly the same."""
+
+    def __init__(self, survey: Survey, threshold: float) -> None:
+        self.searched = len(survey.keys)
+        self.first, self.number = np.unique(survey.sequence, return_index=True, return_inverse=True)[1:]
+        enough = survey.words >= LEAST_WORDS
+        # Of texts with the same words the first stands for all.
+        stands = np.zeros(len(survey), bool)
+        stands[self.first] = True
+        pairs = candidates(survey.keys, (stands & enough)[: self.searched])
+        shares = likeness(pairs, survey.tokens_of, survey.is_word)
+        self.pairs = pairs[shares >= threshold]
+        sides = len(survey.side_names)
+        self.own = np.zeros((len(self.first), sides), np.int64)
+        np.add.at(self.own, (self.number, survey.side), enough)
+        self.near = np.zeros((len(self.first), sides), bool)
+        for one, other in ((0, 1), (1, 0)):
+            left, right = self.number[self.pairs[:, one]], self.number[self.pairs[:, other]]
+            np.logical_or.at(self.near, left, self.own[right] > 0)
+
+    def on(self, side: int, own_side: npt.NDArray[np.int16]) -> Mask:
+        """Which texts have one alike, other than themselves, on a side."""
+        others = self.own[self.number, side] - (own_side == side)
+        return np.asarray(self.near[self.number, side] | (others > 0))
+
+
+def find(survey: Survey, threshold: float = ALIKE) -> Overlaps:
+    """Look for copies, for texts alike from a Jaccard index of `threshold` on, and for groups torn apart."""
+    alike = _Alike(survey, threshold)
+    out = Overlaps(threshold, alike.searched)
+    enough = survey.words >= LEAST_WORDS
+    for side, name in enumerate(survey.side_names):
+        here = survey.side == side
+        copies = here & _comes_again(survey.exact, here)
+        near = here & enough & alike.on(side, survey.side) & ~_has_copy(survey.exact, here)
+        out.within.append([name, int(here.sum()), int(copies.sum()), int(near.sum())])
+        where = f" in the part {name}" if name and len(survey.side_names) > 1 else ""
+        _add(out, survey, "copies", copies & (survey.words > 0), here,
+             f"texts{where} are copies of another one",
+             "keep one of each: copies count twice in training, and what is held out is not new")  # fmt: skip
+        _add(out, survey, "near copies", near, here,
+             f"texts{where} have a near copy there (they share {threshold:g} or more of their word pairs)",
+             "look at the pairs: reposts and templates count twice, and leak over a random split",
+             alike.pairs[near[alike.pairs].all(axis=1)])  # fmt: skip
+    for earlier, later in combinations(range(len(survey.side_names)), 2):
+        _between(out, survey, alike, earlier, later)
+    _two_labels(out, survey, alike)
+    _torn_by_chance(out, survey)
+    return out
+
+
+def _between(out: Overlaps, survey: Survey, alike: _Alike, earlier: int, later: int) -> None:
+    names = survey.side_names
+    first, second = survey.side == earlier, survey.side == later
+    written = survey.words > 0
+    exact = second & written & np.isin(survey.exact, survey.exact[first])
+    near = second & (survey.words >= LEAST_WORDS) & alike.on(earlier, survey.side) & ~exact
+    groups = np.unique(survey.group[first])
+    grouped = second & (survey.group != NONE) & np.isin(survey.group, groups[groups != NONE])
+    out.between.append(
+        Overlap(names[earlier], names[later], *(int(m.sum()) for m in (second, exact, near, grouped)))
+    )
+    _add(out, survey, "leakage", exact, second,
+         f"texts of {names[later]} stand in {names[earlier]} too",
+         f"take them out of {names[earlier]}: a model has read the answer")  # fmt: skip
+    one, other = alike.pairs.T
+    across = alike.pairs[(first[one] & near[other]) | (near[one] & first[other])]
+    _add(out, survey, "near leakage", near, second,
+         f"more texts of {names[later]} have a near copy in {names[earlier]} "
+         f"(they share {out.threshold:g} or more of their word pairs)",
+         f"look at the pairs, and take those out of {names[earlier]} that are one text", across)  # fmt: skip
+    shared = np.unique(survey.group[grouped])
+    _add(out, survey, "groups on both sides", grouped, second,
+         f"texts of {names[later]} are of {len(shared):,} groups that are in {names[earlier]} too, such as "
+         + ", ".join(repr(survey.group_names[g]) for g in shared[:EXAMPLES].tolist()),
+         "split by group: what a model learns of a film or an author is no skill")  # fmt: skip
+
+
+def _two_labels(out: Overlaps, survey: Survey, alike: _Alike) -> None:
+    labelled = (survey.label != NONE) & (survey.words > 0)
+    if not labelled.any():
+        return
+    lowest = np.full(len(alike.first), np.iinfo(np.int32).max)
+    highest = np.full(len(alike.first), NONE, np.int32)
+    np.minimum.at(lowest, alike.number[labelled], survey.label[labelled])
+    np.maximum.at(highest, alike.number[labelled], survey.label[labelled])
+    torn = labelled & (lowest < highest)[alike.number]
+    label = survey.label[alike.pairs]
+    unlike = alike.pairs[(label[:, 0] != label[:, 1]) & (label != NONE).all(axis=1)]
+    torn[unlike.ravel()] = True
+    _add(out, survey, "two labels", torn, labelled,
+         "texts have the words, or nearly, of a text with another label",
+         "read them: one of the two labels is wrong, and no model can get both right",
+         np.concatenate([_same_words(alike, torn), unlike]))  # fmt: skip
+
+
+def _same_words(alike: _Alike, among: Mask) -> npt.NDArray[np.int64]:
+    members = np.flatnonzero(among)
+    members = members[np.argsort(alike.number[members], kind="stable")]
+    same = np.flatnonzero(np.diff(alike.number[members]) == 0)
+    return np.stack([members[same], members[same + 1]], axis=1)
+
+
+def _torn_by_chance(out: Overlaps, survey: Survey) -> None:
+    """What a random split of the first part would tear apart; one draw, seeded, counted."""
+    rows = np.flatnonzero((survey.side == 0) & (survey.group != NONE))
+    if len(rows) < 2 or len(np.unique(survey.group[rows])) == len(rows):
+        return
+    held = held_out(len(rows), HELD_OUT, 0, None, None)
+    group = survey.group[rows]
+    torn = np.zeros(len(survey), bool)
+    torn[rows[held]] = np.isin(group[held], group[~held])
+    out.torn = float(torn.sum() / held.sum())
+    if out.torn < TORN:
+        return
+    among = np.zeros(len(survey), bool)
+    among[rows[held]] = True
+    _add(out, survey, "groups a random split tears", torn, among,
+         "texts of a fifth held out at random would have texts of their group among those trained on",
+         "split by group (--split group, as the recipe default does), or figures will flatter")  # fmt: skip
+
+
+def _add(
+    out: Overlaps, survey: Survey, name: str, which: Mask, of: Mask, says: str, advice: str,
+    pairs: npt.NDArray[np.int64] | None = None,
+) -> None:  # fmt: skip
+    count = int(which.sum())
+    if not count:
+        return
+    shown = some(which) if pairs is None or not len(pairs) else pairs[:EXAMPLES].ravel().tolist()
+    quotes = tuple(survey.quote(text) for text in shown)
+    out.findings.append(Finding(name, says, count, int(of.sum()), advice, quotes))
+
+
+def _comes_again(values: npt.NDArray[np.int64], among: Mask) -> Mask:
+    """Which of the texts among have the value of an earlier one of them."""
+    rows = np.flatnonzero(among)
+    again = np.ones(len(values), bool)
+    again[rows[np.unique(values[rows], return_index=True)[1]]] = False
+    return again & among
+
+
+def _has_copy(values: npt.NDArray[np.int64], among: Mask) -> Mask:
+    """Which of the texts among have the value of another one of them."""
+    _, back, counts = np.unique(values[among], return_inverse=True, return_counts=True)
+    out = np.zeros(len(values), bool)
+    out[among] = counts[back] > 1
+    return out

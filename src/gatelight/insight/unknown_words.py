@@ -1,0 +1,167 @@
+"""Which words a vocabulary or word vectors do not know, and which of these matter. Trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import xlogy
+
+from gatelight.insight.english import NEGATIONS
+from gatelight.insight.findings import EXAMPLES, Finding
+from gatelight.insight.survey import NONE, Survey
+from gatelight.text.spellings import SpellingIndex
+
+MOST = 30  # types shown
+MUCH = 0.05  # of the tokens
+LEAST_COUNT = 2  # a negation seen once is a slip
+LEAST_TELLING = 10  # occurrences; below, a word's class is chance
+TELLING_Z = 4.0  # of a thousand words that tell nothing, some 0.06 pass
+
+
+@dataclass(frozen=True)
+class UnknownWord:
+    """A type that is not known, its count, the label it tells (or None) and a known spelling near it."""
+
+    word: str
+    count: int
+    negation: bool
+    tells: str | None
+    near: str | None
+
+
+@dataclass(frozen=True)
+class UnknownReport:
+    """What of the texts in `of` is not known by `known_by`: tokens, texts with such a token, types and words.
+
+    `top` are the most frequent, `negations` and `telling` those that bear meaning; counts are of `of`.
+    """
+
+    of: str
+    known_by: str
+    tokens: int
+    unknown_tokens: int
+    texts: int
+    texts_with: int
+    unknown_types: int
+    top: list[UnknownWord]
+    negations: list[UnknownWord]
+    telling: list[UnknownWord]
+
+    @property
+    def share(self) -> float:
+        """Return the share of the tokens."""
+        return self.unknown_tokens / max(self.tokens, 1)
+
+
+def measure(
+    survey: Survey, sides: Sequence[int], known: Container[str], known_by: str, preferred: Sequence[str]
+) -> UnknownReport:
+    """Measure the texts on these sides against `known`; `preferred`: its words, most frequent first."""
+    names = list(survey.types)
+    counts = survey.counts[list(sides)].sum(axis=0)
+    unknown = np.array([name not in known for name in names])
+    texts, texts_with, by_label = _by_text(survey, sides, unknown)
+    order = np.argsort(-np.where(unknown & survey.is_word, counts, 0), kind="stable")
+    order = order[(unknown & survey.is_word & (counts > 0))[order]]
+    negations = [i for i in order.tolist() if names[i].lower() in NEGATIONS and counts[i] >= LEAST_COUNT]
+    tells = _telling(by_label, order)
+    chosen = [*order[:MOST].tolist(), *negations[:MOST], *tells]
+    index = SpellingIndex(preferred) if chosen else None
+
+    def word(i: int) -> UnknownWord:
+        number = index.nearest(names[i]) if index is not None else None
+        label = survey.label_names[tells[i]] if i in tells else None
+        near = None if number is None else preferred[number]
+        return UnknownWord(names[i], int(counts[i]), names[i].lower() in NEGATIONS, label, near)
+
+    words = {i: word(i) for i in chosen}
+    return UnknownReport(
+        of=" and ".join(survey.side_names[side] or "the texts" for side in sides),
+        known_by=known_by,
+        tokens=int(counts.sum()),
+        unknown_tokens=int(counts[unknown].sum()),
+        texts=texts,
+        texts_with=texts_with,
+        unknown_types=len(order),
+        top=[words[i] for i in order[:MOST].tolist()],
+        negations=[words[i] for i in negations[:MOST]],
+        telling=[words[i] for i in list(tells)[:MOST]],
+    )
+
+
+def findings(report: UnknownReport) -> list[Finding]:
+    """Say what is unknown where it is much, or where it bears meaning."""
+    found = []
+    where = f"of {report.of} are not known by {report.known_by}"
+    if report.share > MUCH:
+        top = ", ".join(f"{word.word!r} ({word.count:,})" for word in report.top[:EXAMPLES])
+        found.append(
+            Finding(
+                "unknown words",
+                f"tokens {where}, in {report.texts_with:,} of {report.texts:,} texts; most often {top}",
+                report.unknown_tokens,
+                report.tokens,
+                "check casing and tokenizer against what knows the words; --unknown nearest or subword reads "
+                "what is misspelt, other vectors or more texts what is rare",
+            )
+        )
+    for name, words, meaning in (
+        ("unknown negations", report.negations, "dropped, a text would say the opposite"),
+        ("unknown telling words", report.telling, "each stands far more often with one label"),
+    ):
+        if words:
+            some = ", ".join(
+                f"{word.word!r} ({word.count:,}"
+                + (f", mostly {word.tells}" if word.tells and name.endswith("telling words") else "")
+                + (f", near {word.near!r})" if word.near else ")")
+                for word in words[: 2 * EXAMPLES]
+            )
+            found.append(
+                Finding(
+                    name,
+                    f"words {where}: {some}; {meaning}",
+                    len(words),
+                    report.unknown_types,
+                    "never --unknown drop: use unk, nearest or subword, or vectors that have them",
+                )
+            )
+    return found
+
+
+def _by_text(
+    survey: Survey, sides: Sequence[int], unknown: npt.NDArray[np.bool_]
+) -> tuple[int, int, npt.NDArray[np.int64]]:
+    """Texts, texts with an unknown token, and the count of every type by label, int64 [labels, types]."""
+    texts = texts_with = 0
+    by_label = np.zeros((min(len(survey.label_names), 50), len(unknown)), np.int64)
+    for first, last, tokens in survey.runs():
+        lengths = survey.tokens[first:last]
+        chosen = np.isin(survey.side[first:last], sides)
+        of_text = np.repeat(np.arange(last - first), lengths)
+        hit = np.bincount(of_text, unknown[tokens], minlength=last - first) > 0
+        texts += int(chosen.sum())
+        texts_with += int((hit & chosen).sum())
+        label = np.where(chosen, survey.label[first:last], NONE)[of_text]
+        for number in range(len(by_label)):
+            by_label[number] += np.bincount(tokens[label == number], minlength=len(unknown))
+    return texts, texts_with, by_label
+
+
+def _telling(by_label: npt.NDArray[np.int64], unknown: npt.NDArray[np.int64]) -> dict[int, int]:
+    """Unknown types that lean to one label, the most frequent first: type → label.
+
+    z is the root of the log-likelihood ratio (Dunning 1993) of the type's share with this label.
+    """
+    if len(by_label) < 2:
+        return {}
+    share = (by_label.sum(axis=1) / max(by_label.sum(), 1))[:, None]
+    here = by_label[:, unknown]
+    total = here.sum(axis=0)
+    g = 2 * (xlogy(here, here) - xlogy(here, total * share))
+    g += 2 * (xlogy(total - here, total - here) - xlogy(total - here, total * (1 - share)))
+    z = np.where(here > total * share, np.sqrt(np.maximum(g, 0)), 0)
+    best, telling = z.argmax(axis=0), (total >= LEAST_TELLING) & (z.max(axis=0) >= TELLING_Z)
+    return {int(unknown[i]): int(best[i]) for i in np.flatnonzero(telling).tolist()}

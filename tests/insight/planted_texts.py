@@ -1,0 +1,168 @@
+"""A clean corpus of made-up reviews, and every defect that an audit knows, planted into it one at a time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from gatelight.text.corpus import Example
+
+NOUNS = "film plot music cast scene story ending hero villain camera script dialogue city war song dream"
+VERBS = "holds follows shows reveals misses carries hides meets leaves keeps builds opens"
+ADJECTIVES = "quiet long bright strange gentle loud early simple modern careful distant warm"
+LINKS = "and the of with a in its for that this from into when as"
+
+GERMAN = (
+    "Der Film ist nicht so schlecht wie man sagt, und die Musik hat mir sehr gut gefallen, aber es war auch "
+    "ein wenig zu lang für einen Abend mit der Familie."
+)
+FRENCH = (
+    "Le film est une belle surprise dans la saison, et les acteurs ne sont pas mauvais, mais la fin du récit "
+    "est trop longue pour ce qui se passe sur le plateau."
+)
+RUSSIAN = "Это был хороший фильм, но конец показался мне слишком длинным, и музыка мешала слушать разговоры."
+
+
+def sentence(draw: random.Random, words: int) -> str:
+    """Return words in a random order that English prose could have, with a third of function words."""
+    pools = [pool.split() for pool in (LINKS, ADJECTIVES, NOUNS, VERBS)]
+    out = [draw.choice(pools[i % 4 if i % 5 else 0]) for i in range(words)]
+    return " ".join(out).capitalize() + draw.choice(".!?")
+
+
+def clean(n: int = 120, seed: int = 0, part: str | None = None, first: int = 0) -> list[Example]:
+    """Return texts of 40 to 60 words in two classes, none like another."""
+    draw = random.Random(seed)
+    return [
+        Example(
+            " ".join(sentence(draw, draw.randint(10, 15)) for _ in range(4)),
+            ("neg", "pos")[i % 2],
+            None,
+            f"{part or 'text'} {first + i}",
+            part,
+        )
+        for i in range(n)
+    ]
+
+
+def in_two_parts() -> list[Example]:
+    return [*clean(120, 0, "train"), *clean(60, 1, "test")]
+
+
+def changed(texts: list[Example], at: int, **fields: object) -> list[Example]:
+    return [*texts[:at], texts[at]._replace(**fields), *texts[at + 1 :]]
+
+
+def with_text(*texts: str) -> list[Example]:
+    rows = clean()
+    for at, text in enumerate(texts):
+        rows = changed(rows, 7 + 10 * at, text=text)
+    return rows
+
+
+def one_word_other(text: str) -> str:
+    words = text.split()
+    words[len(words) // 2] = "umbrella"
+    return " ".join(words)
+
+
+def copies() -> list[Example]:
+    rows = clean()
+    return [*rows, rows[4]._replace(id="again"), rows[4]._replace(id="and again")]
+
+
+def near_copies() -> list[Example]:
+    rows = clean()
+    return changed(rows, 20, text=one_word_other(rows[40].text))
+
+
+def two_labels() -> list[Example]:
+    rows = clean()
+    return changed(rows, 21, text=rows[40].text.upper())  # the same words, not the same text
+
+
+def leakage() -> list[Example]:
+    rows = in_two_parts()
+    return changed(changed(rows, 130, text=rows[10].text), 131, text=rows[11].text)
+
+
+def near_leakage() -> list[Example]:
+    rows = in_two_parts()
+    return changed(rows, 130, text=one_word_other(rows[10].text))
+
+
+def groups_on_both_sides() -> list[Example]:
+    rows = [row._replace(group=f"film {i}") for i, row in enumerate(in_two_parts())]
+    return changed(rows, 150, group="film 3")
+
+
+def groups() -> list[Example]:
+    return [row._replace(group=f"film {i // 6}") for i, row in enumerate(clean())]
+
+
+def unbalanced() -> list[Example]:
+    return [row._replace(label="pos" if i % 8 else "neg") for i, row in enumerate(clean())]
+
+
+def length_tells() -> list[Example]:
+    draw = random.Random(5)
+    return [
+        row._replace(text=row.text + " " + sentence(draw, 40)) if row.label == "pos" else row
+        for row in clean()
+    ]
+
+
+def cut() -> list[Example]:
+    draw = random.Random(6)
+    return with_text(*(" ".join(sentence(draw, 14) for _ in range(60)) for _ in range(3)))
+
+
+def unknown_words() -> list[Example]:
+    rows = in_two_parts()
+    return [*rows[:120], *(row._replace(text=row.text.replace("th", "zzh")) for row in rows[120:])]
+
+
+def unknown_negations() -> list[Example]:
+    rows = in_two_parts()
+    return [*rows[:120], *(row._replace(text=f"Dont {row.text}") for row in rows[120:123]), *rows[123:]]
+
+
+def unknown_telling() -> list[Example]:
+    rows = in_two_parts()
+    return [
+        row._replace(text=f"{row.text} Splendidd.") if i >= 120 and row.label == "pos" else row
+        for i, row in enumerate(rows)
+    ]
+
+
+PLANTED: dict[str, tuple[Callable[[], list[Example]], dict[str, int]]] = {
+    "copies": (copies, {"copies": 2}),
+    "near copies": (near_copies, {"near copies": 2}),
+    "two labels": (two_labels, {"two labels": 2, "near copies": 2}),
+    "leakage": (leakage, {"leakage": 2}),
+    "near leakage": (near_leakage, {"near leakage": 1}),
+    "groups on both sides": (groups_on_both_sides, {"groups on both sides": 1}),
+    "groups a random split tears": (groups, {"groups a random split tears": 24}),
+    "unbalanced classes": (unbalanced, {"unbalanced classes": 15}),
+    "length tells the class": (length_tells, {"length tells the class": 120}),
+    "empty": (lambda: with_text("", " \n ", "... !"), {"empty": 3}),
+    "near-empty": (lambda: with_text("n/a", "good film"), {"near-empty": 2}),
+    "cut": (cut, {"cut": 3}),
+    "markup": (
+        lambda: with_text(f"<p>{clean(1, 9)[0].text}</p>", clean(1, 10)[0].text + " &amp; [/quote]"),
+        {"markup": 2},
+    ),
+    "mojibake": (
+        lambda: with_text(clean(1, 9)[0].text + " the cafÃ© opens", clean(1, 10)[0].text + " he\x85 left"),
+        {"mojibake": 2},
+    ),
+    "controls": (
+        lambda: with_text(clean(1, 9)[0].text + "\x00", "\u202e" + clean(1, 10)[0].text),
+        {"controls": 2},
+    ),
+    "scripts": (lambda: with_text(RUSSIAN), {"scripts": 1}),
+    "languages": (lambda: with_text(GERMAN, FRENCH), {"languages": 2}),
+    "unknown words": (unknown_words, {"unknown words": 327}),
+    "unknown negations": (unknown_negations, {"unknown negations": 1}),
+    "unknown telling words": (unknown_telling, {"unknown telling words": 1}),
+}

@@ -1,0 +1,198 @@
+"""An audit finds every defect that was planted, with its number, and invents none."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted_texts import PLANTED, changed, clean, in_two_parts
+
+from gatelight import Corpus, WordVectors
+from gatelight.errors import DataError
+from gatelight.estimators.recipes import recipe
+from gatelight.insight import survey
+from gatelight.insight.audit import Audit, audit
+from gatelight.insight.lengths import measure
+from gatelight.text.corpus import Example
+from gatelight.text.tokens import tokenizer
+
+DEFAULT = recipe("default")
+IMDB = Path(__file__).parents[3] / "shared" / "data" / "aclImdb_v1.tar.gz"
+
+SMALL_SPOOL, TEXTS, CHARACTERS = 1 << 18, 1500, 4000
+MOST_MEMORY = 3_000_000
+"""About half of the texts' 6 MB: whoever keeps them, or their tokens at 4 bytes, needs more."""
+
+
+def counts(found: Audit) -> dict[str, int]:
+    return {finding.name: finding.count for finding in found.findings}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_planted_defect_is_found_and_no_other(kind: str) -> None:
+    """A check that is blind, or one that cries wolf, would be found out here."""
+    make, expected = PLANTED[kind]
+    found = audit(make(), DEFAULT)
+    assert counts(found) == expected
+    for finding in found.findings:
+        assert 0 < finding.share <= 1
+        assert finding.says
+        assert finding.advice
+        assert len(finding.examples) > 0 or "unknown" in finding.name or "length" in finding.name
+
+
+def test_every_kind_is_planted() -> None:
+    """A new check without its planted defect could be blind for ever."""
+    kinds = set().union(*(expected for _, expected in PLANTED.values()))
+    assert kinds == set(PLANTED)
+
+
+@pytest.mark.parametrize("texts", [clean(), in_two_parts(), clean(400, 3)])
+def test_clean_texts_are_left_in_peace(texts: list[Example]) -> None:
+    """An audit that always finds something is soon read by nobody."""
+    assert counts(audit(texts, DEFAULT)) == {}
+
+
+def test_all_defects_at_once_are_all_found() -> None:
+    """One defect must not hide another."""
+    rows = in_two_parts()
+    rows = changed(rows, 130, text=rows[10].text + " <br />")
+    rows = changed(rows, 131, text="", group="film 1")
+    rows = changed(rows, 3, group="film 1", text=rows[3].text + "\x07 cafÃ©")
+    rows = changed(rows, 5, text=rows[6].text)
+    found = counts(audit(rows, DEFAULT))
+    assert found == {
+        "copies": 1, "two labels": 2, "near leakage": 1, "groups on both sides": 1, "empty": 1, "markup": 1,
+        "mojibake": 1, "controls": 1,
+    }  # fmt: skip
+
+
+def test_other_texts_are_compared_with_the_data() -> None:
+    """A test set with training texts in it flatters, whatever files the two lie in."""
+    rows = clean()
+    other = clean(50, 7)
+    other = changed(other, 10, text=rows[30].text)
+    found = audit(rows, DEFAULT, against=("other.csv", iter(other)))
+    (both,) = found.between
+    assert (both.earlier, both.later, both.texts, both.exact, both.near) == ("", "other.csv", 50, 1, 0)
+    assert counts(found) == {"leakage": 1}
+    assert found.lengths.statistics.padded == len(rows)  # the lengths are those of DATA
+
+
+def test_words_without_a_vector_are_told() -> None:
+    """The note's `dont`: without a vector a negation falls out, and the text says its opposite."""
+    rows = [row._replace(text=f"I dont know. {row.text}") for row in clean()]
+    words = {token for row in rows for token in tokenizer().tokens(row.text)}
+
+    def read(wanted: object) -> WordVectors:
+        assert words <= set(wanted)  # type: ignore[call-overload]
+        known = sorted((words - {"dont"}) | {"don't"})
+        return WordVectors(known, np.ones((len(known), 2), np.float32), "made up")
+
+    found = audit(rows, DEFAULT, read_vectors=read)
+    assert counts(found) == {"unknown negations": 1}
+    (word,) = found.unknown[1].negations
+    assert (word.word, word.count, word.near) == ("dont", len(rows), "don't")
+
+
+def test_lengths_by_hand() -> None:
+    """The curve decides what people cut at."""
+    tokens = np.array([1, 2, 3, 4, 10])
+    found = measure(tokens, tokens * 5, np.array([0, 0, 1, 1, 1], np.int32), ["a", "b"], 4, "head")
+    assert str(found.statistics) == "Padded: 3\nEqual: 1\nTruncated: 1\nAvg length: 4.0"
+    point = next(point for point in found.curve if point.maxlen == 4)
+    assert (point.whole, point.kept, point.padding) == (0.8, 14 / 20, 1 - 14 / 20)
+    assert found.padding == point.padding
+    assert found.cut == [["a", 0, 2], ["b", 1, 3]]
+    assert found.dense_bytes == 5 * 4 * 4
+    assert found.packed_bytes == 14 * 4 + 5 * 8
+    assert (found.recommended, found.mean_characters, sum(found.histogram)) == (9, 20.0, 5)
+
+
+def test_what_is_spilled_and_what_is_not_told_apart_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large data must be judged as small data are."""
+    rows = PLANTED["near leakage"][0]()
+    in_memory = audit(rows, DEFAULT)
+    monkeypatch.setattr(survey, "RUN_BYTES", 1000)
+    monkeypatch.setattr(survey.Survey.__init__, "__kwdefaults__", {"most_types": 10**6, "in_memory": 100})
+    assert asdict(audit(rows, DEFAULT)) == asdict(in_memory)
+    monkeypatch.setattr(survey.Survey.__init__, "__kwdefaults__", {"most_types": 30, "in_memory": 100})
+    few = audit(rows, DEFAULT)
+    assert not few.all_types
+    assert few.lengths == in_memory.lengths
+    assert few.unknown[0].tokens == in_memory.unknown[0].tokens
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file larger than the memory must be audited all the same."""
+    vocabulary = np.array([f"w{i}" for i in range(2000)])
+    draw = np.random.default_rng(0)
+
+    def texts() -> Iterator[Example]:
+        for i in range(TEXTS):
+            yield Example(
+                " ".join(vocabulary[draw.integers(0, 2000, CHARACTERS // 5)]), str(i % 2), None, str(i)
+            )
+
+    monkeypatch.setattr(survey, "RUN_BYTES", 1 << 18)
+    monkeypatch.setattr(
+        survey.Survey.__init__, "__kwdefaults__", {"most_types": 10**6, "in_memory": SMALL_SPOOL}
+    )
+    audit(clean(), DEFAULT)  # what is compiled or imported once is no memory of texts
+    tracemalloc.start()
+    try:
+        audit(texts(), DEFAULT)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MOST_MEMORY
+
+
+def test_a_text_that_is_read_in_pieces_has_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of a gigabyte in one line is read in pieces, which must not cut a word."""
+    whole = audit(clean(), DEFAULT)
+    monkeypatch.setattr(survey, "PIECE", 100)
+    assert audit(clean(), DEFAULT).lengths == whole.lengths
+
+
+def test_nothing_at_all_is_an_error() -> None:
+    """An audit of nothing that finds nothing would look like a clean bill."""
+    with pytest.raises(DataError, match="empty"):
+        audit([], DEFAULT)
+    with pytest.raises(DataError, match=r"other\.csv: is empty"):
+        audit(clean(), DEFAULT, against=("other.csv", []))
+    with pytest.raises(DataError, match="near copies from 1"):
+        audit(clean(), DEFAULT, near_from=1.5)
+
+
+def test_the_findings_are_plain_values() -> None:
+    """What --json prints must be JSON."""
+    found = audit(PLANTED["two labels"][0](), DEFAULT).to_dict()
+    record = json.loads(json.dumps(found, default=float))
+    assert [finding["name"] for finding in record["findings"]] == ["near copies", "two labels"]
+    assert record["findings"][1]["share"] == 2 / 120
+    assert len(record["findings"][1]["examples"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IMDB.exists(), reason="the IMDB archive is not beside the checkout")
+def test_the_large_movie_review_dataset() -> None:
+    """The note's figures, and what is known of the archive: 123 reviews of the test part are in train too."""
+    corpus = Corpus.read(IMDB, parts=["train", "test"])
+    columns = (corpus.texts, corpus.labels or (), corpus.groups or (), corpus.ids, corpus.parts or ())
+    examples = [Example(*row) for row in zip(*columns, strict=True)]
+    found = audit(examples[:25_000], DEFAULT, against=("test", examples[25_000:]))
+    assert round(found.lengths.mean_characters, 2) == 1325.07
+    (both,) = found.between
+    copied = set(corpus.texts[:25_000])
+    assert both.exact == sum(text in copied for text in corpus.texts[25_000:]) == 123
+    assert 1 <= both.near <= 5
+    assert found.torn is not None
+    assert found.torn > 0.9
+    assert counts(found)["markup"] == 29_204
