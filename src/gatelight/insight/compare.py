@@ -1,0 +1,208 @@
+"""Variants of a classifier trained under the same splits and seeds, and what they are worth; prints nothing.
+
+Knows any setting of `TextClassifier`. Every variant meets the same test texts, as they are and misspelt.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatelight import __version__
+from gatelight.errors import DataError
+from gatelight.estimators.classifier import TextClassifier
+from gatelight.estimators.evaluation import judged_right
+from gatelight.estimators.labels import checked_labels
+from gatelight.estimators.settings import check_settings
+from gatelight.insight.paired import Difference, paired_difference
+from gatelight.insight.trials import Record, Settings, describe, run_trials
+from gatelight.text.typos import misspell
+
+TYPO_SEED = 0  # the same misspellings for every variant and seed
+MEGABYTE = 1e6
+
+
+@dataclass
+class Material:
+    """Training and test texts; of the training texts a part is held out, for each seed the same."""
+
+    texts: list[str]
+    labels: list[Any]
+    groups: list[Any] | None
+    test_texts: list[str]
+    test_labels: list[Any]
+    base: dict[str, Any]
+    """Settings that no variant changes."""
+    typos: tuple[float, ...] = ()
+    _misspelt: dict[float, list[str]] = field(default_factory=dict, repr=False)
+
+    def test(self, share: float) -> list[str]:
+        """Return the test texts with this share of their words misspelt; made once."""
+        if share not in self._misspelt:
+            self._misspelt[share] = [misspell(text, share, TYPO_SEED) for text in self.test_texts]
+        return self._misspelt[share]
+
+    def identity(self) -> str:
+        """Return a hash of all that a run's result depends on, its own settings aside."""
+        digest = blake2b(digest_size=16)
+        settings = {name: value for name, value in self.base.items() if name != "threads"}
+        columns = (self.texts, self.labels, self.groups or [], self.test_texts, self.test_labels)
+        for part in (__version__, sorted(settings.items()), self.typos, *columns):
+            digest.update(repr(part).encode("utf-8", "backslashreplace"))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one variant is worth on the test texts with a share `typos` of their words misspelt.
+
+    accuracy: mean over the seeds; spread: their standard deviation, None for one seed; against: the
+    difference to the first variant, None for that; seconds and parameters: of training, and of the model.
+    """
+
+    variant: dict[str, Any]
+    typos: float
+    seeds: int
+    accuracy: float
+    spread: float | None
+    against: Difference | None
+    unknown_share: float
+    seconds: float
+    parameters: int
+
+    @property
+    def name(self) -> str:
+        """The settings that tell the variant from others."""
+        return describe(self.variant)
+
+    @property
+    def megabytes(self) -> float:
+        """The size of the weights."""
+        return self.parameters * 4 / MEGABYTE
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON-able values."""
+        zero = {} if self.against is None else {"includes_zero": self.against.includes_zero}
+        return {**asdict(self), "megabytes": self.megabytes, **zero}
+
+
+def grid(vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the values, the last setting changing fastest.
+
+    Raises DataError where a setting has no value or one twice.
+    """
+    for name, values in vary.items():
+        if len(values) < 1 or len(set(values)) != len(values):
+            said = ", ".join(map(str, values)) or "nothing"
+            raise DataError(f"{name} is to vary over {said}; give one value or more, each once")
+    return [dict(zip(vary, values, strict=True)) for values in product(*vary.values())]
+
+
+def compare(
+    material: Material,
+    variants: Sequence[Settings],
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    jobs: int | None = None,
+    on_run: Callable[[Settings, Record, bool], None] | None = None,
+) -> list[Row]:
+    """Train every variant with every seed, or find what an earlier call found, and sum up, typos by typos.
+
+    jobs, on_run: as `run_trials`. Raises DataError for settings that cannot be, before anything is trained.
+    """
+    if len(variants) < 2:
+        raise DataError(f"there is {len(variants)} variant; give two or more to compare")
+    if not seeds:
+        raise DataError("there are no seeds; give one or more")
+    for share in material.typos:
+        misspell("", share)
+    for variant in variants:
+        check_settings(TextClassifier(**{**material.base, **variant}).get_params(deep=False))
+    trials = [{**variant, "seed": seed} for seed in seeds for variant in variants]
+    records = run_trials(
+        trials, train_and_test, material, material.identity(), folder, jobs=jobs, on_done=on_run
+    )
+    return summed_up(variants, trials, records, (0.0, *material.typos))
+
+
+def train_and_test(material: Material, trial: Settings) -> Record:
+    """Train with the trial's settings and judge the test texts, as they are and misspelt."""
+    estimator = TextClassifier(**{**material.base, **trial})
+    estimator.fit(material.texts, material.labels, material.groups)
+    targets = estimator.known_classes().targets(checked_labels(material.test_labels))
+    tested = {}
+    for share in (0.0, *material.typos):
+        columns, unknown = estimator.judge(material.test(share))
+        right = judged_right(columns, targets)
+        tested[_key(share)] = {
+            "accuracy": float(right.mean()),
+            "unknown_share": float(unknown.mean()),
+            "right": _packed(right),
+        }
+    return {
+        "texts": len(targets),
+        "seconds": estimator.training_["seconds"],
+        "parameters": sum(p.numel() for p in estimator.model_.parameters()),
+        "epochs": estimator.history_,
+        "tested": tested,
+    }
+
+
+def summed_up(
+    variants: Sequence[Settings],
+    trials: Sequence[Settings],
+    records: Sequence[Record],
+    typos: Sequence[float],
+) -> list[Row]:
+    """Return a row for each share of typos and each variant, in that order."""
+    by_variant: list[list[Record]] = [[] for _ in variants]
+    for trial, record in zip(trials, records, strict=True):
+        number = next(n for n, v in enumerate(variants) if {**v, "seed": trial["seed"]} == dict(trial))
+        by_variant[number].append(record)
+    rows = []
+    for share in typos:
+        first: NDArray[np.bool_] | None = None
+        for variant, found in zip(variants, by_variant, strict=True):
+            tested = [record["tested"][_key(share)] for record in found]
+            right = np.stack(
+                [_unpacked(one["right"], r["texts"]) for one, r in zip(tested, found, strict=True)]
+            )
+            means = right.mean(axis=1)
+            against = None if first is None else paired_difference(right, first)
+            first = right if first is None else first
+            rows.append(
+                Row(
+                    variant=dict(variant),
+                    typos=share,
+                    seeds=len(found),
+                    accuracy=float(means.mean()),
+                    spread=float(means.std(ddof=1)) if len(means) > 1 else None,
+                    against=against,
+                    unknown_share=float(np.mean([one["unknown_share"] for one in tested])),
+                    seconds=float(np.mean([record["seconds"] for record in found])),
+                    parameters=round(np.mean([record["parameters"] for record in found])),
+                )
+            )
+    return rows
+
+
+def _key(share: float) -> str:
+    return f"{share:g}"
+
+
+def _packed(right: NDArray[np.bool_]) -> str:
+    return base64.b64encode(np.packbits(right).tobytes()).decode("ascii")
+
+
+def _unpacked(packed: str, count: int) -> NDArray[np.bool_]:
+    bits = np.frombuffer(base64.b64decode(packed), np.uint8)
+    return np.unpackbits(bits, count=count).astype(bool)

@@ -1,0 +1,71 @@
+"""Texts misspelt on purpose, as a hurried writer would; knows one text at a time, no labels and no tokens.
+
+What a text becomes depends on the text, the share and the seed alone, and the words misspelt at one share are
+misspelt in the same way at any higher one.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from hashlib import blake2b
+
+from gatelight.errors import DataError
+
+# A tag or an entity is left as it is: "<rb />" is no misspelling that anybody makes.
+_WORD = re.compile(r"<[^<>]{0,300}>|&#?\w{1,31};|[^\W\d_]+(?:'[^\W\d_]+)*")
+SHORTEST = 2
+
+
+def misspell(text: str, share: float, seed: int = 0) -> str:
+    """Return `text` with about `share` of its words misspelt by one slip each.
+
+    A slip is two neighbouring letters swapped, a letter dropped or doubled; of a word with an apostrophe it
+    is the apostrophe that is missing. Words of one letter, tags and entities stay. Raises DataError for a
+    share outside of 0 to 1.
+    """
+    if not 0 <= share <= 1:
+        raise DataError(f"a share of {share} of the words cannot be misspelt; expected 0 to 1")
+    if share == 0:
+        return text
+    digest = blake2b(f"{seed} {text}".encode(errors="surrogatepass"), digest_size=8).digest()
+    draw = random.Random(int.from_bytes(digest, "little"))
+
+    def slip(found: re.Match[str]) -> str:
+        word = found[0]
+        if len(word) < SHORTEST or word[0] in "<&":
+            return word
+        # Always two draws a word, so that a word's own do not depend on what became of those before.
+        chance, which = draw.random(), draw.random()
+        return _slipped(word, which) if chance < share else word
+
+    return _WORD.sub(slip, text)
+
+
+def _slipped(word: str, which: float) -> str:
+    """`which`, from 0 up to 1, chooses among all slips of the word."""
+    if "'" in word:
+        return word.replace("'", "", 1)
+    slips = _SLIPS[int(which * len(_SLIPS))]
+    places = slips[0](word)
+    if not places:  # nothing to swap in "oo"
+        slips = _SLIPS[-1]
+        places = slips[0](word)
+    share = which * len(_SLIPS) % 1
+    return slips[1](word, places[int(share * len(places))])
+
+
+def _unlike_neighbours(word: str) -> list[int]:
+    return [place for place in range(len(word) - 1) if word[place] != word[place + 1]]
+
+
+def _letters(word: str) -> list[int]:
+    return list(range(len(word)))
+
+
+_SLIPS: tuple[tuple[Callable[[str], list[int]], Callable[[str, int], str]], ...] = (
+    (_unlike_neighbours, lambda word, k: word[:k] + word[k + 1] + word[k] + word[k + 2 :]),
+    (_letters, lambda word, k: word[:k] + word[k + 1 :]),
+    (_letters, lambda word, k: word[: k + 1] + word[k:]),
+)

@@ -1,0 +1,58 @@
+"""The paired bootstrap: against a formula where there is one, and against what it is for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatelight.insight.paired import paired_difference
+
+B = 4000
+TENTH = 0.1
+"""The bootstrap's own chance, of 2,000 draws, moves the interval's ends by some hundredths of its width."""
+
+
+def test_of_one_seed_it_is_the_interval_of_mcnemars_difference() -> None:
+    """With one seed only texts are drawn: the formula for paired shares must come out."""
+    draw = np.random.default_rng(1)
+    reference = draw.random((1, B)) < 0.8
+    right = np.where(draw.random((1, B)) < 0.06, ~reference, reference)
+    found = paired_difference(right, reference)
+    gain = right.astype(float) - reference
+    reach = 1.96 * gain.std() / np.sqrt(B)
+    assert found.mean == gain.mean()
+    expected = gain.mean() - reach, gain.mean() + reach
+    np.testing.assert_allclose([found.low, found.high], expected, atol=TENTH * reach)
+
+
+def test_pairing_sees_what_two_intervals_would_not() -> None:
+    """Two models that differ on few texts differ clearly; as strangers their intervals would overlap."""
+    draw = np.random.default_rng(2)
+    reference = draw.random((3, B)) < 0.8
+    better = reference.copy()
+    better[:, :40] = True
+    found = paired_difference(better, reference)
+    assert 0 < found.low < found.mean < found.high
+    assert not found.includes_zero
+    alone = 1.96 * np.sqrt(0.8 * 0.2 / B)
+    assert found.high - found.low < alone
+
+
+def test_seeds_that_disagree_widen_the_interval() -> None:
+    """A gain that one lucky seed brings is no gain: chance of the start is chance too."""
+    reference = np.zeros((4, B), bool)
+    steady, lucky = reference.copy(), reference.copy()
+    steady[:, : B // 20] = True
+    lucky[0, : B // 5] = True
+    even, uneven = paired_difference(steady, reference), paired_difference(lucky, reference)
+    assert even.mean == uneven.mean == 0.05
+    assert not even.includes_zero
+    assert uneven.includes_zero
+
+
+def test_no_difference_and_the_same_interval_again() -> None:
+    """An interval that changed from call to call could be asked until it pleases."""
+    right = np.random.default_rng(3).random((2, 100)) < 0.5
+    same = paired_difference(right, right)
+    assert (same.mean, same.low, same.high, same.includes_zero) == (0, 0, 0, True)
+    other = np.random.default_rng(4).random((2, 100)) < 0.5
+    assert paired_difference(other, right) == paired_difference(other, right)
