@@ -1,0 +1,54 @@
+"""Models as ONNX files, for any runtime, and back: `save`, `load`. Knows no command line.
+
+The graphs are put together from ONNX's own LSTM, GRU and RNN operators, peepholes included; nothing is
+traced. Needs the extra `onnx`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gatelight.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
+    from gatelight.interop.onnx.graph import Graph
+    from gatelight.memory.layers import Layer
+    from gatelight.models.classifier import Classifier
+
+__all__ = ["load", "save"]
+
+
+def save(
+    model: TextClassifier | Classifier | Layer, path: str | Path, quantize: bool = False
+) -> dict[str, Any]:
+    """Write a fitted estimator, a network or a recurrent layer as one ONNX file; returns what was written.
+
+    What goes in and comes out is said in docs/interop.md and in the file itself. `quantize`: matrices as int8
+    with a scale for each row. Raises DataError for what ONNX cannot hold, MissingExtraError without the
+    package onnx.
+    """
+    _needed()
+    from gatelight.interop.onnx.writing import save as write
+
+    return write(model, Path(path), quantize)
+
+
+def load(path: str | Path) -> TextClassifier | Classifier | Layer | Graph:
+    """Read an ONNX file: what `save` wrote becomes what it was, another maker's graph a `Graph`.
+
+    Raises ModelFileError for a file that is damaged or holds what cannot be run here, naming the operator;
+    MissingExtraError without the package onnx. Nothing in the file is executed.
+    """
+    _needed()
+    from gatelight.interop.onnx.reading import load as read
+
+    return read(Path(path))
+
+
+def _needed() -> None:
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("onnx", "onnx", "reading or writing ONNX files") from error

@@ -1,0 +1,110 @@
+"""An ONNX graph in the making: nodes, numbers and weights, each with a name of its own. Knows no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17  # of 2022: old enough for the runtimes in use
+IR_VERSION = 8  # that opset's
+SCALE = ".scale"
+HIGHEST = 127  # int8, symmetric
+
+Array = NDArray[Any]
+Dimensions = Sequence[int | str]
+
+
+class Nodes:
+    """Collects a graph; every method returns the name of what it makes."""
+
+    def __init__(self, quantize: bool = False) -> None:
+        self.quantize = quantize
+        self._nodes: list[onnx.NodeProto] = []
+        self._weights: dict[str, Array] = {}
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+
+    def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Append a node with one output; "" among the inputs is one left out."""
+        return self.several(operator, inputs, [name or self._fresh(operator)], **attributes)[0]
+
+    def several(
+        self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+    ) -> list[str]:
+        """Append a node with several outputs of these names."""
+        self._nodes.append(helper.make_node(operator, list(inputs), list(outputs), **attributes))
+        return list(outputs)
+
+    def number(self, value: float | Sequence[int], kind: Any) -> str:
+        """A constant of this NumPy type."""
+        array = np.array(value, kind)
+        name = f"{array.dtype}{array.tolist()}".replace(" ", "")
+        self._weights[name] = array
+        return name
+
+    def plain(self, name: str, array: Array) -> str:
+        """Weights as they are."""
+        self._weights[name] = np.ascontiguousarray(array)
+        return name
+
+    def matrix(self, name: str, array: Array) -> str:
+        """Weights whose last dimension is summed over: as they are, or int8 times a scale for each row."""
+        if not self.quantize:
+            return self.plain(name, array)
+        self._split(name, array)
+        return self.add("Mul", self.add("Cast", name, to=TensorProto.FLOAT), name + SCALE)
+
+    def rows(self, name: str, table: Array, places: str) -> str:
+        """The rows of a table at these places; of int8 ones only those are turned into floats."""
+        if not self.quantize:
+            return self.add("Gather", self.plain(name, table), places)
+        self._split(name, table)
+        found = self.add("Cast", self.add("Gather", name, places), to=TensorProto.FLOAT)
+        return self.add("Mul", found, self.add("Gather", name + SCALE, places))
+
+    def takes(self, name: str, kind: int, shape: Dimensions, default: Array | None = None) -> str:
+        """An input; one with a default may be left out, and its sizes may differ from the default's."""
+        self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
+        if default is not None:
+            self._weights[name] = default
+        return name
+
+    def gives(self, name: str, shape: Dimensions) -> None:
+        """An output of floats that a node was named after."""
+        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+
+    def bytes(self) -> int:
+        """What the weights take."""
+        return sum(array.nbytes for array in self._weights.values())
+
+    def model(self, name: str, told: str, metadata: dict[str, str], version: str) -> onnx.ModelProto:
+        """The whole as a model."""
+        weights = [numpy_helper.from_array(array, key) for key, array in self._weights.items()]
+        graph = helper.make_graph(
+            self._nodes, name, self._inputs, self._outputs, initializer=weights, doc_string=told
+        )
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
+            producer_name="gatelight", producer_version=version,
+        )  # fmt: skip
+        helper.set_model_props(model, metadata)
+        return model
+
+    def _split(self, name: str, array: Array) -> None:
+        quantized, scale = to_int8(array)
+        self._weights[name], self._weights[name + SCALE] = quantized, scale
+
+    def _fresh(self, operator: str) -> str:
+        return f"{operator}_{len(self._nodes)}"
+
+
+def to_int8(array: Array) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Floats [..., K] → int8 of the same shape and a float32 scale [..., 1] for each row; symmetric."""
+    scale = (np.abs(array).max(axis=-1, keepdims=True) / HIGHEST).astype(np.float32)
+    rounded = np.rint(array / np.where(scale > 0, scale, 1))
+    return np.clip(rounded, -HIGHEST, HIGHEST).astype(np.int8), scale

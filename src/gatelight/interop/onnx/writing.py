@@ -1,0 +1,228 @@
+"""Our models as ONNX graphs: embedding, recurrent layers, head. Knows no other maker's graphs, no reading.
+
+Legend: B sequences, T steps, D input size, H hidden size, F = directions × H, S = layers × directions. Inside
+of the graph rows are [T, B, ·], as ONNX's recurrent operators want them. Steps beyond a length never count.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from gatelight import __version__
+from gatelight.errors import DataError
+from gatelight.estimators import folder
+from gatelight.estimators.classifier import TextClassifier
+from gatelight.files import file_written_aside
+from gatelight.interop.onnx.heads import POOLS, Sizes, only
+from gatelight.interop.onnx.nodes import Nodes
+from gatelight.interop.onnx.operators import OPERATORS, operator_inputs
+from gatelight.memory.equations import EQUATIONS
+from gatelight.memory.layers import Layer
+from gatelight.models.classifier import Classifier
+from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
+
+MOST_BYTES = (1 << 31) - (1 << 24)  # protobuf's limit, with room for the rest of the graph
+KEY = "gatelight."
+
+Array = NDArray[Any]
+
+
+def save(model: TextClassifier | Classifier | Layer, path: Path, quantize: bool) -> dict[str, Any]:
+    """As `gatelight.interop.onnx.save`."""
+    nodes = Nodes(quantize)
+    if isinstance(model, TextClassifier):
+        model.known_classes()
+        metadata = _folder_files(model)
+        told = _classifier(nodes, model.model_, both_classes=True)
+    elif isinstance(model, Classifier):
+        metadata = {"classifier": json.dumps(model.config.to_dict())}
+        told = _classifier(nodes, model, both_classes=False)
+    elif isinstance(model, Layer):
+        metadata = {"layer": json.dumps(_layer_settings(model))}
+        told = _layer(nodes, model)
+    else:
+        raise DataError(
+            f"a {type(model).__name__} cannot be written as ONNX; expected a TextClassifier, its network or "
+            "one of gatelight's recurrent layers"
+        )
+    if nodes.bytes() > MOST_BYTES:
+        raise DataError(
+            f"the weights take {nodes.bytes() / 1e9:.1f} GB and one ONNX file holds 2 GB at most: write them "
+            "as int8 (quantize), or train with fewer words"
+        )
+    whole = nodes.model("gatelight", told, {KEY + name: text for name, text in metadata.items()}, __version__)
+    onnx.checker.check_model(whole, full_check=True)
+    with file_written_aside(path) as aside:
+        aside.write_bytes(whole.SerializeToString())
+    return {"path": str(path), "bytes": path.stat().st_size, "quantized": quantize, "opset": 17}
+
+
+def _folder_files(model: TextClassifier) -> dict[str, str]:
+    """The model folder's text files, without the baseline, which stays behind."""
+    with tempfile.TemporaryDirectory() as aside:
+        place = Path(aside) / "model"
+        model.save(place)
+        config = json.loads((place / folder.CONFIG_FILE).read_text(encoding="ascii"))
+        vocabulary = (place / VOCABULARY_FILE).read_text(encoding="ascii")
+    return {
+        folder.CONFIG_FILE: json.dumps({**config, "baseline": False}),
+        VOCABULARY_FILE: vocabulary,
+        "classes": json.dumps(config["classes"]),
+    }
+
+
+def _layer_settings(layer: Layer) -> dict[str, Any]:
+    settings = {
+        name: getattr(layer, name)
+        for name in ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional")
+    }
+    if layer.cell == "rnn":
+        settings["nonlinearity"] = layer.nonlinearity
+    return {"cell": layer.cell, **settings}
+
+
+def _classifier(nodes: Nodes, model: Classifier, both_classes: bool) -> str:
+    """The graph of a classifier; returns what goes in and comes out, in words."""
+    config = model.config
+    weights = _arrays(model)
+    if config.buckets:
+        raise DataError(
+            'this model makes vectors of unknown words out of their letters (unknown="subword"), which a '
+            'graph over word numbers cannot: train with unknown="unk"'
+        )
+    ids = nodes.takes("ids", TensorProto.INT64, ["batch", "steps"])
+    x = nodes.rows("embedding.weight", weights["embedding.weight"], nodes.add("Transpose", ids, perm=[1, 0]))
+    sizes = Sizes.of(nodes, x)
+    hidden, ends = _stack(
+        nodes, [(layer, f"memory.{number}.") for number, layer in enumerate(model.memory)], x, sizes
+    )
+    head = {name.removeprefix("head."): array for name, array in weights.items() if name.startswith("head.")}
+    logits = POOLS[config.pool](nodes, hidden, ends, sizes, head)
+    several = config.outputs > 1 and not config.multilabel
+    columns = config.outputs
+    if several:
+        nodes.add("Softmax", logits, axis=1, name="probabilities")
+    elif both_classes and not config.multilabel:
+        second = nodes.add("Sigmoid", logits)
+        first = nodes.add("Sigmoid", nodes.add("Neg", logits))
+        nodes.add("Concat", first, second, axis=1, name="probabilities")
+        columns = 2
+    else:
+        nodes.add("Sigmoid", logits, name="probabilities")
+    nodes.gives("probabilities", ["batch", columns])
+    _final_states(nodes, config.layers * (2 if config.bidirectional else 1), config.hidden, config.cell)
+    return (
+        "ids int64 [batch, steps]: word numbers, beyond a text's end any (0, say); lengths int32 [batch]; "
+        "probabilities float [batch, classes], in the order of the metadata entry gatelight.classes. h_0 "
+        "(and c_0) may be left out."
+    )
+
+
+def _layer(nodes: Nodes, layer: Layer) -> str:
+    """The graph of a recurrent layer alone, in its own layout."""
+    layout = ["batch", "steps"] if layer.batch_first else ["steps", "batch"]
+    given = nodes.takes("x", TensorProto.FLOAT, [*layout, layer.input_size])
+    x = nodes.add("Transpose", given, perm=[1, 0, 2]) if layer.batch_first else given
+    sizes = Sizes.of(nodes, x)
+    hidden, _ = _stack(nodes, [(layer, "")], x, sizes)
+    # A step beyond the end gives zeros, also in runtimes that leave it open.
+    hidden = only(nodes, sizes.mask, hidden, 0.0)
+    nodes.add("Transpose", hidden, perm=[1, 0, 2] if layer.batch_first else [0, 1, 2], name="output")
+    directions = 2 if layer.bidirectional else 1
+    nodes.gives("output", [*layout, directions * layer.hidden_size])
+    _final_states(nodes, layer.num_layers * directions, layer.hidden_size, layer.cell)
+    return "x float, lengths int32 [batch], output float; h_0 (and c_0) may be left out."
+
+
+def _stack(nodes: Nodes, layers: Iterable[tuple[Any, str]], x: str, sizes: Sizes) -> tuple[str, str]:
+    """All layers over x [T, B, D] → hidden [T, B, F] and the last layer's final h [dirs, B, H]."""
+    single = [(layer, prefix, k) for layer, prefix in layers for k in range(layer.num_layers)]
+    first: Layer = single[0][0]
+    directions, hidden = (2 if first.bidirectional else 1), first.hidden_size
+    kinds = ("h", "c") if EQUATIONS[first.cell].has_cell_state else ("h",)
+    begin = {kind: _initial(nodes, kind, len(single), directions, hidden, sizes) for kind in kinds}
+    ends: dict[str, list[str]] = {kind: [] for kind in kinds}
+    for number, (layer, prefix, k) in enumerate(single):
+        starts = {kind: begin[kind][number] for kind in kinds}
+        x, last = _recurrent(nodes, layer, prefix, k, x, starts, sizes)
+        for kind in kinds:
+            # A sequence without a step ends in the state in which it began.
+            ends[kind].append(nodes.add("Where", sizes.there, last[kind], starts[kind]))
+    for kind in kinds:
+        nodes.add("Concat", *ends[kind], axis=0, name=f"{kind}_n")
+    return x, ends["h"][-1]
+
+
+def _initial(nodes: Nodes, kind: str, layers: int, directions: int, hidden: int, sizes: Sizes) -> list[str]:
+    """An optional input [S, B, H], zeros when it is left out, cut into one [dirs, B, H] for each layer."""
+    states = layers * directions
+    given = nodes.takes(
+        f"{kind}_0", TensorProto.FLOAT, [f"{states} or 1", "batch or 1", f"{hidden} or 1"],
+        default=np.zeros((1, 1, 1), np.float32),
+    )  # fmt: skip
+    shape = nodes.add(
+        "Concat", nodes.number([states], np.int64), nodes.add("Shape", sizes.lengths),
+        nodes.number([hidden], np.int64), axis=0,
+    )  # fmt: skip
+    whole = nodes.add("Expand", given, shape)
+    if layers == 1:
+        return [whole]
+    cuts = nodes.number([directions] * layers, np.int64)
+    return nodes.several("Split", [whole, cuts], [f"{kind}_0.{number}" for number in range(layers)], axis=0)
+
+
+def _recurrent(
+    nodes: Nodes, layer: Layer, prefix: str, k: int, x: str, starts: dict[str, str], sizes: Sizes
+) -> tuple[str, dict[str, str]]:
+    """One layer, all its directions: x [T, B, D] → hidden [T, B, F] and its final states [dirs, B, H]."""
+    suffixes = ("", "_reverse") if layer.bidirectional else ("",)
+    arrays = operator_inputs(layer.cell, _arrays(layer), k, suffixes)
+    names = {
+        key: (nodes.plain if key in "BP" else nodes.matrix)(f"{prefix}{k}.{key}", array)
+        for key, array in arrays.items()
+    }
+    attributes: dict[str, Any] = {
+        "hidden_size": layer.hidden_size,
+        "direction": "bidirectional" if layer.bidirectional else "forward",
+    }
+    inputs = [x, names["W"], names["R"], names.get("B", ""), sizes.real, starts["h"]]
+    outputs = [f"{prefix}{k}.Y", f"{prefix}{k}.Y_h"]
+    if layer.cell == "gru":
+        attributes["linear_before_reset"] = 1
+    elif layer.cell == "rnn":
+        attributes["activations"] = [str(layer.nonlinearity).capitalize()] * len(suffixes)
+    else:
+        inputs += [starts["c"], *([names["P"]] if "P" in names else [])]
+        outputs.append(f"{prefix}{k}.Y_c")
+    nodes.several(OPERATORS[layer.cell], inputs, outputs, **attributes)
+    side_by_side = nodes.add("Transpose", outputs[0], perm=[0, 2, 1, 3])
+    hidden = nodes.add("Reshape", side_by_side, nodes.number([0, 0, -1], np.int64))
+    return hidden, dict(zip(("h", "c"), outputs[1:], strict=False))
+
+
+def _final_states(nodes: Nodes, states: int, hidden: int, cell: str) -> None:
+    for kind in ("h", "c") if EQUATIONS[cell].has_cell_state else ("h",):
+        nodes.gives(f"{kind}_n", [states, "batch", hidden])
+
+
+def _arrays(module: Any) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    for name, tensor in module.state_dict().items():
+        array = tensor.detach().cpu().numpy()
+        if array.dtype != np.float32:
+            raise DataError(
+                f"the weights {name} are {array.dtype}; only float32 is written: turn them with .float()"
+            )
+        if not np.isfinite(array).all():
+            raise DataError(f"the weights {name} hold infinite or undefined numbers: training diverged")
+        arrays[name] = array
+    return arrays

@@ -1,0 +1,180 @@
+"""ONNX files that are damaged or meant to harm: one clear error, within a moment and little memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx_cases import network
+
+from gatelight.errors import GatelightError, MissingExtraError, ModelFileError
+from gatelight.interop import onnx as interop
+from gatelight.memory import GRU, PeepholeLSTM
+
+CASES = 400  # of each file
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A network, a layer, and the network without our notes, as bytes."""
+    folder = tmp_path_factory.mktemp("whole")
+    interop.save(network(pool="attention", cell="peephole"), folder / "network.onnx")
+    interop.save(GRU(2, 3, bidirectional=True), folder / "layer.onnx", quantize=True)
+    stripped = onnx.load(folder / "network.onnx")
+    del stripped.metadata_props[:]
+    found = {path.stem: path.read_bytes() for path in folder.iterdir()}
+    return {**found, "graph": stripped.SerializeToString()}
+
+
+@pytest.mark.parametrize("name", ["network", "layer", "graph"])
+def test_mutated_files_give_an_error_or_a_model(name: str, files: dict[str, bytes], tmp_path: Path) -> None:
+    """Whatever bytes come, nothing may crash or raise what the command line would show as a traceback."""
+    rng = np.random.default_rng(11)
+    whole, path = np.frombuffer(files[name], np.uint8), tmp_path / "model.onnx"
+    told = []
+    for _ in range(CASES):
+        data = whole.copy()
+        kind = rng.integers(4)
+        if kind == 0:
+            data = data[: rng.integers(len(data))]
+        elif kind == 1:
+            places = rng.integers(len(data), size=rng.integers(1, 4))
+            data[places] = rng.integers(256, size=len(places))
+        elif kind == 2:
+            at = rng.integers(len(data))
+            data = np.concatenate([data[:at], rng.integers(256, size=9, dtype=np.uint8), data[at:]])
+        else:
+            begin, length = rng.integers(len(data)), rng.integers(1, 60)
+            data = np.concatenate([data[:begin], data[begin + length :]])
+        path.write_bytes(data.tobytes())
+        try:
+            interop.load(path)
+        except ModelFileError as error:
+            told.append(str(error))
+    assert CASES // 3 < len(told) < CASES
+    assert all(str(path) in line and "\n" not in line for line in told)
+
+
+def changed(data: bytes, change: Callable[[onnx.ModelProto], object]) -> bytes:
+    model = onnx.load_model_from_string(data)
+    change(model)
+    return bytes(model.SerializeToString())
+
+
+def note(key: str, **settings: object) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        entry = next(entry for entry in model.metadata_props if entry.key == key)
+        entry.value = json.dumps({**json.loads(entry.value), **settings})
+
+    return change
+
+
+def weight(name: str, **fields: object) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+        array = numpy_helper.to_array(tensor).copy()
+        if "array" in fields:
+            array = np.asarray(fields["array"], np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(array, name))
+        if "dims" in fields:
+            tensor.dims[:] = fields["dims"]  # type: ignore[call-overload]
+        if "location" in fields:
+            tensor.data_location = TensorProto.EXTERNAL
+            entry = tensor.external_data.add()
+            entry.key, entry.value = "location", str(fields["location"])
+
+    return change
+
+
+def node(operator: str, **attributes: object) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        found = next(node for node in model.graph.node if node.op_type == operator)
+        kept = [entry for entry in found.attribute if entry.name not in attributes]
+        del found.attribute[:]
+        found.attribute.extend(kept)
+        found.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+
+    return change
+
+
+def renamed(model: onnx.ModelProto) -> None:
+    next(node for node in model.graph.node if node.op_type == "Gemm").op_type = "Einsum"
+
+
+def own_domain(model: onnx.ModelProto) -> None:
+    model.opset_import.append(helper.make_opsetid("com.evil", 1))
+    next(node for node in model.graph.node if node.op_type == "Gemm").domain = "com.evil"
+
+
+def looped(model: onnx.ModelProto) -> None:
+    body = helper.make_graph([], "body", [], [])
+    found = model.graph.node[0]
+    found.op_type = "If"
+    found.attribute.append(helper.make_attribute("then_branch", body))
+
+
+def computed(model: onnx.ModelProto) -> None:
+    lstm = next(node for node in model.graph.node if node.op_type == "LSTM")
+    lstm.input[1] = model.graph.input[0].name
+
+
+HOSTILE = [
+    ("network", note("gatelight.classifier", layers=10**9), "layers are told of"),
+    ("network", note("gatelight.classifier", hidden=10**9), "has the shape|fit"),
+    ("network", note("gatelight.classifier", vocabulary_size=10**9), "has the shape"),
+    ("network", note("gatelight.classifier", cell="import os"), "cell is"),
+    ("network", note("gatelight.classifier", cell="lstm"), "do not go together"),
+    ("network", weight("head.weight", array=[[np.nan]]), "undefined numbers"),
+    ("network", weight("head.weight", array=[[1.0]]), r"head.weight has the shape \(1, 1\)"),
+    ("network", weight("head.weight", dims=[10**9, 10**9]), "fit|whole"),
+    ("network", weight("head.weight", location="/etc/passwd"), "another file|whole"),
+    ("network", weight("memory.0.0.W", array=np.zeros((1, 7, 6))), "fit"),
+    ("layer", note("gatelight.layer", num_layers=10**9), "layers are told of"),
+    ("layer", note("gatelight.layer", hidden_size=10**9), "has the shape|fit"),
+    ("layer", note("gatelight.layer", hidden_size=-1), "fit"),
+    ("layer", note("gatelight.layer", device="cuda"), "fit"),
+    ("graph", renamed, "Einsum"),
+    ("graph", own_domain, "com.evil"),
+    ("graph", looped, "a graph of its own|whole"),
+    ("graph", computed, "computes its W"),
+    ("graph", node("LSTM", hidden_size=10**9), "hidden_size is 1000000000"),
+    ("graph", node("LSTM", clip=3.0), "clip=3.0"),
+    ("graph", node("LSTM", activations=["Affine"] * 3), "activations Affine"),
+    ("graph", node("LSTM", direction="sideways"), "direction|whole"),
+    ("graph", weight("memory.0.0.P", array=np.zeros((1, 3))), "P has the shape"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "message"), HOSTILE)
+def test_files_that_promise_or_ask_for_what_they_may_not(
+    name: str,
+    change: Callable[[onnx.ModelProto], object],
+    message: str,
+    files: dict[str, bytes],
+    tmp_path: Path,
+) -> None:
+    """Sizes are believed only as far as weights vouch for them, and only numbers are read from a file."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(changed(files[name], change))
+    with pytest.raises(ModelFileError, match=message):
+        interop.load(path)
+
+
+def test_no_file_and_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two most frequent mistakes: the wrong name, and an install without the extra."""
+    with pytest.raises(ModelFileError, match="there is no file"):
+        interop.load(tmp_path)
+    (tmp_path / "notes.txt").write_text("no model")
+    with pytest.raises(ModelFileError, match=r"notes.txt is no whole ONNX file"):
+        interop.load(tmp_path / "notes.txt")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    for call in (lambda: interop.load("x"), lambda: interop.save(PeepholeLSTM(1, 1), "x")):
+        with pytest.raises(MissingExtraError, match=r"gatelight\[onnx\]") as caught:
+            call()
+        assert isinstance(caught.value, GatelightError)

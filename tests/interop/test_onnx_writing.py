@@ -1,0 +1,219 @@
+"""Files that `interop.onnx.save` writes, run by ONNX Runtime, which shares no line with our kernels."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from made_up_reviews import TINY, make_reviews
+from onnx_cases import LENGTHS, SAME, batch, network, run, session
+
+import gatelight
+from gatelight.errors import DataError
+from gatelight.interop import onnx as interop
+from gatelight.interop.onnx.nodes import to_int8
+from gatelight.interop.onnx.operators import in_order, layer_weights, operator_inputs
+from gatelight.memory import CELLS
+from gatelight.models.pooling import POOLS
+from gatelight.models.prediction import predict
+
+# int8 rounds each weight by at most 1/254 of its row's largest; in these networks that adds up to this.
+ROUNDED_TO_INT8 = 0.05
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_onnx_runtime_agrees_for_every_shape_of_network(cell: str, pool: str, tmp_path: Path) -> None:
+    """A gate, a peephole, a direction or a masked step in the wrong place shows: all weights are random."""
+    ids, lengths, padded = batch()
+    for bidirectional, layers in itertools.product((False, True), (1, 2)):
+        model = network(cell=cell, pool=pool, bidirectional=bidirectional, layers=layers)
+        interop.save(model, tmp_path / "model.onnx")
+        found = run(tmp_path / "model.onnx", ids=padded, lengths=lengths.astype(np.int32))
+        np.testing.assert_allclose(found["probabilities"], predict(model, ids, lengths), rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_text_is_judged_the_same_in_any_padding(pool: str, tmp_path: Path) -> None:
+    """The runtime must not see how long the others in its batch are, nor what fills the rest of its row."""
+    model = network(pool=pool, bidirectional=True)
+    interop.save(model, tmp_path / "model.onnx")
+    _, lengths, padded = batch()
+    together = run(tmp_path / "model.onnx", ids=padded, lengths=lengths.astype(np.int32))["probabilities"]
+    for row, length in enumerate(LENGTHS):
+        alone = run(
+            tmp_path / "model.onnx",
+            ids=padded[row : row + 1, : max(length, 1)],
+            lengths=lengths[row : row + 1].astype(np.int32),
+        )
+        np.testing.assert_allclose(alone["probabilities"][0], together[row], rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize(("outputs", "multilabel"), [(1, False), (4, True), (4, False)])
+def test_every_kind_of_output(outputs: int, multilabel: bool, tmp_path: Path) -> None:
+    """One sigmoid, several of them, and a softmax are three different things."""
+    ids, lengths, padded = batch()
+    model = network(outputs=outputs, multilabel=multilabel, pool="attention")
+    interop.save(model, tmp_path / "model.onnx")
+    found = run(tmp_path / "model.onnx", ids=padded, lengths=lengths.astype(np.int32))["probabilities"]
+    np.testing.assert_allclose(found, predict(model, ids, lengths), rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("cell", [*CELLS, "relu"])
+def test_a_layer_alone_streams(cell: str, batch_first: bool, tmp_path: Path) -> None:
+    """A long signal read in pieces, the state carried from one to the next, must give what one pass gives."""
+    options: dict[str, Any] = {"nonlinearity": "relu"} if cell == "relu" else {}
+    torch.manual_seed(2)
+    layer = CELLS["rnn" if cell == "relu" else cell](4, 5, 2, batch_first=batch_first, **options)
+    interop.save(layer, tmp_path / "layer.onnx")
+    x = torch.randn(3, 8, 4) if batch_first else torch.randn(8, 3, 4)
+    axis = 1 if batch_first else 0
+    expected, end = layer(x)
+    states: dict[str, Any] = {}
+    pieces = []
+    for piece in np.split(x.numpy(), [3, 4], axis=axis):
+        found = run(
+            tmp_path / "layer.onnx", x=piece, lengths=np.full(3, piece.shape[axis], np.int32), **states
+        )
+        pieces.append(found["output"])
+        states = {name.replace("_n", "_0"): found[name] for name in found if name != "output"}
+    np.testing.assert_allclose(np.concatenate(pieces, axis), expected.detach().numpy(), rtol=0, atol=SAME)
+    for name, state in zip(("h_0", "c_0"), end if isinstance(end, tuple) else (end,), strict=False):
+        np.testing.assert_allclose(states[name], state.detach().numpy(), rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_given_states_and_empty_sequences(cell: str, tmp_path: Path) -> None:
+    """An empty sequence ends in the state in which it began; the others start from theirs, not from zeros."""
+    torch.manual_seed(2)
+    layer = CELLS[cell](4, 5, 2, bidirectional=True)
+    interop.save(layer, tmp_path / "layer.onnx")
+    lengths, x = [4, 0, 7, 1], torch.randn(7, 4, 4)
+    state = tuple(torch.randn(4, 4, 5) for _ in range(2 if cell in ("lstm", "peephole") else 1))
+    expected, end = layer(x, state if len(state) == 2 else state[0], lengths=lengths)
+    given = dict(zip(("h_0", "c_0"), (part.numpy() for part in state), strict=False))
+    found = run(tmp_path / "layer.onnx", x=x.numpy(), lengths=np.array(lengths, np.int32), **given)
+    np.testing.assert_allclose(found["output"], expected.detach().numpy(), rtol=0, atol=SAME)
+    for name, part in zip(("h_n", "c_n"), end if isinstance(end, tuple) else (end,), strict=False):
+        np.testing.assert_allclose(found[name], part.detach().numpy(), rtol=0, atol=SAME)
+        np.testing.assert_array_equal(found[name][:, 1], given[name.replace("_n", "_0")][:, 1])
+
+
+def test_a_text_classifier_brings_its_words_along(tmp_path: Path) -> None:
+    """Whoever has the file alone can read texts as the model was trained to, and name its answers."""
+    reviews = make_reviews(80, 3)
+    model = gatelight.TextClassifier(**{**TINY, "cell": "peephole", "epochs": 1, "hidden": 6})
+    model.fit(reviews.texts, reviews.labels)
+    path = tmp_path / "model.onnx"
+    told = interop.save(model, path)
+    assert told == {"path": str(path), "bytes": path.stat().st_size, "quantized": False, "opset": 17}
+    notes = session(path).get_modelmeta().custom_metadata_map
+    assert json.loads(notes["gatelight.classes"]) == ["negative", "positive"]
+    words = [json.loads(line)[0] for line in notes["gatelight.vocabulary.jsonl"].splitlines()]
+    assert words == model.vocabulary_.tokens
+    assert json.loads(notes["gatelight.config.json"])["reading"] == model.reading_.settings()
+    texts = reviews.texts[:9]
+    numbers = {word: number for number, word in enumerate(words)}
+    rows = [[numbers.get(token, 1) for token in model.tokenizer_.tokens(text)][:20] for text in texts]
+    padded = np.zeros((9, max(map(len, rows))), np.int64)
+    for place, row in enumerate(rows):
+        padded[place, : len(row)] = row
+    found = run(path, ids=padded, lengths=np.array([len(row) for row in rows], np.int32))
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(texts), rtol=0, atol=SAME)
+    assert onnx.load(path).graph.node[2].op_type  # readable by the package alone
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_int8_weights_run_and_are_close(cell: str, tmp_path: Path) -> None:
+    """Each row's own scale keeps the rounding small; a scale that is not applied would show at once."""
+    ids, lengths, padded = batch()
+    model = network(cell=cell, pool="flatten", bidirectional=True, layers=2)
+    interop.save(model, tmp_path / "model.onnx", quantize=True)
+    found = run(tmp_path / "model.onnx", ids=padded, lengths=lengths.astype(np.int32))["probabilities"]
+    expected = predict(model, ids, lengths)
+    assert 0 < np.abs(found - expected).max() < ROUNDED_TO_INT8
+    kinds = {weight.name: weight.data_type for weight in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    assert kinds["embedding.weight"] == kinds["memory.1.0.R"] == onnx.TensorProto.INT8
+    again = interop.load(tmp_path / "model.onnx")
+    np.testing.assert_allclose(predict(again, ids, lengths), found, rtol=0, atol=SAME)
+
+
+def test_rows_of_any_size_become_int8() -> None:
+    """A row of zeros (the padding's) has no scale to divide by; the largest value must not wrap around."""
+    rows = np.array([[0, 0], [1e-30, -1e-30], [3, -6], [1e30, 1]], np.float32)
+    quantized, scale = to_int8(rows)
+    assert quantized.dtype == np.int8
+    assert quantized.tolist() == [[0, 0], [127, -127], [64, -127], [127, 0]]
+    assert np.abs(quantized * scale - rows).max() <= scale.max() / 2
+
+
+# --- golden: the gate orders, written out by hand from the operators' documentation -----------------------
+
+ORDERS = {  # our blocks i f g o, r z n -> theirs i o f c, z r h
+    "rnn": [0],
+    "lstm": [0, 3, 1, 2],
+    "peephole": [0, 3, 1, 2],
+    "gru": [1, 0, 2],
+}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gate_orders(cell: str) -> None:
+    """Orders that are wrong in both directions would agree with each other, so each is told in numbers."""
+    gates = len(ORDERS[cell])
+    blocks = np.repeat(np.arange(gates, dtype=np.float32), 2)
+    weights = {
+        "weight_ih_l0": np.tile(blocks[:, None], 3),
+        "weight_hh_l0": np.tile(blocks[:, None] + 10, 2),
+        "bias_ih_l0": blocks + 20,
+        "bias_hh_l0": blocks + 30,
+        "weight_peephole_l0": np.repeat(np.float32([[40], [41], [42]]), 2, axis=1),
+    }
+    found = operator_inputs(cell, weights, 0, ("",))
+    expected = np.repeat(np.float32(ORDERS[cell]), 2)
+    np.testing.assert_array_equal(found["W"][0, :, 0], expected)
+    np.testing.assert_array_equal(found["R"][0, :, 0], expected + 10)
+    np.testing.assert_array_equal(found["B"][0], np.concatenate([expected + 20, expected + 30]))
+    assert ("P" in found) == (cell == "peephole")
+    if cell == "peephole":
+        assert found["P"].tolist() == [[40, 40, 42, 42, 41, 41]]
+    for name, array in layer_weights(cell, found, 0, ("",)).items():
+        np.testing.assert_array_equal(array, weights[name])
+    with pytest.raises(KeyError):
+        in_order(blocks, ["a"], ["b"])
+
+
+# --- what cannot be written -------------------------------------------------------------------------------
+
+
+def test_what_onnx_cannot_hold_is_refused_and_leaves_the_old_file(tmp_path: Path) -> None:
+    """A file half-written, or written with weights that are no numbers, would only fail where it is used."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"mine")
+    spoilt = network()
+    with torch.no_grad():
+        spoilt.head["weight"][0, 0] = torch.nan
+    for model, message in [
+        (spoilt, "head.weight hold infinite or undefined"),
+        (network().double(), "float64"),
+        (network(buckets=8), "subword"),
+        (torch.nn.LSTM(3, 4), "cannot be written as ONNX"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            interop.save(model, path)
+    assert path.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_more_steps_than_flatten_has_weights_for(tmp_path: Path) -> None:
+    """Steps beyond the last weights must not be dropped in silence: ours refuses them too."""
+    interop.save(network(pool="flatten"), tmp_path / "model.onnx")
+    with pytest.raises(Exception, match="MatMul"):
+        run(tmp_path / "model.onnx", ids=np.ones((1, 12), np.int64), lengths=np.array([12], np.int32))
