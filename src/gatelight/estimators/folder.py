@@ -46,8 +46,22 @@ def save(estimator: TextClassifier, folder: Path) -> None:
 
     Raises FileExistsError when `folder` exists and is no model of ours, OSError when the disk refuses.
     """
+    config = config_of(estimator)
+    with folder_written_aside(folder, is_model) as aside:
+        estimator.vocabulary_.save(aside)
+        save_weights(estimator.model_, aside / MODEL_FILE)
+        if estimator.baseline_ is not None:
+            estimator.baseline_.save(aside)
+        (aside / CARD_FILE).write_text(
+            card(estimator, folder.resolve().name), encoding="utf-8", errors="backslashreplace"
+        )
+        (aside / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n", encoding="ascii")
+
+
+def config_of(estimator: TextClassifier) -> dict[str, Any]:
+    """What `config.json` says of a fitted estimator, as JSON-able values."""
     classes = estimator.known_classes()
-    config = {
+    return {
         "kind": KIND,
         "format": FORMAT,
         "gatelight": __version__,
@@ -61,15 +75,6 @@ def save(estimator: TextClassifier, folder: Path) -> None:
         "validation": None if estimator.validation_ is None else estimator.validation_.to_dict(),
         "baseline": estimator.baseline_ is not None,
     }
-    with folder_written_aside(folder, is_model) as aside:
-        estimator.vocabulary_.save(aside)
-        save_weights(estimator.model_, aside / MODEL_FILE)
-        if estimator.baseline_ is not None:
-            estimator.baseline_.save(aside)
-        (aside / CARD_FILE).write_text(
-            card(estimator, folder.resolve().name), encoding="utf-8", errors="backslashreplace"
-        )
-        (aside / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n", encoding="ascii")
 
 
 def load(folder: str | Path) -> TextClassifier:
@@ -79,7 +84,7 @@ def load(folder: str | Path) -> TextClassifier:
     format.
     """
     folder = Path(folder)
-    config = _read_config(folder)
+    config = read_config(folder, KIND, FORMAT)
     try:
         estimator = TextClassifier(**_known_settings(config["settings"]))
         check_settings(estimator.get_params(deep=False))
@@ -138,7 +143,8 @@ def _known_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return dict(settings)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, kind: str, newest: int) -> dict[str, Any]:
+    """Read the configuration of a model of this kind; ModelFileError when it is none, damaged or newer."""
     path = folder / CONFIG_FILE
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -151,16 +157,16 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged ({error}); copy or train the model again") from None
-    if not isinstance(config, dict) or config.get("kind") != KIND:
-        raise ModelFileError(f"{path} is not of a {KIND}; name the folder of a saved model")
+    if not isinstance(config, dict) or config.get("kind") != kind:
+        raise ModelFileError(f"{path} is not of a {kind}; name the folder of a saved model")
     written = config.get("format")
     if isinstance(written, bool) or not isinstance(written, int) or written < 1:
         raise ModelFileError(
             f"{path} has the format {written!r}; expected a number; copy or train the model again"
         )
-    if written > FORMAT:
+    if written > newest:
         raise ModelFileError(
-            f"{folder} has format {written}, this gatelight ({__version__}) reads up to {FORMAT}: it was "
+            f"{folder} has format {written}, this gatelight ({__version__}) reads up to {newest}: it was "
             f"saved by version {config.get('gatelight')!s:.20}; update gatelight"
         )
     return config

@@ -158,7 +158,7 @@ class Chain:
         Raises DataError when the batch does not fit the model's input, an id is outside of the table or a
         window finds too few steps.
         """
-        self._check(batch)
+        self.check(batch)
         layers = [(layer, self.of_layer(number)) for number, layer in enumerate(self.blueprint.layers)]
         at_once = max(1, BATCH_ROWS // max(batch.shape[1] if batch.ndim > 1 else 1, 1))
         parts = []
@@ -170,7 +170,8 @@ class Chain:
                 parts.append(signal.values.numpy())
         return np.ascontiguousarray(np.concatenate(parts), np.float32)
 
-    def _check(self, batch: NDArray[Any]) -> None:
+    def check(self, batch: NDArray[Any]) -> None:
+        """Raise DataError when a batch is none that `run` can take."""
         form = self.blueprint.input
         shape = (*((form.steps,) if form.in_steps else ()), *((form.features,) if form.features else ()))
         fits = batch.ndim == 1 + len(shape) and all(

@@ -1,0 +1,231 @@
+"""Keras's architecture JSON, of version 1, 2 or 3, as a list of layers; knows no weights and no layer's work.
+
+Nothing named in the JSON is imported or run. Refused by name: layers that are not Keras's own, graphs that
+branch, layers used twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gatelight.errors import DataError, ModelFileError
+
+MOST_BYTES = 16 << 20
+MOST_LAYERS = 1000
+SUPPORTED = "supported is one layer after another"
+MASKS = ("NotEqual", "Any")  # what Keras 3 writes into a graph for the mask of a layer before
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One layer as the file tells it."""
+
+    kind: str  # Keras's class name
+    name: str
+    config: Mapping[str, Any]
+    padding: Entry | None = None  # a table of one number per id that is added to what comes in (see `export`)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Layers in the order of computation, the shape of one input ("ids" or not is not known), the version.
+
+    `listed` names every layer in the order of the file, which is that of weights; `shape` None: not told.
+    """
+
+    layers: tuple[Entry, ...]
+    shape: tuple[int | None, ...] | None
+    version: int
+    listed: tuple[Entry, ...]
+    forces_zeros: bool  # Bidirectional gives zeros where masked
+
+
+def parsed(text: str | bytes, name: str) -> Mapping[str, Any]:
+    """JSON of untrusted origin as a mapping; ModelFileError when it is none or too large."""
+    if len(text) > MOST_BYTES:
+        raise ModelFileError(f"{name} has {len(text):,} bytes of JSON, more than any architecture")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{name} is no readable JSON ({error!s:.100}); copy it again") from None
+    if not isinstance(value, dict):
+        raise ModelFileError(f"{name} holds JSON, but no mapping: it is no architecture of Keras")
+    return value
+
+
+def architecture(model: Mapping[str, Any], name: str, version: str | None = None) -> Architecture:
+    """The layers of a model's JSON; `version` is Keras's where the file tells it elsewhere.
+
+    Raises DataError for what is not supported, ModelFileError for what is no architecture.
+    """
+    told = version or model.get("keras_version")
+    try:
+        number = _version(told, model)
+        kind = model["class_name"]
+        config = model["config"]
+        if kind not in ("Sequential", "Model", "Functional"):
+            raise DataError(
+                f"{name} holds a {kind!r:.60}; expected a Sequential or Functional model of Keras"
+            )
+        entries = config if isinstance(config, list) else config["layers"]
+        if not isinstance(entries, list) or not 0 < len(entries) <= MOST_LAYERS:
+            raise ModelFileError(f"{name}: a model must have 1 to {MOST_LAYERS} layers")
+        listed = tuple(_entry(entry) for entry in entries)
+        if kind == "Sequential":
+            layers, shape = _sequence(listed, config)
+        else:
+            layers, shape = _graph(listed, entries, config)
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError) as error:
+        if isinstance(error, (DataError, ModelFileError)):
+            raise
+        what = f"{type(error).__name__}: {error!s:.80}"
+        raise ModelFileError(f"{name} is no architecture of Keras that can be read ({what})") from None
+    modern = number == 3 or (number == 2 and (str(told).endswith("-tf") or _minor(told) >= 4))
+    return Architecture(layers, shape, number, listed, modern)
+
+
+def _version(told: Any, model: Mapping[str, Any]) -> int:
+    if isinstance(told, str) and told[:1] in "123" and told[1:2] in ("", "."):
+        return int(told[0])
+    # Keras 3 does not say its version in JSON, but names modules; Keras 1 calls a layer's size output_dim.
+    if "module" in model:
+        return 3
+    config = model.get("config")
+    words = json.dumps(config)[: 1 << 20]
+    return (
+        1 if '"output_dim"' in words and '"units"' not in words and '"kernel_initializer"' not in words else 2
+    )
+
+
+def _minor(told: Any) -> int:
+    digits = str(told).split(".")[1:2]
+    return int(digits[0]) if digits and digits[0].isdigit() else 0
+
+
+def _entry(entry: Mapping[str, Any]) -> Entry:
+    kind, config = entry["class_name"], entry["config"]
+    if not isinstance(kind, str) or not isinstance(config, dict):
+        raise TypeError("a layer without a class name or settings")
+    module, registered = entry.get("module"), entry.get("registered_name")
+    foreign = isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras", "tensorflow")
+    if foreign or (isinstance(registered, str) and ">" in registered) or not kind.isidentifier():
+        raise DataError(
+            f"the layer {config.get('name')!r:.60} is {registered or kind!s:.60}, somebody's own class: its "
+            "code is not in the file and is not run"
+        )
+    name = config.get("name") or entry.get("name")
+    if not isinstance(name, str):
+        name = kind.lower()
+    return Entry(kind, name, config)
+
+
+def inner(config: Mapping[str, Any], key: str = "layer") -> Entry:
+    """The layer within a wrapper's settings."""
+    value = config.get(key)
+    if not isinstance(value, dict) or "class_name" not in value or not isinstance(value.get("config"), dict):
+        raise DataError(f"the layer {config.get('name')!r} wraps nothing that can be read")
+    return _entry(value)
+
+
+def _sequence(
+    listed: tuple[Entry, ...], config: Any
+) -> tuple[tuple[Entry, ...], tuple[int | None, ...] | None]:
+    shape = next((found for entry in listed[:1] if (found := _shape(entry.config))), None)
+    if shape is None and isinstance(config, dict) and isinstance(config.get("build_input_shape"), list):
+        shape = _sides(config["build_input_shape"])
+    layers = tuple(entry for entry in listed if entry.kind != "InputLayer")
+    if shape is None and listed[0].kind not in ("InputLayer", "Embedding"):
+        features = listed[0].config.get("input_dim")
+        shape = (listed[0].config.get("input_length"), features) if isinstance(features, int) else None
+    return layers, shape
+
+
+def _graph(
+    listed: tuple[Entry, ...], entries: list[Any], config: Mapping[str, Any]
+) -> tuple[tuple[Entry, ...], tuple[int | None, ...] | None]:
+    """Follow the one way from input to output; layers that Keras 3 adds for masks are left out."""
+    by_name: dict[str, tuple[Entry, list[str]]] = {}
+    for entry, raw in zip(listed, entries, strict=True):
+        called = raw.get("name", entry.name)
+        if called in by_name:
+            raise DataError(f"two layers have the name {called!r:.60}")
+        by_name[called] = entry, _comes_from(entry, raw["inbound_nodes"])
+    starts = _ends(config["input_layers"])
+    ends = _ends(config["output_layers"])
+    if len(starts) != 1 or len(ends) != 1:
+        raise DataError(
+            f"the model has {len(starts)} inputs and {len(ends)} outputs; supported is one of each"
+        )
+    layers: list[Entry] = []
+    at = ends[0]
+    for _ in range(len(by_name) + 1):
+        entry, before = by_name[at]
+        if at == starts[0]:
+            break
+        padding = None
+        if len(before) == 2 and entry.kind == "Add":
+            padding = _padding(by_name, before, starts[0])
+            entry, before = Entry(entry.kind, entry.name, entry.config, padding), before[:1]
+        if len(before) != 1:
+            raise DataError(
+                f"the layer {entry.name!r} joins {len(before)} others; supported is one after another"
+            )
+        layers.append(entry)
+        at = before[0]
+    else:
+        raise DataError("the layers run in a circle")
+    used = {entry.name for entry in layers} | {entry.padding.name for entry in layers if entry.padding}
+    for called, (entry, _) in by_name.items():
+        if entry.name not in used and called != starts[0] and entry.kind not in MASKS:
+            raise DataError(f"the layer {called!r} branches off; {SUPPORTED}")
+    return tuple(reversed(layers)), _shape(by_name[starts[0]][0].config)
+
+
+def _padding(by_name: Mapping[str, tuple[Entry, list[str]]], before: list[str], start: str) -> Entry | None:
+    entry, comes_from = by_name[before[1]]
+    if entry.kind == "Embedding" and comes_from == [start] and entry.config.get("output_dim") == 1:
+        return entry
+    raise DataError(f"the layer {before[1]!r} is joined to others; {SUPPORTED}")
+
+
+def _comes_from(entry: Entry, nodes: Any) -> list[str]:
+    """Names of the layers whose output a layer takes."""
+    if not nodes:
+        return []
+    if len(nodes) != 1:
+        raise DataError(f"the layer {entry.name!r} is used {len(nodes)} times; supported is once")
+    node = nodes[0]
+    if isinstance(node, dict):  # Keras 3
+        if "initial_state" in node["kwargs"] and node["kwargs"]["initial_state"] is not None:
+            raise DataError(
+                f"the layer {entry.name!r} begins with a state from elsewhere; supported are zeros"
+            )
+        args = node["args"][0]
+        tensors = args if isinstance(args, list) else [args]
+        return [tensor["config"]["keras_history"][0] for tensor in tensors]
+    if node and isinstance(node[0], str):
+        node = [node]
+    for tensor in node:
+        if len(tensor) > 3 and tensor[3]:
+            raise DataError(f"the layer {entry.name!r} is called with {', '.join(tensor[3])!s:.60}")
+    return [tensor[0] for tensor in node]
+
+
+def _ends(value: Any) -> list[str]:
+    return [value[0]] if isinstance(value[0], str) else [end[0] for end in value]
+
+
+def _shape(config: Mapping[str, Any]) -> tuple[int | None, ...] | None:
+    for key in ("batch_input_shape", "batch_shape"):
+        if isinstance(config.get(key), list):
+            return _sides(config[key])
+    return None
+
+
+def _sides(batch: list[Any]) -> tuple[int | None, ...]:
+    if not all(side is None or (isinstance(side, int) and not isinstance(side, bool)) for side in batch):
+        raise DataError(f"the input has the shape {batch!r:.60}; expected whole numbers")
+    return tuple(batch[1:])
