@@ -92,6 +92,11 @@ def _figures(validation: Evaluation | None, training: dict[str, Any], chosen: bo
             lines.append("The best epoch was chosen on the same texts, so the figures are a little too good.")
     if training.get("test") is not None:
         lines += ["", *_table("test", Evaluation.of_dict(training["test"]))]
+    if lines and training.get("temperature") is not None:
+        lines.append(
+            f"Later the logits were divided by a temperature of {training['temperature']:.2f}, which leaves "
+            "labels as they are; the log losses were measured before."
+        )
     return lines or ["No texts were held out, so nothing is known of how good it is on new ones."]
 
 

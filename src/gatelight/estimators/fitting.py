@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gatelight import __version__
 from gatelight.errors import DataError
 from gatelight.estimators.baseline import Baseline
+from gatelight.estimators.calibration import fitted_temperature
 from gatelight.estimators.evaluation import measure
 from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.preparation import TokenisedTexts, kept_beside, start
@@ -199,6 +200,7 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         if baseline is not None:
             beside = measure(classes.columns(baseline.probabilities(valid_texts)), valid_targets)
         validation = measure(judged, valid_targets, baseline=beside)
+        training["validation_temperature"] = fitted_temperature(judged, valid_targets)
     training["seconds"] = time.perf_counter() - began
     estimator.restore(
         classes=classes,

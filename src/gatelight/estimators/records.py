@@ -14,6 +14,7 @@ from gatelight.estimators.evaluation import Evaluation
 
 COUNTS = ("texts", "tokens", "validation_texts", "unlabelled_texts", "seed", "epochs", "best_epoch")
 NUMBERS = ("unknown_share", "truncated_share", "seconds")
+OPTIONAL = ("temperature", "validation_temperature")  # later than format 1, whose readers need them not
 WORDS = ("stopped", "gatelight")
 WORDS_OR_NONE = ("origin", "vectors")
 OF_EPOCH = ("train_loss",)
@@ -40,6 +41,10 @@ def checked_training(record: Mapping[str, Any]) -> dict[str, Any]:
         isinstance(pair, list) and len(pair) == 2 and type(pair[1]) is int for pair in labels
     )
     _check("labels", labels, pairs, "a list of [label, texts]")
+    for name in OPTIONAL:
+        value = record.get(name)
+        fits = value is None or (_is_number(value) and value > 0)
+        _check(name, value, fits, "a positive number, or none")
     if record.get("test") is not None:
         Evaluation.of_dict(record["test"])
     return dict(record)

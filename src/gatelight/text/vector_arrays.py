@@ -20,8 +20,10 @@ WORD_LIST_ENDING = ".words.txt"
 WORD_COLUMNS = ("word", "words", "token", "tokens", "index")
 
 
-def read_npy(path: Path, wanted: frozenset[str] | None, word_list: Path | None) -> tuple[list[str], Matrix]:
-    """Return the wanted words in the file's order and their rows, float32 [n, D]; only these rows are read.
+def read_npy(
+    path: Path, wanted: frozenset[str] | None, word_list: Path | None
+) -> tuple[list[str], Matrix, list[int]]:
+    """Return the wanted words in the file's order, their vectors float32 [n, D], read alone, and rows.
 
     The array may be float16, float32 or float64 [words, D]. Without `word_list` it is looked for beside the
     array. Raises DataError when list and array do not fit, and for objects, other shapes or a file cut short.
@@ -45,7 +47,7 @@ def read_npy(path: Path, wanted: frozenset[str] | None, word_list: Path | None) 
                 "they are not from the same vectors, or one is cut short"
             )
         read = _columns if fortran else _rows
-        return words, read(file, np.array(rows, dtype=np.int64), shape, dtype)
+        return words, read(file, np.array(rows, dtype=np.int64), shape, dtype), rows
 
 
 def _array_header(path: Path, file: IO[bytes]) -> tuple[tuple[int, int], bool, np.dtype[np.floating]]:

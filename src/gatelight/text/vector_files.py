@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,8 +41,8 @@ _EXPECTED = (
 )
 
 
-def read(path: Path, wanted: Wanted, word_list: Path | None) -> tuple[list[str], Matrix]:
-    """Return the wanted words that the file has, in its order, and their vectors float32 [n, D].
+def read(path: Path, wanted: Wanted, word_list: Path | None) -> tuple[list[str], Matrix, Sequence[int]]:
+    """Return the wanted words that the file has, in its order, their vectors float32 [n, D] and rows.
 
     Raises DataError, with line or row, for a file that is damaged, cut short, empty or of another kind.
     """
@@ -62,10 +63,11 @@ def read(path: Path, wanted: Wanted, word_list: Path | None) -> tuple[list[str],
                 raise DataError(f"{path} is {kind}")
         reader = _reader_for(path, head)
         with _opened(path) as file:
-            words, values, dim = reader(path, file, wanted)
+            kept, dim = reader(path, file, wanted)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: the compressed data are damaged or cut short ({error})") from error
-    return words, np.frombuffer(values, dtype=np.float32).reshape(len(words), dim)
+    matrix = np.frombuffer(kept.values, dtype=np.float32).reshape(len(kept.words), dim)
+    return kept.words, matrix, kept.rows
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             yield plain
 
 
-Reader = Callable[[Path, IO[bytes], Wanted], tuple[list[str], bytearray, int]]
+Reader = Callable[[Path, IO[bytes], Wanted], "tuple[_Kept, int]"]
 
 
 def _reader_for(path: Path, head: bytes) -> Reader:
@@ -137,14 +139,19 @@ class _Kept:
         # Compared as bytes: a word that is not wanted is never decoded.
         self._wanted = None if wanted is None else {_encoded(word): word for word in wanted}
         self._seen: set[bytes] = set()
+        self._row = -1
         self.words: list[str] = []
+        self.rows = array("q")
         self.values = bytearray()
 
     def takes(self, word: bytes) -> bool:
+        """Say whether the next row's word is wanted."""
+        self._row += 1
         return (self._wanted is None or word in self._wanted) and word not in self._seen
 
     def add(self, word: bytes, row: bytes) -> None:
         self._seen.add(word)
+        self.rows.append(self._row)
         self.words.append(_decoded(word) if self._wanted is None else self._wanted[word])
         self.values += row
 
@@ -161,7 +168,7 @@ def _decoded(word: bytes) -> str:
         return word.decode("utf-8", "surrogateescape")
 
 
-def _read_text(path: Path, file: IO[bytes], wanted: Wanted) -> tuple[list[str], bytearray, int]:
+def _read_text(path: Path, file: IO[bytes], wanted: Wanted) -> tuple[_Kept, int]:
     line = file.readline(LONGEST_LINE)
     count, number = None, 1
     if _header(line):
@@ -191,7 +198,7 @@ def _read_text(path: Path, file: IO[bytes], wanted: Wanted) -> tuple[list[str], 
             f"{path}: the header promises {count:,} words, the file has {rows:,}: "
             + ("it is cut short" if rows < count else "header and rows are from different files")
         )
-    return kept.words, kept.values, dim
+    return kept, dim
 
 
 def _word(path: Path, number: int, line: bytes, dim: int) -> bytes:
@@ -208,7 +215,7 @@ def _word(path: Path, number: int, line: bytes, dim: int) -> bytes:
     return word
 
 
-def _read_bin(path: Path, file: IO[bytes], wanted: Wanted) -> tuple[list[str], bytearray, int]:
+def _read_bin(path: Path, file: IO[bytes], wanted: Wanted) -> tuple[_Kept, int]:
     count, dim = _checked_header(path, file.readline(64))
     size = 4 * dim
     kept, row, start, line_feeds = _Kept(wanted), 0, 0, False
@@ -243,7 +250,7 @@ def _read_bin(path: Path, file: IO[bytes], wanted: Wanted) -> tuple[list[str], b
         raise DataError(
             f"{path}: more data follow the {count:,} words that the header promises: it is damaged"
         )
-    return kept.words, kept.values, dim
+    return kept, dim
 
 
 # --- writing --------------------------------------------------------------------------------------

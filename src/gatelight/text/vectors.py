@@ -29,15 +29,26 @@ class Coverage:
 
 
 class WordVectors:
-    """`words`, n of them, and `matrix` float32 [n, D], row by row; `dim` is D, `origin` says whence."""
+    """`words`, n of them, and `matrix` float32 [n, D], row by row; `dim` is D, `origin` says whence.
 
-    def __init__(self, words: Sequence[str], matrix: npt.NDArray[np.float32], origin: str = "") -> None:
+    `rows` int64 [n] are the words' places in the file they were read from: files of word vectors begin with
+    what is most frequent in the corpus that they were made of.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        matrix: npt.NDArray[np.float32],
+        origin: str = "",
+        rows: Sequence[int] | None = None,
+    ) -> None:
         """Take words and their rows; raises DataError when they do not fit, repeat or are not finite."""
         self.words = list(words)
         self.matrix = np.ascontiguousarray(matrix, dtype=np.float32)
         self.origin = origin
         if self.matrix.ndim != 2 or len(self.words) != len(self.matrix):
             raise DataError(f"{len(self.words)} words came with vectors of shape {self.matrix.shape}")
+        self.rows = np.arange(len(self.words)) if rows is None else np.array(rows, np.int64)
         self._rows = dict(zip(self.words, range(len(self.words)), strict=True))
         if len(self._rows) != len(self.words):
             raise DataError("a word has two vectors")
@@ -79,8 +90,8 @@ class WordVectors:
         """
         path = datasets.resolve(path)
         wanted = None if words is None else frozenset(words).difference(SPECIALS)
-        found, matrix = vector_files.read(path, wanted, None if word_list is None else Path(word_list))
-        return cls(found, matrix, origin=path.name)
+        found, matrix, rows = vector_files.read(path, wanted, None if word_list is None else Path(word_list))
+        return cls(found, matrix, origin=path.name, rows=rows)
 
     def save(self, path: str | Path) -> None:
         """Write word2vec `.bin` or `.txt` (`.vec`), or `.npy` with the words in a `.words.txt` beside it.
