@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from gatelight import memory
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import evaluate
-    from gatelight.estimators.folder import load
+    from gatelight.estimators.opening import load
     from gatelight.interop.accelerate import accelerate
     from gatelight.memory import GRU, LSTM, RNN, PeepholeLSTM
     from gatelight.text.corpus import Corpus
@@ -44,7 +44,7 @@ _HOMES = {
     "WordVectors": "text.vectors",
     "accelerate": "interop.accelerate",
     "evaluate": "estimators.evaluation",
-    "load": "estimators.folder",
+    "load": "estimators.opening",
 }
 
 

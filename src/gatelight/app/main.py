@@ -13,7 +13,19 @@ from typing import Annotated
 import typer
 
 from gatelight import __version__
-from gatelight.app import audit, compare, data, evaluate, predict, status, summary, train, vectors
+from gatelight.app import (
+    audit,
+    compare,
+    data,
+    evaluate,
+    export,
+    import_,
+    predict,
+    status,
+    summary,
+    train,
+    vectors,
+)
 from gatelight.app.faults import USER_MISTAKE, FaultTolerantGroup
 
 app = typer.Typer(
@@ -31,6 +43,8 @@ app.command("audit", no_args_is_help=True)(audit.audit)
 app.command("compare", no_args_is_help=True)(compare.compare)
 app.command("predict", no_args_is_help=True)(predict.predict)
 app.command("summary")(summary.summary)
+app.command("import", no_args_is_help=True)(import_.import_)
+app.command("export", no_args_is_help=True)(export.export)
 app.command("status")(status.status)
 app.add_typer(data.app, name="data")
 app.add_typer(vectors.app, name="vectors")

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from gatelight.app.import_ import path_lines
 from gatelight.app.options import Json
-from gatelight.app.output import console, emit
+from gatelight.app.output import console, emit, say
 from gatelight.errors import DataError
 
 
@@ -25,11 +26,16 @@ def summary(
         raise DataError("give the folder of a model or --recipe NAME, one of the two")
     from gatelight.app.reports import layer_table
     from gatelight.estimators.classifier import TextClassifier
-    from gatelight.estimators.folder import load
+    from gatelight.estimators.imported import ImportedModel
+    from gatelight.estimators.opening import load
 
     estimator = load(model) if model is not None else TextClassifier.from_recipe(recipe or "")
     layers = estimator.summary()
+    paths = path_lines(estimator) if isinstance(estimator, ImportedModel) else []
     if json:
-        emit(layers.to_dict())
-    else:
-        console().print(layer_table(layers))
+        emit(layers.to_dict() | ({"paths": paths} if paths else {}))
+        return
+    to = console()
+    to.print(layer_table(layers))
+    for line in paths:
+        say(to, line)
