@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from gatelight.app.output import as_json, one_line, percent
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
+    from gatelight.insight.understanding import Explanation, UnknownToken
 
 FILE_ENDINGS = (
     ".txt", ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".ft", ".fasttext",
@@ -22,6 +24,7 @@ FILE_ENDINGS = (
 COMPRESSED = (".gz", ".bz2", ".xz")
 AT_ONCE = 4096
 STDIN = "-"
+MOST_WORDS, MOST_READ = 10, 200  # unknown words and characters that a line for people shows
 
 
 @with_options(reading=READING)
@@ -33,19 +36,50 @@ def predict(
     ],
     reading: dict[str, Any],
     proba: Annotated[bool, typer.Option("--proba", help="Give the probability of every class.")] = False,
+    explain_unknown: Annotated[
+        bool,
+        typer.Option("--explain-unknown", help="Name the unknown words and what is read in their place."),
+    ] = False,
+    abstain_above: Annotated[
+        float | None,
+        typer.Option(
+            "--abstain-above",
+            min=0,
+            max=1,
+            help="Give no label where a larger share of the words is unknown.",
+            metavar="SHARE",
+        ),
+    ] = None,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Judge texts: label, its probability, the share of unknown words, and the text, a line each."""
-    from gatelight.estimators.folder import load
+    from gatelight.estimators.imported import ImportedModel
+    from gatelight.estimators.opening import load
     from gatelight.memory.threads import set_threads
 
     batches = _batches(texts, reading)
     set_threads(threads)
     judge = load(model)
+    if isinstance(judge, ImportedModel):
+        from gatelight.app import sequences
+
+        sequences.predict(judge, texts, json)
+        return
+    how = Answers(proba, explain_unknown, abstain_above, json)
     for batch in batches:
-        sys.stdout.write("".join(_answers(judge, batch, proba, json)))
+        sys.stdout.write("".join(_answers(judge, batch, how)))
         sys.stdout.flush()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What an answer tells, and how."""
+
+    proba: bool
+    explain: bool
+    abstain_above: float | None
+    json: bool
 
 
 def _batches(given: list[str], reading: dict[str, Any]) -> Iterator[list[str]]:
@@ -94,25 +128,56 @@ def _from_file(name: str, reading: dict[str, Any]) -> Iterator[list[str]]:
         yield batch
 
 
-def _answers(judge: TextClassifier, texts: list[str], proba: bool, json: bool) -> Iterator[str]:
+def _answers(judge: TextClassifier, texts: list[str], how: Answers) -> Iterator[str]:
     columns, unknown = judge.judge(texts)
     classes = judge.known_classes()
     names = classes.plain()
-    for text, label, row, share in zip(texts, classes.labels(columns), columns, unknown, strict=True):
+    explained: list[Explanation] = []
+    if how.explain:
+        from gatelight.insight.understanding import explain
+
+        explained = list(map(explain, judge.understand(texts)))
+    rows = zip(texts, classes.labels(columns), columns, unknown, strict=True)
+    for number, (text, label, row, share) in enumerate(rows):
         labels = list(label) if classes.multilabel else [label]
         shares = dict(zip(names, row.tolist(), strict=True))
-        if json:
-            record = {
+        abstains = how.abstain_above is not None and share > how.abstain_above
+        if how.json:
+            record: dict[str, Any] = {
                 "label": labels if classes.multilabel else label,
                 "probability": [shares[name] for name in labels] if classes.multilabel else shares[label],
                 "unknown": share,
                 "text": text,
             }
-            yield as_json(record | ({"probabilities": shares} if proba else {})) + "\n"
+            if how.abstain_above is not None:
+                record |= {"abstained": abstains} | ({"label": None, "probability": None} if abstains else {})
+            record |= explained[number].to_dict() if explained else {}
+            yield as_json(record | ({"probabilities": shares} if how.proba else {})) + "\n"
             continue
         said = ",".join(map(str, labels)) or "none"
         probability = ",".join(f"{shares[name]:.4f}" for name in labels) or "–"
-        if proba:
+        if abstains:
+            said, probability = "abstains", "–"
+        if how.proba:
             probability = " ".join(f"{name}={value:.4f}" for name, value in shares.items())
-        fields = (said, probability, f"{percent(share)} unknown", text)
+        fields = [said, probability, f"{percent(share)} unknown", text]
+        fields += [_explained(explained[number])] if explained else []
         yield "\t".join(map(one_line, fields)) + "\n"
+
+
+def _explained(found: Explanation) -> str:
+    words = found.unknown_words
+    if not words:
+        return "every word is known"
+    said = [f"{word.word} → {_became(word)}" for word in words[:MOST_WORDS]]
+    if len(words) > MOST_WORDS:
+        said.append(f"and {len(words) - MOST_WORDS} more")
+    read = found.read_as if len(found.read_as) <= MOST_READ else f"{found.read_as[:MOST_READ]}…"
+    parts = [", ".join(said), f"read as: {read}", *([] if found.warning is None else [found.warning])]
+    return "; ".join(parts)
+
+
+def _became(word: UnknownToken) -> str:
+    if word.read_as is None:
+        return "left out"
+    return "its letters" if word.read_as == word.word else word.read_as

@@ -1,0 +1,88 @@
+"""`predict --explain-unknown` and `--abstain-above`: what a model did not know is told, and may be much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import TINY, gatelight, json_lines, one_line_and_two
+
+BAD, GOOD = "I dont like this movie", "I like this movie"
+
+
+@pytest.fixture(scope="module")
+def dropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that leaves unknown words out, and knows all words of GOOD."""
+    folder = tmp_path_factory.mktemp("dropping")
+    rows = [
+        f"{('I like this movie', 'this was a dull movie')[k % 2]},{('pos', 'neg')[k % 2]}" for k in range(40)
+    ]
+    (folder / "likes.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    result = gatelight(
+        "train", folder / "likes.csv", "--out", folder / "model", *TINY, "--unknown", "drop", "--no-baseline"
+    )
+    assert result.exit_code == 0, result.output
+    return folder / "model"
+
+
+def test_a_dropped_negation_makes_the_text_its_opposite_and_the_report_says_so(dropping: Path) -> None:
+    """The note's `dont`: the figure alone looks fine, and means the opposite of what was written."""
+    result = gatelight("predict", dropping, BAD, GOOD, "--explain-unknown", "--json")
+    bad, good = json_lines(result.stdout)
+    assert (bad["label"], bad["probability"]) == (good["label"], good["probability"])
+    assert bad["unknown_words"] == [{"word": "dont", "read_as": None, "negation": True}]
+    assert bad["read_as"] == good["read_as"] == "i like this movie"
+    assert bad["warning"] == "the negation dont is left out: the text is read as its opposite would be"
+    assert (good["unknown_words"], good["warning"]) == ([], None)
+    first, second = gatelight("predict", dropping, BAD, GOOD, "--explain-unknown").stdout.splitlines()
+    assert first.split("\t")[2:] == [
+        "20.0 % unknown",
+        BAD,
+        "dont → left out; read as: i like this movie; the negation dont is left out: the text is read as its "
+        "opposite would be",
+    ]
+    assert second.endswith("\tevery word is known")
+
+
+def test_without_being_asked_the_answer_is_as_it_was(dropping: Path) -> None:
+    """Programs that read the answers must not find other fields in them."""
+    (record,) = json_lines(gatelight("predict", dropping, BAD, "--json").stdout)
+    assert set(record) == {"label", "probability", "unknown", "text"}
+    assert len(gatelight("predict", dropping, BAD).stdout.split("\t")) == 4
+
+
+def test_a_model_abstains_above_the_share_and_not_at_it(dropping: Path) -> None:
+    """A share at the bound is not above it; and an abstention must not carry a label by mistake."""
+    texts = [BAD, GOOD, "zzz qqq", ""]
+    records = json_lines(gatelight("predict", dropping, *texts, "--abstain-above", "0.2", "--json").stdout)
+    assert [record["abstained"] for record in records] == [False, False, True, False]
+    assert [record["label"] is None for record in records] == [False, False, True, False]
+    assert records[2]["probability"] is None
+    lines = gatelight("predict", dropping, *texts, "--abstain-above", "0.1").stdout.splitlines()
+    assert [line.split("\t")[0] == "abstains" for line in lines] == [True, False, True, False]
+    wrong = gatelight("predict", dropping, BAD, "--abstain-above", "20")
+    assert wrong.exit_code == 2
+    assert "Traceback" not in wrong.output
+
+
+def test_many_unknown_words_stay_on_one_line(dropping: Path) -> None:
+    """A text of 100,000 unknown words must not fill the terminal."""
+    text = " ".join(f"zq{k}" for k in range(100_000))
+    (line,) = gatelight("predict", dropping, text, "--explain-unknown").stdout.splitlines()
+    explained = line.split("\t")[-1]
+    assert explained.startswith("zq0 → left out, ")
+    assert "and 99990 more" in explained
+    assert len(explained) < 500
+
+
+@pytest.mark.parametrize(("policy", "read"), [("unk", "<unk>"), ("subword", "its letters")])
+def test_other_policies_say_what_they_read(policy: str, read: str, reviews: Path, tmp_path: Path) -> None:
+    """Each policy reads something else for the same word, and the explanation must be its own."""
+    model = tmp_path / "model"
+    trained = gatelight("train", reviews, "--out", model, *TINY, "--unknown", policy, "--no-baseline")
+    assert trained.exit_code == 0, trained.output
+    line = gatelight("predict", model, "the film isnt great", "--explain-unknown").stdout
+    assert f"isnt → {read}; read as: the film {read if policy == 'unk' else 'isnt'} great" in line
+    assert ("not known, and not read as one" in line) == (policy == "unk")
+    again = one_line_and_two(gatelight("train", reviews, "--out", tmp_path / "b", "--unknown", "guess"))
+    assert "expected one of unk, drop, random, random-uniform, nearest, subword" in again
