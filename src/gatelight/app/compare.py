@@ -75,7 +75,7 @@ def compare(
     from gatelight.app.sources import available, read_for_training
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.settings import CORPUS
-    from gatelight.insight.compare import Material, grid
+    from gatelight.insight.compare import Material, check_variants, grid
     from gatelight.insight.compare import compare as train_all
 
     to = console(machine=json)
@@ -84,6 +84,8 @@ def compare(
     if vectors is not None:
         settings["vectors"] = vectors
     base = TextClassifier.from_recipe(recipe, **settings).get_params(deep=False)
+    # Before anything is fetched or read.
+    check_variants(base, variants)
     if isinstance(base["vectors"], str) and base["vectors"] != CORPUS:
         available(base["vectors"], to)
     texts = read_for_training(
@@ -153,7 +155,7 @@ def _varied(typed: list[str]) -> dict[str, list[Any]]:
         name, equals, values = part.partition("=")
         name = name.strip().removeprefix("--").replace("-", "_")
         if not equals or (name not in kinds and name != "vectors") or name in ("seed", "threads"):
-            known = ", ".join(sorted({*kinds, "vectors"} - {"seed", "threads"}))
+            known = ", ".join(sorted({*kinds, "vectors"} - {"seed", "threads"})).replace("_", "-")
             raise DataError(f"--vary came as {part!r}; expected NAME=VALUE,VALUE with one of: {known}")
         if name in found:
             raise DataError(f"--vary names {name} twice; give all its values in one")

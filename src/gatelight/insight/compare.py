@@ -119,19 +119,24 @@ def compare(
 
     jobs, on_run: as `run_trials`. Raises DataError for settings that cannot be, before anything is trained.
     """
-    if len(variants) < 2:
-        raise DataError(f"there is {len(variants)} variant; give two or more to compare")
+    check_variants(material.base, variants)
     if not seeds:
         raise DataError("there are no seeds; give one or more")
     for share in material.typos:
         misspell("", share)
-    for variant in variants:
-        check_settings(TextClassifier(**{**material.base, **variant}).get_params(deep=False))
     trials = [{**variant, "seed": seed} for seed in seeds for variant in variants]
     records = run_trials(
         trials, train_and_test, material, material.identity(), folder, jobs=jobs, on_done=on_run
     )
     return summed_up(variants, trials, records, (0.0, *material.typos))
+
+
+def check_variants(base: Settings, variants: Sequence[Settings]) -> None:
+    """Raise DataError where there is nothing to compare, or a variant's settings cannot be."""
+    if len(variants) < 2:
+        raise DataError(f"there is {len(variants)} variant; give two or more to compare")
+    for variant in variants:
+        check_settings(TextClassifier(**{**base, **variant}).get_params(deep=False))
 
 
 def train_and_test(material: Material, trial: Settings) -> Record:
