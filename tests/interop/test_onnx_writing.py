@@ -112,8 +112,7 @@ def test_a_text_classifier_brings_its_words_along(tmp_path: Path) -> None:
     model = gatelight.TextClassifier(**{**TINY, "cell": "peephole", "epochs": 1, "hidden": 6})
     model.fit(reviews.texts, reviews.labels)
     path = tmp_path / "model.onnx"
-    told = interop.save(model, path)
-    assert told == {"path": str(path), "bytes": path.stat().st_size, "quantized": False, "opset": 17}
+    interop.save(model, path)
     notes = session(path).get_modelmeta().custom_metadata_map
     assert json.loads(notes["gatelight.classes"]) == ["negative", "positive"]
     words = [json.loads(line)[0] for line in notes["gatelight.vocabulary.jsonl"].splitlines()]

@@ -1,4 +1,4 @@
-"""The cases of PyTorch's own tests of its recurrent layers, put to ours: shapes, packing, dropout, modules."""
+"""The cases of PyTorch's own tests of its recurrent layers, put to ours: shapes, packing, dropout, copies."""
 
 from __future__ import annotations
 

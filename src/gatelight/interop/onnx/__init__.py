@@ -17,13 +17,11 @@ if TYPE_CHECKING:
     from gatelight.memory.layers import Layer
     from gatelight.models.classifier import Classifier
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "to_onnx"]
 
 
-def save(
-    model: TextClassifier | Classifier | Layer, path: str | Path, quantize: bool = False
-) -> dict[str, Any]:
-    """Write a fitted estimator, a network or a recurrent layer as one ONNX file; returns what was written.
+def save(model: TextClassifier | Classifier | Layer, path: str | Path, quantize: bool = False) -> None:
+    """Write a fitted estimator, a network or a recurrent layer as one ONNX file.
 
     What goes in and comes out is said in docs/interop.md and in the file itself. `quantize`: matrices as int8
     with a scale for each row. Raises DataError for what ONNX cannot hold, MissingExtraError without the
@@ -32,7 +30,14 @@ def save(
     _needed()
     from gatelight.interop.onnx.writing import save as write
 
-    return write(model, Path(path), quantize)
+    write(model, Path(path), quantize)
+
+
+def to_onnx(model: Any, place: Path, quantize: bool = False) -> list[Path]:
+    """Write PLACE.onnx as `save` does, and return it, as `gatelight export` wants it."""
+    path = place.with_name(f"{place.name}.onnx")
+    save(model, path, quantize)
+    return [path]
 
 
 def load(path: str | Path) -> TextClassifier | Classifier | Layer | Graph:

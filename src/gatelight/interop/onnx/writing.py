@@ -36,7 +36,7 @@ KEY = "gatelight."
 Array = NDArray[Any]
 
 
-def save(model: TextClassifier | Classifier | Layer, path: Path, quantize: bool) -> dict[str, Any]:
+def save(model: TextClassifier | Classifier | Layer, path: Path, quantize: bool) -> None:
     """As `gatelight.interop.onnx.save`."""
     nodes = Nodes(quantize)
     if isinstance(model, TextClassifier):
@@ -63,7 +63,6 @@ def save(model: TextClassifier | Classifier | Layer, path: Path, quantize: bool)
     onnx.checker.check_model(whole, full_check=True)
     with file_written_aside(path) as aside:
         aside.write_bytes(whole.SerializeToString())
-    return {"path": str(path), "bytes": path.stat().st_size, "quantized": quantize, "opset": 17}
 
 
 def _folder_files(model: TextClassifier) -> dict[str, str]:

@@ -1,0 +1,57 @@
+"""`gatelight export --to onnx`: the file, what int8 weights cost on given data, and mistakes in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import gatelight, one_line_and_two, write_reviews
+
+import gatelight as library
+
+pytest.importorskip("onnx")
+
+from gatelight.interop import onnx  # noqa: E402  # without the extra the module is skipped
+
+
+def test_the_file_is_the_model(model: Path, tmp_path: Path) -> None:
+    """What is read back judges to the bit as the folder does."""
+    out = tmp_path / "model.onnx"
+    result = gatelight("export", model, "--to", "onnx", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{out}: {out.stat().st_size:,} bytes\n"
+    texts = ["a wonderful film", "dull"]
+    found = onnx.load(out)
+    assert np.array_equal(found.predict_proba(texts), library.load(model).predict_proba(texts))
+
+
+def test_what_int8_weights_cost_is_measured_and_told(model: Path, reviews: Path, tmp_path: Path) -> None:
+    """A smaller file whose price nobody knows is no offer."""
+    out = tmp_path / "small.onnx"
+    given = ("export", model, "--to", "onnx", "--out", out, "--quantize", "--on", reviews)
+    result = gatelight(*given)
+    assert result.exit_code == 0, result.output
+    assert "int8 weights: accuracy" in result.stdout
+    assert "on 160 texts" in result.stdout
+    (record,) = map(json.loads, gatelight(*given, "--overwrite", "--json").stdout.splitlines())
+    assert record["files"] == [str(out)]
+    assert record["change"]["before"]["n"] == record["change"]["after"]["n"] == 160
+    assert 0 < record["change"]["moved"] < 0.1
+
+
+def test_mistakes_are_told_before_anything_is_written(model: Path, tmp_path: Path) -> None:
+    """A format without int8, data without need, data that are not there: one line, and no file."""
+    out = tmp_path / "m.onnx"
+    for arguments, word in [
+        (("--to", "keras", "--quantize"), "no int8 weights"),
+        (("--to", "onnx", "--on", write_reviews(tmp_path / "r.csv")), "give both, or neither"),
+        (("--to", "onnx", "--quantize", "--on", tmp_path / "none.csv"), "none.csv"),
+        (("--to", "nnef"), "'nnef'"),
+    ]:
+        assert word in one_line_and_two(gatelight("export", model, "--out", out, *arguments))
+    assert not out.exists()
+    out.write_text("mine")
+    assert "is there already" in one_line_and_two(gatelight("export", model, "--to", "onnx", "--out", out))
+    assert out.read_text() == "mine"
