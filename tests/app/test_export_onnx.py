@@ -13,7 +13,7 @@ import gatelight as library
 
 pytest.importorskip("onnx")
 
-from gatelight.interop import onnx  # noqa: E402  # without the extra the module is skipped
+from gatelight.interop import onnx  # without the extra the module is skipped
 
 
 def test_the_file_is_the_model(model: Path, tmp_path: Path) -> None:
