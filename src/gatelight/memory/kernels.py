@@ -35,11 +35,9 @@ def forward(
     bias: Any,  # [directions, G]
     h_0: Any,  # [directions, B, H]
     c_0: Any,  # [directions, B, H], or [directions, B, 0] for cells without a cell state
-    keep: bool,  # whether the next four have a row for each packed row, else GROUP rows to write over
+    keep: bool,  # whether the next two have a row for each packed row, else GROUP rows to write over
     saved: Any,  # [N, directions·S·H] out: gates
     cells: Any,  # [N, directions·H] out: cell states
-    seen: Any,  # [N, directions·H] out: tanh of the cell states
-    before: Any,  # [N, directions·H] out: hidden state before the step
     hidden: Any,  # [N, directions·H] out
     h_n: Any,  # [directions, B, H] out
     c_n: Any,  # as c_0, out
@@ -70,7 +68,6 @@ def forward(
             for k in range(n):
                 row = first[t] + start + k
                 kept = row if keep else k
-                before[kept, d * H : (d + 1) * H] = h[k]
                 step(
                     cell,
                     d,
@@ -80,7 +77,6 @@ def forward(
                     c[k],
                     saved[kept, d * S : (d + 1) * S],
                     cells[kept, d * C : (d + 1) * C],
-                    seen[kept, d * C : (d + 1) * C],
                     hidden[row, d * H : (d + 1) * H],
                 )
         for k in range(size):
@@ -97,11 +93,10 @@ def backward(
     first: Any,  # these, and all up to `hidden`, as `forward` had or left them
     lengths: Any,
     weight: Any,  # [directions, G, H] recurrent weight, not transposed
+    h_0: Any,
     c_0: Any,
     saved: Any,
     cells: Any,
-    seen: Any,
-    before: Any,
     hidden: Any,
     d_hidden: Any,  # [N, directions·H] gradient of the outputs
     d_h_n: Any,  # [directions, B, H] gradient of the last states
@@ -119,7 +114,8 @@ def backward(
     K = d_gates.shape[1] // c_0.shape[0]
     d_h = np.zeros((GROUP, H), d_gates.dtype)
     d_c = np.zeros((GROUP, C), d_gates.dtype)
-    d_u = np.zeros((GROUP, G), d_gates.dtype)
+    h_before = np.zeros(H - C, d_gates.dtype)
+    c_before = np.zeros(C, d_gates.dtype)
     for start in range(begin, end, GROUP):
         size = min(GROUP, end - start)
         for k in range(size):
@@ -137,29 +133,41 @@ def backward(
                 n -= 1
             for k in range(n):
                 row = first[t] + start + k
-                c_before = c_0[d, start + k]
-                if C > 0:
-                    if d == 0 and t > 0:
-                        c_before = cells[first[t - 1] + start + k, :C]
-                    elif d == 1 and t + 1 < lengths[start + k]:
-                        c_before = cells[first[t + 1] + start + k, C:]
+                # Copied, because which array it is read from is not known when this is compiled.
+                if (d == 0 and t > 0) or (d == 1 and t + 1 < lengths[start + k]):
+                    row_before = first[t - 1 + 2 * d] + start + k
+                    for j in range(C):
+                        c_before[j] = cells[row_before, d * C + j]
+                    for j in range(H - C):
+                        h_before[j] = hidden[row_before, d * H + j]
+                else:
+                    for j in range(C):
+                        c_before[j] = c_0[d, start + k, j]
+                    for j in range(H - C):
+                        h_before[j] = h_0[d, start + k, j]
                 step_back(
                     cell,
                     d,
                     saved[row, d * S : (d + 1) * S],
                     c_before,
                     cells[row, d * C : (d + 1) * C],
-                    seen[row, d * C : (d + 1) * C],
-                    before[row, d * H : (d + 1) * H],
+                    h_before,
                     hidden[row, d * H : (d + 1) * H],
                     d_hidden[row, d * H : (d + 1) * H],
                     d_h[k],
                     d_c[k],
-                    d_u[k],
                     d_gates[row, d * K : (d + 1) * K],
                     sums,
                 )
-            multiply(d_u, 0, G, 1, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, G, H)
+            # The rows of a group at a step lie one after the other.
+            at = (first[t] + start) * d_gates.shape[1] + d * K
+            same = G - H if K > G else G  # GRU: its candidate's recurrent part stands apart
+            multiply(d_gates, at, d_gates.shape[1], 1, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H)
+            if K > G:
+                multiply(
+                    d_gates, at + K - H, d_gates.shape[1], 1, weight, (d * G + same) * H, H,
+                    d_h, 0, H, d_h, 0, H, n, H, H,
+                )  # fmt: skip
         for k in range(size):
             d_h_0[d, start + k] = d_h[k]
             d_c_0[d, start + k] = d_c[k]
@@ -174,3 +182,14 @@ def sum_by_token(d_gates: Any, begin: int, end: int, token: Any, d_table: Any, a
         target = d_table[token[row], at : at + width]
         for j in range(width):
             target[j] += source[j]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def rows_before(d: int, first: Any, lengths: Any, before: Any) -> None:
+    """Fill before [N] with the packed row of the step before each row's, or -1 - sequence at its first."""
+    for t in range(first.shape[0]):
+        k = 0
+        while k < lengths.shape[0] and lengths[k] > t:
+            at_start = t == 0 if d == 0 else t + 1 == lengths[k]
+            before[first[t] + k] = -1 - k if at_start else first[t - 1 + 2 * d] + k
+            k += 1

@@ -57,17 +57,17 @@ def recurrence(
         place if isinstance(place, Tensor) else torch.from_numpy(place)
         for place in (packing.first, packing.lengths)
     )
-    hidden, h_n, c_n, gates, cells, _, _ = _recurrence(
+    hidden, h_n, c_n, gates, cells = _recurrence(
         cell, table, token, first, lengths, weight_hh, bias_hh, peephole, h_0, c_0, keep
     )
     return hidden, h_n, c_n, gates, cells
 
 
 def _recurrence_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    cell, table, token, first, lengths, weight_hh, _, peephole, _, c_0, keep = inputs
+    cell, table, token, first, lengths, weight_hh, _, peephole, h_0, c_0, keep = inputs
     hidden, _, _, *kept = output
     ctx.cell, ctx.distinct, ctx.keep = cell, table.shape[0], keep
-    ctx.save_for_backward(token, first, lengths, weight_hh, peephole, c_0, hidden, *kept)
+    ctx.save_for_backward(token, first, lengths, weight_hh, peephole, h_0, c_0, hidden, *kept)
     ctx.mark_non_differentiable(*kept)
     ctx.set_materialize_grads(False)  # else each step would fill zeros as large as all that is kept
 
@@ -80,15 +80,15 @@ def _recurrence_gradient(
             "gatelight::recurrence was run with keep=False, so it has no gradient; run it with keep=True"
         )
     _, table, _, _, _, weight, bias, peephole, h_0, c_0, _ = ctx.needs_input_grad
-    token, first, lengths, weight_hh, peepholes, c_start, hidden, *rows = ctx.saved_tensors
+    token, first, lengths, weight_hh, peepholes, *states, hidden, gates, cells = ctx.saved_tensors
     state = hidden.new_zeros(weight_hh.shape[0], lengths.shape[0], weight_hh.shape[2])
     d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0 = _recurrence_backward(
         ctx.cell,
         torch.zeros_like(hidden) if d_hidden is None else d_hidden,
         state if d_h_n is None else d_h_n,
-        torch.zeros_like(c_start) if d_c_n is None else d_c_n,
+        torch.zeros_like(states[1]) if d_c_n is None else d_c_n,
         ctx.distinct,
-        *(token, first, lengths, weight_hh, peepholes, c_start, hidden, *rows),
+        *(token, first, lengths, weight_hh, peepholes, *states, hidden, gates, cells),
         bias,
     )
     return (

@@ -43,25 +43,53 @@ def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _transposed_times(
-    a: Any, a_at: int, b: Any, b_at: int, columns: int, out: Any, begin: int, end: int
+    a: Any,
+    a_at: int,
+    b: Any,
+    b_at: int,
+    chosen: Any,
+    other: Any,
+    columns: int,
+    out: Any,
+    begin: int,
+    end: int,
 ) -> None:
     out[begin:end] = 0
+    rows = np.empty((CHUNK, columns if len(chosen) else 0), b.dtype)
     for first in range(0, a.shape[0], CHUNK):
+        depth = min(CHUNK, a.shape[0] - first)
+        if len(chosen) == 0:
+            multiply(
+                a, first * a.shape[1] + a_at + begin, 1, a.shape[1],
+                b, first * b.shape[1] + b_at, b.shape[1],
+                out, begin * columns, columns, out, begin * columns, columns, end - begin, depth, columns,
+            )  # fmt: skip
+            continue
+        for k in range(depth):
+            row = chosen[first + k]
+            if row >= 0:
+                for j in range(columns):
+                    rows[k, j] = b[row, b_at + j]
+            else:
+                for j in range(columns):
+                    rows[k, j] = other[-1 - row, j]
         multiply(
-            a, first * a.shape[1] + a_at + begin, 1, a.shape[1],
-            b, first * b.shape[1] + b_at, b.shape[1],
-            out, begin * columns, columns, out, begin * columns, columns,
-            end - begin, min(CHUNK, a.shape[0] - first), columns,
+            a, first * a.shape[1] + a_at + begin, 1, a.shape[1], rows, 0, columns,
+            out, begin * columns, columns, out, begin * columns, columns, end - begin, depth, columns,
         )  # fmt: skip
 
 
-def transposed_times(a: Array, a_at: int, b: Array, b_at: int, out: Array) -> list[threads.Task]:
+def transposed_times(
+    a: Array, a_at: int, b: Array, b_at: int, out: Array, chosen: tuple[Array, Array] | None = None
+) -> list[threads.Task]:
     """Return the tasks that write a.T @ b into out [M, G], summed over the N rows in order.
 
-    a [N, ·] is read from column a_at on, b [N, ·] from column b_at on.
+    a [N, ·] is read from column a_at on, b [N, ·] from column b_at on. With `chosen` = (rows int32 [N], other
+    [·, G]) b's n-th row is b[rows[n]] or, where that is negative, other[-1 - rows[n]].
     """
+    rows, other = chosen or (np.empty(0, np.int32), np.empty((0, 0), b.dtype))
     return [
-        partial(_transposed_times, a, a_at, b, b_at, out.shape[1], out, begin, end)
+        partial(_transposed_times, a, a_at, b, b_at, rows, other, out.shape[1], out, begin, end)
         for begin, end in _cuts(len(out), len(a) * out.shape[1])
     ]
 

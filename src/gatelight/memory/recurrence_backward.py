@@ -30,12 +30,11 @@ def recurrence_backward(
     lengths: Tensor,
     weight_hh: Tensor,
     peephole: Tensor | None,
+    h_0: Tensor,
     c_0: Tensor,
     hidden: Tensor,
     gates: Tensor,
     cells: Tensor,
-    seen: Tensor,
-    before: Tensor,
     need_bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty."""
@@ -48,7 +47,7 @@ def recurrence_backward(
     d_h_0, d_c_0 = np.empty(d_h_n.shape, dtype), np.empty(c_0.shape, dtype)
     groups = -(-len(sizes) // kernels.GROUP)
     d_peephole = np.empty((groups, directions, 3, hidden_size if peephole is not None else 0), dtype)
-    forward = [array_of(t) for t in (c_0, gates, cells, seen, before, hidden)]
+    forward = [array_of(t) for t in (h_0, c_0, gates, cells, hidden)]
     step_cell, starts = cell_weights(cell, peephole, d_out), array_of(first)
     from_above = d_out, array_of(d_h_n), array_of(d_c_n)
 
@@ -78,13 +77,15 @@ def recurrence_backward(
     tokens = token_rows(token, rows)
     tasks: list[threads.Task] = []
     for d in range(directions):
+        before = np.empty(rows, np.int32)
+        kernels.rows_before(d, starts, sizes, before)
         tasks.append(
             partial(kernels.sum_by_token, d_gates, d * block, d * block + size, tokens, d_table, d * size)
         )
         for at, begin, end in _recurrent_blocks(cell, hidden_size):
             columns = d * block + at
             tasks += product.transposed_times(
-                d_gates, columns, forward[4], d * hidden_size, d_weight[d, begin:end]
+                d_gates, columns, forward[4], d * hidden_size, d_weight[d, begin:end], (before, forward[0][d])
             )
             if need_bias:
                 tasks.append(partial(product.column_sums, d_gates, columns, d_bias[d, begin:end]))
@@ -111,12 +112,11 @@ def recurrence_backward_shapes(
     lengths: Tensor,
     weight_hh: Tensor,
     peephole: Tensor | None,
+    h_0: Tensor,
     c_0: Tensor,
     hidden: Tensor,
     gates: Tensor,
     cells: Tensor,
-    seen: Tensor,
-    before: Tensor,
     need_bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return empty tensors of the shapes that `recurrence_backward` gives."""

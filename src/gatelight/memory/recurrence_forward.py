@@ -52,12 +52,12 @@ def recurrence_forward(
     h_0: Tensor,
     c_0: Tensor,
     keep: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return hidden, h_n, c_n and, with `keep`, gates, cells, tanh of cells, hidden before each step."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return hidden, h_n, c_n and, with `keep`, gates and cell states."""
     rows = len(table) if token is None else len(token)
     shapes = _kept_shapes(cell, weight_hh, c_0, rows, keep)
     inputs = array_of(table)
-    hidden, gates, cells, seen, before = (buffers.empty(shape, inputs.dtype) for shape in shapes)
+    hidden, gates, cells = (buffers.empty(shape, inputs.dtype) for shape in shapes)
     h_n, c_n = np.empty(h_0.shape, inputs.dtype), np.empty(c_0.shape, inputs.dtype)
     tokens, starts, sizes = token_rows(token, rows), array_of(first), array_of(lengths)
     weight = np.ascontiguousarray(weight_hh.detach().numpy().transpose(0, 2, 1))
@@ -65,7 +65,7 @@ def recurrence_forward(
     states = array_of(h_0), array_of(c_0)
 
     def part(d: int, begin: int, end: int) -> None:
-        scratch = (gates, cells, seen, before)
+        scratch = (gates, cells)
         if not keep:
             scratch = tuple(np.empty((kernels.GROUP, a.shape[1]), a.dtype) for a in scratch)  # type: ignore[assignment]
         kernels.forward(
@@ -75,11 +75,11 @@ def recurrence_forward(
 
     work = rows * weight.size
     threads.run([partial(part, d, *cut) for cut in parts_of(sizes, work) for d in range(len(weight))], work)
-    return tuple(torch.from_numpy(a) for a in (hidden, h_n, c_n, gates, cells, seen, before))  # type: ignore[return-value]
+    return tuple(torch.from_numpy(a) for a in (hidden, h_n, c_n, gates, cells))  # type: ignore[return-value]
 
 
 def _kept_shapes(cell: str, weight_hh: Tensor, c_0: Tensor, rows: Any, keep: bool) -> list[tuple[Any, Any]]:
-    """Shapes of hidden, gates, cells, seen, before."""
+    """Shapes of hidden, gates, cells."""
     directions, _, hidden_size = weight_hh.shape
     kept = rows if keep else 0
     width, state = directions * hidden_size, directions * c_0.shape[2]
@@ -87,8 +87,6 @@ def _kept_shapes(cell: str, weight_hh: Tensor, c_0: Tensor, rows: Any, keep: boo
         (rows, width),
         (kept, len(EQUATIONS[cell].saved) * width),
         (kept, state),
-        (kept, state),
-        (kept, width),
     ]
 
 
@@ -104,7 +102,7 @@ def recurrence_shapes(
     h_0: Tensor,
     c_0: Tensor,
     keep: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return empty tensors of the shapes that `recurrence_forward` gives."""
     rows = table.shape[0] if token is None else token.shape[0]
     hidden, *kept = (table.new_empty(s) for s in _kept_shapes(cell, weight_hh, c_0, rows, keep))

@@ -39,13 +39,11 @@ class GRUCell(NamedTuple):
     unused: Any
 
 
-def step(
-    cell: Any, d: int, x: Any, u: Any, h: Any, c: Any, saved: Any, cell_state: Any, seen: Any, hidden: Any
-) -> None:
+def step(cell: Any, d: int, x: Any, u: Any, h: Any, c: Any, saved: Any, cell_state: Any, hidden: Any) -> None:
     """Advance one sequence by one step in direction d.
 
     x [G]: input product; u [G]: recurrent product with its bias; h, c [H]: state, replaced;
-    saved [S·H]: gates; cell_state, seen [H]: c and tanh c (cells without a cell state: empty); hidden [H].
+    saved [S·H]: gates; cell_state [H]: c (cells without a cell state: empty); hidden [H].
     """
     raise NotImplementedError("only compiled kernels call this")
 
@@ -56,40 +54,38 @@ def step_back(
     saved: Any,
     c_before: Any,
     cell_state: Any,
-    seen: Any,
     h_before: Any,
     hidden: Any,
     d_hidden: Any,
     d_h: Any,
     d_c: Any,
-    d_u: Any,
     d_gates: Any,
     d_peephole: Any,
 ) -> None:
     """Take one sequence one step back in direction d.
 
     d_hidden [H]: gradient of this step's output; d_h, d_c [H]: gradient of the state after the step,
-    replaced by that of the state before it, less what passes through the recurrent product; d_u [G]:
-    gradient of the recurrent product; d_gates [K·H]: of the input product, then what else d_u holds;
-    d_peephole [3, H]: added to.
+    replaced by that of the state before it, less what passes through the recurrent product; d_gates [K·H]:
+    gradient of the input product, then what else that of the recurrent product holds; d_peephole [3, H]:
+    added to.
     """
     raise NotImplementedError("only compiled kernels call this")
 
 
 # Numba wants the same bare parameters here as in the functions that are returned.
-@overload(step, jit_options=JIT)
-def _step(cell, d, x, u, h, c, saved, cell_state, seen, hidden):  # type: ignore[no-untyped-def]
+@overload(step, jit_options=JIT, inline="always")
+def _step(cell, d, x, u, h, c, saved, cell_state, hidden):  # type: ignore[no-untyped-def]
     return _STEPS[cell.instance_class][0]
 
 
-@overload(step_back, jit_options=JIT)
+@overload(step_back, jit_options=JIT, inline="always")
 def _step_back(  # type: ignore[no-untyped-def]
-    cell, d, saved, c_before, cell_state, seen, h_before, hidden, d_hidden, d_h, d_c, d_u, d_gates, d_peephole
+    cell, d, saved, c_before, cell_state, h_before, hidden, d_hidden, d_h, d_c, d_gates, d_peephole
 ):
     return _STEPS[cell.instance_class][1]
 
 
-def _rnn(cell, d, x, u, h, c, saved, cell_state, seen, hidden):  # type: ignore[no-untyped-def]
+def _rnn(cell, d, x, u, h, c, saved, cell_state, hidden):  # type: ignore[no-untyped-def]
     for j in range(h.shape[0]):
         value = tanh(x[j] + u[j])
         h[j] = value
@@ -97,17 +93,16 @@ def _rnn(cell, d, x, u, h, c, saved, cell_state, seen, hidden):  # type: ignore[
 
 
 def _rnn_back(  # type: ignore[no-untyped-def]
-    cell, d, saved, c_before, cell_state, seen, h_before, hidden, d_hidden, d_h, d_c, d_u, d_gates, d_peephole
+    cell, d, saved, c_before, cell_state, h_before, hidden, d_hidden, d_h, d_c, d_gates, d_peephole
 ):
     one = hidden.dtype.type(1)
     for j in range(hidden.shape[0]):
         value = (d_h[j] + d_hidden[j]) * (one - hidden[j] * hidden[j])
-        d_u[j] = value
         d_gates[j] = value
         d_h[j] = 0
 
 
-def _lstm(cell, d, x, u, h, c, saved, cell_state, seen, hidden):  # type: ignore[no-untyped-def]
+def _lstm(cell, d, x, u, h, c, saved, cell_state, hidden):  # type: ignore[no-untyped-def]
     H = h.shape[0]
     for j in range(H):
         i = sigmoid(x[j] + u[j])
@@ -122,13 +117,12 @@ def _lstm(cell, d, x, u, h, c, saved, cell_state, seen, hidden):  # type: ignore
         saved[3 * H + j] = o
         c[j] = state
         cell_state[j] = state
-        seen[j] = squashed
         h[j] = o * squashed
         hidden[j] = o * squashed
 
 
 def _lstm_back(  # type: ignore[no-untyped-def]
-    cell, d, saved, c_before, cell_state, seen, h_before, hidden, d_hidden, d_h, d_c, d_u, d_gates, d_peephole
+    cell, d, saved, c_before, cell_state, h_before, hidden, d_hidden, d_h, d_c, d_gates, d_peephole
 ):
     H = hidden.shape[0]
     one = hidden.dtype.type(1)
@@ -137,18 +131,18 @@ def _lstm_back(  # type: ignore[no-untyped-def]
         f = saved[H + j]
         g = saved[2 * H + j]
         o = saved[3 * H + j]
+        squashed = tanh(cell_state[j])
         d_out = d_h[j] + d_hidden[j]
-        d_state = d_c[j] + d_out * o * (one - seen[j] * seen[j])
+        d_state = d_c[j] + d_out * o * (one - squashed * squashed)
         d_c[j] = d_state * f
         d_h[j] = 0
-        d_u[j] = d_state * g * i * (one - i)
-        d_u[H + j] = d_state * c_before[j] * f * (one - f)
-        d_u[2 * H + j] = d_state * i * (one - g * g)
-        d_u[3 * H + j] = d_out * seen[j] * o * (one - o)
-    d_gates[:] = d_u
+        d_gates[j] = d_state * g * i * (one - i)
+        d_gates[H + j] = d_state * c_before[j] * f * (one - f)
+        d_gates[2 * H + j] = d_state * i * (one - g * g)
+        d_gates[3 * H + j] = d_out * squashed * o * (one - o)
 
 
-def _peephole(cell, d, x, u, h, c, saved, cell_state, seen, hidden):  # type: ignore[no-untyped-def]
+def _peephole(cell, d, x, u, h, c, saved, cell_state, hidden):  # type: ignore[no-untyped-def]
     H = h.shape[0]
     p = cell.peephole[d]
     for j in range(H):
@@ -164,13 +158,12 @@ def _peephole(cell, d, x, u, h, c, saved, cell_state, seen, hidden):  # type: ig
         saved[3 * H + j] = o
         c[j] = state
         cell_state[j] = state
-        seen[j] = squashed
         h[j] = o * squashed
         hidden[j] = o * squashed
 
 
 def _peephole_back(  # type: ignore[no-untyped-def]
-    cell, d, saved, c_before, cell_state, seen, h_before, hidden, d_hidden, d_h, d_c, d_u, d_gates, d_peephole
+    cell, d, saved, c_before, cell_state, h_before, hidden, d_hidden, d_h, d_c, d_gates, d_peephole
 ):
     H = hidden.shape[0]
     one = hidden.dtype.type(1)
@@ -180,25 +173,25 @@ def _peephole_back(  # type: ignore[no-untyped-def]
         f = saved[H + j]
         g = saved[2 * H + j]
         o = saved[3 * H + j]
+        squashed = tanh(cell_state[j])
         d_out = d_h[j] + d_hidden[j]
-        d_o = d_out * seen[j] * o * (one - o)
-        d_state = d_c[j] + d_out * o * (one - seen[j] * seen[j]) + d_o * p[2, j]
+        d_o = d_out * squashed * o * (one - o)
+        d_state = d_c[j] + d_out * o * (one - squashed * squashed) + d_o * p[2, j]
         d_i = d_state * g * i * (one - i)
         d_f = d_state * c_before[j] * f * (one - f)
         d_c[j] = d_state * f + d_i * p[0, j] + d_f * p[1, j]
         d_h[j] = 0
-        d_u[j] = d_i
-        d_u[H + j] = d_f
-        d_u[2 * H + j] = d_state * i * (one - g * g)
-        d_u[3 * H + j] = d_o
-    d_gates[:] = d_u
+        d_gates[j] = d_i
+        d_gates[H + j] = d_f
+        d_gates[2 * H + j] = d_state * i * (one - g * g)
+        d_gates[3 * H + j] = d_o
     for j in range(H):
-        d_peephole[0, j] += d_u[j] * c_before[j]
-        d_peephole[1, j] += d_u[H + j] * c_before[j]
-        d_peephole[2, j] += d_u[3 * H + j] * cell_state[j]
+        d_peephole[0, j] += d_gates[j] * c_before[j]
+        d_peephole[1, j] += d_gates[H + j] * c_before[j]
+        d_peephole[2, j] += d_gates[3 * H + j] * cell_state[j]
 
 
-def _gru(cell, d, x, u, h, c, saved, cell_state, seen, hidden):  # type: ignore[no-untyped-def]
+def _gru(cell, d, x, u, h, c, saved, cell_state, hidden):  # type: ignore[no-untyped-def]
     H = h.shape[0]
     one = h.dtype.type(1)
     for j in range(H):
@@ -215,7 +208,7 @@ def _gru(cell, d, x, u, h, c, saved, cell_state, seen, hidden):  # type: ignore[
 
 
 def _gru_back(  # type: ignore[no-untyped-def]
-    cell, d, saved, c_before, cell_state, seen, h_before, hidden, d_hidden, d_h, d_c, d_u, d_gates, d_peephole
+    cell, d, saved, c_before, cell_state, h_before, hidden, d_hidden, d_h, d_c, d_gates, d_peephole
 ):
     H = hidden.shape[0]
     one = hidden.dtype.type(1)
@@ -227,14 +220,10 @@ def _gru_back(  # type: ignore[no-untyped-def]
         d_out = d_h[j] + d_hidden[j]
         d_n = d_out * (one - z) * (one - n * n)
         d_h[j] = d_out * z
-        d_u[j] = d_n * recurrent * r * (one - r)
-        d_u[H + j] = d_out * (h_before[j] - n) * z * (one - z)
-        d_u[2 * H + j] = d_n * r
+        d_gates[j] = d_n * recurrent * r * (one - r)
+        d_gates[H + j] = d_out * (h_before[j] - n) * z * (one - z)
         d_gates[2 * H + j] = d_n
-    for j in range(2 * H):
-        d_gates[j] = d_u[j]
-    for j in range(H):
-        d_gates[3 * H + j] = d_u[2 * H + j]
+        d_gates[3 * H + j] = d_n * r
 
 
 _STEPS: dict[type, tuple[Callable[..., None], Callable[..., None]]] = {
