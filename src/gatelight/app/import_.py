@@ -34,7 +34,7 @@ def import_(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Read a model that was trained elsewhere; what is not supported is named, and nothing is written then."""
+    """Read a model that was trained elsewhere; what is not supported is named and nothing written."""
     from gatelight.app.reports import layer_table
     from gatelight.estimators.imported import ImportedModel
     from gatelight.interop import keras

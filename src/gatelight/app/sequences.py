@@ -61,7 +61,7 @@ def _answers(model: ImportedModel, lines: list[str], as_records: bool) -> Iterat
             record = {**label, "output": row.tolist(), "text" if texts else "sequence": sequence}
             yield as_json(record) + "\n"
             continue
-        yield "\t".join([*label.values(), json.dumps(row.round(6).tolist()), one_line(line)]) + "\n"
+        yield "\t".join([*label.values(), json.dumps(row.astype(float).round(6).tolist()), one_line(line)]) + "\n"
 
 
 def _sequence(line: str) -> Any:
@@ -72,6 +72,6 @@ def _sequence(line: str) -> Any:
     if not isinstance(sequence, list):
         raise DataError(
             f"{line!r:.60} came; this model's vocabulary is not known, so it takes each sequence as a JSON "
-            "array: of ids like [12, 7, 0], or of rows of numbers. For texts, import it again with --vocabulary"
+            "array: of ids like [12, 7, 0], or of rows of numbers. For texts import it with --vocabulary"
         )
     return sequence

@@ -1,158 +1,175 @@
-"""HDF5 files of untrusted origin, read through h5py: no link out of the file, no plugin, every size bounded.
+"""HDF5 files of untrusted origin as plain groups, words and arrays; knows nothing of Keras.
 
-Knows groups, attributes and arrays, nothing of Keras. Whatever the library raises over a damaged file becomes
-one ModelFileError.
+A process of its own reads them (`hdf5_process`), so that a damaged file can end, slow down or swell nothing
+but that. Whatever goes wrong there becomes one ModelFileError.
 """
 
 from __future__ import annotations
 
-import io
+import json
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight.errors import GatelightError, MissingExtraError, ModelFileError
+from gatelight.errors import MissingExtraError, ModelFileError
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-OWN_FILTERS = {1, 2, 3}  # deflate, shuffle, checksum; any other would load a plugin, which is code
-RATIO = 64  # most bytes of all arrays per byte of the file; weights hardly pack at all
-SMALL = 1 << 20  # bytes that are no danger whatever they came from
-MOST_NAMES = 10_000
-DAMAGED = (
-    OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
-    MemoryError,
-)  # fmt: skip
-
-
-@contextmanager
-def opened(source: Path | bytes, name: str) -> Iterator[Group]:
-    """Yield the root group of a file, or of the bytes of one; `name` is for messages.
-
-    Raises ModelFileError for a file that is damaged, here or while the block reads it, MissingExtraError
-    without h5py.
-    """
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingExtraError("h5py", "keras", "reading Keras's HDF5 files") from error
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
-    try:
-        with h5py.File(
-            io.BytesIO(source) if isinstance(source, bytes) else source, "r", locking=False
-        ) as file:
-            yield Group(file, name, [size * RATIO + SMALL])
-    except GatelightError:
-        raise
-    except DAMAGED as error:
-        raise ModelFileError(
-            f"{name} is cut short or damaged ({type(error).__name__}: {error!s:.120}); copy it again"
-        ) from None
+RATIO, SMALL = 16, 1 << 20  # as in the process
+MOST_ANSWER = 256 << 20  # bytes of names, attributes and shapes
+MOST_CHUNKS = 10_000
+SECONDS = 30.0  # the process ends itself much sooner, where the system can do that
 
 
 class Group:
-    """One group: its names, attributes, groups and arrays."""
+    """A group as it was read: its attributes, groups and arrays."""
 
-    def __init__(self, group: Any, name: str, left: list[int]) -> None:
-        self._group, self._name, self._left = group, name, left
-
-    def names(self) -> list[str]:
-        """The names of what it holds; ModelFileError for more than a model can have."""
-        if len(self._group) > MOST_NAMES:
-            raise ModelFileError(
-                f"{self._name} holds {len(self._group):,} entries in one group; no model has so many"
-            )
-        return list(self._group)
+    def __init__(self, tree: Tree, path: str) -> None:
+        self._tree, self._path = tree, path
 
     def words(self, name: str) -> list[str] | None:
-        """An attribute as strings (one or many); None where there is none."""
-        if name not in self._group.attrs:
-            return None
-        value = self._group.attrs[name]
-        found = np.asarray(value).ravel().tolist() if not isinstance(value, (str, bytes)) else [value]
-        if not all(isinstance(word, (str, bytes)) for word in found):
-            raise ModelFileError(
-                f"{self._name}: the attribute {name} holds {type(found[0]).__name__}, not text"
-            )
-        return [word.decode("utf-8") if isinstance(word, bytes) else str(word) for word in found]
+        """An attribute as strings; None where there is none, or one of another kind."""
+        return self._tree.groups[self._path].get(name)
 
     def chunked_words(self, name: str) -> list[str] | None:
         """As `words`, put together again where Keras had to cut a long list: name0, name1, …"""
         whole = self.words(name)
-        if whole is not None or f"{name}0" not in self._group.attrs:
+        if whole is not None or self.words(f"{name}0") is None:
             return whole
-        found: list[str] = []
-        for number in range(MOST_NAMES):
-            part = self.words(f"{name}{number}")
-            if part is None:
-                break
-            found += part
-        return found
+        parts = iter(self.words(f"{name}{number}") for number in range(MOST_CHUNKS))
+        return [word for part in iter(lambda: next(parts, None), None) for word in part]
 
     def group(self, path: str) -> Group | None:
         """The group of this name; None where there is none."""
-        import h5py
+        inside = self._inside(path)
+        return Group(self._tree, inside) if inside in self._tree.groups else None
 
-        found = self._follow(path)
-        return Group(found, self._name, self._left) if isinstance(found, h5py.Group) else None
+    def numbered(self) -> list[NDArray[np.float32]]:
+        """The arrays named 0, 1, 2, … in that order."""
+        found: list[NDArray[np.float32]] = []
+        while self._inside(str(len(found))) in self._tree.shapes:
+            found.append(self.array(str(len(found))))
+        return found
 
     def array(self, path: str) -> NDArray[np.float32]:
-        """An array of floating numbers, read whole as float32.
-
-        Raises ModelFileError when it is missing, of another kind, not finite, or larger than the file vouches
-        for.
-        """
-        import h5py
-
-        dataset = self._follow(path)
-        what = f"{self._name}: {path}"
-        if not isinstance(dataset, h5py.Dataset):
+        """An array; ModelFileError when it is missing, was not read (which says why) or is not finite."""
+        inside = self._inside(path)
+        what = f"{self._tree.name}: {inside}"
+        found = self._tree.shapes.get(inside)
+        if found is None:
             raise ModelFileError(f"{what} is missing; the file is incomplete")
-        if dataset.dtype.kind != "f" or dataset.dtype.itemsize not in (2, 4, 8):
-            raise ModelFileError(
-                f"{what} holds {dataset.dtype}; expected floating numbers of 16, 32 or 64 bits"
-            )
-        plan = dataset.id.get_create_plist()
-        if plan.get_layout() not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED):
-            raise ModelFileError(f"{what} is put together from other files; that is not followed")
-        if plan.get_external_count():
-            raise ModelFileError(f"{what} lies in another file; that is not followed")
-        filters = {int(plan.get_filter(number)[0]) for number in range(plan.get_nfilters())}
-        if filters - OWN_FILTERS:
-            raise ModelFileError(f"{what} is packed by a plugin, which would run code; save it without")
-        if not dataset.shape or 0 in dataset.shape:
-            raise ModelFileError(f"{what} has the shape {dataset.shape}; expected numbers")
-        needed = 1
-        for side in dataset.shape:
-            needed *= int(side)
-        needed *= dataset.dtype.itemsize
-        stored = dataset.id.get_storage_size()
-        self._left[0] -= max(needed, needed * 4 // dataset.dtype.itemsize)
-        if (not filters and stored < needed) or self._left[0] < 0:
-            raise ModelFileError(
-                f"{what} has the shape {dataset.shape}, {needed:,} bytes, but the file holds {stored:,} of it"
-            )
-        array = np.asarray(dataset[...]).astype(np.float32)
+        if isinstance(found, str):
+            raise ModelFileError(f"{what} {found}")
+        array = self._tree.arrays[inside]
         if not np.isfinite(array).all():
-            raise ModelFileError(
-                f"{what} holds infinite or undefined numbers; training diverged, or it is damaged"
-            )
+            raise ModelFileError(f"{what} holds infinite or undefined numbers: training diverged")
         return array
 
-    def _follow(self, path: str) -> Any:
-        """What a path leads to, by hard links only; None where there is nothing."""
-        import h5py
+    def _inside(self, path: str) -> str:
+        return f"{self._path}/{path}" if self._path else path
 
-        found = self._group
-        for part in path.split("/"):
-            if part in ("", ".", "..") or not isinstance(found, h5py.Group) or part not in found:
-                return None
-            if not isinstance(found.get(part, getlink=True), h5py.HardLink):
-                raise ModelFileError(
-                    f"{self._name}: {part} is a link to somewhere else; that is not followed"
-                )
-            found = found[part]
-        return found
+
+class Tree:
+    """A whole file: attributes by group, shapes (or why there is none) and arrays, by path."""
+
+    def __init__(self, name: str, answer: Any, content: bytearray) -> None:
+        self.name = name
+        self.groups: dict[str, dict[str, list[str]]] = answer["groups"]
+        self.shapes: dict[str, list[int] | str] = answer["shapes"]
+        self.arrays: dict[str, NDArray[np.float32]] = {}
+        at = 0
+        for path, shape in self.shapes.items():
+            if isinstance(shape, list):
+                count = prod(shape)
+                self.arrays[path] = np.frombuffer(content, np.float32, count, at).reshape(shape)
+                at += 4 * count
+
+
+class Reader:
+    """A process that reads one file after another, begun anew when one has ended it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def read(self, source: Path | bytes, name: str) -> Tree:
+        """Read a file, or the bytes of one; ModelFileError when it is damaged."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = _started()
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        watch = threading.Timer(SECONDS, process.kill)
+        watch.start()
+        try:
+            request = {"bytes": len(source)} if isinstance(source, bytes) else {"path": str(source.resolve())}
+            process.stdin.write(json.dumps(request).encode("ascii") + b"\n")
+            if isinstance(source, bytes):
+                process.stdin.write(source)
+            process.stdin.flush()
+            line = process.stdout.readline(MOST_ANSWER)
+            answer: dict[str, Any] = {"error": "HDF5 could not cope with it"}
+            if line.endswith(b"\n"):
+                answer = json.loads(line)
+            if "error" in answer:
+                raise ModelFileError(f"{name} is damaged or no model ({answer['error']}); copy it again")
+            count = sum(4 * prod(shape) for shape in answer["shapes"].values() if isinstance(shape, list))
+            content = process.stdout.read(count)
+            if len(content) != count:
+                raise ModelFileError(f"{name} is damaged (reading it broke off); copy it again")
+            return Tree(name, answer, bytearray(content))  # so that the arrays may be written to
+        except (BrokenPipeError, json.JSONDecodeError):
+            raise ModelFileError(f"{name} is damaged (HDF5 could not cope with it); copy it again") from None
+        finally:
+            watch.cancel()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+
+_kept: list[Reader] = []
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """Within the block one process reads all files, instead of one for each; for one thread."""
+    reader = Reader()
+    _kept.append(reader)
+    try:
+        yield
+    finally:
+        _kept.remove(reader)
+        reader.close()
+
+
+def opened(source: Path | bytes, name: str) -> Group:
+    """Return the root group of a file, or of the bytes of one; `name` is for messages.
+
+    Raises ModelFileError for a file that is damaged, MissingExtraError without h5py.
+    """
+    if find_spec("h5py") is None:
+        raise MissingExtraError("h5py", "keras", "reading Keras's HDF5 files")
+    if _kept:
+        return Group(_kept[-1].read(source, name), "")
+    reader = Reader()
+    try:
+        return Group(reader.read(source, name), "")
+    finally:
+        reader.close()
+
+
+def _started() -> subprocess.Popen[bytes]:
+    script = Path(__file__).with_name("hdf5_process.py")
+    # -P: the script's folder must not shadow what h5py imports.
+    command = [sys.executable, "-P", str(script)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

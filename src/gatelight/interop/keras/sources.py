@@ -56,20 +56,21 @@ def read(files: Sequence[Path]) -> Parts:
             f"{len(files)} files came; expected one model file, or an architecture and its weights"
         )
     found: Architecture | None = None
-    weights: list[tuple[Path | bytes, str]] = []
+    weights: list[tuple[Group, str]] = []
     for path in sorted(files, key=lambda path: _kind(path) != "json"):
-        kind = _kind(path)
+        kind, name = _kind(path), str(path)
         if kind == "json":
             if found is not None:
                 raise DataError(f"{path} is a second architecture; expected an architecture and weights")
-            found = architecture(parsed(_bounded(path), str(path)), str(path))
+            found = architecture(parsed(_bounded(path), name), name)
         elif kind == "zip":
-            own, held = _archive(path)
-            found = found or own
-            weights.append((held, f"{path}, {WEIGHTS}"))
+            own, packed = _archive(path)
+            found, name = found or own, f"{path}, {WEIGHTS}"
+            weights.append((opened(packed, name), name))
         else:
-            found = found or _held_architecture(path)
-            weights.append((path, str(path)))
+            root = opened(path, name)
+            found = found or _held_architecture(root, name)
+            weights.append((root, name))
     if found is None:
         raise DataError(
             f"{files[0]} holds weights only; give the architecture too, as JSON (model.to_json())"
@@ -79,9 +80,8 @@ def read(files: Sequence[Path]) -> Parts:
             f"{len(weights)} of the files hold weights; expected one"
             + ("" if weights else ": give the .h5 or .keras file beside the JSON")
         )
-    source, name = weights[0]
-    with opened(source, name) as root:
-        return Parts(found, _arrays(root, found, name))
+    root, name = weights[0]
+    return Parts(found, _arrays(root, found, name))
 
 
 def _kind(path: Path) -> str:
@@ -105,14 +105,13 @@ def _bounded(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _held_architecture(path: Path) -> Architecture | None:
-    with opened(path, str(path)) as root:
-        config = root.chunked_words("model_config")
-        version = root.words("keras_version")
+def _held_architecture(root: Group, name: str) -> Architecture | None:
+    config = root.chunked_words("model_config")
+    version = root.words("keras_version")
     if config is None:
         return None
-    held = parsed(config[0], f"{path}, model_config")
-    return architecture(held, str(path), version[0] if version else None)
+    held = parsed(config[0], f"{name}, model_config")
+    return architecture(held, name, version[0] if version else None)
 
 
 def _archive(path: Path) -> tuple[Architecture, bytes]:
@@ -220,8 +219,7 @@ def _variables(group: Group, entry: Entry) -> list[Array]:
     for path in inside:
         variables = group.group(path)
         if variables is not None:
-            numbers = [int(name) for name in variables.names() if name.isdecimal() and len(name) < 3]
-            arrays += [variables.array(str(number)) for number in sorted(numbers)]
+            arrays += variables.numbered()
     return arrays
 
 
