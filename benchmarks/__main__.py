@@ -5,73 +5,97 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
 
-from benchmarks import keras_words, results, w1_word_model
-from benchmarks.machine import describe, matrix_rate
+import torch
+
+from benchmarks import (
+    results,
+    w1_word_model,
+    w2_character_model,
+    w3_bidirectional,
+    w4_layers,
+    w5_peephole,
+    w6_throughput,
+    w7_latency,
+    w8_training,
+    w9_growth,
+    w10_reading,
+    w11_cold_start,
+)
+from benchmarks.keras_process import installed, stop_all
+from benchmarks.machine import describe
 from benchmarks.reviews import SCRATCH
-from benchmarks.turns import standing, take_turns
 from benchmarks.workload import Options, Workload
 
-WORKLOADS: dict[str, Workload] = {one.name: one for one in (w1_word_model.WORKLOAD,)}
-QUICK = Options(steps=8, turns=3)
-WHOLE_TURNS = 2
+MODULES = (
+    w1_word_model, w2_character_model, w3_bidirectional, w4_layers, w5_peephole, w6_throughput, w7_latency,
+    w8_training, w9_growth, w10_reading, w11_cold_start,
+)  # fmt: skip
+WORKLOADS: dict[str, Workload] = {module.WORKLOAD.name: module.WORKLOAD for module in MODULES}
 BUSY = 0.25  # load for each core above which times are not to be trusted
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what the arguments ask for; 1 when a quick run misses a goal, 2 when it cannot be run, else 0."""
     asked = _parser().parse_args(arguments)
-    if not asked.without_keras and not keras_words.installed():
-        _tell("Keras and TensorFlow are not installed: use make bench, or leave them out by --without-keras")
+    if not asked.without_keras and not installed():
+        _tell("Keras, TensorFlow or JAX is not installed: use make bench, or leave them out: --without-keras")
         return 2
-    options = _options(asked)
+    options = Options(asked.quick, asked.steps, asked.turns, asked.whole_epoch, keras=not asked.without_keras)
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY * (os.cpu_count() or 1):
         _tell(f"the machine is busy (load {os.getloadavg()[0]:.1f}): these times say little")
     # A small slice must not take the place of what was really measured.
     folder = SCRATCH / "quick" if asked.quick else Path(__file__).parent
-    records = {}
-    for name in asked.workload or WORKLOADS:
-        workload = WORKLOADS[name]
-        machine = describe()
-        _tell(f"{name}: preparing, and comparing outputs and gradients")
-        prepared = workload.prepare(options)
-        for sentence in prepared.agreed:
-            _tell(sentence)
-        seconds, rates = take_turns(prepared.contestants, options.turns, matrix_rate, _tell)
-        found = standing(prepared, seconds, rates)
-        records[name] = results.record(workload, prepared, found, machine, options)
-        results.write(folder, {name: records[name]})
+    torch.set_num_threads(1)  # each contestant is given the threads that serve it best
+    met = True
+    try:
+        for name in asked.only or WORKLOADS:
+            if WORKLOADS[name].needs_keras and not options.keras:
+                _tell(f"{name} compares with Keras, which is left out: not run")
+            else:
+                met &= _run(WORKLOADS[name], options, folder)
+    finally:
+        stop_all()
     _tell(f"written to {folder / 'RESULTS.md'}")
-    for name, one in records.items():
-        print(results.line(name, one))
-    return int(asked.quick and not all(one["met"] for one in records.values()))
+    return int(asked.quick and not met)
 
 
-def _options(asked: argparse.Namespace) -> Options:
-    keras = not asked.without_keras
-    default = QUICK if asked.quick else Options()
-    if asked.whole_epoch:
-        return Options(None, asked.turns or WHOLE_TURNS, keras)
-    return Options(asked.steps or default.steps, asked.turns or default.turns, keras)
+def _run(workload: Workload, options: Options, folder: Path) -> bool:
+    machine, began = describe(), time.perf_counter()
+    findings = []
+    for finding in workload.run(options, lambda line: _tell(f"{workload.name}: {line}")):
+        for outcome in finding.outcomes:
+            _tell(results.goal_line(workload.name, outcome))
+        findings.append(finding)
+    one = results.record(workload, findings, machine, time.perf_counter() - began)
+    results.write(folder, {workload.name: one})
+    print(results.line(workload.name, one), flush=True)
+    return bool(one["met"])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--workload", action="append", choices=list(WORKLOADS), help="only this one; may be repeated"
-    )
-    parser.add_argument("--steps", type=_positive, help="batches of a turn")
+    parser.add_argument("--only", type=_workloads, metavar="W4,W5", help="these workloads only")
+    parser.add_argument("--steps", type=_positive, help="batches of a turn, where a workload trains")
     parser.add_argument("--turns", type=_positive, help="turns of each contestant")
     parser.add_argument("--without-keras", action="store_true", help="leave Keras out, and say so")
-    extent = parser.add_mutually_exclusive_group()
-    extent.add_argument(
+    parser.add_argument(
         "--quick",
         action="store_true",
         help="a small slice; 1 when a goal is not met; keeps RESULTS.md",
     )
-    extent.add_argument("--whole-epoch", action="store_true", help="whole epochs instead of a slice")
+    parser.add_argument("--whole-epoch", action="store_true", help="W1, W2: whole epochs, not a slice")
     return parser
+
+
+def _workloads(text: str) -> list[str]:
+    names = [name.strip().upper() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in WORKLOADS]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"there is no {text!r}; there are {', '.join(WORKLOADS)}")
+    return names
 
 
 def _positive(text: str) -> int:

@@ -15,9 +15,12 @@ import torch
 
 from gatelight.memory.threads import available
 
-SIZE = 2048  # large enough that a product is limited by arithmetic, small enough for a tenth of a second
+SIZE = 1024  # large enough that a product is limited by arithmetic, small enough for a hundredth of a second
 REPEATS = 3
-PACKAGES = ("gatelight", "numpy", "numba", "torch", "keras", "tensorflow", "tensorflow-cpu")
+PACKAGES = (
+    "gatelight", "numpy", "numba", "torch", "keras", "tensorflow", "tensorflow-cpu", "jax", "onnxruntime",
+    "scikit-learn", "nltk",
+)  # fmt: skip
 
 
 def describe() -> dict[str, Any]:
@@ -34,7 +37,7 @@ def describe() -> dict[str, Any]:
 
 
 def matrix_rate() -> float:
-    """Floating-point operations a second of float32 [2048, 2048] products: the better of torch and NumPy."""
+    """Floating-point operations a second of float32 [1024, 1024] products: the better of torch and NumPy."""
     random = np.random.default_rng(0)
     a, b = (random.standard_normal((SIZE, SIZE), np.float32) for _ in range(2))
     before = torch.get_num_threads()

@@ -6,8 +6,10 @@ rotten-tomatoes, put together to IMDB's lengths, which are kept here as a table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from gatelight.files import file_written_aside
 from gatelight.text import datasets
 from gatelight.text.corpus import Corpus
 from gatelight.text.encoding import encode_tokens
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokens import clean_text, tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[1]
@@ -27,8 +29,11 @@ SCRATCH = Path(__file__).parent / ".scratch"
 WITHOUT_VECTOR = frozenset({"a", "and", "of", "to"})
 # Tokens with a vector of an IMDB training review: its 0, 5, 10 … 100 % quantiles.
 LENGTHS = (
-    9, 58, 82, 99, 108, 115, 121, 129, 137, 146, 157, 170, 185, 204, 226, 255, 292, 338, 411, 539, 2203,
+    9, 57, 81, 98, 107, 113, 120, 127, 135, 145, 155, 168, 183, 202, 224, 252, 288, 334, 406, 532, 2180,
 )  # fmt: skip
+# The note's characters. With PAD and UNK, which are ids 0 and 1, there are 46 symbols.
+SYMBOLS = "abcdefghijklmnopqrstuvwxyz0123456789 .,!?'\"-"
+ALPHABET = len(SYMBOLS) + 2
 
 
 @dataclass(frozen=True)
@@ -71,20 +76,28 @@ class Reviews:
         return np.random.default_rng(0).permutation(chosen)
 
 
-def load_reviews(count: int, steps: int) -> Reviews:
-    """`count` reviews cut to their first `steps` tokens, the same ones each time; encoded once, then kept."""
-    name = "imdb" if ARCHIVE.exists() else "rotten-tomatoes"
-    kept = SCRATCH / f"{name}.npz"
+def word_reviews(count: int, steps: int) -> Reviews:
+    """`count` reviews as ids of words, cut to their first `steps`; the same ones each time, V words."""
+    return _chosen("words", lambda: encoded(map(with_vector, texts()), positive(), _origin()), count, steps)
+
+
+def character_reviews(count: int, steps: int) -> Reviews:
+    """`count` reviews as ids of the 46 symbols, cut to their first `steps`; the same ones each time."""
+    return _chosen("characters", lambda: spelled(texts(), positive(), _origin()), count, steps)
+
+
+def _chosen(kind: str, make: Callable[[], Reviews], count: int, steps: int) -> Reviews:
+    kept = SCRATCH / f"{source()}-{kind}.npz"
     if not kept.exists():
-        made = _imdb() if name == "imdb" else _assembled()
+        made = make()
         with file_written_aside(kept) as aside, aside.open("wb") as file:
             np.savez(
-                file, ids=made.ids, lengths=made.lengths, targets=made.targets,
-                vocabulary_size=made.vocabulary_size, origin=made.origin,
+                file, ids=made.ids.astype(np.min_scalar_type(made.vocabulary_size)), lengths=made.lengths,
+                targets=made.targets, vocabulary_size=made.vocabulary_size, origin=made.origin,
             )  # fmt: skip
     with np.load(kept, allow_pickle=False) as arrays:
         every = Reviews(
-            arrays["ids"], arrays["lengths"], arrays["targets"],
+            arrays["ids"].astype(np.int32), arrays["lengths"], arrays["targets"],
             int(arrays["vocabulary_size"]), str(arrays["origin"]),
         )  # fmt: skip
     if len(every) < count:
@@ -94,45 +107,81 @@ def load_reviews(count: int, steps: int) -> Reviews:
     return every.select(np.random.default_rng(0).permutation(len(every))[:count]).cut(steps)
 
 
-def _imdb() -> Reviews:
-    corpus = Corpus.read(ARCHIVE, parts=("train",))
-    positive = [label == "pos" for label in corpus.labels or ()]
-    return encoded(_with_vector(corpus.texts), positive, "IMDB training reviews, Treebank tokens")
+def source() -> str:
+    """Name of the data set that the texts are of."""
+    return "imdb" if ARCHIVE.exists() else "rotten-tomatoes"
 
 
-def _assembled(count: int = 25_000) -> Reviews:
-    corpus = datasets.load("rotten-tomatoes")
-    sentences = list(_with_vector(corpus.texts))
-    return encoded(
-        assemble(sentences, count),
-        [k % 2 == 0 for k in range(count)],
-        "rotten-tomatoes sentences put together to IMDB's lengths, Treebank tokens",
-    )
+@cache
+def texts() -> list[str]:
+    """25,000 texts: the archive's training reviews, or what stands for them; read once, then kept."""
+    kept = SCRATCH / f"{source()}-texts.json"
+    if not kept.exists():
+        if source() == "imdb":
+            found = Corpus.read(ARCHIVE, parts=("train",)).texts
+        else:
+            sentences = [text.split() for text in datasets.load("rotten-tomatoes").texts]
+            found = [" ".join(words) for words in assemble(sentences, 25_000)]
+        shuffled = np.random.default_rng(0).permutation(len(found))
+        with file_written_aside(kept) as aside:
+            aside.write_text(json.dumps([found[k] for k in shuffled]), encoding="utf-8")
+    return list(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def positive() -> list[bool]:
+    """Which of the texts are to count as positive; every second one, for speed does not depend on it."""
+    return [k % 2 == 0 for k in range(len(texts()))]
+
+
+def _origin() -> str:
+    if source() == "imdb":
+        return "IMDB training reviews"
+    return "rotten-tomatoes sentences put together to IMDB's lengths"
 
 
 def assemble(sentences: Sequence[list[str]], count: int) -> Iterator[list[str]]:
-    """Reviews of lengths drawn from `LENGTHS`, made of sentences drawn at random."""
+    """Texts as words, of sentences drawn at random until as many words with a vector as `LENGTHS` has."""
     random = np.random.default_rng(0)
     grid = np.linspace(0.0, 1.0, len(LENGTHS))
+    counts = {word: bool(with_vector(word)) for sentence in sentences for word in sentence}
     for length in np.interp(random.random(count), grid, LENGTHS).astype(np.int64):
-        review: list[str] = []
-        while len(review) < length:
-            review += sentences[random.integers(len(sentences))]
-        yield review[:length]
+        text: list[str] = []
+        left = int(length)
+        while left > 0:
+            for word in sentences[random.integers(len(sentences))]:
+                text.append(word)
+                left -= counts[word]
+                if not left:
+                    break
+        yield text
 
 
-def encoded(token_lists: Iterable[list[str]], positive: Sequence[bool], origin: str) -> Reviews:
+def encoded(token_lists: Iterable[list[str]], targets: Sequence[bool], origin: str) -> Reviews:
     """Ids of token lists by their own vocabulary; empty ones are left out, torch cannot pack them."""
     lists = list(token_lists)
     vocabulary = Vocabulary.build(lists)
     ids = encode_tokens(lists, vocabulary, unknown="drop")
     present = ids.lengths > 0
-    targets = np.array(positive, np.float32)[present]
-    return Reviews(ids.ids, ids.lengths[present], targets, len(vocabulary), origin)
+    chosen = np.array(targets, np.float32)[present]
+    return Reviews(ids.ids, ids.lengths[present], chosen, len(vocabulary), origin)
 
 
-def _with_vector(texts: Iterable[str]) -> Iterator[list[str]]:
-    treebank = tokenizer("treebank")
-    for text in texts:
-        tokens = (token.rstrip(".") for token in treebank.tokens(text))
-        yield [t for t in tokens if t not in WITHOUT_VECTOR and any(map(str.isalpha, t))]
+def with_vector(text: str) -> list[str]:
+    """The words of a text that the usual pretrained vectors have a row for."""
+    tokens = tokenizer("word").tokens(text)
+    return [t for t in tokens if t not in WITHOUT_VECTOR and any(map(str.isalpha, t))]
+
+
+def spelled(given: Sequence[str], targets: Sequence[bool], origin: str) -> Reviews:
+    """Ids of the characters of texts, in small letters and without tags: 0 PAD, 1 UNK, then `SYMBOLS`."""
+    number = np.ones(128, np.int32)
+    number[[ord(symbol) for symbol in SYMBOLS]] = np.arange(2, ALPHABET)
+    parts = []
+    for text in given:
+        codes = np.frombuffer(clean_text(text).lower().encode("utf-32-le", "surrogatepass"), np.uint32)
+        parts.append(number[np.where(codes < 128, codes, 0)])
+    lengths = np.array([len(part) for part in parts], np.int64)
+    present = lengths > 0
+    return Reviews(
+        np.concatenate(parts), lengths[present], np.array(targets, np.float32)[present], ALPHABET, origin
+    )

@@ -10,47 +10,27 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from benchmarks.workload import Contestant, Prepared
+from benchmarks.machine import matrix_rate
+from benchmarks.workload import Contestant, Finding, Goal, Outcome, Prepared, Tell, Timing
 
 SETTLE = 0.3  # seconds for the thread pools of the one before to stop spinning
 
 
-@dataclass(frozen=True)
-class Timing:
-    """One contestant's seconds, scaled to what the workload asks for, and what they are worth.
-
-    `times_ours` is its time divided by ours, `roofline` the necessary work ÷ time ÷ the machine's rate.
-    """
-
-    name: str
-    ours: bool
-    padded: bool
-    setting: str
-    seconds: list[float]
-    median: float
-    lowest: float
-    highest: float
-    times_ours: float
-    roofline: float
-
-
-@dataclass(frozen=True)
-class Standing:
-    """All timings, and how many times faster than the fastest other ours is: the median over the rounds."""
-
-    timings: list[Timing]
-    rate: float  # floating-point operations a second of a large float32 matrix product
-    fastest: str  # of the others, by its median
-    ratio: float
+def in_turns(prepared: Prepared, rounds: int, tell: Tell, settle: float = SETTLE) -> Finding:
+    """Say what agreed, time the contestants and hold the times against the goals."""
+    for sentence in prepared.agreed:
+        tell(sentence)
+    seconds, rates = take_turns(prepared.contestants, rounds, matrix_rate, tell, settle)
+    return standing(prepared, seconds, rates)
 
 
 def take_turns(
     contestants: Sequence[Contestant],
     rounds: int,
     rate: Callable[[], float],
-    tell: Callable[[str], object] = lambda line: None,
+    tell: Tell = lambda line: None,
+    settle: float = SETTLE,
 ) -> tuple[dict[str, list[float]], list[float]]:
     """Warm all up, then let each run once a round; seconds by name, and the machine's rate of each round."""
     for contestant in contestants:
@@ -62,17 +42,17 @@ def take_turns(
         rates.append(rate())
         for contestant in contestants:
             gc.collect()
-            time.sleep(SETTLE)
+            time.sleep(settle)
             began = time.perf_counter()
             contestant.turn()
-            took = time.perf_counter() - began
+            took = (time.perf_counter() - began) / contestant.share
             seconds[contestant.name].append(took)
-            tell(f"round {number + 1} of {rounds}: {contestant.name} {took:.2f} s")
+            tell(f"round {number + 1} of {rounds}: {contestant.name} {took:.3g} s")
     return seconds, rates
 
 
-def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequence[float]) -> Standing:
-    """Make medians, spread and ratios of a turn's seconds; raises ValueError without ours or another."""
+def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequence[float]) -> Finding:
+    """Make medians, spread, ratios and outcomes of a turn's seconds; ValueError without ours or another."""
     ours = [c.name for c in prepared.contestants if c.ours]
     others = [c.name for c in prepared.contestants if not c.ours]
     if len(ours) != 1 or not others:
@@ -94,8 +74,29 @@ def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequenc
                 lowest=prepared.scale * min(taken),
                 highest=prepared.scale * max(taken),
                 times_ours=statistics.median(a / b for a, b in zip(taken, mine, strict=True)),
-                roofline=prepared.work / median / rate,
+                roofline=None if prepared.work is None else prepared.work / median / rate,
             )
         )
-    fastest = min((t for t in timings if not t.ours), key=lambda t: t.median)
-    return Standing(timings, rate, fastest.name, fastest.times_ours)
+    return Finding(
+        name=prepared.name,
+        measured=prepared.measured,
+        outcomes=[outcome(goal, timings, prepared.name) for goal in prepared.goals],
+        agreed=prepared.agreed,
+        timings=timings,
+        facts=prepared.facts,
+        turns=len(mine),
+        rate=rate,
+        work=None if prepared.work is None else prepared.work * prepared.scale,
+    )
+
+
+def outcome(goal: Goal, timings: Sequence[Timing], scene: str = "") -> Outcome:
+    """What ours reached of a goal; the fastest is by its median, its ratio the median over the rounds."""
+    others = [t for t in timings if not t.ours and (not goal.others or t.name in goal.others)]
+    if not others:
+        raise ValueError(f"nobody was timed of {', '.join(goal.others)}")
+    fastest = min(others, key=lambda t: t.median)
+    what = ", ".join(part for part in (scene, goal.what) if part)
+    value = 1 / fastest.times_ours if goal.at_most else fastest.times_ours
+    named = what if goal.others == (fastest.name,) else f"{what} ({fastest.name})"
+    return Outcome(named, value, goal.value, goal.at_most)

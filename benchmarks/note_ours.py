@@ -1,30 +1,31 @@
-"""The word model as gatelight's user trains it: the recipe's own settings, through `train`."""
+"""A model of the note as gatelight's user trains it: the recipe's own settings, through `train`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
+from benchmarks.note_models import NoteModel
+from benchmarks.note_weights import Array, NoteWeights, results
 from benchmarks.reviews import Reviews
-from benchmarks.word_weights import Array, WordWeights, results
 from gatelight.estimators.recipes import recipe
 from gatelight.estimators.settings import classifier_config, training_config
 from gatelight.memory.status import calls
 from gatelight.models.classifier import Classifier
+from gatelight.models.prediction import Predictor
 from gatelight.models.training import train
 
 RECIPE = "note-400"
 
 
-class OurWords:
-    """`TextClassifier.from_recipe("note-400")` from ids on: the same configurations by the same functions."""
+class OurNote:
+    """`TextClassifier.from_recipe("note-400", …)` from ids on: the same settings by the same functions."""
 
-    def __init__(self, weights: WordWeights) -> None:
-        """Raises ValueError where the recipe is no longer the model that the others are given."""
-        vocabulary, dim = weights.table.shape
-        settings = {**recipe(RECIPE), "epochs": 1, "seed": 0, "threads": None}
-        shape = (settings["dim"], settings["hidden"], settings["max_length"])
-        if shape != (dim, weights.hidden, weights.steps):
-            raise ValueError(f"the recipe {RECIPE} has dim, hidden, max_length {shape}; the weights differ")
+    def __init__(self, note: NoteModel, weights: NoteWeights) -> None:
+        settings = {**recipe(RECIPE), **note.settings()}
+        vocabulary = len(weights.table)
         self.model = Classifier(classifier_config(settings, vocabulary), weights.table)
         self.config = training_config(settings)
         self.memory, self.head = self.model.memory[0], self.model.head
@@ -50,8 +51,19 @@ class OurWords:
 
     def epoch(self, reviews: Reviews) -> None:
         """One epoch over `reviews`; raises RuntimeError where another path than the kernels was taken."""
-        before = calls()
-        train(self.model, reviews.ids, reviews.lengths, reviews.targets, config=self.config)
-        taken = {path for path, count in calls().items() if count > before[path]}
-        if taken != {"kernels"}:
-            raise RuntimeError(f"the paths taken were {sorted(taken)}; only the kernels are to be measured")
+        with only_kernels():
+            train(self.model, reviews.ids, reviews.lengths, reviews.targets, config=self.config)
+
+    def predictor(self) -> Predictor:
+        """What judges texts, with the weights as they are now."""
+        return Predictor(self.model.eval())
+
+
+@contextmanager
+def only_kernels() -> Iterator[None]:
+    """Raises RuntimeError where another path than the kernels was taken meanwhile, or none at all."""
+    before = calls()
+    yield
+    taken = {path for path, count in calls().items() if count > before[path]}
+    if taken != {"kernels"}:
+        raise RuntimeError(f"the paths taken were {sorted(taken)}; only the kernels are to be measured")

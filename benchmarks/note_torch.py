@@ -1,9 +1,9 @@
-"""The word model with torch.nn.LSTM, padded or packed, on as many threads as serve it best."""
+"""A model of the note with torch.nn.LSTM, padded or packed, on as many threads as serve it best."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from benchmarks.note_weights import Array, NoteWeights, results
 from benchmarks.reviews import Reviews
-from benchmarks.word_weights import Array, WordWeights, results
 from gatelight.memory.threads import available
 
 Batch = tuple[Tensor, Tensor, Tensor]  # ids int32 [B, T], lengths int64 [B], targets float32 [B]
 
 
-class WordModel(nn.Module):
-    """Frozen vectors, LSTM, all its steps side by side, one logit."""
+class FlattenedLSTM(nn.Module):
+    """Frozen rows, LSTM, all its steps side by side, one logit."""
 
-    def __init__(self, weights: WordWeights, packed: bool, dropout: float) -> None:
+    def __init__(self, weights: NoteWeights, packed: bool, dropout: float) -> None:
         super().__init__()
         self.packed, self.steps = packed, weights.steps
         self.embedding = nn.Embedding.from_pretrained(torch.from_numpy(weights.table), freeze=True)
@@ -50,11 +50,11 @@ class WordModel(nn.Module):
         return self.dense(self.dropout(hidden.flatten(1))).squeeze(1)
 
 
-class TorchWords:
+class TorchNote:
     """The model, its optimiser and a plain training loop over padded ids that lie ready."""
 
-    def __init__(self, weights: WordWeights, packed: bool, dropout: float) -> None:
-        self.model = WordModel(weights, packed, dropout)
+    def __init__(self, weights: NoteWeights, packed: bool, dropout: float) -> None:
+        self.model = FlattenedLSTM(weights, packed, dropout)
         self.loss = nn.BCEWithLogitsLoss()
         trained = [p for p in self.model.parameters() if p.requires_grad]
         # The numbers are Keras's and ours; one call for all parameters is torch's fast way.
@@ -71,25 +71,16 @@ class TorchWords:
         parameters = [memory.weight_ih_l0, memory.weight_hh_l0, memory.bias_ih_l0, dense.weight, dense.bias]
         return results(logits.detach().numpy(), *(p.grad.numpy().copy() for p in parameters))
 
-    def warm(self, batches: Sequence[Batch]) -> None:
-        """Run once on one thread and on all, then again with the clock on, and keep what was faster.
+    def warm(self, work: Callable[[], object]) -> None:
+        """Do `work` on one thread and on all, and keep what was faster."""
+        self.threads = fastest_threads(work, self._use)
 
-        Steps of 32 rows are so small that threads which wait for each other may cost more than they bring.
-        """
-        fastest = float("inf")
-        for threads in sorted({1, available()} if available() > 1 else {1}) * 2:
-            before, self.threads = self.threads, threads
-            began = time.perf_counter()
-            self.train(batches)
-            took = time.perf_counter() - began
-            if took < fastest:
-                fastest = took
-            else:
-                self.threads = before
+    def _use(self, threads: int) -> None:
+        self.threads = threads
 
     def setting(self) -> str:
         """What `warm` chose."""
-        return f"{self.threads} of {available()} threads, the faster choice"
+        return chosen_threads(self.threads)
 
     def train(self, batches: Sequence[Batch]) -> None:
         """One step for each batch."""
@@ -100,12 +91,39 @@ class TorchWords:
                 self.loss(self.model(ids, lengths), targets).backward()
                 self.optimiser.step()
 
+    def predict(self, batches: Sequence[Batch]) -> Array:
+        """Probabilities [B] of all batches, one after the other."""
+        self.model.eval()
+        with torch_threads(self.threads), torch.inference_mode():
+            return np.concatenate([self.model(ids, lengths).sigmoid().numpy() for ids, lengths, _ in batches])
+
 
 def batches(reviews: Reviews, plan: list[NDArray[np.int64]], steps: int) -> list[Batch]:
     """Batches of padded ids, lengths and targets, made before the clock starts."""
     ids, lengths = _tensors(reviews, steps)
     targets = torch.from_numpy(reviews.targets)
     return [(ids[index], lengths[index], targets[index]) for index in plan]
+
+
+def fastest_threads(work: Callable[[], object], use: Callable[[int], object]) -> int:
+    """1 or all: run `work` on each, then again with the clock on.
+
+    Steps of 32 rows are so small that threads which wait for each other may cost more than they bring.
+    """
+    fastest, chosen = float("inf"), 1
+    for threads in sorted({1, available()}) * 2:
+        use(threads)
+        began = time.perf_counter()
+        work()
+        took = time.perf_counter() - began
+        if took < fastest:
+            fastest, chosen = took, threads
+    return chosen
+
+
+def chosen_threads(threads: int) -> str:
+    """What `fastest_threads` chose, in words."""
+    return f"{threads} of {available()} threads, the faster choice"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One set of weights for every library's word model, and how its results are told; knows no library."""
+"""One set of weights for every library's model, and how its results are told; knows no library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class WordWeights:
+class NoteWeights:
     """Frozen vectors [V, D], an LSTM in PyTorch's gate order, a dense layer over T steps of H to one logit.
 
     weight_ih [4H, D], weight_hh [4H, H], bias [4H] (the one that is trained), dense [T·H], dense_bias [1].
@@ -35,7 +35,7 @@ class WordWeights:
         return len(self.dense) // self.hidden
 
 
-def random_weights(vocabulary: int, dim: int, hidden: int, steps: int, seed: int = 0) -> WordWeights:
+def random_weights(vocabulary: int, dim: int, hidden: int, steps: int, seed: int = 0) -> NoteWeights:
     """Random throughout, biases too: with zeros there a swapped gate would not show."""
     random = np.random.default_rng(seed)
 
@@ -44,7 +44,7 @@ def random_weights(vocabulary: int, dim: int, hidden: int, steps: int, seed: int
 
     table = normal(vocabulary, dim, scale=0.15)  # about the spread of the usual pretrained vectors
     table[0] = 0.0
-    return WordWeights(
+    return NoteWeights(
         table=table,
         weight_ih=normal(4 * hidden, dim, scale=0.08),
         weight_hh=normal(4 * hidden, hidden, scale=0.12),
@@ -57,7 +57,7 @@ def random_weights(vocabulary: int, dim: int, hidden: int, steps: int, seed: int
 def results(
     logits: Array, weight_ih: Array, weight_hh: Array, bias: Array, dense: Array, dense_bias: Array
 ) -> dict[str, Array]:
-    """Logits [B] and the gradients of the mean loss by name, in the shapes of `WordWeights`."""
+    """Logits [B] and the gradients of the mean loss by name, in the shapes of `NoteWeights`."""
     return {
         "logits": logits.reshape(-1),
         "d weight_ih": weight_ih,

@@ -1,0 +1,174 @@
+"""A training epoch of one of the note's models, ours and all others: what W1 and W2 have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.agreement import agree
+from benchmarks.keras_process import BACKENDS, KerasModel, start_all
+from benchmarks.note_models import BATCH, REVIEWS, NoteModel
+from benchmarks.note_ours import OurNote
+from benchmarks.note_torch import Batch, TorchNote, batches
+from benchmarks.reviews import Reviews
+from benchmarks.workload import Contestant, Goal, Options, Prepared, Tell
+from gatelight.models.batches import plan_batches
+
+WARM = 2  # batches
+PACKED = "torch.nn.LSTM, packed"
+PADDED = "torch.nn.LSTM, padded"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What of the work a contestant is given: the reviews, and the batches of a turn in ours' own order."""
+
+    every: Reviews
+    part: Reviews
+    plan: list[NDArray[np.int64]]
+
+    @property
+    def ordered(self) -> Reviews:
+        """The reviews of a turn, batch after batch."""
+        return self.part.select(np.concatenate(self.plan))
+
+    @property
+    def warm(self) -> Reviews:
+        """The reviews of the first batches."""
+        return self.part.select(np.concatenate(self.plan[:WARM]))
+
+
+def prepare(
+    note: NoteModel, goals: Sequence[Goal], options: Options, steps: int, packed_share: float, tell: Tell
+) -> Prepared:
+    """Load, build every contestant from the same weights, and let them agree before anything is timed.
+
+    `packed_share`: torch packed is so slow where there are many steps that it runs that share of the batches.
+    """
+    if options.keras:
+        start_all()
+    tell("preparing, and comparing outputs and gradients")
+    every = note.reviews()
+    weights = note.weights(every.vocabulary_size)
+    ours = OurNote(note, weights)
+    packed, padded = (TorchNote(weights, packed=yes, dropout=note.dropout) for yes in (True, False))
+    # The dense arrays of 20,000 reviews would be 9.6 GB; one-hot ones are the frozen embedding's own rows.
+    dense = not (note.one_hot or options.whole or options.quick)
+    keras = [
+        KerasModel(backend, note.name, weights, note.dropout, as_arrays)
+        for backend in (BACKENDS if options.keras else ())
+        for as_arrays in (False, True)[: 1 + dense]
+    ]
+    agreed = agreement(note, every, ours, packed, padded, keras)
+
+    part = every if options.whole else every.select(every.spread(steps * BATCH))
+    # What `train` will draw.
+    plan = plan_batches(part.lengths, BATCH, seed=ours.config.seed, epoch=0, bucket=ours.config.bucket)
+    epoch = Epoch(every, part, plan)
+    contestants = [
+        Contestant("gatelight", partial(ours.epoch, part), partial(ours.epoch, epoch.warm), ours=True),
+        *_by_torch(note, packed, padded, epoch, 1.0 if options.whole else packed_share),
+    ]
+    for model in keras:
+        model.load(epoch.ordered)
+        contestants.append(
+            Contestant(
+                model.name, partial(model.fit, BATCH), partial(model.fit, BATCH, WARM * BATCH), padded=True
+            )
+        )
+    distinct = sum(len(np.unique(part.select(index).ids)) for index in plan)
+    return Prepared(
+        contestants=contestants,
+        agreed=agreed,
+        goals=goals,
+        scale=len(every) / len(part),
+        work=note.work(len(part.ids), distinct),
+        measured=f"one training epoch of {REVIEWS:,} reviews",
+        facts=_facts(note, epoch, distinct, options, dense),
+    )
+
+
+def _by_torch(
+    note: NoteModel, packed: TorchNote, padded: TorchNote, epoch: Epoch, share: float
+) -> list[Contestant]:
+    ready = batches(epoch.part, epoch.plan, note.steps)
+    some = [ready[k] for k in evenly(ready, share)]
+    few = ready[:1] if share < 1 else ready[:WARM]
+    return [
+        Contestant(
+            PACKED, partial(packed.train, some), _warming(packed, few), share=len(some) / len(ready),
+            setting=lambda: f"{packed.setting()}; {len(some)} of {len(ready)} batches",
+        ),
+        Contestant(
+            PADDED, partial(padded.train, ready), _warming(padded, few), padded=True, setting=padded.setting
+        ),
+    ]  # fmt: skip
+
+
+def _warming(model: TorchNote, few: list[Batch]) -> partial[None]:
+    return partial(model.warm, partial(model.train, few))
+
+
+def evenly(given: Sequence[object], share: float) -> list[int]:
+    """Numbers of a share of what is given, at least one, evenly spaced."""
+    count = max(1, round(share * len(given)))
+    return ((np.arange(count) + 0.5) * len(given) / count).astype(int).tolist()
+
+
+def agreement(
+    note: NoteModel,
+    every: Reviews,
+    ours: OurNote,
+    packed: TorchNote,
+    padded: TorchNote,
+    keras: Sequence[KerasModel],
+) -> list[str]:
+    """Sentences of what agreed, outputs and gradients; raises DisagreementError where they do not."""
+    ragged = every.select(every.spread(BATCH))
+    # Without a padded step all must say the same: the first texts on end, cut into pieces of full length.
+    full = on_end(every, 4, note.steps)
+    mine_full, padded_ragged = ours.results(full), padded.results(ragged)
+    found = [
+        agree("ragged lengths, gatelight and torch packed", packed.results(ragged), ours.results(ragged)),
+        agree("full lengths, gatelight and torch padded", padded.results(full), mine_full),
+    ]
+    for model in keras:
+        found += [
+            agree(f"full lengths, gatelight and {model.name}", model.results(full), mine_full),
+            agree(
+                f"ragged lengths computed padded, torch and {model.name}",
+                padded_ragged, model.results(ragged),
+            ),
+        ]  # fmt: skip
+    return found
+
+
+def on_end(every: Reviews, count: int, steps: int) -> Reviews:
+    """The first reviews on end, cut into `count` pieces of `steps`."""
+    return Reviews(
+        every.ids[: count * steps], np.full(count, steps, np.int64), every.targets[:count],
+        every.vocabulary_size, every.origin,
+    )  # fmt: skip
+
+
+def _facts(
+    note: NoteModel, epoch: Epoch, distinct: int, options: Options, dense: bool
+) -> Mapping[str, object]:
+    every, part = epoch.every, epoch.part
+    missing = [
+        *([] if options.keras else ["Keras, left out on request"]),
+        *(["Keras on dense arrays"] if options.keras and not (dense or note.one_hot) else []),
+    ]
+    return {
+        "reviews": f"{len(every):,}, {every.origin}",
+        "steps": f"{every.lengths.mean():.1f} real ones a review, {note.steps} padded",
+        "a turn": f"{len(part):,} reviews in {len(epoch.plan)} batches of {BATCH}, "
+        f"{'all there are' if options.whole else 'evenly spaced by length'}, "
+        f"{part.lengths.mean():.1f} steps a review",
+        "distinct tokens a batch": f"{distinct / len(epoch.plan):,.0f}",
+        "not measured": missing,
+    }

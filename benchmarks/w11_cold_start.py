@@ -1,0 +1,114 @@
+"""W11, cold start: one text judged by a process that has just begun, caches of the machine being warm."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.agreement import agree
+from benchmarks.keras_process import BACKENDS, KerasModel, stop_all
+from benchmarks.measured_process import Run, gatelight, measure
+from benchmarks.note_weights import NoteWeights
+from benchmarks.review_files import vectors
+from benchmarks.reviews import texts, with_vector
+from benchmarks.turns import in_turns
+from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Workload
+from gatelight.estimators.classifier import TextClassifier
+from gatelight.models.classifier import Classifier
+
+RECIPE, READ = "note-200", 2000  # texts
+SECONDS, OF_KERAS = 2.0, 1 / 3
+FULL_TURNS, QUICK_TURNS = 7, 2
+TORCH = 'python -c "import torch"'
+
+
+def run(options: Options, tell: Tell) -> Iterator[Finding]:
+    """Processes in turns."""
+    tell("preparing, and comparing probabilities")
+    with tempfile.TemporaryDirectory() as folder:
+        turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
+        found = in_turns(prepare(Path(folder)), turns, tell)
+    mine = next(t for t in found.timings if t.ours)
+    absolute = Outcome("seconds", mine.median, SECONDS, at_most=True, unit="s")
+    yield Finding(**{**vars(found), "outcomes": [absolute, *found.outcomes]})
+
+
+def fitted() -> tuple[TextClassifier, str]:
+    """A model as `gatelight train` makes it, and a text of as many words as it reads, all of them known."""
+    given = texts()[:READ]
+    estimator = TextClassifier.from_recipe(
+        RECIPE, tokenizer="word", vectors=vectors(), epochs=1, validation_fraction=0.0
+    )
+    estimator.fit(given, ["neg", "pos"] * (READ // 2), baseline=True, origin="the bench")
+    steps = estimator.model_.config.max_length or 0
+    known = next(words for words in map(with_vector, given) if len(words) >= steps)
+    return estimator, " ".join(known[:steps])
+
+
+def weights_of(model: Classifier) -> NoteWeights:
+    """A fitted model's weights as the others are given them."""
+    memory, head = model.memory[0], model.head
+    arrays = (
+        model.embedding.weight, memory.weight_ih_l0, memory.weight_hh_l0, memory.bias_ih_l0,
+        head["weight"][0], head["bias"],
+    )  # fmt: skip
+    return NoteWeights(*(array.detach().numpy() for array in arrays))
+
+
+def prepare(folder: Path) -> Prepared:
+    """The same model saved for both, judged once to warm the caches and to compare."""
+    estimator, text = fitted()
+    estimator.save(folder / "model")
+    keras = KerasModel("tensorflow", "cold", weights_of(estimator.model_), 0.2)
+    keras.save(folder / "model.keras")
+    stop_all()
+    (folder / "vocabulary.txt").write_text("\n".join(estimator.vocabulary_.tokens), encoding="utf-8")
+    script = [sys.executable, "-m", "benchmarks.keras_predict_script"]
+    judge = partial(measure, gatelight("predict", str(folder / "model"), text, "--proba", "--json"))
+    by_keras = {
+        f"{name}, load and predict": partial(
+            measure, [*script, str(folder / "model.keras"), str(folder / "vocabulary.txt"), text],
+            {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+        for backend, name in BACKENDS.items()
+    }  # fmt: skip
+    mine = {"probability": _probability(judge())}
+    agreed = [
+        agree(f"gatelight and {name}", {"probability": _value(one())}, mine) for name, one in by_keras.items()
+    ]
+    torch = partial(measure, [sys.executable, "-c", "import torch"])
+    contestants = [
+        Contestant("gatelight predict", judge, str, ours=True),
+        Contestant(TORCH, torch, torch),
+        *(Contestant(name, one, str) for name, one in by_keras.items()),
+    ]
+    size = sum(file.stat().st_size for file in (folder / "model").rglob("*"))
+    return Prepared(
+        contestants,
+        agreed,
+        [Goal(OF_KERAS, "of Keras", tuple(by_keras), at_most=True)],
+        measured='predict MODEL "one text"',
+        facts={"model": f"{RECIPE}, {len(estimator.vocabulary_):,} words, {size / 1e6:.0f} MB"},
+    )
+
+
+def _probability(run: Run) -> np.ndarray:
+    return np.array([json.loads(run.printed)["probabilities"]["pos"]], np.float32)
+
+
+def _value(run: Run) -> np.ndarray:
+    return np.array([float(run.printed.strip().splitlines()[-1])], np.float32)
+
+
+WORKLOAD = Workload(
+    name="W11",
+    title='cold start: `gatelight predict MODEL "one text"`, against `import torch` and Keras',
+    run=run,
+    needs_keras=True,
+)

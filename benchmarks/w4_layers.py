@@ -1,0 +1,237 @@
+"""W4, the layers alone: forward and backward on dense input over a grid of shapes, ours and torch's."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import gatelight
+from benchmarks.agreement import agree
+from benchmarks.machine import matrix_rate
+from benchmarks.note_ours import only_kernels
+from benchmarks.note_torch import chosen_threads, fastest_threads, torch_threads
+from benchmarks.note_weights import Array
+from benchmarks.turns import standing, take_turns
+from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Workload
+from gatelight.memory.threads import available
+
+CELLS: dict[str, tuple[type[nn.Module], type[nn.Module], int]] = {
+    "LSTM": (gatelight.LSTM, nn.LSTM, 4),
+    "GRU": (gatelight.GRU, nn.GRU, 3),
+}
+FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
+FULL_TURNS, QUICK_TURNS = 5, 3
+TURN_SECONDS = 0.03  # short work is repeated within a turn until about so long
+SETTLE = 0.02
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place of the grid: B, T, D, H, layers, whether both directions, and whether lengths differ."""
+
+    cell: str
+    sequences: int
+    steps: int
+    dim: int
+    hidden: int
+    layers: int = 1
+    both: bool = False
+    ragged: bool = False
+
+    def __str__(self) -> str:
+        more = f", {self.layers} layers" * (self.layers > 1) + ", both directions" * self.both
+        return f"{self.cell} B={self.sequences} T={self.steps} D={self.dim} H={self.hidden}{more}"
+
+    def lengths(self) -> list[int] | None:
+        """Lengths from 1 to T, evenly drawn, the longest T; None where all are T."""
+        if not self.ragged:
+            return None
+        drawn = np.random.default_rng(0).integers(1, self.steps + 1, self.sequences)
+        drawn[0] = self.steps
+        return [int(length) for length in drawn]
+
+    def work(self) -> float:
+        """Floating-point operations of the products that are needed, forward and for all gradients."""
+        directions, gates = 1 + self.both, CELLS[self.cell][2] * self.hidden
+        rows = sum(self.lengths() or [self.sequences * self.steps])
+        inputs = self.dim + (self.layers - 1) * directions * self.hidden
+        return 2.0 * 3 * rows * directions * gates * (inputs + self.layers * self.hidden)
+
+
+def grid() -> Iterator[Point]:
+    """All points of the full run."""
+    shapes = [(32, 32), (300, 50), (64, 128), (300, 256)]  # D, H
+    for cell, (dim, hidden), sequences, steps in itertools.product(CELLS, shapes, (1, 16, 64), (20, 200)):
+        yield Point(cell, sequences, steps, dim, hidden)
+        if sequences > 1:
+            yield Point(cell, sequences, steps, dim, hidden, ragged=True)
+    for cell, (layers, both), shape, ragged in itertools.product(
+        CELLS,
+        [(2, False), (1, True), (2, True)],
+        [(16, 200, 32, 32), (64, 20, 64, 256), (64, 100, 300, 128)],
+        (False, True),
+    ):
+        yield Point(cell, *shape, layers, both, ragged)
+
+
+def few() -> Iterator[Point]:
+    """Points of the quick run: small, middle and large, each cell, one or two layers and directions."""
+    for ragged in (False, True):
+        yield Point("LSTM", 16, 100, 32, 32, ragged=ragged)
+        yield Point("GRU", 16, 100, 300, 50, ragged=ragged)
+        yield Point("LSTM", 32, 50, 64, 128, 2, True, ragged)
+        yield Point("GRU", 32, 50, 64, 256, 1, False, ragged)
+
+
+def run(options: Options, tell: Tell) -> Iterator[Finding]:
+    """One table of all points."""
+    points = list(few() if options.quick else grid())
+    rate = matrix_rate()
+    table = [["shape", "lengths", "gatelight, ms", "torch.nn, ms", "× ours", "roofline"]]
+    ratios: dict[bool, dict[str, float]] = {False: {}, True: {}}
+    for number, point in enumerate(points):
+        tell(f"{number + 1} of {len(points)}: {point}, {'ragged' if point.ragged else 'full'} lengths")
+        prepared = prepare(point)
+        turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
+        with only_kernels():
+            seconds, rates = take_turns(prepared.contestants, turns, lambda: rate, settle=SETTLE)
+        found = standing(prepared, seconds, rates)
+        mine, other = found.timings
+        ratios[point.ragged][str(point)] = found.outcomes[0].value
+        table.append(
+            [
+                str(point), "ragged" if point.ragged else "full", f"{1e3 * mine.median:.2f}",
+                f"{1e3 * other.median:.2f}", f"{found.outcomes[0].value:.2f}", f"{mine.roofline or 0:.2f}",
+            ]
+        )  # fmt: skip
+    yield Finding(
+        name="",
+        measured="forward and backward",
+        outcomes=[
+            _slowest(ratios[False], "full lengths, torch.nn", FULL_GOAL),
+            _slowest(ratios[True], "ragged lengths, torch.nn packed", RAGGED_GOAL),
+        ],
+        agreed=[f"at each of the {len(points)} points; the last: {prepared.agreed[0]}"],
+        table=table,
+        turns=turns,
+        rate=rate,
+        facts={
+            "ragged lengths": "from 1 to T, evenly drawn; torch.nn packed, ours given lengths=",
+            "threads": f"{available()}; torch and ours each on 1 or all, the faster choice",
+        },
+    )  # fmt: skip
+
+
+def _slowest(ratios: dict[str, float], what: str, goal: float) -> Outcome:
+    point = min(ratios, key=lambda name: ratios[name])
+    return Outcome(f"{what}, the worst of {len(ratios)} points ({point})", ratios[point], goal)
+
+
+def prepare(point: Point) -> Prepared:
+    """Both layers with the same weights, found to agree, as contestants."""
+    shape = (point.dim, point.hidden, point.layers)
+    our_type, torch_type, _ = CELLS[point.cell]
+    theirs = torch_type(*shape, batch_first=True, bidirectional=point.both)
+    ours = our_type(*shape, batch_first=True, bidirectional=point.both)
+    ours.load_state_dict(theirs.state_dict())
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(point.sequences, point.steps, point.dim, generator=generator, requires_grad=True)
+    gradient = torch.randn(point.sequences, point.steps, point.hidden * (1 + point.both), generator=generator)
+    work = DenseInput(x, gradient, point.lengths())
+    mine, other = partial(work.by_ours, ours), partial(work.by_torch, theirs)
+    said = agree(f"{point}", work.results(theirs, other), work.results(ours, mine))
+    began = time.perf_counter()
+    mine()
+    repeats = max(1, round(TURN_SECONDS / (time.perf_counter() - began)))
+    rivals = Repeated(mine, repeats), Repeated(other, repeats)
+    names = "gatelight", "torch.nn"
+    return Prepared(
+        [one.contestant(name, ours=one is rivals[0]) for one, name in zip(rivals, names, strict=True)],
+        [said],
+        [Goal(RAGGED_GOAL if point.ragged else FULL_GOAL)],
+        scale=1 / repeats,
+        work=point.work() * repeats,
+        name=str(point),
+    )
+
+
+@dataclass(frozen=True)
+class DenseInput:
+    """Input [B, T, D], a gradient for the output [B, T, F], and lengths where they differ."""
+
+    x: Tensor
+    gradient: Tensor
+    lengths: list[int] | None = None
+
+    def by_ours(self, layer: nn.Module) -> Tensor:
+        """Forward and backward of a layer that takes lengths; the output."""
+        output, _ = layer(self.x) if self.lengths is None else layer(self.x, lengths=self.lengths)
+        return self.backward(output)
+
+    def by_torch(self, layer: nn.Module) -> Tensor:
+        """The same of torch's, which takes lengths as packed sequences."""
+        if self.lengths is None:
+            return self.backward(layer(self.x)[0])
+        packed = pack_padded_sequence(
+            self.x, torch.tensor(self.lengths), batch_first=True, enforce_sorted=False
+        )
+        output, _ = pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=self.x.shape[1])
+        return self.backward(output)
+
+    def results(self, layer: nn.Module, one: Callable[[], Tensor]) -> dict[str, Array]:
+        """Output and every gradient of one pass."""
+        layer.zero_grad()
+        self.x.grad = None
+        output = one()
+        assert self.x.grad is not None
+        found = {"output": output.detach().numpy().copy(), "d input": self.x.grad.numpy().copy()}
+        for name, weight in layer.named_parameters():
+            found[f"d {name}"] = weight.grad.numpy().copy()
+        return found
+
+    def backward(self, output: Tensor) -> Tensor:
+        """Go back from the output, which is returned."""
+        self.x.grad = None
+        output.backward(self.gradient)
+        return output
+
+
+class Repeated:
+    """Work done several times a turn, on the threads of torch that serve it best."""
+
+    def __init__(self, one: Callable[[], object], repeats: int) -> None:
+        self.one, self.repeats, self.threads = one, repeats, 1
+
+    def contestant(self, name: str, ours: bool = False, padded: bool = False) -> Contestant:
+        """What is timed."""
+        return Contestant(
+            name, self.turn, self.warm, ours, padded, setting=lambda: chosen_threads(self.threads)
+        )
+
+    def turn(self) -> None:
+        """All repeats."""
+        with torch_threads(self.threads):
+            for _ in range(self.repeats):
+                self.one()
+
+    def warm(self) -> None:
+        """Choose the threads."""
+        self.threads = fastest_threads(self.turn, self._use)
+
+    def _use(self, threads: int) -> None:
+        self.threads = threads
+
+
+WORKLOAD = Workload(
+    name="W4",
+    title="the layers alone on dense input, forward and backward, LSTM and GRU, over a grid of shapes",
+    run=run,
+)

@@ -1,0 +1,185 @@
+"""W9, growth: ours' time against T, B, H, V and the number of texts, and what the second core brings."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from benchmarks.bidirectional_models import OurBidirectional
+from benchmarks.note_epoch import on_end
+from benchmarks.note_models import CHARACTERS, WORDS, NoteModel
+from benchmarks.note_ours import OurNote
+from benchmarks.reviews import Reviews, word_reviews
+from benchmarks.w3_bidirectional import BATCH, frequent
+from benchmarks.workload import Finding, Options, Outcome, Tell, Workload
+from gatelight.memory.threads import available
+
+LINEAR = 1.15  # time for each token at the largest ÷ at the smallest
+FLAT = 1.15  # time of a batch at the largest vocabulary ÷ at the smallest
+SECOND_CORE = 1.7
+FULL_TURNS, QUICK_TURNS = 7, 3
+DIM, HIDDEN = 300, 50
+VOCABULARIES = (10_000, 50_000, 250_000)
+
+Train = Callable[[Reviews], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One measured place of an axis: its value, the work, and the real tokens of it."""
+
+    value: int
+    work: Callable[[], None]
+    tokens: int
+
+
+def run(options: Options, tell: Tell) -> Iterator[Finding]:
+    """One scene for each axis, then the threads."""
+    turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
+    every = word_reviews(4096, 800)
+    for axis, places in axes(every, options.quick):
+        tell(f"time against {axis}: {', '.join(str(place.value) for place in places)}")
+        yield _growth(axis, places, turns)
+    if available() > 1:
+        yield from second_core(options.quick, turns, tell)
+    else:
+        tell("one core only: what a second brings is not measured")
+
+
+def axes(every: Reviews, quick: bool) -> Iterator[tuple[str, list[Place]]]:
+    """The axes and their places, each with work that is the same but for the one number."""
+
+    def pieces(count: int, steps: int) -> Reviews:
+        return on_end(every, count, steps)
+
+    batches = 2 if quick else 4
+    yield (
+        "T",
+        [_place(steps, _words(every, steps), pieces(32 * batches, steps)) for steps in (100, 200, 400, 800)],
+    )
+    words = _words(every, 400)
+    yield (
+        "number of texts",
+        [_place(count, words, every.cut(400).select(np.arange(count))) for count in (64, 128, 256, 512)],
+    )
+    yield "B", [_place(size, _words(every, 400, batch=size), pieces(128, 400)) for size in (16, 32, 64, 128)]
+    yield "H", [_place(size, _words(every, 400, hidden=size), pieces(64, 400)) for size in (25, 50, 100, 200)]
+    few = frequent(every.cut(400).select(np.arange(BATCH * batches)), VOCABULARIES[0])
+    yield (
+        "V",
+        [_place(size, OurBidirectional(size, HIDDEN).epoch, _stretched(few, size)) for size in VOCABULARIES],
+    )
+
+
+def _words(every: Reviews, steps: int, hidden: int = HIDDEN, batch: int = 32) -> Train:
+    note = NoteModel("words", steps, DIM, hidden, 0.2, word_reviews)
+    ours = OurNote(note, note.weights(every.vocabulary_size))
+    ours.config = replace(ours.config, batch_size=batch)
+    return ours.epoch
+
+
+def _place(value: int, train: Train, reviews: Reviews) -> Place:
+    return Place(value, partial(train, reviews), len(reviews.ids))
+
+
+def _stretched(reviews: Reviews, size: int) -> Reviews:
+    """The same reviews with their words' ids spread over a larger vocabulary."""
+    return replace(
+        reviews, ids=(reviews.ids.astype(np.int64) * size // reviews.vocabulary_size).astype(np.int32),
+        vocabulary_size=size,
+    )  # fmt: skip
+
+
+def medians(works: Sequence[Callable[[], None]], turns: int) -> list[list[float]]:
+    """Seconds of each work in each turn, in turns, after one that does not count."""
+    for work in works:
+        work()
+    seconds: list[list[float]] = [[] for _ in works]
+    for _ in range(turns):
+        for work, taken in zip(works, seconds, strict=True):
+            gc.collect()
+            began = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - began)
+    return seconds
+
+
+def _growth(axis: str, places: Sequence[Place], turns: int) -> Finding:
+    seconds = medians([place.work for place in places], turns)
+    middle = [statistics.median(taken) for taken in seconds]
+    each = [taken / place.tokens for taken, place in zip(middle, places, strict=True)]
+    return Finding(
+        name=f"time against {axis}",
+        measured="training",
+        outcomes=outcomes(axis, middle, each),
+        table=[
+            [axis, "real tokens", "seconds", "µs a token"],
+            *(
+                [f"{place.value:,}", f"{place.tokens:,}", f"{taken:.4f}", f"{1e6 * one:.2f}"]
+                for place, taken, one in zip(places, middle, each, strict=True)
+            ),
+        ],
+        turns=turns,
+    )
+
+
+def outcomes(axis: str, seconds: Sequence[float], each: Sequence[float]) -> list[Outcome]:
+    """Linear in real tokens; no step that grows with V; H, whose products grow by its square, is shown."""
+    if axis == "H":
+        return []
+    if axis == "V":
+        return [Outcome("time of the same batches, the largest V ÷ the smallest", seconds[-1] / seconds[0],
+                        FLAT, at_most=True)]  # fmt: skip
+    return [
+        Outcome(
+            f"time for each token, the largest {axis} ÷ the smallest",
+            each[-1] / each[0],
+            LINEAR,
+            at_most=True,
+        )
+    ]
+
+
+def second_core(quick: bool, turns: int, tell: Tell) -> Iterator[Finding]:
+    """The epochs of W1 to W3 on one thread and on two, in turns."""
+    batches = 3 if quick else 12
+    table = [["training", "1 thread, s", "2 threads, s", "×"]]
+    found = []
+    for name, train in models(batches).items():
+        tell(f"second core: {name}")
+        one, two = medians([partial(train, threads) for threads in (1, 2)], turns)
+        ratio = statistics.median(a / b for a, b in zip(one, two, strict=True))
+        found.append(Outcome(f"second core, {name}", ratio, SECOND_CORE))
+        table.append([name, f"{statistics.median(one):.3f}", f"{statistics.median(two):.3f}", f"{ratio:.2f}"])
+    yield Finding("1 and 2 threads", "training", found, table=table, turns=turns)
+
+
+def models(batches: int) -> Mapping[str, Callable[[int], None]]:
+    """Training of W1's, W2's and W3's models by the number of threads."""
+
+    def on_threads(ours: OurNote | OurBidirectional, reviews: Reviews, threads: int) -> None:
+        ours.config = replace(ours.config, threads=threads)
+        ours.epoch(reviews)
+
+    found = {}
+    for name, note in (("W1", WORDS), ("W2", CHARACTERS)):
+        every = note.reviews()
+        ours = OurNote(note, note.weights(every.vocabulary_size))
+        found[name] = partial(on_threads, ours, every.select(every.spread(32 * batches)))
+    every = frequent(word_reviews(4096, 400))
+    part = every.select(every.spread(BATCH * batches))
+    for hidden in (128, 256):
+        model = OurBidirectional(every.vocabulary_size, hidden)
+        found[f"W3, H={hidden}"] = partial(on_threads, model, part)
+    return found
+
+
+WORKLOAD = Workload(
+    name="W9", title="growth: ours against T, B, H, V, number of texts, on one thread and two", run=run
+)
