@@ -94,7 +94,7 @@ RECIPE = (
     Parameter("embedding_dropout", float, "Share dropped from the word vectors."),
     Parameter("word_dropout", float, "Share of words made unknown in training."),
     Parameter("layer_dropout", float, "Share dropped between recurrent layers."),
-    Parameter("optimizer", str, "adam, adamw, rmsprop or sgd."),
+    Parameter("optimizer", str, "adam, lazyadam, adamw, rmsprop or sgd."),
     Parameter("learning_rate", float, "Step size, at its highest."),
     Parameter("schedule", str, "constant, one-cycle, cosine or linear."),
     Parameter("clip", float, "Longest gradient.", optional=True),

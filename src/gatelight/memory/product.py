@@ -49,33 +49,33 @@ def _transposed_times(
     b_at: int,
     chosen: Any,
     other: Any,
-    columns: int,
+    size: int,
     out: Any,
     begin: int,
     end: int,
 ) -> None:
     out[begin:end] = 0
-    rows = np.empty((CHUNK, columns if len(chosen) else 0), b.dtype)
+    rows = np.empty((CHUNK, size if len(chosen) else 0), b.dtype)
     for first in range(0, a.shape[0], CHUNK):
         depth = min(CHUNK, a.shape[0] - first)
         if len(chosen) == 0:
             multiply(
                 a, first * a.shape[1] + a_at + begin, 1, a.shape[1],
                 b, first * b.shape[1] + b_at, b.shape[1],
-                out, begin * columns, columns, out, begin * columns, columns, end - begin, depth, columns,
+                out, begin * size, size, out, begin * size, size, end - begin, depth, size,
             )  # fmt: skip
             continue
         for k in range(depth):
             row = chosen[first + k]
             if row >= 0:
-                for j in range(columns):
+                for j in range(size):
                     rows[k, j] = b[row, b_at + j]
             else:
-                for j in range(columns):
+                for j in range(size):
                     rows[k, j] = other[-1 - row, j]
         multiply(
-            a, first * a.shape[1] + a_at + begin, 1, a.shape[1], rows, 0, columns,
-            out, begin * columns, columns, out, begin * columns, columns, end - begin, depth, columns,
+            a, first * a.shape[1] + a_at + begin, 1, a.shape[1], rows, 0, size,
+            out, begin * size, size, out, begin * size, size, end - begin, depth, size,
         )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gatelight.errors import DataError
+from gatelight.memory import buffers, threads
 from gatelight.models.dropout import dropout
 from gatelight.models.pieces import Pieces, means
 
 PAD = 0
 UNKNOWN = 1
+COPY_WORK = 8  # a number copied from memory takes about as long as so many multiply-adds
 UNIFORM = 0.05  # Keras's `Embedding` starts uniform in ±0.05
 
 Ids = NDArray[np.int32]
@@ -144,7 +148,7 @@ class Embedding(nn.Module):
         distinct, number = self.distinct(ids)
         if self.training and self.before_reading is not None:
             self.before_reading(distinct)
-        rows = self.weight.detach()[torch.from_numpy(distinct)]
+        rows = rows_of(self.weight.detach(), distinct)
         if self.training:
             if self.weight.requires_grad:
                 rows.requires_grad_()
@@ -195,6 +199,26 @@ class Embedding(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "touched": None, "before_reading": None}
+
+
+def rows_of(table: Tensor, rows: NDArray[np.int64]) -> Tensor:
+    """table [V, D] and rows int64 [U] → table[rows], on all threads and in memory that was used before."""
+    if table.device.type != "cpu":
+        return table[torch.from_numpy(rows)]
+    source = table.numpy()
+    out = buffers.empty((len(rows), source.shape[1]), source.dtype)
+    cuts = np.linspace(0, len(rows), threads.threads() + 1).astype(np.int64).tolist()
+    tasks = [partial(_copy_rows, source, rows, out, begin, end) for begin, end in pairwise(cuts)]
+    threads.run(tasks, out.size * COPY_WORK)
+    return torch.from_numpy(out)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _copy_rows(table: Any, rows: Any, out: Any, begin: int, end: int) -> None:
+    for k in range(begin, end):
+        row = rows[k]
+        for j in range(table.shape[1]):
+            out[k, j] = table[row, j]
 
 
 def _checked(vectors: NDArray[np.float32], vocabulary_size: int, dim: int, copy: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""SGD, RMSprop, Adam and AdamW over dense parameters and over the touched rows of one table.
+"""SGD, RMSprop, Adam, AdamW and LazyAdam over dense parameters and over the touched rows of one table.
 
 Knows parameters and gradients: nothing of models, losses or schedules. Dense parameters go through
 torch's own functions, one call for all; the rows through a compiled kernel, so that a step costs
@@ -23,7 +23,7 @@ from torch.optim.sgd import sgd
 from gatelight.errors import DataError
 from gatelight.models.optimiser_kernels import adam_rows, coast_rows, fade_rows, rmsprop_rows, sgd_rows
 
-OPTIMISERS = ("sgd", "rmsprop", "adam", "adamw")
+OPTIMISERS = ("sgd", "rmsprop", "adam", "adamw", "lazyadam")
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
 # Keras's numbers (torch has 0.99 and 1e-8). Epsilon stands outside of the root as in Keras up to 2.2
 # and torch; tf.keras and Keras 3 have it inside, which is a far larger one where gradients are small.
@@ -37,9 +37,12 @@ class Optimiser:
 
     A row that a batch does not touch costs nothing at that step. What torch's dense optimiser would have
     done to it with a zero gradient (momentum moves it on, moments fade) is made good by `catch_up` before it
-    is read again, so that rare words learn as fast as they do there; SparseAdam, which leaves this out,
-    moves them a tenth as far. Only weight decay is left out of missed steps. It is decoupled in "adamw" and
-    added to the gradient elsewhere, as in torch.
+    is read again, so that rare words learn as fast as they do there. Only weight decay is left out of missed
+    steps. It is decoupled in "adamw" and added to the gradient elsewhere, as in torch.
+
+    "lazyadam" leaves this out, as torch's SparseAdam and TensorFlow's LazyAdam do: rows and their moments
+    stand still while they are not touched, so rare words move less, and vectors that were trained before on
+    more text are spoilt less by few labels.
     """
 
     def __init__(
@@ -117,7 +120,7 @@ class Optimiser:
 
     def catch_up(self, rows: NDArray[np.int64] | None = None) -> None:
         """Bring `rows` int64 [U], distinct, or all rows to where the steps so far would have led them."""
-        if self._table is None or not self.steps:
+        if self._table is None or not self.steps or self.kind == "lazyadam":
             return
         if rows is None:
             rows = np.arange(len(self._table), dtype=np.int64)
@@ -144,7 +147,7 @@ class Optimiser:
             self._weights = np.concatenate([self._weights, np.zeros(max(1024, self.steps))])
         number = self.steps + 1
         bias = 1.0
-        if self.kind in ("adam", "adamw"):
+        if self.kind in ("adam", "adamw", "lazyadam"):
             bias = math.sqrt(1.0 - BETA2**number) / (1.0 - BETA1**number)
         self._weights[self.steps] = rate * bias
         self.steps = number
