@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gatelight.app.html import escaped
 
 WIDTH, HEIGHT = 360, 220  # of a phone's screen: 11 px stay 11 px there
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 16, 40
+LEFT, RIGHT, TOP, BOTTOM = 44, 22, 26, 40
 COLOURS = ("var(--one)", "var(--two)", "var(--three)")
 
 

@@ -17,26 +17,37 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{title}</title><style>
-:root {{ --ink: #1c2330; --soft: #5b6472; --line: #d8dde5; --back: #fff; --card: #f5f7fa; --one: #1f5fbf; \
---two: #b3480a; --three: #1b7f5a; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e6e9ef; --soft: #a3adbb; --line: #3a4350; \
---back: #161a20; --card: #1f252d; --one: #7db0ff; --two: #ffa066; --three: #5fd0a3; }} }}
-body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); margin: 0 auto; \
-padding: 1rem; max-width: 48rem; overflow-wrap: anywhere; }}
-h1 {{ font-size: 1.5rem; line-height: 1.25; }} h2 {{ font-size: 1.2rem; margin-top: 2rem; }}
+:root {{ --ink: #1c2330; --soft: #5b6472; --line: #d8dde5; --back: #fff; --card: #f5f7fa; }}
+:root {{ --one: #1f5fbf; --two: #b3480a; --three: #1b7f5a; }}
+@media (prefers-color-scheme: dark) {{
+:root {{ --ink: #e6e9ef; --soft: #a3adbb; --line: #3a4350; --back: #161a20; --card: #1f252d; }}
+:root {{ --one: #7db0ff; --two: #ffa066; --three: #5fd0a3; }}
+}}
+body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); }}
+body {{ margin: 0 auto; padding: 1rem; max-width: 48rem; overflow-wrap: anywhere; }}
+h1 {{ font-size: 1.5rem; line-height: 1.25; }}
+h2 {{ font-size: 1.2rem; margin-top: 2rem; }}
 h3 {{ font-size: 1rem; margin: 0; }}
 p.soft, figcaption, footer, small {{ color: var(--soft); font-size: .875rem; }}
-.scroll {{ overflow-x: auto; }} table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; \
-font-size: .9rem; }}
-th, td {{ text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); \
-overflow-wrap: normal; vertical-align: top; }}
-th:first-child, td:first-child {{ text-align: left; padding-left: 0; overflow-wrap: break-word; \
-max-width: 15rem; }}
-.card {{ background: var(--card); border-left: 4px solid var(--two); padding: .6rem .9rem; margin: .8rem 0; \
-border-radius: 4px; }} .card p {{ margin: .3rem 0; }}
-blockquote {{ margin: .4rem 0; padding-left: .7rem; border-left: 2px solid var(--line); font-size: .875rem; }}
-figure {{ margin: 1rem 0; }} svg {{ display: block; width: 100%; max-width: 36rem; height: auto; }}
-svg text {{ font: 11px system-ui, sans-serif; fill: var(--ink); }} svg .soft {{ fill: var(--soft); }}
+.scroll {{ overflow-x: auto; margin: 1rem 0; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }}
+th, td {{ text-align: right; vertical-align: top; white-space: nowrap; overflow-wrap: normal; }}
+th, td {{ padding: .25rem .6rem; border-bottom: 1px solid var(--line); }}
+th:first-child, td:first-child {{ text-align: left; white-space: normal; overflow-wrap: break-word; }}
+th:first-child, td:first-child {{ padding-left: 0; min-width: 6rem; max-width: 15rem; }}
+@media (max-width: 34rem) {{
+th, td {{ white-space: normal; padding: .25rem .3rem; font-size: .8rem; }}
+th:first-child, td:first-child {{ min-width: 4.5rem; overflow-wrap: anywhere; }}
+}}
+.card {{ background: var(--card); border-left: 4px solid var(--two); border-radius: 4px; }}
+.card {{ padding: .6rem .9rem; margin: .8rem 0; }}
+.card p {{ margin: .3rem 0; }}
+blockquote {{ margin: .4rem 0; padding-left: .7rem; border-left: 2px solid var(--line); }}
+blockquote {{ font-size: .875rem; }}
+figure {{ margin: 1rem 0; }}
+svg {{ display: block; width: 100%; max-width: 36rem; height: auto; }}
+svg text {{ font: 11px system-ui, sans-serif; fill: var(--ink); }}
+svg .soft {{ fill: var(--soft); }}
 svg .mark {{ paint-order: stroke; stroke: var(--back); stroke-width: 4px; }}
 </style></head><body>
 {body}
@@ -63,8 +74,16 @@ def paragraph(text: str, soft: bool = False) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table, whose first column is text and the others figures, that scrolls on a narrow screen."""
     head = "".join(f"<th>{escaped(name)}</th>" for name in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = ""
+    for first, *figures in rows:
+        cells = "".join(f"<td>{escaped(_held_together(str(cell)))}</td>" for cell in figures)
+        body += f"<tr><td>{escaped(first)}</td>{cells}</tr>"
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _held_together(figures: str) -> str:
+    """A narrow table may break "21.4 % (18 to 25) *" before the bracket only."""
+    return figures.replace(" ", "\u00a0").replace("\u00a0(", " (")
 
 
 def quote(name: str, text: str) -> str:

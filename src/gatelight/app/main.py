@@ -17,6 +17,7 @@ from gatelight.app import (
     audit,
     compare,
     data,
+    errors,
     evaluate,
     export,
     import_,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command("train", no_args_is_help=True)(train.train)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
+app.command("errors", no_args_is_help=True)(errors.errors)
 app.command("audit", no_args_is_help=True)(audit.audit)
 app.command("compare", no_args_is_help=True)(compare.compare)
 app.command("predict", no_args_is_help=True)(predict.predict)

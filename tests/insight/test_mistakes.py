@@ -1,0 +1,275 @@
+"""What is said of a model's mistakes is what counting, textbooks and a model of two rules say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up_reviews import TINY, make_reviews
+from scipy import optimize, stats
+from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix
+
+from gatelight import TextClassifier, WordVectors, evaluate
+from gatelight.errors import DataError
+from gatelight.estimators.reading import Reading
+from gatelight.insight.agreement import agreement
+from gatelight.insight.edits import edits
+from gatelight.insight.explanations import effects
+from gatelight.insight.judged import Judged, distance_to_verb, judge
+from gatelight.insight.mistakes import mistakes
+from gatelight.insight.slices import slices
+from gatelight.text.tokens import tokenizer
+from gatelight.text.vocabulary import Vocabulary
+
+CURVATURE = 0.1
+"""Relative; BFGS only estimates the curvature from which its standard errors come."""
+
+
+@pytest.fixture(scope="module")
+def fitted() -> TextClassifier:
+    reviews = make_reviews(160, 1)
+    return TextClassifier(**{**TINY, "epochs": 6}).fit(
+        reviews.texts, reviews.labels, reviews.films, baseline=True
+    )
+
+
+def test_the_whole_agrees_with_scikit_learn(fitted: TextClassifier) -> None:
+    """A confusion matrix turned round, or a mistake shown with another's text, would mislead."""
+    reviews = make_reviews(120, 2)
+    ids = [f"r{i}" for i in range(120)]
+    found = mistakes(fitted, reviews.texts, reviews.labels, groups=reviews.films, ids=ids)
+    judged = fitted.predict(reviews.texts)
+    assert found.confusion == confusion_matrix(reviews.labels, judged).tolist()
+    assert found.evaluation == evaluate(fitted, reviews.texts, reviews.labels)
+    wrong = [i for i in range(120) if judged[i] != reviews.labels[i]]
+    assert 0 < len(wrong) < 120
+    assert {int(m.quote.id[1:]) for m in found.worst} <= set(wrong)
+    assert len(found.worst) == min(10, len(wrong))
+    of_truth = [m.probability_of_truth for m in found.worst]
+    assert of_truth == sorted(of_truth)
+    for mistake in found.worst:
+        assert reviews.texts[int(mistake.quote.id[1:])].startswith(mistake.quote.text[:20])
+        assert mistake.truth == reviews.labels[int(mistake.quote.id[1:])]
+    assert found.coverage[0] == (1.0, accuracy_score(reviews.labels, judged))
+    assert found.agreement is not None
+    assert found.agreement.both + found.agreement.model_only == 120 - len(wrong)
+    assert {s.by for s in found.slices} >= {"tokens", "negation", "contrast words", "group"}
+    assert sum(s.texts for s in found.slices if s.by == "tokens") == 120
+    assert found.offered == fitted.training_["validation_temperature"]
+    json.dumps(found.to_dict(), default=float)
+
+
+def test_a_model_without_baseline_validation_or_mistakes(fitted: TextClassifier) -> None:
+    """Nothing to compare is no reason to fail."""
+    reviews = make_reviews(60, 3)
+    bare = TextClassifier(**{**TINY, "epochs": 1, "validation_fraction": 0.0})
+    bare.fit(reviews.texts, reviews.labels)
+    found = mistakes(bare, reviews.texts, bare.predict(reviews.texts).tolist())
+    assert (found.worst, found.agreement, found.offered, found.effects) == ([], None, None, [])
+    one = mistakes(bare, ["the film is dull"], ["negative"])
+    assert one.texts == 1
+
+
+def test_several_labels_a_text_are_refused() -> None:
+    """Half right is not a mistake to look into."""
+    reviews = make_reviews(60, 3)
+    model = TextClassifier(**{**TINY, "epochs": 1}).fit(
+        reviews.texts, [("a", "b")[: i % 3] for i in range(60)]
+    )
+    with pytest.raises(DataError, match="several labels"):
+        mistakes(model, reviews.texts, [("a",)] * 60)
+
+
+@pytest.mark.parametrize(
+    ("words", "distance"),
+    [
+        ("i don't like it", 1),
+        ("not a film of the kind that only few like", -1),  # nine words on
+        ("it was not really all that i wanted", 5),
+        ("it does n't quite really work", 3),
+        ("not . i like it", -1),
+        ("never boring", 1),
+        ("no , not ever watch this", 4),
+        ("i like it", 0),
+        ("", 0),
+    ],
+)
+def test_distance_to_the_verb(words: str, distance: int) -> None:
+    """Across a full stop there is no verb of the negation's own."""
+    assert distance_to_verb(words.split()) == distance
+
+
+class TwoRules:
+    """A judge that says "pos" of texts with "good", "fine" or "filmx"; reads as a fitted model does."""
+
+    def __init__(self) -> None:
+        counts = {"good": 50, "film": 40, "the": 90, "fine": 3, "odd": 2, "filmx": 20}
+        self.reading_ = Reading(tokenizer(), Vocabulary.from_counts(counts), 6, "head", "unk")
+
+    def predict_proba(self, texts: list[str]) -> np.ndarray:
+        words = [set(text.split()) for text in texts]
+        yes = np.array([bool(w & {"good", "fine", "filmx"}) for w in words])
+        return np.stack([np.where(yes, 0.1, 0.8), np.where(yes, 0.9, 0.2)], axis=1).astype(np.float32)
+
+    def known_classes(self) -> Any:
+        from gatelight.estimators.labels import Classes
+
+        return Classes.of(["neg", "pos"])
+
+
+TEXTS = ["the fine film", "the good film odd", "goood film", "the film", "fine fine but the film is not good"]
+LABELS = ["pos", "pos", "pos", "neg", "neg"]
+
+
+def test_words_of_a_text_by_hand() -> None:
+    """Shares of the wrong total, or counts of another word, would answer another question."""
+    vectors = WordVectors(["the", "film", "fine"], np.ones((3, 2), np.float32), rows=[0, 9, 99])
+    found = judge(TwoRules(), TEXTS, LABELS, vectors)  # type: ignore[arg-type]
+    assert found.right.tolist() == [True, True, False, True, False]
+    assert found.tokens.tolist() == [3, 4, 2, 2, 8]
+    assert found.unknown.tolist() == [0, 0, 1 / 2, 0, 3 / 8]
+    assert found.rare.tolist() == [1 / 3, 1 / 4, 0, 0, 2 / 8]
+    assert found.commonness[3] == pytest.approx(np.log10([90, 40]).mean())
+    assert found.rank is not None
+    assert found.rank[0] == pytest.approx((0 + 2 + 1) / 3)
+    assert found.absent is not None
+    assert found.absent.tolist() == [0, 2 / 4, 1 / 2, 0, 4 / 8]
+    assert found.negations.tolist() == [0, 0, 0, 0, 1]
+    assert found.contrasts.tolist() == [0, 0, 0, 0, 1]
+    assert found.cut.tolist() == [False, False, False, False, True]
+
+
+def test_edits_by_hand() -> None:
+    """A flip counted to the wrong side would turn the answer round."""
+    judge_ = TwoRules()
+    judged = judge(judge_, TEXTS, LABELS)  # type: ignore[arg-type]
+    rare, others, near = edits(judge_, judged)  # type: ignore[arg-type]
+    # "fine" and "odd" go: the first text turns to wrong; in the last "good" still stands.
+    assert (rare.texts, rare.words, rare.flips, rare.to_right, rare.to_wrong) == (3, 4, 1, 0, 1)
+    assert rare.gain == pytest.approx(-1 / 3)
+    assert (others.texts, others.words) == (3, 4)
+    # "goood" is read as "good": right; what "is", "not" and "but" are near is none of the known words.
+    assert (near.texts, near.words, near.flips, near.to_right, near.to_wrong) == (1, 1, 1, 1, 0)
+    nothing = judge(judge_, ["the film", "the good film"], ["neg", "pos"])  # type: ignore[arg-type]
+    assert [edit.texts for edit in edits(judge_, nothing)] == [0, 0, 0]  # type: ignore[arg-type]
+
+
+def simulated(n: int = 4000) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
+    """Mistakes that depend on `a`, length and class; `b` goes with the length alone."""
+    draw = np.random.default_rng(0)
+    lengths = draw.integers(5, 300, n).astype(float)
+    classes = draw.integers(0, 3, n)
+    a = draw.normal(size=n)
+    b = np.log(lengths) + 0.3 * draw.normal(size=n)
+    score = -2 + 0.7 * a + 0.8 * (np.log(lengths) - 4.7) + 0.5 * (classes == 2)
+    wrong = draw.random(n) < 1 / (1 + np.exp(-score))
+    return {"a": a, "b": b}, wrong, lengths, classes
+
+
+def test_effects_agree_with_scipy() -> None:
+    """Means, Welch's interval and Cohen's d are in every textbook."""
+    measures, wrong, lengths, classes = simulated()
+    found = effects(measures, wrong, lengths, classes)[0]
+    bad, good = measures["a"][wrong], measures["a"][~wrong]
+    assert (found.right, found.wrong) == (good.mean(), bad.mean())
+    interval = stats.ttest_ind(bad, good, equal_var=False).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    pooled = np.sqrt(
+        ((bad.size - 1) * bad.var(ddof=1) + (good.size - 1) * good.var(ddof=1)) / (wrong.size - 2)
+    )
+    assert found.d == pytest.approx((bad.mean() - good.mean()) / pooled)
+    assert found.d_low < found.d < found.d_high
+
+
+def test_the_regression_holds_length_and_class() -> None:
+    """`b` differs between right and wrong only because length does: its odds must show that it is innocent."""
+    measures, wrong, lengths, classes = simulated()
+    a, b = effects(measures, wrong, lengths, classes)
+    assert b.d_low > 0.1
+    assert b.odds_low is not None
+    assert b.odds_high is not None
+    assert b.odds_low < 1 < b.odds_high
+    columns = [*measures.values(), np.log1p(lengths), classes == 1, classes == 2]
+    x = np.stack([(c - c.mean()) / c.std() for c in map(np.asarray, columns)], axis=1)
+    x = np.column_stack([np.ones(len(x)), x])
+
+    def loss(beta: np.ndarray) -> float:
+        return float(np.logaddexp(0, np.where(wrong, -1, 1) * (x @ beta)).sum())
+
+    best = optimize.minimize(loss, np.zeros(x.shape[1]), method="BFGS")
+    error = np.sqrt(best.hess_inv[1, 1])
+    assert a.odds == pytest.approx(np.exp(best.x[1]), rel=1e-3)
+    assert a.odds_low is not None
+    assert np.log(a.odds / a.odds_low) / stats.norm.ppf(0.975) == pytest.approx(error, rel=CURVATURE)
+
+
+def test_too_few_mistakes_tell_nothing_of_odds() -> None:
+    """A regression on three mistakes gives any answer at all."""
+    measures, wrong, lengths, classes = simulated(40)
+    wrong[:] = False
+    wrong[:3] = True
+    assert [effect.odds for effect in effects(measures, wrong, lengths, classes)] == [None, None]
+    constant = {"same": np.ones(40)}
+    (effect,) = effects(constant, wrong, lengths, classes)
+    assert (effect.difference, effect.d, effect.odds) == (0.0, 0.0, None)
+
+
+def made(right: np.ndarray, **columns: Any) -> Judged:
+    n = len(right)
+    nothing: dict[str, Any] = {
+        "texts": [""] * n, "columns": np.ones((n, 2), np.float32), "truth": np.zeros(n, int),
+        "chosen": (~right).astype(int), "rank": None, "absent": None, "cut": np.zeros(n, bool),
+        **{name: np.zeros(n) for name in ("tokens", "unknown", "rare", "commonness")},
+        **{name: np.zeros(n, int) for name in ("negations", "contrasts", "distance")},
+    }  # fmt: skip
+    return Judged(**{**nothing, **columns})
+
+
+def test_slices_have_newcombes_interval() -> None:
+    """Newcombe (1998), method 10, his example (a): 56/70 beside 48/80 gives 0.0524 to 0.3339."""
+    right = np.array([False] * 56 + [True] * 14 + [False] * 48 + [True] * 32)
+    negations = np.array([1] * 70 + [0] * 80)
+    found = {s.value: s for s in slices(made(right, negations=negations)) if s.by == "negation"}
+    assert (found["yes"].texts, found["yes"].wrong) == (70, 56)
+    assert found["yes"].apart == pytest.approx(0.2)
+    assert (found["yes"].apart_low, found["yes"].apart_high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert found["no"].apart == pytest.approx(-0.2)
+
+
+def test_every_text_is_in_one_slice_of_a_kind() -> None:
+    """A text counted twice, or not at all, would hide where the mistakes are."""
+    draw = np.random.default_rng(0)
+    judged = made(
+        draw.random(200) < 0.7, tokens=draw.integers(1, 9, 200).astype(float), cut=draw.random(200) < 0.2,
+        negations=draw.integers(0, 3, 200), contrasts=draw.integers(0, 6, 200),
+    )  # fmt: skip
+    groups = [f"g{i % 7}" if i % 3 else None for i in range(200)]
+    found = slices(judged, groups)
+    for by in ("tokens", "longer than the model reads", "negation", "contrast words"):
+        assert sum(s.texts for s in found if s.by == by) == 200
+        assert sum(s.wrong for s in found if s.by == by) == int((~judged.right).sum())
+    of_groups = [s for s in found if s.by == "group"]
+    assert len(of_groups) == 7
+    assert [s.low for s in of_groups] == sorted((s.low for s in of_groups), reverse=True)
+
+
+def test_agreement_with_the_baseline() -> None:
+    """Kappa as scikit-learn has it, McNemar's p as the binomial has it."""
+    draw = np.random.default_rng(0)
+    truth, ours, theirs = (draw.integers(0, 3, 200) for _ in range(3))
+    ours[:120] = truth[:120]
+    theirs[60:150] = truth[60:150]
+    found = agreement(ours, theirs, truth)
+    assert found.kappa == pytest.approx(cohen_kappa_score(ours, theirs))
+    assert found.both + found.model_only == (ours == truth).sum()
+    assert found.both + found.baseline_only == (theirs == truth).sum()
+    assert found.both + found.model_only + found.baseline_only + found.neither == 200
+    n = found.model_only + found.baseline_only
+    assert found.p == pytest.approx(
+        min(1, 2 * stats.binom.cdf(min(found.model_only, found.baseline_only), n, 0.5))
+    )
+    assert found.gain == pytest.approx(((ours == truth).sum() - (theirs == truth).sum()) / 200)
+    assert found.gain_low < found.gain < found.gain_high
+    assert agreement(truth, truth, truth).p == 1.0
