@@ -20,7 +20,7 @@ class UnknownToken:
     @property
     def lost(self) -> bool:
         """Whether a negation became something that negates nothing."""
-        return self.negation and self.read_as not in NEGATIONS and self.read_as != self.word
+        return self.negation and (self.read_as or "").lower() not in NEGATIONS
 
 
 @dataclass(frozen=True)
