@@ -184,7 +184,7 @@ def test_effects_agree_with_scipy() -> None:
 
 
 def test_the_regression_holds_length_and_class() -> None:
-    """`b` differs between right and wrong only because length does: its odds must show that it is innocent."""
+    """`b` differs between right and wrong only because length does: its odds must show its innocence."""
     measures, wrong, lengths, classes = simulated()
     a, b = effects(measures, wrong, lengths, classes)
     assert b.d_low > 0.1

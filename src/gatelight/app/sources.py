@@ -67,10 +67,10 @@ def texts_to_audit(
         # In one pass, where one by one would take two.
         examples = _of_corpus(read(data, to, reading, [part] if part else ["train", TEST]))
     else:
-        examples = datasets.stream(data, **reading, parts=None if part is None else [part])
+        examples = datasets.stream(data, **reading)
     for example in examples:
-        found = True
-        if part is not None or example.part != UNLABELLED:
+        if example.part == part if part is not None else example.part != UNLABELLED:
+            found = True
             yield example
     if not found and part is not None:
         raise DataError(f"{data}: no texts in part {part!r}")

@@ -16,6 +16,8 @@ from gatelight.estimators.evaluation import Z_95
 
 FEWEST = 10  # texts of either kind for each measure; fewer tell nothing (Peduzzi et al. 1996)
 
+NO_SPREAD = 1e-9  # rounding, where all texts have the same value
+
 Floats = NDArray[np.float64]
 
 
@@ -63,7 +65,7 @@ def _effect(
         if len(values) > 2
         else 0.0
     )
-    if spread > 0:
+    if spread > NO_SPREAD:
         interval = stats.ttest_ind(bad, good, equal_var=False).confidence_interval(0.95)
         low, high, d = float(interval.low), float(interval.high), difference / spread
     # Hedges and Olkin (1985), for large samples.

@@ -1,0 +1,149 @@
+"""The HTML reports in a real browser, on a desktop and on a phone: nothing is cut off, asked for or run."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import gatelight, write_reviews
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright comes with the extra 'dev'"
+)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    None,
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        BROWSER is None, reason="no chromium is installed: apt-get install chromium"
+    ),
+]
+
+SCREENS = {"desktop": (1280, 900), "phone": (360, 640)}
+SMALLEST_LETTER = 10.0
+"""Pixels, on either screen; the browser's own smallest setting is 6, and nobody reads that."""
+CONTRAST = 4.5
+"""WCAG 2.2, level AA, for text of normal size."""
+
+LETTERS = """() => {
+  const sizes = [];
+  for (const at of document.querySelectorAll("p, td, th, figcaption, blockquote, h1, h2, h3"))
+    sizes.push(parseFloat(getComputedStyle(at).fontSize));
+  for (const at of document.querySelectorAll("svg text")) {
+    const scale = at.ownerSVGElement.getBoundingClientRect().width / at.ownerSVGElement.viewBox.baseVal.width;
+    sizes.push(parseFloat(getComputedStyle(at).fontSize) * scale);
+  }
+  return Math.min(...sizes);
+}"""
+OUTSIDE = """() => [...document.querySelectorAll("svg")].flatMap((svg) => {
+  const box = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text, rect, circle")].filter((at) => {
+    const it = at.getBoundingClientRect();
+    return it.left < box.left - 1 || it.right > box.right + 1 || it.top < box.top - 1
+      || it.bottom > box.bottom + 1;
+  }).map((at) => at.outerHTML);
+})"""
+CONTRASTS = """() => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[0-9.]+/g).map((v) => {
+      const c = v / 255;
+      return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const back = (at) => {
+    const colour = getComputedStyle(at).backgroundColor;
+    return colour === "rgba(0, 0, 0, 0)" && at.parentElement ? back(at.parentElement) : colour;
+  };
+  const read = "p, td, th, figcaption, blockquote, small, svg text";
+  return Math.min(...[...document.querySelectorAll(read)].map((at) => {
+    const style = getComputedStyle(at);
+    const pair = [light(at.closest("svg") ? style.fill : style.color), light(back(at))].sort((a, b) => b - a);
+    return (pair[0] + 0.05) / (pair[1] + 0.05);
+  }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("reports")
+    data = write_reviews(
+        folder / "a-rather-long-name-of-a-file-of-reviews.csv", 60, seed=3
+    )
+    with data.open("a", newline="", encoding="utf-8") as file:
+        long = (
+            "<script>document.title = 'run'</script> <b>dull</b> "
+            + "x" * 300
+            + " film " * 40
+        )
+        csv.writer(file).writerows(
+            [(long, "neg", "f1"), ("", "pos", "f2"), ("не хорошо", "pos", "f3")]
+        )
+    found = {}
+    for verb, *arguments in (["audit", data, "--maxlen", "9"], ["errors", model, data]):
+        found[verb] = folder / f"{verb}.html"
+        result = gatelight(verb, *arguments, "--html", found[verb])
+        assert result.exit_code == 0, result.output
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("verb", ["audit", "errors"])
+def test_a_report_can_be_read(
+    verb: str, screen: str, scheme: str, reports: dict[str, Path], browser: Any
+) -> None:
+    """A page wider than the phone, letters for ants or a picture with its edge cut off are read by nobody."""
+    width, height = SCREENS[screen]
+    page = browser.new_page(
+        viewport={"width": width, "height": height}, color_scheme=scheme
+    )
+    asked, complaints = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(reports[verb].as_uri())
+    try:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(LETTERS) >= SMALLEST_LETTER
+        assert page.evaluate(OUTSIDE) == []
+        assert page.evaluate(CONTRASTS) >= CONTRAST
+        assert page.locator("svg").count() == 2
+        assert page.locator("table").count() >= 2
+        assert asked == [reports[verb].as_uri()]
+        assert complaints == []
+        assert page.title() != "run"
+    finally:
+        page.close()
+
+
+def test_what_a_user_wrote_is_shown_as_it_was_written(
+    reports: dict[str, Path], browser: Any
+) -> None:
+    """Escaped twice it could not be read, and not at all it would run."""
+    page = browser.new_page()
+    page.goto(reports["audit"].as_uri())
+    try:
+        shown = page.locator("blockquote").all_inner_texts()
+        assert any(
+            "<script>document.title = 'run'</script> <b>dull</b>" in text
+            for text in shown
+        )
+        assert "не хорошо" in page.locator("body").inner_text()
+    finally:
+        page.close()
