@@ -1,0 +1,242 @@
+"""Files that Keras 1 and 2 wrote: what was recorded beside them is what comes out here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from keras_cases import KERAS_2, KONDUIT, RECORDED, SAME, needs_recordings, real_keras
+
+from gatelight.interop import keras
+from gatelight.interop.keras.hdf5 import kept_open
+from gatelight.models.chain import Chain
+from gatelight.models.chain_memory import Memory
+
+EXAMPLES = KONDUIT / "examples"
+
+
+def whole_models() -> list[Path]:
+    """Every file of the recordings that holds an architecture and weights."""
+    found = []
+    for path in sorted([*RECORDED.rglob("*.h5"), *RECORDED.rglob("*.keras")]):
+        if path.suffix == ".keras":
+            found.append(path)
+            continue
+        with h5py.File(path) as file:
+            if "model_config" in file.attrs:
+                found.append(path)
+    return found
+
+
+def some_input(chain: Chain, seed: int) -> np.ndarray[Any, Any]:
+    """A random batch of three that the model takes."""
+    form = chain.blueprint.input
+    draw = np.random.default_rng(seed)
+    if form.features is None:
+        return draw.integers(0, chain.of_layer(0)["table"].shape[0], (3, form.steps or 7))
+    shape = (3, form.steps or 7, form.features) if form.in_steps else (3, form.features)
+    return draw.normal(size=shape).astype(np.float32)
+
+
+@needs_recordings
+@pytest.mark.parametrize(
+    "name",
+    [
+        "simple_flatten_lstm_tf_keras_2",
+        "simple_flatten_rnn_tf_keras_2",
+        "simple_lstm_tf_keras_1",
+        "simple_lstm_th_keras_1",
+        "simple_rnn_tf_keras_2",
+    ],
+)
+def test_a_recorded_prediction_comes_again(name: str) -> None:
+    """Old files were written by programs that nobody can run any more: the recording is all there is."""
+    stem = next(EXAMPLES.rglob(f"{name}_model.h5")).with_name(name)
+    with h5py.File(f"{stem}_inputs_and_outputs.h5") as file:
+        given = next(iter(file["inputs"].values()))[...]
+        expected = next(iter(file["predictions"].values()))[...]
+        steps = [values[...] for key, values in file["activations"].items() if "lstm" in key or "rnn" in key]
+    whole = keras.chain(f"{stem}_model.h5")
+    apart = keras.chain(f"{stem}_config.json", f"{stem}_weights.h5")
+    assert np.abs(whole.run(given) - expected).max() < SAME
+    assert (apart.run(given) == whole.run(given)).all()
+    memory = Chain(type(whole.blueprint)(whole.blueprint.input, whole.blueprint.layers[:1]), first(whole))
+    assert np.abs(memory.run(given) - steps[0]).max() < SAME
+
+
+def first(chain: Chain) -> dict[str, Any]:
+    """The weights of the first layer."""
+    return {name: array for name, array in chain.weights.items() if name.startswith("0.")}
+
+
+@needs_recordings
+@pytest.mark.slow
+def test_every_recorded_model_loads_and_agrees_with_keras_3() -> None:
+    """Files of four versions; Keras 3 reads the weights of those of Keras 2 too, and both say the same."""
+    real = real_keras()
+    compared = 0
+    models = whole_models()
+    with kept_open():
+        for number, path in enumerate(models):
+            ours = keras.chain(path)
+            given = some_input(ours, number)
+            found = ours.run(given)
+            assert np.isfinite(found).all()
+            if number % 8 == 0 or path.parent.name != "tfkeras":
+                theirs = keras_3(real, path)
+                if theirs is None:
+                    continue
+                error = np.abs(np.asarray(theirs(given).detach()) - found).max()
+                assert error < SAME * max(1.0, float(np.abs(found).max())), (path.name, error)
+                compared += 1
+    assert len(models) > 200
+    assert compared > 30
+
+
+KEPT = {
+    "name", "units", "activation", "recurrent_activation", "use_bias", "return_sequences", "go_backwards",
+    "n", "merge_mode", "mask_value", "input_dim", "output_dim", "mask_zero", "reset_after", "rate",
+}  # fmt: skip
+
+
+def keras_3(real: Any, path: Path) -> Any:
+    """The model in Keras 3, its weights read by Keras 3; None for Keras 1, which it does not know.
+
+    Keras 3 does not read these architectures itself (initializers changed), so they are retold to it.
+    """
+    if path.suffix == ".keras":
+        return real.models.load_model(path, compile=False)
+    with h5py.File(path) as file:
+        version = file.attrs["keras_version"]
+        model = json.loads(file.attrs["model_config"])
+    if version.startswith("1"):
+        return None
+    entries = model["config"]["layers"] if isinstance(model["config"], dict) else model["config"]
+    shape = entries[0]["config"]["batch_input_shape"]
+    ids = any(entry["class_name"] == "Embedding" for entry in entries)
+    layers = [retold(entry) for entry in entries if entry["class_name"] != "InputLayer"]
+    start = {"batch_shape": [None, *shape[1:]], "dtype": "int32" if ids else "float32"}
+    layers.insert(0, in_keras_3("InputLayer", start))
+    made = real.Sequential.from_config({"name": "retold", "layers": layers})
+    made.load_weights(path)
+    with_old_hard_sigmoid(made)
+    return made
+
+
+def retold(entry: dict[str, Any]) -> dict[str, Any]:
+    """One layer in the words of Keras 3."""
+    config = {name: value for name, value in entry["config"].items() if name in KEPT}
+    if "layer" in entry["config"]:
+        config["layer"] = retold(entry["config"]["layer"])
+    return in_keras_3(entry["class_name"], config)
+
+
+def in_keras_3(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """One layer's entry as Keras 3 writes it."""
+    return {"module": "keras.layers", "class_name": kind, "registered_name": None, "config": config}
+
+
+def with_old_hard_sigmoid(model: Any) -> None:
+    """Give every cell of a model the function that was called hard_sigmoid when its file was written."""
+    for layer in model.layers:
+        for each in (getattr(layer, "forward_layer", None), getattr(layer, "backward_layer", None), layer):
+            cell = getattr(each, "cell", None)
+            if getattr(getattr(cell, "recurrent_activation", None), "__name__", "") == "hard_sigmoid":
+                cell.recurrent_activation = lambda x: (0.2 * x + 0.5).clamp(0, 1)
+
+
+@needs_recordings
+def test_weights_alone_load_onto_a_given_architecture(tmp_path: Path) -> None:
+    """chars2vec keeps weights only; its architecture is in its code, where layers had other names."""
+    for size in (50, 100):
+        settings = {
+            "units": size,
+            "recurrent_activation": "hard_sigmoid",
+            "batch_input_shape": [None, None, 59],
+        }
+        layers = [
+            {"class_name": "LSTM", "config": {"name": name, "return_sequences": name == "one", **settings}}
+            for name in ("one", "two")
+        ]
+        model = {"class_name": "Sequential", "config": layers, "keras_version": "2.2.0"}
+        plan = tmp_path / f"{size}.json"
+        plan.write_text(json.dumps(model))
+        weights = RECORDED / f"IntuitionEngineeringTeam__chars2vec/eng_{size}/weights.h5"
+        chain = keras.chain(plan, weights)
+        word = np.eye(59, dtype=np.float32)[[[33, 34, 35]]]
+        with h5py.File(weights) as file:
+            names = [name.decode() for name in file.attrs["layer_names"]][1:]
+            parts = ("kernel:0", "recurrent_kernel:0", "bias:0")
+            arrays = [[file[name][name][part][...] for part in parts] for name in names]
+        assert np.abs(chain.run(word) - by_hand(word[0], arrays)).max() < SAME
+
+
+def by_hand(rows: np.ndarray[Any, Any], layers: list[Any]) -> np.ndarray[Any, Any]:
+    """LSTM with the old hard_sigmoid, written out in NumPy in Keras's own order i, f, c, o."""
+
+    def hard(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return np.clip(0.2 * x + 0.5, 0, 1)
+
+    for kernel, recurrent, bias in layers:
+        size = len(recurrent)
+        h, c, out = np.zeros(size), np.zeros(size), []
+        for row in rows:
+            i, f, g, o = np.split(row @ kernel + h @ recurrent + bias, 4)
+            c = hard(f) * c + hard(i) * np.tanh(g)
+            h = hard(o) * np.tanh(c)
+            out.append(h)
+        rows = np.array(out)
+    return rows[-1]
+
+
+@needs_recordings
+def test_an_architecture_without_weights_is_refused(tmp_path: Path) -> None:
+    """The four IMDB files are architectures only: a model of random weights would be worse than an error."""
+    for path in sorted(KONDUIT.glob("imdb_lstm_configs/*.json")):
+        with pytest.raises(ValueError, match="0 of the files hold weights"):
+            keras.chain(path)
+
+
+def test_keras_2_with_masks_and_both_directions() -> None:
+    """Padding in front and behind, GRU both ways, a dense layer at each step, hard_sigmoid of Keras 2."""
+    recorded = np.load(KERAS_2 / "masked.npz")
+    chain = keras.chain(KERAS_2 / "masked_weights.h5", KERAS_2 / "masked.json")  # in either order
+    assert np.abs(chain.run(recorded["x"].astype(np.int64)) - recorded["y"]).max() < SAME
+    memories = [layer for layer in chain.blueprint.layers if isinstance(layer, Memory)]
+    assert [layer.path()[0] for layer in memories] == ["kernels", "equations"]
+
+
+def test_the_archive_of_keras_2_and_its_graph() -> None:
+    """Keras 2.15 already writes .keras, with a graph in the old form and weights in the new."""
+    recorded = np.load(KERAS_2 / "graph.npz")
+    chain = keras.chain(KERAS_2 / "graph.keras")
+    assert np.abs(chain.run(recorded["x"].astype(np.int64)) - recorded["y"]).max() < SAME
+
+
+@pytest.mark.parametrize(("kind", "plain"), [("CuDNNLSTM", "LSTM"), ("CuDNNGRU", "GRU")])
+def test_weights_of_cudnn_layers(kind: str, plain: str, tmp_path: Path) -> None:
+    """They lie in another order, with two biases; TensorFlow 2.15 converted these and predicted with them.
+
+    Also onto the plain layer, which is how people move such a model to a machine without a GPU.
+    """
+    recorded = np.load(KERAS_2 / f"{kind}.npz")
+    for of in (kind, plain):
+        config = {"name": "m", "units": 3, "batch_input_shape": [None, None, 4]}
+        config |= {} if of == kind else {"recurrent_activation": "sigmoid"}
+        config |= {"reset_after": True} if of == "GRU" else {}
+        model = {"class_name": "Sequential", "config": {"layers": [{"class_name": of, "config": config}]}}
+        path = tmp_path / f"{of}.h5"
+        with h5py.File(path, "w") as file:
+            file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(model), "2.2.4"
+            group = file.create_group("model_weights")
+            group.attrs["layer_names"] = [b"m"]
+            group.create_group("m").attrs["weight_names"] = [b"a", b"b", b"c"]
+            for name in "abc":
+                group["m"][name] = recorded[name]
+        chain = keras.chain(path)
+        assert np.abs(chain.run(recorded["x"]) - recorded["y"]).max() < SAME
+        assert chain.paths()[0][1] == "kernels"
