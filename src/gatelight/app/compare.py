@@ -206,7 +206,7 @@ def _cells(row: Row) -> list[str]:
         "–" if row.spread is None else f"{100 * row.spread:.2f}",
         against,
         percent(row.unknown_share),
-        duration(row.seconds),
+        f"{row.seconds:.0f} s",
         f"{row.megabytes:.1f} MB",
     ]
 
