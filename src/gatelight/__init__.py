@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import evaluate
     from gatelight.estimators.opening import load
+    from gatelight.estimators.sequences import SequenceClassifier
     from gatelight.interop.accelerate import accelerate
     from gatelight.memory import GRU, LSTM, RNN, PeepholeLSTM
     from gatelight.text.corpus import Corpus
@@ -23,6 +24,7 @@ __all__ = [
     "RNN",
     "Corpus",
     "PeepholeLSTM",
+    "SequenceClassifier",
     "TextClassifier",
     "Vocabulary",
     "WordVectors",
@@ -39,6 +41,7 @@ _HOMES = {
     "RNN": "memory",
     "Corpus": "text.corpus",
     "PeepholeLSTM": "memory",
+    "SequenceClassifier": "estimators.sequences",
     "TextClassifier": "estimators.classifier",
     "Vocabulary": "text.vocabulary",
     "WordVectors": "text.vectors",

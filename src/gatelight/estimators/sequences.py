@@ -1,0 +1,257 @@
+"""`SequenceClassifier`: sequences of ids or of numbers and labels in, labels and probabilities out.
+
+By scikit-learn's conventions. Knows no text and writes no files.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from gatelight.errors import DataError
+from gatelight.estimators.settings import plain
+from gatelight.estimators.steps import FEATURES, IDS, Steps, ids_of, of_array, of_sequences, rank, rows_of
+from gatelight.models import features
+from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.embedding import UNKNOWN
+from gatelight.models.prediction import Predictor
+from gatelight.models.training import train
+from gatelight.models.training_config import TrainingConfig
+from gatelight.text.splits import held_out
+
+INPUTS = ("auto", IDS, FEATURES)
+OF_TRAINING = (
+    "optimizer", "learning_rate", "schedule", "clip", "weight_decay", "batch_size", "bucket", "epochs",
+    "patience", "best_by", "average", "label_smoothing", "seed", "threads",
+)  # fmt: skip
+
+
+class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Recurrent classifier of sequences, each of any length.
+
+    X is a list (or a column) of sequences, each a list or an array: of whole numbers, of numbers [steps] or
+    of rows [steps, features]. An array [n, steps] or [n, steps, features] and a data frame are sequences of
+    equal length. `input` says what a step is: "ids", names without order that get vectors of `dim` (one not
+    met in `fit` is unknown); "features", measurements; "auto": ids where all are of an integer type. With `scale`
+    features are brought to mean 0 and deviation 1 by those of `fit`.
+    Model: `cell` ("rnn", "lstm", "peephole", "gru"), `hidden`, `layers`, `bidirectional`, `pool` ("last",
+    "max", "mean", "max+mean", "attention", or "flatten" with `max_length`), `dropout` before the dense layer,
+    `input_dropout`, `step_dropout` (steps blanked out), `layer_dropout`.
+    Training: as in `TextClassifier`; `validation_fraction` 0 holds nothing out.
+
+    Fitted: `classes_`, `input_`, `model_`, `history_`; `n_features_in_` after an array or a data frame.
+    """
+
+    def __init__(
+        self,
+        *,
+        input: str = "auto",
+        scale: bool = True,
+        dim: int = 32,
+        cell: str = "lstm",
+        hidden: int = 32,
+        layers: int = 1,
+        bidirectional: bool = True,
+        pool: str = "max+mean",
+        max_length: int | None = None,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        step_dropout: float = 0.0,
+        layer_dropout: float = 0.0,
+        optimizer: str = "adam",
+        learning_rate: float = 1e-2,
+        schedule: str = "one-cycle",
+        clip: float | None = 1.0,
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        bucket: bool = True,
+        epochs: int = 20,
+        patience: int | None = None,
+        best_by: str = "last",
+        average: float | None = None,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+        validation_fraction: float = 0.0,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        self.input = input
+        self.scale = scale
+        self.dim = dim
+        self.cell = cell
+        self.hidden = hidden
+        self.layers = layers
+        self.bidirectional = bidirectional
+        self.pool = pool
+        self.max_length = max_length
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.step_dropout = step_dropout
+        self.layer_dropout = layer_dropout
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.clip = clip
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.bucket = bucket
+        self.epochs = epochs
+        self.patience = patience
+        self.best_by = best_by
+        self.average = average
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.validation_fraction = validation_fraction
+        self.seed = seed
+        self.threads = threads
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from sequences and a label each; DataError or ValueError when they cannot be used."""
+        settings = plain(self.get_params(deep=False))
+        if settings["input"] not in INPUTS:
+            raise DataError(f"input is {settings['input']!r}; expected one of {', '.join(INPUTS)}")
+        steps = self._steps(X, y, fitting=True)
+        labels = column_or_1d(y, warn=True)
+        check_consistent_length(range(len(steps)), labels)
+        check_classification_targets(labels)
+        classes, targets = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise DataError(f"all {len(steps)} sequences are of 1 class, {classes[0]!r}; give two or more")
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, labels, ensure_non_negative=True)
+        kind = settings["input"]
+        if kind == "auto":
+            kind = IDS if steps.values.dtype.kind == "i" else FEATURES
+        self.input_ = kind
+        self._learn_steps(steps, bool(settings["scale"]))
+        ids, vectors = self._ids(steps)
+        size = len(self._known) + features.FIRST if vectors is None else len(vectors)
+        config = _model_config(settings, size, vectors, 1 if len(classes) == 2 else len(classes))
+        model = Classifier(config, vectors, settings["seed"])
+        held = np.zeros(len(steps), np.bool_)
+        if round(len(steps) * settings["validation_fraction"]) >= 1:
+            names = [repr(label) for label in labels.tolist()]
+            held = held_out(len(steps), settings["validation_fraction"], settings["seed"], None, names)
+        rows, valid = np.flatnonzero(~held), np.flatnonzero(held)
+        history = train(
+            model,
+            ids[steps.places(rows)],
+            steps.lengths[rows],
+            targets[rows],
+            config=_training_config(settings, classes),
+            valid=(ids[steps.places(valid)], steps.lengths[valid], targets[valid]) if len(valid) else None,
+            sample_weight=None if weights is None else weights[rows],
+        )
+        # The data themselves stay behind.
+        empty = None if vectors is None else vectors[: features.FIRST].copy()
+        self.model_ = model if empty is None else features.reading(model, empty)
+        self.classes_ = classes
+        self.history_ = history.epochs
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the likeliest class of each sequence [n]."""
+        columns = self.predict_proba(X)
+        return np.asarray(self.classes_[columns.argmax(axis=1)])
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Return the probability of each class, float32 [n, classes], in the order of `classes_`.
+
+        A sequence's row has the same bits alone and in any company.
+        """
+        check_is_fitted(self)
+        steps = self._steps(X)
+        ids, vectors = self._ids(steps)
+        model = self.model_ if vectors is None else features.reading(self.model_, vectors)
+        found = Predictor(model).probabilities(ids, steps.lengths)
+        return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
+
+    def _steps(self, X: Any, y: Any = None, *, fitting: bool = False) -> Steps:
+        """Read X in any form; a table as wide as that of `fit`, where that was one."""
+        dimensions = rank(X)
+        flat = dimensions is not None and dimensions <= 2
+        if flat and fitting:
+            return of_array(validate_data(self, X, y, y_numeric=False)[0])
+        if flat and hasattr(self, "n_features_in_"):
+            return of_array(validate_data(self, X, reset=False))
+        if fitting:
+            for name in ("n_features_in_", "feature_names_in_"):  # of an earlier fit
+                self.__dict__.pop(name, None)
+            if y is None:
+                raise DataError("requires y to be passed, but the target y is None")
+        steps = of_sequences(X) if dimensions is None else of_array(check_array(X, allow_nd=True))
+        if fitting and steps.values.ndim == 1 and len(set(steps.lengths.tolist())) == 1:
+            self.n_features_in_ = int(steps.lengths[0])
+        return steps
+
+    def _learn_steps(self, steps: Steps, scale: bool) -> None:
+        """Take over which ids there are, or how features are scaled."""
+        self._known = np.unique(ids_of(steps)) if self.input_ == IDS else np.zeros(0, np.int64)
+        if self.input_ == FEATURES:
+            rows = rows_of(steps)
+            self._mean, self._deviation = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+            if scale:
+                self._mean = rows.mean(axis=0)
+                deviation = rows.std(axis=0)
+                self._deviation = np.where(deviation > 0, deviation, 1.0)
+
+    def _ids(self, steps: Steps) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:
+        """The steps as ids int32 [N], and for features the table whose rows those are."""
+        if self.input_ == IDS:
+            values = ids_of(steps)
+            place = np.minimum(np.searchsorted(self._known, values), len(self._known) - 1)
+            found = self._known[place] == values
+            return np.where(found, place + features.FIRST, UNKNOWN).astype(np.int32), None
+        rows = rows_of(steps)
+        if rows.shape[1] != len(self._mean):
+            raise DataError(
+                f"the steps have {rows.shape[1]} features; this SequenceClassifier was fitted on steps of "
+                f"{len(self._mean)}"
+            )
+        return features.row_ids(len(rows)), features.table((rows - self._mean) / self._deviation)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _model_config(
+    settings: dict[str, Any], size: int, vectors: NDArray[np.float32] | None, outputs: int
+) -> ClassifierConfig:
+    own = ("cell", "hidden", "layers", "bidirectional", "pool", "max_length", "dropout", "layer_dropout")
+    return ClassifierConfig(
+        vocabulary_size=size,
+        dim=settings["dim"] if vectors is None else vectors.shape[1],
+        embedding_dropout=settings["input_dropout"],
+        word_dropout=settings["step_dropout"],
+        outputs=outputs,
+        train_embedding=vectors is None,
+        **{name: settings[name] for name in own},
+    )
+
+
+def _training_config(settings: dict[str, Any], classes: NDArray[Any]) -> TrainingConfig:
+    weight = settings["class_weight"]
+    if isinstance(weight, dict):
+        numbers = {label: number for number, label in enumerate(classes.tolist())}
+        strange = [label for label in weight if label not in numbers]
+        if strange:
+            raise DataError(
+                f"class_weight names {strange[0]!r}; the classes are {', '.join(map(repr, numbers))}"
+            )
+        weight = {numbers[label]: share for label, share in weight.items()}
+    return TrainingConfig(class_weight=weight, **{name: settings[name] for name in OF_TRAINING})

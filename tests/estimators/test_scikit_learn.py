@@ -1,0 +1,210 @@
+"""Both classifiers among scikit-learn's own tools: its checks, pipelines, searches, calibration, pickles."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas
+import polars
+import pytest
+import sklearn.utils.estimator_checks as checks
+from made_up_reviews import TINY, Reviews, make_reviews
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import SkipTestWarning
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from gatelight import SequenceClassifier, TextClassifier
+
+QUICK: dict[str, Any] = {**TINY, "epochs": 1, "validation_fraction": 0.0}
+
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "a sequence of weight 2 counts twice in its batch; the same sequence given twice makes other batches "
+        "and other steps of the optimiser"
+    ),
+}
+
+
+@checks.parametrize_with_checks(
+    [SequenceClassifier(hidden=4, epochs=12)],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
+    """What any of its tools may rely on; failures that are right are declared above, with the reason."""
+    check(estimator)
+
+
+def test_the_declared_failure_is_one() -> None:
+    """A reason that no longer holds must not stay."""
+    for name in EXPECTED_FAILURES:
+        with pytest.raises(AssertionError):
+            getattr(checks, name)("SequenceClassifier", SequenceClassifier(hidden=4, epochs=2))
+
+
+OF_TEXTS = [  # every check that gives no array of numbers; those need a two_d_array, and texts are none
+    "check_estimator_cloneable",
+    "check_estimator_tags_renamed",
+    "check_valid_tag_types",
+    "check_estimator_repr",
+    "check_no_attributes_set_in_init",
+    "check_do_not_raise_errors_in_init_or_set_params",
+    "check_mixin_order",
+    "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
+]
+
+
+@pytest.mark.parametrize("name", OF_TEXTS)
+def test_scikit_learns_checks_of_a_text_classifier(name: str) -> None:
+    """Parameters as it wants them: kept as given, settable, shown, cloned."""
+    getattr(checks, name)("TextClassifier", TextClassifier())
+
+
+def test_scikit_learn_knows_that_texts_are_no_numbers() -> None:
+    """By the tags its other checks are left out, not failed."""
+    with pytest.warns(SkipTestWarning, match="requires input"):
+        results = checks.check_estimator(TextClassifier(), on_fail=None)
+    assert {result["status"] for result in results} == {"passed"}
+    with pytest.raises(ValueError, match="one column of texts"):
+        TextClassifier().fit(np.zeros((4, 2)), [0, 1, 0, 1])
+
+
+@pytest.fixture(scope="module")
+def texts() -> Reviews:
+    return make_reviews(60, 5)
+
+
+def test_pipeline_and_grid_search(texts: Reviews) -> None:
+    """Parameters by name through a pipeline, groups and lists of texts cut by index."""
+    search = GridSearchCV(
+        Pipeline([("strip", FunctionTransformer(_stripped)), ("model", TextClassifier(**QUICK))]),
+        {"model__hidden": np.array([4, 6]), "model__cell": ["gru"]},
+        cv=GroupKFold(2),
+        error_score="raise",
+    )
+    search.fit(texts.texts, texts.labels, groups=texts.films)
+    assert search.best_params_["model__hidden"] in (4, 6)
+    assert search.best_estimator_["model"].classes_.tolist() == ["negative", "positive"]
+    assert search.predict(texts.texts[:3]).shape == (3,)
+
+
+def _stripped(texts: Any) -> list[str]:
+    return [text.strip() for text in texts]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [list, tuple, np.array, pandas.Series, polars.Series, lambda v: np.array(v, object),
+     lambda v: pandas.Series(v, dtype="string"), lambda v: np.array(v, dtype=np.dtypes.StringDType())],
+    ids=["list", "tuple", "numpy", "pandas", "polars", "objects", "pandas strings", "numpy strings"],
+)  # fmt: skip
+def test_columns_of_any_kind(form: Any, texts: Reviews) -> None:
+    """Cross-validation cuts columns by index, each library in its own way."""
+    found = cross_val_score(TextClassifier(**QUICK), form(texts.texts), texts.labels, cv=2)
+    expected = cross_val_score(TextClassifier(**QUICK), texts.texts, texts.labels, cv=2)
+    assert np.array_equal(found, expected)
+
+
+def test_labels_of_any_kind(texts: Reviews) -> None:
+    """Labels come back as the values that went in."""
+    for labels in (np.array(texts.labels), pandas.Categorical(texts.labels), polars.Series(texts.labels)):
+        model = TextClassifier(**QUICK).fit(texts.texts, labels)
+        assert set(model.predict(texts.texts)) <= {"negative", "positive"}
+    flags = [label == "positive" for label in texts.labels]
+    assert TextClassifier(**QUICK).fit(texts.texts, flags).classes_.tolist() == [False, True]
+
+
+def sequences() -> tuple[list[Any], np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 2, 60)
+    return [rng.normal(size=(rng.integers(3, 7), 2)) + label for label in y], y
+
+
+def test_calibration(texts: Reviews) -> None:
+    """Calibrated probabilities from folds, for texts and for ragged sequences."""
+    X, y = sequences()
+    cases: list[tuple[Any, Any, Any]] = [
+        (TextClassifier(**QUICK), np.array(texts.texts), texts.labels),
+        (SequenceClassifier(hidden=4, epochs=3), X, y),
+    ]
+    for model, inputs, labels in cases:
+        calibrated = CalibratedClassifierCV(model, cv=2, method="sigmoid").fit(inputs, labels)
+        columns = calibrated.predict_proba(inputs[:5])
+        assert columns.shape == (5, 2)
+        np.testing.assert_allclose(columns.sum(axis=1), 1)
+
+
+def test_permutation_importance(texts: Reviews) -> None:
+    """The column with the texts counts, one that is not read does not; of a series the step that decides."""
+    frame = pandas.DataFrame({"text": texts.texts, "film": texts.films})
+    settings = {**QUICK, "epochs": 8}
+    model = make_pipeline(FunctionTransformer(_text_column), TextClassifier(**settings))
+    model.fit(frame, texts.labels)
+    found = permutation_importance(model, frame, texts.labels, n_repeats=3, random_state=0)
+    assert found.importances_mean[1] == 0 < found.importances_mean[0]
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 4))
+    steps = make_pipeline(StandardScaler(), SequenceClassifier(hidden=8, pool="last"))
+    steps.fit(X, X[:, 2] > 0)
+    importance = permutation_importance(steps, X, X[:, 2] > 0, n_repeats=3, random_state=0).importances_mean
+    assert importance.argmax() == 2
+
+
+def _text_column(frame: Any) -> Any:
+    return frame["text"]
+
+
+def test_clone_keeps_settings_and_forgets_what_was_learned(texts: Reviews) -> None:
+    """A clone that brings its weights would have seen the test part of a cross-validation."""
+    X, y = sequences()
+    for model, inputs, labels in (
+        (TextClassifier(**QUICK), texts.texts, texts.labels),
+        (SequenceClassifier(hidden=4, epochs=2, class_weight="balanced"), X, y),
+    ):
+        fitted = model.fit(inputs, labels)
+        again = clone(fitted)
+        assert again.get_params() == fitted.get_params()
+        assert not hasattr(again, "classes_")
+        assert np.array_equal(again.fit(inputs, labels).predict_proba(inputs), fitted.predict_proba(inputs))
+
+
+def test_pickle_and_joblib(texts: Reviews, tmp_path: Path) -> None:
+    """scikit-learn's own way to keep and send an estimator; model folders hold no pickle."""
+    X, y = sequences()
+    for model, inputs, labels in (
+        (TextClassifier(**QUICK), texts.texts, texts.labels),
+        (SequenceClassifier(hidden=4, epochs=2), X, y),
+        (SequenceClassifier(hidden=4, epochs=2), [[1, 2], [2, 1], [1], [2]] * 5, [0, 1, 0, 1] * 5),
+    ):
+        expected = model.fit(inputs, labels).predict_proba(inputs)
+        joblib.dump(model, tmp_path / "model.joblib")
+        for again in (
+            pickle.loads(pickle.dumps(model)),  # noqa: S301  # its own bytes
+            joblib.load(tmp_path / "model.joblib"),
+        ):
+            assert np.array_equal(again.predict_proba(inputs), expected)
+
+
+@pytest.mark.slow
+def test_several_processes_and_other_tools(texts: Reviews) -> None:
+    """Estimators cross into worker processes, and stand inside of others."""
+    X, y = sequences()
+    alone = cross_val_predict(SequenceClassifier(hidden=4, epochs=2), X, y, cv=3, method="predict_proba")
+    together = cross_val_predict(
+        SequenceClassifier(hidden=4, epochs=2), X, y, cv=3, method="predict_proba", n_jobs=2
+    )
+    assert np.array_equal(alone, together)
+    three = [f"{label} {row % 3}" for row, label in enumerate(texts.labels)]
+    many = OneVsRestClassifier(TextClassifier(**QUICK)).fit(np.array(texts.texts), three)
+    assert many.predict(np.array(texts.texts[:4])).shape == (4,)
