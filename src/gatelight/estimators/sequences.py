@@ -44,8 +44,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     X is a list (or a column) of sequences, each a list or an array: of whole numbers, of numbers [steps] or
     of rows [steps, features]. An array [n, steps] or [n, steps, features] and a data frame are sequences of
     equal length. `input` says what a step is: "ids", names without order that get vectors of `dim` (one not
-    met in `fit` is unknown); "features", measurements; "auto": ids where all are of an integer type. With `scale`
-    features are brought to mean 0 and deviation 1 by those of `fit`.
+    met in `fit` is unknown); "features", measurements; "auto": ids where all are of an integer type. With
+    `scale` features are brought to mean 0 and deviation 1 by those of `fit`.
     Model: `cell` ("rnn", "lstm", "peephole", "gru"), `hidden`, `layers`, `bidirectional`, `pool` ("last",
     "max", "mean", "max+mean", "attention", or "flatten" with `max_length`), `dropout` before the dense layer,
     `input_dropout`, `step_dropout` (steps blanked out), `layer_dropout`.
