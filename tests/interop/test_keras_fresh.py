@@ -77,7 +77,8 @@ for _mode in ("concat", "sum", "ave", "mul"):
 ROWS: dict[str, Stack] = {
     "masking": lambda L: [L.Masking(0.0), L.LSTM(5, return_sequences=True), L.GRU(3)],
     "no bias": lambda L: [
-        L.LSTM(5, use_bias=False, return_sequences=True), L.GRU(4, use_bias=False), L.Dense(2, use_bias=False),
+        L.LSTM(5, use_bias=False, return_sequences=True), L.GRU(4, use_bias=False),
+        L.Dense(2, use_bias=False),
     ],
     "relu": lambda L: [L.LSTM(5, activation="relu"), L.Dense(3, activation="softplus")],
     "hard sigmoid": lambda L: [

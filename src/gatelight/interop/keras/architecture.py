@@ -108,7 +108,7 @@ def _minor(told: Any) -> int:
 def _entry(entry: Mapping[str, Any]) -> Entry:
     kind, config = entry["class_name"], entry["config"]
     if not isinstance(kind, str) or not isinstance(config, dict):
-        raise TypeError("a layer without a class name or settings")
+        raise DataError(f"a layer has the class {kind!r:.60} and no settings that can be read")
     module, registered = entry.get("module"), entry.get("registered_name")
     foreign = isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras", "tensorflow")
     if foreign or (isinstance(registered, str) and ">" in registered) or not kind.isidentifier():

@@ -188,9 +188,7 @@ def _window_pool(of: Settings) -> Layer:
 
 def _bidirectional(of: Settings, within: Settings) -> Layer:
     if within.kind not in CELLS:
-        raise DataError(
-            f"the layer {of.name!r} reads both ways with {within.kind!r:.60}, which is not supported"
-        )
+        raise DataError(f"the layer {of.name!r} wraps {within.kind!r:.60}, which is not supported there")
     forwards = _memory(within)
     within.finish()
     other = of.get("backward_layer")
@@ -215,9 +213,7 @@ def _bidirectional(of: Settings, within: Settings) -> Layer:
 
 def _each_step(of: Settings, within: Settings) -> Layer:
     if within.kind not in ("Dense", "Activation", "Dropout"):
-        raise DataError(
-            f"the layer {of.name!r} does {within.kind!r:.60} at every step, which is not supported"
-        )
+        raise DataError(f"the layer {of.name!r} wraps {within.kind!r:.60}, which is not supported there")
     layer = LAYERS[within.kind](within)
     within.finish()
     of.get("layer")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.imported import ImportedModel
+from gatelight.interop.keras.architecture import Architecture
 from gatelight.interop.keras.layers import blueprint
 from gatelight.interop.keras.sidefile import with_side_file
-from gatelight.interop.keras.sources import Parts, read
+from gatelight.interop.keras.sources import read
 from gatelight.interop.keras.weights import Array, converted, has_weights, is_padding_mark
 from gatelight.models.chain import Blueprint, Chain
 from gatelight.models.chain_layers import Embedding, Pool
@@ -35,28 +37,29 @@ def chain(*files: str | Path) -> Chain:
     """
     parts = read([Path(file) for file in files])
     plan = blueprint(parts.architecture)
+    held = parts.arrays()
     weights: dict[str, Array] = {}
     for number, layer in enumerate(plan.layers):
-        arrays = parts.arrays.get(layer.name, [])
+        arrays = held.get(layer.name, [])
         if has_weights(layer) and not arrays:
             raise ModelFileError(
                 f"the files hold no weights of the layer {layer.name!r}; they are incomplete"
             )
         weights |= {f"{number}.{name}": array for name, array in converted(layer, arrays).items()}
-    _check_marks(parts, plan)
+    _check_marks(parts.architecture, held, plan)
     return Chain(plan, weights)
 
 
-def _check_marks(parts: Parts, plan: Blueprint) -> None:
+def _check_marks(found: Architecture, held: Mapping[str, list[Array]], plan: Blueprint) -> None:
     """Raise DataError unless what is added before a maximum does nothing but keep absent steps out of it."""
-    marks = [entry.padding.name for entry in parts.architecture.layers if entry.padding]
+    marks = [entry.padding.name for entry in found.layers if entry.padding]
     for number, layer in enumerate(plan.layers):
         if not isinstance(layer, Pool) or not layer.masked:
             continue
         first, before = plan.layers[0], plan.layers[number - 1]
         fits = isinstance(first, Embedding) and first.masks
         fits = fits and isinstance(before, Memory) and before.state == "tanh"
-        if not fits or not all(is_padding_mark(parts.arrays.get(name, [])) for name in marks):
+        if not fits or not all(is_padding_mark(held.get(name, [])) for name in marks):
             raise DataError(
                 f"what is added to the steps before the layer {layer.name!r} is no mark of absent "
                 "steps; that is not supported"

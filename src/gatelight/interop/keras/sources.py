@@ -40,10 +40,21 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
 @dataclass(frozen=True)
 class Parts:
-    """What was found: the architecture and, for each layer of the file, its arrays in Keras's order."""
+    """What was found: the architecture, and the group that holds the weights."""
 
     architecture: Architecture
-    arrays: dict[str, list[Array]]
+    weights: Group
+    name: str
+
+    def arrays(self) -> dict[str, list[Array]]:
+        """The arrays of each layer in Keras's order, by its name in the architecture."""
+        legacy = self.weights.group("model_weights") or self.weights
+        if legacy.chunked_words("layer_names") is not None:
+            return _legacy(legacy, self.architecture, self.name)
+        layers = self.weights.group("layers") or self.weights.group("_layer_checkpoint_dependencies")
+        if layers is None:
+            raise ModelFileError(f"{self.name} holds no weights of Keras (neither layer_names nor layers)")
+        return _of_keras_3(layers, self.architecture)
 
 
 def read(files: Sequence[Path]) -> Parts:
@@ -81,7 +92,7 @@ def read(files: Sequence[Path]) -> Parts:
             + ("" if weights else ": give the .h5 or .keras file beside the JSON")
         )
     root, name = weights[0]
-    return Parts(found, _arrays(root, found, name))
+    return Parts(found, root, name)
 
 
 def _kind(path: Path) -> str:
@@ -155,17 +166,6 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> byt
     if len(held) > most:
         raise ModelFileError(f"{member.filename} unpacks to more than {most:,} bytes; no model does")
     return held
-
-
-def _arrays(root: Group, found: Architecture, name: str) -> dict[str, list[Array]]:
-    """The arrays of each layer, by its name in the architecture."""
-    legacy = root.group("model_weights") or root
-    if legacy.chunked_words("layer_names") is not None:
-        return _legacy(legacy, found, name)
-    layers = root.group("layers") or root.group("_layer_checkpoint_dependencies")
-    if layers is None:
-        raise ModelFileError(f"{name} holds no weights of Keras (neither layer_names nor layers)")
-    return _of_keras_3(layers, found)
 
 
 def _legacy(group: Group, found: Architecture, name: str) -> dict[str, list[Array]]:
