@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,13 +15,36 @@ from benchmarks.keras_process import BACKENDS, KerasModel, start_all
 from benchmarks.note_models import BATCH, REVIEWS, NoteModel
 from benchmarks.note_ours import OurNote
 from benchmarks.note_torch import Batch, TorchNote, batches
+from benchmarks.note_weights import Array
 from benchmarks.reviews import Reviews
 from benchmarks.workload import Contestant, Goal, Options, Prepared, Tell
 from gatelight.models.batches import plan_batches
 
 WARM = 2  # batches
+
+Arrays = dict[str, Array]
 PACKED = "torch.nn.LSTM, packed"
 PADDED = "torch.nn.LSTM, padded"
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How many batches a turn has, and of those torch packed's share, which takes long over many steps.
+
+    `slow` names backends of Keras that a quick run leaves out.
+    """
+
+    steps: int
+    packed_share: float = 1.0
+    slow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """A batch to agree on: reviews as they are, and pieces of full length, where no step is padded."""
+
+    ragged: Reviews
+    full: Reviews
 
 
 @dataclass(frozen=True)
@@ -43,12 +67,13 @@ class Epoch:
 
 
 def prepare(
-    note: NoteModel, goals: Sequence[Goal], options: Options, steps: int, packed_share: float, tell: Tell
+    note: NoteModel,
+    goals: Sequence[Goal],
+    options: Options,
+    extent: Extent,
+    tell: Tell,
 ) -> Prepared:
-    """Load, build every contestant from the same weights, and let them agree before anything is timed.
-
-    `packed_share`: torch packed is so slow where there are many steps that it runs that share of the batches.
-    """
+    """Load, build every contestant from the same weights, and let them agree before anything is timed."""
     if options.keras:
         start_all()
     tell("preparing, and comparing outputs and gradients")
@@ -58,28 +83,34 @@ def prepare(
     packed, padded = (TorchNote(weights, packed=yes, dropout=note.dropout) for yes in (True, False))
     # The dense arrays of 20,000 reviews would be 9.6 GB; one-hot ones are the frozen embedding's own rows.
     dense = not (note.one_hot or options.whole or options.quick)
-    keras = [
-        KerasModel(backend, note.name, weights, note.dropout, as_arrays)
-        for backend in (BACKENDS if options.keras else ())
-        for as_arrays in (False, True)[: 1 + dense]
-    ]
-    agreed = agreement(note, every, ours, packed, padded, keras)
-
-    part = every if options.whole else every.select(every.spread(steps * BATCH))
+    part = every if options.whole else every.select(every.spread(extent.steps * BATCH))
     # What `train` will draw.
     plan = plan_batches(part.lengths, BATCH, seed=ours.config.seed, epoch=0, bucket=ours.config.bucket)
     epoch = Epoch(every, part, plan)
+    check = Check(every.select(every.spread(BATCH)), on_end(every, BATCH, note.steps))
+
+    def by_keras(backend: str) -> list[tuple[KerasModel, list[Arrays]]]:
+        found = []
+        for as_arrays in (False, True)[: 1 + dense]:
+            model = KerasModel(backend, note.name, weights, note.dropout, as_arrays)
+            found.append((model, [model.results(check.full), model.results(check.ragged)]))
+            model.load(epoch.ordered)
+        return found
+
+    # Each backend has a process of its own, so that they compile side by side.
+    with ThreadPoolExecutor() as pool:
+        keras = [one for group in pool.map(by_keras, options.backends(extent.slow)) for one in group]
+    agreed = agreement(check, ours, packed, padded, keras)
     contestants = [
         Contestant("gatelight", partial(ours.epoch, part), partial(ours.epoch, epoch.warm), ours=True),
-        *_by_torch(note, packed, padded, epoch, 1.0 if options.whole else packed_share),
-    ]
-    for model in keras:
-        model.load(epoch.ordered)
-        contestants.append(
+        *_by_torch(note, packed, padded, epoch, 1.0 if options.whole else extent.packed_share),
+        *(
             Contestant(
                 model.name, partial(model.fit, BATCH), partial(model.fit, BATCH, WARM * BATCH), padded=True
             )
-        )
+            for model, _ in keras
+        ),
+    ]
     distinct = sum(len(np.unique(part.select(index).ids)) for index in plan)
     return Prepared(
         contestants=contestants,
@@ -88,7 +119,7 @@ def prepare(
         scale=len(every) / len(part),
         work=note.work(len(part.ids), distinct),
         measured=f"one training epoch of {REVIEWS:,} reviews",
-        facts=_facts(note, epoch, distinct, options, dense),
+        facts=_facts(note, epoch, distinct, options, extent, dense),
     )
 
 
@@ -120,30 +151,24 @@ def evenly(given: Sequence[object], share: float) -> list[int]:
 
 
 def agreement(
-    note: NoteModel,
-    every: Reviews,
+    check: Check,
     ours: OurNote,
     packed: TorchNote,
     padded: TorchNote,
-    keras: Sequence[KerasModel],
+    keras: Sequence[tuple[KerasModel, list[Arrays]]],
 ) -> list[str]:
     """Sentences of what agreed, outputs and gradients; raises DisagreementError where they do not."""
-    ragged = every.select(every.spread(BATCH))
-    # Without a padded step all must say the same: the first texts on end, cut into pieces of full length.
-    full = on_end(every, 4, note.steps)
-    mine_full, padded_ragged = ours.results(full), padded.results(ragged)
+    mine_full, padded_ragged = ours.results(check.full), padded.results(check.ragged)
+    mine = ours.results(check.ragged)
     found = [
-        agree("ragged lengths, gatelight and torch packed", packed.results(ragged), ours.results(ragged)),
-        agree("full lengths, gatelight and torch padded", padded.results(full), mine_full),
+        agree("ragged lengths, gatelight and torch packed", packed.results(check.ragged), mine),
+        agree("full lengths, gatelight and torch padded", padded.results(check.full), mine_full),
     ]
-    for model in keras:
+    for model, (full, ragged) in keras:
         found += [
-            agree(f"full lengths, gatelight and {model.name}", model.results(full), mine_full),
-            agree(
-                f"ragged lengths computed padded, torch and {model.name}",
-                padded_ragged, model.results(ragged),
-            ),
-        ]  # fmt: skip
+            agree(f"full lengths, gatelight and {model.name}", full, mine_full),
+            agree(f"ragged lengths computed padded, torch and {model.name}", ragged, padded_ragged),
+        ]
     return found
 
 
@@ -156,11 +181,13 @@ def on_end(every: Reviews, count: int, steps: int) -> Reviews:
 
 
 def _facts(
-    note: NoteModel, epoch: Epoch, distinct: int, options: Options, dense: bool
+    note: NoteModel, epoch: Epoch, distinct: int, options: Options, extent: Extent, dense: bool
 ) -> Mapping[str, object]:
     every, part = epoch.every, epoch.part
+    left_out = set(options.backends()) - set(options.backends(extent.slow))
     missing = [
         *([] if options.keras else ["Keras, left out on request"]),
+        *(f"{BACKENDS[backend]}, for it is slow here" for backend in left_out),
         *(["Keras on dense arrays"] if options.keras and not (dense or note.one_hot) else []),
     ]
     return {

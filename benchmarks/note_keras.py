@@ -6,6 +6,7 @@ Padded and without a mask, so steps that are not there are computed as well. Run
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -39,13 +40,15 @@ class KerasNote:
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
         )
 
+        self._gradients = BACKENDS[keras.backend.backend()](self.model)
+
     def inputs(self, ids: Any) -> Any:
         """What fit() takes: ids int32 [B, T], or vectors float32 [B, T, D]."""
         return self.weights.table[ids] if self.dense else ids
 
     def results(self, ids: Any, targets: Array) -> dict[str, Array]:
         """Logits and gradients without dropout."""
-        found = BACKENDS[keras.backend.backend()](self.model, self.inputs(ids), targets)
+        found = self._gradients(self.inputs(ids), targets)
         logits, weight_ih, weight_hh, bias, dense, dense_bias = (np.array(one) for one in found)
         return results(logits, weight_ih.T, weight_hh.T, bias, dense, dense_bias)
 
@@ -66,7 +69,10 @@ def _sigmoid(logits: Array) -> Array:
     return (1 / (1 + np.exp(-logits.reshape(-1)))).astype(np.float32)
 
 
-def _by_tensorflow(model: Any, inputs: Any, targets: Array) -> list[Any]:
+Gradients = Callable[[Any, Array], list[Any]]
+
+
+def _by_tensorflow(model: Any) -> Gradients:
     import tensorflow as tf
 
     @tf.function  # type: ignore[untyped-decorator]
@@ -74,28 +80,32 @@ def _by_tensorflow(model: Any, inputs: Any, targets: Array) -> list[Any]:
         with tf.GradientTape() as tape:
             logits = model(inputs, training=False)
             loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, tf.reshape(logits, [-1])))
-        return logits, tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+        return [logits, *tape.gradient(loss, [variable.value for variable in model.trainable_variables])]
 
-    logits, gradients = run(tf.constant(inputs), tf.constant(targets))
-    return [logits, *gradients]
+    return lambda inputs, targets: run(tf.constant(inputs), tf.constant(targets))
 
 
-def _by_jax(model: Any, inputs: Any, targets: Array) -> list[Any]:
+def _by_jax(model: Any) -> Gradients:
     import jax
     import jax.numpy as jnp
 
-    fixed = [variable.value for variable in model.non_trainable_variables]
-
     @jax.jit
-    def run(trained: Any) -> Any:
-        logits, _ = model.stateless_call(trained, fixed, inputs, training=False)
-        flat = logits.reshape(-1)
-        loss = jnp.maximum(flat, 0) - flat * targets + jnp.log1p(jnp.exp(-jnp.abs(flat)))
-        return loss.mean(), logits
+    def run(trained: Any, fixed: Any, inputs: Any, targets: Any) -> Any:
+        def loss(trained: Any) -> Any:
+            logits, _ = model.stateless_call(trained, fixed, inputs, training=False)
+            flat = logits.reshape(-1)
+            each = jnp.maximum(flat, 0) - flat * targets + jnp.log1p(jnp.exp(-jnp.abs(flat)))
+            return each.mean(), logits
 
-    trained = [variable.value for variable in model.trainable_variables]
-    gradients, logits = jax.grad(run, has_aux=True)(trained)
-    return [logits, *gradients]
+        gradients, logits = jax.grad(loss, has_aux=True)(trained)
+        return [logits, *gradients]
+
+    def values(variables: Any) -> list[Any]:
+        return [variable.value for variable in variables]
+
+    return lambda inputs, targets: run(
+        values(model.trainable_variables), values(model.non_trainable_variables), inputs, targets
+    )
 
 
 BACKENDS = {"tensorflow": _by_tensorflow, "jax": _by_jax}

@@ -12,16 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from benchmarks.machine import matrix_rate
-from benchmarks.workload import Contestant, Finding, Goal, Outcome, Prepared, Tell, Timing
-
-SETTLE = 0.3  # seconds for the thread pools of the one before to stop spinning
+from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Timing
 
 
-def in_turns(prepared: Prepared, rounds: int, tell: Tell, settle: float = SETTLE) -> Finding:
+def in_turns(prepared: Prepared, rounds: int, options: Options, tell: Tell) -> Finding:
     """Say what agreed, time the contestants and hold the times against the goals."""
     for sentence in prepared.agreed:
         tell(sentence)
-    seconds, rates = take_turns(prepared.contestants, rounds, matrix_rate, tell, settle)
+    seconds, rates = take_turns(prepared.contestants, rounds, matrix_rate, tell, options.settle)
     return standing(prepared, seconds, rates)
 
 
@@ -30,7 +28,7 @@ def take_turns(
     rounds: int,
     rate: Callable[[], float],
     tell: Tell = lambda line: None,
-    settle: float = SETTLE,
+    settle: float = 0.0,
 ) -> tuple[dict[str, list[float]], list[float]]:
     """Warm all up, then let each run once a round; seconds by name, and the machine's rate of each round."""
     for contestant in contestants:

@@ -24,8 +24,8 @@ from gatelight.text.encoding import Encoded, encode_tokens
 from gatelight.text.tokens import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
-QUICK = 1500  # reviews
-FULL_TURNS, QUICK_TURNS = 2, 3
+QUICK = 1000  # reviews
+FULL_TURNS, QUICK_TURNS = 2, 2
 EPOCHS = 2  # of the note's models
 TREEBANK = "NLTK's TreebankWordTokenizer and a dict"
 
@@ -36,7 +36,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
     path = archive(QUICK) if options.quick else whole_archive()
     turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
     warm = archive(100)
-    found = in_turns(prepare(path, warm), turns, tell)
+    found = in_turns(prepare(path, warm), turns, options, tell)
     mine = next(t for t in found.timings if t.ours)
     seconds = training_seconds() * len(by_ours("word", path))
     what = f"of the {EPOCHS} epochs of training after it"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.agreement import agree
-from benchmarks.keras_process import BACKENDS, KerasModel, stop_all
+from benchmarks.keras_process import BACKENDS, KerasModel, process, stop_all
 from benchmarks.measured_process import Run, gatelight, measure
 from benchmarks.note_weights import NoteWeights
 from benchmarks.review_files import vectors
@@ -24,7 +24,7 @@ from gatelight.models.classifier import Classifier
 
 RECIPE, READ = "note-200", 2000  # texts
 SECONDS, OF_KERAS = 2.0, 1 / 3
-FULL_TURNS, QUICK_TURNS = 7, 2
+FULL_TURNS, QUICK_TURNS = 7, 1
 TORCH = 'python -c "import torch"'
 
 
@@ -33,7 +33,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
     tell("preparing, and comparing probabilities")
     with tempfile.TemporaryDirectory() as folder:
         turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
-        found = in_turns(prepare(Path(folder)), turns, tell)
+        found = in_turns(prepare(Path(folder), options), turns, options, tell)
     mine = next(t for t in found.timings if t.ours)
     absolute = Outcome("seconds", mine.median, SECONDS, at_most=True, unit="s")
     yield Finding(**{**vars(found), "outcomes": [absolute, *found.outcomes]})
@@ -61,8 +61,9 @@ def weights_of(model: Classifier) -> NoteWeights:
     return NoteWeights(*(array.detach().numpy() for array in arrays))
 
 
-def prepare(folder: Path) -> Prepared:
+def prepare(folder: Path, options: Options) -> Prepared:
     """The same model saved for both, judged once to warm the caches and to compare."""
+    process("tensorflow")  # begins while ours is fitted
     estimator, text = fitted()
     estimator.save(folder / "model")
     keras = KerasModel("tensorflow", "cold", weights_of(estimator.model_), 0.2)
@@ -72,11 +73,11 @@ def prepare(folder: Path) -> Prepared:
     script = [sys.executable, "-m", "benchmarks.keras_predict_script"]
     judge = partial(measure, gatelight("predict", str(folder / "model"), text, "--proba", "--json"))
     by_keras = {
-        f"{name}, load and predict": partial(
+        f"{BACKENDS[backend]}, load and predict": partial(
             measure, [*script, str(folder / "model.keras"), str(folder / "vocabulary.txt"), text],
             {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
-        for backend, name in BACKENDS.items()
+        for backend in options.backends(slow=("jax",))
     }  # fmt: skip
     mine = {"probability": _probability(judge())}
     agreed = [

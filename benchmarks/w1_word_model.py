@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.note_epoch import prepare
+from benchmarks.note_epoch import Extent, prepare
 from benchmarks.note_models import BATCH, WORDS
 from benchmarks.turns import in_turns
 from benchmarks.workload import Finding, Goal, Options, Tell, Workload
@@ -16,8 +16,8 @@ FULL, QUICK = (60, 5), (4, 3)  # batches of a turn, turns
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One scene."""
     steps, turns = options.extent(FULL, QUICK)
-    prepared = prepare(WORDS, GOALS, options, steps, packed_share=1.0, tell=tell)
-    yield in_turns(prepared, turns, tell)
+    prepared = prepare(WORDS, GOALS, options, Extent(steps), tell)
+    yield in_turns(prepared, turns, options, tell)
 
 
 WORKLOAD = Workload(

@@ -32,7 +32,8 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
     steps, turns = options.extent(FULL, QUICK)
     for hidden in GOALS:
         tell(f"H={hidden}: preparing, and comparing outputs and gradients")
-        yield in_turns(prepare(every, hidden, steps, options.quick), turns, tell)
+        rounds = 1 if options.quick and hidden > 128 else turns  # a packed batch of these takes many seconds
+        yield in_turns(prepare(every, hidden, steps, options.quick), rounds, options, tell)
 
 
 def frequent(reviews: Reviews, words: int = WORDS) -> Reviews:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from benchmarks.agreement import agree
-from benchmarks.keras_process import BACKENDS, KerasModel, start_all
+from benchmarks.keras_process import KerasModel, start_all
 from benchmarks.note_models import NoteModel
 from benchmarks.note_onnx import OnnxNote
 from benchmarks.note_ours import OurNote, only_kernels
@@ -95,10 +95,7 @@ def contestants(
     onnx, torch_model = OnnxNote(weights), TorchNote(weights, packed=False, dropout=0.0)
     ids, lengths = one.padded(NOTE.steps), one.lengths.astype(np.int32)
     ready = batches(one, [np.array([0])], NOTE.steps)
-    keras = [
-        KerasModel(backend, NOTE.name, weights, NOTE.dropout)
-        for backend in (BACKENDS if options.keras else ())
-    ]
+    keras = [KerasModel(backend, NOTE.name, weights, NOTE.dropout) for backend in options.backends()]
     for model in keras:
         model.load(one)
     onnx.warm(lambda: [onnx.probabilities(ids, lengths) for _ in range(BLOCK)])

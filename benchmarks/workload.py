@@ -22,6 +22,16 @@ class Options:
     whole: bool = False  # whole epochs, where a workload is one
     keras: bool = True
 
+    def backends(self, slow: tuple[str, ...] = ()) -> list[str]:
+        """Keras's backends that take part; those that are `slow` here only in a full run."""
+        every = ("tensorflow", "jax") if self.keras else ()
+        return [backend for backend in every if not (self.quick and backend in slow)]
+
+    @property
+    def settle(self) -> float:
+        """Seconds for the thread pools of the one before to stop spinning."""
+        return 0.1 if self.quick else 0.3
+
     def extent(self, full: tuple[int, int], quick: tuple[int, int]) -> tuple[int, int]:
         """(steps, turns): what was asked for, else the workload's own for a full or a quick run."""
         steps, turns = quick if self.quick else full
