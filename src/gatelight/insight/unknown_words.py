@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
+from scipy.stats import chi2
 
 from gatelight.insight.english import NEGATIONS
 from gatelight.insight.findings import EXAMPLES, Finding
@@ -15,10 +16,11 @@ from gatelight.insight.survey import NONE, Survey
 from gatelight.text.spellings import SpellingIndex
 
 MOST = 30  # types shown
+MOST_LABELS = 50
 MUCH = 0.05  # of the tokens
 LEAST_COUNT = 2  # a negation seen once is a slip
 LEAST_TELLING = 10  # occurrences; below, a word's class is chance
-TELLING_Z = 4.0  # of a thousand words that tell nothing, some 0.06 pass
+BY_CHANCE = 0.01  # the chance that any word is called telling where none is
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,12 @@ def measure(
     names = list(survey.types)
     counts = survey.counts[list(sides)].sum(axis=0)
     unknown = np.array([name not in known for name in names])
-    texts, texts_with, by_label = _by_text(survey, sides, unknown)
+    frequent = np.flatnonzero(unknown & survey.is_word & (counts >= LEAST_TELLING))
+    texts, texts_with, by_label, totals = _by_text(survey, sides, unknown, frequent)
     order = np.argsort(-np.where(unknown & survey.is_word, counts, 0), kind="stable")
     order = order[(unknown & survey.is_word & (counts > 0))[order]]
     negations = [i for i in order.tolist() if names[i].lower() in NEGATIONS and counts[i] >= LEAST_COUNT]
-    tells = _telling(by_label, order)
+    tells = _telling(by_label, totals, frequent)
     chosen = [*order[:MOST].tolist(), *negations[:MOST], *tells]
     index = SpellingIndex(preferred) if chosen else None
 
@@ -132,11 +135,14 @@ def findings(report: UnknownReport) -> list[Finding]:
 
 
 def _by_text(
-    survey: Survey, sides: Sequence[int], unknown: npt.NDArray[np.bool_]
-) -> tuple[int, int, npt.NDArray[np.int64]]:
-    """Texts, texts with an unknown token, and the count of every type by label, int64 [labels, types]."""
+    survey: Survey, sides: Sequence[int], unknown: npt.NDArray[np.bool_], frequent: npt.NDArray[np.int64]
+) -> tuple[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Texts, texts with an unknown token, and counts by label: of each `frequent` type, and of all tokens."""
     texts = texts_with = 0
-    by_label = np.zeros((min(len(survey.label_names), 50), len(unknown)), np.int64)
+    labels, width = min(len(survey.label_names), MOST_LABELS), len(frequent)
+    by_label, totals = np.zeros((labels, width), np.int64), np.zeros(labels, np.int64)
+    column = np.full(len(unknown), width)
+    column[frequent] = np.arange(width)
     for first, last, tokens in survey.runs():
         lengths = survey.tokens[first:last]
         chosen = np.isin(survey.side[first:last], sides)
@@ -145,23 +151,30 @@ def _by_text(
         texts += int(chosen.sum())
         texts_with += int((hit & chosen).sum())
         label = np.where(chosen, survey.label[first:last], NONE)[of_text]
-        for number in range(len(by_label)):
-            by_label[number] += np.bincount(tokens[label == number], minlength=len(unknown))
-    return texts, texts_with, by_label
+        for number in range(labels):
+            of_label = tokens[label == number]
+            totals[number] += len(of_label)
+            by_label[number] += np.bincount(column[of_label], minlength=width + 1)[:width]
+    return texts, texts_with, by_label, totals
 
 
-def _telling(by_label: npt.NDArray[np.int64], unknown: npt.NDArray[np.int64]) -> dict[int, int]:
-    """Unknown types that lean to one label, the most frequent first: type → label.
+def _telling(
+    by_label: npt.NDArray[np.int64], totals: npt.NDArray[np.int64], frequent: npt.NDArray[np.int64]
+) -> dict[int, int]:
+    """Types that lean to one label, the most frequent first: type → label.
 
-    z is the root of the log-likelihood ratio (Dunning 1993) of the type's share with this label.
+    By the log-likelihood ratio (Dunning 1993) of the type's share with a label, beyond what any of so many
+    types and labels would reach by chance.
     """
-    if len(by_label) < 2:
+    labels, width = by_label.shape
+    if labels < 2 or not width:
         return {}
-    share = (by_label.sum(axis=1) / max(by_label.sum(), 1))[:, None]
-    here = by_label[:, unknown]
-    total = here.sum(axis=0)
-    g = 2 * (xlogy(here, here) - xlogy(here, total * share))
-    g += 2 * (xlogy(total - here, total - here) - xlogy(total - here, total * (1 - share)))
-    z = np.where(here > total * share, np.sqrt(np.maximum(g, 0)), 0)
-    best, telling = z.argmax(axis=0), (total >= LEAST_TELLING) & (z.max(axis=0) >= TELLING_Z)
-    return {int(unknown[i]): int(best[i]) for i in np.flatnonzero(telling).tolist()}
+    share = (totals / max(int(totals.sum()), 1))[:, None]
+    total = by_label.sum(axis=0)
+    expected = total * share
+    g = 2 * (xlogy(by_label, by_label) - xlogy(by_label, expected))
+    g += 2 * (xlogy(total - by_label, total - by_label) - xlogy(total - by_label, total - expected))
+    g = np.where(by_label > expected, g, 0)
+    telling = np.flatnonzero(g.max(axis=0) >= chi2.isf(BY_CHANCE / (labels * width), df=1))
+    telling = telling[np.argsort(-total[telling], kind="stable")]
+    return {int(frequent[i]): int(g[:, i].argmax()) for i in telling.tolist()}

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
-IN_MEMORY = 256 << 20
+IN_MEMORY = 64 << 20
 
 
 class Spool:
