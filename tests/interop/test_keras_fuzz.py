@@ -18,7 +18,7 @@ from gatelight.errors import GatelightError
 from gatelight.interop import keras
 from gatelight.interop.keras.hdf5 import kept_open
 
-SHARES, CASES = 6, 500  # 3,000 cases in shares that may run side by side
+SHARES, CASES = 5, 500  # 2,500 cases in shares that may run side by side
 MOST_BYTES = 256 << 20  # that reading may add, of files of 40 kB
 
 
@@ -81,7 +81,7 @@ def test_a_damaged_file_gives_one_error(share: int, tmp_path: Path) -> None:
 
 
 def outcome_of(files: list[Path]) -> tuple[str, str]:
-    """What came of reading, and what was said; any other error than ours is the failure that is looked for."""
+    """What came of reading, and what was said; any other error than ours is what is looked for."""
     try:
         chain = keras.chain(*files)
     except GatelightError as error:

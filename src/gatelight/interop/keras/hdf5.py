@@ -62,7 +62,7 @@ class Group:
     def array(self, path: str) -> NDArray[np.float32]:
         """An array; ModelFileError when it is missing, was not read (which says why) or is not finite."""
         inside = self._inside(path)
-        what = f"{self._tree.name}: {inside}"
+        what = f"{self._tree.name}: {inside!r:.120}"
         found = self._tree.shapes.get(inside)
         if found is None:
             raise ModelFileError(f"{what} is missing; the file is incomplete")
