@@ -53,11 +53,11 @@ def files_not_in_the_tree(readme: str, package: Path) -> list[str]:
         elif depth and name:
             told.add((folder if depth == 4 else "") + name)
     there = {
-        f"{name.parent.name}/" if name.parent.name == "readers" else name.as_posix()
+        # A folder within a room is one line, whatever it holds.
+        name.as_posix() if len(name.parts) < 3 else "/".join(name.parts[:2]) + "/"
         for name in (path.relative_to(package) for path in package.rglob("*.py"))
         if not name.name.startswith("__")
     }
-    there = {f"text/{name}" if name == "readers/" else name for name in there}
     return sorted(told ^ there)
 
 

@@ -94,7 +94,9 @@ def read(file: Any, left: int) -> tuple[dict[str, Any], list[Any]]:
             problem, needed = checked(found)
             left -= needed
             if left < 0:
-                raise Refused(f"{inside!r:.120} has the shape {list(found.shape)}, more than the file can hold")
+                raise Refused(
+                    f"{inside!r:.120} has the shape {list(found.shape)}, more than the file can hold"
+                )
             shapes[inside] = problem or list(found.shape)
             if problem is None:
                 arrays.append(np.ascontiguousarray(found[...], np.float32))

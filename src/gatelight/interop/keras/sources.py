@@ -224,6 +224,7 @@ def _variables(group: Group, entry: Entry) -> list[Array]:
 
 
 def snake_case(kind: str) -> str:
+    """Return a class's name as Keras 3 names groups: SimpleRNN → simple_rnn."""
     kind = re.sub(r"\W+", "", kind)
     kind = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", kind)
     return re.sub("([a-z])([A-Z])", r"\1_\2", kind).lower()
