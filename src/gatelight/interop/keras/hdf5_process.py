@@ -7,6 +7,7 @@ and then the arrays as float32. No link is followed out of the file and no plugi
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import signal
@@ -63,7 +64,8 @@ def limit(size: int) -> None:
     signal.setitimer(signal.ITIMER_PROF, SECONDS + size / BYTES_A_SECOND)
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     room = ROOM + 3 * (size * RATIO + SMALL)
-    resource.setrlimit(resource.RLIMIT_AS, (room if hard < 0 else min(room, hard), hard))
+    with contextlib.suppress(ValueError, OSError):  # macOS may refuse any limit of this kind
+        resource.setrlimit(resource.RLIMIT_AS, (room if hard < 0 else min(room, hard), hard))
 
 
 def read(file: Any, left: int) -> tuple[dict[str, Any], list[Any]]:
