@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import PROGRAM, gatelight, json_lines, one_line_and_two, write_reviews
+from command_line import gatelight, json_lines, one_line_and_two, write_reviews
 
 import gatelight as library
 from gatelight import Corpus, WordVectors
@@ -53,9 +53,7 @@ def test_an_audit_for_people_fits_80_columns(tmp_path: Path) -> None:
     assert "markup: 30 (100.0 %) texts hold markup" in result.stdout
     assert "→ keep --clean" in result.stdout
     tables = [
-        line
-        for line in result.stdout.splitlines()
-        if line.startswith((" percentile", " cut at", " tokens"))
+        line for line in result.stdout.splitlines() if line.startswith((" percentile", " cut at", " tokens"))
     ]
     assert len(tables) == 3
     assert max(map(len, tables)) <= 80
@@ -67,32 +65,19 @@ def test_plain_lines_and_standard_input_can_be_audited(tmp_path: Path) -> None:
     (record,) = json_lines(gatelight("audit", tmp_path / "lines.txt", "--json").stdout)
     assert (record["texts"], record["labels"]) == (3, [])
     assert "empty" in [finding["name"] for finding in record["findings"]]
-    done = subprocess.run(
-        [*PROGRAM, "audit", "-", "--json"],
-        input=b"one line of text\n\n",
-        capture_output=True,
-        timeout=120,
-    )
-    assert json.loads(done.stdout)["texts"] == 2
+    (record,) = json_lines(gatelight("audit", "-", "--json", given="one line of text\n\n").stdout)
+    assert record["texts"] == 2
 
 
 def test_parts_are_compared_with_each_other(tmp_path: Path) -> None:
     """The leak between a source's own train and test is the one that matters most."""
-    rows = [
-        {"text": f"text {i % 25} of the many that there are", "label": "ab"[i % 2]}
-        for i in range(50)
-    ]
+    rows = [{"text": f"text {i % 25} of the many that there are", "label": "ab"[i % 2]} for i in range(50)]
     parts = ["train"] * 25 + ["test"] * 25
-    lines = [
-        json.dumps({**row, "split": part})
-        for row, part in zip(rows, parts, strict=True)
-    ]
+    lines = [json.dumps({**row, "split": part}) for row, part in zip(rows, parts, strict=True)]
     (tmp_path / "d.jsonl").write_text("\n".join(lines))
     (record,) = json_lines(gatelight("audit", tmp_path / "d.jsonl", "--json").stdout)
     assert record["between"][0]["exact"] == 25
-    (record,) = json_lines(
-        gatelight("audit", tmp_path / "d.jsonl", "--part", "test", "--json").stdout
-    )
+    (record,) = json_lines(gatelight("audit", tmp_path / "d.jsonl", "--part", "test", "--json").stdout)
     assert (record["texts"], record["between"]) == (25, [])
 
 
@@ -102,12 +87,8 @@ def test_words_without_vectors(tmp_path: Path) -> None:
         tmp_path / "d.csv",
         [(f"i dont like film {i} at all", "pn"[i % 2]) for i in range(20)],
     )
-    WordVectors(["i", "like", "film", "at", "all"], [[1.0]] * 5).save(
-        tmp_path / "v.txt"
-    )  # type: ignore[arg-type]
-    (record,) = json_lines(
-        gatelight("audit", data, "--vectors", tmp_path / "v.txt", "--json").stdout
-    )
+    WordVectors(["i", "like", "film", "at", "all"], [[1.0]] * 5).save(tmp_path / "v.txt")  # type: ignore[arg-type]
+    (record,) = json_lines(gatelight("audit", data, "--vectors", tmp_path / "v.txt", "--json").stdout)
     report = record["unknown"][1]
     assert report["known_by"] == "v.txt"
     assert [word["word"] for word in report["negations"]] == ["dont"]
@@ -234,16 +215,12 @@ def test_errors_for_people_fit_80_columns(model: Path, tmp_path: Path) -> None:
     assert max(rules) <= 80
 
 
-def test_a_temperature_is_saved_with_the_model(
-    own_model: Path, reviews: Path, tmp_path: Path
-) -> None:
+def test_a_temperature_is_saved_with_the_model(own_model: Path, reviews: Path, tmp_path: Path) -> None:
     """What `--calibrate` says must be what the next `predict` does."""
     before = library.load(own_model)
     asked = before.training_["validation_temperature"]
     text = "the film was dull and so is its music"
-    result = gatelight(
-        "errors", own_model, reviews, "--calibrate", "validation", "--json"
-    )
+    result = gatelight("errors", own_model, reviews, "--calibrate", "validation", "--json")
     assert result.exit_code == 0, result.output
     assert f"a temperature of {asked:.3f} is saved" in result.stderr
     after = library.load(own_model)
@@ -256,25 +233,17 @@ def test_a_temperature_is_saved_with_the_model(
 
 def test_what_errors_refuses(own_model: Path, reviews: Path, tmp_path: Path) -> None:
     """Each with one line; the model stays as it is."""
-    line = one_line_and_two(
-        gatelight("errors", own_model, reviews, "--calibrate", reviews)
-    )
+    line = one_line_and_two(gatelight("errors", own_model, reviews, "--calibrate", reviews))
     assert "would flatter" in line
     config = json.loads((own_model / "config.json").read_text())
     del config["training"]["validation_temperature"]
     (own_model / "config.json").write_text(json.dumps(config))
-    line = one_line_and_two(
-        gatelight("errors", own_model, reviews, "--calibrate", "validation")
-    )
+    line = one_line_and_two(gatelight("errors", own_model, reviews, "--calibrate", "validation"))
     assert "no temperature was fitted" in line
     other = write(tmp_path / "d.csv", [("good", "positive"), ("bad", "negative")])
     assert "'positive'" in one_line_and_two(gatelight("errors", own_model, other))
-    assert "no part 'test'" in one_line_and_two(
-        gatelight("errors", own_model, reviews, "--part", "test")
-    )
-    assert "nowhere" in one_line_and_two(
-        gatelight("errors", tmp_path / "nowhere", reviews)
-    )
+    assert "no part 'test'" in one_line_and_two(gatelight("errors", own_model, reviews, "--part", "test"))
+    assert "nowhere" in one_line_and_two(gatelight("errors", tmp_path / "nowhere", reviews))
     plain = tmp_path / "lines.txt"
     plain.write_text("a line\n")
     assert "label" in one_line_and_two(gatelight("errors", own_model, plain))
@@ -283,10 +252,7 @@ def test_what_errors_refuses(own_model: Path, reviews: Path, tmp_path: Path) -> 
 
 def test_what_a_user_wrote_stays_text_in_a_report(model: Path, tmp_path: Path) -> None:
     """A review that holds a script must not run in whoever opens the report."""
-    rows = [
-        (f"{HOSTILE} {i} dull and wonderful film", ("neg", "pos")[i % 2])
-        for i in range(20)
-    ]
+    rows = [(f"{HOSTILE} {i} dull and wonderful film", ("neg", "pos")[i % 2]) for i in range(20)]
     data = write(tmp_path / "d<b>.csv", rows)
     for verb, *arguments in (["audit", data], ["errors", model, data]):
         page = tmp_path / f"{verb}.html"
@@ -308,9 +274,7 @@ def test_the_program_starts_without_what_these_verbs_need() -> None:
     """`gatelight --help` must answer at once."""
     heavy = "('numpy', 'scipy', 'torch', 'ftfy')"
     code = f"import sys; import gatelight.app.main; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]"
 
 
