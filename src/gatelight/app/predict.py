@@ -14,7 +14,7 @@ from gatelight.app.options import READING, Json, Model, Threads, with_options
 from gatelight.app.output import as_json, one_line, percent
 
 if TYPE_CHECKING:
-    from gatelight.estimators.classifier import TextClassifier
+    from gatelight.estimators.judging import Judge
     from gatelight.insight.understanding import Explanation, UnknownToken
 
 FILE_ENDINGS = (
@@ -54,14 +54,14 @@ def predict(
     json: Json = False,
 ) -> None:
     """Judge texts: label, its probability, the share of unknown words, and the text, a line each."""
-    from gatelight.estimators.imported import ImportedModel
-    from gatelight.estimators.opening import load
+    from gatelight.estimators.judging import Judge
+    from gatelight.estimators.opening import load_judge
     from gatelight.memory.threads import set_threads
 
     batches = _batches(texts, reading)
     set_threads(threads)
-    judge = load(model)
-    if isinstance(judge, ImportedModel):
+    judge = load_judge(model)
+    if not isinstance(judge, Judge):
         from gatelight.app import sequences
 
         sequences.predict(judge, texts, json)
@@ -128,9 +128,9 @@ def _from_file(name: str, reading: dict[str, Any]) -> Iterator[list[str]]:
         yield batch
 
 
-def _answers(judge: TextClassifier, texts: list[str], how: Answers) -> Iterator[str]:
+def _answers(judge: Judge, texts: list[str], how: Answers) -> Iterator[str]:
     columns, unknown = judge.judge(texts)
-    classes = judge.known_classes()
+    classes = judge.classes
     names = classes.plain()
     explained: list[Explanation] = []
     if how.explain:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.arrays import read_arrays, write_arrays
@@ -90,6 +89,8 @@ class Baseline:
         if not texts:
             return np.zeros((0, outputs), np.float32)
         scores = self._restore().transform(texts) @ self.coefficients.T + self.intercepts
+        from scipy.special import expit, softmax
+
         judged = expit(scores) if outputs == 1 or self.multilabel else softmax(scores, axis=1)
         return np.asarray(judged, np.float32)
 

@@ -18,20 +18,17 @@ from gatelight.errors import DataError
 from gatelight.estimators import fitting, recipes
 from gatelight.estimators.baseline import Baseline
 from gatelight.estimators.evaluation import Evaluation, judged_right
+from gatelight.estimators.judging import Judge
 from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.reading import Reading, Understood
 from gatelight.estimators.settings import classifier_config, plain
-from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.models.classifier import Classifier
-from gatelight.models.prediction import Predictor
 from gatelight.models.summary import Summary, summary
 from gatelight.text.tokens import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from gatelight.text.vectors import WordVectors
-
-BLOCK = 8192  # texts judged together: bounds the memory of ids, keeps batches of like length full
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -206,27 +203,15 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def judge(self, texts: Iterable[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return `predict_proba` and `unknown_share` of the same texts, which are cut into tokens once."""
-        classes = self.known_classes()
-        columns: list[NDArray[np.float32]] = [np.zeros((0, len(classes.values)), np.float32)]
-        shares: list[NDArray[np.float64]] = [np.zeros(0)]
-        for block in blocks(checked_texts(texts), BLOCK):
-            encoded = self.reading_.encode(block)
-            pieces = self.reading_.pieces(encoded.beyond, self.model_.config.buckets)
-            judged = self._predictor.probabilities(encoded.ids, encoded.lengths, pieces)
-            columns.append(classes.columns(judged))
-            shares.append(encoded.unknown_share())
-        return np.concatenate(columns), np.concatenate(shares)
+        return self._fitted().judge(texts)
 
     def unknown_share(self, texts: Iterable[str]) -> NDArray[np.float64]:
         """Return the share of each text's tokens that the model does not know [n]; 0 for a text of none."""
-        self.known_classes()
-        encoded = (self.reading_.encode(block) for block in blocks(checked_texts(texts), BLOCK))
-        return np.concatenate([np.zeros(0), *(part.unknown_share() for part in encoded)])
+        return self._fitted().unknown_share(texts)
 
     def understand(self, texts: Iterable[str]) -> list[Understood]:
         """Say of each text which of its tokens are unknown, and what the model reads in their place."""
-        self.known_classes()
-        return [self.reading_.understand(text) for text in checked_texts(texts)]
+        return self._fitted().understand(texts)
 
     def score(
         self, texts: Iterable[str], labels: Iterable[Any], sample_weight: Iterable[float] | None = None
@@ -259,36 +244,36 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def known_classes(self) -> Classes:
         """Return the fitted classes and their kind; raises scikit-learn's NotFittedError before `fit`."""
+        return self._fitted().classes
+
+    def _fitted(self) -> Judge:
         if not self.__sklearn_is_fitted__():
             raise NotFittedError("this TextClassifier is not fitted yet: call fit, or load a saved model")
-        return self._classes
+        return self._judge
 
     def restore(
         self,
         *,
-        classes: Classes,
-        reading: Reading,
-        model: Classifier,
+        judge: Judge,
         history: list[dict[str, Any]],
         training: dict[str, Any],
         validation: Evaluation | None,
         baseline: Baseline | None,
     ) -> None:
         """Take over everything that fitting or a model folder gives."""
-        self._classes = classes
-        self.classes_ = classes.values
-        self.reading_ = reading
-        self.vocabulary_ = reading.vocabulary
-        self.tokenizer_ = reading.tokenizer
-        self.model_ = model
+        self._judge = judge
+        self.classes_ = judge.classes.values
+        self.reading_ = judge.reading
+        self.vocabulary_ = judge.reading.vocabulary
+        self.tokenizer_ = judge.reading.tokenizer
+        self.model_ = judge.model
         self.history_ = history
         self.training_ = training
         self.validation_ = validation
         self.baseline_ = baseline
-        self._predictor = Predictor(model)
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_classes")
+        return hasattr(self, "_judge")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

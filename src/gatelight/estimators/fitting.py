@@ -21,6 +21,7 @@ from gatelight.errors import DataError
 from gatelight.estimators.baseline import Baseline
 from gatelight.estimators.calibration import fitted_temperature
 from gatelight.estimators.evaluation import measure
+from gatelight.estimators.judging import Judge
 from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.preparation import TokenisedTexts, kept_beside, start
 from gatelight.estimators.reading import Reading
@@ -203,9 +204,7 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         training["validation_temperature"] = fitted_temperature(judged, valid_targets)
     training["seconds"] = time.perf_counter() - began
     estimator.restore(
-        classes=classes,
-        reading=reading,
-        model=model,
+        judge=Judge(classes, reading, model),
         history=history.epochs,
         training=training,
         validation=validation,

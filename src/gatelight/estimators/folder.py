@@ -8,18 +8,19 @@ allocated.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatelight import __version__
 from gatelight.errors import ModelFileError
 from gatelight.estimators.arrays import read_shapes
 from gatelight.estimators.baseline import TERMS_FILE, WEIGHTS_FILE, Baseline
 from gatelight.estimators.card import card
-from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.evaluation import Evaluation
+from gatelight.estimators.judging import Judge
 from gatelight.estimators.labels import Classes, plain_label
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.records import checked_history, checked_training
@@ -30,6 +31,9 @@ from gatelight.models.saving import load_weights, save_weights
 from gatelight.text.tokens import tokenizer
 from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
 from gatelight.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
 
 FORMAT = 1
 KIND = "gatelight text classifier"
@@ -83,34 +87,50 @@ def load(folder: str | Path) -> TextClassifier:
     Raises ModelFileError, in one line, for a folder that is missing, incomplete, damaged or of a newer
     format.
     """
+    from gatelight.estimators.classifier import TextClassifier
+
     folder = Path(folder)
     config = read_config(folder, KIND, FORMAT)
-    try:
+    with _told_in_one_line(folder):
         estimator = TextClassifier(**_known_settings(config["settings"]))
         check_settings(estimator.get_params(deep=False))
-        classes = Classes.of_plain(config["classes"], config["multilabel"])
-        model_config = ClassifierConfig.from_dict(config["model"])
-        reading = _reading(config["reading"], folder, model_config)
-        if (model_config.outputs, model_config.multilabel) != (classes.outputs, classes.multilabel):
-            raise ValueError(f"{model_config.outputs} outputs do not fit {len(classes.values)} classes")
         validation = None if config["validation"] is None else Evaluation.of_dict(config["validation"])
         training, history = checked_training(config["training"]), checked_history(config["history"])
         has_baseline = bool(config["baseline"])
-    except ModelFileError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit together ({error})"
-        raise ModelFileError(f"{folder / CONFIG_FILE} {what}; copy or train the model again") from None
     estimator.restore(
-        classes=classes,
-        reading=reading,
-        model=_read_model(folder / MODEL_FILE, model_config),
+        judge=_judge(folder, config),
         history=history,
         training=training,
         validation=validation,
         baseline=Baseline.load(folder) if has_baseline else None,
     )
     return estimator
+
+
+def load_judge(folder: Path) -> Judge:
+    """Read as much of a model that `TextClassifier.save` wrote as judging texts needs; raises as `load`."""
+    return _judge(folder, read_config(folder, KIND, FORMAT))
+
+
+def _judge(folder: Path, config: Mapping[str, Any]) -> Judge:
+    with _told_in_one_line(folder):
+        classes = Classes.of_plain(config["classes"], config["multilabel"])
+        model_config = ClassifierConfig.from_dict(config["model"])
+        reading = _reading(config["reading"], folder, model_config)
+        if (model_config.outputs, model_config.multilabel) != (classes.outputs, classes.multilabel):
+            raise ValueError(f"{model_config.outputs} outputs do not fit {len(classes.values)} classes")
+    return Judge(classes, reading, _read_model(folder / MODEL_FILE, model_config))
+
+
+@contextmanager
+def _told_in_one_line(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit together ({error})"
+        raise ModelFileError(f"{folder / CONFIG_FILE} {what}; copy or train the model again") from None
 
 
 def is_model(folder: Path) -> bool:

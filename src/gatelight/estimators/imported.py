@@ -26,6 +26,7 @@ from gatelight.estimators.folder import (
     read_config,
 )
 from gatelight.estimators.foreign_reading import ForeignReading
+from gatelight.estimators.opening import IMPORTED
 from gatelight.files import folder_written_aside
 from gatelight.models.chain import Array, Blueprint, Chain
 from gatelight.models.chain_classifier import classifier_of
@@ -34,7 +35,6 @@ from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import Predictor
 from gatelight.models.summary import Summary
 
-KIND = "gatelight imported model"
 FORMAT = 1
 
 
@@ -110,7 +110,7 @@ class ImportedModel:
         Raises FileExistsError when something else is there, OSError when the disk refuses.
         """
         config = {
-            "kind": KIND,
+            "kind": IMPORTED,
             "format": FORMAT,
             "gatelight": __version__,
             "blueprint": self.chain.blueprint.to_dict(),
@@ -168,7 +168,7 @@ class ImportedModel:
 
 def load(folder: Path) -> ImportedModel:
     """Read what `ImportedModel.save` wrote; ModelFileError for a folder that is incomplete or damaged."""
-    config = read_config(folder, KIND, FORMAT)
+    config = read_config(folder, IMPORTED, FORMAT)
     path = folder / MODEL_FILE
     try:
         plan = Blueprint.from_dict(config["blueprint"])

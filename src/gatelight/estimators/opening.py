@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gatelight.estimators import folder as text_classifier
-from gatelight.estimators import imported
-from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.folder import CONFIG_FILE, MOST_CONFIG_BYTES
-from gatelight.estimators.imported import ImportedModel
+from gatelight.estimators.folder import load as load_classifier
+from gatelight.estimators.folder import load_judge as load_judge_of_texts
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
+    from gatelight.estimators.imported import ImportedModel
+    from gatelight.estimators.judging import Judge
+
+
+IMPORTED = "gatelight imported model"
+"""The kind of a folder that holds an `ImportedModel`."""
 
 
 def load(folder: str | Path) -> TextClassifier | ImportedModel:
@@ -19,9 +27,22 @@ def load(folder: str | Path) -> TextClassifier | ImportedModel:
     format.
     """
     folder = Path(folder)
-    if _kind(folder) == imported.KIND:
-        return imported.load(folder)
-    return text_classifier.load(folder)
+    return _load_imported(folder) or load_classifier(folder)
+
+
+def load_judge(folder: str | Path) -> Judge | ImportedModel:
+    """Read a saved model as far as judging needs it, without scikit-learn; raises as `load`."""
+    folder = Path(folder)
+    return _load_imported(folder) or load_judge_of_texts(folder)
+
+
+def _load_imported(folder: Path) -> ImportedModel | None:
+    """An imported model; None where the folder is not one."""
+    if _kind(folder) != IMPORTED:
+        return None
+    from gatelight.estimators import imported
+
+    return imported.load(folder)
 
 
 def _kind(folder: Path) -> str | None:
