@@ -125,7 +125,8 @@ def test_a_damaged_folder_is_one_error(tmp_path: Path) -> None:
     changes: list[dict[str, Any]] = [
         {"format": 2}, {"blueprint": None}, {"blueprint": {"input": {}, "layers": []}}, {"classes": ["a"]},
         {"reading": {}}, {"reading": {"tokens": {"a": -1}}}, {"reading": {"tokens": ["a"], "length": 0}},
-        with_layers({**first, "vocabulary": 10**9}, *rest), with_layers({**first, "vocabulary": 10**7}, *rest),
+        with_layers({**first, "vocabulary": 10**9}, *rest),
+        with_layers({**first, "vocabulary": 10**7}, *rest),
         with_layers({**first, "kind": "lambda"}), with_layers({**first, "extra": 1}), with_layers(7),
     ]  # fmt: skip
     for change in changes:
