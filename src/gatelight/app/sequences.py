@@ -61,7 +61,8 @@ def _answers(model: ImportedModel, lines: list[str], as_records: bool) -> Iterat
             record = {**label, "output": row.tolist(), "text" if texts else "sequence": sequence}
             yield as_json(record) + "\n"
             continue
-        yield "\t".join([*label.values(), json.dumps(row.astype(float).round(6).tolist()), one_line(line)]) + "\n"
+        shown = json.dumps(row.astype(float).round(6).tolist())
+        yield "\t".join([*label.values(), shown, one_line(line)]) + "\n"
 
 
 def _sequence(line: str) -> Any:
