@@ -139,6 +139,7 @@ def in_a_fresh_process(code: str, *arguments: object) -> np.ndarray[Any, Any]:
     return np.array(json.loads(done.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 def test_the_last_cell_of_the_note(note: TextClassifier, tmp_path: Path) -> None:
     """Train, to_json and .h5, load in a fresh process, the same prediction; here and in Keras itself."""
     real_keras()
