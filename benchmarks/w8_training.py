@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.agreement import DisagreementError
 from benchmarks.keras_process import stop_all
 from benchmarks.measured_process import Run, gatelight, measure
+from benchmarks.note_models import WORDS
 from benchmarks.review_files import archive, vectors
 from benchmarks.workload import Finding, Options, Outcome, Tell, Workload
 
@@ -21,6 +22,7 @@ TIME_GOAL, MEMORY_GOAL = 8.0, 8.0
 SAME_LENGTH = (
     0.05  # words a review as both read them; ours tells of its training part, four fifths of the texts
 )
+FLOAT32 = 4  # bytes
 KERAS = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -96,15 +98,15 @@ def scaled(small: Run, large: Run, few: int, many: int) -> Run:
 def scaled_by_stages(keras: Run, count: int) -> Run:
     """What the script's stages say of REVIEWS: what grows with the reviews, and what does not.
 
-    The second epoch is what an epoch takes; what the first takes longer is compiling, once.
+    The second epoch is what an epoch takes; what the first takes longer is compiling, once. Of memory only
+    the dense array itself is taken to grow, though parts of it may be held twice.
     """
     stages: Mapping[str, Any] = _last_line(keras)["stages"]
     seconds = {name: taken for name, (taken, _) in stages.items()}
     growing = seconds["tokens"] + seconds["arrays"] + 2 * seconds["epoch 2"]
-    of_arrays = keras.peak - stages["tokens"][1]
     return Run(
         keras.seconds + growing * (REVIEWS - count) / count,
-        int(keras.peak + of_arrays * (REVIEWS - count) / count),
+        keras.peak + WORDS.steps * WORDS.dim * FLOAT32 * (REVIEWS - count),
         keras.printed,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +13,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ is no part of the installed package
 
-pytest.importorskip("onnxruntime", reason="what the bench compares with is in the extra 'dev'")
+pytest.importorskip("onnxruntime", reason="it comes with the extra 'dev'")
+pytest.importorskip("onnx", reason="it comes with the extra 'dev'")
 
 from benchmarks import __main__ as program
-from benchmarks import keras_process, results, reviews
+from benchmarks import keras_process, note_torch, results, reviews, w4_layers, w7_latency, w8_training
 from benchmarks.__main__ import WORKLOADS, main
 from benchmarks.agreement import DisagreementError, agree
 from benchmarks.keras_process import KerasModel
 from benchmarks.machine import describe
+from benchmarks.measured_process import Run, measure
 from benchmarks.note_models import CHARACTERS, WORDS
 from benchmarks.note_ours import OurNote, only_kernels
 from benchmarks.note_torch import TorchNote, batches
@@ -29,8 +31,18 @@ from benchmarks.reviews import Reviews
 from benchmarks.turns import standing, take_turns
 from benchmarks.workload import Contestant, Finding, Goal, Outcome, Prepared, Workload
 
+from gatelight.memory.threads import single_threaded_torch
+
 Arrays = dict[str, np.ndarray]
 VOCABULARY, LENGTHS = 60, [400, 3, 57, 1, 212]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """torch's threads wait for each other by spinning, which takes minutes where others are at work."""
+    monkeypatch.setattr(note_torch, "available", lambda: 1)
+    with single_threaded_torch():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -303,3 +315,47 @@ def test_a_quick_run_fails_where_a_goal_is_missed(
     assert said.out == f"W1  {value:.1f} x  goal 8.0  {'met' if value > 8 else 'not met'}\n"
     assert "W8 compares with Keras" in said.err
     assert (tmp_path / ("quick" if quick else ".") / "RESULTS.md").exists()
+
+
+def test_what_grows_is_scaled_and_what_does_not_is_kept() -> None:
+    """Scaled as a whole, start-up and compiling would count a hundred times, for one side or the other."""
+    stages = dict.fromkeys(("import", "tokens", "arrays", "epoch 1", "epoch 2"), (1.0, 100))
+    keras = Run(10.0, 1000, json.dumps({"stages": stages}))
+    theirs = w8_training.scaled_by_stages(keras, w8_training.REVIEWS // 2)
+    assert theirs.seconds == 10 + 4  # tokens, arrays and two epochs once more
+    assert theirs.peak == 1000 + w8_training.REVIEWS // 2 * 400 * 300 * 4
+    mine = w8_training.scaled(Run(3.0, 100, ""), Run(4.0, 110, ""), 100, 200)
+    assert mine.seconds == pytest.approx(4 + (w8_training.REVIEWS - 200) / 100)
+    assert w8_training.outcomes({"ours": mine, "theirs": theirs})[0].goal == 8.0
+
+
+def test_percentiles_are_held_against_the_fastest_of_each() -> None:
+    """The fastest at p50 may be slow at p99: ours must beat whoever is fastest there."""
+    steady, spiky = [1.0] * 100, [0.5] * 90 + [50.0] * 10
+    seconds = {w7_latency.IDS: [0.4] * 100, w7_latency.STRING: [0.7] * 100, "steady": steady, "spiky": spiky}
+    found = w7_latency.outcomes(seconds)
+    assert [round(one.value, 6) for one in found] == [0.8, 1.4, 0.4, 0.7]
+    assert [one.met for one in found] == [False, False, True, True]
+
+
+def test_every_grid_point_and_the_loop_agree_with_torch() -> None:
+    """The layers' contestants must be the same computation, ragged and full, before they are timed."""
+    for point in w4_layers.few():
+        small = replace(point, sequences=4, steps=9, dim=5, hidden=7)
+        prepared = w4_layers.prepare(small)
+        assert [one.ours for one in prepared.contestants] == [True, False]
+        assert prepared.goals[0].value == (4.0 if point.ragged else 1.0)
+    # B=1, T=2, D=3, H=5: LSTM, both directions, two layers: inputs of 3 and of 10.
+    work = w4_layers.Point("LSTM", 1, 2, 3, 5, 2, True).work()
+    assert work == 2 * 3 * 2 * 2 * 20 * (3 + 10 + 2 * 5)
+
+
+def test_a_program_is_measured_by_itself() -> None:
+    """Memory counted from this process, which holds torch, would hide what a small program needs."""
+    small = measure([sys.executable, "-c", "print(7)"])
+    large = measure([sys.executable, "-c", "x = bytearray(200_000_000)"])
+    assert small.printed == "7\n"
+    assert small.peak < 60e6
+    assert large.peak > small.peak + 150e6
+    with pytest.raises(RuntimeError, match="ended with 3: gone"):
+        measure([sys.executable, "-c", "import sys; print('gone', file=sys.stderr); sys.exit(3)"])
