@@ -25,6 +25,14 @@ def test_the_file_is_the_model(model: Path, tmp_path: Path) -> None:
     texts = ["a wonderful film", "dull"]
     found = onnx.load(out)
     assert np.array_equal(found.predict_proba(texts), library.load(model).predict_proba(texts))
+    folder = tmp_path / "again"
+    result = gatelight("import", out, "--out", folder)
+    assert result.exit_code == 0, result.output
+    assert np.array_equal(library.load(folder).predict_proba(texts), found.predict_proba(texts))
+    refused = gatelight("import", out, model / "config.json", "--out", tmp_path / "no")
+    assert refused.exit_code == 2
+    assert "give it alone" in refused.output
+    assert not (tmp_path / "no").exists()
 
 
 def test_what_int8_weights_cost_is_measured_and_told(model: Path, reviews: Path, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import typer
 
 from gatelight.app.options import Json
 from gatelight.app.output import console, emit, say
+from gatelight.errors import DataError
 
 if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.imported import ImportedModel
 
 
@@ -18,7 +20,8 @@ def import_(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="One Keras model (.keras, .h5), or an architecture (.json) and its weights (.h5).",
+            help="One Keras model (.keras, .h5), an architecture (.json) and its weights (.h5), or a text "
+            "classifier that gatelight exported (.onnx).",
             metavar="FILE…",
         ),
     ],
@@ -37,9 +40,13 @@ def import_(
     """Read a model that was trained elsewhere; what is not supported is named and nothing written."""
     from gatelight.app.reports import layer_table
     from gatelight.estimators.imported import ImportedModel
-    from gatelight.interop import keras
 
-    model = keras.load(*files, vocabulary=vocabulary)
+    if any(file.suffix == ".onnx" for file in files):
+        model: ImportedModel | TextClassifier = _from_onnx(files, vocabulary)
+    else:
+        from gatelight.interop import keras
+
+        model = keras.load(*files, vocabulary=vocabulary)
     model.save(out)
     kind = "imported model" if isinstance(model, ImportedModel) else "text classifier"
     paths = path_lines(model) if isinstance(model, ImportedModel) else []
@@ -51,6 +58,21 @@ def import_(
     for line in paths:
         say(to, line)
     say(to, f"{kind} saved in {out}")
+
+
+def _from_onnx(files: list[Path], vocabulary: Path | None) -> TextClassifier:
+    from gatelight.estimators.classifier import TextClassifier
+    from gatelight.interop import onnx
+
+    if len(files) > 1 or vocabulary is not None:
+        raise DataError("an ONNX file holds all there is of a model; give it alone, without a vocabulary")
+    model = onnx.load(files[0])
+    if not isinstance(model, TextClassifier):
+        raise DataError(
+            f"{files[0]} holds no text classifier of gatelight's but a {type(model).__name__}; in Python "
+            "gatelight.interop.onnx.load runs it"
+        )
+    return model
 
 
 def path_lines(model: ImportedModel) -> list[str]:
