@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import ftfy.badness
 
-from gatelight.text.tokens import clean_text
+from gatelight.text.cleaning import clean_text
 
 NOWHERE = -1
 

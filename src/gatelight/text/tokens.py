@@ -1,4 +1,4 @@
-"""Text to word tokens, by named and repeatable rules. Knows nothing of vocabularies, ids or labels.
+"""Text to tokens, by named rules, and the rules of words. Knows nothing of vocabularies, ids or labels.
 
 A tokenizer is one class with `tokens` and `settings`; a new kind is one class and one line in `KINDS`.
 """
@@ -6,13 +6,14 @@ A tokenizer is one class with `tokens` and `settings`; a new kind is one class a
 from __future__ import annotations
 
 import functools
-import html
 import re
 import unicodedata
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 from gatelight.errors import DataError, MissingExtraError
+from gatelight.text.characters import ByteTokenizer, CharacterTokenizer, GraphemeTokenizer, NoteTokenizer
+from gatelight.text.cleaning import clean_text
 
 
 class Tokenizer(Protocol):
@@ -28,9 +29,11 @@ class Tokenizer(Protocol):
 
 
 def tokenizer(kind: str = "word", **settings: Any) -> Tokenizer:
-    """Return the tokenizer of this kind: "word" (fast Unicode rules) or "treebank" (NLTK's rules).
+    """Return the tokenizer of this kind.
 
-    Settings of both: `lowercase=True`, `clean=True` (tags and entities removed).
+    Words: "word" (fast Unicode rules), "treebank" (NLTK's rules). Less than words: "char" (code points),
+    "grapheme" (what a reader calls a character), "byte" (of UTF-8), "note-char" (44 symbols).
+    Settings of all: `lowercase=True`, `clean=True` (tags and entities removed).
     Raises DataError for an unknown kind or setting, MissingExtraError when the kind's package is absent.
     """
     if kind not in KINDS:
@@ -44,33 +47,10 @@ def tokenizer(kind: str = "word", **settings: Any) -> Tokenizer:
     return KINDS[kind](**settings)
 
 
-# --- cleaning -------------------------------------------------------------------------------------
+# --- apostrophes ---------------------------------------------------------------------------------
 
-# Only names that HTML really has, so that "x<y and y>z", "<3" and "<unk>" stay text. The length is bounded to
-# keep the search linear on a text full of "<a".
-_TAG = re.compile(
-    r"</?(?:a|abbr|b|blockquote|body|br|center|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|img|li|meta|ol|p"
-    r"|pre|q|s|small|span|strike|strong|sub|sup|table|tbody|td|th|thead|title|tr|tt|u|ul)"
-    r"(?:\s[^<>]{0,300})?\s{0,9}/?>",
-    re.IGNORECASE,
-)
-# With its semicolon and bounded: "AT&T" and "&copy=1" stay, and html.unescape raises ValueError on a number
-# of more than 4,300 digits.
-_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _CURLY_APOSTROPHES = re.compile("[\u2018\u2019\u201b\u02bc\uff07]")
 _ACCENT_AS_APOSTROPHE = re.compile(r"(?<=\w)[`\u00b4](?=\w)")
-
-
-def clean_text(text: str) -> str:
-    """Return `text` with HTML entities resolved and simple tags (`<br />`, `<i>`, `</p>`) made a space."""
-    if "&" in text:
-        text = _ENTITY.sub(lambda entity: html.unescape(entity.group()), text)
-    if "<" in text:
-        # By far the most frequent one; a plain replacement is several times faster than the pattern.
-        text = text.replace("<br />", " ")
-        if "<" in text:
-            text = _TAG.sub(" ", text)
-    return text
 
 
 def _straight_apostrophes(text: str) -> str:
@@ -188,7 +168,19 @@ class TreebankTokenizer:
         return self._cut(" ".join(text.split()))
 
 
-KINDS: dict[str, type[WordTokenizer] | type[TreebankTokenizer]] = {
+Kind = (
+    type[WordTokenizer]
+    | type[TreebankTokenizer]
+    | type[CharacterTokenizer]
+    | type[GraphemeTokenizer]
+    | type[ByteTokenizer]
+    | type[NoteTokenizer]
+)
+KINDS: dict[str, Kind] = {
     "word": WordTokenizer,
     "treebank": TreebankTokenizer,
+    "char": CharacterTokenizer,
+    "grapheme": GraphemeTokenizer,
+    "byte": ByteTokenizer,
+    "note-char": NoteTokenizer,
 }
