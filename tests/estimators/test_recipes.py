@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import gatelight
 from gatelight import TextClassifier
 from gatelight.errors import DataError
+from gatelight.estimators.preparation import one_hot_table
 from gatelight.estimators.recipes import RECIPES, recipe, recipe_summary
 
 
@@ -40,7 +44,7 @@ def test_recipes_cannot_be_changed() -> None:
     """A recipe changed by one user of a process would change it for all."""
     with pytest.raises(TypeError):
         RECIPES["default"]["hidden"] = 1  # type: ignore[index]
-    with pytest.raises(DataError, match="there are default, note-400, note-200"):
+    with pytest.raises(DataError, match="there are default, note-400, note-200, note-char"):
         recipe("note-300")
 
 
@@ -57,3 +61,48 @@ def test_note_recipe_without_vectors_says_how_to_get_them() -> None:
     """The note's vectors are frozen: without any there is nothing that could be learned from words."""
     with pytest.raises(DataError, match=r"vectors=.*'corpus'"):
         TextClassifier.from_recipe("note-400").fit(["a", "b"], [0, 1])
+
+
+def test_note_char_is_the_model_of_the_note_s_characters() -> None:
+    """46 one-hot symbols, none of them trained, and 35,361 weights are what the note prints."""
+    estimator = TextClassifier.from_recipe("note-char")
+    for table in (recipe_summary("note-char"), estimator.summary()):
+        rows = {row.layer: row for row in table.rows}
+        assert (rows["LSTM"].parameters, rows["Dense"].parameters) == (5_360, 30_001)
+        assert (table.trained, table.frozen) == (35_361, 46 * 46)
+
+
+def test_note_char_reads_one_hot_rows(tmp_path: Path) -> None:
+    """A symbol without its own row, a padding row that is not zero, or a saved model that reads otherwise."""
+    texts = ["It's good! \u2603", "bad, bad film"] * 8
+    estimator = TextClassifier.from_recipe("note-char", epochs=1, max_length=30, hidden=3)
+    estimator.fit(texts, [1, 0] * 8)
+    assert len(estimator.vocabulary_) == 46
+    assert estimator.summary().frozen == 46 * 46
+    expected = np.eye(46, dtype=np.float32)
+    expected[0] = 0
+    np.testing.assert_array_equal(estimator.model_.embedding.weight.detach().numpy(), expected)
+    assert estimator.unknown_share(texts[:1])[0] == 1 / 12
+    estimator.save(tmp_path / "model")
+    again = gatelight.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(texts), estimator.predict_proba(texts))
+
+
+@pytest.mark.parametrize("kind", ["char", "grapheme", "byte"])
+def test_other_characters_are_learned_and_read_again(kind: str, tmp_path: Path) -> None:
+    """A vocabulary of characters, counted without lists, must be that of the tokens."""
+    texts = ["\u8fd9\u90e8\u7535\u5f71\u597d \U0001f44d\U0001f3fd", "e\u0301 \ud83d bad"] * 8
+    estimator = TextClassifier(tokenizer=kind, hidden=3, dim=4, epochs=1, min_count=1).fit(texts, [1, 0] * 8)
+    tokens = {token for text in texts for token in estimator.tokenizer_.tokens(text)}
+    known = set(estimator.vocabulary_.tokens[2:])
+    assert known == (tokens if kind != "byte" else set(map(chr, range(256))))
+    assert not estimator.unknown_share(texts).any()
+    estimator.save(tmp_path / "model")
+    again = gatelight.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(texts), estimator.predict_proba(texts))
+
+
+def test_one_hot_vectors_of_too_many_tokens_are_refused() -> None:
+    """50,000 words would ask for ten gigabytes."""
+    with pytest.raises(DataError, match=r"50000 tokens would take 10\.0 GB; give max_words=4094"):
+        one_hot_table(50_000)

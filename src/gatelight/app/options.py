@@ -75,7 +75,7 @@ READING = (
     Parameter("encoding_errors", str, "strict refuses undecodable bytes, replace goes on.", "strict"),
 )
 RECIPE = (
-    Parameter("tokenizer", str, "word or treebank."),
+    Parameter("tokenizer", str, "word, treebank, char, grapheme, byte or note-char."),
     Parameter("lowercase", bool, "Whether to lower-case the texts."),
     Parameter("clean", bool, "Whether to drop <br /> and resolve entities."),
     Parameter("min_count", int, "A word seen more rarely is unknown."),

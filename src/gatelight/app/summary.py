@@ -17,7 +17,8 @@ def summary(
         str | None, typer.Argument(help="The folder of a saved model.", metavar="MODEL", show_default=False)
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="A recipe instead of a model: default, note-400, note-200.")
+        str | None,
+        typer.Option("--recipe", help="A recipe instead of a model: default, note-400, note-200, note-char."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -34,13 +34,15 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to save the model in.", metavar="MODEL")],
     reading: dict[str, Any],
     settings: dict[str, Any],
-    recipe: Annotated[str, typer.Option("--recipe", help="default, note-400 or note-200.")] = "default",
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="default, note-400, note-200 or note-char.")
+    ] = "default",
     vectors: Annotated[
         str | None,
         typer.Option(
             "--vectors",
-            help="Word vectors: a named set, a file, or corpus: train them first, on this data.",
-            metavar="NAME|FILE|corpus",
+            help="Word vectors: a named set, a file, one-hot, or corpus: train them first, on this data.",
+            metavar="NAME|FILE|corpus|one-hot",
         ),
     ] = None,
     part: Annotated[str, typer.Option("--part", help="What to train on, if DATA has parts.")] = "train",
@@ -78,7 +80,7 @@ def train(
     from gatelight.app.unfinished import UnfinishedRun
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import evaluate
-    from gatelight.estimators.settings import CORPUS, check_settings
+    from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
 
     to = console(machine=json)
     if vectors is not None:
@@ -89,7 +91,7 @@ def train(
     run = UnfinishedRun(out)
     run.begin(resume)
     try:
-        if vectors not in (None, CORPUS):
+        if vectors not in (None, CORPUS, ONE_HOT):
             available(vectors, to)
         texts = read_for_training(
             data,

@@ -23,13 +23,14 @@ from gatelight.estimators.calibration import fitted_temperature
 from gatelight.estimators.evaluation import measure
 from gatelight.estimators.judging import Judge
 from gatelight.estimators.labels import Classes, checked_labels
-from gatelight.estimators.preparation import TokenisedTexts, kept_beside, start
+from gatelight.estimators.preparation import SpelledTexts, TokenisedTexts, kept_beside, start
 from gatelight.estimators.reading import Reading
-from gatelight.estimators.settings import check_settings, classifier_config, plain, training_config
+from gatelight.estimators.settings import ONE_HOT, check_settings, classifier_config, plain, training_config
 from gatelight.estimators.texts import checked_texts
 from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import predict
 from gatelight.models.training import train
+from gatelight.text.characters import Spelling
 from gatelight.text.encoding import Encoded
 from gatelight.text.lengths import LengthStatistics
 from gatelight.text.splits import held_out
@@ -119,10 +120,12 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         valid_texts, valid_targets = request.validation[0], classes.targets(request.validation[1])
 
     request.on_stage("tokenize")
-    tokens = TokenisedTexts(texts, cut)
+    # Characters are read again in the time that keeping them would take.
+    spelled = SpelledTexts(texts, cut) if isinstance(cut, Spelling) else None
+    tokens = spelled or TokenisedTexts(texts, cut)
     if not tokens.lengths.any():
         raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
-    if settings["vectors"] is not None:
+    if settings["vectors"] not in (None, ONE_HOT):
         request.on_stage("vectors")
     beginning = start(
         settings,
@@ -140,8 +143,8 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         settings["unknown"],
         settings["seed"],
     )
-    encoded = reading.encode_tokens(tokens)
-    del tokens
+    encoded = reading.encode_tokens(tokens) if spelled is None else reading.encode(texts)
+    del tokens, spelled
     valid = reading.encode(valid_texts, encoded.beyond) if valid_texts else None
     # N-grams of validation words are numbered with the others; only what is read in training is learned.
     config = classifier_config(

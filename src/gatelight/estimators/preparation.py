@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,18 +19,21 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.arrays import read_arrays, write_arrays
-from gatelight.estimators.settings import CORPUS, IN_MEMORY
+from gatelight.estimators.settings import CORPUS, IN_MEMORY, ONE_HOT
 from gatelight.files import folder_written_aside
 from gatelight.memory.threads import threads
+from gatelight.text.characters import Spelling, code_points
 from gatelight.text.datasets import resolve
 from gatelight.text.tokens import Tokenizer
 from gatelight.text.vectors import WordVectors
-from gatelight.text.vocabulary import Vocabulary
+from gatelight.text.vocabulary import PAD_ID, SPECIALS, Vocabulary
 from gatelight.text.word2vec import train_word2vec
 
 VECTORS_FILE = "vectors.safetensors"
 CORPUS_ORIGIN = "word2vec"
 WORD2VEC_MIN_COUNT = 5
+TEXTS_COUNTED = 1_000  # at a time: what bounds the memory of counting characters
+MOST_ONE_HOT = 4_096  # tokens; their table takes 64 MB
 SMALL_CORPUS = 100_000  # tokens; below, word2vec keeps the words that the vocabulary keeps
 
 
@@ -64,6 +67,33 @@ class TokenisedTexts:
         return dict(zip(self._words, times.tolist(), strict=True))
 
 
+class SpelledTexts:
+    """Texts every code point of which is a token; nothing is kept beside them, they are read again."""
+
+    def __init__(self, texts: Sequence[str], tokenizer: Spelling) -> None:
+        self._texts, self._spelled, self.alphabet = texts, tokenizer.spelled, tokenizer.alphabet
+        self._times = np.zeros(0, np.int64)
+        lengths = array("q")
+        for begin in range(0, len(texts), TEXTS_COUNTED):
+            part = [tokenizer.spelled(text) for text in texts[begin : begin + TEXTS_COUNTED]]
+            lengths.extend(map(len, part))
+            times = np.bincount(code_points("".join(part)), minlength=len(self._times))
+            times[: len(self._times)] += self._times
+            self._times = times
+        self.lengths = np.frombuffer(lengths, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return (list(self._spelled(text)) for text in self._texts)
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each code point occurs."""
+        seen = np.flatnonzero(self._times)
+        return dict(zip(map(chr, seen.tolist()), self._times[seen].tolist(), strict=True))
+
+
 @dataclass(frozen=True)
 class Start:
     """What a model starts from: a vocabulary, float32 vectors [V, D] (None: random ones), their origin."""
@@ -77,7 +107,7 @@ class Start:
 
 def start(
     settings: Mapping[str, Any],
-    texts: TokenisedTexts,
+    texts: TokenisedTexts | SpelledTexts,
     unlabelled: Iterable[list[str]] = (),
     *,
     kept: Path | None = None,
@@ -94,15 +124,24 @@ def start(
     if settings["vectors"] == CORPUS and kept is not None and resume:
         return _read_kept(kept)
     counts = texts.counts()
-    vectors = _vectors(settings, texts, counts, unlabelled, on_progress)
+    one_hot = isinstance(settings["vectors"], str) and settings["vectors"] == ONE_HOT
+    vectors = None if one_hot else _vectors(settings, texts, counts, unlabelled, on_progress)
     known = counts
     if vectors is not None and not settings["train_vectors"]:
         known = {word: count for word, count in counts.items() if word in vectors}
-    vocabulary = Vocabulary.from_counts(
-        known, min_count=settings["min_count"], max_size=settings["max_words"]
-    )
+    if isinstance(texts, SpelledTexts) and texts.alphabet is not None:
+        vocabulary = Vocabulary(
+            [*SPECIALS, *texts.alphabet], [0, 0, *(counts.get(symbol, 0) for symbol in texts.alphabet)]
+        )
+    else:
+        vocabulary = Vocabulary.from_counts(
+            known, min_count=settings["min_count"], max_size=settings["max_words"]
+        )
     lost = sum(counts.values()) - int(vocabulary.counts[2:].sum())
     vocabulary = Vocabulary(vocabulary.tokens, [0, lost, *vocabulary.counts[2:].tolist()])
+    if one_hot:
+        known_share = 1 - lost / max(sum(counts.values()), 1)
+        return Start(vocabulary, len(vocabulary), one_hot_table(len(vocabulary)), ONE_HOT, known_share)
     if vectors is None:
         return Start(vocabulary, settings["dim"])
     table, coverage = vectors.table(vocabulary, seed=settings["seed"])
@@ -112,9 +151,25 @@ def start(
     return found
 
 
+def one_hot_table(size: int) -> NDArray[np.float32]:
+    """Return a row for each of `size` tokens, float32 [V, V]: a single one, in PAD's row none.
+
+    Ids look their rows up in it, so that nothing of the size of texts is one-hot. Raises DataError when V is
+    beyond MOST_ONE_HOT.
+    """
+    if size > MOST_ONE_HOT:
+        raise DataError(
+            f"one-hot vectors of {size} tokens would take {4 * size**2 / 1e9:.1f} GB; give max_words="
+            f"{MOST_ONE_HOT - 2} or less, or other vectors"
+        )
+    table = np.eye(size, dtype=np.float32)
+    table[PAD_ID] = 0
+    return table
+
+
 def _vectors(
     settings: Mapping[str, Any],
-    texts: TokenisedTexts,
+    texts: TokenisedTexts | SpelledTexts,
     counts: Mapping[str, int],
     unlabelled: Iterable[list[str]],
     on_progress: Callable[[int, int], None] | None,

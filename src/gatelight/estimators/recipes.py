@@ -2,7 +2,8 @@
 
 `default` is what we would recommend. "The note" is a student's note on LSTMs for the sentiment of IMDB
 reviews, with which this project began; `note-400` and `note-200` are its word models, for 400 and 200 words
-(300-d frozen word vectors, unknown words left out, LSTM 50 over all steps, flatten, dense 1).
+(300-d frozen word vectors, unknown words left out, LSTM 50 over all steps, flatten, dense 1); `note-char` is
+its model of 1,500 characters (46 symbols, one-hot, LSTM 20 over all steps, flatten, dense 1).
 """
 
 from __future__ import annotations
@@ -53,6 +54,18 @@ _NOTE: dict[str, Any] = {
     "split": "random",
 }
 
+_NOTE_CHAR: dict[str, Any] = {
+    **_NOTE,
+    "tokenizer": "note-char",
+    "max_length": 1500,
+    "unknown": "unk",
+    "vectors": "one-hot",
+    "dim": 46,
+    "hidden": 20,
+    "dropout": 0.4,
+    "epochs": 5,
+}
+
 _DEFAULT: dict[str, Any] = {
     "tokenizer": "word",
     "lowercase": True,
@@ -96,6 +109,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "default": MappingProxyType(_DEFAULT),
         "note-400": MappingProxyType(_NOTE),
         "note-200": MappingProxyType({**_NOTE, "max_length": 200}),
+        "note-char": MappingProxyType(_NOTE_CHAR),
     }
 )
 

@@ -14,8 +14,9 @@ from gatelight.errors import DataError
 from gatelight.models.classifier import ClassifierConfig
 from gatelight.models.training_config import TrainingConfig
 from gatelight.text.encoding import TRUNCATIONS
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokens import KINDS, tokenizer
 from gatelight.text.unknown import UNKNOWN_POLICIES
+from gatelight.text.vocabulary import SPECIALS
 
 SPLITS = ("group", "random")
 OF_MODEL = (
@@ -29,6 +30,7 @@ OF_TRAINING = (
 BUCKETS = 1 << 15
 """Rows for character n-grams: more keep apart what shares a row here, and take 4 · dim bytes each."""
 CORPUS = "corpus"
+ONE_HOT = "one-hot"
 IN_MEMORY = "(given in memory)"
 
 
@@ -73,7 +75,19 @@ def classifier_config(
     outputs: int = 1,
     multilabel: bool = False,
 ) -> ClassifierConfig:
-    """Return the model's shape; raises DataError when a setting cannot be."""
+    """Return the model's shape; raises DataError when a setting cannot be.
+
+    Without `vocabulary_size` it is that of the tokenizer, where this has an alphabet of its own.
+    """
+    if vocabulary_size is None and settings["tokenizer"] in KINDS:
+        alphabet = getattr(KINDS[settings["tokenizer"]], "alphabet", None)
+        vocabulary_size = None if alphabet is None else len(SPECIALS) + len(alphabet)
+    if (
+        vocabulary_size is not None
+        and isinstance(settings["vectors"], str)
+        and settings["vectors"] == ONE_HOT
+    ):
+        settings = {**settings, "dim": vocabulary_size}
     return ClassifierConfig(
         vocabulary_size=vocabulary_size,
         outputs=outputs,

@@ -6,16 +6,18 @@ A stream of texts is read once; what grows is 4 bytes for each token kept and 24
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatelight.errors import DataError
+from gatelight.text.characters import Spelling, code_points
 from gatelight.text.tokens import Tokenizer
 from gatelight.text.unknown import Reader
-from gatelight.text.vocabulary import Vocabulary
+from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,19 @@ class Encoded:
         return self.unknown / np.maximum(self.total, 1)
 
 
-Cut = Callable[[list[int], int], list[int]]
+Numbers = Any  # a list or an array of ids
+Cut = Callable[[Numbers, int], Numbers]
 
 
-def _head(ids: list[int], length: int) -> list[int]:
+def _head(ids: Numbers, length: int) -> Numbers:
     return ids[:length]
 
 
-def _tail(ids: list[int], length: int) -> list[int]:
+def _tail(ids: Numbers, length: int) -> Numbers:
     return ids[len(ids) - length :]
 
 
-def _head_and_tail(ids: list[int], length: int) -> list[int]:
+def _head_and_tail(ids: Numbers, length: int) -> Numbers:
     tail = length // 2
     return ids[: length - tail] + ids[len(ids) - tail :]
 
@@ -91,8 +94,12 @@ def encode(
     "head" keeps the first tokens, "tail" the last, "head+tail" the first half (one more of an odd length) and
     the last half. Unknown tokens become UNK, or what another policy of `UNKNOWN_POLICIES` makes of them,
     before the cut; `seed` and `beyond` are as in `Reader`.
+    Tokens that are single code points are looked up in a table, all of a text at once.
     Raises DataError for another truncation or policy, or a `max_length` below 1.
     """
+    if isinstance(tokenizer, Spelling) and unknown in ("unk", "drop"):
+        rows = _spelled_rows(map(tokenizer.spelled, texts), vocabulary, drop=unknown == "drop")
+        return _gathered(rows, max_length, truncation)
     return encode_tokens(
         map(tokenizer.tokens, texts),
         vocabulary,
@@ -115,27 +122,48 @@ def encode_tokens(
     beyond: Sequence[str] = (),
 ) -> Encoded:
     """Turn token lists into ids as `encode` does."""
+    reader = Reader(vocabulary, unknown, seed=seed, beyond=beyond)
+    rows = ((*reader.ids(tokens), len(tokens)) for tokens in token_lists)
+    made = _gathered(rows, max_length, truncation)
+    return replace(made, beyond=reader.beyond)
+
+
+def _gathered(rows: Iterable[tuple[Numbers, int, int]], max_length: int | None, truncation: str) -> Encoded:
+    """Put each text's ids, number of unknown tokens and number of tokens end to end, the ids cut."""
     if truncation not in TRUNCATIONS:
         raise DataError(f"truncation={truncation!r} is not one of: {', '.join(TRUNCATIONS)}")
     if max_length is not None and max_length < 1:
         raise DataError(f"max_length must be at least 1, not {max_length}")
     cut = TRUNCATIONS[truncation]
-    reader = Reader(vocabulary, unknown, seed=seed, beyond=beyond)
     flat = array("i")
     lengths, unknowns, totals = array("q"), array("q"), array("q")
-    for tokens in token_lists:
-        ids, unknown_tokens = reader.ids(tokens)
+    for ids, unknown, total in rows:
         if max_length is not None and len(ids) > max_length:
             ids = cut(ids, max_length)
-        flat.fromlist(ids)
+        flat.extend(ids)
         lengths.append(len(ids))
-        unknowns.append(unknown_tokens)
-        totals.append(len(tokens))
+        unknowns.append(unknown)
+        totals.append(total)
     # Views: copying would double the peak on a large corpus.
     return Encoded(
         np.frombuffer(flat, dtype=np.int32),
         np.frombuffer(lengths, dtype=np.int64),
         np.frombuffer(unknowns, dtype=np.int64),
         np.frombuffer(totals, dtype=np.int64),
-        reader.beyond,
     )
+
+
+def _spelled_rows(
+    texts: Iterable[str], vocabulary: Vocabulary, *, drop: bool
+) -> Iterator[tuple[array[int], int, int]]:
+    """What `_gathered` takes, for texts every code point of which is a token."""
+    known = {ord(token): i for token, i in vocabulary.known_ids().items() if len(token) == 1}
+    # The last place of the table stands for all code points beyond the largest known one.
+    table = np.full(max(known, default=-1) + 2, UNK_ID, np.int32)
+    table[list(known)] = list(known.values())
+    for text in texts:
+        found = table[np.minimum(code_points(text), len(table) - 1)]
+        unknown = int(np.count_nonzero(found == UNK_ID))
+        if drop and unknown:
+            found = found[found != UNK_ID]
+        yield array("i", found.tobytes()), unknown, len(text)
