@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 from command_line import gatelight, write_reviews
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright comes with the extra 'dev'"
-)
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright comes with the extra 'dev'")
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
     None,
@@ -21,9 +19,7 @@ BROWSER = next(
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        BROWSER is None, reason="no chromium is installed: apt-get install chromium"
-    ),
+    pytest.mark.skipif(BROWSER is None, reason="no chromium is installed: apt-get install chromium"),
 ]
 
 SCREENS = {"desktop": (1280, 900), "phone": (360, 640)}
@@ -74,18 +70,10 @@ CONTRASTS = """() => {
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
-    data = write_reviews(
-        folder / "a-rather-long-name-of-a-file-of-reviews.csv", 60, seed=3
-    )
+    data = write_reviews(folder / "a-rather-long-name-of-a-file-of-reviews.csv", 60, seed=3)
     with data.open("a", newline="", encoding="utf-8") as file:
-        long = (
-            "<script>document.title = 'run'</script> <b>dull</b> "
-            + "x" * 300
-            + " film " * 40
-        )
-        csv.writer(file).writerows(
-            [(long, "neg", "f1"), ("", "pos", "f2"), ("не хорошо", "pos", "f3")]
-        )
+        long = "<script>document.title = 'run'</script> <b>dull</b> " + "x" * 300 + " film " * 40
+        csv.writer(file).writerows([(long, "neg", "f1"), ("", "pos", "f2"), ("не хорошо", "pos", "f3")])
     found = {}
     for verb, *arguments in (["audit", data, "--maxlen", "9"], ["errors", model, data]):
         found[verb] = folder / f"{verb}.html"
@@ -110,9 +98,7 @@ def test_a_report_can_be_read(
 ) -> None:
     """A page wider than the phone, letters for ants or a picture with its edge cut off are read by nobody."""
     width, height = SCREENS[screen]
-    page = browser.new_page(
-        viewport={"width": width, "height": height}, color_scheme=scheme
-    )
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     asked, complaints = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: complaints.append(message.text))
@@ -132,18 +118,13 @@ def test_a_report_can_be_read(
         page.close()
 
 
-def test_what_a_user_wrote_is_shown_as_it_was_written(
-    reports: dict[str, Path], browser: Any
-) -> None:
+def test_what_a_user_wrote_is_shown_as_it_was_written(reports: dict[str, Path], browser: Any) -> None:
     """Escaped twice it could not be read, and not at all it would run."""
     page = browser.new_page()
     page.goto(reports["audit"].as_uri())
     try:
         shown = page.locator("blockquote").all_inner_texts()
-        assert any(
-            "<script>document.title = 'run'</script> <b>dull</b>" in text
-            for text in shown
-        )
+        assert any("<script>document.title = 'run'</script> <b>dull</b>" in text for text in shown)
         assert "не хорошо" in page.locator("body").inner_text()
     finally:
         page.close()

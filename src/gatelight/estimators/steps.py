@@ -33,7 +33,8 @@ class Steps:
         starts = np.cumsum(self.lengths) - self.lengths
         lengths = self.lengths[chosen]
         offset = np.repeat(starts[chosen] - (np.cumsum(lengths) - lengths), lengths)
-        return np.arange(int(lengths.sum())) + offset
+        places: NDArray[np.int64] = np.arange(int(lengths.sum())) + offset
+        return places
 
 
 def rank(given: Any) -> int | None:
