@@ -20,11 +20,13 @@ from gatelight.app import (
     errors,
     evaluate,
     export,
+    generate,
     import_,
     predict,
     status,
     summary,
     train,
+    train_lm,
     vectors,
 )
 from gatelight.app.faults import USER_MISTAKE, FaultTolerantGroup
@@ -43,6 +45,8 @@ app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
 app.command("errors", no_args_is_help=True)(errors.errors)
 app.command("audit", no_args_is_help=True)(audit.audit)
 app.command("compare", no_args_is_help=True)(compare.compare)
+app.command("train-lm", no_args_is_help=True)(train_lm.train_lm)
+app.command("generate", no_args_is_help=True)(generate.generate)
 app.command("predict", no_args_is_help=True)(predict.predict)
 app.command("summary")(summary.summary)
 app.command("import", no_args_is_help=True)(import_.import_)

@@ -28,9 +28,14 @@ def summary(
     from gatelight.app.reports import layer_table
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.imported import ImportedModel
+    from gatelight.estimators.language import LanguageModel
     from gatelight.estimators.opening import load
 
     estimator = load(model) if model is not None else TextClassifier.from_recipe(recipe or "")
+    if isinstance(estimator, LanguageModel):
+        raise DataError(
+            f"{model} is a language model; its settings are in config.json, its card is README.md"
+        )
     layers = estimator.summary()
     paths = path_lines(estimator) if isinstance(estimator, ImportedModel) else []
     if json:

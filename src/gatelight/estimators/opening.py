@@ -14,20 +14,32 @@ if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.imported import ImportedModel
     from gatelight.estimators.judging import Judge
+    from gatelight.estimators.language import LanguageModel
 
 
 IMPORTED = "gatelight imported model"
 """The kind of a folder that holds an `ImportedModel`."""
+LANGUAGE = "gatelight language model"
+"""The kind of a folder that holds a `LanguageModel`."""
 
 
-def load(folder: str | Path) -> TextClassifier | ImportedModel:
-    """Read a saved model: a `TextClassifier`, or an `ImportedModel` that came from elsewhere.
+def load(folder: str | Path) -> TextClassifier | ImportedModel | LanguageModel:
+    """Read a saved model: a `TextClassifier`, a `LanguageModel`, or an `ImportedModel` from elsewhere.
 
     Raises ModelFileError, in one line, for a folder that is missing, incomplete, damaged or of a newer
     format.
     """
     folder = Path(folder)
+    if _kind(folder) == LANGUAGE:
+        return load_language_model(folder)
     return _load_imported(folder) or load_classifier(folder)
+
+
+def load_language_model(folder: str | Path) -> LanguageModel:
+    """Read a saved `LanguageModel`; ModelFileError for any other model too."""
+    from gatelight.estimators import language_folder
+
+    return language_folder.load(Path(folder))
 
 
 def load_judge(folder: str | Path) -> Judge | ImportedModel:

@@ -138,7 +138,7 @@ class Classifier(nn.Module):
     def _start(self, generator: torch.Generator) -> None:
         for layer in self.memory:
             for name, parameter in layer.named_parameters():
-                _start_recurrent(name, parameter, self.config, generator)
+                start_recurrent(name, parameter, self.config, generator)
         nn.init.xavier_uniform_(self.head["weight"], generator=generator)
 
     def forward(
@@ -237,9 +237,10 @@ def head_shapes(config: ClassifierConfig) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _start_recurrent(
+def start_recurrent(
     name: str, parameter: nn.Parameter, config: ClassifierConfig, generator: torch.Generator
 ) -> None:
+    """Give a recurrent layer's parameter of this name its start."""
     with torch.no_grad():
         if name.startswith("weight_ih"):
             nn.init.xavier_uniform_(parameter, generator=generator)

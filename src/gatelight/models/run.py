@@ -1,6 +1,6 @@
 """One training run: all the state that going on depends on, and the steps that change it.
 
-Knows a model, its data and its settings: nothing of files' whereabouts, callbacks or Ctrl-C.
+Knows a task and its settings: nothing of what is learned, of files' whereabouts, callbacks or Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,43 +14,30 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gatelight.errors import DataError, GatelightError, ModelFileError
 from gatelight.models.averaging import WeightAverage
-from gatelight.models.batches import plan_batches
 from gatelight.models.checkpoint import fingerprint, read_checkpoint, restore
-from gatelight.models.classifier import Classifier
 from gatelight.models.history import FINISHED, Diverged, History, Pace, Progress, Sums
-from gatelight.models.labelled import Given, training_data
 from gatelight.models.optimisers import Optimiser
-from gatelight.models.pieces import Pieces
-from gatelight.models.prediction import predict
 from gatelight.models.schedules import SCHEDULES
+from gatelight.models.task import Task
 from gatelight.models.trained_weights import TrainedWeights
 from gatelight.models.training_config import FREE, TrainingConfig, must_be_same
 
 
 class Run:
-    """Weights, optimiser, averages, best weights, history and position of one run of `config` on `data`.
+    """Weights, optimiser, averages, best weights, history and position of one run of `config` on a task.
 
     `whole` is False only while these change together; whatever is written then could not be gone on from.
     """
 
-    def __init__(
-        self,
-        model: Classifier,
-        given: Given,
-        sample_weight: ArrayLike | None,
-        valid: Given | None,
-        config: TrainingConfig,
-        pieces: Pieces | None = None,
-    ) -> None:
-        """Start at step 0; raises DataError where data, targets and config do not fit each other."""
-        self.model, self.config, self.pieces = model, config, pieces
-        self.objective, self.data, self.valid = training_data(model, given, sample_weight, valid, config)
-        self.trained = TrainedWeights(model)
+    def __init__(self, task: Task, config: TrainingConfig) -> None:
+        """Start at step 0; raises DataError where there is nothing to train."""
+        self.task, self.model, self.config = task, task.model, config
+        self.trained = TrainedWeights(task.model)
         dense, table = self.trained.dense, self.trained.table
         self.optimiser = Optimiser(
             config.optimizer, dense, table,
@@ -60,8 +47,7 @@ class Run:
         self.best: dict[str, Tensor] = {}
         self.history, self.pace = History(), Pace()
         self.schedule = SCHEDULES[config.schedule]
-        self.steps_per_epoch = -(-len(self.data.targets) // config.batch_size)
-        self.total_steps = config.epochs * self.steps_per_epoch
+        self.total_steps = config.epochs * task.steps_per_epoch
         self.epoch = self.step_in_epoch = self.step = 0
         self.sums = Sums()
         self.generator, self.first_seed = torch.Generator(), first_seed(config.seed)
@@ -70,33 +56,23 @@ class Run:
 
     def plan(self) -> list[NDArray[np.int64]]:
         """The batches of the present epoch."""
-        config = self.config
-        return plan_batches(
-            self.data.sequences.lengths,
-            config.batch_size,
-            seed=config.seed,
-            epoch=self.epoch,
-            bucket=config.bucket,
-        )
+        return self.task.plan(self.epoch)
 
     def train_step(self, index: NDArray[np.int64]) -> None:
-        """Forward, backward and update on the sequences numbered `index`; or raise Diverged, unchanged."""
+        """Forward, backward and update on the batch `index`; or raise Diverged, unchanged."""
         self.pace.start()
         began = time.perf_counter()
-        ids, lengths, targets, weights = self.data.batch(index)
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
         with self.trained.before_reading(self._prepare):
-            logits = self.model(ids, lengths, generator=self.generator, pieces=self.pieces)
-        loss = self.objective.loss(logits, targets, weights)
-        value = loss.item()
+            outcome = self.task.outcome(index, self.generator)
+        value = outcome.loss.item()
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}", self.step + 1)
-        loss.backward()  # type: ignore[no-untyped-call]
+        outcome.loss.backward()  # type: ignore[no-untyped-call]
         touched = self.trained.touched()
         norm = self.optimiser.gradient_norm(touched)
         if not math.isfinite(norm):
             raise self._diverged(f"the gradient's norm is {norm}", self.step + 1)
-        correct = self.objective.correct(logits.detach(), targets)
         rows = None if touched is None else touched[0]
         self.whole = False
         self.optimiser.step(self.learning_rate, touched)
@@ -104,7 +80,8 @@ class Run:
             self.average.after_step(rows)
         self.step += 1
         self.step_in_epoch += 1
-        self.sums.add(value, len(index), len(index) if weights is None else float(weights.sum()), correct)
+        self.task.after_step()
+        self.sums.add(value, outcome.count, outcome.weight, outcome.correct)
         self.sums.seconds += time.perf_counter() - began
         self.whole = True
         self.trained.forget_touched()
@@ -160,7 +137,7 @@ class Run:
                 "valid_accuracy": accuracy,
             }
             best = self.history.better(record, config.best_by)
-            keep = best and self.valid is not None and config.best_by != "last"
+            keep = best and self.task.validates and config.best_by != "last"
             kept = {name: w.clone() for name, w in weights.items()} if keep else {}
         self.whole = False
         self.history.epochs.append(record)
@@ -191,13 +168,14 @@ class Run:
             "optimiser": self.optimiser.state(),
             "average": average,
             "best": self.best,
+            "task": self.task.state(),
         }
         return {f"{group}/{name}": t for group, tensors in groups.items() for name, t in tensors.items()}
 
     def record(self) -> dict[str, Any]:
         """Everything else that going on depends on, JSON-able."""
         return {
-            "model": self.model.config.to_dict(),
+            "model": self.task.settings(),
             "config": self.config.to_dict(),
             "data": self.identity(),
             "epoch": self.epoch,
@@ -212,7 +190,7 @@ class Run:
         """Stand where the checkpoint at `path` stood; raises ModelFileError, DataError if another's."""
         record, tensors = read_checkpoint(path)
         try:
-            must_be_same("model settings", record["model"], self.model.config.to_dict(), path)
+            must_be_same("model settings", record["model"], self.task.settings(), path)
             must_be_same("settings", record["config"], self.config.to_dict(), path, FREE)
             if record["data"] != self.identity():
                 raise DataError(
@@ -233,6 +211,7 @@ class Run:
         weights = self.trained.tensors()
         restore(weights, tensors, "weights/", path)
         restore(self.optimiser.state(), tensors, "optimiser/", path)
+        restore(self.task.state(), tensors, "task/", path)
         self.optimiser.go_on_from(self._rate(step) for step in range(self.step))
         if self.average is not None:
             restore(self.average.state(), tensors, "average/", path)
@@ -244,10 +223,8 @@ class Run:
     def identity(self) -> str:
         """A hash of all that a checkpoint leaves out and that must be the same: data and frozen weights."""
         if self._identity is None:
-            valid = [None] if self.valid is None else self.valid.arrays()
             frozen = [p for p in self.model.parameters() if not p.requires_grad]
-            spelled = [] if self.pieces is None else [self.pieces.starts, self.pieces.rows]
-            parts = [*self.data.arrays(), *valid, *frozen, *self.model.buffers(), *spelled]
+            parts = [*self.task.arrays(), *frozen, *self.model.buffers()]
             self._identity = fingerprint(parts)
         return self._identity
 
@@ -272,11 +249,9 @@ class Run:
             self.whole = True
 
     def _validate(self) -> tuple[float | None, float | None]:
-        if self.valid is None:
+        if not self.task.validates:
             return None, None
-        sequences = self.valid.sequences
-        probabilities = predict(self.model, sequences.ids, sequences.lengths, pieces=self.pieces)
-        loss, accuracy = self.objective.scores(probabilities, self.valid.targets)
+        loss, accuracy = self.task.validate()
         if not math.isfinite(loss):
             raise self._diverged(f"the validation loss is {loss}", self.step)
         return loss, accuracy

@@ -1,4 +1,4 @@
-"""A classifier's weights in one safetensors file, read without executing any of it; knows no vocabulary."""
+"""A model's weights in one safetensors file, read without executing any of it; knows no vocabulary."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.files import file_written_aside
-from gatelight.models.classifier import Classifier
 
 DTYPES = {"F32": torch.float32, "F64": torch.float64}
 CHECKED = 1 << 22  # elements looked at together, so that a check needs little memory
 
 
-def save_weights(model: Classifier, path: Path) -> None:
+def save_weights(model: nn.Module, path: Path) -> None:
     """Write all weights, the embedding too, to `path`, which is replaced only when they are wholly written.
 
     Raises DataError when a weight is not finite, OSError when the disk refuses.
@@ -36,7 +35,7 @@ def save_weights(model: Classifier, path: Path) -> None:
             ) from error
 
 
-def load_weights(model: Classifier, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path) -> None:
     """Read what `save_weights` wrote into `model`, which is left as it was when the file does not fit.
 
     Raises ModelFileError for a file that is missing, damaged or of another model, or has infinite weights.

@@ -19,11 +19,13 @@ from gatelight.errors import DataError
 from gatelight.memory.threads import set_threads, single_threaded_torch, threads
 from gatelight.models.checkpoint import read_record, remove_leftovers, write_checkpoint
 from gatelight.models.classifier import Classifier
+from gatelight.models.classifying import Classifying
 from gatelight.models.history import Diverged, History, Interrupted, Progress
 from gatelight.models.interruption import interrupts_held
 from gatelight.models.labelled import Given
 from gatelight.models.pieces import Pieces
 from gatelight.models.run import Run
+from gatelight.models.task import Task
 from gatelight.models.training_config import TrainingConfig
 
 __all__ = ["Diverged", "History", "Interrupted", "Progress", "TrainingConfig", "train"]
@@ -63,8 +65,30 @@ def train(
     `resume` is not set; ModelFileError for a damaged checkpoint; Interrupted after Ctrl-C; Diverged when
     the numbers stop being finite; OSError when a checkpoint cannot be written.
     """
+    return carry_out(
+        lambda: Classifying(model, (ids, lengths, targets), sample_weight, valid, config, pieces),
+        config,
+        on_epoch=on_epoch,
+        on_progress=on_progress,
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        resume=resume,
+    )
+
+
+def carry_out(
+    task: Callable[[], Task],
+    config: TrainingConfig,
+    *,
+    on_epoch: Callable[[dict[str, Any]], object] | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: bool = False,
+) -> History:
+    """Train the model of the task that `task()` makes; all else is as in `train`."""
     with _threads(config.threads), single_threaded_torch(), interrupts_held() as check:
-        run = Run(model, (ids, lengths, targets), sample_weight, valid, config, pieces)
+        run = Run(task(), config)
         if checkpoint is not None:
             checkpoint = Path(checkpoint)
             if resume:
@@ -75,7 +99,7 @@ def train(
         elif resume:
             raise DataError("resume was asked for without a checkpoint; name the file to go on from")
         keeper = _Keeper(run, checkpoint, checkpoint_seconds)
-        mode = model.training
+        mode = run.model.training
         try:
             if not resume:
                 keeper.write()
@@ -86,7 +110,7 @@ def train(
                 keeper.write()
             raise Interrupted(checkpoint, keeper.written_step, run.total_steps) from None
         finally:
-            model.train(mode)
+            run.model.train(mode)
     return run.history
 
 

@@ -1,0 +1,143 @@
+"""`gatelight train-lm`: texts become a saved language model, with the n-gram baseline beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from gatelight.app.faults import Stopped, describe
+from gatelight.app.options import READING, RECIPE, Data, Json, Parameter, with_options
+from gatelight.app.output import console, duration, emit, say, table
+from gatelight.app.progress import Meter, epoch_line
+
+if TYPE_CHECKING:
+    from gatelight.app.unfinished import UnfinishedRun
+    from gatelight.estimators.language import LanguageModel
+
+SHARED = (
+    "tokenizer", "lowercase", "clean", "min_count", "max_words", "max_length", "dim", "cell", "hidden",
+    "layers", "dropout", "embedding_dropout", "layer_dropout", "optimizer", "learning_rate", "schedule",
+    "clip", "weight_decay", "batch_size", "epochs", "patience", "best_by", "average", "validation_fraction",
+    "seed", "threads",
+)  # fmt: skip
+LANGUAGE = (
+    *(parameter for parameter in RECIPE if parameter.name in SHARED),
+    Parameter("tied", bool, "Whether the output layer shares the embedding; needs dim = hidden."),
+    Parameter("output", str, "softmax; for large vocabularies adaptive or sampled."),
+    Parameter("samples", int, "Tokens drawn for each step of a sampled output."),
+    Parameter("documents", bool, "Whether each text begins anew, instead of one stream."),
+    Parameter("steps", int, "Tokens of each stream between two updates."),
+    Parameter("order", int, "Order of the n-gram baseline."),
+)
+STAGES = {
+    "tokenize": "reading tokens",
+    "train": "training",
+    "validate": "validating",
+    "baseline": "n-gram baseline",
+}
+
+
+@with_options(reading=READING, settings=LANGUAGE)
+def train_lm(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to save the model in.", metavar="MODEL")],
+    reading: dict[str, Any],
+    settings: dict[str, Any],
+    part: Annotated[
+        str | None, typer.Option("--part", help="Learn from this part only; else from all but test.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Use so many texts at most.")] = None,
+    baseline: Annotated[
+        bool, typer.Option("--baseline/--no-baseline", help="Whether to measure n-grams beside it.")
+    ] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a language model on texts, labelled or not, and save it."""
+    from gatelight.app.sources import read, texts_to_learn_from
+    from gatelight.app.unfinished import UnfinishedRun
+    from gatelight.errors import DataError
+    from gatelight.estimators.language import LanguageModel
+
+    to = console(machine=json)
+    model = LanguageModel(**settings)
+    run = UnfinishedRun(out)
+    run.begin(resume)
+    try:
+        if part is None:
+            texts = texts_to_learn_from(data, to, reading)
+        else:
+            whole = read(data, to, {**reading, "labelled": False}, [part])
+            texts = (whole if whole.parts is None else whole.part(part)).texts
+            if whole.parts is None or not texts:
+                raise DataError(f"{data}: no texts in part {part!r}")
+        texts = texts[:limit]
+        say(to, f"{len(texts):,} texts, {sum(map(len, texts)):,} characters")
+        _fit(model, texts, data, run, to, baseline=baseline, resume=resume, json=json)
+    finally:
+        run.clear_if_empty()
+    try:
+        model.save(out)
+    except OSError as error:
+        raise OSError(
+            f"{describe(error)}; the trained model waits in {run.folder}: --resume saves it"
+        ) from error
+    run.clear()
+    rows = [
+        (name, f"{found['bits_per_character']:.3f}", f"{found['perplexity']:.2f}")
+        for name, found in (
+            ("this model", model.training_["validation"]),
+            (f"n-grams, order {model.order}", model.training_["baseline"]),
+        )
+        if found is not None
+    ]
+    if rows:
+        to.print(table(("held-out texts", "bits per character", "perplexity per token"), rows))
+    say(to, f"saved in {out}")
+    if json:
+        emit({"model": str(out), **model.training_})
+
+
+def _fit(
+    model: LanguageModel,
+    texts: list[str],
+    origin: str,
+    run: UnfinishedRun,
+    to: Console,
+    *,
+    baseline: bool,
+    resume: bool,
+    json: bool,
+) -> None:
+    from gatelight.models.training import Interrupted
+
+    with Meter(to) as meter:
+
+        def on_epoch(record: dict[str, Any]) -> None:
+            meter.line(epoch_line(record, model.epochs))
+            if json:
+                emit(record)
+
+        try:
+            model.fit(
+                texts,
+                baseline=baseline,
+                origin=origin,
+                checkpoint=run.checkpoint,
+                resume=resume,
+                on_epoch=on_epoch,
+                on_progress=lambda at: meter.show(
+                    f"epoch {at.epoch}/{at.epochs}",
+                    at.step,
+                    at.steps,
+                    f"loss {at.loss:.3f} {at.steps_per_second:.1f} steps/s {duration(at.seconds_left)} left",
+                ),
+                on_stage=lambda stage: meter.show(STAGES[stage], 0, None),
+            )
+        except Interrupted as stop:
+            raise Stopped(
+                f"stopped after step {stop.step} of {stop.steps}; the same command with --resume goes on"
+            ) from None

@@ -1,0 +1,95 @@
+"""Texts drawn from a language model piece by piece, never half a character; knows no training and no file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatelight.errors import DataError
+from gatelight.estimators.token_streams import END
+from gatelight.memory.sampling import Drawing
+from gatelight.models.language_model import State
+from gatelight.models.writing import Reader
+from gatelight.text.characters import graphemes
+from gatelight.text.joining import Writer
+from gatelight.text.tokens import Tokenizer
+from gatelight.text.vocabulary import PAD_ID, UNK_ID, Vocabulary
+
+AT_ONCE = 16  # tokens drawn between two pieces of text
+MOST_MORE = 32  # tokens drawn beyond the length to end a character
+
+
+def written(
+    reader: Reader,
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    position: tuple[NDArray[np.float32], State],
+    begun: bool,
+    length: int,
+    how: Drawing,
+    random: np.random.Generator,
+) -> Iterator[str]:
+    """Yield a text of `length` tokens from a position on, piece by piece; `begun`: a text stands before."""
+    end, tokens = vocabulary.id(END), vocabulary.tokens
+    allowed = np.ones(len(tokens), np.bool_)
+    allowed[[PAD_ID, UNK_ID]] = False
+    scores, state = position
+    writer = Writer(tokenizer, begun)
+
+    def draw(count: int) -> NDArray[np.int32]:
+        nonlocal scores, state
+        ids, scores, state = reader.write(scores, state, allowed, how, random.random(count), end)
+        return ids
+
+    for begin in range(0, length, AT_ONCE):
+        ids = draw(min(AT_ONCE, length - begin))
+        ended = ids[-1] == end
+        yield writer.add(tokens[k] for k in ids.tolist() if k != end)
+        if ended:
+            yield writer.end()
+            return
+    for _ in range(0 if writer.words else MOST_MORE):
+        ids = draw(1)
+        certain = "" if ids[0] == end else writer.add([tokens[int(ids[0])]])
+        if certain or ids[0] == end:
+            yield certain or writer.end()
+            return
+    yield writer.end()
+
+
+def checked_drawing(
+    length: int, temperature: float, top_k: int, top_p: float, seed: int, stop: str | None
+) -> Drawing:
+    """Return how to draw; raises DataError for the first number that cannot be."""
+    for name, value, least in (("length", length, 1), ("top_k", top_k, 0), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise DataError(f"{name} is {value!r}; expected a whole number, {least} or more")
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise DataError(
+            f"temperature is {temperature!r}; expected 0 (always the likeliest) or more, such as 0.8"
+        )
+    if not 0 < top_p <= 1:
+        raise DataError(f"top_p is {top_p!r}; expected a share above 0, up to 1 (all)")
+    if stop == "":
+        raise DataError("stop is an empty text, which stands everywhere; give some characters")
+    return Drawing(float(temperature), top_k, float(top_p))
+
+
+def until(pieces: Iterator[str], stop: str) -> Iterator[str]:
+    """Yield what precedes `stop`, holding back what may be its beginning; no character is torn."""
+    held = ""
+    for piece in pieces:
+        held += piece
+        borders = [0, *accumulate(map(len, graphemes(held)))]
+        found = next((at for at in borders if held.startswith(stop, at) and at < len(held)), None)
+        if found is not None:
+            yield held[:found]
+            return
+        sure = max(at for at in borders if at <= max(0, len(held) - len(stop) + 1))
+        yield held[:sure]
+        held = held[sure:]
+    yield held

@@ -1,0 +1,268 @@
+"""`LanguageModel`: texts in, a model of what comes next out; it measures texts and writes new ones.
+
+Knows no file format of texts. What is saved is said in `language_folder`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from gatelight import __version__
+from gatelight.errors import DataError
+from gatelight.estimators.drawing import checked_drawing, until, written
+from gatelight.estimators.language_sessions import LanguageSession
+from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
+from gatelight.estimators.texts import checked_texts
+from gatelight.estimators.token_streams import TokenStream, vocabulary_of
+from gatelight.models.language_model import LanguageModel as Network
+from gatelight.models.language_model import LanguageModelConfig
+from gatelight.models.predicting import PredictingDocuments, PredictingStreams
+from gatelight.models.task import Task
+from gatelight.models.training import TrainingConfig, carry_out
+from gatelight.models.writing import Reader
+from gatelight.text.tokens import Tokenizer, tokenizer
+from gatelight.text.vocabulary import Vocabulary
+
+OF_TRAINING = (
+    "optimizer", "learning_rate", "schedule", "clip", "weight_decay", "batch_size", "epochs", "patience",
+    "best_by", "average", "seed", "threads",
+)  # fmt: skip
+OF_MODEL = (
+    "dim", "cell", "hidden", "layers", "tied", "output", "samples", "dropout", "embedding_dropout",
+    "layer_dropout",
+)  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class LanguageModel:
+    """Recurrent language model on plain strings.
+
+    Text: `tokenizer` ("char", "byte", "grapheme", "word" …), `lowercase`, `clean`, `min_count`, `max_words`
+    (most tokens in the vocabulary). Model: `cell`, `dim`, `hidden`, `layers`, `tied` (the output layer's
+    weights are the embedding's; needs dim = hidden), `output` ("softmax"; for large vocabularies "adaptive",
+    or "sampled" with `samples` ids a batch), dropouts. Training: `documents` (each text from the zero state,
+    cut after `max_length` tokens) or else one stream in `batch_size` parts side by side, `steps` at a time
+    with the state carried on; the rest as in `TextClassifier`. `order` is that of the n-gram baseline.
+    Raises DataError when a setting cannot be.
+    """
+
+    tokenizer: str = "char"
+    lowercase: bool = False
+    clean: bool = True
+    min_count: int = 2
+    max_words: int | None = None
+    cell: str = "lstm"
+    dim: int = 64
+    hidden: int = 256
+    layers: int = 1
+    tied: bool = False
+    output: str = "softmax"
+    samples: int = 1024
+    dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    layer_dropout: float = 0.0
+    documents: bool = False
+    max_length: int | None = 1000
+    steps: int = 128
+    optimizer: str = "adam"
+    learning_rate: float = 2e-3
+    schedule: str = "one-cycle"
+    clip: float | None = 1.0
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    epochs: int = 1
+    patience: int | None = None
+    best_by: str = "valid_loss"
+    average: float | None = None
+    validation_fraction: float = 0.02
+    order: int = 5
+    seed: int = 0
+    threads: int | None = None
+    history_: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
+    training_: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("min_count", "steps", "order"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise DataError(f"{name} is {value!r}; expected a whole number, 1 or more")
+        if not 0 <= self.validation_fraction < 1:
+            raise DataError(f"validation_fraction is {self.validation_fraction!r}; expected a share below 1")
+        self._config(1000)
+        self._cut()
+
+    def settings(self) -> dict[str, Any]:
+        """Return all settings by name."""
+        return {name: value for name, value in asdict(self).items() if not name.endswith("_")}
+
+    def fit(
+        self,
+        texts: Iterable[str],
+        *,
+        validation: Iterable[str] | None = None,
+        baseline: bool = False,
+        origin: str | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        on_epoch: Callable[[dict[str, Any]], object] | None = None,
+        on_progress: Callable[[Any], object] | None = None,
+        on_stage: Callable[[str], object] = lambda stage: None,
+    ) -> Self:
+        """Learn from texts, of which the last share is held out unless `validation` texts are given.
+
+        baseline: also measure n-grams of the same texts on the validation texts. The rest as in
+        `TextClassifier.fit`. Raises DataError when texts or settings cannot be used.
+        """
+        learned, held = self._divide(checked_texts(texts), validation)
+        on_stage("tokenize")
+        cut = self._cut()
+        vocabulary = vocabulary_of(learned, cut, self.min_count, self.max_words)
+        stream = TokenStream.of(learned, cut, vocabulary)
+        valid = TokenStream.of(held, cut, vocabulary) if held else None
+        config = TrainingConfig(**{name: getattr(self, name) for name in OF_TRAINING})
+        network = Network(self._config(len(vocabulary)), self.seed)
+
+        def task() -> Task:
+            if self.documents:
+                judged = None if valid is None else valid.documents(None)
+                return PredictingDocuments(network, stream.documents(self.max_length), judged, config)
+            return PredictingStreams(
+                network, stream.ids, None if valid is None else valid.ids, config, self.steps
+            )
+
+        on_stage("train")
+        history = carry_out(
+            task,
+            config,
+            on_epoch=on_epoch,
+            on_progress=on_progress,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            resume=resume,
+        )
+        training: dict[str, Any] = {
+            "origin": origin,
+            "texts": len(learned),
+            "tokens": len(stream.ids),
+            "unknown_share": stream.unknown / len(stream.ids),
+            "validation_texts": len(held),
+            "epochs": len(history.epochs),
+            "best_epoch": history.best_epoch,
+            "stopped": history.stopped,
+            "gatelight": __version__,
+            "validation": None,
+            "baseline": None,
+        }
+        if valid is not None:
+            on_stage("validate")
+            training["validation"] = likelihood(network, valid, self.documents).to_dict()
+        if valid is not None and baseline:
+            on_stage("baseline")
+            training["baseline"] = baseline_of(stream, valid, len(vocabulary), self.order).to_dict()
+        self.restore(vocabulary, network, history.epochs, training)
+        return self
+
+    def restore(
+        self,
+        vocabulary: Vocabulary,
+        network: Network,
+        history: list[dict[str, Any]],
+        training: dict[str, Any],
+    ) -> None:
+        """Take over everything that fitting or a model folder gives."""
+        network.eval()
+        self.vocabulary_, self.model_, self.tokenizer_ = vocabulary, network, self._cut()
+        self.history_, self.training_ = history, training
+        self.reader_ = Reader(network)
+
+    def likelihood(self, texts: Iterable[str]) -> Likelihood:
+        """Measure how well the model foresees texts, their ends included; raises DataError for none."""
+        given = checked_texts(texts)
+        if not any(given):
+            raise DataError("there is no text to measure; give at least one that is not empty")
+        stream = TokenStream.of(given, self._fitted().tokenizer_, self.vocabulary_)
+        return likelihood(self.model_, stream, self.documents)
+
+    def perplexity(self, texts: Iterable[str]) -> float:
+        """Return the perplexity per token."""
+        return self.likelihood(texts).perplexity
+
+    def score(self, texts: Iterable[str]) -> float:
+        """Return the mean log-likelihood per token in nats, so that more is better."""
+        return -math.log(self.perplexity(texts))
+
+    def session(self) -> LanguageSession:
+        """Return a state at the beginning of a text, which pieces of one can be fed to."""
+        return LanguageSession(self._fitted().reader_, self.tokenizer_, self.vocabulary_)
+
+    def generate(self, prime: str = "", **how: Any) -> str:
+        """Return a text written after `prime`, without it; all else as in `pieces`."""
+        return "".join(self.pieces(prime, **how))
+
+    def pieces(
+        self,
+        prime: str = "",
+        *,
+        length: int = 200,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        number: int = 0,
+        stop: str | None = None,
+    ) -> Iterator[str]:
+        """Yield a text after `prime` as it is written: `length` tokens, and what the last character needs.
+
+        It ends earlier where the model ends a text, or before the string `stop`. `temperature` 0 takes the
+        likeliest token each time; `top_k` (0: all) and `top_p` draw among the likeliest. The same seed and
+        number give the same text. No piece holds a part of what a reader calls a character.
+        Raises DataError for numbers that cannot be and for a prime that holds unknown tokens.
+        """
+        how = checked_drawing(length, temperature, top_k, top_p, seed, stop)
+        session = self.session()
+        strange = [token for token in self.tokenizer_.tokens(prime) if token not in self.vocabulary_]
+        if strange:
+            raise DataError(
+                f"the prime holds {strange[0]!r}, which this model does not know from its texts; begin "
+                "with something else"
+            )
+        session.feed(prime)
+        whole = written(
+            self.reader_, self.tokenizer_, self.vocabulary_, session.position(), bool(prime), length, how,
+            np.random.default_rng([seed, number]),
+        )  # fmt: skip
+        return whole if stop is None else until(whole, stop)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted model as a folder of plain files; an older language model there is replaced.
+
+        Raises FileExistsError when something else is there, OSError when the disk refuses.
+        """
+        from gatelight.estimators.language_folder import save
+
+        save(self._fitted(), Path(folder))
+
+    def _fitted(self) -> Self:
+        if not hasattr(self, "model_"):
+            raise DataError("this LanguageModel is not fitted yet: call fit, or load a saved model")
+        return self
+
+    def _cut(self) -> Tokenizer:
+        return tokenizer(self.tokenizer, lowercase=self.lowercase, clean=self.clean)
+
+    def _config(self, size: int) -> LanguageModelConfig:
+        return LanguageModelConfig(size, **{name: getattr(self, name) for name in OF_MODEL})
+
+    def _divide(self, texts: list[str], validation: Iterable[str] | None) -> tuple[list[str], list[str]]:
+        if not any(texts):
+            raise DataError(f"there are {len(texts)} texts, none of which holds anything; give texts")
+        if validation is not None:
+            return texts, checked_texts(validation, "validation texts")
+        held = min(round(len(texts) * self.validation_fraction), len(texts) - 1)
+        order = np.random.default_rng(self.seed).permutation(len(texts))
+        return [texts[k] for k in order[held:]], [texts[k] for k in order[:held]]

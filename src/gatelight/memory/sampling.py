@@ -1,0 +1,128 @@
+"""Drawing one stream after the other from a recurrent stack and an output layer, in one compiled loop.
+
+Knows arrays and ids only: no text, no model. The arithmetic of a step is that of `kernels.forward`, so a
+stream's scores have the same bits here and there. Legend: L layers, H hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from gatelight.memory.activations import JIT
+from gatelight.memory.steps import step
+from gatelight.memory.tiles import multiply
+
+Floats = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How an id is drawn from scores: their softmax at a temperature, cut to the likeliest.
+
+    `temperature` 0 takes the likeliest; `top_k` 0 and `top_p` 1 cut nothing. With both, top_k cuts first;
+    top_p keeps the fewest likeliest ids whose probabilities reach it (Holtzman et al. 2020).
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def choose(
+    scores: Floats, allowed: NDArray[np.bool_], temperature: float, top_k: int, top_p: float, draw: float
+) -> int:
+    """scores [V] → an id among the allowed ones; `draw` in [0, 1) decides."""
+    size = scores.shape[0]
+    best = -1
+    for k in range(size):
+        if allowed[k] and (best < 0 or scores[k] > scores[best]):
+            best = k
+    if temperature == 0.0 or top_k == 1:
+        return best
+    share = np.zeros(size)
+    total = 0.0
+    for k in range(size):
+        if allowed[k]:
+            share[k] = math.exp((np.float64(scores[k]) - np.float64(scores[best])) / temperature)
+            total += share[k]
+    if top_k > 0 or top_p < 1.0:
+        order = np.argsort(-share, kind="mergesort")  # of equal ones the lowest id
+        kept = size if top_k == 0 else min(top_k, size)
+        head = 0.0
+        for place in range(kept):
+            head += share[order[place]]
+        reached = 0.0
+        for place in range(kept):
+            reached += share[order[place]]
+            if reached >= top_p * head:
+                kept = place + 1
+                break
+        for place in range(kept, size):
+            share[order[place]] = 0.0
+        total = reached if kept else total
+    goal = draw * total
+    last = best
+    for k in range(size):
+        if share[k] > 0.0:
+            last = k
+            goal -= share[k]
+            if goal < 0.0:
+                break
+    return last
+
+
+@njit(cache=True, nogil=True, **JIT)  # type: ignore[untyped-decorator]
+def write(
+    cell: Any,  # peephole weights, if any, are [L, 3, H]
+    table: Floats,  # [V, G] the first layer's input products with bias
+    input_weight: Floats,  # [L - 1, H, G] of the other layers, transposed
+    input_bias: Floats,  # [L - 1, G]
+    weight: Floats,  # [L, H, G] recurrent weights, transposed
+    bias: Floats,  # [L, G]
+    output_weight: Floats,  # [H, V], transposed
+    output_bias: Floats,  # [V]
+    h: Floats,  # [L, H] state, replaced
+    c: Floats,  # [L, H], or [L, 0] for cells without a cell state; replaced
+    scores: Floats,  # [V] after the last id so far, replaced
+    allowed: NDArray[np.bool_],  # [V]
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    draws: NDArray[np.float64],  # [n] in [0, 1)
+    stop: int,  # id after which nothing is drawn, or -1
+    out: NDArray[np.int32],  # [n] out
+    saved: Floats,  # [S·H] written over
+) -> int:
+    """Draw up to n ids, each read before the next is drawn; how many, the id `stop` included."""
+    L, H = h.shape
+    G = bias.shape[1]
+    V = scores.shape[0]
+    x = np.empty(G, table.dtype)
+    u = np.empty(G, table.dtype)
+    hidden = np.empty(H, table.dtype)
+    cell_state = np.empty(c.shape[1], table.dtype)
+    for n in range(draws.shape[0]):
+        token = choose(scores, allowed, temperature, top_k, top_p, draws[n])
+        out[n] = token
+        for layer in range(L):
+            if layer == 0:
+                for j in range(G):
+                    x[j] = table[token, j]
+            else:
+                at = (layer - 1) * H * G
+                multiply(
+                    hidden, 0, H, 1, input_weight, at, G, input_bias, (layer - 1) * G, 0, x, 0, G, 1, H, G
+                )
+            multiply(h, layer * H, H, 1, weight, layer * H * G, G, bias, layer * G, 0, u, 0, G, 1, H, G)
+            step(cell, layer, x, u, h[layer], c[layer], saved, cell_state, hidden)
+        multiply(hidden, 0, H, 1, output_weight, 0, V, output_bias, 0, 0, scores, 0, V, 1, H, V)
+        if token == stop:
+            return n + 1
+    return len(draws)

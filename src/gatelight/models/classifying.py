@@ -1,0 +1,83 @@
+"""Learning to classify: a classifier with labelled sequences, as the task of a training run.
+
+Knows ids, lengths and targets: nothing of optimisers or of the loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from gatelight.models.batches import plan_batches
+from gatelight.models.classifier import Classifier
+from gatelight.models.labelled import Given, training_data
+from gatelight.models.pieces import Pieces
+from gatelight.models.prediction import predict
+from gatelight.models.task import Outcome
+from gatelight.models.training_config import TrainingConfig
+
+
+class Classifying:
+    """`model` and what it learns from; a `Task`. Batches are numbers of sequences."""
+
+    def __init__(
+        self,
+        model: Classifier,
+        given: Given,
+        sample_weight: ArrayLike | None,
+        valid: Given | None,
+        config: TrainingConfig,
+        pieces: Pieces | None = None,
+    ) -> None:
+        """Raises DataError where data, targets and config do not fit each other."""
+        self.model, self.config, self.pieces = model, config, pieces
+        self.objective, self.data, self.valid = training_data(model, given, sample_weight, valid, config)
+        self.steps_per_epoch = -(-len(self.data.targets) // config.batch_size)
+        self.validates = self.valid is not None
+
+    def settings(self) -> dict[str, Any]:
+        """The model's configuration."""
+        return self.model.config.to_dict()
+
+    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The batches of an epoch."""
+        config = self.config
+        return plan_batches(
+            self.data.sequences.lengths,
+            config.batch_size,
+            seed=config.seed,
+            epoch=epoch,
+            bucket=config.bucket,
+        )
+
+    def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
+        """Judge the sequences numbered `index`."""
+        ids, lengths, targets, weights = self.data.batch(index)
+        logits = self.model(ids, lengths, generator=generator, pieces=self.pieces)
+        loss = self.objective.loss(logits, targets, weights)
+        weight = len(index) if weights is None else float(weights.sum())
+        return Outcome(loss, len(index), weight, self.objective.correct(logits.detach(), targets))
+
+    def after_step(self) -> None:
+        """No batch leaves anything to the next one."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def validate(self) -> tuple[float, float]:
+        """Loss and accuracy on the validation sequences."""
+        assert self.valid is not None
+        sequences = self.valid.sequences
+        probabilities = predict(self.model, sequences.ids, sequences.lengths, pieces=self.pieces)
+        return self.objective.scores(probabilities, self.valid.targets)
+
+    def arrays(self) -> list[NDArray[Any] | Tensor | None]:
+        """Training and validation data, and what the ids beyond the vocabulary are made of."""
+        valid: list[Any] = [None] if self.valid is None else self.valid.arrays()
+        spelled = [] if self.pieces is None else [self.pieces.starts, self.pieces.rows]
+        return [*self.data.arrays(), *valid, *spelled]

@@ -1,0 +1,240 @@
+"""Learning what comes next: a language model on streams or documents of ids, as the task of a training run.
+
+A stream is cut into B equal parts that are read side by side, T steps at a time; the state at the end of a
+batch begins the next one (truncated backpropagation through time), and gradients stop between the two.
+Documents begin with the zero state each. Knows ids only: nothing of texts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatelight.errors import DataError
+from gatelight.memory import pack
+from gatelight.models.batches import Sequences, plan_batches
+from gatelight.models.language_model import LanguageModel, detached
+from gatelight.models.task import Outcome
+from gatelight.models.training_config import TrainingConfig
+
+Ids = NDArray[np.int32]
+JUDGED_STEPS = 256  # at a time: bounds the memory of judging
+JUDGED_STREAMS, JUDGED_LEAST = 16, 4096  # parts of a stream side by side, and the ids that each must have
+
+
+class PredictingStreams:
+    """Next ids of one stream int32 [N], B = config.batch_size parts side by side; a `Task`.
+
+    A batch is (first step, end) of every part.
+    """
+
+    def __init__(
+        self, model: LanguageModel, stream: Ids, valid: Ids | None, config: TrainingConfig, steps: int
+    ) -> None:
+        """Raises DataError for a stream too short for B parts of two ids."""
+        self.model, self.stream, self.valid, self.steps = model, stream, valid, steps
+        self.streams = config.batch_size
+        self.length = (len(stream) - 1) // self.streams
+        if self.length < 1:
+            raise DataError(
+                f"{len(stream)} tokens are too few for {self.streams} streams side by side; give more text, "
+                "or a smaller batch_size"
+            )
+        self.steps_per_epoch = -(-self.length // steps)
+        self.validates = valid is not None
+        self._state = model.initial(self.streams)
+        self._next = self._state
+        self._kept = {
+            f"{place}/{part}": torch.zeros_like(tensor)
+            for place, layer in enumerate(self._state)
+            for part, tensor in enumerate(layer)
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """The model's configuration, and the number of steps between two updates."""
+        return {**self.model.config.to_dict(), "steps": self.steps}
+
+    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The parts' steps from first to last, the same in every epoch."""
+        begins = range(0, self.length, self.steps)
+        return [np.array([begin, min(begin + self.steps, self.length)]) for begin in begins]
+
+    def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
+        """Read steps index[0] to index[1] of every part, from where the batch before ended."""
+        begin, end = index.tolist()
+        places = np.arange(self.streams) * self.length + np.arange(begin, end)[:, None]  # [T, B], as packed
+        rows = places.ravel()
+        before = self._before(begin)
+        packing = pack(np.full(self.streams, end - begin))
+        hidden, after = self.model.hidden(self.stream[rows], packing, before, generator)
+        targets = torch.from_numpy(self.stream[rows + 1].astype(np.int64))
+        loss, right = self.model.loss(hidden, targets, generator)
+        self._next = detached(after)
+        return Outcome(loss, len(rows), len(rows), right)
+
+    def _before(self, begin: int) -> list[tuple[Tensor, ...]]:
+        if not begin:
+            return self.model.initial(self.streams)
+        layers = range(len(self._state))
+        return [
+            tuple(self._kept[f"{place}/{part}"].clone() for part in range(len(self._state[place])))
+            for place in layers
+        ]
+
+    def after_step(self) -> None:
+        """Keep the state that the last batch ended in."""
+        for place, layer in enumerate(self._next):
+            for part, tensor in enumerate(layer):
+                self._kept[f"{place}/{part}"].copy_(tensor)
+
+    def state(self) -> dict[str, Tensor]:
+        """The state of every layer."""
+        return self._kept
+
+    def validate(self) -> tuple[float, float]:
+        """Mean negative log-likelihood in nats, and the share of ids that were the likeliest."""
+        assert self.valid is not None
+        loss, right = judge_stream(self.model, self.valid)
+        return loss / (len(self.valid) - 1), right / (len(self.valid) - 1)
+
+    def arrays(self) -> list[NDArray[Any] | Tensor | None]:
+        """Both streams."""
+        return [self.stream, self.valid]
+
+
+class PredictingDocuments:
+    """Next ids within documents, each from the zero state; a `Task`. Batches are numbers of documents."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        documents: Sequences,
+        valid: Sequences | None,
+        config: TrainingConfig,
+    ) -> None:
+        """Raises DataError where a document has no two ids."""
+        if not len(documents) or documents.lengths.min() < 2:
+            raise DataError("a document needs two ids or more, of which the first is given")
+        self.model, self.documents, self.valid, self.config = model, documents, valid, config
+        self.steps_per_epoch = -(-len(documents) // config.batch_size)
+        self.validates = valid is not None
+
+    def settings(self) -> dict[str, Any]:
+        """The model's configuration."""
+        return {**self.model.config.to_dict(), "steps": None}
+
+    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Documents shuffled into batches of like length."""
+        config = self.config
+        return plan_batches(
+            self.documents.lengths, config.batch_size, seed=config.seed, epoch=epoch, bucket=config.bucket
+        )
+
+    def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
+        """Read the documents numbered `index`."""
+        ids, lengths = self.documents.take(index)
+        ends = np.cumsum(lengths)
+        given, asked = np.ones(len(ids), np.bool_), np.ones(len(ids), np.bool_)
+        given[ends - 1] = False
+        asked[ends - lengths] = False
+        packing = pack(lengths - 1)
+        hidden, _ = self.model.hidden(ids[given][packing.sequence_rows], packing, None, generator)
+        targets = torch.from_numpy(ids[asked][packing.sequence_rows].astype(np.int64))
+        loss, right = self.model.loss(hidden, targets, generator)
+        return Outcome(loss, len(targets), len(targets), right)
+
+    def after_step(self) -> None:
+        """No batch leaves anything to the next one."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def validate(self) -> tuple[float, float]:
+        """Mean negative log-likelihood in nats, and the share of ids that were the likeliest."""
+        assert self.valid is not None
+        loss, right, count = judge_documents(self.model, self.valid)
+        return loss / count, right / count
+
+    def arrays(self) -> list[NDArray[Any] | Tensor | None]:
+        """The documents, and those to validate on."""
+        valid: list[Any] = [] if self.valid is None else [self.valid.ids, self.valid.lengths]
+        return [self.documents.ids, self.documents.lengths, *valid]
+
+
+def judge_stream(model: LanguageModel, stream: Ids) -> tuple[float, int]:
+    """Nats of stream[1:], each id given what precedes it, and how many of them were likeliest.
+
+    A long stream is judged in parts side by side, each from the zero state, which costs a little likelihood
+    at each part's beginning and never flatters.
+    """
+    asked = len(stream) - 1
+    parts = max(1, min(JUDGED_STREAMS, asked // JUDGED_LEAST))
+    cuts = np.linspace(0, asked, parts + 1).astype(np.int64)
+    return _judge_parts(model, stream, cuts[:-1], np.diff(cuts))
+
+
+def judge_documents(model: LanguageModel, documents: Sequences) -> tuple[float, int, int]:
+    """As `judge_stream` for what follows the first id of each document, and how many ids that are."""
+    total, right = 0.0, 0
+    order = np.argsort(-documents.lengths, kind="stable")
+    for begin in range(0, len(order), JUDGED_STREAMS):
+        batch = order[begin : begin + JUDGED_STREAMS]
+        lengths = np.maximum(documents.lengths[batch] - 1, 0)
+        nats, hits = _judge_parts(model, documents.ids, documents.starts[batch], lengths)
+        total, right = total + nats, right + hits
+    return total, right, int(np.maximum(documents.lengths - 1, 0).sum())
+
+
+def _judge_parts(
+    model: LanguageModel, ids: Ids, starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[float, int]:
+    order = np.argsort(-lengths, kind="stable")
+    starts, lengths = starts[order], lengths[order]  # as they are packed, so the state needs no sorting
+    total, right, state = 0.0, 0, model.initial(len(lengths))
+    with judging(model):
+        for begin in range(0, int(lengths.max(initial=0)), JUDGED_STEPS):
+            packing = pack(np.clip(lengths - begin, 0, JUDGED_STEPS))
+            step = np.repeat(np.arange(packing.steps), packing.alive)
+            places = starts[np.arange(packing.rows) - packing.first[step]] + begin + step
+            hidden, state = model.hidden(ids[places], packing, state)
+            nats, hits = _judge(model.scores(hidden).numpy(), ids[places + 1])
+            total, right = total + nats, right + hits
+    return total, right
+
+
+@contextmanager
+def judging(model: LanguageModel) -> Iterator[None]:
+    """Inside the block the model drops nothing and keeps nothing for a gradient."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _judge(scores: NDArray[Any], targets: Ids) -> tuple[float, int]:
+    nats, right = 0.0, 0
+    for row in range(scores.shape[0]):
+        best = 0
+        for k in range(scores.shape[1]):
+            if scores[row, k] > scores[row, best]:
+                best = k
+        highest = np.float64(scores[row, best])
+        total = 0.0
+        for k in range(scores.shape[1]):
+            total += math.exp(np.float64(scores[row, k]) - highest)
+        nats += highest + math.log(total) - np.float64(scores[row, targets[row]])
+        right += best == targets[row]
+    return nats, right

@@ -1,0 +1,106 @@
+"""A language model with fixed weights that reads ids and writes ids, stream by stream; knows no text.
+
+Legend: H hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatelight.memory import pack
+from gatelight.memory.equations import EQUATIONS
+from gatelight.memory.recurrence_forward import cell_weights
+from gatelight.memory.sampling import Drawing, choose, write
+from gatelight.models.language_model import LanguageModel, State
+from gatelight.models.predicting import judging
+
+Ids = NDArray[np.int32]
+
+
+class Reader:
+    """Reads ids and gives scores; with an output layer that is not adaptive it writes in one compiled loop.
+
+    The weights must not change while it is used.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
+        self._arrays: tuple[Any, ...] | None = None
+
+    def read(self, ids: Ids, state: State) -> tuple[NDArray[np.float32], State]:
+        """ids int32 [T] of one stream → scores float32 [T, V] after each, and the state after all."""
+        with judging(self.model):
+            hidden, after = self.model.hidden(np.ascontiguousarray(ids, np.int32), pack([len(ids)]), state)
+            return self.model.scores(hidden).numpy(), after
+
+    def write(
+        self,
+        scores: NDArray[np.float32],
+        state: State,
+        allowed: NDArray[np.bool_],
+        how: Drawing,
+        draws: NDArray[np.float64],
+        stop: int,
+    ) -> tuple[Ids, NDArray[np.float32], State]:
+        """Draw an id for each number of `draws` float64 [n] in [0, 1), up to and with the id `stop`.
+
+        `scores` [V] are those before the first. Returns the ids, and scores and state after the last.
+        """
+        how_drawn = how.temperature, how.top_k, how.top_p
+        if self.model.config.output == "adaptive":
+            out = []
+            for draw in draws.tolist():
+                out.append(choose(scores, allowed, *how_drawn, draw))
+                rows, state = self.read(np.array(out[-1:], np.int32), state)
+                scores = rows[0]
+                if out[-1] == stop:
+                    break
+            return np.array(out, np.int32), scores, state
+        if self._arrays is None:
+            self._arrays = arrays_of(self.model)
+        h = np.stack([layer[0].numpy()[0, 0] for layer in state])
+        c = np.stack([layer[1].numpy()[0, 0] if len(layer) == 2 else h[0, :0] for layer in state])
+        scores, ids = scores.copy(), np.empty(len(draws), np.int32)
+        gates = len(EQUATIONS[self.model.config.cell].saved) * h.shape[1]
+        count = write(
+            *self._arrays, h, c, scores, allowed, *how_drawn, draws, stop, ids, np.empty(gates, h.dtype)
+        )
+
+        def part(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array.copy())[None, None]
+
+        after: State = [(part(h[k]), part(c[k])) if c.shape[1] else (part(h[k]),) for k in range(len(h))]
+        return ids[:count], scores, after
+
+
+def arrays_of(model: LanguageModel) -> tuple[Any, ...]:
+    """The weights as `sampling.write` wants them, up to the output bias."""
+    layers: list[Any] = list(model.memory)
+    with judging(model):
+        table = layers[0].input_table(model.embedding.weight).numpy()
+        weight, bias = model.output_layer()
+
+    def stacked(name: str, change: Callable[[Any], Any], chosen: list[Any]) -> NDArray[np.float32]:
+        found = [np.ascontiguousarray(change(getattr(layer, name).detach().numpy())) for layer in chosen]
+        return np.stack(found)
+
+    upper = layers[1:] or layers[:1]  # of one layer these are not read
+    peephole = None
+    if EQUATIONS[model.config.cell].peepholes:
+        peephole = torch.stack([layer.weight_peephole_l0.detach() for layer in layers])
+    return (
+        cell_weights(model.config.cell, peephole, table),
+        table,
+        stacked("weight_ih_l0", np.transpose, upper),
+        stacked("bias_ih_l0", np.asarray, upper),
+        stacked("weight_hh_l0", np.transpose, layers),
+        stacked("bias_hh_l0", np.asarray, layers),
+        np.ascontiguousarray(weight.detach().numpy().T),
+        bias.detach().numpy(),
+    )

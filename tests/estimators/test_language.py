@@ -1,0 +1,160 @@
+"""`LanguageModel`: texts in, measured and written texts out; sessions and folders give the same bits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatelight
+from gatelight.errors import DataError, ModelFileError
+from gatelight.estimators.language import LanguageModel
+from gatelight.text.characters import graphemes
+
+WORDS = [
+    "the film was good",
+    "a good film <br /> indeed",
+    "was the film bad? the film was",
+    "é 🇫🇷 naïve film",
+]
+TEXTS = [f"{a} {b}" for a in WORDS for b in WORDS] * 2
+SETTINGS: dict[str, Any] = {
+    "hidden": 8, "dim": 5, "layers": 2, "batch_size": 4, "steps": 10, "validation_fraction": 0.2,
+    "min_count": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["char", "word", "byte"])
+def model(request: pytest.FixtureRequest) -> LanguageModel:
+    return LanguageModel(tokenizer=request.param, **SETTINGS).fit(TEXTS, baseline=True)
+
+
+def test_pieces_equal_one_pass(model: LanguageModel) -> None:
+    """What is typed letter by letter would be foreseen otherwise than the same text at once."""
+    text = "the film was <br /> good &amp; naïve,  é good\r\n film"
+    for cuts in ([], [1], [3, 4, 5, 14, 16, 20], list(range(1, len(text)))):
+        session = model.session()
+        for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+            shares = session.feed(text[begin:end])
+            whole = model.session().feed(text[:end])
+            np.testing.assert_array_equal(shares, whole)
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_a_session_is_copied_saved_and_gone_on_with(model: LanguageModel, tmp_path: Path) -> None:
+    """A copy that shared its state, or a file that lost half a word, would go on elsewhere."""
+    session = model.session()
+    session.feed("the fil")
+    other = session.copy()
+    other.feed("ter bad")
+    session.save(tmp_path / "state")
+    again = model.session()
+    again.restore(tmp_path / "state")
+    expected = model.session().feed("the film was")
+    np.testing.assert_array_equal(session.feed("m was"), expected)
+    np.testing.assert_array_equal(again.feed("m was"), expected)
+    (tmp_path / "state").write_bytes(b"no")
+    with pytest.raises(ModelFileError):
+        again.restore(tmp_path / "state")
+
+
+def test_a_seed_gives_one_text(model: LanguageModel) -> None:
+    """A text that cannot be had again cannot be shown to anyone."""
+    first = model.generate("the ", length=40, seed=3)
+    assert first == model.generate("the ", length=40, seed=3)
+    assert len({model.generate("the ", length=40, seed=3, number=k) for k in range(4)}) > 1
+    greedy = {model.generate("the ", length=20, temperature=0, seed=k) for k in range(3)}
+    assert greedy == {model.generate("the ", length=20, top_k=1)}
+
+
+def test_no_character_is_torn(model: LanguageModel) -> None:
+    """Half an emoji on the screen is a question mark."""
+    if model.tokenizer == "word":
+        assert all(p.strip() == p.strip("\ufffd ") for p in model.pieces(length=30))
+        return
+    for seed in range(3):
+        pieces = [piece for piece in model.pieces(length=30, seed=seed) if piece]
+        whole = "".join(pieces)
+        assert [c for piece in pieces for c in graphemes(piece)] == graphemes(whole)
+
+
+def test_a_text_ends_before_the_stop(model: LanguageModel) -> None:
+    """A stop that is shown, or that is missed between two pieces, stops nothing."""
+    seed = next(k for k in range(50) if len(model.generate(length=120, seed=k)) > 20)
+    text = model.generate(length=120, seed=seed)
+    for stop in ("".join(graphemes(text)[7:10]), graphemes(text)[12], "never comes"):
+        assert model.generate(length=120, seed=seed, stop=stop) == text.partition(stop)[0]
+
+
+def test_a_saved_model_gives_the_same_bits(model: LanguageModel, tmp_path: Path) -> None:
+    """A model that measures or writes otherwise after loading is another model."""
+    model.save(tmp_path / "lm")
+    again = gatelight.load(tmp_path / "lm")
+    assert isinstance(again, LanguageModel)
+    assert again.likelihood(TEXTS[:3]) == model.likelihood(TEXTS[:3])
+    assert again.generate("the", seed=1) == model.generate("the", seed=1)
+    assert again.settings() == model.settings()
+    config = json.loads((tmp_path / "lm" / "config.json").read_text())
+    (tmp_path / "lm" / "config.json").write_text(
+        json.dumps(config | {"model": config["model"] | {"hidden": 10**7}})
+    )
+    with pytest.raises(ModelFileError, match="too few"):
+        gatelight.load(tmp_path / "lm")
+
+
+def test_figures_are_those_of_the_session(model: LanguageModel) -> None:
+    """Perplexity would be that of other probabilities than a reader is given."""
+    text = "the film was good"
+    tokens = model.tokenizer_.tokens(text)
+    session, nats = model.session(), 0.0
+    for place, token in enumerate(tokens):
+        session = model.session()
+        before = " ".join(tokens[:place]) if model.tokenizer == "word" else "".join(tokens[:place])
+        nats -= np.log(session.feed(before)[model.vocabulary_.id(token)])
+    nats -= np.log(model.session().feed(text)[model.vocabulary_.id("<end>")])
+    found = model.likelihood([text])
+    assert found.nats == pytest.approx(nats, rel=1e-5)  # float32 scores, softmax in float64
+    assert (found.tokens, found.characters) == (len(tokens) + 1, len(text))
+    assert model.score([text]) == pytest.approx(-nats / found.tokens, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"length": 0}, "length is 0"),
+        ({"temperature": -1.0}, "temperature is -1.0"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"top_k": -1}, "top_k is -1"),
+        ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"stop": ""}, "empty"),
+    ],
+)
+def test_wishes_that_cannot_be_are_refused(how: dict[str, Any], said: str) -> None:
+    """A negative temperature would write the least likely text without a word."""
+    model = LanguageModel(**SETTINGS).fit(TEXTS)
+    with pytest.raises(DataError, match=said):
+        model.generate(**how)
+
+
+def test_what_cannot_be_learned_or_known_is_refused(tmp_path: Path) -> None:
+    """Nothing, too little, an unknown character, a folder of another kind."""
+    for texts in ([], ["", ""]):
+        with pytest.raises(DataError, match="none of which"):
+            LanguageModel().fit(texts)
+    with pytest.raises(DataError, match="side by side"):
+        LanguageModel(batch_size=64).fit(["abcabc"])
+    model = LanguageModel(**SETTINGS, documents=True).fit(TEXTS)
+    with pytest.raises(DataError, match="'ж'"):
+        model.generate("the ж")
+    with pytest.raises(DataError, match="not fitted"):
+        LanguageModel().generate()
+    with pytest.raises(DataError, match="no text to measure"):
+        model.perplexity([""])
+    from gatelight.estimators.opening import load_language_model
+
+    (tmp_path / "config.json").write_text('{"kind": "gatelight text classifier", "format": 1}')
+    with pytest.raises(ModelFileError, match="not of a gatelight language model"):
+        load_language_model(tmp_path)

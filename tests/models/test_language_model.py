@@ -1,0 +1,218 @@
+"""The language model learns, resumes bit for bit, is judged right, and writes what it scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from gatelight.errors import DataError
+from gatelight.memory import pack
+from gatelight.memory.sampling import Drawing, choose
+from gatelight.models.batches import Sequences
+from gatelight.models.language_model import LanguageModel, LanguageModelConfig, State
+from gatelight.models.predicting import (
+    PredictingDocuments,
+    PredictingStreams,
+    judge_documents,
+    judge_stream,
+    judging,
+)
+from gatelight.models.training import Interrupted, TrainingConfig, carry_out
+from gatelight.models.writing import Reader
+
+V = 60
+ROUNDING = 2e-5  # float32 sums of some hundred terms, in another order
+SURPRISE = 1e-3  # a right sampler is called wrong once in a thousand seeds, and the seed is fixed
+CONFIG = TrainingConfig(epochs=2, batch_size=3, learning_rate=1e-2, clip=1.0, best_by="valid_loss")
+
+
+def model(**changes: Any) -> LanguageModel:
+    shape = {"dim": 6, "hidden": 7, "layers": 2} | changes
+    return LanguageModel(LanguageModelConfig(V, **shape), seed=3)
+
+
+def stream(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(2, V, count).astype(np.int32)
+
+
+def assert_same(one: State, other: State) -> None:
+    for a, b in zip(one, other, strict=True):
+        assert all(map(torch.equal, a, b))
+
+
+def streams(net: LanguageModel, **more: Any) -> Any:
+    task = lambda: PredictingStreams(net, stream(200), stream(60, 1), CONFIG, 8)  # noqa: E731
+    return carry_out(task, CONFIG, **more)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "peephole", "gru"])
+def test_a_cut_sequence_has_the_same_bits(cell: str) -> None:
+    """Sessions would drift from the model's own judgement of the whole text."""
+    net, ids = model(cell=cell), stream(23)
+    reader = Reader(net)
+    whole, end = reader.read(ids, net.initial(1))
+    state, rows = net.initial(1), []
+    for part in np.split(ids, [1, 2, 9, 10, 20]):
+        scores, state = reader.read(part, state)
+        rows.append(scores)
+    np.testing.assert_array_equal(np.concatenate(rows), whole)
+    assert_same(end, state)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "peephole", "gru"])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_compiled_loop_reads_as_the_model(cell: str, layers: int) -> None:
+    """Text would be drawn from other probabilities than those that are measured."""
+    net = model(cell=cell, layers=layers)
+    reader, draws = Reader(net), np.random.default_rng(0).random(12)
+    first, state = reader.read(stream(5), net.initial(1))
+    allowed = np.ones(V, np.bool_)
+    ids, scores, after = reader.write(first[-1], state, allowed, Drawing(), draws, -1)
+    read, again = reader.read(ids, state)
+    np.testing.assert_array_equal(scores, read[-1])
+    assert all(
+        torch.equal(a, b) for x, y in zip(after, again, strict=True) for a, b in zip(x, y, strict=True)
+    )
+    chosen = [choose(row, allowed, 1.0, 0, 1.0, u) for row, u in zip([first[-1], *read], draws, strict=False)]
+    assert ids.tolist() == chosen
+
+
+@pytest.mark.parametrize("changes", [{}, {"tied": True, "dim": 7}, {"output": "adaptive"}])
+def test_scores_and_loss_are_torchs(changes: dict[str, Any]) -> None:
+    """Perplexities would be those of something else than the distribution that is drawn from."""
+    net, ids = model(**changes), stream(40)
+    with judging(net):
+        hidden, _ = net.hidden(ids[:-1], pack([39]))
+        targets = torch.from_numpy(ids[1:].astype(np.int64))
+        if net.config.output == "adaptive":
+            expected = net.adaptive.log_prob(hidden)
+        else:
+            weight, bias = net.output_layer()
+            expected = (hidden @ weight.T + bias).log_softmax(1)
+        log_p = net.scores(hidden).log_softmax(1)
+        torch.testing.assert_close(log_p, expected, atol=ROUNDING, rtol=ROUNDING)
+        nats, right = judge_stream(net, ids)
+        assert nats == pytest.approx(-expected.gather(1, targets[:, None]).sum().item(), rel=ROUNDING)
+        assert right == int((expected.argmax(1) == targets).sum())
+        loss, _ = net.loss(hidden, targets, None)
+        assert loss.item() == pytest.approx(nats / 39, rel=ROUNDING)
+
+
+def test_sampled_loss_nears_the_full_one() -> None:
+    """With a draw corrected by the wrong probability the loss would have another minimum."""
+    net = model(output="sampled", samples=200_000).train()
+    hidden = torch.randn(20, 7, generator=torch.Generator().manual_seed(0))
+    targets = torch.from_numpy(stream(20).astype(np.int64))
+    sampled, _ = net.loss(hidden, targets, torch.Generator().manual_seed(1))
+    full = torch.nn.functional.cross_entropy(net.scores(hidden), targets)
+    assert sampled.item() == pytest.approx(full.item(), rel=0.02)  # the noise of 200,000 draws
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The carried state is part of a run: without it the resumed one would read on from nothing."""
+    monkeypatch.setattr("gatelight.models.training.PROGRESS_EVERY", 0.0)
+    changes = {"dropout": 0.2, "layer_dropout": 0.1, "embedding_dropout": 0.1}
+    whole = model(**changes)
+    history = streams(whole)
+
+    def stop(progress: Any) -> None:
+        if progress.step == 5:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        streams(model(**changes), checkpoint=path, on_progress=stop)
+    again = model(**changes)
+    resumed = streams(again, checkpoint=path, resume=True)
+    for (name, a), b in zip(whole.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    for one, other in zip(history.epochs, resumed.epochs, strict=True):
+        assert one["valid_loss"] == other["valid_loss"]
+        assert one["train_loss"] == other["train_loss"]
+
+
+def test_documents_are_judged_each_from_the_start() -> None:
+    """A text's likelihood would depend on the text that happened to stand before it."""
+    net = model()
+    lengths = np.array([5, 2, 9, 2])
+    ids = stream(int(lengths.sum()))
+    documents = Sequences.of(ids, lengths)
+    alone = sum(judge_stream(net, part)[0] for part in np.split(ids, np.cumsum(lengths)[:-1]))
+    nats, _, count = judge_documents(net, documents)
+    assert nats == pytest.approx(alone, rel=ROUNDING)
+    assert count == lengths.sum() - 4
+    config = TrainingConfig(epochs=1, batch_size=2)
+    task = PredictingDocuments(net, documents, documents, config)
+    loss = task.outcome(np.arange(4), torch.Generator()).loss
+    assert loss.item() * count == pytest.approx(nats, rel=ROUNDING)
+
+
+@pytest.mark.parametrize("documents", [False, True])
+def test_learns_to_count_a_and_b(documents: bool) -> None:
+    """aⁿbⁿ needs a memory: without the carried count the end is a guess, and the loss stays high."""
+    random = np.random.default_rng(0)
+    words = [np.array([2, *[3] * n, *[4] * n, 2]) for n in random.integers(1, 6, 300)]
+    config = TrainingConfig(epochs=25, batch_size=4, learning_rate=2e-2, clip=1.0, best_by="valid_loss")
+    net = LanguageModel(LanguageModelConfig(5, dim=4, hidden=12), seed=0)
+    joined = np.concatenate([word[:-1] for word in words]).astype(np.int32)
+    flat = Sequences.of(np.concatenate(words).astype(np.int32), [len(word) for word in words])
+    carry_out(
+        lambda: (
+            PredictingDocuments(net, flat, flat, config)
+            if documents
+            else PredictingStreams(net, joined, joined[:400], config, 20)
+        ),
+        config,
+    )
+    reader = Reader(net)
+    for n in range(1, 6):
+        ids = np.array([2, *[3] * n, 4], np.int32)
+        scores, state = reader.read(ids, net.initial(1))
+        rest, _, _ = reader.write(scores[-1], state, np.ones(5, np.bool_), Drawing(0.0), np.zeros(12), stop=2)
+        assert rest.tolist() == [4] * (n - 1) + [2]
+
+
+def test_draws_follow_the_softmax() -> None:
+    """A sampler that is a little off writes a little worse text, which nobody would notice."""
+    random = np.random.default_rng(7)
+    scores = random.normal(size=12).astype(np.float32)
+    allowed = np.ones(12, np.bool_)
+    allowed[3] = False
+    temperature = 0.7
+    found = np.bincount(
+        [choose(scores, allowed, temperature, 0, 1.0, u) for u in random.random(20_000)], minlength=12
+    )
+    expected = np.where(allowed, np.exp(scores.astype(np.float64) / temperature), 0)
+    assert found[3] == 0
+    assert chisquare(found[allowed], 20_000 * expected[allowed] / expected.sum()).pvalue > SURPRISE
+
+
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "kept"),
+    [(0, 1.0, 5), (2, 1.0, 2), (1, 1.0, 1), (9, 1.0, 5), (0, 0.39, 1), (0, 0.41, 2), (0, 0.96, 5),
+     (3, 0.8, 2), (2, 0.5, 1), (0, 1e-9, 1)],
+)  # fmt: skip
+def test_cuts_keep_the_likeliest(top_k: int, top_p: float, kept: int) -> None:
+    """The tail that was to be cut would go on spoiling texts."""
+    shares = np.array([0.05, 0.4, 0.3, 0.1, 0.15])
+    scores = np.log(shares).astype(np.float32)
+    draws = np.linspace(0, 1, 2000, endpoint=False)
+    found = {choose(scores, np.ones(5, np.bool_), 1.0, top_k, top_p, u) for u in draws}
+    assert found == set(np.argsort(-shares)[:kept].tolist())
+
+
+def test_shapes_that_cannot_be_are_refused() -> None:
+    """Hours later the product of two sizes would fail instead."""
+    with pytest.raises(DataError, match="dim is 6, hidden 7"):
+        model(tied=True)
+    with pytest.raises(DataError, match="weights of its own"):
+        model(tied=True, dim=7, output="adaptive")
+    with pytest.raises(DataError, match="large vocabularies"):
+        LanguageModelConfig(20, output="adaptive")
+    with pytest.raises(DataError, match="too few for 3 streams"):
+        PredictingStreams(model(), stream(3), None, CONFIG, 8)
