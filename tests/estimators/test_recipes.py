@@ -44,7 +44,7 @@ def test_recipes_cannot_be_changed() -> None:
     """A recipe changed by one user of a process would change it for all."""
     with pytest.raises(TypeError):
         RECIPES["default"]["hidden"] = 1  # type: ignore[index]
-    with pytest.raises(DataError, match="there are default, note-400, note-200, note-char"):
+    with pytest.raises(DataError, match="there are default, char, note-400, note-200, note-char"):
         recipe("note-300")
 
 
@@ -106,3 +106,29 @@ def test_one_hot_vectors_of_too_many_tokens_are_refused() -> None:
     """50,000 words would ask for ten gigabytes."""
     with pytest.raises(DataError, match=r"50000 tokens would take 10\.0 GB; give max_words=4094"):
         one_hot_table(50_000)
+
+
+def test_char_spells_any_word(tmp_path: Path) -> None:
+    """A word never seen must be read by its letters, and not change what the other texts are worth."""
+    texts = ["a wonderful film", "a dreadful film"] * 12
+    estimator = TextClassifier.from_recipe("char", hidden=8, dim=16, epochs=20, batch_size=6)
+    estimator.fit(texts, [1, 0] * 12)
+    assert len(estimator.vocabulary_) == 2
+    strange = ["a wonderfull film", "a dreadfull film", "\u8fd9\u90e8 \ud83d", "", "x" * 999]
+    judged = estimator.predict_proba(strange)
+    assert not estimator.unknown_share(strange).any()
+    assert estimator.understand(["zork"])[0].unknown == []
+    assert judged[0, 1] > judged[1, 1]
+    for row, text in enumerate(strange):
+        np.testing.assert_array_equal(estimator.predict_proba([text])[0], judged[row])
+    assert estimator.summary().trained == sum(
+        p.numel() for p in estimator.model_.parameters() if p.requires_grad
+    )
+    estimator.save(tmp_path / "model")
+    np.testing.assert_array_equal(gatelight.load(tmp_path / "model").predict_proba(strange), judged)
+
+
+def test_spelled_words_take_no_vectors() -> None:
+    """Vectors that were given and never read would be a silent mistake."""
+    with pytest.raises(DataError, match="leave out vectors"):
+        TextClassifier(unknown="spelled", vectors="corpus").fit(["a", "b"], [0, 1])

@@ -82,7 +82,9 @@ RECIPE = (
     Parameter("max_words", int, "Most words the vocabulary may hold.", optional=True),
     Parameter("max_length", int, "Longer texts are cut to so many words.", optional=True),
     Parameter("truncation", str, "What a cut keeps: head, tail or head+tail."),
-    Parameter("unknown", str, "Unknown words: unk, drop, random, random-uniform, nearest or subword."),
+    Parameter(
+        "unknown", str, "Unknown words: unk, drop, random, random-uniform, nearest, subword or spelled."
+    ),
     Parameter("dim", int, "Size of a word vector."),
     Parameter("train_vectors", bool, "Whether training changes the word vectors."),
     Parameter("cell", str, "lstm, gru, peephole or rnn."),

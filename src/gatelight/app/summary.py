@@ -18,7 +18,7 @@ def summary(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", help="A recipe instead of a model: default, note-400, note-200, note-char."),
+        typer.Option("--recipe", help="A recipe instead: default, char, note-400, note-200 or note-char."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -35,7 +35,7 @@ def train(
     reading: dict[str, Any],
     settings: dict[str, Any],
     recipe: Annotated[
-        str, typer.Option("--recipe", help="default, note-400, note-200 or note-char.")
+        str, typer.Option("--recipe", help="default, char, note-400, note-200 or note-char.")
     ] = "default",
     vectors: Annotated[
         str | None,

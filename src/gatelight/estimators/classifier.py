@@ -39,7 +39,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     "tail", "head+tail"), `unknown` words ("unk": one vector for all,
     which `word_dropout` trains; "drop": left out; "random": a known word drawn by frequency;
     "random-uniform": any; "nearest": the known word within one edit, else UNK; "subword": the mean of trained
-    vectors of its character n-grams).
+    vectors of its character n-grams; "spelled": of no word a vector is kept, each is read letter by letter).
     Vectors: `vectors` (None: random; a name or a file; `WordVectors`; "one-hot"; "corpus": word2vec of the
     training and the unlabelled texts, the same again with `threads=1` only), `dim` (of random and "corpus"
     vectors; others bring their own), `train_vectors`.

@@ -127,7 +127,9 @@ def start(
     one_hot = isinstance(settings["vectors"], str) and settings["vectors"] == ONE_HOT
     vectors = None if one_hot else _vectors(settings, texts, counts, unlabelled, on_progress)
     known = counts
-    if vectors is not None and not settings["train_vectors"]:
+    if settings["unknown"] == "spelled":
+        known = {}
+    elif vectors is not None and not settings["train_vectors"]:
         known = {word: count for word, count in counts.items() if word in vectors}
     if isinstance(texts, SpelledTexts) and texts.alphabet is not None:
         vocabulary = Vocabulary(

@@ -55,8 +55,12 @@ class Reading:
 
         `buckets` is the number of the model's rows for them.
 
-        None where unknown words are not made of n-grams.
+        Where every word is spelled, the letters of those `beyond`. None where words are not made of pieces.
         """
+        if self.unknown == "spelled":
+            from gatelight.text.letters import letters
+
+            return Pieces(2 * len(self.vocabulary), *letters(beyond))
         if self.unknown != "subword":
             return None
         from gatelight.text.subwords import subwords
@@ -77,7 +81,7 @@ class Reading:
             word = None if place == LEFT_OUT else token if place >= size else words[place]
             if word is not None:
                 read.append(word)
-            if place in (LEFT_OUT, UNK_ID) or place >= size or word != token:
+            if self.unknown != "spelled" and (place in (LEFT_OUT, UNK_ID) or place >= size or word != token):
                 unknown.append((token, word))
         return Understood(len(tokens), unknown, read)
 

@@ -14,6 +14,7 @@ from gatelight.errors import DataError
 from gatelight.models.classifier import ClassifierConfig
 from gatelight.models.training_config import TrainingConfig
 from gatelight.text.encoding import TRUNCATIONS
+from gatelight.text.letters import LETTERS
 from gatelight.text.tokens import KINDS, tokenizer
 from gatelight.text.unknown import UNKNOWN_POLICIES
 from gatelight.text.vocabulary import SPECIALS
@@ -29,6 +30,12 @@ OF_TRAINING = (
 )  # fmt: skip
 BUCKETS = 1 << 15
 """Rows for character n-grams: more keep apart what shares a row here, and take 4 · dim bytes each."""
+FILTERS = 64  # of each width, over letters
+PIECES: dict[str, dict[str, Any]] = {
+    "subword": {"buckets": BUCKETS},
+    "spelled": {"buckets": LETTERS, "filters": FILTERS},
+}
+"""What words are made of, where they are not rows of a table, policy by policy."""
 CORPUS = "corpus"
 ONE_HOT = "one-hot"
 IN_MEMORY = "(given in memory)"
@@ -58,6 +65,13 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         raise DataError(f"validation_fraction is {share!r}; expected a share from 0 (none) up to, but not, 1")
     if settings["layer_dropout"] and settings["layers"] == 1:
         raise DataError("layer_dropout acts between layers: give layers=2 or more, or layer_dropout=0")
+    if settings["unknown"] == "spelled" and (
+        settings["vectors"] is not None or not settings["train_vectors"]
+    ):
+        raise DataError(
+            "unknown='spelled' makes every word's vector out of its letters: leave out vectors and "
+            "train_vectors"
+        )
     if settings["vectors"] is None and not settings["train_vectors"]:
         raise DataError(
             "these settings keep word vectors as they are (train_vectors=False) but there are none: give "
@@ -93,7 +107,7 @@ def classifier_config(
         outputs=outputs,
         multilabel=multilabel,
         train_embedding=settings["train_vectors"],
-        buckets=BUCKETS if settings["unknown"] == "subword" else 0,
+        **PIECES.get(settings["unknown"], {}),
         **{name: settings[name] for name in OF_MODEL},
     )
 

@@ -25,7 +25,8 @@ class Reader:
 
     With "subword" the distinct unknown tokens get ids of their own, from twice the vocabulary's size on, in
     the order in which they come; `beyond` lists them. (Ids from V to 2V − 1 are the known words', where
-    these are spelled out.) The other policies leave it empty.
+    these are spelled out.) So with "spelled", by which no token counts as unknown. The other policies leave
+    it empty.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Reader:
     ) -> None:
         """`seed` is that of "random", `beyond` are words numbered before; raises DataError."""
         self._get = vocabulary.known_ids().get
+        self._spells = unknown == "spelled"
         self._beyond = {word: number for number, word in enumerate(beyond)}
         self._instead = unknown_policy(unknown)(vocabulary, seed, self._beyond)
 
@@ -43,6 +45,8 @@ class Reader:
 
     def places(self, tokens: Sequence[str]) -> tuple[list[int], int]:
         """Return an id, or LEFT_OUT, for each token, and how many of the tokens are unknown."""
+        if self._spells:
+            return [self._instead(token, place) for place, token in enumerate(tokens)], 0
         found: list[int | None] = list(map(self._get, tokens))
         unknown = found.count(None)
         place = -1
@@ -109,6 +113,7 @@ UNKNOWN_POLICIES: dict[str, Callable[[Vocabulary, int, dict[str, int]], Instead]
     "random-uniform": _random_uniform,
     "nearest": _nearest,
     "subword": _subword,
+    "spelled": _subword,
 }
 
 
