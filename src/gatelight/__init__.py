@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from gatelight import memory
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import evaluate
+    from gatelight.estimators.language import LanguageModel
     from gatelight.estimators.opening import load
     from gatelight.estimators.sequences import SequenceClassifier
     from gatelight.interop.accelerate import accelerate
@@ -23,6 +24,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Corpus",
+    "LanguageModel",
     "PeepholeLSTM",
     "SequenceClassifier",
     "TextClassifier",
@@ -40,6 +42,7 @@ _HOMES = {
     "LSTM": "memory",
     "RNN": "memory",
     "Corpus": "text.corpus",
+    "LanguageModel": "estimators.language",
     "PeepholeLSTM": "memory",
     "SequenceClassifier": "estimators.sequences",
     "TextClassifier": "estimators.classifier",

@@ -76,9 +76,12 @@ def export(
         if path.exists() and not (overwrite and path.is_file()):
             raise DataError(f"{path} is there already; choose another place with --out, or give --overwrite")
     from gatelight.app.sources import read_to_judge
+    from gatelight.estimators.language import LanguageModel
     from gatelight.estimators.opening import load
 
     screen, found = console(machine=json), load(model)
+    if isinstance(found, LanguageModel):
+        raise DataError(f"{model} is a language model, which no format here can hold; name a classifier")
     corpus = None if on is None else read_to_judge(on, screen, reading)  # before anything is written
     write = getattr(import_module(chosen.module), chosen.function)
     files = write(found, place.with_name(stem), **({"quantize": True} if quantize else {}))
