@@ -16,6 +16,7 @@ from benchmarks.note_torch import TorchNote, batches
 from benchmarks.reviews import Reviews, texts, with_vector, word_reviews
 from benchmarks.workload import Finding, Options, Outcome, Tell, Workload
 from gatelight.estimators.classifier import TextClassifier
+from gatelight.estimators.judging import Judge
 from gatelight.estimators.labels import Classes
 from gatelight.estimators.reading import Reading
 from gatelight.text.tokens import tokenizer
@@ -76,8 +77,8 @@ def fitted() -> tuple[TextClassifier, str, Reviews]:
     estimator = TextClassifier()
     reading = Reading(words, vocabulary, NOTE.steps, "head", "drop")
     estimator.restore(
-        classes=Classes.of(["neg", "pos"]), reading=reading, model=ours.model.eval(), history=[],
-        training={}, validation=None, baseline=None,
+        judge=Judge(Classes.of(["neg", "pos"]), reading, ours.model.eval()), history=[], training={},
+        validation=None, baseline=None,
     )  # fmt: skip
     encoded = reading.encode([text])
     if encoded.lengths.tolist() != [NOTE.steps]:
