@@ -45,6 +45,10 @@ def test_summary_says_which_path_computes(imported: Path) -> None:
     assert "equations, the gates are hard_sigmoid_fifth" in gatelight("summary", imported).stdout
     (record,) = json_lines(gatelight("summary", imported, "--json").stdout)
     assert [path.split(",")[0] for path in record["paths"]] == ["bidirectional: kernels", "lstm: equations"]
+    assert "lstm: equations, the gates are hard_sigmoid_fifth" in gatelight("status", imported).stdout
+    (told,) = json_lines(gatelight("status", imported, "--json").stdout)
+    assert told["layers"] == record["paths"]
+    assert gatelight("status", imported / "no").exit_code == 2
 
 
 @pytest.mark.parametrize(
