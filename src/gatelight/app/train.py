@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from gatelight.app.faults import Stopped, describe
+from gatelight.app.faults import Stopped
 from gatelight.app.options import READING, RECIPE, Data, Json, with_options
 from gatelight.app.output import console, duration, emit, say
 from gatelight.app.progress import Meter, epoch_line
@@ -112,13 +112,7 @@ def train(
     if texts.test is not None:
         tested = evaluate(estimator, texts.test.texts, texts.test.labels or [], baseline=baseline)
         estimator.training_["test"] = tested.to_dict()
-    try:
-        estimator.save(out)
-    except OSError as error:
-        raise OSError(
-            f"{describe(error)}; the trained model waits in {run.folder}: --resume saves it"
-        ) from error
-    run.clear()
+    run.save(estimator.save)
     report(to, estimator, tested)
     say(to, f"saved in {out}")
     if json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from gatelight.app.faults import Stopped, describe
+from gatelight.app.faults import Stopped
 from gatelight.app.options import READING, RECIPE, Data, Json, Parameter, with_options
 from gatelight.app.output import console, duration, emit, say, table
 from gatelight.app.progress import Meter, epoch_line
@@ -79,13 +79,7 @@ def train_lm(
         _fit(model, texts, data, run, to, baseline=baseline, resume=resume, json=json)
     finally:
         run.clear_if_empty()
-    try:
-        model.save(out)
-    except OSError as error:
-        raise OSError(
-            f"{describe(error)}; the trained model waits in {run.folder}: --resume saves it"
-        ) from error
-    run.clear()
+    run.save(model.save)
     rows = [
         (name, f"{found['bits_per_character']:.3f}", f"{found['perplexity']:.2f}")
         for name, found in (

@@ -6,8 +6,10 @@ The folder `OUT.checkpoint` holds the checkpoint file and, for vectors trained o
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+from gatelight.app.faults import describe
 from gatelight.errors import DataError
 
 _FILE = "run"
@@ -45,6 +47,19 @@ class UnfinishedRun:
                     "with it, deleting the folder begins anew"
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, write: Callable[[Path], None]) -> None:
+        """Have the trained model written to `out`, and clear.
+
+        Raises OSError, saying where the model waits, when the disk refuses.
+        """
+        try:
+            write(self.out)
+        except OSError as error:
+            raise OSError(
+                f"{describe(error)}; the trained model waits in {self.folder}: --resume saves it"
+            ) from error
+        self.clear()
 
     def clear(self) -> None:
         """Remove the folder and all that is in it."""
