@@ -30,9 +30,10 @@ def load(folder: str | Path) -> TextClassifier | ImportedModel | LanguageModel:
     format.
     """
     folder = Path(folder)
-    if _kind(folder) == LANGUAGE:
+    kind = _kind(folder)
+    if kind == LANGUAGE:
         return load_language_model(folder)
-    return _load_imported(folder) or load_classifier(folder)
+    return _load_imported(folder) if kind == IMPORTED else load_classifier(folder)
 
 
 def load_language_model(folder: str | Path) -> LanguageModel:
@@ -45,13 +46,10 @@ def load_language_model(folder: str | Path) -> LanguageModel:
 def load_judge(folder: str | Path) -> Judge | ImportedModel:
     """Read a saved model as far as judging needs it, without scikit-learn; raises as `load`."""
     folder = Path(folder)
-    return _load_imported(folder) or load_judge_of_texts(folder)
+    return _load_imported(folder) if _kind(folder) == IMPORTED else load_judge_of_texts(folder)
 
 
-def _load_imported(folder: Path) -> ImportedModel | None:
-    """An imported model; None where the folder is not one."""
-    if _kind(folder) != IMPORTED:
-        return None
+def _load_imported(folder: Path) -> ImportedModel:
     from gatelight.estimators import imported
 
     return imported.load(folder)
