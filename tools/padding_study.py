@@ -30,12 +30,12 @@ from gatelight.estimators.recipes import recipe
 from gatelight.estimators.settings import classifier_config, training_config
 from gatelight.files import file_written_aside
 from gatelight.insight.paired import Difference, paired_difference
-from gatelight.insight.trials import describe, run_trials
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.embedding import PAD
 from gatelight.models.prediction import predict
 from gatelight.models.training import train
+from gatelight.models.trials import describe, run_trials
 from gatelight.text.corpus import Corpus
 from gatelight.text.datasets import resolve
 from gatelight.text.encoding import TRUNCATIONS, Encoded, encode_tokens

@@ -112,7 +112,7 @@ def compare(
 
         def on_run(trial: Any, record: dict[str, Any], before: bool) -> None:
             nonlocal done
-            from gatelight.insight.trials import describe
+            from gatelight.models.trials import describe
 
             done += 1
             total = len(variants) * seeds

@@ -23,7 +23,7 @@ from gatelight.estimators.evaluation import judged_right
 from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.settings import check_settings
 from gatelight.insight.paired import Difference, paired_difference
-from gatelight.insight.trials import Record, Settings, describe, run_trials
+from gatelight.models.trials import Record, Settings, describe, run_trials
 from gatelight.text.typos import misspell
 
 TYPO_SEED = 0  # the same misspellings for every variant and seed

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gatelight.errors import DataError, MissingExtraError
-from gatelight.insight.trials import run_trials
+from gatelight.models.trials import run_trials
 
 ONE_AND_TWO = [1, pytest.param(2, marks=pytest.mark.slow)]  # a process must import torch first
 TRIALS = [{"size": size, "seed": seed} for seed in (0, 1) for size in (3, 5)]
