@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gatelight.memory.activations import JIT
-from gatelight.memory.steps import step, step_back
+from gatelight.memory.stepping import advance, retreat
 from gatelight.memory.tiles import multiply
 
 GROUP = 8
 
 
-@njit(cache=True, nogil=True, **JIT)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def forward(
     cell: Any,
     d: int,
@@ -46,7 +45,6 @@ def forward(
     H = h_0.shape[2]
     C = c_0.shape[2]
     G = bias.shape[1]
-    S = saved.shape[1] // h_0.shape[0]
     h = np.zeros((GROUP, H), table.dtype)
     c = np.zeros((GROUP, C), table.dtype)
     u = np.empty((GROUP, G), table.dtype)
@@ -65,26 +63,15 @@ def forward(
                 n += 1
             rows = 8 if n > 4 else (4 if n == 3 else n)  # whole tiles; what they add to u is not read
             multiply(h, 0, H, 1, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G)
-            for k in range(n):
-                row = first[t] + start + k
-                kept = row if keep else k
-                step(
-                    cell,
-                    d,
-                    table[token[row], d * G : (d + 1) * G],
-                    u[k],
-                    h[k],
-                    c[k],
-                    saved[kept, d * S : (d + 1) * S],
-                    cells[kept, d * C : (d + 1) * C],
-                    hidden[row, d * H : (d + 1) * H],
-                )
+            row = first[t] + start
+            kept = row if keep else 0
+            advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, kept, hidden, row)
         for k in range(size):
             h_n[d, start + k] = h[k]
             c_n[d, start + k] = c[k]
 
 
-@njit(cache=True, nogil=True, **JIT)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def backward(
     cell: Any,
     d: int,
@@ -110,12 +97,9 @@ def backward(
     H = d_h_0.shape[2]
     C = c_0.shape[2]
     G = weight.shape[1]
-    S = saved.shape[1] // c_0.shape[0]
     K = d_gates.shape[1] // c_0.shape[0]
     d_h = np.zeros((GROUP, H), d_gates.dtype)
     d_c = np.zeros((GROUP, C), d_gates.dtype)
-    h_before = np.zeros(H - C, d_gates.dtype)
-    c_before = np.zeros(C, d_gates.dtype)
     for start in range(begin, end, GROUP):
         size = min(GROUP, end - start)
         for k in range(size):
@@ -131,36 +115,17 @@ def backward(
                 n += 1
             while n > 0 and d == 1 and lengths[start + n - 1] <= t:
                 n -= 1
-            for k in range(n):
-                row = first[t] + start + k
-                # Copied, because which array it is read from is not known when this is compiled.
-                if (d == 0 and t > 0) or (d == 1 and t + 1 < lengths[start + k]):
-                    row_before = first[t - 1 + 2 * d] + start + k
-                    for j in range(C):
-                        c_before[j] = cells[row_before, d * C + j]
-                    for j in range(H - C):
-                        h_before[j] = hidden[row_before, d * H + j]
-                else:
-                    for j in range(C):
-                        c_before[j] = c_0[d, start + k, j]
-                    for j in range(H - C):
-                        h_before[j] = h_0[d, start + k, j]
-                step_back(
-                    cell,
-                    d,
-                    saved[row, d * S : (d + 1) * S],
-                    c_before,
-                    cells[row, d * C : (d + 1) * C],
-                    h_before,
-                    hidden[row, d * H : (d + 1) * H],
-                    d_hidden[row, d * H : (d + 1) * H],
-                    d_h[k],
-                    d_c[k],
-                    d_gates[row, d * K : (d + 1) * K],
-                    sums,
-                )
+            row = first[t] + start
+            known = n if d == 0 and t > 0 else 0
+            while d == 1 and known < n and lengths[start + known] > t + 1:
+                known += 1
+            before = first[t - 1 + 2 * d] + start if known else row
+            retreat(
+                cell, d, n, row, known, before, start, h_0, c_0, saved, cells, hidden,
+                d_hidden, d_h, d_c, d_gates, sums,
+            )  # fmt: skip
             # The rows of a group at a step lie one after the other.
-            at = (first[t] + start) * d_gates.shape[1] + d * K
+            at = row * d_gates.shape[1] + d * K
             same = G - H if K > G else G  # GRU: its candidate's recurrent part stands apart
             multiply(d_gates, at, d_gates.shape[1], 1, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H)
             if K > G:
@@ -173,7 +138,7 @@ def backward(
             d_c_0[d, start + k] = d_c[k]
 
 
-@njit(cache=True, nogil=True, **JIT)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def sum_by_token(d_gates: Any, begin: int, end: int, token: Any, d_table: Any, at: int) -> None:
     """Add columns begin to end of d_gates [N, ·] to the token rows of d_table [U, ·], from column `at` on."""
     width = end - begin

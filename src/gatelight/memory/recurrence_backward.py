@@ -14,9 +14,7 @@ from torch import Tensor
 from gatelight.memory import buffers, kernels, product, threads
 from gatelight.memory.linear import array_of
 from gatelight.memory.recurrence_forward import cell_weights, parts_of, token_rows
-
-GRADIENT_BLOCKS = {"rnn": 1, "lstm": 4, "peephole": 4, "gru": 4}
-"""Blocks of H of a step's gradient: of the input product, then GRU's recurrent candidate."""
+from gatelight.memory.steps import BLOCKS
 
 
 def recurrence_backward(
@@ -42,7 +40,7 @@ def recurrence_backward(
     directions, size, hidden_size = weight.shape
     sizes, rows = array_of(lengths), len(hidden)
     dtype = d_out.dtype
-    block = GRADIENT_BLOCKS[cell] * hidden_size
+    block = BLOCKS[cell] * hidden_size
     d_gates = buffers.empty((rows, directions * block), dtype)
     d_h_0, d_c_0 = np.empty(d_h_n.shape, dtype), np.empty(c_0.shape, dtype)
     groups = -(-len(sizes) // kernels.GROUP)
@@ -98,7 +96,7 @@ def _recurrent_blocks(cell: str, hidden_size: int) -> list[tuple[int, int, int]]
     """Where the gradient of u stands in a step's gradient: (column, first gate row, last + 1)."""
     if cell == "gru":  # the candidate's recurrent part is scaled by the reset gate, so it stands apart
         return [(0, 0, 2 * hidden_size), (3 * hidden_size, 2 * hidden_size, 3 * hidden_size)]
-    return [(0, 0, GRADIENT_BLOCKS[cell] * hidden_size)]
+    return [(0, 0, BLOCKS[cell] * hidden_size)]
 
 
 def recurrence_backward_shapes(

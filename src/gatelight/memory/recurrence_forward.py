@@ -15,14 +15,12 @@ from torch import Tensor
 from gatelight.memory import buffers, kernels, threads
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.linear import Array, array_of
-from gatelight.memory.steps import GRUCell, LSTMCell, PeepholeCell, RNNCell
-
-CELL_CLASSES: dict[str, type] = {"rnn": RNNCell, "lstm": LSTMCell, "peephole": PeepholeCell, "gru": GRUCell}
+from gatelight.memory.steps import CELL_CLASSES
 
 
 def cell_weights(name: str, peephole: Tensor | None, like: Array) -> Any:
     """Return what a step of the cell reads itself, as the NamedTuple by which kernels know the cell."""
-    weights = np.zeros((1, 1), like.dtype) if peephole is None else array_of(peephole)
+    weights = np.zeros((1, 1, 1), like.dtype) if peephole is None else array_of(peephole)
     return CELL_CLASSES[name](weights)
 
 

@@ -14,8 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from gatelight.memory.activations import JIT
-from gatelight.memory.steps import step
+from gatelight.memory.stepping import advance
 from gatelight.memory.tiles import multiply
 
 Floats = NDArray[Any]
@@ -78,7 +77,7 @@ def choose(
     return last
 
 
-@njit(cache=True, nogil=True, **JIT)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def write(
     cell: Any,  # peephole weights, if any, are [L, 3, H]
     table: Floats,  # [V, G] the first layer's input products with bias
@@ -108,6 +107,7 @@ def write(
     u = np.empty(G, table.dtype)
     hidden = np.empty(H, table.dtype)
     cell_state = np.empty(c.shape[1], table.dtype)
+    first = np.zeros(1, np.int32)
     for n in range(draws.shape[0]):
         token = choose(scores, allowed, temperature, top_k, top_p, draws[n])
         out[n] = token
@@ -121,7 +121,7 @@ def write(
                     hidden, 0, H, 1, input_weight, at, G, input_bias, (layer - 1) * G, 0, x, 0, G, 1, H, G
                 )
             multiply(h, layer * H, H, 1, weight, layer * H * G, G, bias, layer * G, 0, u, 0, G, 1, H, G)
-            step(cell, layer, x, u, h[layer], c[layer], saved, cell_state, hidden)
+            advance(cell, layer, 0, 1, x, first, 0, u, h, c, layer, saved, cell_state, 0, hidden, 0)
         multiply(hidden, 0, H, 1, output_weight, 0, V, output_bias, 0, 0, scores, 0, V, 1, H, V)
         if token == stop:
             return n + 1

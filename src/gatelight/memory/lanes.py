@@ -1,0 +1,179 @@
+"""Numbers in all lanes of a vector register at once, while LLVM code for them is written; knows no cells.
+
+Code around values of this type reads like the formula that it computes, sixteen elements at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba.core import cgutils
+
+INDEX = ir.IntType(64)
+INT = ir.IntType(32)
+FUSE = ("contract", "nsz")
+"""Products may fuse with sums; no sum may change its order and NaN stays NaN, so that divergence shows."""
+
+
+def _register_bytes() -> int:
+    features = llvm.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+
+
+VECTOR_BYTES = _register_bytes()
+"""Width of a vector register of this machine."""
+
+
+class Vectors:
+    """Vectors of `lanes` elements (None: a whole register) in the code that `builder` writes."""
+
+    def __init__(self, builder: Any, element: ir.Type, lanes: int | None = None) -> None:
+        self.builder, self.element = builder, element
+        self.single = isinstance(element, ir.FloatType)
+        self.bytes = 4 if self.single else 8
+        self.lanes = lanes or VECTOR_BYTES // self.bytes
+        self.type = ir.VectorType(element, self.lanes)
+        self._suffix = f"v{self.lanes}f{8 * self.bytes}"
+
+    def call(self, name: str, result: ir.Type, arguments: list[Any]) -> Any:
+        """Call a function by its name."""
+        kind = ir.FunctionType(result, [a.type for a in arguments])
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """a * b + c, rounded once."""
+        return self.call(f"llvm.fma.{self._suffix}", self.type, [a, b, c])
+
+    def repeat(self, value: Any) -> Any:
+        """The scalar in every lane."""
+        kind = ir.VectorType(value.type, self.lanes)
+        unset = ir.Constant(kind, ir.Undefined)
+        one = self.builder.insert_element(unset, value, INT(0))
+        return self.builder.shuffle_vector(
+            one, unset, ir.Constant(ir.VectorType(INT, self.lanes), [0] * self.lanes)
+        )
+
+    def number(self, value: float) -> Any:
+        """The constant in every lane."""
+        return ir.Constant(self.type, [value] * self.lanes)
+
+    def mask(self, left: Any) -> Any:
+        """The first `left` lanes."""
+        count = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", count, self.repeat(left))
+
+    def load(self, where: Any, mask: Any = None) -> Any:
+        """What stands at the address `where`; zeros outside of `mask`, which are not read."""
+        where = self.builder.bitcast(where, self.type.as_pointer())
+        if mask is None:
+            return self.builder.load(where, align=self.bytes)
+        return self.call(
+            f"llvm.masked.load.{self._suffix}.p0{self._suffix}",
+            self.type, [where, INT(self.bytes), mask, self.number(0.0)],
+        )  # fmt: skip
+
+    def store(self, value: Any, where: Any, mask: Any = None) -> None:
+        """Write `value` to the address `where`; nothing outside of `mask`."""
+        where = self.builder.bitcast(where, self.type.as_pointer())
+        if mask is None:
+            self.builder.store(value, where, align=self.bytes)
+        else:
+            self.call(
+                f"llvm.masked.store.{self._suffix}.p0{self._suffix}",
+                ir.VoidType(), [value, where, INT(self.bytes), mask],
+            )  # fmt: skip
+
+
+class Lanes:
+    """A value in a vector register, with the arithmetic of its numbers."""
+
+    def __init__(self, vectors: Vectors, value: Any) -> None:
+        self.vectors, self.value = vectors, value
+
+    def lift(self, other: Lanes | float) -> Any:
+        """The register of another value or of a number."""
+        return other.value if isinstance(other, Lanes) else self.vectors.number(other)
+
+    def _by(self, name: str, a: Any, b: Any) -> Lanes:
+        return Lanes(self.vectors, getattr(self.vectors.builder, name)(a, b, flags=FUSE))
+
+    def __add__(self, other: Lanes | float) -> Lanes:
+        return self._by("fadd", self.value, self.lift(other))
+
+    def __sub__(self, other: Lanes | float) -> Lanes:
+        return self._by("fsub", self.value, self.lift(other))
+
+    def __rsub__(self, other: float) -> Lanes:
+        return self._by("fsub", self.lift(other), self.value)
+
+    def __mul__(self, other: Lanes | float) -> Lanes:
+        return self._by("fmul", self.value, self.lift(other))
+
+    def __truediv__(self, other: Lanes | float) -> Lanes:
+        return self._by("fdiv", self.value, self.lift(other))
+
+    def __rtruediv__(self, other: float) -> Lanes:
+        return self._by("fdiv", self.lift(other), self.value)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def clamped(self, bound: float) -> Lanes:
+        """Cut to -bound … bound; NaN stays NaN."""
+        builder, value = self.vectors.builder, self.value
+        for sign, test in ((1.0, ">"), (-1.0, "<")):
+            limit = self.vectors.number(sign * bound)
+            value = builder.select(builder.fcmp_ordered(test, value, limit), limit, value)
+        return Lanes(self.vectors, value)
+
+    def each(self, name: str) -> Lanes:
+        """A function of libm, called lane by lane."""
+        vectors, result = self.vectors, self.value
+        for lane in range(vectors.lanes):
+            one = vectors.builder.extract_element(self.value, INT(lane))
+            one = vectors.call(name, vectors.element, [one])
+            result = vectors.builder.insert_element(result, one, INT(lane))
+        return Lanes(vectors, result)
+
+
+def loop(builder: Any, end: Any, body: Callable[[Any], None], step: int = 1) -> None:
+    """Write a loop of `body` over 0, step, 2·step, … as long as a whole step is left before `end`."""
+    slot = cgutils.alloca_once_value(builder, INDEX(0))
+    builder.store(INDEX(0), slot)
+    head, inside, done = (builder.append_basic_block(f"loop.{name}") for name in ("head", "body", "done"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    place = builder.load(slot)
+    after = builder.add(place, INDEX(step))
+    builder.cbranch(builder.icmp_signed("<=", after, end), inside, done)
+    builder.position_at_end(inside)
+    body(place)
+    builder.store(after, slot)
+    builder.branch(head)
+    builder.position_at_end(done)
+
+
+def halves(vectors: Vectors, left: Any, body: Callable[[Vectors, Any], None]) -> None:
+    """Write `body(vectors, first)` for `left` elements, fewer than a register's, in halves, quarters … ofit.
+
+    What is written like this can be read back at once; the processor lets a read wait that finds its elements
+    in several writes or under a mask.
+    """
+    builder, n, first = vectors.builder, vectors.lanes // 2, INDEX(0)
+    while n:
+        part = builder.and_(left, INDEX(n))
+        with builder.if_then(builder.icmp_signed("!=", part, INDEX(0))):
+            body(Vectors(builder, vectors.element, n), first)
+        first, n = builder.add(first, part), n // 2
+
+
+def over_lanes(vectors: Vectors, size: Any, body: Callable[[Vectors, Any], None]) -> None:
+    """Write `body(vectors, first)` for all of 0 … size - 1, a register at a time."""
+    builder = vectors.builder
+    loop(builder, size, lambda first: body(vectors, first), vectors.lanes)
+    left = builder.srem(size, INDEX(vectors.lanes))
+    whole = builder.sub(size, left)
+    halves(vectors, left, lambda part, first: body(part, builder.add(whole, first)))

@@ -1,0 +1,214 @@
+"""A step of several sequences, forward or backward, as LLVM code that Numba compiles; knows no equations.
+
+The equations are in steps.py; here is where their numbers stand in arrays. Arrays are C-contiguous and of one
+dtype, float32 or float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from gatelight.memory.equations import EQUATIONS
+from gatelight.memory.lanes import INDEX, Lanes, Vectors, loop, over_lanes
+from gatelight.memory.steps import BLOCKS, STEPS
+
+
+class _Array:
+    """Address and sizes of an array argument."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
+        self.builder, self.array = builder, context.make_array(kind)(context, builder, value=value)
+        self.shape = cgutils.unpack_tuple(builder, self.array.shape, kind.ndim)
+
+    def at(self, row: Any, column: Any) -> Any:
+        """Address of an element of an array taken as rows of its last size."""
+        return self.builder.gep(
+            self.array.data, [self.builder.add(self.builder.mul(row, self.shape[-1]), column)]
+        )
+
+
+class _Blocks:
+    """Loads and stores blocks of H that stand one after the other, at the same element of each."""
+
+    def __init__(self, vectors: Vectors, size: Any, first: Any) -> None:
+        self.vectors, self.size, self.first = vectors, size, first
+
+    def _place(self, where: Any, block: int) -> Any:
+        builder = self.vectors.builder
+        return builder.gep(where, [builder.add(self.first, builder.mul(self.size, INDEX(block)))])
+
+    def load(self, where: Any, blocks: int) -> list[Lanes]:
+        """The blocks from the address `where` on."""
+        vectors = self.vectors
+        return [Lanes(vectors, vectors.load(self._place(where, k))) for k in range(blocks)]
+
+    def store(self, values: list[Lanes], where: Any) -> None:
+        """Write the blocks from the address `where` on."""
+        for block, value in enumerate(values):
+            self.vectors.store(value.value, self._place(where, block))
+
+
+def _arguments(context: Any, builder: Any, names: str, signature: Any, values: Any) -> dict[str, Any]:
+    given = dict(zip(names.split(), zip(signature.args, values, strict=True), strict=True))
+    return {
+        name: _Array(context, builder, kind, value) if isinstance(kind, types.Array) else value
+        for name, (kind, value) in given.items()
+    }
+
+
+def _signature(names: str, given: tuple[Any, ...]) -> Any:
+    kept = (
+        g if isinstance(g, types.Array | types.NamedUniTuple | types.NamedTuple) else types.int64
+        for g in given
+    )
+    return types.void(*kept)
+
+
+def _peepholes(context: Any, builder: Any, kind: Any, cell: Any, name: str) -> tuple[_Array, int]:
+    array = _Array(context, builder, kind.types[0], builder.extract_value(cell, 0))
+    return array, len(EQUATIONS[name].peepholes)
+
+
+ADVANCE = "cell which d n table token row u h c state saved cells kept hidden out"
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def advance(
+    typingctx: Any, cell: Any, which: Any, d: Any, n: Any, table: Any, token: Any, row: Any,
+    u: Any, h: Any, c: Any, state: Any, saved: Any, cells: Any, kept: Any, hidden: Any, out: Any,
+) -> Any:  # fmt: skip
+    """Advance n sequences by one step in direction d, for compiled callers; nothing is checked.
+
+    The k-th reads its input product from row token[row + k] of table [U, directions·G], its recurrent
+    product with bias from u [n, G], its state from row state + k of h and c, which are replaced; it writes
+    row kept + k of saved [·, directions·S·H] and of cells [·, directions·C], and row out + k of hidden
+    [·, directions·H]. `which` is the row of the cell's own weights.
+    """
+    given = (cell, which, d, n, table, token, row, u, h, c, state, saved, cells, kept, hidden, out)
+    name, forward, _ = STEPS[cell.instance_class]
+    equation = EQUATIONS[name]
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        a = _arguments(context, builder, ADVANCE, signature, values)
+        vectors = Vectors(builder, context.get_data_type(h.dtype))
+        size, d = a["h"].shape[-1], a["d"]
+        own, peepholes = _peepholes(context, builder, cell, a["cell"], name)
+        weights = own.at(builder.mul(a["which"], INDEX(3)), INDEX(0))
+
+        def block(count: int) -> Any:
+            return builder.mul(d, builder.mul(size, INDEX(count)))
+
+        def one(k: Any) -> None:
+            at = builder.add(a["kept"], k)
+            row = builder.sext(builder.load(a["token"].at(INDEX(0), builder.add(a["row"], k))), INDEX)
+            x = a["table"].at(row, block(len(equation.gates)))
+            u = a["u"].at(k, INDEX(0))
+            h, c = (a[name].at(builder.add(a["state"], k), INDEX(0)) for name in "hc")
+            saved = a["saved"].at(at, block(len(equation.saved)))
+            cells = a["cells"].at(at, block(1))
+            hidden = a["hidden"].at(builder.add(a["out"], k), block(1))
+
+            def some(vectors: Vectors, first: Any) -> None:
+                blocks = _Blocks(vectors, size, first)
+                gates = len(equation.gates)
+                [state] = blocks.load(c if equation.has_cell_state else h, 1)
+                kept, after, value = forward(
+                    blocks.load(x, gates), blocks.load(u, gates), state, blocks.load(weights, peepholes)
+                )
+                blocks.store(kept, saved)
+                if after is not None:
+                    blocks.store([after], c)
+                    blocks.store([after], cells)
+                blocks.store([value], h)
+                blocks.store([value], hidden)
+
+            over_lanes(vectors, size, some)
+
+        loop(builder, a["n"], one)
+        return context.get_dummy_value()
+
+    return _signature(ADVANCE, given), codegen
+
+
+RETREAT = "cell d n row known before sequence h_0 c_0 saved cells hidden d_hidden d_h d_c d_gates sums"
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def retreat(
+    typingctx: Any, cell: Any, d: Any, n: Any, row: Any, known: Any, before: Any, sequence: Any,
+    h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_hidden: Any, d_h: Any, d_c: Any, d_gates: Any,
+    sums: Any,
+) -> Any:  # fmt: skip
+    """Take n sequences one step back in direction d, for compiled callers; nothing is checked.
+
+    The k-th reads and writes row `row` + k of all that has packed rows. The state before it is in row
+    `before` + k for the first `known` of them, and for the others the initial one of sequence `sequence` + k.
+    d_h and d_c [n, ·] are the gradients of the state after the step, replaced by those of the state before it,
+    less what passes through the recurrent product; sums [3, H] are added to.
+    """
+    given = (
+        cell, d, n, row, known, before, sequence, h_0, c_0, saved, cells, hidden,
+        d_hidden, d_h, d_c, d_gates, sums,
+    )  # fmt: skip
+    name, _, back = STEPS[cell.instance_class]
+    equation = EQUATIONS[name]
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        a = _arguments(context, builder, RETREAT, signature, values)
+        vectors = Vectors(builder, context.get_data_type(d_h.dtype))
+        size, d, n = a["d_h"].shape[-1], a["d"], a["n"]
+        own, peepholes = _peepholes(context, builder, cell, a["cell"], name)
+        weights = own.at(builder.mul(d, INDEX(3)), INDEX(0))
+        cell_state = equation.has_cell_state
+        states, initial = (a["cells"], a["c_0"]) if cell_state else (a["hidden"], a["h_0"])
+
+        def block(count: int) -> Any:
+            return builder.mul(d, builder.mul(size, INDEX(count)))
+
+        def one(k: Any) -> None:
+            row = builder.add(a["row"], k)
+            saved = a["saved"].at(row, block(len(equation.saved)))
+            cells, hidden, d_hidden = (a[name].at(row, block(1)) for name in ("cells", "hidden", "d_hidden"))
+            d_gates = a["d_gates"].at(row, block(BLOCKS[name]))
+            d_h, d_c = (a[name].at(k, INDEX(0)) for name in ("d_h", "d_c"))
+            first_state = builder.add(builder.mul(d, initial.shape[1]), builder.add(a["sequence"], k))
+            before = builder.select(
+                builder.icmp_signed("<", k, a["known"]),
+                states.at(builder.add(a["before"], k), block(1)),
+                initial.at(first_state, INDEX(0)),
+            )
+
+            def some(vectors: Vectors, first: Any) -> None:
+                blocks = _Blocks(vectors, size, first)
+                zero = Lanes(vectors, vectors.number(0.0))
+
+                def load(where: Any) -> Lanes:
+                    return blocks.load(where, 1)[0]
+
+                gradients, d_before, passed, added = back(
+                    blocks.load(saved, len(equation.saved)),
+                    load(before),
+                    load(cells) if cell_state else zero,
+                    load(hidden),
+                    load(d_h) + load(d_hidden),
+                    load(d_c) if cell_state else zero,
+                    blocks.load(weights, peepholes),
+                )
+                blocks.store(gradients, d_gates)
+                if d_before is not None:
+                    blocks.store([d_before], d_c)
+                blocks.store([zero if passed is None else passed], d_h)
+                where = a["sums"].at(INDEX(0), INDEX(0))
+                blocks.store(
+                    [old + new for old, new in zip(blocks.load(where, len(added)), added, strict=True)], where
+                )
+
+            over_lanes(vectors, size, some)
+
+        loop(builder, n, one)
+        return context.get_dummy_value()
+
+    return _signature(RETREAT, given), codegen
