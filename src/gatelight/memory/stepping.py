@@ -60,11 +60,8 @@ def _arguments(context: Any, builder: Any, names: str, signature: Any, values: A
 
 
 def _signature(names: str, given: tuple[Any, ...]) -> Any:
-    kept = (
-        g if isinstance(g, types.Array | types.NamedUniTuple | types.NamedTuple) else types.int64
-        for g in given
-    )
-    return types.void(*kept)
+    cell, *rest = given
+    return types.void(cell, *(g if isinstance(g, types.Array) else types.int64 for g in rest))
 
 
 def _peepholes(context: Any, builder: Any, kind: Any, cell: Any, name: str) -> tuple[_Array, int]:
@@ -146,8 +143,8 @@ def retreat(
 
     The k-th reads and writes row `row` + k of all that has packed rows. The state before it is in row
     `before` + k for the first `known` of them, and for the others the initial one of sequence `sequence` + k.
-    d_h and d_c [n, ·] are the gradients of the state after the step, replaced by those of the state before it,
-    less what passes through the recurrent product; sums [3, H] are added to.
+    d_h and d_c [n, ·] are the gradients of the state after the step, replaced by those of the state before
+    it, less what passes through the recurrent product; sums [3, H] are added to.
     """
     given = (
         cell, d, n, row, known, before, sequence, h_0, c_0, saved, cells, hidden,

@@ -41,7 +41,7 @@ TALL = 4
 def _write_tile(
     vectors: Vectors, args: dict[str, Any], rows: int, width: int, row: Any, column: Any, mask: Any = None
 ) -> None:
-    """Write code for `rows` rows and `width` registers of columns from `column` on, the last one under `mask`.
+    """Write code for `rows` rows and `width` registers of columns from `column` on, the last one masked.
 
     out[r, j] = start[r, j] + sum over k of a[r, k] * b[k, j].
     """
