@@ -23,6 +23,7 @@ from gatelight.app import (
     generate,
     import_,
     predict,
+    serve,
     status,
     summary,
     train,
@@ -48,6 +49,7 @@ app.command("compare", no_args_is_help=True)(compare.compare)
 app.command("train-lm", no_args_is_help=True)(train_lm.train_lm)
 app.command("generate", no_args_is_help=True)(generate.generate)
 app.command("predict", no_args_is_help=True)(predict.predict)
+app.command("serve", no_args_is_help=True)(serve.serve)
 app.command("summary")(summary.summary)
 app.command("import", no_args_is_help=True)(import_.import_)
 app.command("export", no_args_is_help=True)(export.export)

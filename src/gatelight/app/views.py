@@ -1,0 +1,180 @@
+"""What the page shows of a text, as JSON-able values: tokens, running answers, contributions, memory.
+
+The service sends these one by one, a report holds them all. Arrays stay NumPy's; who writes JSON turns them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from gatelight.estimators.classifier import TextClassifier
+from gatelight.estimators.language import LanguageModel
+from gatelight.estimators.token_streams import END
+
+AT_ONCE = 64  # tokens whose scores, one for each word of the vocabulary, are kept at a time
+
+
+def running(model: Any, text: str) -> dict[str, Any]:
+    """Return a text's tokens, each with what becomes of it, and what the model says after each.
+
+    Of a classifier: the probability of each class. Of a language model: what each token costs, in bits, and
+    no classes.
+    """
+    if isinstance(model, LanguageModel):
+        return _surprise(model, text)
+    tokens = model.tokenizer_.tokens(text)
+    (understood,) = model.understand([text])
+    columns, (share,) = model.judge([text])
+    classes = model.known_classes()
+    label = classes.labels(columns)[0]
+    return {
+        "tokens": _marked(tokens, understood.unknown),
+        "classes": classes.plain(),
+        "multilabel": classes.multilabel,
+        "running": model.running_proba(text),
+        "probabilities": columns[0],
+        "label": list(label) if classes.multilabel else classes.plain()[int(columns[0].argmax())],
+        "unknown": float(share),
+        "bits": None,
+    }
+
+
+def _marked(tokens: list[str], unknown: list[tuple[str, str | None]]) -> list[dict[str, Any]]:
+    """Pair tokens with what is read in the unknown ones' place; `unknown` holds these in order."""
+    waiting = iter([*unknown, (None, None)])
+    following = next(waiting)
+    out = []
+    for token in tokens:
+        known = token != following[0]
+        out.append({"text": token, "known": known, "read_as": token if known else following[1]})
+        if not known:
+            following = next(waiting)
+    return out
+
+
+def _surprise(model: LanguageModel, text: str) -> dict[str, Any]:
+    tokens, vocabulary = model.tokenizer_.tokens(text), model.vocabulary_
+    ids = vocabulary.ids([END, *tokens])
+    state, bits = model.model_.initial(1), np.zeros(len(tokens))
+    for begin in range(0, len(tokens), AT_ONCE):
+        before = ids[begin : min(begin + AT_ONCE, len(tokens))]
+        scores, state = model.reader_.read(before, state)
+        shares = log_softmax(scores.astype(np.float64), axis=1)
+        end = begin + len(before)
+        bits[begin:end] = shares[np.arange(len(before)), ids[begin + 1 : end + 1]] / -np.log(2)
+    known = [token in vocabulary for token in tokens]
+    return {
+        "tokens": [
+            {"text": token, "known": is_known, "read_as": token if is_known else None}
+            for token, is_known in zip(tokens, known, strict=True)
+        ],
+        "classes": [],
+        "multilabel": False,
+        "running": [],
+        "probabilities": [],
+        "label": None,
+        "unknown": known.count(False) / max(len(known), 1),
+        "bits": bits,
+    }
+
+
+def explanation(model: TextClassifier, text: str, method: str, target: Any = None) -> dict[str, Any]:
+    """Return what each token contributed to the model's answer, or to the class `target`."""
+    found = model.explain(text, method, target=target)
+    told = found.to_dict()
+    return {
+        "method": found.method,
+        "target": told["target"],
+        "probability": float(found.probability),
+        "score": float(found.score),
+        "base": float(found.base),
+        "baseline": found.baseline,
+        "gap": None if found.gap is None else float(found.gap),
+        "tokens": found.steps.tokens,
+        "places": found.steps.places,
+        "contributions": found.contributions,
+    }
+
+
+def memory(model: Any, text: str, layer: int = 0, direction: int = 0, units: int = 32) -> dict[str, Any]:
+    """Return every gate and state of the most active units at every token, [tokens, units] each.
+
+    `units` come most active first; `half_lives` in tokens (None: forever); `alike` puts units that do the
+    same side by side. Raises DataError for a layer or direction that there is not.
+    """
+    from gatelight.insight.memories import activity_order, half_lives, similar_order
+
+    trace = model.trace([text])
+    values = {name: trace.gate(name, 0, layer, direction) for name in trace.names}
+    chosen = np.asarray(activity_order(trace, 0, layer, direction))[:units]
+    wanted = set(chosen.tolist())
+    alike = [int(unit) for unit in similar_order(trace, 0, layer, direction) if int(unit) in wanted]
+    lives = half_lives(trace, layer, direction)[chosen]
+    steps = trace.steps[0]
+    return {
+        "cell": trace.cell,
+        "names": list(trace.names),
+        "layer": layer,
+        "direction": direction,
+        "layers": trace.layers,
+        "directions": trace.directions,
+        "all_units": trace.hidden_size,
+        "tokens": steps.tokens,
+        "places": steps.places,
+        "units": chosen.tolist(),
+        "alike": alike,
+        "half_lives": [float(life) if np.isfinite(life) else None for life in lives],
+        "values": {name: np.ascontiguousarray(rows[:, chosen]) for name, rows in values.items()},
+    }
+
+
+def held(model: Any, layer: int, gates: Mapping[str, float]) -> Any:
+    """Return the model with some gates held at a value; the model itself where none are."""
+    return model.with_gates(layer=layer, **gates) if gates else model
+
+
+def written(model: LanguageModel, prime: str, units: int, **how: Any) -> Iterator[dict[str, Any]]:
+    """Yield pieces of a text as they are written, each with its tokens and the last layer's hidden states.
+
+    The first `units` of them, float32 [tokens, units].
+    """
+    session = model.session() if units else None
+    if session is not None and prime:
+        session.feed(prime)
+    for piece in model.pieces(prime, **how):
+        tokens = _chunks(model, piece)
+        states = []
+        if session is not None:
+            for token in tokens:
+                session.feed(token)
+                states.append(session.position().state[-1][0].numpy()[0, 0, :units].copy())
+        if piece:
+            yield {"text": piece, "tokens": tokens, "memory": states}
+
+
+def _chunks(model: LanguageModel, piece: str) -> list[str]:
+    if model.tokenizer_.settings()["kind"] in ("word", "treebank"):
+        return re.findall(r"\s*\S+|\s+", piece)
+    return list(piece)
+
+
+def plain(value: Any) -> Any:
+    """Return a view with arrays as lists of numbers that are no longer than they need to be."""
+    if isinstance(value, np.ndarray):
+        return _short(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _short(array: NDArray[Any]) -> Any:
+    # Four decimals: what a picture shows, in a third of the bytes.
+    return np.round(array.astype(np.float64), 4).tolist()
