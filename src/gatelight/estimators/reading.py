@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatelight.models.pieces import Pieces
-from gatelight.text.encoding import Encoded, encode, encode_tokens
+from gatelight.text.encoding import TRUNCATIONS, Encoded, encode, encode_tokens
 from gatelight.text.tokens import Tokenizer
 from gatelight.text.unknown import LEFT_OUT, Reader
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
@@ -84,6 +84,14 @@ class Reading:
             if self.unknown != "spelled" and (place in (LEFT_OUT, UNK_ID) or place >= size or word != token):
                 unknown.append((token, word))
         return Understood(len(tokens), unknown, read)
+
+    def steps(self, tokens: Sequence[str]) -> list[int]:
+        """Return the places of the tokens that are read, a step each: neither left out nor cut off."""
+        left_out = self.unknown == "drop"
+        places = [k for k, token in enumerate(tokens) if not left_out or token in self.vocabulary]
+        if self.max_length is None or len(places) <= self.max_length:
+            return places
+        return list(TRUNCATIONS[self.truncation](places, self.max_length))
 
     def settings(self) -> dict[str, Any]:
         """Return everything but the vocabulary as JSON-able values."""

@@ -101,10 +101,16 @@ class Stack(nn.RNNBase):
     ) -> Trace:
         """Every gate, cell state and hidden state of each real step, for the call form of `packed`."""
         self._check(x, packing, token)
-        path = self._own_path()
         with torch.no_grad(), _without_autocast(x):
-            table = self._table(0, x.to(self.weight_hh_l0.dtype), path)
-            _, _, layers = self._run(path, table, packing, token, initial, trace=True)
+            table = self._table(0, x.to(self.weight_hh_l0.dtype), self._own_path())
+        return self.trace_from_table(table, packing, token, initial)
+
+    def trace_from_table(
+        self, table: Tensor, packing: Packing, token: Tensor | None, initial: State | None = None
+    ) -> Trace:
+        """As `trace_packed` with the table made by `input_table`."""
+        with torch.no_grad(), _without_autocast(table):
+            _, _, layers = self._run(self._own_path(), table, packing, token, initial, trace=True)
         return Trace(EQUATIONS[self.cell], packing, self.hidden_size, self._directions, tuple(layers))
 
     def extra_repr(self) -> str:

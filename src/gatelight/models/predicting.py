@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numba import njit
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatelight.errors import DataError
 from gatelight.memory import pack
@@ -212,7 +212,7 @@ def _judge_parts(
 
 
 @contextmanager
-def judging(model: LanguageModel) -> Iterator[None]:
+def judging(model: nn.Module) -> Iterator[None]:
     """Inside the block the model drops nothing and keeps nothing for a gradient."""
     training = model.training
     model.eval()

@@ -1,0 +1,59 @@
+"""What every layer of a network did at every step, from the kernels that also compute its answer.
+
+Knows ids and packed rows, no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatelight.memory import Packing
+from gatelight.memory.trace import Trace
+from gatelight.models.classifier import Classifier
+from gatelight.models.language_model import LanguageModel
+from gatelight.models.pieces import Pieces
+from gatelight.models.predicting import judging
+from gatelight.models.prediction import sigmoid, softmax
+
+
+def trace_layers(layers: Iterable[Any], table: Tensor, packing: Packing, token: Tensor | None) -> Trace:
+    """Trace recurrent layers one above the other, the first from its input products [U, directions·G]."""
+    first, *upper = layers
+    trace: Trace = first.trace_from_table(table, packing, token)
+    for layer in upper:
+        below = torch.from_numpy(trace.layers[-1].hidden)
+        trace = replace(trace, layers=trace.layers + layer.trace_packed(below, packing).layers)
+    return trace
+
+
+def trace_classifier(
+    model: Classifier, ids: NDArray[np.int32], packing: Packing, pieces: Pieces | None = None
+) -> tuple[Trace, NDArray[np.float32]]:
+    """Trace a classifier on flat ids int32 [N], sequence after sequence; and its probabilities [B, outputs].
+
+    These have the bits of `Predictor.probabilities`.
+    """
+    with judging(model):
+        rows, number = model.embedding(ids[packing.sequence_rows], None, pieces)
+        layers: list[Any] = list(model.memory)
+        trace = trace_layers(layers, layers[0].input_table(rows), packing, torch.from_numpy(number))
+        logits = model.logits(torch.from_numpy(trace.layers[-1].hidden), packing).numpy()
+    result = np.empty(logits.shape, np.float32)
+    several = logits.shape[1] > 1 and not model.config.multilabel
+    (softmax if several else sigmoid)(logits, packing.order, result)
+    return trace, result
+
+
+def trace_language_model(model: LanguageModel, ids: NDArray[np.int32], packing: Packing) -> Trace:
+    """Trace a language model from zeros on flat ids int32 [N], sequence after sequence."""
+    with judging(model):
+        rows, number = model.embedding(ids[packing.sequence_rows])
+        layers: list[Any] = list(model.memory)
+        return trace_layers(layers, layers[0].input_table(rows), packing, torch.from_numpy(number))
