@@ -22,6 +22,7 @@ from gatelight.app import (
     export,
     generate,
     import_,
+    lab,
     predict,
     serve,
     status,
@@ -56,6 +57,7 @@ app.command("export", no_args_is_help=True)(export.export)
 app.command("status")(status.status)
 app.add_typer(data.app, name="data")
 app.add_typer(vectors.app, name="vectors")
+app.add_typer(lab.app, name="lab")
 
 
 def _print_version(wanted: bool) -> None:

@@ -170,11 +170,18 @@ def read_for_training(
     return TrainingTexts(training, unlabelled, held(valid), tested)
 
 
-def texts_to_learn_from(data: str, to: Console, reading: Mapping[str, Any]) -> list[str]:
-    """Return the texts of DATA, labelled or not, that anything may be learned from: all but its part test."""
-    whole = read(data, to, {**reading, "labelled": False}, ["train", UNLABELLED])
+def texts_to_learn_from(
+    data: str, to: Console, reading: Mapping[str, Any], part: str | None = None
+) -> list[str]:
+    """Return the texts of DATA, labelled or not: of one part, or all but its part test.
+
+    Raises DataError where there is none.
+    """
+    whole = read(data, to, {**reading, "labelled": False}, ["train", UNLABELLED] if part is None else [part])
     parts = whole.parts or [None] * len(whole)
-    texts = [text for text, part in zip(whole.texts, parts, strict=True) if part != TEST]
+    pairs = zip(whole.texts, parts, strict=True)
+    texts = [text for text, own in pairs if (own != TEST if part is None else own == part)]
     if not texts:
-        raise DataError(f"{data}: no texts besides its part test; give texts to learn from")
+        where = "besides its part test" if part is None else f"in part {part!r}"
+        raise DataError(f"{data}: no texts {where}; give texts to learn from")
     return texts

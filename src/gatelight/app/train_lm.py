@@ -57,9 +57,8 @@ def train_lm(
     json: Json = False,
 ) -> None:
     """Train a language model on texts, labelled or not, and save it."""
-    from gatelight.app.sources import read, texts_to_learn_from
+    from gatelight.app.sources import texts_to_learn_from
     from gatelight.app.unfinished import UnfinishedRun
-    from gatelight.errors import DataError
     from gatelight.estimators.language import LanguageModel
 
     to = console(machine=json)
@@ -67,14 +66,7 @@ def train_lm(
     run = UnfinishedRun(out)
     run.begin(resume)
     try:
-        if part is None:
-            texts = texts_to_learn_from(data, to, reading)
-        else:
-            whole = read(data, to, {**reading, "labelled": False}, [part])
-            texts = (whole if whole.parts is None else whole.part(part)).texts
-            if whole.parts is None or not texts:
-                raise DataError(f"{data}: no texts in part {part!r}")
-        texts = texts[:limit]
+        texts = texts_to_learn_from(data, to, reading, part)[:limit]
         say(to, f"{len(texts):,} texts, {sum(map(len, texts)):,} characters")
         _fit(model, texts, data, run, to, baseline=baseline, resume=resume, json=json)
     finally:
