@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 LIBRARY = torch.library.Library("gatelight", "DEF")  # type: ignore[no-untyped-call]
 
@@ -25,6 +26,9 @@ def operator(
 
     `shapes` makes empty outputs for tracing; `gradient` and `setup` as torch.library.register_autograd wants.
     Without `gradient` a derivative through the operator raises RuntimeError.
+
+    A call with plain tensors goes past torch's dispatcher, whose way through Python takes longer than a short
+    text does; what traces, transforms or compiles the program meets the operator.
     """
     schema = torch.library.infer_schema(compute, mutates_args=(), op_name=name)
     LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
@@ -32,7 +36,40 @@ def operator(
     qualified = f"gatelight::{name}"
     torch.library.register_fake(qualified, shapes, lib=LIBRARY)
     torch.library.register_autograd(qualified, gradient or _refuse, setup_context=setup, lib=LIBRARY)
-    return getattr(torch.ops.gatelight, name).default  # type: ignore[no-any-return]
+    through_torch = getattr(torch.ops.gatelight, name).default
+    function = None if gradient is None or setup is None else _function(name, compute, gradient, setup)
+
+    def call(*arguments: Any) -> Any:
+        if torch.compiler.is_compiling() or not _plain(arguments):
+            return through_torch(*arguments)
+        if not (
+            torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in arguments)
+        ):
+            return compute(*arguments)
+        return through_torch(*arguments) if function is None else function.apply(*arguments)  # type: ignore[no-untyped-call]
+
+    return call
+
+
+def _function(
+    name: str, compute: Callable[..., Any], gradient: Callable[..., Any], setup: Callable[..., None]
+) -> type[torch.autograd.Function]:
+    methods = {"forward": compute, "setup_context": setup, "backward": gradient}
+    return type(name, (torch.autograd.Function,), {key: staticmethod(m) for key, m in methods.items()})
+
+
+def _plain(arguments: tuple[Any, ...]) -> bool:
+    """Whether nobody looks on: no tracing, no mode, no transform of functions; and all is on the CPU."""
+    return (
+        torch._C._len_torch_dispatch_stack() == 0
+        and torch._C._len_torch_function_stack() == 0
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and torch._C._get_tracing_state() is None
+        and all(type(a) in _PLAIN and a.is_cpu for a in arguments if isinstance(a, Tensor))
+    )
+
+
+_PLAIN = (Tensor, nn.Parameter)
 
 
 def _refuse(ctx: Any, *gradients: Any) -> None:

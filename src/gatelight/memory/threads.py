@@ -64,6 +64,12 @@ def set_threads(count: int | None) -> None:
             _pool = None
 
 
+def cuts(size: int) -> list[tuple[int, int]]:
+    """Cut 0 … size - 1 into a part for each thread: (begin, end)."""
+    count = threads()
+    return [(size * k // count, size * (k + 1) // count) for k in range(count)]
+
+
 def run(tasks: Sequence[Task], work: int) -> None:
     """Run every task once, in the order given as far as threads are free, and wait for all of them.
 

@@ -6,6 +6,7 @@ remembering, and the same seed drops the same elements at any thread count.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gatelight.memory import buffers
+from gatelight.memory import buffers, threads
+
+DROP_WORK = 4  # an element takes about as long as so many multiply-adds
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
@@ -35,10 +38,12 @@ def _row_key(seed: int, row: int) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def drop_values(values: NDArray[Any], seed: int, limit: Any, scale: Any, out: NDArray[Any]) -> None:
-    """values[N, F] → out[N, F]: zero where the hash is below `limit` (uint32), else times `scale`."""
-    rows, columns = values.shape
-    for row in range(rows):
+def drop_values(
+    values: NDArray[Any], seed: int, limit: Any, scale: Any, out: NDArray[Any], begin: int, end: int
+) -> None:
+    """values[N, F] → rows begin to end of out[N, F]: 0 where the hash is below `limit`, else times `scale`."""
+    columns = values.shape[1]
+    for row in range(begin, end):
         key = _row_key(seed, row)
         source, target = values[row], out[row]
         for column in range(columns):
@@ -105,7 +110,14 @@ def _limit(share: float) -> np.uint32:
 def _dropped(values: Tensor, share: float, seed: int) -> Tensor:
     source = values.detach().contiguous()
     array = buffers.empty(tuple(source.shape), source.numpy().dtype)
-    drop_values(source.numpy(), seed, _limit(share), array.dtype.type(1.0 / (1.0 - share)), array)
+    limit, scale = _limit(share), array.dtype.type(1.0 / (1.0 - share))
+    threads.run(
+        [
+            partial(drop_values, source.numpy(), seed, limit, scale, array, begin, end)
+            for begin, end in threads.cuts(len(array))
+        ],
+        array.size * DROP_WORK,
+    )
     return torch.from_numpy(array)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -207,8 +206,7 @@ def rows_of(table: Tensor, rows: NDArray[np.int64]) -> Tensor:
         return table[torch.from_numpy(rows)]
     source = table.numpy()
     out = buffers.empty((len(rows), source.shape[1]), source.dtype)
-    cuts = np.linspace(0, len(rows), threads.threads() + 1).astype(np.int64).tolist()
-    tasks = [partial(_copy_rows, source, rows, out, begin, end) for begin, end in pairwise(cuts)]
+    tasks = [partial(_copy_rows, source, rows, out, *cut) for cut in threads.cuts(len(rows))]
     threads.run(tasks, out.size * COPY_WORK)
     return torch.from_numpy(out)
 

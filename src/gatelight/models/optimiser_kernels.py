@@ -10,10 +10,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def sum_of_squares(values: Array) -> float:
+    """The sum of the squares of values[N] in float64, in the order of the vector registers."""
+    total = 0.0
+    for k in range(values.shape[0]):
+        value = np.float64(values[k])
+        total += value * value
+    return total
 
 
 # error_model="numpy": Python's check for division by zero would keep the loops from being vectorised.

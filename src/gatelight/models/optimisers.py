@@ -21,13 +21,21 @@ from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 from gatelight.errors import DataError
-from gatelight.models.optimiser_kernels import adam_rows, coast_rows, fade_rows, rmsprop_rows, sgd_rows
+from gatelight.models.optimiser_kernels import (
+    adam_rows,
+    coast_rows,
+    fade_rows,
+    rmsprop_rows,
+    sgd_rows,
+    sum_of_squares,
+)
 
 OPTIMISERS = ("sgd", "rmsprop", "adam", "adamw", "lazyadam")
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
 # Keras's numbers (torch has 0.99 and 1e-8). Epsilon stands outside of the root as in Keras up to 2.2
 # and torch; tf.keras and Keras 3 have it inside, which is a far larger one where gradients are small.
 RHO, RMSPROP_EPSILON = 0.9, 1e-7
+ONE = np.zeros(1, np.int64)  # a dense parameter taken as a table of one row
 
 Touched = tuple[NDArray[np.int64], Tensor]
 
@@ -85,10 +93,10 @@ class Optimiser:
         if touched is not None and touched[1].grad is not None:
             held.append(touched[1])  # type: ignore[arg-type]
         gradients = [p.grad for p in held if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        norm = math.sqrt(sum(sum_of_squares(g.numpy(force=True).ravel()) for g in gradients))
         if self.clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(held, self.clip, norm)
-        return float(norm)
+            torch.nn.utils.clip_grads_with_norm_(held, self.clip, torch.tensor(norm))
+        return norm
 
     @torch.no_grad()
     def step(self, learning_rate: float, touched: Touched | None) -> None:
@@ -164,6 +172,17 @@ class Optimiser:
                 weights, gradients, list(state[0]), foreach=True, weight_decay=self.weight_decay,
                 momentum=self.momentum, lr=rate, dampening=0.0, nesterov=False, maximize=False,
             )  # fmt: skip
+        elif self.kind == "rmsprop" and all(w.is_cpu for w in weights):
+            # A call of torch's for each operation took longer than all of the arithmetic.
+            for weight, gradient, square, count in zip(weights, gradients, state[0], counts, strict=True):
+                real: Any = weight.numpy().dtype.type
+                rmsprop_rows(
+                    *(t.numpy().reshape(1, -1) for t in (weight, square)), ONE,
+                    gradient.numpy().reshape(1, -1),
+                    real(rate), real(RHO), real(RMSPROP_EPSILON), real(self.weight_decay),
+                )  # fmt: skip
+                count += 1
+                torch.autograd.graph.increment_version(weight)
         elif self.kind == "rmsprop":
             rmsprop(
                 weights, gradients, state[0], [], [], counts, foreach=True, lr=rate, alpha=RHO,

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
-from gatelight.memory import buffers
+from gatelight.memory import buffers, threads
 from gatelight.memory.packing import Packing
 from gatelight.models import pooling_kernels as kernels
 
 Weights = Mapping[str, Tensor]
+FLATTEN_WORK = 4  # reading a row takes longer than multiplying it
 
 
 def last(hidden: Tensor, packing: Packing, weights: Weights, directions: int = 1) -> Tensor:
@@ -189,9 +193,10 @@ class _Flatten(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, packing: Packing, weight: Tensor, bias: Tensor) -> Tensor:
         logits = hidden.new_empty(len(packing.lengths), len(bias))
-        kernels.flatten_forward(
-            _array(hidden), packing.first, packing.alive, _array(weight), _array(bias), logits.numpy()
-        )
+        arrays = _array(hidden), packing.first, packing.alive, _array(weight), _array(bias), logits.numpy()
+        parts = _parts(np.cumsum(packing.lengths), packing.sequences)
+        tasks = [partial(kernels.flatten_forward, *arrays, *part) for part in parts]
+        threads.run(tasks, hidden.numel() * len(bias) * FLATTEN_WORK)
         ctx.save_for_backward(hidden, weight)
         ctx.packing = packing
         return logits
@@ -201,18 +206,22 @@ class _Flatten(torch.autograd.Function):
     def backward(ctx: Any, d_logits: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
         hidden, weight = ctx.saved_tensors
         d_hidden = _empty(hidden.shape, hidden)
-        d_weight, d_bias = weight.new_empty(weight.shape), weight.new_empty(len(weight))
-        kernels.flatten_backward(
-            _array(d_logits),
-            _array(hidden),
-            ctx.packing.first,
-            ctx.packing.alive,
-            _array(weight),
-            d_hidden.numpy(),
-            d_weight.numpy(),
-            d_bias.numpy(),
-        )
+        d_weight, d_out = weight.new_empty(weight.shape), _array(d_logits)
+        packing = ctx.packing
+        arrays = d_out, _array(hidden), packing.first, packing.alive, _array(weight), d_hidden.numpy()
+        # The last part also clears the weights of steps that no sequence has.
+        parts = _parts(packing.first + packing.alive, weight.shape[1] // hidden.shape[1])
+        tasks = [partial(kernels.flatten_backward, *arrays, d_weight.numpy(), *part) for part in parts]
+        threads.run(tasks, hidden.numel() * len(weight) * FLATTEN_WORK)
+        d_bias = torch.from_numpy(d_out.sum(0))
         return d_hidden, None, d_weight, d_bias
+
+
+def _parts(rows: NDArray[np.int64], end: int) -> list[tuple[int, int]]:
+    """Cut 0 … end - 1 into parts with about as many rows each; `rows`: how many there are up to each."""
+    total = int(rows[-1]) if len(rows) else 0
+    inner = [int(np.searchsorted(rows, begin)) for begin, _ in threads.cuts(total)[1:]]
+    return list(pairwise([0, *inner, end]))
 
 
 def _max(hidden: Tensor, packing: Packing) -> tuple[Tensor, Any]:

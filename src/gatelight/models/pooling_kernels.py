@@ -167,25 +167,32 @@ def attention_backward(
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def flatten_forward(
-    hidden: Floats, first: Ints, alive: Ints, weight: Floats, bias: Floats, logits: Floats
+    hidden: Floats,
+    first: Ints,
+    alive: Ints,
+    weight: Floats,
+    bias: Floats,
+    logits: Floats,
+    begin: int,
+    end: int,
 ) -> None:
-    """hidden[N, F], weight[O, T_max · F] (columns step after step), bias[O] → logits[B, O]."""
-    sequences, outputs = logits.shape
+    """hidden[N, F], weight[O, T_max · F] (columns step after step), bias[O] → rows of logits[B, O]."""
+    outputs = logits.shape[1]
     features = hidden.shape[1]
     # One partial sum per feature keeps the order fixed and the loop free of a chain of additions.
-    sums = np.zeros((sequences, outputs, features), hidden.dtype)
+    sums = np.zeros((end - begin, outputs, features), hidden.dtype)
     for t in range(alive.shape[0]):
-        for k in range(alive[t]):
+        for k in range(begin, min(end, alive[t])):
             values = hidden[first[t] + k]
             for o in range(outputs):
-                factors, partial = weight[o, t * features : (t + 1) * features], sums[k, o]
+                factors, partial = weight[o, t * features : (t + 1) * features], sums[k - begin, o]
                 for j in range(features):
                     partial[j] += values[j] * factors[j]
-    for k in range(sequences):
+    for k in range(begin, end):
         for o in range(outputs):
             total = bias[o]
             for j in range(features):
-                total += sums[k, o, j]
+                total += sums[k - begin, o, j]
             logits[k, o] = total
 
 
@@ -198,17 +205,14 @@ def flatten_backward(
     weight: Floats,
     d_hidden: Floats,
     d_weight: Floats,
-    d_bias: Floats,
+    begin: int,
+    end: int,
 ) -> None:
-    """d_logits[B, O] → d_hidden[N, F], d_weight[O, T_max · F], d_bias[O]."""
-    sequences, outputs = d_logits.shape
+    """d_logits[B, O] → steps begin to end of d_hidden[N, F] and of d_weight[O, T_max · F]."""
+    outputs = d_logits.shape[1]
     features = hidden.shape[1]
-    d_weight[:] = 0
-    d_bias[:] = 0
-    for k in range(sequences):
-        for o in range(outputs):
-            d_bias[o] += d_logits[k, o]
-    for t in range(alive.shape[0]):
+    d_weight[:, begin * features : end * features] = 0
+    for t in range(begin, min(end, alive.shape[0])):
         columns = slice(t * features, (t + 1) * features)
         for k in range(alive[t]):
             row = first[t] + k
