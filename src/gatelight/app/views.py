@@ -93,7 +93,7 @@ def explanation(model: TextClassifier, text: str, method: str, target: Any = Non
         "target": told["target"],
         "probability": float(found.probability),
         "score": float(found.score),
-        "base": float(found.base),
+        "base": None if found.base is None else float(found.base),
         "baseline": found.baseline,
         "gap": None if found.gap is None else float(found.gap),
         "tokens": found.steps.tokens,

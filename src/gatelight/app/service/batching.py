@@ -1,12 +1,13 @@
 """Texts of many requests judged in one call of the model; long computations in line. Knows no HTTP.
 
-Nothing waits for a batch to fill: what arrives while one is judged makes up the next. A text's probability
+What arrives while a batch is judged makes up the next; nobody waits for strangers. A text's probability
 has the same bits in any batch, so no answer tells of its company.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,7 @@ from gatelight.app.service.limits import Refusal, busy
 Judged = tuple[NDArray[np.float32], NDArray[np.float64]]  # probabilities [n, classes], unknown shares [n]
 Judge = Callable[[list[str]], Judged]
 AT_ONCE = 32  # texts of one request in one batch: a large request does not keep small ones waiting
-LINGER = 0.002  # seconds in which those just answered may ask again, so that they share the next batch
+LINGER = 0.008  # seconds in which those just answered may ask again, so that they share the next batch
 CHARACTERS = 100_000  # of a batch, one longer text aside
 
 
@@ -32,6 +33,7 @@ class Batcher:
         self._waiting: deque[tuple[list[str], asyncio.Future[Judged]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge")
         self._working: asyncio.Task[None] | None = None
+        self._enough: tuple[int, asyncio.Event] | None = None
 
     async def judge(self, texts: list[str]) -> Judged:
         """Return what the model's `judge` says of these texts."""
@@ -39,6 +41,8 @@ class Batcher:
         for part in cut(texts):
             future: asyncio.Future[Judged] = asyncio.get_running_loop().create_future()
             self._waiting.append((part, future))
+            if self._enough is not None and len(self._waiting) >= self._enough[0]:
+                self._enough[1].set()
             if self._working is None:
                 self._working = asyncio.create_task(self._work())
             parts.append(await future)
@@ -69,10 +73,18 @@ class Batcher:
                     if not future.done():
                         future.set_result((rows[begin:end], shares[begin:end]))
                     begin = end
-                if len(batch) > 1:
-                    await asyncio.sleep(LINGER)
+                await self._linger(len(batch))
         finally:
             self._working = None
+
+    async def _linger(self, before: int) -> None:
+        """Wait until as many ask as were answered just now, or a moment: a lone client waits for nobody."""
+        if len(self._waiting) >= before or before == 1:
+            return
+        self._enough = before, asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._enough[1].wait(), LINGER)
+        self._enough = None
 
     def _next(self) -> list[tuple[list[str], asyncio.Future[Judged]]]:
         batch: list[tuple[list[str], asyncio.Future[Judged]]] = []

@@ -96,7 +96,7 @@ class Explanation(BaseModel):
     target: Label
     probability: float
     score: float
-    base: Annotated[float, Field(description="The score of a text that says nothing.")]
+    base: Annotated[float | None, Field(description="The score of `baseline`; null: the method has none.")]
     baseline: str
     gap: Annotated[float | None, Field(description="What the contributions fail to explain.")]
     tokens: list[str]

@@ -9,7 +9,12 @@ from starlette.responses import Response
 
 from gatelight.app.service.limits import Refusal
 
-KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript"}
+KINDS = {
+    ".svg": "image/svg+xml",
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
+}
 
 router = APIRouter(include_in_schema=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -44,6 +45,9 @@ class Serving:
         loop = asyncio.get_running_loop()
         for hosted in self.models.values():
             await loop.run_in_executor(self.writing, hosted.warm)
+        # What is here now stays: looking through it again and again would hold up requests.
+        gc.collect()
+        gc.freeze()
         self.ready = True
 
     def close(self) -> None:

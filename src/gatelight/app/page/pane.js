@@ -1,0 +1,135 @@
+"use strict";
+// One text under one model: what it says, why, and its memory. What the reader chose is in page.js.
+
+class Pane {
+  constructor(model, text) {
+    this.root = at("pane").content.firstElementChild.cloneNode(true);
+    this.find = (name) => this.root.querySelector(`.${name}`);
+    at("panes").append(this.root);
+    Object.assign(this, { model, running: null, free: null, why: null, memory: null, maps: [], turn: 0 });
+    options(this.find("model"), models.map((one) => [one.name, one.name]), model.name);
+    this.find("model").parentElement.hidden = models.length < 2;
+    this.find("model").addEventListener("change", (event) => {
+      this.model = models.find((one) => one.name === event.target.value);
+      controls();
+      this.update();
+    });
+    const typed = this.find("text"), listed = this.find("texts");
+    typed.hidden = !source.live; listed.hidden = source.live;
+    if (!source.live) options(listed, source.texts.map((one) => [one, one]), text);
+    typed.value = text;
+    typed.addEventListener("input", () => { clearTimeout(this.wait); this.wait = setTimeout(() => this.update(), WAIT); });
+    listed.addEventListener("change", () => this.update());
+    this.find("words").addEventListener("keydown", (event) => {
+      const next = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[event.key];
+      if (next && event.target[next]) event.target[next].focus();
+    });
+  }
+  get text() { return source.live ? this.find("text").value : this.find("texts").value; }
+  // Ask for everything; what was asked before and has not come is no longer wanted.
+  async update() {
+    const turn = ++this.turn, { text, model } = this, classifies = model.kind === "classifier";
+    this.stop?.abort();
+    this.stop = new AbortController();
+    const asked = { model: model.name, text, layer: chosen.layer, hold: chosen.hold }, signal = this.stop.signal;
+    const holds = Object.keys(chosen.hold).length > 0, current = () => turn === this.turn;
+    try {
+      const running = await source.running(asked, signal);
+      if (!current()) return;
+      this.running = running;
+      this.free = holds ? await source.running({ ...asked, hold: {} }, signal) : null;
+      if (!current()) return;
+      this.why = null;
+      this.showAnswer();
+      const how = { ...asked, direction: Math.min(chosen.direction, model.directions - 1), units: chosen.units };
+      const [why, memory] = await Promise.all([
+        classifies && running.tokens.length ? source.explain({ ...asked, method: chosen.method }, signal) : null,
+        source.trace(how, signal)]);
+      if (!current()) return;
+      this.why = why; this.memory = memory;
+      this.showAnswer(); this.showMemory();
+      if (step && step.pane === this) showStep();
+      trouble(null);
+    } catch (error) { if (current()) trouble(error); }
+  }
+  get target() { return this.why ? this.running.classes.indexOf(this.why.target) : this.best; }
+  get best() { const shares = this.running.probabilities; return shares.indexOf(Math.max(...shares)); }
+  showAnswer() {
+    const { running, free, why } = this, target = this.target, verdict = this.find("verdict");
+    verdict.textContent = "";
+    if (running.bits) {
+      const mean = running.bits.reduce((sum, bits) => sum + bits, 0) / Math.max(1, running.bits.length);
+      verdict.textContent = `${number(mean, 2)} ${say("bitsEach")}`;
+    } else {
+      make(verdict, "strong", { class: "label" }, [].concat(running.label).join(", ") || "–");
+      make(verdict, "span", { class: "share" }, ` ${percent(running.probabilities[this.best])}`);
+      if (free) make(verdict, "span", { class: "soft free" },
+        ` · ${say("without")}: ${[].concat(free.label).join(", ")} ${percent(Math.max(...free.probabilities))}`);
+    }
+    if (running.unknown) make(verdict, "span", { class: "soft" }, ` · ${say("unknownShare")}: ${percent(running.unknown)}`);
+    const names = running.tokens.map((token) => token.text);
+    const values = running.bits || running.running.map((row) => row[target]);
+    const about = running.bits ? say("bitsCurve") : `${say("curve")}: ${running.classes[target]}`;
+    this.find("chart").dataset.tokens = values.length;
+    curve(this.find("chart"), values, names, about, (k) => this.open(k), !running.bits);
+    this.showWords(why);
+  }
+  showWords(why) {
+    const { tokens, bits } = this.running, words = this.find("words"), colours = palette();
+    const shares = new Map(why ? why.places.map((place, k) => [place, why.contributions[k]]) : (bits || []).map((b, k) => [k, b / 4]));
+    const most = Math.max(1e-9, ...[...shares.values()].map(Math.abs)), read = why && new Set(why.places);
+    words.textContent = "";
+    words.classList.toggle("letters", !this.model.words);
+    tokens.forEach((token, k) => {
+      const word = make(words, "button", { class: "word", type: "button", tabindex: k ? -1 : 0 }, token.text);
+      const about = [];
+      if (shares.has(k)) {
+        const share = Math.max(-1, Math.min(1, shares.get(k) / most));
+        word.style.backgroundColor = colours.colour(share * 0.85);
+        word.style.color = colours.over(share * 0.85);
+        about.push(bits ? `${number(bits[k], 2)} bits` : `${say("contribution")} ${number(shares.get(k))}`);
+      }
+      word.classList.toggle("strange", !token.known);
+      if (!token.known) about.push(`→ ${token.read_as ?? say("nothing")}`);
+      const lost = read && token.read_as !== null && !read.has(k);
+      word.classList.toggle("unread", Boolean(lost));
+      if (lost) about.push(say("unread"));
+      word.title = about.join(" · ");
+      word.addEventListener("click", () => this.open(k));
+    });
+    const strange = new Map(tokens.filter((token) => !token.known).map((token) => [token.text, token.read_as ?? say("nothing")]));
+    this.find("unknown").textContent = strange.size
+      ? `${say("unknownAre")}: ${[...strange].slice(0, 12).map((pair) => pair.join(" → ")).join(", ")}` : "";
+    this.find("method").textContent = why ? `${say(why.method)}, ${say("speaks")} ${why.target}`
+      + (why.gap === null ? "" : ` · ${say("gap")}: ${number(why.gap)} ${say("nats")} (${say("of")} ${number(why.score - why.base)})`) : "";
+  }
+  showMemory() {
+    const { memory } = this, place = this.find("maps");
+    place.textContent = "";
+    this.maps = [];
+    if (!memory.tokens.length) return;
+    const life = new Map(memory.units.map((unit, k) => [unit, memory.half_lives[k] ?? Infinity]));
+    const columns = memory.units.map((unit, k) => k);
+    if (chosen.order === "halfLife") columns.sort((a, b) => life.get(memory.units[b]) - life.get(memory.units[a]));
+    if (chosen.order === "alike") columns.sort((a, b) => memory.alike.indexOf(memory.units[a]) - memory.alike.indexOf(memory.units[b]));
+    if (chosen.order === "byNumber") columns.sort((a, b) => memory.units[a] - memory.units[b]);
+    this.order = columns;
+    for (const name of memory.names) {
+      const values = memory.values[name];
+      const span = name === "cell_state" ? Math.max(1, ...values.flat().map(Math.abs)) : 1;
+      this.maps.push(new Heatmap(place, flat(name), values, memory.tokens, memory.units, columns, span, {
+        tell: (text, x, y) => tip(text, x, y), leave: () => tip(""), pick: (token, column) => openStep(this, token, column) }));
+    }
+    this.mark();
+  }
+  open(k) {
+    const token = this.memory ? this.memory.places.indexOf(k) : -1;
+    if (token >= 0) openStep(this, token);
+  }
+  mark() {
+    const here = step && step.pane === this ? step.token : undefined;
+    this.maps.forEach((map) => map.paint(here));
+    const place = here === undefined || !this.memory ? -1 : this.memory.places[here];
+    [...this.find("words").children].forEach((word, k) => word.classList.toggle("here", k === place));
+  }
+}

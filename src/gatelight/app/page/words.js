@@ -1,0 +1,52 @@
+"use strict";
+// Every word of the page, in English and in Chinese. `|` is where a title may break.
+
+const WORDS = {
+  en: {
+    tagline: "Type, and see what the memory did.", language: "Language", theme: "Theme", light: "light", dark: "dark",
+    token: "Token of this service", enter: "Enter", model: "Model", text: "Text",
+    one: "One text", texts: "Two texts", models: "Two models",
+    inside: "How to look", insideHelp: "Below each text: every gate and state of its memory, a row for each unit and a "
+      + "column for each word. Point at a cell to read it, click it to open that step.",
+    method: "Words explained by", layer: "Layer", direction: "Reading", order: "Rows sorted by", units: "Units",
+    forwards: "from the beginning", backwards: "from the end",
+    activity: "activity", halfLife: "half-life", alike: "likeness", byNumber: "number",
+    "integrated-gradients": "integrated gradients", "gradient-x-input": "gradient × input", occlusion: "leaving out", pool: "max pooling's winners",
+    whatIf: "What if?", whatIfHelp: "Hold a gate of this layer for all words: at 1 it is open, at 0 it is shut.",
+    hold: "hold", step: "Step", stepHelp: "One word enters the cell. Word and previous output are joined and set every gate; "
+      + "the forget gate wipes the memory, candidates are added, the output gate lets some of it out.",
+    back: "back", forward: "forward", addUnit: "Show unit", unit: "unit", input: "word", previous: "previous output|h(t−1)", joined: "joined",
+    generate: "Write", prime: "Begins with", length: "Length", temperature: "Temperature", write: "Write", stop: "Stop",
+    footer: "gatelight. Nothing on this page comes from elsewhere, and nothing leaves for elsewhere.",
+    turn: "biggest turn", mapHelp: "Arrow keys move, Enter opens the step.", forgets: "half-life",
+    unknownShare: "unknown words", unknownAre: "Not known, and what is read instead", nothing: "nothing", unread: "Beyond the longest text, not read",
+    gap: "Not explained", nats: "nats", of: "of", speaks: "for", bitsEach: "bits a token", without: "without holding", curve: "Probability after each word",
+    bitsCurve: "Bits that each token costs", tokens: "tokens", forever: "forever", contribution: "contribution",
+    input_gate: "input gate i", forget_gate: "forget gate f", candidate: "candidate g", output_gate: "output gate o", cell_state: "memory|c(t)",
+    hidden_state: "output|h(t)", before_cell_state: "memory before|c(t−1)", before_hidden_state: "previous output|h(t−1)", reset_gate: "reset gate r",
+    update_gate: "update gate z", rest_update_gate: "1 − z",
+  },
+  zh: {
+    tagline: "输入文字，看看记忆做了什么。", language: "语言", theme: "主题", light: "浅色", dark: "深色",
+    token: "本服务的令牌", enter: "进入", model: "模型", text: "文本", one: "一段文本", texts: "两段文本", models: "两个模型",
+    inside: "怎样看", insideHelp: "每段文本下面是其记忆的所有门与状态：一行一个单元，一列一个词。指向格子可读数值，点击打开那一步。",
+    method: "词的解释方法", layer: "层", direction: "阅读方向", order: "行排序", units: "单元数", forwards: "从头到尾", backwards: "从尾到头",
+    activity: "活跃度", halfLife: "半衰期", alike: "相似度", byNumber: "编号",
+    "integrated-gradients": "积分梯度", "gradient-x-input": "梯度 × 输入", occlusion: "逐词删除", pool: "最大池化的胜者",
+    whatIf: "假如？", whatIfHelp: "让这一层的某个门对所有词保持不变：1 为全开，0 为关闭。", hold: "固定",
+    step: "单步", stepHelp: "一个词进入单元。词与上一步输出相连，决定每个门；遗忘门擦去部分记忆，加入候选值，输出门放出一部分。",
+    back: "后退", forward: "前进", addUnit: "显示单元", unit: "单元", input: "词", previous: "上一步输出|h(t−1)", joined: "相连",
+    generate: "写作", prime: "开头", length: "长度", temperature: "温度", write: "开始写", stop: "停止",
+    footer: "gatelight。本页没有任何内容来自别处，也没有任何内容发往别处。",
+    turn: "最大转折", mapHelp: "方向键移动，回车打开该步。", forgets: "半衰期",
+    unknownShare: "未知词", unknownAre: "不认识的词及其替代", nothing: "略去", unread: "超出最大长度，未读",
+    gap: "未解释部分", nats: "奈特", of: "共", speaks: "支持", bitsEach: "比特每词元", without: "不固定时", curve: "读完每个词后的概率",
+    bitsCurve: "每个词元的比特数", tokens: "词元", forever: "永久", contribution: "贡献",
+    input_gate: "输入门 i", forget_gate: "遗忘门 f", candidate: "候选值 g", output_gate: "输出门 o", cell_state: "记忆|c(t)", hidden_state: "输出|h(t)",
+    before_cell_state: "之前的记忆|c(t−1)", before_hidden_state: "上一步输出|h(t−1)", reset_gate: "重置门 r", update_gate: "更新门 z", rest_update_gate: "1 − z",
+  },
+};
+
+let language = "en";
+const say = (key) => WORDS[language][key] ?? key;
+const flat = (key) => say(key).replace("|", " ");
