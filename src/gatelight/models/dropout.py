@@ -41,7 +41,7 @@ def _row_key(seed: int, row: int) -> Any:
 def drop_values(
     values: NDArray[Any], seed: int, limit: Any, scale: Any, out: NDArray[Any], begin: int, end: int
 ) -> None:
-    """values[N, F] → rows begin to end of out[N, F]: 0 where the hash is below `limit`, else times `scale`."""
+    """values[N, F] → rows begin to end of out[N, F]: 0 where the hash is under `limit`, else by `scale`."""
     columns = values.shape[1]
     for row in range(begin, end):
         key = _row_key(seed, row)
