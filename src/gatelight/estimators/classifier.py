@@ -6,6 +6,7 @@ Knows no file format of texts: those are read in `gatelight.text`. What is saved
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,9 +19,9 @@ from gatelight.errors import DataError
 from gatelight.estimators import fitting, recipes
 from gatelight.estimators.baseline import Baseline
 from gatelight.estimators.evaluation import Evaluation, judged_right
-from gatelight.estimators.judging import Judge
+from gatelight.estimators.judging import Judge, JudgesTexts
 from gatelight.estimators.labels import Classes, checked_labels
-from gatelight.estimators.reading import Reading, Understood
+from gatelight.estimators.reading import Reading
 from gatelight.estimators.settings import classifier_config, plain
 from gatelight.models.classifier import Classifier
 from gatelight.models.summary import Summary, summary
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from gatelight.text.vectors import WordVectors
 
 
-class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Recurrent text classifier on plain strings; without arguments it is the recipe `default`.
 
     Text: `tokenizer` ("word", "treebank", "char", "grapheme", "byte", "note-char"), `lowercase`, `clean`
@@ -194,26 +195,6 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the likeliest class of each text [n]; of a multi-label model tuples of classes (object)."""
         return self.known_classes().labels(self.predict_proba(texts))
 
-    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
-        """Return the probability of each class, float32 [n, classes], in the order of `classes_`.
-
-        A text's row has the same bits alone and in any company. Rows sum to 1 unless the model is
-        multi-label.
-        """
-        return self.judge(texts)[0]
-
-    def judge(self, texts: Iterable[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Return `predict_proba` and `unknown_share` of the same texts, which are cut into tokens once."""
-        return self._fitted().judge(texts)
-
-    def unknown_share(self, texts: Iterable[str]) -> NDArray[np.float64]:
-        """Return the share of each text's tokens that the model does not know [n]; 0 for a text of none."""
-        return self._fitted().unknown_share(texts)
-
-    def understand(self, texts: Iterable[str]) -> list[Understood]:
-        """Say of each text which of its tokens are unknown, and what the model reads in their place."""
-        return self._fitted().understand(texts)
-
     def score(
         self, texts: Iterable[str], labels: Iterable[Any], sample_weight: Iterable[float] | None = None
     ) -> float:
@@ -225,6 +206,15 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"there are {len(columns)} texts and {len(targets)} labels; give one per text")
         weights = None if sample_weight is None else np.asarray(list(sample_weight), np.float64)
         return float(np.average(judged_right(columns, targets), weights=weights))
+
+    def embed(self, texts: Iterable[str], pool: str = "last") -> NDArray[np.float32]:
+        """Return what the memory keeps of each text, float32 [n, directions × hidden].
+
+        `pool`: "last" state, "max" or "mean" over the steps, or the "cell" state (LSTM and peephole only).
+        """
+        from gatelight.estimators.thought_vectors import embed
+
+        return embed(self._fitted(), texts, pool)
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted model as a folder of plain files; an older model there is replaced at once.
@@ -251,6 +241,14 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not self.__sklearn_is_fitted__():
             raise NotFittedError("this TextClassifier is not fitted yet: call fit, or load a saved model")
         return self._judge
+
+    def _with_judge(self, judge: Judge) -> Self:
+        made = copy(self)
+        made.restore(
+            judge=judge, history=self.history_, training=self.training_, validation=self.validation_,
+            baseline=self.baseline_,
+        )  # fmt: skip
+        return made
 
     def restore(
         self,

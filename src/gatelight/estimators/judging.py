@@ -10,21 +10,35 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from gatelight.estimators.classifier_sessions import ClassifierFollower, ClassifierSession
+from gatelight.estimators.inside import Inside
 from gatelight.estimators.labels import Classes
 from gatelight.estimators.reading import Reading, Understood
+from gatelight.estimators.sessions import Session
 from gatelight.estimators.texts import blocks, checked_texts
+from gatelight.memory import Packing
+from gatelight.memory.trace import Trace
 from gatelight.models.classifier import Classifier
+from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import Predictor
+from gatelight.models.tracing import trace_classifier
 
 BLOCK = 8192  # texts judged together: bounds the memory of ids, keeps batches of like length full
 
 
-class Judge:
+class Judge(Inside):
     """Texts in, probabilities and the unknown share out."""
 
     def __init__(self, classes: Classes, reading: Reading, model: Classifier) -> None:
         self.classes, self.reading, self.model = classes, reading, model
         self._predictor = Predictor(model)
+        self._follower: ClassifierFollower | None = None
+
+    def follower(self) -> ClassifierFollower:
+        """What reads texts on, piece by piece."""
+        if self._follower is None:
+            self._follower = ClassifierFollower(self, self._predictor)
+        return self._follower
 
     def judge(self, texts: Iterable[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the probability of each class, float32 [n, classes], and each text's unknown share [n]."""
@@ -38,6 +52,19 @@ class Judge:
             shares.append(encoded.unknown_share())
         return np.concatenate(columns), np.concatenate(shares)
 
+    def trace_batch(
+        self, ids: NDArray[np.int32], packing: Packing, pieces: Pieces | None
+    ) -> tuple[Trace, NDArray[np.float32]]:
+        """Return what the memory did with flat ids [N], and the probability of each class [n, classes]."""
+        trace, judged = trace_classifier(self.model, ids, packing, pieces)
+        return trace, self.classes.columns(judged)
+
+    def _fitted(self) -> Judge:
+        return self
+
+    def _with_judge(self, judge: Judge) -> Judge:
+        return judge
+
     def unknown_share(self, texts: Iterable[str]) -> NDArray[np.float64]:
         """Return the share of each text's tokens that the model does not know [n]; 0 for a text of none."""
         encoded = (self.reading.encode(block) for block in blocks(checked_texts(texts), BLOCK))
@@ -46,3 +73,43 @@ class Judge:
     def understand(self, texts: Iterable[str]) -> list[Understood]:
         """Say of each text which of its tokens are unknown, and what the model reads in their place."""
         return [self.reading.understand(text) for text in checked_texts(texts)]
+
+
+class JudgesTexts(Inside):
+    """What a fitted estimator offers of its `Judge`, which `_fitted` gives."""
+
+    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Return the probability of each class, float32 [n, classes], in the order of `classes_`.
+
+        A text's row has the same bits alone and in any company. Rows sum to 1 unless the model is
+        multi-label.
+        """
+        return self.judge(texts)[0]
+
+    def judge(self, texts: Iterable[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return `predict_proba` and `unknown_share` of the same texts, which are cut into tokens once."""
+        return self._fitted().judge(texts)
+
+    def unknown_share(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """Return the share of each text's tokens that the model does not know [n]; 0 for a text of none."""
+        return self._fitted().unknown_share(texts)
+
+    def understand(self, texts: Iterable[str]) -> list[Understood]:
+        """Say of each text which of its tokens are unknown, and what the model reads in their place."""
+        return self._fitted().understand(texts)
+
+    def session(self) -> ClassifierSession:
+        """Return a state at the beginning of a text; `session.feed(piece)` gives `predict_proba` so far.
+
+        Where `session.incremental`, a piece costs as much as it is long: in models of one direction with any
+        pool but attention. Others (and, with `truncation` other than "head", a text beyond `max_length`)
+        read the text so far anew with each piece, to the same bits.
+        """
+        return Session(self._fitted().follower())
+
+    def running_proba(self, text: str) -> NDArray[np.float32]:
+        """Return the probability of each class up to each token of a text, float32 [tokens, classes].
+
+        One pass where sessions are incremental; else each beginning of the text is read, many at once.
+        """
+        return self._fitted().follower().running(checked_texts([text])[0])

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gatelight import __version__
 from gatelight.errors import DataError
 from gatelight.estimators.drawing import checked_drawing, until, written
-from gatelight.estimators.language_sessions import LanguageSession
+from gatelight.estimators.language_sessions import LanguageFollower, LanguageSession
 from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
+from gatelight.estimators.sessions import Session
 from gatelight.estimators.texts import checked_texts
 from gatelight.estimators.token_streams import TokenStream, vocabulary_of
 from gatelight.models.language_model import LanguageModel as Network
@@ -179,6 +181,7 @@ class LanguageModel:
         self.vocabulary_, self.model_, self.tokenizer_ = vocabulary, network, self._cut()
         self.history_, self.training_ = history, training
         self.reader_ = Reader(network)
+        self._follower: LanguageFollower | None = None
 
     def likelihood(self, texts: Iterable[str]) -> Likelihood:
         """Measure how well the model foresees texts, their ends included; raises DataError for none."""
@@ -196,9 +199,18 @@ class LanguageModel:
         """Return the mean log-likelihood per token in nats, so that more is better."""
         return -math.log(self.perplexity(texts))
 
+    def embed(self, texts: Iterable[str], pool: str = "last") -> NDArray[np.float32]:
+        """Return what the memory keeps of each text, float32 [n, hidden], as `TextClassifier.embed`."""
+        from gatelight.estimators.thought_vectors import embed
+
+        return embed(self._fitted(), texts, pool)
+
     def session(self) -> LanguageSession:
         """Return a state at the beginning of a text, which pieces of one can be fed to."""
-        return LanguageSession(self._fitted().reader_, self.tokenizer_, self.vocabulary_)
+        model = self._fitted()
+        if model._follower is None:
+            model._follower = LanguageFollower(model.reader_, model.tokenizer_, model.vocabulary_)
+        return Session(model._follower)
 
     def generate(self, prime: str = "", **how: Any) -> str:
         """Return a text written after `prime`, without it; all else as in `pieces`."""

@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from numba import njit
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gatelight.errors import DataError
 from gatelight.memory import Packing, pack
+from gatelight.memory.padding import State
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.pieces import Pieces
@@ -69,9 +71,7 @@ class Predictor:
         unless multilabel. `pieces` as in `Classifier.forward`. Raises DataError for ids or lengths that the
         model cannot take.
         """
-        with _evaluating(self.model):
-            if self._keeps_table and self._weights_now() != self._weights:
-                self.refresh()
+        with self.fixed():
             if len(lengths) <= self.batch_size and len(ids) <= BATCH_ROWS:
                 return self._batch(*self.model.pack(ids, lengths), pieces)
             sequences = Sequences.of(ids, lengths)
@@ -88,20 +88,40 @@ class Predictor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         Predictor.__init__(self, **state)
 
-    def _batch(self, ids: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
-        packed = ids[packing.sequence_rows]
+    @contextmanager
+    def fixed(self) -> Iterator[None]:
+        """Inside the block the model is in evaluation mode and what is kept fits its weights."""
+        with _evaluating(self.model):
+            if self._keeps_table and self._weights_now() != self._weights:
+                self.refresh()
+            yield
+
+    def first_layer(
+        self, packed: Ids, packing: Packing, initial: State | None = None, pieces: Pieces | None = None
+    ) -> tuple[Tensor, State]:
+        """Packed ids int32 [N] → the first layer's rows [N, F] and its state after them."""
+        table, token = self._inputs(packed, pieces)
+        return self._first.packed_from_table(table, packing, token, initial)  # type: ignore[no-any-return, operator]
+
+    def _inputs(self, packed: Ids, pieces: Pieces | None) -> tuple[Tensor, Tensor]:
+        """The first layer's input products, and the row of them for each packed id."""
         if self._keeps_table:
             self._fill(packed)
-            token = torch.from_numpy(packed)
-            hidden, _ = self._first.packed_from_table(self._table, packing, token)  # type: ignore[operator]
-            hidden = self.model.upper_rows(hidden, packing)
-        else:
-            hidden = self.model.hidden_rows(packed, packing, pieces=pieces)
-        logits = self.model.logits(hidden, packing).numpy()
+            return self._table, torch.from_numpy(packed)
+        rows, number = self.model.embedding(packed, None, pieces)
+        return self._first.input_table(rows), torch.from_numpy(number)  # type: ignore[operator]
+
+    def shares(self, logits: NDArray[Any], order: NDArray[np.int64]) -> Probabilities:
+        """logits [B, outputs] → probabilities float32 [B, outputs], row k at the place order[k]."""
         result = np.empty(logits.shape, np.float32)
         several = logits.shape[1] > 1 and not self.model.config.multilabel
-        (softmax if several else sigmoid)(logits, packing.order, result)
+        (softmax if several else sigmoid)(logits, order, result)
         return result
+
+    def _batch(self, ids: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
+        hidden, _ = self.first_layer(ids[packing.sequence_rows], packing, None, pieces)
+        hidden = self.model.upper_rows(hidden, packing)
+        return self.shares(self.model.logits(hidden, packing).numpy(), packing.order)
 
     def _fill(self, ids: Ids) -> None:
         new = np.empty(min(len(ids), len(self._filled)), np.int64)

@@ -5,7 +5,7 @@ Legend: H hidden size, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from gatelight.memory.recurrence_forward import cell_weights
 from gatelight.memory.sampling import Drawing, choose, write
 from gatelight.models.language_model import LanguageModel, State
 from gatelight.models.predicting import judging
+from gatelight.models.states import in_blocks, side_by_side, taken_apart
 
 Ids = NDArray[np.int32]
 
@@ -38,6 +39,29 @@ class Reader:
         with judging(self.model):
             hidden, after = self.model.hidden(np.ascontiguousarray(ids, np.int32), pack([len(ids)]), state)
             return self.model.scores(hidden).numpy(), after
+
+    def read_all(
+        self,
+        streams: Sequence[Ids],
+        states: Sequence[State],
+        scores: Sequence[NDArray[np.float32]] | None = None,
+    ) -> tuple[list[NDArray[np.float32]], list[State]]:
+        """Several streams of ids int32 [T], each with its state → scores float32 [V] and state after each.
+
+        `scores` are those before, which a stream of no ids keeps.
+        """
+        found, after = list(scores or map(_no_scores, streams)), list(states)
+        with judging(self.model):
+            for going, block in in_blocks(streams):
+                packing = pack([len(ids) for ids in block])
+                flat = np.ascontiguousarray(np.concatenate(block), np.int32)
+                state = side_by_side([after[k] for k in going], packing.order)
+                hidden, end = self.model.hidden(flat[packing.sequence_rows], packing, state)
+                last = torch.from_numpy(packing.first[packing.lengths - 1] + np.arange(len(going)))
+                rows = self.model.scores(hidden.index_select(0, last)).numpy()[packing.positions()]
+                for k, row, own in zip(going, rows, taken_apart(end, packing.order), strict=True):
+                    found[k], after[k] = row.copy(), own
+        return found, after
 
     def write(
         self,
@@ -77,6 +101,10 @@ class Reader:
 
         after: State = [(part(h[k]), part(c[k])) if c.shape[1] else (part(h[k]),) for k in range(len(h))]
         return ids[:count], scores, after
+
+
+def _no_scores(stream: Ids) -> NDArray[np.float32]:
+    return np.zeros(0, np.float32)
 
 
 def arrays_of(model: LanguageModel) -> tuple[Any, ...]:

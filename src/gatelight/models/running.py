@@ -1,0 +1,157 @@
+"""What a classifier of one direction answers after each id, at the cost of that id; knows no text.
+
+Legend: B sequences, T steps, F features of a row, O outputs. Answers have the same bits as those of
+`Predictor` for the ids so far alone: states are carried on, and sums and maxima go on in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatelight.memory import pack
+from gatelight.memory.operators import linear
+from gatelight.models.classifier import ClassifierConfig
+from gatelight.models.language_model import State
+from gatelight.models.pieces import Pieces
+from gatelight.models.pooling import POOLS
+from gatelight.models.prediction import Ids, Predictor, Probabilities
+from gatelight.models.states import in_blocks, side_by_side, taken_apart
+
+Floats = NDArray[np.float32]
+Weights = Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one sequence stands: `count` ids read, the layers' state, what the pool carries on."""
+
+    count: int
+    state: State
+    carried: Floats
+
+
+def _last(hidden: Floats, at: Place, weights: Weights) -> tuple[Floats, Floats]:
+    return hidden, hidden[-1]
+
+
+def _maximum(hidden: Floats, at: Place, weights: Weights) -> tuple[Floats, Floats]:
+    pooled = np.maximum.accumulate(np.concatenate([at.carried[None], hidden]) if at.count else hidden)
+    pooled = pooled[-len(hidden) :]
+    return pooled, pooled[-1]
+
+
+def _mean(hidden: Floats, at: Place, weights: Weights) -> tuple[Floats, Floats]:
+    sums = np.add.accumulate(np.concatenate([at.carried[None], hidden]))[1:]
+    steps = np.arange(at.count + 1, at.count + 1 + len(hidden)).astype(np.float32)
+    return np.divide(sums, steps[:, None], dtype=np.float32), sums[-1]
+
+
+def _maximum_and_mean(hidden: Floats, at: Place, weights: Weights) -> tuple[Floats, Floats]:
+    features = hidden.shape[1]
+    high, highest = _maximum(hidden, Place(at.count, at.state, at.carried[:features]), weights)
+    mean, total = _mean(hidden, Place(at.count, at.state, at.carried[features:]), weights)
+    return np.concatenate([high, mean], axis=1), np.concatenate([highest, total])
+
+
+def _flatten(hidden: Floats, at: Place, weights: Weights) -> tuple[Floats, Floats]:
+    steps, features = hidden.shape
+    weight, bias = weights["weight"], weights["bias"]
+    columns = weight[:, at.count * features : (at.count + steps) * features]
+    factors = columns.reshape(len(weight), steps, features).transpose(1, 0, 2)
+    carried = at.carried.reshape(1, len(weight), features)
+    sums = np.add.accumulate(np.concatenate([carried, hidden[:, None] * factors]))[1:]
+    start = np.broadcast_to(bias[None, :, None], (steps, len(bias), 1))
+    logits = np.add.accumulate(np.concatenate([start, sums], axis=2), axis=2)[:, :, -1]
+    return logits, sums[-1].ravel()
+
+
+Pooling = Callable[[Floats, Place, Weights], tuple[Floats, Floats]]
+"""hidden [T, F] and the place before → what is pooled after each step [T, ·], and what is carried on."""
+
+RUNNING: dict[str, Pooling] = {
+    "last": _last,
+    "max": _maximum,
+    "mean": _mean,
+    "max+mean": _maximum_and_mean,
+    "flatten": _flatten,
+}
+"""The pools that can go on; attention weighs every step by all others."""
+
+
+def can_run(config: ClassifierConfig) -> bool:
+    """Whether what such a classifier has read of a sequence stays read when more follows."""
+    return not config.bidirectional and config.pool in RUNNING
+
+
+class Running:
+    """Reads several sequences on from where each stands; the weights must not change meanwhile."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor, self.model = predictor, predictor.model
+        self.config = self.model.config
+
+    def beginning(self) -> Place:
+        """Before the first id."""
+        config = self.config
+        zeros = torch.zeros(1, 1, config.hidden)
+        parts = 2 if config.cell in ("lstm", "peephole") else 1
+        wide = config.features * {"max+mean": 2, "flatten": config.outputs}.get(config.pool, 1)
+        return Place(0, [(zeros,) * parts for _ in range(config.layers)], np.zeros(wide, np.float32))
+
+    def read(
+        self, sequences: Sequence[Ids], places: Sequence[Place], pieces: Pieces | None = None
+    ) -> tuple[list[Probabilities], list[Place]]:
+        """ids int32 [T] for each sequence → probabilities float32 [T, O] after each id, and the place.
+
+        With a pool "flatten" a place must not come to stand beyond max_length.
+        """
+        parts: list[list[Probabilities]] = [
+            [np.zeros((0, self.config.outputs), np.float32)] for _ in sequences
+        ]
+        after = list(places)
+        with self.predictor.fixed():
+            for going, block in in_blocks(sequences):
+                found, stands = self._block(block, [after[k] for k in going], pieces)
+                for k, shares, place in zip(going, found, stands, strict=True):
+                    parts[k].append(shares)
+                    after[k] = place
+        return [np.concatenate(part) for part in parts], after
+
+    def _block(
+        self, sequences: list[Ids], places: list[Place], pieces: Pieces | None
+    ) -> tuple[list[Probabilities], list[Place]]:
+        packing = pack([len(ids) for ids in sequences])
+        packed = np.ascontiguousarray(np.concatenate(sequences), np.int32)[packing.sequence_rows]
+        state = side_by_side([place.state for place in places], packing.order)
+        after: State = []
+        hidden, end = self.predictor.first_layer(packed, packing, _initial(state[0]), pieces)
+        after.append(end if isinstance(end, tuple) else (end,))
+        for layer, before in zip(list(self.model.memory)[1:], state[1:], strict=True):
+            hidden, end = layer.packed(hidden, packing, None, _initial(before))  # type: ignore[operator]
+            after.append(end if isinstance(end, tuple) else (end,))
+        flat = np.empty((packing.rows, self.config.features), np.float32)
+        flat[packing.sequence_rows] = hidden.numpy()
+        states = taken_apart(after, packing.order)
+        weights = {name: weight.detach().numpy() for name, weight in self.model.head.items()}
+        pooled, stands, begin = [], [], 0
+        for ids, place, own in zip(sequences, places, states, strict=True):
+            rows, carried = RUNNING[self.config.pool](flat[begin : begin + len(ids)], place, weights)
+            begin += len(ids)
+            pooled.append(rows)
+            stands.append(Place(place.count + len(ids), own, carried.copy()))
+        logits = torch.from_numpy(np.concatenate(pooled))
+        if not POOLS[self.config.pool].holds_dense:
+            logits = linear(logits, self.model.head["weight"], self.model.head["bias"])
+        shares = self.predictor.shares(logits.numpy(), np.arange(len(logits)))
+        cuts = np.cumsum([len(ids) for ids in sequences])[:-1]
+        return np.split(shares, cuts), stands
+
+
+def _initial(layer: tuple[Any, ...]) -> Any:
+    return layer if len(layer) == 2 else layer[0]
