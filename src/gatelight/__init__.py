@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gatelight.estimators.language import LanguageModel
     from gatelight.estimators.opening import load
     from gatelight.estimators.sequences import SequenceClassifier
+    from gatelight.estimators.sessions import feed_all
     from gatelight.interop.accelerate import accelerate
     from gatelight.memory import GRU, LSTM, RNN, PeepholeLSTM
     from gatelight.text.corpus import Corpus
@@ -32,6 +33,7 @@ __all__ = [
     "WordVectors",
     "accelerate",
     "evaluate",
+    "feed_all",
     "load",
     "memory",
 ]
@@ -50,6 +52,7 @@ _HOMES = {
     "WordVectors": "text.vectors",
     "accelerate": "interop.accelerate",
     "evaluate": "estimators.evaluation",
+    "feed_all": "estimators.sessions",
     "load": "estimators.opening",
 }
 
