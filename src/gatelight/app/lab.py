@@ -10,3 +10,4 @@ app = typer.Typer(
     help="Who remembers how long: memory tasks, and agreement in sentences.", no_args_is_help=True
 )
 app.command("agreement", no_args_is_help=True)(lab_agreement.agreement)
+app.command("sentences", no_args_is_help=True)(lab_agreement.sentences)

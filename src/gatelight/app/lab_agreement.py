@@ -139,3 +139,33 @@ def _table(by: str, rows: list[Share], judged: Judged) -> Any:
 def interval(low: float, high: float) -> str:
     """Return an interval of shares as people read it: 71.2–74.0."""
     return "–" if low != low else f"{100 * low:.1f}–{100 * high:.1f}"
+
+
+def sentences(
+    models: Annotated[list[str], typer.Argument(help="Folders of language models.", metavar="MODEL…")],
+    wrong: Annotated[str, typer.Option("--wrong", help='What might stand instead of "went".')] = "go",
+    json: Json = False,
+) -> None:
+    """Ask language models for the verb of the note's two sentences, and what of that reaches the subject."""
+    from gatelight.estimators.opening import load_language_model
+    from gatelight.lab.note_sentences import SENTENCES, SUBJECT, VERB, reach
+
+    to = console(machine=json)
+    rows = []
+    for folder in models:
+        model = load_language_model(folder)
+        for sentence in SENTENCES:
+            found = reach(model, sentence, wrong=wrong)
+            if json:
+                emit({"model": folder, "cell": model.cell, "tokenizer": model.tokenizer, **vars(found)})
+            rows.append(
+                [
+                    f"{folder} ({model.cell}, {model.tokenizer})", f"{found.distance}", f"{found.verb:.2e}",
+                    f"{found.wrong:.2e}", f"{found.verb / found.wrong:.1f}", f"{found.gradient:.2e}",
+                    percent(found.share),
+                ]
+            )  # fmt: skip
+    for sentence in SENTENCES:
+        say(to, sentence)
+    heads = ("distance", f"P({VERB})", f"P({wrong})", "ratio", f"gradient at {SUBJECT}", "of all")
+    to.print(table(["model", *heads], rows))
