@@ -45,6 +45,21 @@ def train(
             metavar="NAME|FILE|corpus|one-hot",
         ),
     ] = None,
+    from_lm: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-lm",
+            help="Start from a saved language model: its tokens, vectors and memory, in one direction.",
+            metavar="MODEL",
+        ),
+    ] = None,
+    gradual_unfreezing: Annotated[
+        bool,
+        typer.Option(
+            "--gradual-unfreezing/--no-gradual-unfreezing",
+            help="Whether --from-lm trains the head first, with each epoch a layer more, vectors last.",
+        ),
+    ] = True,
     part: Annotated[str, typer.Option("--part", help="What to train on, if DATA has parts.")] = "train",
     valid: Annotated[
         str | None,
@@ -85,6 +100,8 @@ def train(
     to = console(machine=json)
     if vectors is not None:
         settings["vectors"] = vectors
+    if from_lm is not None:
+        settings |= {"from_lm": from_lm, "gradual_unfreezing": gradual_unfreezing}
     estimator = TextClassifier.from_recipe(recipe, **settings)
     # Before minutes are spent on reading.
     check_settings(estimator.get_params(deep=False))

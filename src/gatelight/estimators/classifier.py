@@ -29,6 +29,7 @@ from gatelight.text.tokens import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from gatelight.estimators.language import LanguageModel
     from gatelight.text.vectors import WordVectors
 
 
@@ -44,6 +45,9 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
     Vectors: `vectors` (None: random; a name or a file; `WordVectors`; "one-hot"; "corpus": word2vec of the
     training and the unlabelled texts, the same again with `threads=1` only), `dim` (of random and "corpus"
     vectors; others bring their own), `train_vectors`.
+    Start: `from_lm` (a saved or fitted language model: its tokenizer, vocabulary, vectors and memory, so
+    also its `cell`, `dim`, `hidden` and `layers`, in one direction), of which `gradual_unfreezing` trains the
+    head first, then with each epoch a layer more, from the last down, and the vectors last.
     Model: `cell` ("rnn", "lstm", "peephole", "gru"), `hidden`, `layers`, `bidirectional`, `pool` ("last",
     "max", "mean", "max+mean", "attention", "flatten"), `dropout` before the dense layer, `embedding_dropout`,
     `word_dropout` (words turned into UNK), `layer_dropout` between layers.
@@ -81,6 +85,8 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
         vectors: str | Path | WordVectors | None = None,
         dim: int = 256,
         train_vectors: bool = True,
+        from_lm: str | Path | LanguageModel | None = None,
+        gradual_unfreezing: bool = True,
         cell: str = "lstm",
         hidden: int = 192,
         layers: int = 1,
@@ -119,6 +125,8 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
         self.vectors = vectors
         self.dim = dim
         self.train_vectors = train_vectors
+        self.from_lm = from_lm
+        self.gradual_unfreezing = gradual_unfreezing
         self.cell = cell
         self.hidden = hidden
         self.layers = layers
@@ -153,7 +161,12 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
         strange = [setting for setting in overrides if setting not in known]
         if strange:
             raise DataError(f"there is no setting {strange[0]!r}; there are {', '.join(known)}")
-        return cls(**{**recipes.recipe(name), **overrides})
+        settings = {**recipes.recipe(name), **overrides}
+        if overrides.get("from_lm") is not None:
+            from gatelight.estimators.transfer import language_model, settings_after
+
+            settings = settings_after(language_model(overrides["from_lm"]), settings, overrides)
+        return cls(**settings)
 
     def fit(
         self,
@@ -231,7 +244,9 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
         """Return the layer table with output shapes and parameter counts; before fitting with V words."""
         if self.__sklearn_is_fitted__():
             return summary(self.model_)
-        return summary(classifier_config(plain(self.get_params(deep=False))))
+        from gatelight.estimators.transfer import resolved
+
+        return summary(classifier_config(resolved(plain(self.get_params(deep=False)))[0]))
 
     def known_classes(self) -> Classes:
         """Return the fitted classes and their kind; raises scikit-learn's NotFittedError before `fit`."""

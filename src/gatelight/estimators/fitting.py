@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gatelight import __version__
 from gatelight.errors import DataError
+from gatelight.estimators import transfer
 from gatelight.estimators.baseline import Baseline
 from gatelight.estimators.calibration import fitted_temperature
 from gatelight.estimators.evaluation import measure
@@ -107,7 +108,7 @@ class Division:
 def fit(estimator: TextClassifier, request: Request) -> None:
     """Fit `estimator`, which stays as it was when anything goes wrong."""
     began = time.perf_counter()
-    settings = request.settings
+    settings, source = transfer.resolved(request.settings)
     check_settings(settings)
     cut = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
     classes = Classes.of(request.labels)
@@ -127,14 +128,17 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
     if settings["vectors"] not in (None, ONE_HOT):
         request.on_stage("vectors")
-    beginning = start(
-        settings,
-        tokens,
-        map(cut.tokens, request.unlabelled or ()),
-        on_progress=request.on_vectors,
-        kept=None if request.checkpoint is None else kept_beside(request.checkpoint),
-        resume=request.resume,
-    )
+    if source is None:
+        beginning = start(
+            settings,
+            tokens,
+            map(cut.tokens, request.unlabelled or ()),
+            on_progress=request.on_vectors,
+            kept=None if request.checkpoint is None else kept_beside(request.checkpoint),
+            resume=request.resume,
+        )
+    else:
+        beginning = transfer.start_from(source, tokens)
     reading = Reading(
         cut,
         beginning.vocabulary,
@@ -152,6 +156,8 @@ def fit(estimator: TextClassifier, request: Request) -> None:
     )
     pieces = reading.pieces((valid or encoded).beyond, config.buckets, whole=True)
     model = Classifier(config, beginning.vectors, settings["seed"])
+    if source is not None:
+        transfer.put_memory(source, model)
 
     request.on_stage("train")
     history = train(

@@ -148,6 +148,9 @@ def _settings(estimator: TextClassifier) -> dict[str, Any]:
     if vectors is not None and not isinstance(vectors, str):
         # Vectors given in memory are not kept a second time: fitting again asks for them by this name.
         settings["vectors"] = str(vectors) if isinstance(vectors, Path) else IN_MEMORY
+    if settings["from_lm"] is not None:
+        named = isinstance(settings["from_lm"], str | Path)
+        settings["from_lm"] = str(settings["from_lm"]) if named else IN_MEMORY
     weight = settings["class_weight"]
     if isinstance(weight, Mapping):
         settings["class_weight"] = {

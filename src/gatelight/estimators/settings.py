@@ -128,4 +128,11 @@ def training_config(
                     f"{', '.join(map(repr, class_numbers))}"
                 )
             weight = {class_numbers[label]: share for label, share in weight.items()}
-    return TrainingConfig(class_weight=weight, **{name: settings[name] for name in OF_TRAINING})
+    gradual = settings.get("gradual_unfreezing", False)
+    if not isinstance(gradual, bool):
+        raise DataError(f"gradual_unfreezing is {gradual!r}; expected True or False")
+    return TrainingConfig(
+        class_weight=weight,
+        gradual_unfreezing=gradual and settings.get("from_lm") is not None,
+        **{name: settings[name] for name in OF_TRAINING},
+    )

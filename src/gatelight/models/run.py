@@ -26,6 +26,7 @@ from gatelight.models.schedules import SCHEDULES
 from gatelight.models.task import Task
 from gatelight.models.trained_weights import TrainedWeights
 from gatelight.models.training_config import FREE, TrainingConfig, must_be_same
+from gatelight.models.unfreezing import Unfreezing
 
 
 class Run:
@@ -38,6 +39,8 @@ class Run:
         """Start at step 0; raises DataError where there is nothing to train."""
         self.task, self.model, self.config = task, task.model, config
         self.trained = TrainedWeights(task.model)
+        self._never = [p for p in task.model.parameters() if not p.requires_grad]
+        self.unfreezing = Unfreezing(task.model, config.epochs) if config.gradual_unfreezing else None
         dense, table = self.trained.dense, self.trained.table
         self.optimiser = Optimiser(
             config.optimizer, dense, table,
@@ -55,7 +58,9 @@ class Run:
         self._identity: str | None = None
 
     def plan(self) -> list[NDArray[np.int64]]:
-        """The batches of the present epoch."""
+        """The batches of the present epoch, which also begins to train what it is the first to train."""
+        if self.unfreezing is not None:
+            self.unfreezing.begin(self.epoch)
         return self.task.plan(self.epoch)
 
     def train_step(self, index: NDArray[np.int64]) -> None:
@@ -223,8 +228,7 @@ class Run:
     def identity(self) -> str:
         """A hash of all that a checkpoint leaves out and that must be the same: data and frozen weights."""
         if self._identity is None:
-            frozen = [p for p in self.model.parameters() if not p.requires_grad]
-            parts = [*self.task.arrays(), *frozen, *self.model.buffers()]
+            parts = [*self.task.arrays(), *self._never, *self.model.buffers()]
             self._identity = fingerprint(parts)
         return self._identity
 

@@ -111,6 +111,8 @@ def carry_out(
             raise Interrupted(checkpoint, keeper.written_step, run.total_steps) from None
         finally:
             run.model.train(mode)
+            if run.unfreezing is not None:
+                run.unfreezing.end()
     return run.history
 
 

@@ -47,6 +47,7 @@ class TrainingConfig:
     class_weight: ClassWeight = None  # "balanced", or weights by class number
     label_smoothing: float = 0.0
     bucket: bool = True  # batches of like length
+    gradual_unfreezing: bool = False  # of a classifier: see `unfreezing`
     seed: int = 0
     threads: int | None = None  # None leaves the number as it is; results do not depend on it
 
@@ -72,8 +73,9 @@ class TrainingConfig:
             _number("clip", self.clip, above=0.0)
         if self.average is not None:
             _number("average", self.average, above=0.0, below=1.0)
-        if not isinstance(self.bucket, bool):
-            raise DataError(f"bucket is {self.bucket!r}; expected true or false")
+        for name in ("bucket", "gradual_unfreezing"):
+            if not isinstance(getattr(self, name), bool):
+                raise DataError(f"{name} is {getattr(self, name)!r}; expected true or false")
         object.__setattr__(self, "class_weight", _class_weight(self.class_weight))
 
     def to_dict(self) -> dict[str, Any]:
