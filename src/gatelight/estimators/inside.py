@@ -6,14 +6,27 @@ The arithmetic is in `models`; what to make of it, in `insight`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import ArrayLike
 
+from gatelight.estimators.explaining import (
+    METHODS,
+    POINTS,
+    Attribution,
+    Phrase,
+    Question,
+    Winner,
+    explain,
+    phrases,
+    winners,
+)
 from gatelight.estimators.texts import blocks, checked_texts
-from gatelight.estimators.tracing import Trace, steps_of, trace_of
+from gatelight.estimators.tracing import Steps, Trace, steps_of, trace_of
 from gatelight.memory.equations import EQUATIONS
 from gatelight.models.holding import with_held
+from gatelight.models.pieces import Pieces
+from gatelight.text.encoding import Encoded
 
 if TYPE_CHECKING:
     from gatelight.estimators.judging import Judge
@@ -27,18 +40,23 @@ class Inside:
     def _fitted(self) -> Judge:
         raise NotImplementedError
 
+    def read(self, texts: Iterable[str]) -> tuple[list[Steps], Encoded, Pieces | None]:
+        """Return what each text's steps read, the same as ids, and what unknown words' ids are made of."""
+        judge = self._fitted()
+        reading = judge.reading
+        token_lists = [reading.tokenizer.tokens(text) for text in checked_texts(texts)]
+        encoded = reading.encode_tokens(token_lists)
+        steps = list(steps_of(token_lists, reading.steps, reading.vocabulary.__contains__))
+        return steps, encoded, reading.pieces(encoded.beyond, judge.model.config.buckets)
+
     def trace(self, texts: Iterable[str]) -> Trace:
         """Return what every gate and state was at every token of the texts, from the kernels that judge them.
 
         Takes 24 bytes for each token, layer, direction and unit of an LSTM; `traces` goes block by block.
         """
         judge = self._fitted()
-        texts = checked_texts(texts)
-        reading, config = judge.reading, judge.model.config
-        token_lists = [reading.tokenizer.tokens(text) for text in texts]
-        encoded = reading.encode_tokens(token_lists)
-        pieces = reading.pieces(encoded.beyond, config.buckets)
-        steps = list(steps_of(token_lists, reading.steps, reading.vocabulary.__contains__))
+        config = judge.model.config
+        steps, encoded, pieces = self.read(texts)
         shape = EQUATIONS[config.cell], config.layers, 1 + config.bidirectional, config.hidden
         trace = trace_of(
             steps,
@@ -53,6 +71,24 @@ class Inside:
         """Yield the traces of `size` texts at a time, in bounded memory."""
         for block in blocks(checked_texts(texts), size):
             yield self.trace(block)
+
+    def explain(
+        self, text: str, method: str = METHODS[0], *, target: Any = None, points: int = POINTS
+    ) -> Attribution:
+        """Return what each word contributed to the log odds of a class, by one of `explaining.METHODS`.
+
+        `target` None is the class judged likeliest, `points` how many the path of integrated gradients has.
+        Raises DataError for a method or class that there is not.
+        """
+        return explain(Question.of(self._fitted(), text, target), method, points)
+
+    def winners(self, text: str, *, target: Any = None) -> list[Winner]:
+        """Return the word that won each unit of a pool "max" or "max+mean"; DataError for other pools."""
+        return winners(Question.of(self._fitted(), text, target))
+
+    def phrases(self, text: str, *, target: Any = None, most: int = 10) -> list[Phrase]:
+        """Return pairs of words that do together what neither does alone ("not … good"): joint occlusion."""
+        return phrases(Question.of(self._fitted(), text, target), most)
 
     def with_gates(
         self,

@@ -34,5 +34,15 @@ def with_held(
     layers[layer] = hold(layers[layer], holds)
     made = copy.copy(network)
     made.__dict__["_modules"] = {**network._modules, "memory": nn.ModuleList(layers)}
-    made.eval()
-    return made
+    return made.eval()
+
+
+def frozen(network: Network) -> Network:
+    """Return the network with a memory and a head that take no gradient; it shares the embedding."""
+    made = copy.copy(network)
+    own = {name: copy.deepcopy(part) for name, part in network._modules.items() if name != "embedding"}
+    for part in own.values():
+        if part is not None:
+            part.requires_grad_(False)
+    made.__dict__["_modules"] = {**network._modules, **own}
+    return made.eval()

@@ -1,0 +1,198 @@
+"""Why a text was judged so: what its words contributed, who won each pooled unit, phrases; no arithmetic.
+
+Integrated gradients: Sundararajan, Taly & Yan 2017. Occlusion here deletes the word (Li, Monroe & Jurafsky
+2016): a text without a word is a text that a model can be given, one with a hole in it need not be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatelight.errors import DataError
+from gatelight.estimators.tracing import Steps
+from gatelight.models import contributions as of_ids
+from gatelight.models.pieces import Pieces
+
+if TYPE_CHECKING:
+    from gatelight.estimators.judging import Judge
+
+METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "pool")
+POINTS = 64  # of the path of integrated gradients
+NEAR = 5  # words apart that may be a phrase
+ANCHORS = 24  # words of most effect, whose phrases are looked at
+LEAST = 0.05  # nats: what two words do together beyond what each does, to be called a phrase
+BASES = {
+    "integrated-gradients": "a text as long whose word vectors are all zero, as that of PAD is",
+    "gradient-x-input": "none: the contributions are no shares of anything",
+    "occlusion": "for each word, the text without it",
+    "pool": "the bias of the dense layer",
+}
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What each step of a text contributed to the score of a class, float64 [T]; positive speaks for it.
+
+    `score` is the class's log odds in nats (of "pool" with more than two classes: its logit less the mean of
+    the others'), `base` the score of the baseline, `gap` = score − base − Σ contributions, which is zero
+    where nothing was lost (None where the method promises no sum).
+    """
+
+    steps: Steps
+    method: str
+    target: Any
+    probability: float
+    score: float
+    base: float | None
+    contributions: Floats
+    gap: float | None
+
+    @property
+    def baseline(self) -> str:
+        """What the text is compared with, in words."""
+        return BASES[self.method]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-able values."""
+        words = zip(self.steps.tokens, self.steps.known, self.contributions.tolist(), strict=True)
+        return {
+            "target": self.target,
+            "probability": self.probability,
+            "method": self.method,
+            "score": self.score,
+            "base": self.base,
+            "baseline": self.baseline,
+            "gap": self.gap,
+            "words": [{"token": t, "known": known, "contribution": c} for t, known, c in words],
+        }
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The step whose hidden state is a unit's largest, and what that adds to the class's score."""
+
+    unit: int
+    direction: int
+    step: int
+    token: str
+    value: float
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Two words that do together what neither does alone: by how many nats the score falls without them.
+
+    `interaction` is `together` − Σ `apart`.
+    """
+
+    steps: tuple[int, ...]
+    words: str
+    together: float
+    apart: tuple[float, ...]
+    interaction: float
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One text as a judge reads it, and the class that is asked about."""
+
+    judge: Judge
+    steps: Steps
+    ids: NDArray[np.int32]
+    pieces: Pieces | None
+    target: int
+    probability: float
+
+    @classmethod
+    def of(cls, judge: Judge, text: str, target: Any = None) -> Question:
+        """Read a text; `target` None asks about the likeliest class. Raises DataError for no such class."""
+        steps, encoded, pieces = judge.read([text])
+        share = judge.judge([text])[0][0]
+        names = judge.classes.plain()
+        if target is not None and target not in names:
+            raise DataError(f"there is no class {target!r}; the model has {', '.join(map(str, names[:9]))}")
+        number = int(share.argmax()) if target is None else names.index(target)
+        return cls(judge, steps[0], encoded.ids, pieces, number, float(share[number]))
+
+    @property
+    def label(self) -> Any:
+        """The class that is asked about."""
+        return self.judge.classes.plain()[self.target]
+
+    def without(self, masks: NDArray[np.bool_]) -> Floats:
+        """The log odds [K] of what is left of the text under masks [K, T], True for what stays."""
+        return of_ids.masked_log_odds(self.judge.model, self.ids, masks, self.target, self.pieces)
+
+
+def explain(question: Question, method: str = METHODS[0], points: int = POINTS) -> Attribution:
+    """Return the contribution of every word that is read; raises DataError for an unknown method."""
+    if method not in METHODS:
+        raise DataError(f"there is no method {method!r}; choose one of: {', '.join(METHODS)}")
+    if points < 1:
+        raise DataError(f"points is {points}; expected at least 1")
+    model, ids, size = question.judge.model, question.ids, len(question.ids)
+    everything = np.ones((1, size), np.bool_)
+    score = float(question.without(everything)[0])
+    base: float | None = None
+    gap = None
+    if method == "occlusion":
+        contributions = score - question.without(~np.eye(size, dtype=np.bool_))
+    elif method == "pool":
+        contributions, base = of_ids.pooled_contributions(model, ids, question.target, question.pieces)
+        if model.config.outputs > 1 and not model.config.multilabel:
+            score = float(base + contributions.sum())
+    else:
+        whole_path = method == "integrated-gradients"
+        path = (np.arange(points) + 0.5) / points if whole_path else np.ones(1)
+        rows, gradient, start = of_ids.path_gradients(model, ids, question.target, path, question.pieces)
+        contributions = (rows.astype(np.float64) * gradient).sum(axis=1)
+        base = start if whole_path else None
+    if base is not None:
+        gap = score - base - float(contributions.sum())
+    return Attribution(
+        question.steps, method, question.label, question.probability, score, base, contributions, gap
+    )
+
+
+def winners(question: Question) -> list[Winner]:
+    """Return who won each unit of a pool with a maximum, those of most weight first; DataError for others."""
+    model = question.judge.model
+    found = of_ids.winning_steps(model, question.ids, question.target, question.pieces)
+    hidden, tokens = model.config.hidden, question.steps.tokens
+    won = [
+        Winner(k % hidden, k // hidden, step, tokens[step], value, part)
+        for k, (step, value, part) in enumerate(zip(*(column.tolist() for column in found), strict=True))
+    ]
+    return sorted(won, key=lambda winner: -abs(winner.contribution))
+
+
+def phrases(question: Question, most: int = 10) -> list[Phrase]:
+    """Return pairs of words that are more, or less, together than apart, the strongest first."""
+    size = len(question.ids)
+    whole = np.ones((1, size), np.bool_)
+    alone_masks = np.concatenate([whole, ~np.eye(size, dtype=np.bool_)])
+    left = question.without(alone_masks)
+    alone = left[0] - left[1:]
+    anchors = np.argsort(-np.abs(alone), kind="stable")[:ANCHORS].tolist()
+    near = {(min(i, j), max(i, j)) for i in anchors for j in range(max(0, i - NEAR), min(size, i + NEAR + 1))}
+    pairs = sorted(pair for pair in near | {(i, j) for i in anchors for j in anchors} if pair[0] < pair[1])
+    if not pairs:
+        return []
+    masks = np.ones((len(pairs), size), np.bool_)
+    for number, pair in enumerate(pairs):
+        masks[number, list(pair)] = False
+    together = left[0] - question.without(masks)
+    tokens, found = question.steps.tokens, []
+    for (i, j), effect in zip(pairs, together.tolist(), strict=True):
+        interaction = effect - float(alone[i] + alone[j])
+        if abs(interaction) >= LEAST:
+            words = f"{tokens[i]} {'' if j == i + 1 else '… '}{tokens[j]}"
+            found.append(Phrase((i, j), words, effect, (float(alone[i]), float(alone[j])), interaction))
+    return sorted(found, key=lambda phrase: -abs(phrase.interaction))[:most]

@@ -1,0 +1,148 @@
+"""How much each step of a sequence contributed to a class's log odds; knows ids, rows and masks, no text.
+
+Legend: T steps, D embedding size, F features of a hidden row, K masks, P points, O outputs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatelight.errors import DataError
+from gatelight.memory import Packing, pack
+from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.holding import frozen
+from gatelight.models.pieces import Pieces
+from gatelight.models.predicting import judging
+
+ROWS = 1 << 14  # steps at a time: with the gates that a gradient needs some 10 kB each
+
+Ids = NDArray[np.int32]
+Floats = NDArray[np.float64]
+
+
+def log_odds(logits: Tensor, target: int, config: ClassifierConfig) -> Tensor:
+    """logits [B, O] → log(p / (1 − p)) [B] of class `target`, in nats."""
+    if config.outputs == 1 and not config.multilabel:
+        return logits[:, 0] if target else -logits[:, 0]
+    if config.multilabel:
+        return logits[:, target]
+    others = torch.cat([logits[:, :target], logits[:, target + 1 :]], dim=1)
+    return logits[:, target] - torch.logsumexp(others, dim=1)
+
+
+def masked_log_odds(
+    model: Classifier, ids: Ids, kept: NDArray[np.bool_], target: int, pieces: Pieces | None = None
+) -> Floats:
+    """Log odds of `target` [K] of what masks kept [K, T] leave of ids [T]: the rest is deleted."""
+    out = np.empty(len(kept))
+    lengths = kept.sum(axis=1)
+    order = np.argsort(-lengths, kind="stable")
+    begin = 0
+    with judging(model):
+        while begin < len(order):
+            batch = order[begin : begin + max(1, ROWS // max(int(lengths[order[begin]]), 1))]
+            begin += len(batch)
+            chosen = kept[batch]
+            flat = np.broadcast_to(ids, chosen.shape)[chosen]
+            logits = model(flat, lengths[batch], pieces=pieces)
+            out[batch] = log_odds(logits.double(), target, model.config).numpy()
+    return out
+
+
+def path_gradients(
+    model: Classifier, ids: Ids, target: int, points: Floats, pieces: Pieces | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """The rows [T, D] as which ids are read, the mean gradient [T, D] at point · rows, the score at 0 · rows.
+
+    The gradient is that of the log odds of `target` with respect to the rows, which is what integrated
+    gradients and gradient × input need. At 0 all rows are zero, as PAD's is.
+    """
+    with judging(model):
+        table, number = model.embedding(ids, None, pieces)
+        rows = table[torch.from_numpy(number)]
+    still = frozen(model)
+    total = torch.zeros(rows.shape, dtype=torch.float64)
+    at_once = max(1, ROWS // max(len(ids), 1))
+    for begin in range(0, len(points), at_once):
+        some = torch.from_numpy(points[begin : begin + at_once]).to(rows.dtype)
+        packing = pack(np.full(len(some), len(ids)))
+        # Sequences of one length are packed step by step: [T, P, D].
+        scaled = (rows[:, None] * some[None, :, None]).requires_grad_()
+        with torch.enable_grad():
+            score = _score(still, scaled.flatten(0, 1), packing, target)
+            if len(ids):
+                (gradient,) = torch.autograd.grad(score.sum(), scaled)
+                total += gradient.double().sum(dim=1)
+    with torch.no_grad():
+        start = _score(still, torch.zeros_like(rows), pack([len(ids)]), target)
+    return rows.numpy(), (total / len(points)).float().numpy(), float(start)
+
+
+def _score(model: Classifier, rows: Tensor, packing: Packing, target: int) -> Tensor:
+    hidden, _ = model.memory[0].packed(rows, packing)  # type: ignore[operator]
+    return log_odds(model.logits(model.upper_rows(hidden, packing), packing), target, model.config)
+
+
+def pooled_contributions(
+    model: Classifier, ids: Ids, target: int, pieces: Pieces | None = None
+) -> tuple[Floats, float]:
+    """What each step's hidden row adds to the score, exactly: [T], and the bias's part.
+
+    The score is the logit of `target` (of two classes the log odds), less, where there are more classes, the
+    mean of the others' logits: that is linear in the pooled row, so nothing is left over.
+    """
+    config, size = model.config, len(ids)
+    with judging(model):
+        flat, packing = model.pack(ids, np.array([size]))
+        hidden = model.hidden_rows(flat, packing, pieces=pieces).double().numpy()
+        head = {name: weight.detach().double().numpy() for name, weight in model.head.items()}
+    chosen = _choice(target, config)
+    weight, bias = chosen @ head["weight"], float(chosen @ head["bias"])
+    features = config.features
+    if config.pool == "flatten":
+        return np.einsum("tf,tf->t", hidden, weight.reshape(-1, features)[:size]), bias
+    shares = np.zeros((size, features))
+    if not size:
+        return np.zeros(0), bias
+    if config.pool in ("mean", "max+mean"):
+        shares += weight[-features:] / size
+    if config.pool in ("max", "max+mean"):
+        shares[hidden.argmax(axis=0), np.arange(features)] += weight[:features]
+    if config.pool == "last":
+        shares[-1, : config.hidden] = weight[: config.hidden]
+        shares[0, config.hidden :] += weight[config.hidden :]
+    if config.pool == "attention":
+        scores = hidden @ head["query"] * features**-0.5
+        exponents = np.exp(scores - scores.max())
+        shares += (exponents / exponents.sum())[:, None] * weight
+    return np.einsum("tf,tf->t", hidden, shares), bias
+
+
+def winning_steps(
+    model: Classifier, ids: Ids, target: int, pieces: Pieces | None = None
+) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """The step [F] that won each feature of a maximum, its value [F] and what it adds to the score [F].
+
+    Raises DataError for another pool, and for no ids.
+    """
+    if model.config.pool not in ("max", "max+mean"):
+        raise DataError(f"the pool is {model.config.pool!r}: in that no word wins a unit, as in 'max'")
+    if not len(ids):
+        raise DataError("the text has no token that is read; give one with words")
+    with judging(model):
+        flat, packing = model.pack(ids, np.array([len(ids)]))
+        hidden = model.hidden_rows(flat, packing, pieces=pieces).double().numpy()
+        weight = model.head["weight"].detach().double().numpy()[:, : model.config.features]
+    highest = hidden.max(axis=0)
+    return hidden.argmax(axis=0), highest, (_choice(target, model.config) @ weight) * highest
+
+
+def _choice(target: int, config: ClassifierConfig) -> Floats:
+    """The combination [O] of outputs that is the score."""
+    if config.outputs == 1 and not config.multilabel:
+        return np.array([1.0 if target else -1.0])
+    one = np.eye(config.outputs)[target]
+    return one if config.multilabel else one - (1 - one) / (config.outputs - 1)

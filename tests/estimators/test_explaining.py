@@ -1,0 +1,171 @@
+"""Contributions, winners and phrases: against what the model itself says when it is asked one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_up_reviews import TINY, make_reviews
+
+from gatelight import TextClassifier
+from gatelight.errors import DataError
+from gatelight.estimators.explaining import METHODS, Question
+from gatelight.memory import pack
+from gatelight.models.contributions import log_odds, path_gradients
+from gatelight.models.pooling import POOLS
+
+TEXT = "the film is not wonderful . its plot is a mess !"
+FLOAT32 = 2e-5
+"""Log odds here are below 5, and probabilities from which they are taken have 24 bits."""
+PATH = 2e-3
+"""What 64 points leave of a path's integral; a maximum's gradient jumps where another step wins."""
+SLOPE, STEP = 2e-3, 1e-2
+"""Central differences of a float32 score: the step's own error and 1e-7 / STEP of rounding."""
+
+
+def fitted(kind: str = "two", **settings: Any) -> TextClassifier:
+    reviews = make_reviews(60, 3)
+    labels: list[Any] = reviews.labels
+    if kind == "three":
+        labels = [("a", "b", "c")[k % 3] for k in range(60)]
+    if kind == "several":
+        labels = [(("a", "b"), ("b",), ())[k % 3] for k in range(60)]
+    how = TINY | {"epochs": 1, "learning_rate": 0.1, "seed": 5} | settings
+    return TextClassifier(**how).fit(reviews.texts, labels)
+
+
+def odds(model: TextClassifier, text: str, target: Any) -> float:
+    share = float(model.predict_proba([text])[0, list(model.classes_).index(target)])
+    return float(np.log(share) - np.log1p(-share))
+
+
+@pytest.fixture(scope="module", params=list(POOLS))
+def by_pool(request: pytest.FixtureRequest) -> TextClassifier:
+    return fitted(pool=request.param)
+
+
+@pytest.mark.parametrize("kind", ["two", "three", "several"])
+def test_occlusion_is_what_the_model_says_of_the_text_without_the_word(kind: str) -> None:
+    """An effect of the wrong word, sign or class would explain another judgement."""
+    model = fitted(kind)
+    words = TEXT.split()
+    for target in model.classes_.tolist():
+        found = model.explain(TEXT, "occlusion", target=target)
+        assert found.steps.tokens == words
+        whole = odds(model, TEXT, target)
+        assert found.score == pytest.approx(whole, abs=FLOAT32)
+        left = [odds(model, " ".join(words[:k] + words[k + 1 :]), target) for k in range(len(words))]
+        np.testing.assert_allclose(found.contributions, whole - np.array(left), atol=2 * FLOAT32)
+
+
+def test_integrated_gradients_add_up_to_the_difference_from_the_baseline(by_pool: TextClassifier) -> None:
+    """Completeness is what the method is for; what is missing must be small, and is what the gap says."""
+    found = by_pool.explain(TEXT)
+    assert found.method == "integrated-gradients"
+    assert found.base is not None
+    assert found.gap is not None
+    assert abs(found.score - found.base) > 10 * PATH
+    assert abs(found.gap) < PATH
+    assert found.gap == pytest.approx(found.score - found.base - found.contributions.sum(), abs=1e-9)
+
+
+def test_gradient_x_input_is_the_slope_of_the_score_as_a_word_grows(by_pool: TextClassifier) -> None:
+    """A gradient of another row or through a dropped layer would still look like a gradient."""
+    question = Question.of(by_pool._fitted(), TEXT)
+    rows = torch.from_numpy(path_gradients(by_pool.model_, question.ids, question.target, np.ones(1))[0])
+    packing = pack([len(rows)])
+
+    def score(factor: float, word: int) -> float:
+        scaled = rows.clone()
+        scaled[word] *= factor
+        with torch.no_grad():
+            hidden, _ = by_pool.model_.memory[0].packed(scaled, packing)
+            return float(
+                log_odds(by_pool.model_.logits(hidden, packing), question.target, by_pool.model_.config)
+            )
+
+    slopes = [(score(1 + STEP, k) - score(1 - STEP, k)) / (2 * STEP) for k in range(len(rows))]
+    found = by_pool.explain(TEXT, "gradient-x-input")
+    np.testing.assert_allclose(found.contributions, slopes, atol=SLOPE)
+    assert found.gap is None
+
+
+@pytest.mark.parametrize("kind", ["two", "several"])
+@pytest.mark.parametrize("pool", list(POOLS))
+def test_the_pools_shares_add_up_exactly(pool: str, kind: str) -> None:
+    """The decomposition of what is linear leaves nothing over, whatever the pool."""
+    model = fitted(kind, pool=pool, cell="gru")
+    for target in model.classes_.tolist():
+        found = model.explain(TEXT, "pool", target=target)
+        assert found.score == pytest.approx(odds(model, TEXT, target), abs=FLOAT32)
+        assert found.gap == pytest.approx(0, abs=FLOAT32)
+    of_three = fitted("three", pool=pool).explain(TEXT, "pool")
+    assert of_three.gap == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("pool", ["max", "max+mean"])
+def test_winners_are_the_steps_where_the_traced_state_is_highest(pool: str) -> None:
+    """The word said to have won must be the one whose hidden state the pool passed on."""
+    model = fitted(pool=pool)
+    trace, found = model.trace([TEXT]), model.winners(TEXT)
+    assert len(found) == 2 * model.hidden
+    for winner in found:
+        states = trace.gate("hidden_state", direction=winner.direction)[:, winner.unit]
+        assert winner.step == states.argmax()
+        assert winner.value == states.max()
+        assert winner.token == TEXT.split()[winner.step]
+    if pool == "max":
+        parts = np.zeros(len(TEXT.split()))
+        np.add.at(parts, [winner.step for winner in found], [winner.contribution for winner in found])
+        np.testing.assert_allclose(parts, model.explain(TEXT, "pool").contributions, atol=1e-9)
+    with pytest.raises(DataError, match="no word wins"):
+        fitted(pool="mean").winners(TEXT)
+
+
+def test_phrases_are_what_two_words_do_beyond_each() -> None:
+    """ "not" and "wonderful" together turn a text; a wrong sign would call the phrase praise."""
+    reviews = make_reviews(600, 3)
+    model = TextClassifier(**TINY | {"epochs": 12, "seed": 1}).fit(reviews.texts, reviews.labels)
+    text = "the film is not wonderful"
+    assert model.predict([text]) == ["negative"]
+    first = model.phrases(text)[0]
+    assert first.words == "not wonderful"
+    words = text.split()
+
+    def left_without(steps: set[int]) -> float:
+        return odds(model, " ".join(word for k, word in enumerate(words) if k not in steps), "negative")
+
+    whole = left_without(set())
+    assert first.together == pytest.approx(whole - left_without(set(first.steps)), abs=1e-3)
+    assert first.apart == pytest.approx([whole - left_without({k}) for k in first.steps], abs=1e-3)
+    assert first.interaction == pytest.approx(first.together - sum(first.apart), abs=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("settings", [{}, {"unknown": "subword"}, {"unknown": "drop"}, {"max_length": 4}])
+def test_a_contribution_for_each_word_that_is_read_even_for_none(
+    method: str, settings: dict[str, Any]
+) -> None:
+    """Words cut off or left out have no contribution; numbers beside the wrong words would mislead."""
+    model = fitted(**settings)
+    found = model.explain("qwertz the film is awful indeed, a mess", method)
+    tokens = ["qwertz", "the", "film", "is", "awful", "indeed", ",", "a", "mess"]
+    assert [tokens[k] for k in found.steps.places] == found.steps.tokens
+    assert len(found.contributions) == len(found.steps)
+    if settings == {"unknown": "drop"}:
+        assert "qwertz" not in found.steps.tokens
+    if settings == {"max_length": 4}:
+        assert found.steps.tokens == ["qwertz", "the", "a", "mess"]
+    assert found.steps.known == [token in model.vocabulary_ for token in found.steps.tokens]
+    assert len(model.explain("", method).contributions) == 0
+
+
+def test_what_cannot_be_explained_is_said() -> None:
+    """A misspelt class or method must not be explained as another."""
+    model = fitted()
+    with pytest.raises(DataError, match="no method 'lime'; choose one of: integrated-gradients"):
+        model.explain(TEXT, "lime")
+    with pytest.raises(DataError, match="no class 'good'; the model has negative, positive"):
+        model.explain(TEXT, target="good")
