@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
-from command_line import gatelight, json_lines, one_line_and_two
+from command_line import gatelight, json_lines, one_line_and_two, snapshot
 
 import gatelight as library
 
@@ -38,6 +39,47 @@ def test_writes_what_the_library_writes(written: Path) -> None:
     assert shown == "\n\n".join(texts) + "\n"
     records = json_lines(gatelight("generate", written, *how, "--count", 2, "--json").stdout)
     assert ["a " + record["text"] for record in records] == texts
+
+
+def test_a_model_is_replaced_by_one_of_its_kind_only(written: Path, model: Path, tmp_path: Path) -> None:
+    """Half an hour of another kind of training would be gone, or the same training could not be done anew."""
+    for folder in (written, model):
+        shutil.copytree(folder, tmp_path / folder.name)
+    texts, writer, critic = written.parent / "texts.txt", tmp_path / written.name, tmp_path / model.name
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\n" + "a warm film,1\na dull film,0\n" * 10)
+    before = snapshot(tmp_path)
+    said = one_line_and_two(gatelight("train", rows, "--out", writer))
+    assert f"{writer} holds a gatelight language model" in said
+    said = one_line_and_two(gatelight("train-lm", texts, "--out", critic, *SMALL))
+    assert f"{critic} holds a gatelight text classifier" in said
+    assert snapshot(tmp_path) == before
+    (writer / "config.json").write_text("{")  # a damaged one
+    for options in (("--seed", "1"), ("--seed", "2")):
+        assert gatelight("train-lm", texts, "--out", writer, *SMALL, "--no-baseline", *options).exit_code == 0
+    assert library.load(writer).seed == 2
+    assert isinstance(library.load(critic), library.TextClassifier)
+    (writer / "thesis.txt").write_text("mine")
+    assert "choose another --out" in one_line_and_two(gatelight("train-lm", texts, "--out", writer))
+
+
+def test_a_classifier_starts_from_it(written: Path, tmp_path: Path) -> None:
+    """What is typed must reach the training; a wish against the model, or no such model, must not."""
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\n" + "a warm film,1\na dull film,0\n" * 20)
+    how = ("train", rows, "--out", tmp_path / "m", "--epochs", "1", "--no-baseline")
+    result = gatelight(*how, "--from-lm", written, "--no-gradual-unfreezing")
+    assert result.exit_code == 0, result.output
+    assert "a language model's" in result.output
+    found = library.load(tmp_path / "m")
+    assert (found.from_lm, found.gradual_unfreezing) == (str(written), False)
+    assert found.vocabulary_.tokens == library.load(written).vocabulary_.tokens
+    for wish, said in (
+        ((written, "--bidirectional"), "bidirectional is True"),
+        ((written, "--hidden", "9"), "hidden is 9"),
+        ((tmp_path / "m",), "not of a gatelight language model"),
+    ):
+        assert said in one_line_and_two(gatelight(*how, "--from-lm", *wish))
 
 
 def test_what_cannot_be_is_said_in_one_line(written: Path, model: Path, tmp_path: Path) -> None:

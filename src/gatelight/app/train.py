@@ -95,6 +95,7 @@ def train(
     from gatelight.app.unfinished import UnfinishedRun
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import evaluate
+    from gatelight.estimators.folder import KIND
     from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
 
     to = console(machine=json)
@@ -105,7 +106,7 @@ def train(
     estimator = TextClassifier.from_recipe(recipe, **settings)
     # Before minutes are spent on reading.
     check_settings(estimator.get_params(deep=False))
-    run = UnfinishedRun(out)
+    run = UnfinishedRun(out, KIND)
     run.begin(resume)
     try:
         if vectors not in (None, CORPUS, ONE_HOT):

@@ -60,10 +60,11 @@ def train_lm(
     from gatelight.app.sources import texts_to_learn_from
     from gatelight.app.unfinished import UnfinishedRun
     from gatelight.estimators.language import LanguageModel
+    from gatelight.estimators.opening import LANGUAGE
 
     to = console(machine=json)
     model = LanguageModel(**settings)
-    run = UnfinishedRun(out)
+    run = UnfinishedRun(out, LANGUAGE)
     run.begin(resume)
     try:
         texts = texts_to_learn_from(data, to, reading, part)[:limit]

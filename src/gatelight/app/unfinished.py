@@ -16,10 +16,10 @@ _FILE = "run"
 
 
 class UnfinishedRun:
-    """The run on the way to the model folder `out`."""
+    """The run on the way to the folder `out` of a model of `kind`."""
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
+    def __init__(self, out: Path, kind: str) -> None:
+        self.out, self.kind = out, kind
         self.folder = out.with_name(f"{out.name}.checkpoint")
         self.checkpoint = self.folder / _FILE
 
@@ -29,9 +29,9 @@ class UnfinishedRun:
         Raises DataError where there is nothing to go on from, or something that beginning anew would destroy;
         FileExistsError where the model could not be saved in the end; OSError where nothing can be written.
         """
-        from gatelight.estimators.folder import is_model
+        from gatelight.estimators.folder import may_replace
 
-        if self.out.exists() and not is_model(self.out):
+        if self.out.exists() and not may_replace(self.kind)(self.out):
             raise FileExistsError(f"{self.out} exists and is no model of gatelight's; choose another --out")
         if resume and not self.checkpoint.is_file():
             raise DataError(

@@ -8,7 +8,7 @@ allocated.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -51,7 +51,7 @@ def save(estimator: TextClassifier, folder: Path) -> None:
     Raises FileExistsError when `folder` exists and is no model of ours, OSError when the disk refuses.
     """
     config = config_of(estimator)
-    with folder_written_aside(folder, is_model) as aside:
+    with folder_written_aside(folder, may_replace(KIND)) as aside:
         estimator.vocabulary_.save(aside)
         save_weights(estimator.model_, aside / MODEL_FILE)
         if estimator.baseline_ is not None:
@@ -133,13 +133,38 @@ def _told_in_one_line(folder: Path) -> Iterator[None]:
         raise ModelFileError(f"{folder / CONFIG_FILE} {what}; copy or train the model again") from None
 
 
-def is_model(folder: Path) -> bool:
-    """Say whether a folder is a model of ours, even a damaged one, and holds nothing else of anybody's."""
+def may_replace(kind: str) -> Callable[[Path], bool]:
+    """Return whether a model of `kind` may replace a folder: one of the kind, a damaged one, or an empty one.
+
+    What is asked raises FileExistsError for a model of another kind, and says no where there is anything else
+    of anybody's.
+    """
     ours = {CONFIG_FILE, MODEL_FILE, CARD_FILE, VOCABULARY_FILE, WEIGHTS_FILE, TERMS_FILE}
-    if not folder.is_dir():
-        return False
-    names = {path.name for path in folder.iterdir()} - LEFT_BY_FILE_BROWSERS
-    return not names or ({CONFIG_FILE, VOCABULARY_FILE} <= names <= ours)
+
+    def allowed(folder: Path) -> bool:
+        if not folder.is_dir():
+            return False
+        names = {path.name for path in folder.iterdir()} - LEFT_BY_FILE_BROWSERS
+        found = kind_of(folder)
+        if found is not None and found != kind and found.startswith("gatelight "):
+            raise FileExistsError(f"{folder} holds a {found}, not a {kind}; choose another name")
+        damaged = found is None and {CONFIG_FILE, VOCABULARY_FILE} <= names
+        return not names or (names <= ours and (damaged or found == kind))
+
+    return allowed
+
+
+def kind_of(folder: Path) -> str | None:
+    """What a folder says that it is; None where it says nothing readable, which its reader then tells."""
+    path = folder / CONFIG_FILE
+    try:
+        if path.stat().st_size > MOST_CONFIG_BYTES:
+            return None
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    kind = config.get("kind") if isinstance(config, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def _settings(estimator: TextClassifier) -> dict[str, Any]:

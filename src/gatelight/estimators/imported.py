@@ -20,9 +20,8 @@ from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.arrays import read_arrays, read_shapes, write_arrays
 from gatelight.estimators.folder import (
     CONFIG_FILE,
-    LEFT_BY_FILE_BROWSERS,
     MODEL_FILE,
-    is_model,
+    may_replace,
     read_config,
 )
 from gatelight.estimators.foreign_reading import ForeignReading
@@ -117,7 +116,7 @@ class ImportedModel:
             "reading": None if self.reading is None else self.reading.to_dict(),
             "classes": self.classes,
         }
-        with folder_written_aside(Path(folder), _is_ours) as aside:
+        with folder_written_aside(Path(folder), may_replace(IMPORTED)) as aside:
             write_arrays(aside / MODEL_FILE, self.chain.weights)
             (aside / CONFIG_FILE).write_text(json.dumps(config) + "\n", encoding="ascii")
 
@@ -184,8 +183,3 @@ def load(folder: Path) -> ImportedModel:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit together ({error})"
         raise ModelFileError(f"{folder / CONFIG_FILE} {what}; copy or import the model again") from None
-
-
-def _is_ours(folder: Path) -> bool:
-    names = {path.name for path in folder.iterdir()} - LEFT_BY_FILE_BROWSERS if folder.is_dir() else None
-    return names == {CONFIG_FILE, MODEL_FILE} or is_model(folder)

@@ -14,7 +14,7 @@ from typing import Any
 from gatelight import __version__
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.arrays import read_shapes
-from gatelight.estimators.folder import CARD_FILE, CONFIG_FILE, MODEL_FILE, is_model, read_config
+from gatelight.estimators.folder import CARD_FILE, CONFIG_FILE, MODEL_FILE, may_replace, read_config
 from gatelight.estimators.language import LanguageModel
 from gatelight.estimators.opening import LANGUAGE
 from gatelight.estimators.token_streams import END
@@ -41,7 +41,7 @@ def save(model: LanguageModel, folder: Path) -> None:
         "training": model.training_,
         "history": model.history_,
     }
-    with folder_written_aside(folder, is_model) as aside:
+    with folder_written_aside(folder, may_replace(LANGUAGE)) as aside:
         model.vocabulary_.save(aside)
         save_weights(model.model_, aside / MODEL_FILE)
         (aside / CARD_FILE).write_text(_card(model, folder.resolve().name), "utf-8", "backslashreplace")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatelight.estimators.folder import CONFIG_FILE, MOST_CONFIG_BYTES
+from gatelight.estimators.folder import kind_of
 from gatelight.estimators.folder import load as load_classifier
 from gatelight.estimators.folder import load_judge as load_judge_of_texts
 
@@ -30,7 +29,7 @@ def load(folder: str | Path) -> TextClassifier | ImportedModel | LanguageModel:
     format.
     """
     folder = Path(folder)
-    kind = _kind(folder)
+    kind = kind_of(folder)
     if kind == LANGUAGE:
         return load_language_model(folder)
     return _load_imported(folder) if kind == IMPORTED else load_classifier(folder)
@@ -46,23 +45,10 @@ def load_language_model(folder: str | Path) -> LanguageModel:
 def load_judge(folder: str | Path) -> Judge | ImportedModel:
     """Read a saved model as far as judging needs it, without scikit-learn; raises as `load`."""
     folder = Path(folder)
-    return _load_imported(folder) if _kind(folder) == IMPORTED else load_judge_of_texts(folder)
+    return _load_imported(folder) if kind_of(folder) == IMPORTED else load_judge_of_texts(folder)
 
 
 def _load_imported(folder: Path) -> ImportedModel:
     from gatelight.estimators import imported
 
     return imported.load(folder)
-
-
-def _kind(folder: Path) -> str | None:
-    """What a folder says that it is; None where it says nothing readable, which its reader then tells."""
-    path = folder / CONFIG_FILE
-    try:
-        if path.stat().st_size > MOST_CONFIG_BYTES:
-            return None
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    kind = config.get("kind") if isinstance(config, dict) else None
-    return kind if isinstance(kind, str) else None
