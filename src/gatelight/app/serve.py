@@ -84,6 +84,7 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn raises the signal once more when all is done; that is the end, not a fault.
         signal.signal(number, lambda number, frame: None)
+    listening.listen(BACKLOG)
     at, where = console(), f"[{host}]" if ":" in host else host
     say(
         at,

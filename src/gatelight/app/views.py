@@ -112,11 +112,13 @@ def memory(model: Any, text: str, layer: int = 0, direction: int = 0, units: int
 
     trace = model.trace([text])
     values = {name: trace.gate(name, 0, layer, direction) for name in trace.names}
-    chosen = np.asarray(activity_order(trace, 0, layer, direction))[:units]
-    wanted = set(chosen.tolist())
-    alike = [int(unit) for unit in similar_order(trace, 0, layer, direction) if int(unit) in wanted]
-    lives = half_lives(trace, layer, direction)[chosen]
-    steps = trace.steps[0]
+    steps, every = trace.steps[0], np.arange(trace.hidden_size)
+    active, alike, lives = every, every, np.full(len(every), np.inf)
+    if len(steps):
+        active = np.asarray(activity_order(trace, 0, layer, direction))
+        alike = np.asarray(similar_order(trace, 0, layer, direction))
+        lives = half_lives(trace, layer, direction)
+    chosen = active[:units]
     return {
         "cell": trace.cell,
         "names": list(trace.names),
@@ -128,8 +130,8 @@ def memory(model: Any, text: str, layer: int = 0, direction: int = 0, units: int
         "tokens": steps.tokens,
         "places": steps.places,
         "units": chosen.tolist(),
-        "alike": alike,
-        "half_lives": [float(life) if np.isfinite(life) else None for life in lives],
+        "alike": alike[np.isin(alike, chosen)].tolist(),
+        "half_lives": [float(life) if np.isfinite(life) else None for life in lives[chosen]],
         "values": {name: np.ascontiguousarray(rows[:, chosen]) for name, rows in values.items()},
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -15,15 +14,13 @@ from starlette.responses import Response
 
 from gatelight import __version__
 from gatelight.app.service import pages, routes
-from gatelight.app.service.entrance import Entrance
+from gatelight.app.service.entrance import FAULT, Entrance
 from gatelight.app.service.hosted import Hosted
 from gatelight.app.service.limits import Limits, Refusal
 from gatelight.app.service.metrics import Metrics
 from gatelight.app.service.routes import refused
 from gatelight.app.service.serving import Serving
 from gatelight.errors import GatelightError
-
-log = logging.getLogger("gatelight.service")
 
 
 def application(
@@ -54,12 +51,17 @@ def application(
     app.add_exception_handler(GatelightError, _cannot)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _fault)
     return Entrance(app, limits, metrics, token, hosts)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return refused(error)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return refused(FAULT)  # raised once more by Starlette, and logged at the entrance
 
 
 async def _cannot(request: Request, error: Exception) -> Response:

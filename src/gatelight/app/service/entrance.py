@@ -40,7 +40,9 @@ SAFE = [
     (b"cache-control", b"no-store"),
 ]
 API = "/v1/"
+FAULT = Refusal(500, "this is a fault of the service; its log says more")
 SECRET = (API, "/metrics", "/openapi.json")  # what a token guards; the page itself holds nothing secret
+DISCARDED = 20  # times the largest body are read and dropped: who is cut off while sending hears no reason
 KEEPS_ITS_OWN_TIME = ("/v1/predict",)  # its computation is short, and watching costs as much
 
 
@@ -69,7 +71,7 @@ class Entrance:
             await answer.refuse(refusal)
         except Exception:
             log.exception("%s %r failed", scope["method"], scope["path"])
-            await answer.refuse(Refusal(500, "this is a fault of the service; its log says more"))
+            await answer.refuse(FAULT)
         route = scope.get("route")
         path = getattr(route, "path", "other")
         method = scope["method"] if route is not None else "other"
@@ -82,6 +84,11 @@ class Entrance:
         if not scope["path"].startswith(API):
             return await self._inner(scope, receive, answer)
         body = await self._body(scope, headers, receive)
+        try:
+            # Strictly: no NaN, no half of a surrogate pair, no depth that readers further in fall into.
+            scope["asked"] = orjson.loads(body) if body else None
+        except orjson.JSONDecodeError as error:
+            raise Refusal(400, f"the body is no JSON: {error.msg}") from None
         scope["arrived"] = time.perf_counter()
         one = (scope.get("client") or ("",))[0]
         if self._in_work >= self._limits.requests:
@@ -126,9 +133,9 @@ class Entrance:
         most = self._limits.body_bytes
         too_large = Refusal(413, f"the body has more than {most} bytes; send fewer or shorter texts")
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length[:20]) > most:
+        if not length.isdigit() or int(length[:20]) > most * DISCARDED:
             raise too_large
-        body = bytearray()
+        body, size = bytearray(), 0
         try:
             async with asyncio.timeout(self._limits.body_seconds):
                 while True:
@@ -136,9 +143,11 @@ class Entrance:
                     if message["type"] == "http.disconnect":
                         raise Refusal(400, "the client left")
                     part = message.get("body", b"")
-                    self._buffered += len(part)
-                    body += part
-                    if len(body) > most:
+                    size += len(part)
+                    if size <= most:
+                        self._buffered += len(part)
+                        body += part
+                    if size > most * DISCARDED:
                         raise too_large
                     if self._buffered > self._limits.buffered_bytes:
                         raise busy("many bodies")
@@ -148,6 +157,8 @@ class Entrance:
             raise Refusal(408, f"the body did not arrive within {self._limits.body_seconds:g} s") from None
         finally:
             self._buffered -= len(body)
+        if size > most:
+            raise too_large
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if body and kind != b"application/json":
             # Other kinds a page elsewhere may send unasked.

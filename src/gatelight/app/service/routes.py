@@ -52,10 +52,7 @@ async def predict(request: Request) -> Response:
     """Judge one text, or several; what comes at the same time is judged together."""
     # By hand, for speed: this is the request that comes a thousand times a second.
     serving: Serving = request.app.state.serving
-    try:
-        asked = orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"the body is no JSON: {error.msg}") from None
+    asked = request.scope["asked"]
     if not isinstance(asked, dict) or not asked.keys() <= {"model", "text", "texts"}:
         raise Refusal(422, 'send an object with "text" or "texts", and "model" where there are several')
     name, text, texts = asked.get("model"), asked.get("text"), asked.get("texts")
