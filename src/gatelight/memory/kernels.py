@@ -140,8 +140,9 @@ def backward(
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def sum_by_token(d_gates: Any, begin: int, end: int, token: Any, d_table: Any, at: int) -> None:
-    """Add columns begin to end of d_gates [N, ·] to the token rows of d_table [U, ·], from column `at` on."""
+    """Sum columns begin to end of d_gates [N, ·] into the token rows of d_table [U, ·], from `at` on."""
     width = end - begin
+    d_table[:, at : at + width] = 0
     for row in range(token.shape[0]):
         source = d_gates[row, begin:end]
         target = d_table[token[row], at : at + width]

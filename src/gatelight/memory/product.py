@@ -19,6 +19,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 256
 """Rows summed at a time in a transposed product: they stay in the second-level cache."""
 
+SMALL, PARTS = 1 << 16, 4
+"""Elements up to which a transposed product is summed in parts, one after the other's rows; how many."""
+
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _rows_times(a: Any, b: Any, start: Any, out: Any, begin: int, end: int) -> None:
@@ -42,29 +45,44 @@ def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _transposed_times(
+def _transposed_times(a: Any, b: Any, out: Any, begin: int, end: int) -> None:
+    size = b.shape[1]
+    out[begin:end] = 0
+    for first in range(0, a.shape[0], CHUNK):
+        depth = min(CHUNK, a.shape[0] - first)
+        multiply(
+            a, first * a.shape[1] + begin, 1, a.shape[1], b, first * size, size,
+            out, begin * size, size, out, begin * size, size, end - begin, depth, size,
+        )  # fmt: skip
+
+
+def transposed_times(a: Array, b: Array, out: Array) -> list[threads.Task]:
+    """Return the tasks that write a.T @ b, of a [N, M] and b [N, G], into out [M, G], summed in order."""
+    return [
+        partial(_transposed_times, a, b, out, begin, end)
+        for begin, end in _cuts(len(out), len(a) * out.shape[1])
+    ]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _chosen_times(
     a: Any,
     a_at: int,
     b: Any,
     b_at: int,
     chosen: Any,
     other: Any,
-    size: int,
-    out: Any,
     begin: int,
     end: int,
+    out: Any,
+    column: int,
+    last: int,
 ) -> None:
-    out[begin:end] = 0
-    rows = np.empty((CHUNK, size if len(chosen) else 0), b.dtype)
-    for first in range(0, a.shape[0], CHUNK):
-        depth = min(CHUNK, a.shape[0] - first)
-        if len(chosen) == 0:
-            multiply(
-                a, first * a.shape[1] + a_at + begin, 1, a.shape[1],
-                b, first * b.shape[1] + b_at, b.shape[1],
-                out, begin * size, size, out, begin * size, size, end - begin, depth, size,
-            )  # fmt: skip
-            continue
+    size, columns = out.shape
+    out[:, column:last] = 0
+    rows = np.empty((CHUNK, size), b.dtype)
+    for first in range(begin, end, CHUNK):
+        depth = min(CHUNK, end - first)
         for k in range(depth):
             row = chosen[first + k]
             if row >= 0:
@@ -74,24 +92,34 @@ def _transposed_times(
                 for j in range(size):
                     rows[k, j] = other[-1 - row, j]
         multiply(
-            a, first * a.shape[1] + a_at + begin, 1, a.shape[1], rows, 0, size,
-            out, begin * size, size, out, begin * size, size, end - begin, depth, size,
+            rows, 0, 1, size, a, first * a.shape[1] + a_at + column, a.shape[1],
+            out, column, columns, out, column, columns, size, depth, last - column,
         )  # fmt: skip
 
 
-def transposed_times(
-    a: Array, a_at: int, b: Array, b_at: int, out: Array, chosen: tuple[Array, Array] | None = None
-) -> list[threads.Task]:
-    """Return the tasks that write a.T @ b into out [M, G], summed over the N rows in order.
+def chosen_times(
+    a: Array, a_at: int, b: Array, b_at: int, chosen: tuple[Array, Array], out: Array
+) -> tuple[list[threads.Task], threads.Task]:
+    """Return the tasks that compute a.T @ b's chosen rows, and the one that then writes it into out [M, G].
 
-    a [N, ·] is read from column a_at on, b [N, ·] from column b_at on. With `chosen` = (rows int32 [N], other
-    [·, G]) b's n-th row is b[rows[n]] or, where that is negative, other[-1 - rows[n]].
+    a [N, ·] is read from column a_at on, b [N, ·] from column b_at on; chosen = (rows int32 [N], other
+    [·, G]): b's n-th row is b[rows[n]] or, where that is negative, other[-1 - rows[n]]. Where the result is
+    small the rows are cut, else the columns; which it is depends on the sizes alone.
     """
-    rows, other = chosen or (np.empty(0, np.int32), np.empty((0, 0), b.dtype))
-    return [
-        partial(_transposed_times, a, a_at, b, b_at, rows, other, out.shape[1], out, begin, end)
-        for begin, end in _cuts(len(out), len(a) * out.shape[1])
-    ]
+    shape = out.shape[1], out.shape[0]
+    if out.size <= SMALL:
+        size = -(-len(a) // (PARTS * CHUNK)) * CHUNK
+        cuts = [(begin, min(len(a), begin + size)) for begin in range(0, len(a), size or 1)] or [(0, 0)]
+        sums = np.empty((len(cuts), *shape), out.dtype)
+        places = [(*cut, part, 0, len(out)) for cut, part in zip(cuts, sums, strict=True)]
+    else:
+        sums = np.empty((1, *shape), out.dtype)
+        places = [(0, len(a), sums[0], *cut) for cut in _cuts(len(out), len(a) * out.shape[1])]
+
+    def finish() -> None:
+        out[:] = sums.sum(0).T
+
+    return [partial(_chosen_times, a, a_at, b, b_at, *chosen, *place) for place in places], finish
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -110,7 +138,7 @@ def column_sums(a: Array, at: int, out: Array) -> None:
 
 def _cuts(rows: int, work_per_row: int) -> list[tuple[int, int]]:
     """Cut `rows` rows into tasks, of a multiple of 8 rows each, so that no tile is cut."""
-    tasks = min(2 * threads.threads(), rows * work_per_row // threads.SHARED_WORK, rows // 8)
+    tasks = min(4 * threads.threads(), rows * work_per_row // threads.SHARED_WORK, rows // 8)
     if tasks <= 1 or threads.threads() == 1:
         return [(0, rows)]
     size = -(-rows // tasks)

@@ -71,9 +71,10 @@ def recurrence_backward(
 
     d_weight = np.empty(weight.shape, dtype)
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
-    d_table = buffers.zeros((distinct, directions * size), dtype)
+    d_table = buffers.empty((distinct, directions * size), dtype)
     tokens = token_rows(token, rows)
     tasks: list[threads.Task] = []
+    last: list[threads.Task] = []
     for d in range(directions):
         before = np.empty(rows, np.int32)
         kernels.rows_before(d, starts, sizes, before)
@@ -82,12 +83,16 @@ def recurrence_backward(
         )
         for at, begin, end in _recurrent_blocks(cell, hidden_size):
             columns = d * block + at
-            tasks += product.transposed_times(
-                d_gates, columns, forward[4], d * hidden_size, d_weight[d, begin:end], (before, forward[0][d])
+            parts, finish = product.chosen_times(
+                d_gates, columns, forward[4], d * hidden_size, (before, forward[0][d]), d_weight[d, begin:end]
             )
+            tasks += parts
+            last.append(finish)
             if need_bias:
                 tasks.append(partial(product.column_sums, d_gates, columns, d_bias[d, begin:end]))
     threads.run(tasks, work)
+    for finish in last:
+        finish()
     summed = d_peephole.sum(0) if groups else np.zeros(d_peephole.shape[1:], dtype)
     return tuple(torch.from_numpy(a) for a in (d_table, d_weight, d_bias, summed, d_h_0, d_c_0))  # type: ignore[return-value]
 

@@ -58,7 +58,7 @@ def recurrence_forward(
     hidden, gates, cells = (buffers.empty(shape, inputs.dtype) for shape in shapes)
     h_n, c_n = np.empty(h_0.shape, inputs.dtype), np.empty(c_0.shape, inputs.dtype)
     tokens, starts, sizes = token_rows(token, rows), array_of(first), array_of(lengths)
-    weight = np.ascontiguousarray(weight_hh.detach().numpy().transpose(0, 2, 1))
+    weight = array_of(weight_hh.transpose(1, 2))
     step_cell, bias = cell_weights(cell, peephole, inputs), array_of(bias_hh)
     states = array_of(h_0), array_of(c_0)
 
