@@ -75,7 +75,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, 
         long = "<script>document.title = 'run'</script> <b>dull</b> " + "x" * 300 + " film " * 40
         csv.writer(file).writerows([(long, "neg", "f1"), ("", "pos", "f2"), ("не хорошо", "pos", "f3")])
     found = {}
-    for verb, *arguments in (["audit", data, "--maxlen", "9"], ["errors", model, data]):
+    for verb, *arguments in (
+        ["audit", data, "--maxlen", "9"],
+        ["errors", model, data],
+        ["embed", model, data],
+    ):
         found[verb] = folder / f"{verb}.html"
         result = gatelight(verb, *arguments, "--html", found[verb])
         assert result.exit_code == 0, result.output
@@ -92,9 +96,9 @@ def browser() -> Iterator[Any]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)
-@pytest.mark.parametrize("verb", ["audit", "errors"])
+@pytest.mark.parametrize(("verb", "figures", "tables"), [("audit", 2, 2), ("errors", 2, 2), ("embed", 1, 1)])
 def test_a_report_can_be_read(
-    verb: str, screen: str, scheme: str, reports: dict[str, Path], browser: Any
+    verb: str, figures: int, tables: int, screen: str, scheme: str, reports: dict[str, Path], browser: Any
 ) -> None:
     """A page wider than the phone, letters for ants or a picture with its edge cut off are read by nobody."""
     width, height = SCREENS[screen]
@@ -109,8 +113,8 @@ def test_a_report_can_be_read(
         assert page.evaluate(LETTERS) >= SMALLEST_LETTER
         assert page.evaluate(OUTSIDE) == []
         assert page.evaluate(CONTRASTS) >= CONTRAST
-        assert page.locator("svg").count() == 2
-        assert page.locator("table").count() >= 2
+        assert page.locator("svg").count() == figures
+        assert page.locator("table").count() >= tables
         assert asked == [reports[verb].as_uri()]
         assert complaints == []
         assert page.title() != "run"

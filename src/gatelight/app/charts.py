@@ -1,4 +1,4 @@
-"""Histograms and curves as inline SVG, readable on a phone. Knows numbers and names, not what they mean."""
+"""Histograms, curves and maps as inline SVG, readable on a phone; knows numbers and names, no meaning."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from gatelight.app.html import escaped
 WIDTH, HEIGHT = 360, 220  # of a phone's screen: 11 px stay 11 px there
 LEFT, RIGHT, TOP, BOTTOM = 44, 22, 26, 40
 COLOURS = ("var(--one)", "var(--two)", "var(--three)")
+MORE_COLOURS = (*COLOURS, "var(--four)", "var(--five)", "var(--six)")
+OTHERS = "var(--soft)"
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,44 @@ def curves(
     if mark is not None and low <= mark <= high:
         inside += _mark(scale, mark, mark_name)
     return _drawn(scale, inside, x_name, y_name, True, percent_x, [line.name for line in lines])
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point of a map, the number of its kind, and the text that the pointer shows on it."""
+
+    x: float
+    y: float
+    kind: int
+    shown: str
+
+
+def scatter(dots: Sequence[Dot], kinds: Sequence[str], about: str) -> str:
+    """Return dots on a square, one scale both ways, coloured by kind; kinds beyond the colours share one."""
+    colours = dict(enumerate(MORE_COLOURS))
+    named = [*kinds[: len(colours)], *(["others"] if len(kinds) > len(colours) else [])]
+    sides = [[dot.x for dot in dots] or [0.0], [dot.y for dot in dots] or [0.0]]
+    span = max(max(side) - min(side) for side in sides) or 1
+    middle_x, middle_y = ((max(side) + min(side)) / 2 for side in sides)
+    inside, half, room = "", WIDTH / 2, WIDTH - 16
+    for dot in dots:
+        x, y = half + room * (dot.x - middle_x) / span, half - room * (dot.y - middle_y) / span
+        inside += (
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colours.get(dot.kind, OTHERS)}" '
+            f'fill-opacity="0.7"><title>{escaped(dot.shown)}</title></circle>'
+        )
+    height = WIDTH + 4
+    for number, name in enumerate(named):
+        height += 17
+        inside += (
+            f'<circle cx="8" cy="{height - 9}" r="4" fill="{colours.get(number, OTHERS)}"/>'
+            f'<text x="18" y="{height - 5}">{escaped(name)}</text>'
+        )
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escaped(about)}">'
+        f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{WIDTH - 1}" fill="none" stroke="var(--line)"/>'
+        f"{inside}</svg>"
+    )
 
 
 def _mark(scale: _Scale, at: float, name: str) -> str:

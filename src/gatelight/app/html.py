@@ -19,9 +19,11 @@ _PAGE = """<!doctype html>
 <title>{title}</title><style>
 :root {{ --ink: #1c2330; --soft: #5b6472; --line: #d8dde5; --back: #fff; --card: #f5f7fa; }}
 :root {{ --one: #1f5fbf; --two: #b3480a; --three: #1b7f5a; }}
+:root {{ --four: #8a3fa0; --five: #7a6a00; --six: #b0245a; }}
 @media (prefers-color-scheme: dark) {{
 :root {{ --ink: #e6e9ef; --soft: #a3adbb; --line: #3a4350; --back: #161a20; --card: #1f252d; }}
 :root {{ --one: #7db0ff; --two: #ffa066; --three: #5fd0a3; }}
+:root {{ --four: #cf9be0; --five: #d8c75a; --six: #ff8fb5; }}
 }}
 body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); }}
 body {{ margin: 0 auto; padding: 1rem; max-width: 48rem; overflow-wrap: anywhere; }}

@@ -17,6 +17,7 @@ from gatelight.app import (
     audit,
     compare,
     data,
+    embed,
     errors,
     evaluate,
     export,
@@ -52,6 +53,8 @@ app.command("generate", no_args_is_help=True)(generate.generate)
 app.command("predict", no_args_is_help=True)(predict.predict)
 app.command("serve", no_args_is_help=True)(serve.serve)
 app.command("summary")(summary.summary)
+app.command("embed", no_args_is_help=True)(embed.embed)
+app.command("neighbours", no_args_is_help=True)(embed.neighbours)
 app.command("import", no_args_is_help=True)(import_.import_)
 app.command("export", no_args_is_help=True)(export.export)
 app.command("status")(status.status)
