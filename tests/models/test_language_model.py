@@ -65,10 +65,10 @@ def test_a_cut_sequence_has_the_same_bits(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "peephole", "gru"])
-@pytest.mark.parametrize("layers", [1, 3])
-def test_the_compiled_loop_reads_as_the_model(cell: str, layers: int) -> None:
+@pytest.mark.parametrize(("layers", "hidden"), [(1, 7), (3, 7), (2, 75)])  # the last in panels, one narrow
+def test_the_compiled_loop_reads_as_the_model(cell: str, layers: int, hidden: int) -> None:
     """Text would be drawn from other probabilities than those that are measured."""
-    net = model(cell=cell, layers=layers)
+    net = model(cell=cell, layers=layers, hidden=hidden)
     reader, draws = Reader(net), np.random.default_rng(0).random(12)
     first, state = reader.read(stream(5), net.initial(1))
     allowed = np.ones(V, np.bool_)

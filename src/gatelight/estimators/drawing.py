@@ -19,7 +19,7 @@ from gatelight.text.joining import Writer
 from gatelight.text.tokens import Tokenizer
 from gatelight.text.vocabulary import PAD_ID, UNK_ID, Vocabulary
 
-AT_ONCE = 16  # tokens drawn between two pieces of text
+AT_ONCE = 64  # tokens drawn between two pieces of text: a few milliseconds
 MOST_MORE = 32  # tokens drawn beyond the length to end a character
 
 

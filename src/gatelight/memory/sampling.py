@@ -19,6 +19,12 @@ from gatelight.memory.tiles import multiply
 
 Floats = NDArray[Any]
 
+PANEL = 128
+"""Columns of weights that lie together, in panels: one row's product then reads memory from end to end.
+
+That is what it takes: a stream reads all weights for each id, and they are more than the nearer caches hold.
+"""
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -77,15 +83,38 @@ def choose(
     return last
 
 
+def panels(weights: Floats) -> Floats:
+    """weights [..., H, G] → all panels [H, PANEL or what is left] one after the other, flat."""
+    depth, columns = weights.shape[-2:]
+    parts = [
+        matrix[:, begin : begin + PANEL].ravel()
+        for matrix in weights.reshape(-1, depth, columns)
+        for begin in range(0, columns, PANEL)
+    ]
+    return np.concatenate(parts)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _product(
+    a: Floats, a_at: int, weights: Floats, number: int, bias: Floats, bias_at: int, out: Floats, H: int
+) -> None:
+    """out [G] = bias [G] + a [H] times matrix `number` of the panels `weights`; as `multiply`, to the bit."""
+    G = out.shape[0]
+    for begin in range(0, G, PANEL):
+        wide = min(PANEL, G - begin)
+        at = number * H * G + begin * H
+        multiply(a, a_at, H, 1, weights, at, wide, bias, bias_at + begin, 0, out, begin, G, 1, H, wide)
+
+
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def write(
     cell: Any,  # peephole weights, if any, are [L, 3, H]
     table: Floats,  # [V, G] the first layer's input products with bias
-    input_weight: Floats,  # [L - 1, H, G] of the other layers, transposed
+    input_weight: Floats,  # panels of the other layers' [L - 1, H, G], transposed
     input_bias: Floats,  # [L - 1, G]
-    weight: Floats,  # [L, H, G] recurrent weights, transposed
+    weight: Floats,  # panels of the recurrent weights [L, H, G], transposed
     bias: Floats,  # [L, G]
-    output_weight: Floats,  # [H, V], transposed
+    output_weight: Floats,  # panels of [H, V], transposed
     output_bias: Floats,  # [V]
     h: Floats,  # [L, H] state, replaced
     c: Floats,  # [L, H], or [L, 0] for cells without a cell state; replaced
@@ -102,7 +131,6 @@ def write(
     """Draw up to n ids, each read before the next is drawn; how many, the id `stop` included."""
     L, H = h.shape
     G = bias.shape[1]
-    V = scores.shape[0]
     x = np.empty(G, table.dtype)
     u = np.empty(G, table.dtype)
     hidden = np.empty(H, table.dtype)
@@ -116,13 +144,10 @@ def write(
                 for j in range(G):
                     x[j] = table[token, j]
             else:
-                at = (layer - 1) * H * G
-                multiply(
-                    hidden, 0, H, 1, input_weight, at, G, input_bias, (layer - 1) * G, 0, x, 0, G, 1, H, G
-                )
-            multiply(h, layer * H, H, 1, weight, layer * H * G, G, bias, layer * G, 0, u, 0, G, 1, H, G)
+                _product(hidden, 0, input_weight, layer - 1, input_bias, (layer - 1) * G, x, H)
+            _product(h, layer * H, weight, layer, bias, layer * G, u, H)
             advance(cell, layer, 0, 1, x, first, 0, u, h, c, layer, saved, cell_state, 0, hidden, 0)
-        multiply(hidden, 0, H, 1, output_weight, 0, V, output_bias, 0, 0, scores, 0, V, 1, H, V)
+        _product(hidden, 0, output_weight, 0, output_bias, 0, scores, H)
         if token == stop:
             return n + 1
     return len(draws)

@@ -16,7 +16,7 @@ from torch import Tensor
 from gatelight.memory import pack
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.recurrence_forward import cell_weights
-from gatelight.memory.sampling import Drawing, choose, write
+from gatelight.memory.sampling import Drawing, choose, panels, write
 from gatelight.models.language_model import LanguageModel, State
 from gatelight.models.predicting import judging
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
@@ -125,10 +125,10 @@ def arrays_of(model: LanguageModel) -> tuple[Any, ...]:
     return (
         cell_weights(model.config.cell, peephole, table),
         table,
-        stacked("weight_ih_l0", np.transpose, upper),
+        panels(stacked("weight_ih_l0", np.transpose, upper)),
         stacked("bias_ih_l0", np.asarray, upper),
-        stacked("weight_hh_l0", np.transpose, layers),
+        panels(stacked("weight_hh_l0", np.transpose, layers)),
         stacked("bias_hh_l0", np.asarray, layers),
-        np.ascontiguousarray(weight.detach().numpy().T),
+        panels(weight.detach().numpy().T),
         bias.detach().numpy(),
     )
