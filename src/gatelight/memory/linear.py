@@ -36,7 +36,8 @@ def check_dtype(first: Tensor, *others: Tensor | None) -> None:
 
 def array_of(tensor: Tensor) -> Array:
     """Return a tensor's values as a C-contiguous array, sharing memory where they already are."""
-    return tensor.detach().contiguous().numpy()
+    array: Array = tensor.numpy(force=True)
+    return array if array.flags.c_contiguous else tensor.detach().contiguous().numpy()
 
 
 def _linear_compute(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
 from gatelight.memory import buffers, threads
+from gatelight.memory.linear import array_of
 from gatelight.memory.packing import Packing
 from gatelight.models import pooling_kernels as kernels
 
@@ -105,11 +106,19 @@ POOLS: dict[str, Pool] = {
 def _apply(
     function: type[torch.autograd.Function], hidden: Tensor, packing: Packing, *weights: Tensor
 ) -> Tensor:
+    if not torch.is_grad_enabled():  # torch's way to a function and back takes longer than a short text
+        return function.forward(_Nothing(), hidden, packing, *weights)
     return function.apply(hidden, packing, *weights)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _array(tensor: Tensor) -> Any:
-    return tensor.detach().contiguous().numpy()
+class _Nothing:
+    """Stands where a gradient's context would, and keeps nothing long."""
+
+    def save_for_backward(self, *tensors: Tensor) -> None:
+        pass
+
+
+_array = array_of
 
 
 def _empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
