@@ -20,11 +20,14 @@ from gatelight.app import (
     embed,
     errors,
     evaluate,
+    explain,
     export,
     generate,
     import_,
+    inside,
     lab,
     predict,
+    report,
     serve,
     status,
     summary,
@@ -45,12 +48,18 @@ app = typer.Typer(
 )
 app.command("train", no_args_is_help=True)(train.train)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
+app.command("explain", no_args_is_help=True)(explain.explain)
+app.command("faithfulness", no_args_is_help=True)(explain.faithfulness)
+app.command("trace", no_args_is_help=True)(inside.trace)
+app.command("units", no_args_is_help=True)(inside.units)
+app.command("ablate", no_args_is_help=True)(inside.ablate)
 app.command("errors", no_args_is_help=True)(errors.errors)
 app.command("audit", no_args_is_help=True)(audit.audit)
 app.command("compare", no_args_is_help=True)(compare.compare)
 app.command("train-lm", no_args_is_help=True)(train_lm.train_lm)
 app.command("generate", no_args_is_help=True)(generate.generate)
 app.command("predict", no_args_is_help=True)(predict.predict)
+app.command("report", no_args_is_help=True)(report.report)
 app.command("serve", no_args_is_help=True)(serve.serve)
 app.command("summary")(summary.summary)
 app.command("embed", no_args_is_help=True)(embed.embed)

@@ -37,6 +37,7 @@ def running(model: Any, text: str) -> dict[str, Any]:
         "tokens": _marked(tokens, understood.unknown),
         "classes": classes.plain(),
         "multilabel": classes.multilabel,
+        "before": model.judge([""])[0][0],
         "running": model.running_proba(text),
         "probabilities": columns[0],
         "label": list(label) if classes.multilabel else classes.plain()[int(columns[0].argmax())],
@@ -76,6 +77,7 @@ def _surprise(model: LanguageModel, text: str) -> dict[str, Any]:
         ],
         "classes": [],
         "multilabel": False,
+        "before": [],
         "running": [],
         "probabilities": [],
         "label": None,
@@ -105,19 +107,20 @@ def explanation(model: TextClassifier, text: str, method: str, target: Any = Non
 def memory(model: Any, text: str, layer: int = 0, direction: int = 0, units: int = 32) -> dict[str, Any]:
     """Return every gate and state of the most active units at every token, [tokens, units] each.
 
-    `units` come most active first; `half_lives` in tokens (None: forever); `alike` puts units that do the
-    same side by side. Raises DataError for a layer or direction that there is not.
+    `units` come most active first; `half_lives` in tokens (None: forever; of an RNN there are none); `alike`
+    puts units that do the same side by side. Raises DataError for a layer or direction that there is not.
     """
     from gatelight.insight.memories import activity_order, half_lives, similar_order
 
     trace = model.trace([text])
     values = {name: trace.gate(name, 0, layer, direction) for name in trace.names}
     steps, every = trace.steps[0], np.arange(trace.hidden_size)
-    active, alike, lives = every, every, np.full(len(every), np.inf)
+    active = alike = every
+    lives = np.zeros(0) if trace.cell == "rnn" else np.full(len(every), np.inf)
     if len(steps):
         active = np.asarray(activity_order(trace, 0, layer, direction))
         alike = np.asarray(similar_order(trace, 0, layer, direction))
-        lives = half_lives(trace, layer, direction)
+        lives = half_lives(trace, layer, direction) if len(lives) else lives
     chosen = active[:units]
     return {
         "cell": trace.cell,
@@ -131,7 +134,7 @@ def memory(model: Any, text: str, layer: int = 0, direction: int = 0, units: int
         "places": steps.places,
         "units": chosen.tolist(),
         "alike": alike[np.isin(alike, chosen)].tolist(),
-        "half_lives": [float(life) if np.isfinite(life) else None for life in lives[chosen]],
+        "half_lives": [float(life) if np.isfinite(life) else None for life in lives[chosen[: len(lives)]]],
         "values": {name: np.ascontiguousarray(rows[:, chosen]) for name, rows in values.items()},
     }
 

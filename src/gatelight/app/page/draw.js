@@ -2,7 +2,7 @@
 // Curves and heatmaps. Texts become text nodes only; colours come from the style sheet.
 
 const SVG = "http://www.w3.org/2000/svg";
-const number = (value, digits = 3) => (value === 0 ? 0 : value).toFixed(digits);
+const number = (value, digits = 3) => value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1");
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
 function make(parent, name, attributes = {}, text) {
@@ -36,10 +36,10 @@ function palette() {
 }
 
 // The curve of one class's probability, or of the bits that tokens cost.
-function curve(place, values, tokens, about, onPick, shares) {
+function curve(place, values, tokens, about, onPick, shares, before) {
   place.textContent = "";
   if (!values.length) return;
-  const width = Math.max(260, place.clientWidth), height = 120, left = 44, right = 10, top = 10, bottom = 22;
+  const width = Math.max(260, place.clientWidth), height = 120, left = 56, right = 10, top = 10, bottom = 22;
   const most = shares ? 1 : Math.max(1, ...values);
   const x = (k) => left + (width - left - right) * (values.length < 2 ? 0.5 : k / (values.length - 1));
   const y = (value) => top + (height - top - bottom) * (1 - value / most);
@@ -49,16 +49,15 @@ function curve(place, values, tokens, about, onPick, shares) {
     make(svg, "text", { x: left - 6, y: y(at) + 4, class: "soft end" }, shares ? `${at * 100} %` : number(at, 1));
   }
   make(svg, "polyline", { points: values.map((v, k) => `${x(k)},${y(v)}`).join(" "), class: "line" });
-  let turn = 0;
-  if (shares) for (let k = 1; k < values.length; k++)
-    if (Math.abs(values[k] - values[k - 1]) > Math.abs(turn ? values[turn] - values[turn - 1] : 0)) turn = k;
+  const moved = values.map((value, k) => Math.abs(value - (k ? values[k - 1] : before)));
+  const turn = shares ? moved.indexOf(Math.max(...moved)) : -1;
   values.forEach((value, k) => {
-    const dot = make(svg, "circle", { cx: x(k), cy: y(value), r: k === turn && turn ? 6 : values.length > 80 ? 2 : 3.5,
-      class: k === turn && turn ? "turn" : "dot", fill: "currentColor" });
+    const dot = make(svg, "circle", { cx: x(k), cy: y(value), r: k === turn ? 6 : values.length > 80 ? 2 : 3.5,
+      class: k === turn ? "turn" : "dot", fill: "currentColor" });
     make(dot, "title", {}, `${tokens[k]}: ${shares ? percent(value) : number(value, 2)}`);
     dot.addEventListener("click", () => onPick(k));
   });
-  if (turn) {
+  if (turn >= 0) {
     const anchor = x(turn) < 120 ? "start" : x(turn) > width - 120 ? "end" : "middle";
     make(svg, "text", { x: x(turn), y: height - 5, "text-anchor": anchor, class: "soft" },
       `${say("turn")}: ${tokens[turn]}`);
@@ -70,7 +69,8 @@ class Heatmap {
   constructor(place, name, values, tokens, units, order, span, on) {
     Object.assign(this, { values, tokens, units, order, span, on, at: [0, 0] });
     const figure = make(place, "figure");
-    make(figure, "figcaption", {}, name);
+    const caption = make(figure, "figcaption", {}, name);
+    this.scale = make(caption, "span", { class: "soft" });
     const scroll = make(figure, "div", { class: "scroll" });
     const room = scroll.clientWidth || 320;
     this.wide = Math.max(5, Math.min(26, Math.floor(room / Math.max(1, values.length))));
@@ -98,7 +98,15 @@ class Heatmap {
       this.tell(at, box.left + at[0] * this.wide, box.top + at[1] * this.high);
     });
   }
+  spread(span) {
+    if (span === this.span) return;
+    this.span = span;
+    this.paint(this.here);
+  }
   paint(here) {
+    this.here = here;
+    const digits = Number.isInteger(this.span) ? 0 : 2, least = this.values.some((row) => row.some((value) => value < 0));
+    this.scale.textContent = ` ${number(least ? -this.span : 0, digits)} … ${number(this.span, digits)}`;
     const { canvas, values, order, wide, high } = this, scale = window.devicePixelRatio || 1, colours = palette();
     const width = values.length * wide, height = order.length * high + this.labels;
     canvas.width = width * scale; canvas.height = height * scale;

@@ -53,7 +53,8 @@ function showStep() {
   at("back").disabled = !inside(step.token - reads);
   at("forward").disabled = !inside(step.token + reads);
   options(at("add"), [["", "+"], ...memory.units.map((unit, k) =>
-    [unit, `${unit} (${say("forgets")} ${memory.half_lives[k] === null ? say("forever") : number(memory.half_lives[k], 1)})`])], "");
+    [unit, memory.half_lives.length ? `${unit} (${say("forgets")} ${memory.half_lives[k] === null ? say("forever")
+      : number(memory.half_lives[k], 1)})` : unit])], "");
   drawStep(at("cell"), memory, step.token, step.units.map((unit) => memory.units.indexOf(unit)));
   panes.forEach((one) => one.mark());
 }
@@ -67,11 +68,13 @@ function arrange(mode) {
   chosen.mode = mode;
   const first = panes[0], model = first ? first.model : models[0], texts = source.live ? NOTE : source.texts;
   const text = first ? first.text : texts[0];
-  at("panes").textContent = "";
+  const others = panes.slice(1).map((pane) => pane.model), second = panes[1] && panes[1].text;
+  at("panes").textContent = at("maps").textContent = "";
   step = null; at("step").hidden = true;
   panes = [new Pane(model, text)];
-  if (mode === "texts") panes.push(new Pane(model, texts.find((one) => one !== text) ?? text));
-  if (mode === "models") panes.push(new Pane(models.find((one) => one !== model) ?? model, text));
+  if (mode === "texts") panes.push(new Pane(others[0] ?? model, second && second !== text ? second : texts.find((one) => one !== text) ?? text));
+  if (mode === "models") panes.push(new Pane(others[0] && others[0] !== model ? others[0] : models.find((one) => one !== model) ?? model, text));
+  at("ready").hidden = mode !== "texts" || !source.live;
   controls();
   panes.forEach((pane) => pane.update());
 }
@@ -81,8 +84,6 @@ function refresh() { panes.forEach((pane) => pane.update()); }
 function controls() {
   const layers = Math.max(...panes.map((pane) => pane.model.layers)), both = panes.some((pane) => pane.model.directions > 1);
   chosen.layer = Math.min(chosen.layer, Math.min(...panes.map((pane) => pane.model.layers)) - 1);
-  const pooled = panes.every((pane) => (pane.model.pool || "").startsWith("max"));
-  options(at("method"), METHODS.filter((name) => name !== "pool" || pooled).map((name) => [name, say(name)]), chosen.method);
   options(at("layer"), Array.from({ length: layers }, (_, k) => [k, k + 1]), chosen.layer);
   options(at("direction"), [[0, say("forwards")], ...(both ? [[1, say("backwards")]] : [])], chosen.direction);
   options(at("order"), ORDERS.map((name) => [name, say(name)]), chosen.order);
@@ -156,7 +157,7 @@ function speak() {
   options(at("theme"), ["light", "dark"].map((name) => [name, say(name)]), document.documentElement.dataset.theme);
   if (!panes.length) return;
   controls();
-  panes.forEach((pane) => { if (pane.running) pane.showAnswer(); if (pane.memory) pane.showMemory(); });
+  panes.forEach((pane) => pane.speak());
   if (step) showStep();
 }
 
@@ -168,8 +169,12 @@ async function begin() {
   arrange("one");
 }
 
-for (const [id, key] of [["method", "method"], ["layer", "layer"], ["direction", "direction"], ["units", "units"]])
-  at(id).addEventListener("change", (event) => { chosen[key] = key === "method" ? event.target.value : Number(event.target.value); refresh(); });
+for (const key of ["layer", "direction", "units"])
+  at(key).addEventListener("change", (event) => { chosen[key] = Number(event.target.value); refresh(); });
+at("ready").addEventListener("click", () => {
+  panes.forEach((pane, k) => { pane.find("text").value = NOTE[k]; });
+  refresh();
+});
 at("order").addEventListener("change", (event) => { chosen.order = event.target.value; panes.forEach((pane) => pane.memory && pane.showMemory()); });
 at("back").addEventListener("click", () => walk(false));
 at("forward").addEventListener("click", () => walk(true));

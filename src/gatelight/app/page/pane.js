@@ -1,19 +1,29 @@
 "use strict";
 // One text under one model: what it says, why, and its memory. What the reader chose is in page.js.
 
+// What is full colour: 1 for gates and candidates, for states the largest of all texts that are shown.
+function spanOf(name) {
+  if (!name.endsWith("_state")) return 1;
+  const largest = panes.map((pane) => (pane.memory && pane.memory.values[name] || []).reduce((most, row) =>
+    row.reduce((least, value) => Math.max(least, Math.abs(value)), most), 0));
+  return Math.max(0.01, ...largest);
+}
+
 class Pane {
   constructor(model, text) {
     this.root = at("pane").content.firstElementChild.cloneNode(true);
     this.find = (name) => this.root.querySelector(`.${name}`);
     at("panes").append(this.root);
+    this.place = make(at("maps"), "div", { class: "maps" });
     Object.assign(this, { model, running: null, free: null, why: null, memory: null, maps: [], turn: 0 });
     options(this.find("model"), models.map((one) => [one.name, one.name]), model.name);
     this.find("model").parentElement.hidden = models.length < 2;
     this.find("model").addEventListener("change", (event) => {
       this.model = models.find((one) => one.name === event.target.value);
-      controls();
-      this.update();
+      arrange(chosen.mode);
     });
+    this.speak();
+    this.find("method").addEventListener("change", (event) => { chosen.method = event.target.value; refresh(); });
     const typed = this.find("text"), listed = this.find("texts");
     typed.hidden = !source.live; listed.hidden = source.live;
     if (!source.live) options(listed, source.texts.map((one) => [one, one]), text);
@@ -24,6 +34,13 @@ class Pane {
       const next = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[event.key];
       if (next && event.target[next]) event.target[next].focus();
     });
+  }
+  speak() {
+    const pools = (this.model.pool || "").startsWith("max"), methods = METHODS.filter((name) => name !== "pool" || pools);
+    options(this.find("method"), methods.map((name) => [name, say(name)]), chosen.method);
+    this.root.querySelectorAll("[data-say]").forEach((one) => { one.textContent = say(one.dataset.say); });
+    if (this.running) this.showAnswer();
+    if (this.memory) this.showMemory();
   }
   get text() { return source.live ? this.find("text").value : this.find("texts").value; }
   // Ask for everything; what was asked before and has not come is no longer wanted.
@@ -71,7 +88,7 @@ class Pane {
     const values = running.bits || running.running.map((row) => row[target]);
     const about = running.bits ? say("bitsCurve") : `${say("curve")}: ${running.classes[target]}`;
     this.find("chart").dataset.tokens = values.length;
-    curve(this.find("chart"), values, names, about, (k) => this.open(k), !running.bits);
+    curve(this.find("chart"), values, names, about, (k) => this.open(k), !running.bits, running.before[target]);
     this.showWords(why);
   }
   showWords(why) {
@@ -100,11 +117,16 @@ class Pane {
     const strange = new Map(tokens.filter((token) => !token.known).map((token) => [token.text, token.read_as ?? say("nothing")]));
     this.find("unknown").textContent = strange.size
       ? `${say("unknownAre")}: ${[...strange].slice(0, 12).map((pair) => pair.join(" → ")).join(", ")}` : "";
-    this.find("method").textContent = why ? `${say(why.method)}, ${say("speaks")} ${why.target}`
-      + (why.gap === null ? "" : ` · ${say("gap")}: ${number(why.gap)} ${say("nats")} (${say("of")} ${number(why.score - why.base)})`) : "";
+    const legend = this.find("legend");
+    legend.textContent = "";
+    legend.parentElement.hidden = !why;
+    if (!why) return;
+    make(legend, "span", { class: "plus" }, `■ ${say("speaksFor")} ${why.target}`);
+    make(legend, "span", { class: "minus" }, ` ■ ${say("against")}`);
+    if (why.gap !== null) legend.append(` · ${say("gap")}: ${number(why.gap)} ${say("nats")} ${say("of")} ${number(why.score - why.base)}`);
   }
   showMemory() {
-    const { memory } = this, place = this.find("maps");
+    const { memory, place } = this;
     place.textContent = "";
     this.maps = [];
     if (!memory.tokens.length) return;
@@ -116,10 +138,10 @@ class Pane {
     this.order = columns;
     for (const name of memory.names) {
       const values = memory.values[name];
-      const span = name === "cell_state" ? Math.max(1, ...values.flat().map(Math.abs)) : 1;
-      this.maps.push(new Heatmap(place, flat(name), values, memory.tokens, memory.units, columns, span, {
-        tell: (text, x, y) => tip(text, x, y), leave: () => tip(""), pick: (token, column) => openStep(this, token, column) }));
+      this.maps.push(new Heatmap(place, flat(name), values, memory.tokens, memory.units, columns, spanOf(name), {
+        name, tell: (text, x, y) => tip(text, x, y), leave: () => tip(""), pick: (token, column) => openStep(this, token, column) }));
     }
+    panes.forEach((pane) => pane.maps.forEach((map) => map.spread(spanOf(map.on.name))));
     this.mark();
   }
   open(k) {

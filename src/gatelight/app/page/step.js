@@ -58,6 +58,6 @@ function drawStep(place, memory, token, columns) {
   make(svg, "text", { x: word + wide / 2, y: below + 20, class: "mid" }, shown.length > 14 ? `${shown.slice(0, 13)}…` : shown);
   make(svg, "text", { x: word + wide / 2, y: below + 46, class: "mid soft" }, say("input"));
   column(old, below, "hidden_state", true);
-  make(svg, "text", { x: old + wide + 8, y: below + 16, class: "soft" }, say("previous"));
+  make(svg, "text", { x: old + wide + 8, y: below + 16, class: "soft" }, flat("previous"));
   make(svg, "text", { x: old + wide + 8, y: bus - 6, class: "soft" }, say("joined"));
 }

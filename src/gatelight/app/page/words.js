@@ -6,8 +6,8 @@ const WORDS = {
     tagline: "Type, and see what the memory did.", language: "Language", theme: "Theme", light: "light", dark: "dark",
     token: "Token of this service", enter: "Enter", model: "Model", text: "Text",
     one: "One text", texts: "Two texts", models: "Two models",
-    inside: "How to look", insideHelp: "Below each text: every gate and state of its memory, a row for each unit and a "
-      + "column for each word. Point at a cell to read it, click it to open that step.",
+    memory: "Memory", memoryHelp: "Every gate and state, a row for each unit and a column for each word. "
+      + "Point at a cell to read it, click it to open that step.", ready: "The note's two sentences", speaksFor: "speaks for", against: "against",
     method: "Words explained by", layer: "Layer", direction: "Reading", order: "Rows sorted by", units: "Units",
     forwards: "from the beginning", backwards: "from the end",
     activity: "activity", halfLife: "half-life", alike: "likeness", byNumber: "number",
@@ -20,7 +20,7 @@ const WORDS = {
     footer: "gatelight. Nothing on this page comes from elsewhere, and nothing leaves for elsewhere.",
     turn: "biggest turn", mapHelp: "Arrow keys move, Enter opens the step.", forgets: "half-life",
     unknownShare: "unknown words", unknownAre: "Not known, and what is read instead", nothing: "nothing", unread: "Beyond the longest text, not read",
-    gap: "Not explained", nats: "nats", of: "of", speaks: "for", bitsEach: "bits a token", without: "without holding", curve: "Probability after each word",
+    gap: "not explained", nats: "nats", of: "of", bitsEach: "bits a token", without: "without holding", curve: "Probability after each word",
     bitsCurve: "Bits that each token costs", tokens: "tokens", forever: "forever", contribution: "contribution",
     input_gate: "input gate i", forget_gate: "forget gate f", candidate: "candidate g", output_gate: "output gate o", cell_state: "memory|c(t)",
     hidden_state: "output|h(t)", before_cell_state: "memory before|c(t−1)", before_hidden_state: "previous output|h(t−1)", reset_gate: "reset gate r",
@@ -29,7 +29,8 @@ const WORDS = {
   zh: {
     tagline: "输入文字，看看记忆做了什么。", language: "语言", theme: "主题", light: "浅色", dark: "深色",
     token: "本服务的令牌", enter: "进入", model: "模型", text: "文本", one: "一段文本", texts: "两段文本", models: "两个模型",
-    inside: "怎样看", insideHelp: "每段文本下面是其记忆的所有门与状态：一行一个单元，一列一个词。指向格子可读数值，点击打开那一步。",
+    memory: "记忆", memoryHelp: "所有的门与状态：一行一个单元，一列一个词。指向格子可读数值，点击打开那一步。", ready: "笔记中的两个句子",
+    speaksFor: "支持", against: "反对",
     method: "词的解释方法", layer: "层", direction: "阅读方向", order: "行排序", units: "单元数", forwards: "从头到尾", backwards: "从尾到头",
     activity: "活跃度", halfLife: "半衰期", alike: "相似度", byNumber: "编号",
     "integrated-gradients": "积分梯度", "gradient-x-input": "梯度 × 输入", occlusion: "逐词删除", pool: "最大池化的胜者",
@@ -40,7 +41,7 @@ const WORDS = {
     footer: "gatelight。本页没有任何内容来自别处，也没有任何内容发往别处。",
     turn: "最大转折", mapHelp: "方向键移动，回车打开该步。", forgets: "半衰期",
     unknownShare: "未知词", unknownAre: "不认识的词及其替代", nothing: "略去", unread: "超出最大长度，未读",
-    gap: "未解释部分", nats: "奈特", of: "共", speaks: "支持", bitsEach: "比特每词元", without: "不固定时", curve: "读完每个词后的概率",
+    gap: "未解释部分", nats: "奈特", of: "共", bitsEach: "比特每词元", without: "不固定时", curve: "读完每个词后的概率",
     bitsCurve: "每个词元的比特数", tokens: "词元", forever: "永久", contribution: "贡献",
     input_gate: "输入门 i", forget_gate: "遗忘门 f", candidate: "候选值 g", output_gate: "输出门 o", cell_state: "记忆|c(t)", hidden_state: "输出|h(t)",
     before_cell_state: "之前的记忆|c(t−1)", before_hidden_state: "上一步输出|h(t−1)", reset_gate: "重置门 r", update_gate: "更新门 z", rest_update_gate: "1 − z",

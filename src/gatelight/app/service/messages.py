@@ -81,6 +81,7 @@ class Running(BaseModel):
     tokens: list[Token]
     classes: list[Label]
     multilabel: bool
+    before: Annotated[list[float], Field(description="What the model says of no text.")]
     running: Annotated[list[list[float]], Field(description="tokens × classes")]
     probabilities: list[float]
     label: Label | list[Label] | None
@@ -119,7 +120,7 @@ class Memory(BaseModel):
     places: list[int]
     units: Annotated[list[int], Field(description="The most active first.")]
     alike: Annotated[list[int], Field(description="The same units, those that do the same side by side.")]
-    half_lives: Annotated[list[float | None], Field(description="In tokens; null: nothing is forgotten.")]
+    half_lives: Annotated[list[float | None], Field(description="In tokens; null: forever; an RNN has none.")]
     values: dict[str, list[list[float]]]
 
 
