@@ -77,9 +77,8 @@ def pack(lengths: ArrayLike) -> Packing:
     if given.size and given.min() < 0:
         raise DataError(f"lengths hold {given.min()}; a sequence has zero or more steps")
     if len(given) == 1:  # as below, for who reads one text at a time
-        rows = int(given[0])
-        steps = np.arange(rows)
-        return Packing(np.zeros(1, np.int64), given, np.ones(rows, np.int64), steps, rows, steps)
+        place = np.arange(int(given[0]))
+        return Packing(np.zeros(1, np.int64), given, np.ones_like(place), place, len(place), place)
     order = np.argsort(-given, kind="stable")
     falling = given[order]
     steps = int(falling[0]) if len(falling) else 0

@@ -107,7 +107,7 @@ def _apply(
     function: type[torch.autograd.Function], hidden: Tensor, packing: Packing, *weights: Tensor
 ) -> Tensor:
     if not torch.is_grad_enabled():  # torch's way to a function and back takes longer than a short text
-        return function.forward(_Nothing(), hidden, packing, *weights)
+        return function.forward(_Nothing(), hidden, packing, *weights)  # type: ignore[no-any-return]
     return function.apply(hidden, packing, *weights)  # type: ignore[no-any-return, no-untyped-call]
 
 
