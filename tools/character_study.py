@@ -33,12 +33,12 @@ from gatelight.estimators.recipes import recipe
 from gatelight.estimators.settings import classifier_config, training_config
 from gatelight.files import file_written_aside
 from gatelight.insight.paired import paired_difference
-from gatelight.models.trials import describe, run_trials
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.embedding import PAD
 from gatelight.models.prediction import predict
 from gatelight.models.training import train
+from gatelight.models.trials import describe, run_trials
 from gatelight.text.corpus import Corpus
 from gatelight.text.datasets import resolve
 from gatelight.text.encoding import encode
@@ -60,10 +60,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no dropout": {"dropout": 0.0},
     HALF: {},
     "maximum, 0.005, 15 epochs": {"pool": "max", "learning_rate": 5e-3, "epochs": 15},
-    "maximum, 0.005, 15 epochs, LSTM 64": {
-        "pool": "max", "learning_rate": 5e-3, "epochs": 15, "hidden": 64,
-    },
-}  # fmt: skip
+    "… and LSTM 64": {"pool": "max", "learning_rate": 5e-3, "epochs": 15, "hidden": 64},
+}
 CURVE = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 MOST_TRAINED_JUDGED = 2000
 """Training texts that are judged again in the end, without dropout."""
@@ -82,7 +80,7 @@ class Material:
     def identity(self) -> str:
         digest = blake2b(repr(sorted(recipe("note-char").items())).encode(), digest_size=16)
         for part in (self.texts.ids, self.targets, self.valid.ids, self.valid_targets):
-            digest.update(np.ascontiguousarray(part).data)
+            digest.update(part.data)
         return digest.hexdigest()
 
 
@@ -153,8 +151,7 @@ def read(data: str, limit: int | None, valid: int) -> Material:
     classes = corpus.require_classes()
     if len(classes) != 2:
         raise SystemExit(f"{data}: {len(classes)} classes; expected two")
-    by = "random" if corpus.groups is None else "group"
-    sides = corpus.split(0.2, 0, by=by)  # type: ignore[arg-type]
+    sides = corpus.split(0.2, 0, by="random" if corpus.groups is None else "group")
     settings = recipe("note-char")
     cut = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
     vocabulary = Vocabulary([*SPECIALS, *cut.alphabet], [0] * (len(SPECIALS) + len(cut.alphabet)))
@@ -260,17 +257,13 @@ def main() -> None:
     add("--limit", type=whole, help="train on so many texts only")
     add("--valid", type=whole, default=5000, help="validate on so many texts at most")
     numbers = range(1, 1 + len(VARIANTS))
-    named = "; ".join(f"{n} {name}" for n, name in enumerate(VARIANTS, 1))
-    add("--only", type=int, nargs="+", choices=numbers, default=numbers, metavar="N", help=f"of {named}")
+    named = "of " + "; ".join(f"{n} {name}" for n, name in enumerate(VARIANTS, 1))
+    add("--only", type=int, nargs="+", choices=numbers, default=numbers, metavar="N", help=named)
     add("--jobs", type=whole, help="runs at a time")
     arguments = parser.parse_args()
     material = read(arguments.data, arguments.limit, arguments.valid)
-    names = list(VARIANTS)
-    trials = [
-        {"variant": names[number - 1], "seed": seed}
-        for seed in range(arguments.seeds)
-        for number in arguments.only
-    ]
+    chosen = [name for number, name in enumerate(VARIANTS, 1) if number in arguments.only]
+    trials = [{"variant": name, "seed": seed} for seed in range(arguments.seeds) for name in chosen]
     done: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def on_done(trial: Any, record: dict[str, Any], before: bool) -> None:
