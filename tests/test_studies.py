@@ -1,4 +1,4 @@
-"""The studies of characters and of thought vectors: what they lay out, count and compare, on cases by hand."""
+"""The studies of characters and of thought vectors: what they lay out, count and compare."""
 
 from __future__ import annotations
 
@@ -93,5 +93,5 @@ def test_order_is_told_by_what_holds_it_and_not_by_what_does_not() -> None:
     halves = np.tile([0, 1, 2], 40)
     same = np.random.default_rng(0).standard_normal((120, 4))
     assert study.order_told(same, same, halves).mean() == 0.5
-    assert study.order_told(same, same + [0, 0, 9, 0], halves).mean() == 1
+    assert study.order_told(same, same + 9 * np.eye(4)[2], halves).mean() == 1
     assert len(study.order_told(same, same, halves)) == 2 * 40
