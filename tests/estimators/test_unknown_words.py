@@ -73,7 +73,7 @@ def test_misspellings_of_subwords_are_read_by_their_letters(reviews: Reviews) ->
         len(model.vocabulary_) + model.model_.config.buckets,
         TINY["dim"],
     )
-    assert "Pieces of unknown words" in str(model.summary())
+    assert "Pieces of words" in str(model.summary())
     assert str(TextClassifier(**SETTINGS, unknown="subword").summary()).count("Pieces") == 1
 
 

@@ -11,6 +11,7 @@ import torch
 from training_cases import CONFIG, MODEL, TRAIN, VALID
 
 from gatelight.errors import DataError
+from gatelight.memory import threads
 from gatelight.models.classifier import Classifier
 from gatelight.models.dropout import word_dropout, word_spelling
 from gatelight.models.optimisers import Optimiser
@@ -65,6 +66,31 @@ def test_means_and_their_gradients_by_torch() -> None:
     parts = np.split(numbers, np.cumsum(counts)[:-1])
     expected = [rows[torch.from_numpy(p).long()].mean(0) if len(p) else torch.zeros(5) for p in parts]
     torch.testing.assert_close(means(rows, counts, numbers), torch.stack(expected).double())
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_many_means_are_those_of_torch_at_any_number_of_threads(count: int) -> None:
+    """Threads that met in one row would lose parts of its gradient, now and then."""
+    rng = np.random.default_rng(6)
+    counts = rng.integers(1, 30, 2000)
+    numbers = rng.integers(0, 900, counts.sum()).astype(np.int32)
+    rows = torch.from_numpy(rng.standard_normal((900, 100)).astype(np.float32)).requires_grad_()
+    weights = torch.from_numpy(rng.standard_normal((2000, 100)).astype(np.float32))
+    assert rows.shape[1] * len(numbers) > threads.SHARED_WORK
+    starts = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)[:-1]]))
+    bag = torch.nn.functional.embedding_bag(torch.from_numpy(numbers).long(), rows, starts, mode="mean")
+    (expected,) = torch.autograd.grad((bag * weights).sum(), rows)
+    found = []
+    for number in (count, 2):
+        threads.set_threads(number)
+        try:
+            made = means(rows, counts, numbers)
+            found.append((made, *torch.autograd.grad((made * weights).sum(), rows)))
+        finally:
+            threads.set_threads(None)
+    for one, other, wanted in zip(*found, (bag, expected), strict=True):
+        assert torch.equal(one, other)
+        torch.testing.assert_close(one, wanted, **ROUNDING)
 
 
 @pytest.mark.parametrize("trained", [True, False])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatelight.text.letters import BEGIN, END, MOST_BYTES, letters
 from gatelight.text.subwords import LONGEST, MOST_CHARACTERS, SHORTEST, subwords
 
 fasttext = pytest.importorskip("gensim.models.fasttext")
@@ -37,11 +34,3 @@ def test_every_word_has_a_bucket_and_an_endless_one_few() -> None:
     assert counts[2] == counts[3] < 4 * (MOST_CHARACTERS + 2)
     assert rows.min() >= 0
     assert rows.max() < 100
-
-
-def test_letters_are_bytes_between_two_ends() -> None:
-    """A word of another script, a lone surrogate or an endless one must be spelled too."""
-    starts, rows = letters(["aé", "", "\ud83d", "y" * 999])
-    expected = [[97, 0xC3, 0xA9], [], [0xED, 0xA0, 0xBD], [ord("y")] * MOST_BYTES]
-    assert [rows[a:b].tolist() for a, b in pairwise(starts)] == [[BEGIN, *word, END] for word in expected]
-    assert letters([])[0].tolist() == [0]

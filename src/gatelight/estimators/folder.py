@@ -42,7 +42,7 @@ MODEL_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 MOST_CONFIG_BYTES = 100_000_000
 LEFT_BY_FILE_BROWSERS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # nobody's work
-SIZES = ("vocabulary_size", "buckets", "filters", "dim", "hidden", "layers", "outputs")
+SIZES = ("vocabulary_size", "buckets", "dim", "hidden", "layers", "outputs")
 
 
 def save(estimator: TextClassifier, folder: Path) -> None:
@@ -236,9 +236,8 @@ def _reading(settings: Mapping[str, Any], folder: Path, model: ClassifierConfig)
     )
     if type(reading.seed) is not int or reading.seed < 0:
         raise ValueError(f"the seed of unknown words is {reading.seed!r:.40}")
-    pieces = {name: value for name in ("buckets", "filters") if (value := getattr(model, name))}
-    if set(pieces) != set(PIECES.get(reading.unknown, {})):
-        raise ValueError(f"a model of n-grams or letters {pieces}, unknown words read by {reading.unknown!r}")
+    if bool(model.buckets) != (reading.unknown in PIECES):
+        raise ValueError(f"a model of {model.buckets} n-grams, unknown words read by {reading.unknown!r}")
     reading.encode(["a"])  # raises for a truncation or an unknown= that there is not
     return reading
 

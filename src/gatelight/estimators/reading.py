@@ -53,19 +53,14 @@ class Reading:
     def pieces(self, beyond: Sequence[str], buckets: int, *, whole: bool = False) -> Pieces | None:
         """Return the n-grams of the words `beyond` the vocabulary, with `whole` of its own words too.
 
-        `buckets` is the number of the model's rows for them.
-
-        Where every word is spelled, the letters of those `beyond`. None where words are not made of pieces.
+        `buckets` is the number of the model's rows for them. None where words are not made of pieces.
         """
-        if self.unknown == "spelled":
-            from gatelight.text.letters import letters
-
-            return Pieces(2 * len(self.vocabulary), *letters(beyond))
-        if self.unknown != "subword":
+        if self.unknown not in ("subword", "spelled"):
             return None
         from gatelight.text.subwords import subwords
 
         size = len(self.vocabulary)
+        whole = whole and self.unknown == "subword"  # "spelled" knows no words, only UNK for dropped ones
         words = [*self.vocabulary.tokens, *beyond] if whole else beyond
         return Pieces(size if whole else 2 * size, *subwords(words, buckets))
 

@@ -1,6 +1,7 @@
 """Recipes: named settings of `TextClassifier`, as data. Knows no text, no vocabulary and no training.
 
-`default` is what we would recommend; `char` is the same with every word spelled, so that none is unknown.
+`default` is what we would recommend; `char` is the same with every word made of its
+letters, so that none is unknown.
 "The note" is a student's note on LSTMs for the sentiment of IMDB reviews, with which this project began:
 `note-400` and `note-200` are its word models, for 400 and 200 words (300-d frozen word vectors, unknown words
 left out, LSTM 50 over all steps, flatten, dense 1); `note-char` is its model of 1,500 characters (46 symbols,
@@ -108,10 +109,7 @@ _DEFAULT: dict[str, Any] = {
 _CHAR: dict[str, Any] = {
     **_DEFAULT,
     "unknown": "spelled",
-    "embedding_dropout": 0.3,
-    "word_dropout": 0.1,
-    "learning_rate": 2e-3,
-    "epochs": 6,
+    "dim": 128,
 }
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -14,7 +14,6 @@ from gatelight.errors import DataError
 from gatelight.models.classifier import ClassifierConfig
 from gatelight.models.training_config import TrainingConfig
 from gatelight.text.encoding import TRUNCATIONS
-from gatelight.text.letters import LETTERS
 from gatelight.text.tokens import KINDS, tokenizer
 from gatelight.text.unknown import UNKNOWN_POLICIES
 from gatelight.text.vocabulary import SPECIALS
@@ -30,12 +29,8 @@ OF_TRAINING = (
 )  # fmt: skip
 BUCKETS = 1 << 15
 """Rows for character n-grams: more keep apart what shares a row here, and take 4 · dim bytes each."""
-FILTERS = 64  # of each width, over letters
-PIECES: dict[str, dict[str, Any]] = {
-    "subword": {"buckets": BUCKETS},
-    "spelled": {"buckets": LETTERS, "filters": FILTERS},
-}
-"""What words are made of, where they are not rows of a table, policy by policy."""
+PIECES = {"subword": BUCKETS, "spelled": 4 * BUCKETS}
+"""Rows for the pieces that words are made of, policy by policy: more where all words are."""
 CORPUS = "corpus"
 ONE_HOT = "one-hot"
 IN_MEMORY = "(given in memory)"
@@ -107,7 +102,7 @@ def classifier_config(
         outputs=outputs,
         multilabel=multilabel,
         train_embedding=settings["train_vectors"],
-        **PIECES.get(settings["unknown"], {}),
+        buckets=PIECES.get(settings["unknown"], 0),
         **{name: settings[name] for name in OF_MODEL},
     )
 

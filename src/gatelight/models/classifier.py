@@ -23,7 +23,6 @@ from gatelight.models.dropout import dropout, word_dropout, word_spelling
 from gatelight.models.embedding import UNKNOWN, Embedding
 from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import POOLS
-from gatelight.models.spelling import Spelling
 
 # bias_hh does there what bias_ih cannot: the reset gate multiplies it.
 BOTH_BIASES = frozenset({"gru"})
@@ -53,15 +52,11 @@ class ClassifierConfig:
     layer_dropout: float = 0.0  # between the recurrent layers
     train_embedding: bool = True
     buckets: int = 0  # rows beyond the vocabulary's, of which ids in `Pieces` are means
-    filters: int = 0  # of each width, that read words' letters (numbered below `buckets`); 0: words have rows
 
     def __post_init__(self) -> None:
         for name in ("dim", "hidden", "layers", "outputs"):
             _whole(name, getattr(self, name), 1)
         _whole("buckets", self.buckets, 0)
-        _whole("filters", self.filters, 0)
-        if self.filters and not self.buckets:
-            raise DataError("filters read letters; give buckets, how many kinds of letters there are")
         if self.vocabulary_size is not None:
             _whole("vocabulary_size", self.vocabulary_size, 2)
         if self.max_length is not None:
@@ -90,6 +85,8 @@ class ClassifierConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClassifierConfig:
         """The configuration that `to_dict` gave; DataError for a name that there is not."""
+        # Development versions wrote it, 0 where words were not read by filters over their letters.
+        values = {name: value for name, value in values.items() if name != "filters" or value}
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(values) - set(known))
         if unknown:
@@ -119,7 +116,10 @@ class Classifier(nn.Module):
             raise DataError("the classifier needs vocabulary_size, the number of rows of its embedding")
         self.config = config
         generator = torch.Generator().manual_seed(seed)
-        self.embedding = _embedding(config, vectors, generator, device)
+        self.embedding = Embedding(
+            config.vocabulary_size, config.dim, vectors=vectors, trained=config.train_embedding,
+            buckets=config.buckets, dropout=config.embedding_dropout, generator=generator, device=device,
+        )  # fmt: skip
         self.memory = nn.ModuleList(recurrent_layers(config, backend=backend, device=device))
         self.head = nn.ParameterDict(
             {
@@ -199,23 +199,6 @@ class Classifier(nn.Module):
             return pool.function(dropout(hidden, share, generator), packing, weights, directions)
         pooled = dropout(pool.function(hidden, packing, weights, directions), share, generator)
         return linear(pooled, weights["weight"], weights["bias"])
-
-
-def _embedding(
-    config: ClassifierConfig, vectors: NDArray[np.float32] | None, generator: Generator, device: str | None
-) -> Embedding | Spelling:
-    size = config.vocabulary_size or 0
-    if config.filters:
-        if vectors is not None:
-            raise DataError("a model that spells its words takes no word vectors; leave vectors out")
-        return Spelling(
-            size, config.dim, letters=config.buckets, filters=config.filters,
-            dropout=config.embedding_dropout, generator=generator, device=device,
-        )  # fmt: skip
-    return Embedding(
-        size, config.dim, vectors=vectors, trained=config.train_embedding, buckets=config.buckets,
-        dropout=config.embedding_dropout, generator=generator, device=device,
-    )  # fmt: skip
 
 
 def recurrent_layers(

@@ -172,18 +172,16 @@ class Embedding(nn.Module):
             counts[~own], lists = pieces.lists(spelled)
             parts, used = self.distinct_pieces(lists)
             parts += size
+        table, read = self.weight.detach(), np.concatenate([known, parts])
         if self.training and self.before_reading is not None:
-            self.before_reading(np.concatenate([known, parts]) if self.trained else parts)
-        table = self.weight.detach()
-        first, rest = table[torch.from_numpy(known)], table[torch.from_numpy(parts)]
-        if not self.training:
-            rows = torch.cat([first, rest])
-        elif self.trained:
-            rows = torch.cat([first, rest]).requires_grad_()
-            self.touched = np.concatenate([known, parts]), rows
+            self.before_reading(read if self.trained else parts)
+        if self.training and not self.trained:
+            self.touched = parts, rows_of(table, parts).requires_grad_()
+            rows = torch.cat([rows_of(table, known), self.touched[1]])
         else:
-            self.touched = parts, rest.requires_grad_()
-            rows = torch.cat([first, rest])
+            rows = rows_of(table, read)
+            if self.training:
+                self.touched = read, rows.requires_grad_()
         # Each distinct id is a list of rows: a known one of its own row alone.
         numbers = np.empty(int(counts.sum()), np.int32)
         of_known = np.repeat(own, counts)

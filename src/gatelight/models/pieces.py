@@ -6,6 +6,7 @@ Legend: S ids asked for, R rows given, L rows of all lists together, D row size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
+from gatelight.memory import threads
 
 Rows = NDArray[np.int32]
 
@@ -64,35 +66,50 @@ def means(rows: Tensor, counts: NDArray[np.int64], numbers: Rows) -> Tensor:
 class _Means(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, counts: NDArray[np.int64], numbers: Rows) -> Tensor:
-        ctx.counts, ctx.numbers, ctx.shape = counts, numbers, rows.shape
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        ctx.starts, ctx.numbers, ctx.shape = starts, numbers, rows.shape
         out = rows.new_zeros(len(counts), rows.shape[1])
-        _mean(rows.detach().contiguous().numpy(), counts, numbers, out.numpy())
+        given = rows.detach().contiguous().numpy()
+        tasks = [
+            partial(_mean, given, starts, numbers, out.numpy(), *cut) for cut in threads.cuts(len(counts))
+        ]
+        threads.run(tasks, len(numbers) * rows.shape[1])
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor, None, None]:
         d_rows = d_out.new_zeros(ctx.shape)
-        _mean_backward(d_out.contiguous().numpy(), ctx.counts, ctx.numbers, d_rows.numpy())
+        given, found = d_out.contiguous().numpy(), d_rows.numpy()
+        # Cut by columns: a row's sum is then made by one thread, always in the same order.
+        tasks = [
+            partial(_mean_backward, given, ctx.starts, ctx.numbers, found, *cut)
+            for cut in threads.cuts(d_out.shape[1])
+        ]
+        threads.run(tasks, len(ctx.numbers) * d_out.shape[1])
         return d_rows, None, None
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _mean(rows: Any, counts: Any, numbers: Any, out: Any) -> None:
-    at = 0
-    for k in range(len(counts)):
-        for place in range(at, at + counts[k]):
-            out[k] += rows[numbers[place]]
-        if counts[k] > 1:
-            out[k] *= out.dtype.type(1.0 / counts[k])
-        at += counts[k]
+def _mean(rows: Any, starts: Any, numbers: Any, out: Any, begin: int, end: int) -> None:
+    for k in range(begin, end):
+        for place in range(starts[k], starts[k + 1]):
+            row = numbers[place]
+            for j in range(out.shape[1]):
+                out[k, j] += rows[row, j]
+        if starts[k + 1] - starts[k] > 1:
+            share = out.dtype.type(1.0 / (starts[k + 1] - starts[k]))
+            for j in range(out.shape[1]):
+                out[k, j] *= share
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _mean_backward(d_out: Any, counts: Any, numbers: Any, d_rows: Any) -> None:
-    at = 0
-    for k in range(len(counts)):
-        share = d_out.dtype.type(1.0 / counts[k]) if counts[k] else d_out.dtype.type(0)
-        for place in range(at, at + counts[k]):
-            d_rows[numbers[place]] += d_out[k] * share
-        at += counts[k]
+def _mean_backward(d_out: Any, starts: Any, numbers: Any, d_rows: Any, begin: int, end: int) -> None:
+    for k in range(len(starts) - 1):
+        if starts[k + 1] == starts[k]:
+            continue
+        share = d_out.dtype.type(1.0 / (starts[k + 1] - starts[k]))
+        for place in range(starts[k], starts[k + 1]):
+            row = numbers[place]
+            for j in range(begin, end):
+                d_rows[row, j] += d_out[k, j] * share

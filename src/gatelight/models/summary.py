@@ -8,7 +8,6 @@ from typing import Any
 
 from gatelight.models.classifier import Classifier, ClassifierConfig, head_shapes, recurrent_layers
 from gatelight.models.pooling import POOLS
-from gatelight.models.spelling import spelling_weights
 
 NAMES = {"rnn": "RNN", "lstm": "LSTM", "peephole": "Peephole LSTM", "gru": "GRU"}
 
@@ -81,11 +80,8 @@ def summary(model: Classifier | ClassifierConfig) -> Summary:
     size = config.vocabulary_size
     table = None if size is None else size * config.dim
     rows = [Row("Embedding", (steps, config.dim), table, config.train_embedding)]
-    if config.filters:
-        counted = spelling_weights(config.dim, config.buckets, config.filters)
-        rows = [Row("Filters over letters, dense", (steps, config.dim), counted)]
-    elif config.buckets:
-        rows.append(Row("Pieces of unknown words", (steps, config.dim), config.buckets * config.dim))
+    if config.buckets:
+        rows.append(Row("Pieces of words", (steps, config.dim), config.buckets * config.dim))
     name = f"{NAMES[config.cell]}{', both directions' if config.bidirectional else ''}"
     for number, layer in enumerate(recurrent_layers(config, device="meta")):
         if number and config.layer_dropout:
