@@ -6,6 +6,7 @@ Knows shapes and lengths only, nothing of cells or parameters.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def packing_of(lengths: Lengths | None, sequences: int, steps: int) -> AnyPackin
             return EqualLengths(
                 sequences, steps, torch.arange(steps) * sequences, torch.full((sequences,), steps)
             )
-        return pack(np.full(sequences, steps, np.int64))
+        return _equal(sequences, steps)
     packing = pack(lengths.cpu().numpy() if isinstance(lengths, Tensor) else lengths)
     if packing.sequences != sequences:
         raise RuntimeError(
@@ -66,6 +67,11 @@ def packing_of(lengths: Lengths | None, sequences: int, steps: int) -> AnyPackin
     if packing.steps > steps:
         raise RuntimeError(f"The longest length is {packing.steps}, but the input has only {steps} steps")
     return packing
+
+
+@lru_cache(maxsize=16)
+def _equal(sequences: int, steps: int) -> Packing:
+    return pack(np.full(sequences, steps, np.int64))
 
 
 def packed_rows(padded: Tensor, packing: AnyPacking, batch_first: bool) -> Tensor:

@@ -71,25 +71,27 @@ def recurrence_backward(
 
     d_weight = np.empty(weight.shape, dtype)
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
-    d_table = buffers.empty((distinct, directions * size), dtype)
+    # Where each row is its own token there is nothing to sum, unless more than that gradient was written.
+    own = token is None and block == size
+    d_table = d_gates if own else buffers.empty((distinct, directions * size), dtype)
     tokens = token_rows(token, rows)
     tasks: list[threads.Task] = []
     last: list[threads.Task] = []
     for d in range(directions):
         before = np.empty(rows, np.int32)
         kernels.rows_before(d, starts, sizes, before)
-        tasks.append(
-            partial(kernels.sum_by_token, d_gates, d * block, d * block + size, tokens, d_table, d * size)
-        )
+        if not own:
+            columns = d * block, d * block + size
+            tasks.append(partial(kernels.sum_by_token, d_gates, *columns, tokens, d_table, d * size))
         for at, begin, end in _recurrent_blocks(cell, hidden_size):
-            columns = d * block + at
+            column = d * block + at
             parts, finish = product.chosen_times(
-                d_gates, columns, forward[4], d * hidden_size, (before, forward[0][d]), d_weight[d, begin:end]
+                d_gates, column, forward[4], d * hidden_size, (before, forward[0][d]), d_weight[d, begin:end]
             )
             tasks += parts
             last.append(finish)
             if need_bias:
-                tasks.append(partial(product.column_sums, d_gates, columns, d_bias[d, begin:end]))
+                tasks.append(partial(product.column_sums, d_gates, column, d_bias[d, begin:end]))
     threads.run(tasks, work)
     for finish in last:
         finish()

@@ -54,8 +54,14 @@ def operator(
 def _function(
     name: str, compute: Callable[..., Any], gradient: Callable[..., Any], setup: Callable[..., None]
 ) -> type[torch.autograd.Function]:
-    methods = {"forward": compute, "setup_context": setup, "backward": gradient}
-    return type(name, (torch.autograd.Function,), {key: staticmethod(m) for key, m in methods.items()})
+    def forward(ctx: Any, *arguments: Any) -> Any:
+        # With a setup_context of its own, torch would look up this function's signature at every call.
+        output = compute(*arguments)
+        setup(ctx, arguments, output)
+        return output
+
+    methods = {"forward": staticmethod(forward), "backward": staticmethod(gradient)}
+    return type(name, (torch.autograd.Function,), methods)
 
 
 def _plain(arguments: tuple[Any, ...]) -> bool:
