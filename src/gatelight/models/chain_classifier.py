@@ -36,7 +36,7 @@ def blueprint_of(config: ClassifierConfig) -> Blueprint:
     if config.pool in NO_POOL:
         raise DataError(f"the head {config.pool!r} {NO_POOL[config.pool]}, for which Keras has no layer")
     if config.buckets:
-        raise DataError("it spells unknown words from n-grams, for which Keras has no layer")
+        raise DataError("it spells words from n-grams, for which Keras has no layer")
     flat, merge = config.pool == "flatten", "concat" if config.bidirectional else None
     layers: list[Layer] = [Embedding("embedding", config.vocabulary_size or 0, config.dim, masks=True)]
     for number in range(config.layers):

@@ -95,8 +95,8 @@ def _classifier(nodes: Nodes, model: Classifier, both_classes: bool) -> str:
     weights = _arrays(model)
     if config.buckets:
         raise DataError(
-            'this model makes vectors of unknown words out of their letters (unknown="subword"), which a '
-            'graph over word numbers cannot: train with unknown="unk"'
+            'this model makes vectors of words out of their letters (unknown="subword" or "spelled"), which '
+            'a graph over word numbers cannot: train with unknown="unk"'
         )
     ids = nodes.takes("ids", TensorProto.INT64, ["batch", "steps"])
     x = nodes.rows("embedding.weight", weights["embedding.weight"], nodes.add("Transpose", ids, perm=[1, 0]))
