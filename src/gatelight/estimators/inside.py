@@ -80,15 +80,19 @@ class Inside:
         `target` None is the class judged likeliest, `points` how many the path of integrated gradients has.
         Raises DataError for a method or class that there is not.
         """
-        return explain(Question.of(self._fitted(), text, target), method, points)
+        return explain(self.question(text, target), method, points)
+
+    def question(self, text: str, target: Any = None) -> Question:
+        """Return a text as the model reads it and a class, to be asked several things about."""
+        return Question.of(self._fitted(), text, target)
 
     def winners(self, text: str, *, target: Any = None) -> list[Winner]:
         """Return the word that won each unit of a pool "max" or "max+mean"; DataError for other pools."""
-        return winners(Question.of(self._fitted(), text, target))
+        return winners(self.question(text, target))
 
     def phrases(self, text: str, *, target: Any = None, most: int = 10) -> list[Phrase]:
         """Return pairs of words that do together what neither does alone ("not … good"): joint occlusion."""
-        return phrases(Question.of(self._fitted(), text, target), most)
+        return phrases(self.question(text, target), most)
 
     def with_gates(
         self,
