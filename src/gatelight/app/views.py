@@ -16,6 +16,7 @@ from scipy.special import log_softmax
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.language import LanguageModel
 from gatelight.estimators.token_streams import END
+from gatelight.text.vocabulary import UNK_ID
 
 AT_ONCE = 64  # tokens whose scores, one for each word of the vocabulary, are kept at a time
 
@@ -72,7 +73,7 @@ def _surprise(model: LanguageModel, text: str) -> dict[str, Any]:
     known = [token in vocabulary for token in tokens]
     return {
         "tokens": [
-            {"text": token, "known": is_known, "read_as": token if is_known else None}
+            {"text": token, "known": is_known, "read_as": token if is_known else vocabulary.tokens[UNK_ID]}
             for token, is_known in zip(tokens, known, strict=True)
         ],
         "classes": [],
@@ -181,5 +182,5 @@ def plain(value: Any) -> Any:
 
 
 def _short(array: NDArray[Any]) -> Any:
-    # Four decimals: what a picture shows, in a third of the bytes.
-    return np.round(array.astype(np.float64), 4).tolist()
+    # Five decimals: more than a picture shows, in half of the bytes.
+    return np.round(array.astype(np.float64), 5).tolist()

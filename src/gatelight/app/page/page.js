@@ -73,7 +73,7 @@ function arrange(mode) {
   step = null; at("step").hidden = true;
   panes = [new Pane(model, text)];
   if (mode === "texts") panes.push(new Pane(others[0] ?? model, second && second !== text ? second : texts.find((one) => one !== text) ?? text));
-  if (mode === "models") panes.push(new Pane(others[0] && others[0] !== model ? others[0] : models.find((one) => one !== model) ?? model, text));
+  if (mode === "models") panes.push(new Pane(others[0] && others[0] !== model ? others[0] : models.find((one) => one !== model && one.kind === model.kind) ?? models.find((one) => one !== model), text));
   at("ready").hidden = mode !== "texts" || !source.live;
   controls();
   panes.forEach((pane) => pane.update());
@@ -112,12 +112,12 @@ function sliders(gates) {
       shown.textContent = ` ${number(Number(range.value), 2)}`;
       if (tick.checked) {
         // A report holds what one gate alone would do.
-        if (!source.live) { chosen.hold = {}; gates.forEach((other) => { if (other !== name) at(`hold-${other}`).checked = false; }); }
+        if (!source.live) { chosen.hold = {}; gates.forEach((other) => { const box = at(`hold-${other}`); if (box && other !== name) box.checked = false; }); }
         chosen.hold = { ...chosen.hold, [name]: Number(range.value) };
       } else { const { [name]: dropped, ...rest } = chosen.hold; chosen.hold = rest; }
     };
     changed();
-    range.addEventListener("input", () => { tick.checked = true; changed(); clearTimeout(sliders.wait); sliders.wait = setTimeout(refresh, WAIT); });
+    range.addEventListener("input", () => { panes.forEach((pane) => { pane.busy = true; }); tick.checked = true; changed(); clearTimeout(sliders.wait); sliders.wait = setTimeout(refresh, WAIT); });
     tick.addEventListener("change", () => { changed(); refresh(); });
   }
 }
@@ -141,7 +141,7 @@ async function write() {
 }
 
 function live(states) {
-  const canvas = at("live"), colours = palette(), wide = 5, high = 4;
+  const canvas = at("live"), colours = palette(), wide = 8, high = Math.max(4, Math.floor(160 / states[0].length));
   canvas.width = states.length * wide; canvas.height = states[0].length * high;
   const pen = canvas.getContext("2d");
   states.forEach((row, token) => row.forEach((value, unit) => {
@@ -154,6 +154,7 @@ function live(states) {
 function speak() {
   document.documentElement.lang = language;
   document.querySelectorAll("[data-say]").forEach((one) => { one.textContent = say(one.dataset.say); });
+  if (!source.live) at("whatIfHelp").textContent = `${say("whatIfHelp")} ${say("whatIfReport")}`;
   options(at("theme"), ["light", "dark"].map((name) => [name, say(name)]), document.documentElement.dataset.theme);
   if (!panes.length) return;
   controls();

@@ -28,7 +28,7 @@ class Pane {
     typed.hidden = !source.live; listed.hidden = source.live;
     if (!source.live) options(listed, source.texts.map((one) => [one, one]), text);
     typed.value = text;
-    typed.addEventListener("input", () => { clearTimeout(this.wait); this.wait = setTimeout(() => this.update(), WAIT); });
+    typed.addEventListener("input", () => { this.busy = true; clearTimeout(this.wait); this.wait = setTimeout(() => this.update(), WAIT); });
     listed.addEventListener("change", () => this.update());
     this.find("words").addEventListener("keydown", (event) => {
       const next = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[event.key];
@@ -45,7 +45,9 @@ class Pane {
   get text() { return source.live ? this.find("text").value : this.find("texts").value; }
   // Ask for everything; what was asked before and has not come is no longer wanted.
   async update() {
-    const turn = ++this.turn, { text, model } = this, classifies = model.kind === "classifier";
+    const turn = ++this.turn;
+    this.busy = true;
+    const { text, model } = this, classifies = model.kind === "classifier";
     this.stop?.abort();
     this.stop = new AbortController();
     const asked = { model: model.name, text, layer: chosen.layer, hold: chosen.hold }, signal = this.stop.signal;
@@ -68,6 +70,7 @@ class Pane {
       if (step && step.pane === this) showStep();
       trouble(null);
     } catch (error) { if (current()) trouble(error); }
+    if (current()) this.busy = false;
   }
   get target() { return this.why ? this.running.classes.indexOf(this.why.target) : this.best; }
   get best() { const shares = this.running.probabilities; return shares.indexOf(Math.max(...shares)); }

@@ -13,6 +13,7 @@ const WORDS = {
     activity: "activity", halfLife: "half-life", alike: "likeness", byNumber: "number",
     "integrated-gradients": "integrated gradients", "gradient-x-input": "gradient × input", occlusion: "leaving out", pool: "max pooling's winners",
     whatIf: "What if?", whatIfHelp: "Hold a gate of this layer for all words: at 1 it is open, at 0 it is shut.",
+    whatIfReport: "This report holds the answers to that; words and memory below stay those of the model as it is.",
     hold: "hold", step: "Step", stepHelp: "One word enters the cell. Word and previous output are joined and set every gate; "
       + "the forget gate wipes the memory, candidates are added, the output gate lets some of it out.",
     back: "back", forward: "forward", addUnit: "Show unit", unit: "unit", input: "word", previous: "previous output|h(t−1)", joined: "joined",
@@ -34,7 +35,8 @@ const WORDS = {
     method: "词的解释方法", layer: "层", direction: "阅读方向", order: "行排序", units: "单元数", forwards: "从头到尾", backwards: "从尾到头",
     activity: "活跃度", halfLife: "半衰期", alike: "相似度", byNumber: "编号",
     "integrated-gradients": "积分梯度", "gradient-x-input": "梯度 × 输入", occlusion: "逐词删除", pool: "最大池化的胜者",
-    whatIf: "假如？", whatIfHelp: "让这一层的某个门对所有词保持不变：1 为全开，0 为关闭。", hold: "固定",
+    whatIf: "假如？", whatIfHelp: "让这一层的某个门对所有词保持不变：1 为全开，0 为关闭。",
+    whatIfReport: "本报告只含此时的答案；下面的词与记忆仍是原模型的。", hold: "固定",
     step: "单步", stepHelp: "一个词进入单元。词与上一步输出相连，决定每个门；遗忘门擦去部分记忆，加入候选值，输出门放出一部分。",
     back: "后退", forward: "前进", addUnit: "显示单元", unit: "单元", input: "词", previous: "上一步输出|h(t−1)", joined: "相连",
     generate: "写作", prime: "开头", length: "长度", temperature: "温度", write: "开始写", stop: "停止",
