@@ -24,6 +24,8 @@ from benchmarks import (
     w10_reading,
     w11_cold_start,
     w12_accelerate,
+    w13_language_model,
+    w14_sampling,
 )
 from benchmarks.keras_process import installed, stop_all
 from benchmarks.machine import describe
@@ -32,7 +34,7 @@ from benchmarks.workload import Options, Workload
 
 MODULES = (
     w1_word_model, w2_character_model, w3_bidirectional, w4_layers, w5_peephole, w6_throughput, w7_latency,
-    w8_training, w9_growth, w10_reading, w11_cold_start, w12_accelerate,
+    w8_training, w9_growth, w10_reading, w11_cold_start, w12_accelerate, w13_language_model, w14_sampling,
 )  # fmt: skip
 WORKLOADS: dict[str, Workload] = {module.WORKLOAD.name: module.WORKLOAD for module in MODULES}
 BUSY = 0.25  # load for each core above which times are not to be trusted
