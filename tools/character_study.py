@@ -27,6 +27,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from gatelight.app import sources
+from gatelight.app.output import console
 from gatelight.errors import GatelightError
 from gatelight.estimators.preparation import one_hot_table
 from gatelight.estimators.recipes import recipe
@@ -39,8 +41,6 @@ from gatelight.models.embedding import PAD
 from gatelight.models.prediction import predict
 from gatelight.models.training import train
 from gatelight.models.trials import describe, run_trials
-from gatelight.text.corpus import Corpus
-from gatelight.text.datasets import resolve
 from gatelight.text.encoding import encode
 from gatelight.text.tokens import tokenizer
 from gatelight.text.vocabulary import SPECIALS, Vocabulary
@@ -63,8 +63,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "… and LSTM 64": {"pool": "max", "learning_rate": 5e-3, "epochs": 15, "hidden": 64},
 }
 CURVE = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
-MOST_TRAINED_JUDGED = 2000
-"""Training texts that are judged again in the end, without dropout."""
+MOST_TRAINED_JUDGED = 2000  # training texts judged again in the end, without dropout
 
 
 @dataclass
@@ -146,8 +145,9 @@ def train_and_judge(material: Material, trial: Any) -> dict[str, Any]:
 
 
 def read(data: str, limit: int | None, valid: int) -> Material:
-    """Read the part train, a fifth of it, by whole films, for validation."""
-    corpus = Corpus.read(resolve(data), parts=["train"])
+    """Read the part train (or all, without parts), a fifth of it, by whole films, for validation."""
+    corpus = sources.read(data, console(), {}, ["train"])
+    corpus = sources.of_part(corpus, None if corpus.parts is None else "train")
     classes = corpus.require_classes()
     if len(classes) != 2:
         raise SystemExit(f"{data}: {len(classes)} classes; expected two")

@@ -28,6 +28,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gatelight import TextClassifier, load
+from gatelight.app.output import console
+from gatelight.app.sources import of_part, read
 from gatelight.errors import GatelightError
 from gatelight.estimators.evaluation import wilson_interval
 from gatelight.files import file_written_aside
@@ -35,7 +37,6 @@ from gatelight.insight.neighbours import nearest
 from gatelight.insight.paired import paired_difference
 from gatelight.models.thought_vectors import SUMMARIES
 from gatelight.text.corpus import Corpus
-from gatelight.text.datasets import load as load_data
 
 MODELS: dict[str, dict[str, Any]] = {
     "one direction": {"bidirectional": False, "pool": "last"},
@@ -196,9 +197,8 @@ def main() -> None:
     add("--valid", type=whole, default=5000, help="ask of so many texts at most")
     add("--epochs", type=whole, help="otherwise those of the recipe default")
     arguments = parser.parse_args()
-    corpus = load_data(arguments.data)
-    if corpus.parts is not None:
-        corpus = corpus.part("train")
+    corpus = read(arguments.data, console(), {}, ["train"])
+    corpus = of_part(corpus, None if corpus.parts is None else "train")
     if len(corpus.require_classes()) != 2:
         raise SystemExit(f"{arguments.data}: {len(corpus.classes)} classes; expected two")
     sides = corpus.split(0.2, 0)
