@@ -48,6 +48,7 @@ function curve(place, values, tokens, about, onPick, shares, before) {
     make(svg, "line", { x1: left, x2: width - right, y1: y(at), y2: y(at), class: "rule" });
     make(svg, "text", { x: left - 6, y: y(at) + 4, class: "soft end" }, shares ? `${at * 100} %` : number(at, 1));
   }
+  make(svg, "text", { x: left + 6, y: top + 16, class: "soft" }, about);
   make(svg, "polyline", { points: values.map((v, k) => `${x(k)},${y(v)}`).join(" "), class: "line" });
   const moved = values.map((value, k) => Math.abs(value - (k ? values[k - 1] : before)));
   const turn = shares ? moved.indexOf(Math.max(...moved)) : -1;
