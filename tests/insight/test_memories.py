@@ -1,0 +1,96 @@
+"""What is read out of a trace: against gates held at known values, and the lines of the cell written out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_up_reviews import TINY, make_reviews
+
+from gatelight import TextClassifier
+from gatelight.errors import DataError
+from gatelight.insight.memories import (
+    activity_order,
+    half_lives,
+    saturation,
+    similar_order,
+    turning_point,
+    written_and_wiped,
+)
+
+TEXTS = ["the film is a delight !", "its plot is not clever , and the music is a mess ."]
+HELD = 1e-4
+"""A held gate has the kernels' rounding, of which a logarithm near 1 makes more."""
+
+
+def fitted(cell: str, **settings: object) -> TextClassifier:
+    reviews = make_reviews(60, 3)
+    how = TINY | {"epochs": 1, "learning_rate": 0.1, "cell": cell} | settings
+    return TextClassifier(**how).fit(reviews.texts, reviews.labels)
+
+
+@pytest.fixture(scope="module", params=["lstm", "gru"])
+def model(request: pytest.FixtureRequest) -> TextClassifier:
+    return fitted(request.param)
+
+
+def test_half_lives_and_saturation_of_gates_held_at_known_values(model: TextClassifier) -> None:
+    """At ½ half is left after one token, at 2^(−1/10) after ten; above 0.9 a gate counts as open."""
+    gate = "forget_gate" if model.cell == "lstm" else "update_gate"
+    values = np.array([0.5, 0.25, 2**-0.1, 0.0, 1.0, 0.05, 0.95, 0.5])
+    trace = model.with_gates(**{gate: values}).trace(TEXTS)
+    found = half_lives(trace, direction=1)
+    np.testing.assert_allclose(found[[0, 1, 2]], [1, 0.5, 10], rtol=HELD)
+    assert found[3] < 0.05
+    assert found[4] > 1e5
+    shut, opened = saturation(trace)[gate]
+    assert shut.tolist() == [0, 0, 0, 1, 0, 1, 0, 0]
+    assert opened.tolist() == [0, 0, 1, 0, 1, 0, 1, 0]
+    with pytest.raises(DataError, match="a rnn has no gate that keeps"):
+        half_lives(fitted("rnn").trace(TEXTS))
+
+
+@pytest.mark.parametrize("direction", [0, 1])
+def test_what_was_written_and_wiped_makes_the_new_state_of_the_old(
+    model: TextClassifier, direction: int
+) -> None:
+    """c(t) − c(t−1) is what was written less what was wiped, by sign; in direction 1 from the end."""
+    trace = model.trace(TEXTS)
+    written, wiped = written_and_wiped(trace, 1, 0, direction)
+    lstm = model.cell == "lstm"
+    states = trace.gate("cell_state" if lstm else "hidden_state", 1, 0, direction)
+    sign = np.sign(trace.gate("candidate", 1, 0, direction))
+    order = range(len(states)) if direction == 0 else reversed(range(len(states)))
+    before = np.zeros(states.shape[1], np.float32)
+    for t in order:
+        np.testing.assert_allclose(
+            states[t] - before, sign[t] * written[t] - np.sign(before) * wiped[t], atol=1e-6
+        )
+        before = states[t]
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_turning_point_is_where_the_answer_to_the_beginning_moves_most(bidirectional: bool) -> None:
+    """Off by one the neighbour of the telling word would be blamed."""
+    model = fitted("lstm", bidirectional=bidirectional)
+    words = TEXTS[1].split()
+    answers = model.predict_proba([" ".join(words[:k]) for k in range(len(words) + 1)])[:, 1].astype(float)
+    found = turning_point(model, TEXTS[1], target="positive")
+    assert found.place == np.abs(np.diff(answers)).argmax()
+    assert found.token == words[found.place]
+    assert (found.before, found.after) == tuple(answers[[found.place, found.place + 1]])
+    with pytest.raises(DataError, match="no token"):
+        turning_point(model, "")
+    with pytest.raises(DataError, match="no class 'good'"):
+        turning_point(model, TEXTS[1], "good")
+
+
+def test_orders_of_units() -> None:
+    """The most active unit comes first; two that go alike stand side by side."""
+    trace = fitted("lstm", hidden=12).trace(TEXTS)
+    states = trace.gate("hidden_state", 1)
+    assert activity_order(trace, 1)[0] == states.std(axis=0).argmax()
+    alike = np.corrcoef(states.T) - 2 * np.eye(12)
+    a, b = np.unravel_index(alike.argmax(), alike.shape)
+    order = similar_order(trace, 1).tolist()
+    assert sorted(order) == list(range(12))
+    assert abs(order.index(a) - order.index(b)) == 1
