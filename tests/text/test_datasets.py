@@ -245,7 +245,7 @@ def test_where_data_sets_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 def test_the_catalogue_is_whole() -> None:
     """A set would be listed without what a user must know of it, or with a checksum of the wrong length."""
-    assert list(DATASETS) == ["imdb", "rotten-tomatoes", "glove-6b-50d"]
+    assert list(DATASETS) == ["imdb", "rotten-tomatoes", "glove-6b-50d", "blimp"]
     for name, entry in DATASETS.items():
         assert entry.name == name
         assert entry.licence

@@ -39,7 +39,7 @@ class DataSet:
     """A named data set; of labelled texts only those of `classes` are used, where `classes` is given."""
 
     name: str
-    kind: Literal["texts", "vectors"]
+    kind: Literal["texts", "vectors", "pairs"]
     about: str
     licence: str
     source: WebSource | WheelSource
@@ -113,6 +113,22 @@ _ALL = (
             ),
         ),
         format="npy",
+    ),
+    DataSet(
+        name="blimp",
+        kind="pairs",
+        about="BLiMP: minimal pairs of 67 paradigms of English grammar, 1,000 of each; 6 of subject and verb",
+        licence="Warstadt et al. 2020 (TACL); CC BY 4.0",
+        source=WebSource(
+            "https://raw.githubusercontent.com/alexwarstadt/blimp/"
+            "3e56b06fcabca9b30822fc66435fca6b1aa40bb1/BLiMP.zip",
+            File(
+                "BLiMP.zip",
+                "172a1a714d72e72a89e8384dd531483f3d0f8a9aee3d33dccaf7992d8cecbb73",
+                2_354_164,
+            ),
+        ),
+        format="jsonl",
     ),
 )
 

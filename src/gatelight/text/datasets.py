@@ -137,7 +137,8 @@ def _entry(name: str) -> DataSet:
 def _texts(data: str | Path) -> DataSet | None:
     entry = None if Path(data).exists() else DATASETS.get(str(data))
     if entry is not None and entry.kind != "texts":
-        raise DataError(f"{data}: holds word vectors, no texts; give it where vectors are asked for")
+        what = "word vectors" if entry.kind == "vectors" else "minimal pairs"
+        raise DataError(f"{data}: holds {what}, no texts; give it where {what} are asked for")
     return entry
 
 
