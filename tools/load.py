@@ -81,7 +81,7 @@ class Load:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        words = re.findall(r"[a-z]+", options.words.read_text(encoding="utf-8").lower())
+        words = re.findall(r"\w+", options.words.read_text(encoding="utf-8").lower())
         draw = random.Random(options.seed)
         self.texts = [" ".join(draw.choices(words, k=WORDS)) for _ in range(2000)]
         self.plain = [request("/v1/predict", {"text": text}, token=options.token) for text in self.texts]
