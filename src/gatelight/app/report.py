@@ -69,7 +69,7 @@ def _view(hosted: Hosted, text: str) -> dict[str, Any]:
 
 def _page(held: dict[str, Any]) -> str:
     from gatelight.app import views
-    from gatelight.app.page import PARTS
+    from gatelight.app.page.parts import PARTS
 
     data = json.dumps(views.plain(held), allow_nan=False)
     # In a script's text only `<` can end it; JSON may write any character as its number.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from gatelight.app.page import KINDS, PARTS
+from gatelight.app.page.parts import KINDS, PARTS
 from gatelight.app.service.limits import Refusal
 
 router = APIRouter(include_in_schema=False)
