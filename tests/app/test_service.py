@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import itertools
 import json
@@ -19,9 +20,13 @@ from command_line import gatelight, one_line_and_two, start
 from service_cases import PATIENCE, Client, served, slow, wait_for
 
 import gatelight as library
+from gatelight.app import views
 from gatelight.app.service.batching import CHARACTERS, cut
 from gatelight.app.service.hosted import load_all
 from gatelight.app.service.limits import Limits, Refusal
+from gatelight.app.service.metrics import Metrics
+from gatelight.app.service.routes import Lines
+from gatelight.app.service.serving import Serving
 from gatelight.app.service.sessions import Sessions
 
 QUICK = 2.0
@@ -240,10 +245,12 @@ def test_what_takes_too_long_is_given_up(model: Path) -> None:
     """A client would wait for ever, and its place with it."""
     gate, models = slow(model)
     with served(models, Limits(seconds=0.3)) as client:
-        status, told = client.ask("/v1/running", {"text": "a"})
-        assert status == 408
-        assert "within 0.3 s" in told["error"]
+        for path in ("/v1/running", "/v1/predict"):
+            status, told = client.ask(path, {"text": "a"})
+            assert status == 408
+            assert "within 0.3 s" in told["error"]
         gate.let_go.set()
+        wait_for(lambda: client.ask("/v1/predict", {"text": "a"})[0] == 200)
 
 
 def test_a_fault_of_ours_tells_no_secrets(model: Path) -> None:
@@ -277,6 +284,37 @@ def test_a_session_is_where_its_text_is(client: Client, model: Path, writer: Pat
     shares = session.feed("a war")
     assert state["next"][0]["probability"] == shares.max()
     assert state["next"][0]["token"] == library.load(writer).vocabulary_.tokens[int(shares.argmax())]
+
+
+def test_a_place_is_given_back_when_the_client_leaves_before_the_first_line(writer: Path) -> None:
+    """Eight such clients, and nobody could have a text written again."""
+    (hosted,) = load_all([str(writer)]).values()
+    serving = Serving({"writer": hosted}, Limits(), Metrics())
+
+    async def gone(message: object) -> None:
+        raise ConnectionResetError
+
+    async def leave() -> None:
+        items = await serving.stream(views.written, hosted.model, "", 0, {"length": 5})
+        assert serving.streams == 1
+        with pytest.raises(ConnectionResetError):
+            await Lines(serving, items)({}, gone, gone)  # type: ignore[arg-type]
+
+    asyncio.run(leave())
+    assert serving.streams == 0
+    serving.close()
+
+
+def test_pieces_fed_at_once_are_all_read(client: Client) -> None:
+    """A client that gave up and asked again would lose a piece to itself."""
+    begun = client.ask("/v1/sessions", {"model": "tiny"})[1]
+    path = f"/v1/sessions/{begun['session']}"
+    with ThreadPoolExecutor(8) as pool:
+        fed = list(pool.map(lambda k: client.ask(f"{path}/feed", {"text": "film " * k}), range(1, 9)))
+    assert {status for status, _ in fed} == {200}
+    state = client.ask(path)[1]
+    whole = client.ask("/v1/predict", {"text": "film " * 36})[1]["predictions"][0]
+    assert (state["characters"], state["probabilities"]) == (5 * 36, whole["probabilities"])
 
 
 def test_sessions_are_few_and_end() -> None:

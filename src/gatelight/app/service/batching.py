@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight.app.service.limits import Refusal, busy
+from gatelight.app.service.limits import busy, too_slow
 
 Judged = tuple[NDArray[np.float32], NDArray[np.float64]]  # probabilities [n, classes], unknown shares [n]
 Judge = Callable[[list[str]], Judged]
@@ -152,4 +152,4 @@ async def within(future: Future[Any], seconds: float) -> Any:
     try:
         return await asyncio.wait_for(asyncio.wrap_future(future), seconds)
     except TimeoutError:
-        raise Refusal(408, f"no answer within {seconds:g} s; send less text") from None
+        raise too_slow(seconds) from None

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from gatelight.app.service.limits import Limits, Refusal, busy
+from gatelight.app.service.limits import Limits, Refusal, busy, too_slow
 from gatelight.app.service.metrics import Metrics
 
 Scope = MutableMapping[str, Any]
@@ -181,7 +181,7 @@ class Entrance:
                 work.cancel()
                 await asyncio.wait((work,))
         if not watch.done() or watch.cancelled():
-            raise Refusal(408, f"no answer within {self._limits.seconds:g} s; ask for less")
+            raise too_slow(self._limits.seconds)
         answer.status = 499  # as web servers count clients that did not wait
         return None
 

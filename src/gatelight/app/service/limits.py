@@ -36,6 +36,11 @@ class Refusal(Exception):
         self.status, self.message, self.retry_after = status, message, retry_after
 
 
+def too_slow(seconds: float) -> Refusal:
+    """Return the refusal of what would take too long."""
+    return Refusal(408, f"no answer within {seconds:g} s; ask for less")
+
+
 def busy(what: str) -> Refusal:
     """Return the refusal of a service that has enough to do."""
     return Refusal(503, f"the service is busy ({what}); try again in a second", retry_after=1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from gatelight.app import views
 from gatelight.app.service import messages
@@ -67,7 +67,7 @@ async def predict(request: Request) -> Response:
     classes = hosted.model.known_classes()
     names, predictions = list(map(str, classes.plain())), []
     if texts:
-        rows, unknown = await serving.batchers[hosted.name].judge(texts)
+        rows, unknown = await serving.judge(hosted, texts)
         for label, row, share in zip(classes.labels(rows), rows.tolist(), unknown.tolist(), strict=True):
             shares = dict(zip(names, row, strict=True))
             several = classes.multilabel
@@ -113,12 +113,34 @@ async def trace(serving: Served, asked: messages.Trace) -> Response:
     return await _insight(serving, asked, None, views.memory, *how)
 
 
+class Lines(Response):
+    """A line of JSON for each item of a stream, whose place is given back however it ends."""
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, serving: Serving, items: AsyncIterator[Any]) -> None:
+        super().__init__()
+        self._serving, self._items = serving, items
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what is there as soon as it is there."""
+        kind = [(b"content-type", b"application/x-ndjson")]
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": kind})
+            async for item in self._items:
+                line = orjson.dumps(item, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+                await send({"type": "http.response.body", "body": line, "more_body": True})
+            await send({"type": "http.response.body", "body": b'{"done":true}\n'})
+        finally:
+            self._serving.stream_ended()
+
+
 LINES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
 }
 
 
-@router.post("/v1/generate", response_class=StreamingResponse, responses=OR_MISSING | LINES)
+@router.post("/v1/generate", response_class=Response, responses=OR_MISSING | LINES)
 async def generate(serving: Served, asked: messages.Generate) -> Response:
     """Let a language model write: a line of JSON for each piece, and a last one that says `"done": true`."""
     hosted = serving.model(asked.model, LANGUAGE)
@@ -126,15 +148,7 @@ async def generate(serving: Served, asked: messages.Generate) -> Response:
     if asked.length > serving.limits.written_tokens:
         raise Refusal(413, f"length is {asked.length}; at most {serving.limits.written_tokens} tokens")
     how = asked.model_dump(include={"length", "temperature", "top_k", "top_p", "seed", "stop"})
-    pieces = await serving.stream(views.written, hosted.model, asked.prime, asked.memory, how)
-    return StreamingResponse(_lines(pieces), media_type="application/x-ndjson")
-
-
-async def _lines(pieces: AsyncIterator[Any]) -> AsyncIterator[bytes]:
-    async with aclosing(pieces) as going:  # type: ignore[type-var]
-        async for piece in going:
-            yield orjson.dumps(piece, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
-    yield b'{"done":true}\n'
+    return Lines(serving, await serving.stream(views.written, hosted.model, asked.prime, asked.memory, how))
 
 
 @router.post("/v1/sessions", response_model=messages.SessionState, status_code=201, responses=OR_MISSING)
@@ -151,17 +165,14 @@ async def create(serving: Served, asked: messages.Create) -> Response:
 async def feed(serving: Served, session: str, asked: messages.Feed) -> Response:
     """Feed the next piece of a session's text."""
     found = serving.sessions.get(session)
-    async with found.turn:
-        serving.sessions.check_room_for(found, asked.text)
-        return answer(await serving.insights.run(serving.fed, found, asked.text))
+    serving.sessions.check_room_for(found, asked.text)
+    return answer(await serving.insights.run(serving.fed, found, asked.text))
 
 
 @router.get("/v1/sessions/{session}", response_model=messages.SessionState, responses=OR_MISSING)
 async def state(serving: Served, session: str) -> Response:
     """Say where a session stands."""
-    found = serving.sessions.get(session)
-    async with found.turn:
-        return answer(await serving.insights.run(serving.state, found))
+    return answer(await serving.insights.run(serving.state, serving.sessions.get(session)))
 
 
 @router.delete("/v1/sessions/{session}", status_code=204, responses=OR_MISSING)

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gatelight.app import views
-from gatelight.app.service.batching import Batcher, Line
+from gatelight.app.service.batching import Batcher, Judged, Line
 from gatelight.app.service.hosted import CLASSIFIER, Hosted
-from gatelight.app.service.limits import Limits, Refusal, busy
+from gatelight.app.service.limits import Limits, Refusal, busy, too_slow
 from gatelight.app.service.messages import Seen
 from gatelight.app.service.metrics import Metrics
 from gatelight.app.service.sessions import Session, Sessions
@@ -84,10 +84,19 @@ class Serving:
                     413, f"text {number} has {len(text)} characters; at most {self.limits.characters}"
                 )
 
+    async def judge(self, hosted: Hosted, texts: list[str]) -> Judged:
+        """Judge texts together with those of others; Refusal 408 when it takes too long."""
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                return await self.batchers[hosted.name].judge(texts)
+        except TimeoutError:
+            raise too_slow(self.limits.seconds) from None
+
     async def stream(self, function: Callable[..., Any], *arguments: Any) -> AsyncIterator[Any]:
         """Return an iterator over what a generator in a thread yields; Refusal when too many are going.
 
-        The first item is made before this returns, so that what cannot be is still an error.
+        The first item is made before this returns, so that what cannot be is still an error. Whoever got the
+        iterator calls `stream_ended`.
         """
         if self.streams >= self.limits.streams:
             raise busy(f"{self.streams} texts being written")
@@ -98,19 +107,20 @@ class Serving:
             items = function(*positional, **named)
             first = await loop.run_in_executor(self.writing, next, items, end)
         except BaseException:
-            self.streams -= 1
+            self.stream_ended()
             raise
 
         async def rest() -> AsyncIterator[Any]:
             item = first
-            try:
-                while item is not end:
-                    yield item
-                    item = await loop.run_in_executor(self.writing, next, items, end)
-            finally:
-                self.streams -= 1
+            while item is not end:
+                yield item
+                item = await loop.run_in_executor(self.writing, next, items, end)
 
         return rest()
+
+    def stream_ended(self) -> None:
+        """Make room for another text."""
+        self.streams -= 1
 
     def insight(self, hosted: Hosted, asked: Seen, view: Callable[..., Any], *how: Any) -> dict[str, Any]:
         """Return a view of a text under a model with gates held; computes. Refusal 413 for a long text."""
@@ -137,6 +147,10 @@ class Serving:
 
     def state(self, session: Session) -> dict[str, Any]:
         """Return where a session stands, as JSON-able values; computes."""
+        with session.turn:
+            return self._state(session)
+
+    def _state(self, session: Session) -> dict[str, Any]:
         hosted = self.models[session.model]
         shares = session.place.probabilities().tolist()
         classifies = hosted.kind == CLASSIFIER
@@ -154,6 +168,8 @@ class Serving:
 
     def fed(self, session: Session, text: str) -> dict[str, Any]:
         """Read a piece on and return where the session stands; computes."""
-        session.place.feed(text)
-        session.characters += len(text)
-        return self.state(session)
+        with session.turn:  # also when its client has given up and asks again
+            self.sessions.check_room_for(session, text)
+            session.place.feed(text)
+            session.characters += len(text)
+            return self._state(session)

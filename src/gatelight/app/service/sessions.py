@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Session:
     place: Any
     characters: int = 0
     touched: float = 0.0
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # pieces are read in the order they came
+    turn: threading.Lock = field(default_factory=threading.Lock)  # one piece is read at a time
 
 
 class Sessions:
