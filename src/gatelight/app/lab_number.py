@@ -23,6 +23,10 @@ def number(
     cells: Annotated[str, typer.Option("--cells", help="Cells, by commas.", metavar="CELL,…")] = CELLS,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each, from seed 0 up.")] = 3,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Times that each sentence is seen.")] = 3,
+    nearest: Annotated[
+        int, typer.Option("--nearest", help="Least distance to learn from: 1, or 4 and more.")
+    ] = 1,
+    farthest: Annotated[int, typer.Option("--farthest", help="Largest distance to learn from.")] = 40,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time, of one thread each.")] = 2,
     json: Json = False,
 ) -> None:
@@ -37,6 +41,7 @@ def number(
 
     to = console(machine=json)
     names = list(dict.fromkeys(part.strip() for part in cells.split(",")))
+    sentences, identity = material(nearest, farthest), f"{VERSION} {nearest}-{farthest}"
     trials = [settings(cell, seed, epochs) for seed in range(seeds) for cell in names]
     with Meter(to) as meter:
         done = 0
@@ -51,7 +56,7 @@ def number(
             meter.show("learning", done, len(trials), f"{done} of {len(trials)} runs")
 
         try:
-            found = run_trials(trials, learn, material(), VERSION, out, jobs=jobs, on_done=on_done)
+            found = run_trials(trials, learn, sentences, identity, out, jobs=jobs, on_done=on_done)
         except (Interrupted, KeyboardInterrupt):
             raise Stopped(
                 f"stopped; what the finished runs found is in {out}, and the same command goes on"

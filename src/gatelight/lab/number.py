@@ -19,13 +19,13 @@ from gatelight.errors import DataError
 from gatelight.lab.drawing import Drawn
 from gatelight.lab.fading import gradient_by_distance
 from gatelight.lab.network import Batch, Network, hidden_size, loss, parameters
-from gatelight.lab.number_sentences import KNOWN, NEW, READ, TABLE, Sentences, corpus, endings
+from gatelight.lab.number_sentences import KNOWN, NEW, READ, SHORTEST, TABLE, Sentences, corpus, endings
 from gatelight.memory.threads import single_threaded_torch
 from gatelight.models.optimisers import Optimiser
 
 CELLS = ("rnn", "lstm", "peephole", "gru")
 DISTANCES = (5, 10, 20, 40)
-LEARNT = (1, *range(4, 41))  # distances of the sentences to learn from
+NEAREST, FARTHEST = 1, 40  # distances of the sentences to learn from
 TRAINING, TEST = 20_000, 1000  # sentences to learn from, and of each test
 SETS = {"known": KNOWN, "new": NEW}
 INPUTS, OUTPUTS, HIDDEN = READ * 26, 2, 24  # hidden of LSTM; other cells get as many parameters
@@ -42,14 +42,20 @@ class Material:
     tests: dict[str, Sentences]  # "known 5" …
 
 
-def material() -> Material:
-    """The sentences, the same ones each time."""
+def material(nearest: int = NEAREST, farthest: int = FARTHEST) -> Material:
+    """The sentences, the same ones each time; DataError where none is as long as is to be learnt from."""
+    learnt = [distance for distance in range(nearest, farthest + 1) if distance == 1 or distance > SHORTEST]
+    if nearest < 1 or not learnt:
+        raise DataError(
+            f"there is no sentence whose verb is {nearest} to {farthest} words behind its subject; expected "
+            f"1, or {SHORTEST + 1} and more"
+        )
     tests = {
         f"{name} {distance}": corpus(distance + 100 * k, lexicon, TEST, (distance,))
         for k, (name, lexicon) in enumerate(SETS.items(), 1)
         for distance in DISTANCES
     }
-    return Material(corpus(0, KNOWN, TRAINING, LEARNT), tests)
+    return Material(corpus(0, KNOWN, TRAINING, learnt), tests)
 
 
 def settings(cell: str, seed: int, epochs: int = EPOCHS) -> dict[str, Any]:
