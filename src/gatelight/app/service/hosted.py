@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gatelight.app import views
 from gatelight.errors import DataError
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.language import LanguageModel
@@ -49,11 +50,13 @@ class Hosted:
         }
 
     def warm(self) -> None:
-        """Compute once, so that no client waits for compilers."""
+        """Compute everything once, so that no client waits for compilers."""
+        views.running(self.model, WARMING)
+        views.memory(self.model, WARMING)
         if self.kind == CLASSIFIER:
-            self.model.judge([WARMING])
+            views.explanation(self.model, WARMING, "integrated-gradients")
         else:
-            self.model.session()
+            list(views.written(self.model, "", 1, length=1))
 
 
 def load_all(folders: Iterable[str]) -> dict[str, Hosted]:

@@ -18,7 +18,7 @@ class Limits:
     written_tokens: int = 2_000  # of a text that a language model writes
     requests: int = 256  # in work at a time, all clients together
     requests_of_one: int = 64  # of one address
-    insights: int = 16  # traces, explanations and session steps waiting or in work
+    insights: int = 32  # traces and explanations waiting or in work; and session steps, apart from these
     streams: int = 8  # texts being written
     connections: int = 1_000
     seconds: float = 30.0  # for an answer

@@ -156,9 +156,9 @@ async def create(serving: Served, asked: messages.Create) -> Response:
     """Begin a text that is fed piece by piece."""
     hosted = serving.model(asked.model)
     serving.sessions.room()
-    place = await serving.insights.run(hosted.model.session)
+    place = await serving.steps.run(hosted.model.session)
     session = serving.sessions.create(hosted.name, place)
-    return answer(await serving.insights.run(serving.state, session), 201)
+    return answer(await serving.steps.run(serving.state, session), 201)
 
 
 @router.post("/v1/sessions/{session}/feed", response_model=messages.SessionState, responses=OR_MISSING)
@@ -166,13 +166,13 @@ async def feed(serving: Served, session: str, asked: messages.Feed) -> Response:
     """Feed the next piece of a session's text."""
     found = serving.sessions.get(session)
     serving.sessions.check_room_for(found, asked.text)
-    return answer(await serving.insights.run(serving.fed, found, asked.text))
+    return answer(await serving.steps.run(serving.fed, found, asked.text))
 
 
 @router.get("/v1/sessions/{session}", response_model=messages.SessionState, responses=OR_MISSING)
 async def state(serving: Served, session: str) -> Response:
     """Say where a session stands."""
-    return answer(await serving.insights.run(serving.state, serving.sessions.get(session)))
+    return answer(await serving.steps.run(serving.state, serving.sessions.get(session)))
 
 
 @router.delete("/v1/sessions/{session}", status_code=204, responses=OR_MISSING)

@@ -34,6 +34,7 @@ class Serving:
             if hosted.kind == CLASSIFIER
         }
         self.insights = Line(2, limits.insights, limits.seconds, "insights")
+        self.steps = Line(1, limits.insights, limits.seconds, "session steps")
         self.writing = ThreadPoolExecutor(2, thread_name_prefix="writing")
         self.streams = 0
         self._holds: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
@@ -56,6 +57,7 @@ class Serving:
         for batcher in self.batchers.values():
             batcher.close()
         self.insights.close()
+        self.steps.close()
         self.writing.shutdown(wait=True, cancel_futures=True)
 
     def model(self, name: str | None, kind: str | None = None) -> Hosted:
