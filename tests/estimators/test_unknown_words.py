@@ -100,7 +100,7 @@ def test_strange_policies_and_damaged_folders_are_refused(model: TextClassifier,
     model.save(tmp_path / "model")
     config = tmp_path / "model" / "config.json"
     text = config.read_text()
-    other = "subword" if model.unknown != "subword" else "unk"
+    other = {"subword": "spelled", "spelled": "unk"}.get(model.unknown, "subword")
     reading = text.index('"reading"')
     swapped = text[reading:].replace(f'"unknown": "{model.unknown}"', f'"unknown": "{other}"', 1)
     config.write_text(text[:reading] + swapped)

@@ -30,7 +30,7 @@ from gatelight.models.classifier import Classifier, ClassifierConfig
 from gatelight.models.saving import load_weights, save_weights
 from gatelight.text.tokens import tokenizer
 from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
-from gatelight.text.vocabulary import Vocabulary
+from gatelight.text.vocabulary import SPECIALS, Vocabulary
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
@@ -236,8 +236,11 @@ def _reading(settings: Mapping[str, Any], folder: Path, model: ClassifierConfig)
     )
     if type(reading.seed) is not int or reading.seed < 0:
         raise ValueError(f"the seed of unknown words is {reading.seed!r:.40}")
-    if bool(model.buckets) != (reading.unknown in PIECES):
-        raise ValueError(f"a model of {model.buckets} n-grams, unknown words read by {reading.unknown!r}")
+    known = len(vocabulary) - len(SPECIALS)
+    if bool(model.buckets) != (reading.unknown in PIECES) or (known and reading.unknown == "spelled"):
+        raise ValueError(
+            f"a model of {known} words and {model.buckets} n-grams, unknown words read by {reading.unknown!r}"
+        )
     reading.encode(["a"])  # raises for a truncation or an unknown= that there is not
     return reading
 
