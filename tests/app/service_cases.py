@@ -17,7 +17,7 @@ import uvicorn
 
 from gatelight.app.service.application import application
 from gatelight.app.service.connections import bounded
-from gatelight.app.service.hosted import Hosted, load_all
+from gatelight.app.service.hosted import WARMING, Hosted, load_all
 from gatelight.app.service.limits import Limits
 
 PATIENCE = 20.0
@@ -106,7 +106,7 @@ class Slow:
 
     def judge(self, texts: list[str]) -> Any:
         """Wait, then judge; the first texts, which warm it up, at once."""
-        if texts != ["A film, and then another one."]:
+        if texts not in ([WARMING], [""]):
             self.asked.set()
             assert self.let_go.wait(PATIENCE)
         return self._model.judge(texts)
