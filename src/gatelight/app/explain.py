@@ -192,20 +192,18 @@ def coloured(found: Attribution) -> Text:
 
 
 def _print_faithfulness(to: Console, found: Faithfulness) -> None:
+    from gatelight.insight.faithfulness import CURVE
+
     def shown(one: Estimate | None) -> str:
         return "–" if one is None else f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]"
 
-    columns = ["order", "comprehensiveness ↑", "sufficiency ↓"]
-    with_people = found.rationales > 0
-    rows = [
-        (one.method, shown(one.comprehensiveness), shown(one.sufficiency),
-         *((shown(one.precision), shown(one.f1)) if with_people else ())) for one in found.methods
-    ]  # fmt: skip
-    columns += ["average precision ↑", "F1 ↑"] if with_people else []
+    rows = [(one.method, shown(one.comprehensiveness), shown(one.sufficiency)) for one in found.methods]
+    columns = ["order of the words", "comprehensiveness ↑", "sufficiency ↓"]
     to.print(table(columns, rows, title=f"{found.texts} texts, 95 % intervals"))
-    from gatelight.insight.faithfulness import CURVE
-
-    curve = [(one.method, *(f"{value:.3f}" for value in one.curve)) for one in found.methods]
-    to.print(table(["deleted", *(f"{share:.0%}" for share in CURVE)], curve, title="probability left"))
-    if with_people:
-        say(to, f"{found.rationales} texts have rationales that the model's tokens fit")
+    curve = [(one.method, *(f"{100 * value:.0f}" for value in one.curve)) for one in found.methods]
+    columns = ["deleted", *(f"{share:.0%}" for share in CURVE)]
+    to.print(table(columns, curve, title="probability left, in %"))
+    if found.rationales:
+        rows = [(one.method, shown(one.precision), shown(one.f1)) for one in found.methods]
+        title = f"agreement with people on the {found.rationales} texts that they marked and the tokens fit"
+        to.print(table(["order of the words", "average precision ↑", "F1 ↑"], rows, title=title))

@@ -91,17 +91,18 @@ def units(
         emit(found.to_dict())
         return
     rows = [
-        (one.property, f"{one.layer}/{one.direction}/{one.unit}", f"{one.auc:.3f}", f"{one.p:.3f}",
+        (one.property, f"{one.layer}/{one.direction}/{one.unit}", f"{one.auc:.3f}", f"{one.p:.1g}",
          f"{one.units}", percent(one.accuracy), percent(one.majority)) for one in found.found
     ]  # fmt: skip
     to.print(
         table(
-            ["property", "layer/direction/unit", "AUC", "p", "units beyond chance", "alone", "majority"],
+            ["property", "best unit", "AUC", "p", "units", "alone", "majority"],
             rows,
             title=f"{quantity} of {found.units} units at {found.tokens:,} tokens of {found.texts} texts",
         )
     )
     if found.found:
+        say(to, "units: how many are beyond chance; alone: accuracy of one unit and threshold on other texts")
         best = found.found[0]
         say(to, f"unit {best.layer}/{best.direction}/{best.unit}, {best.property}: with it ▇, without it ░")
         highest = max(*best.with_it, *best.without_it, 1)
