@@ -9,6 +9,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -366,8 +367,11 @@ def test_the_models_and_the_page_are_there(client: Client) -> None:
     assert client.ask("/v1/predict")[0] == 405
 
 
-def test_serve_says_what_cannot_be(model: Path, tmp_path: Path) -> None:
+def test_serve_says_what_cannot_be(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that is open to all by mistake, or fails with a traceback, is worse than none."""
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "uvicorn", None)
+        assert "gatelight[serve]" in one_line_and_two(gatelight("serve", model))
     assert "--token" in one_line_and_two(gatelight("serve", model, "--host", "0.0.0.0"))
     assert "8 or more" in one_line_and_two(gatelight("serve", model, "--token", "short"))
     assert one_line_and_two(gatelight("serve", tmp_path / "gone", "--port", "0"))

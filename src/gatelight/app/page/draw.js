@@ -16,22 +16,22 @@ function make(parent, name, attributes = {}, text) {
 
 function palette() {
   const style = getComputedStyle(document.documentElement);
-  const read = (name) => style.getPropertyValue(name).trim().match(/[0-9a-f]{1,2}/gi)
-    .map((part) => parseInt(part.length === 1 ? part + part : part, 16));
-  const [plus, minus, none, ink, back] = ["--for", "--against", "--none", "--ink", "--back"].map((name) => {
-    const hex = style.getPropertyValue(name).trim();
-    return hex.length === 4 ? hex.slice(1).split("").map((digit) => parseInt(digit + digit, 16)) : read(name);
-  });
+  const parts = (name) => {
+    const hex = style.getPropertyValue(name).trim().slice(1);
+    return (hex.length === 3 ? [...hex].map((digit) => digit + digit) : hex.match(/../g)).map((two) => parseInt(two, 16));
+  };
+  const [plus, minus, none] = ["--for", "--against", "--none"].map(parts), css = (rgb) => `rgb(${rgb.join(",")})`;
   const mix = (value) => {  // -1 to 1
     const end = value < 0 ? minus : plus, share = Math.min(1, Math.abs(value));
     return none.map((part, k) => Math.round(part + (end[k] - part) * share));
   };
-  const css = (parts) => `rgb(${parts.join(",")})`;
-  const light = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b) / 255;
+  const light = (rgb) => rgb.map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, k) => sum + part * [0.2126, 0.7152, 0.0722][k], 0);
   return {
     colour: (value) => css(mix(value)),
-    over: (value) => css(Math.abs(light(mix(value)) - light(ink)) > Math.abs(light(mix(value)) - light(back)) ? ink : back),
-    ink: css(ink),
+    // Black or white, whichever is read better (WCAG's contrast): never less than 4.5.
+    over: (value) => (light(mix(value)) > 0.179 ? "#000" : "#fff"),
+    ink: css(parts("--ink")),
   };
 }
 
