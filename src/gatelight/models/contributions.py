@@ -144,5 +144,5 @@ def _choice(target: int, config: ClassifierConfig) -> Floats:
     """The combination [O] of outputs that is the score."""
     if config.outputs == 1 and not config.multilabel:
         return np.array([1.0 if target else -1.0])
-    one = np.eye(config.outputs)[target]
+    one: Floats = np.eye(config.outputs)[target]
     return one if config.multilabel else one - (1 - one) / (config.outputs - 1)
