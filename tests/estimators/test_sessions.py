@@ -156,3 +156,16 @@ def test_a_session_is_copied_saved_and_gone_on_with(name: str, tmp_path: Path) -
     with pytest.raises(ModelFileError, match="no session of this model"):
         stranger.restore(tmp_path / "place")
     np.testing.assert_array_equal(stranger.feed(""), model("last").predict_proba([""])[0])
+
+
+def test_a_copy_with_held_gates_reads_with_them() -> None:
+    """A session that was made before would lend the copy its reader, and with it other gates."""
+    writer = LanguageModel(hidden=6, dim=4, batch_size=4, steps=5).fit(make_reviews(60, 2).texts)
+    before = writer.session().feed("the film")
+    held = writer.with_gates(forget_gate=1.0)
+    found = held.session().feed("the film")
+    assert not np.array_equal(found, before)
+    ids = held.vocabulary_.ids(["<end>", *"the film"])
+    scores = held.reader_.read(ids, held.model_.initial(1))[0][-1].astype(np.float64)
+    shares = np.exp(scores - scores.max())
+    np.testing.assert_array_equal(found, shares / shares.sum())

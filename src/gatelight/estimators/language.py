@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gatelight import __version__
 from gatelight.errors import DataError
 from gatelight.estimators.drawing import checked_drawing, until, written
+from gatelight.estimators.language_inside import LanguageInside
 from gatelight.estimators.language_sessions import LanguageFollower, LanguageSession
 from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
 from gatelight.estimators.sessions import Session
@@ -42,7 +43,7 @@ OF_MODEL = (
 
 
 @dataclass(kw_only=True)
-class LanguageModel:
+class LanguageModel(LanguageInside):
     """Recurrent language model on plain strings.
 
     Text: `tokenizer` ("char", "byte", "grapheme", "word" …), `lowercase`, `clean`, `min_count`, `max_words`
@@ -208,7 +209,7 @@ class LanguageModel:
     def session(self) -> LanguageSession:
         """Return a state at the beginning of a text, which pieces of one can be fed to."""
         model = self._fitted()
-        if model._follower is None:
+        if model._follower is None or model._follower.reader is not model.reader_:  # a copy with held gates
             model._follower = LanguageFollower(model.reader_, model.tokenizer_, model.vocabulary_)
         return Session(model._follower)
 

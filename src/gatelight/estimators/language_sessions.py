@@ -35,7 +35,7 @@ class LanguageFollower:
         """Raises DataError where a text's tokens depend on its very end."""
         if not can_be_cut(tokenizer):
             raise DataError("the cut of 'treebank' depends on a text's end; sessions need another tokenizer")
-        self._reader, self._vocabulary, self._settings = reader, vocabulary, tokenizer.settings()
+        self.reader, self._vocabulary, self._settings = reader, vocabulary, tokenizer.settings()
         self._encode = Encoder(tokenizer, vocabulary)
         mark = np.array([vocabulary.id(END)], np.int32)
         scores, states = reader.read_all([mark], [reader.model.initial(1)])
@@ -51,7 +51,7 @@ class LanguageFollower:
 
     def after(self, texts: Sequence[str], at: Sequence[LanguagePosition]) -> list[LanguagePosition]:
         """Read one text on from each position."""
-        scores, states = self._reader.read_all(
+        scores, states = self.reader.read_all(
             [self._encode(text) for text in texts],
             [position.state for position in at],
             [position.scores for position in at],
@@ -71,7 +71,7 @@ class LanguageFollower:
 
     def identity(self) -> str:
         """A hash of the model."""
-        return identity(self._reader.model, self._vocabulary)
+        return identity(self.reader.model, self._vocabulary)
 
     def saved(self, at: LanguagePosition) -> tuple[Arrays, str]:
         """Scores and states."""
