@@ -151,21 +151,16 @@ def sentences(
     from gatelight.lab.note_sentences import SENTENCES, SUBJECT, VERB, reach
 
     to = console(machine=json)
-    rows = []
+    lines: dict[str, list[list[str]]] = {sentence: [] for sentence in SENTENCES}
     for folder in models:
         model = load_language_model(folder)
         for sentence in SENTENCES:
             found = reach(model, sentence, wrong=wrong)
             if json:
                 emit({"model": folder, "cell": model.cell, "tokenizer": model.tokenizer, **vars(found)})
-            rows.append(
-                [
-                    f"{folder} ({model.cell}, {model.tokenizer})", f"{found.distance}", f"{found.verb:.2e}",
-                    f"{found.wrong:.2e}", f"{found.verb / found.wrong:.1f}", f"{found.gradient:.2e}",
-                    percent(found.share),
-                ]
-            )  # fmt: skip
-    for sentence in SENTENCES:
+            figures = (f"{value:.1e}" for value in (found.verb, found.wrong, found.gradient))
+            lines[sentence].append([Path(folder).name, str(found.distance), *figures, percent(found.share)])
+    for sentence, rows in lines.items():
         say(to, sentence)
-    heads = ("distance", f"P({VERB})", f"P({wrong})", "ratio", f"gradient at {SUBJECT}", "of all")
-    to.print(table(["model", *heads], rows))
+        heads = ("distance", f"P({VERB})", f"P({wrong})", f"gradient at {SUBJECT}", "of all")
+        to.print(table(["model", *heads], rows))
