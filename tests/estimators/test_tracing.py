@@ -124,7 +124,7 @@ def test_files_hold_what_the_trace_holds(model: TextClassifier, tmp_path: Path) 
     assert write_trace(model, TEXTS, tmp_path / "t.npz", seen.append) == len(tokens)
     assert seen[-1] == len(TEXTS)
     with np.load(tmp_path / "t.npz", allow_pickle=False) as file:
-        assert file["tokens"].tolist() == tokens
+        assert file["words"][file["token"]].tolist() == tokens
         assert file["lengths"].tolist() == [len(steps) for steps in trace.steps]
         for name in trace.names:
             whole = np.concatenate([trace.of_text(text)[name] for text in range(len(TEXTS))])

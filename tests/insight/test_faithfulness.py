@@ -113,8 +113,9 @@ def test_the_areas_are_those_of_probabilities_asked_for_one_by_one(adder: TextCl
 def test_tfidf_weights_are_what_the_baseline_adds_up(adder: TextClassifier) -> None:
     """With single words once each, the weights and the intercept make the baseline's own order of texts."""
     question = adder.question("plus5 minus1 of", target="above")
-    weights = tfidf_weights(adder.baseline_, question)
-    against = tfidf_weights(adder.baseline_, adder.question("plus5 minus1 of", target="below"))
+    number = {term: k for k, term in enumerate(adder.baseline_.terms)}
+    weights = tfidf_weights(adder.baseline_, question, number)
+    against = tfidf_weights(adder.baseline_, adder.question("plus5 minus1 of", target="below"), number)
     np.testing.assert_allclose(weights, -against)
     positive = adder.classes_.tolist().index("above") == 1
     assert (weights[0] > 0 > weights[1]) or not positive

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from array import array
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from gatelight.files import file_written_aside
 
 ENDINGS = (".npz", ".parquet")
 PIECE = 1 << 24  # bytes copied at a time
+MOST_CHARACTERS = 100  # of a word in an .npz file
 
 
 class Traceable(Protocol):
@@ -34,8 +36,9 @@ def write_trace(
 ) -> int:
     """Write what a model's gates and states were on texts; returns the number of tokens.
 
-    .npz: each quantity as float32 [N, layers, directions, H], N tokens text after text; `lengths` [B] and
-    `tokens` [N]. .parquet: a row per text, step, layer and direction, each quantity a list of H numbers.
+    .npz: each quantity as float32 [N, layers, directions, H], N tokens text after text; `lengths` [B];
+    `token` int32 [N], numbers of `words` (100 characters of each at most). .parquet: a row per text, step,
+    layer and direction, each quantity a list of H numbers.
     `on_texts` is told how many texts are done. Raises DataError for another ending or no text.
     """
     target = Path(path)
@@ -58,7 +61,8 @@ def _told(traces: Iterable[Trace], on_texts: Callable[[int], object]) -> Iterabl
 
 def _write_npz(traces: Iterable[Trace], path: Path) -> int:
     lengths: list[int] = []
-    tokens: list[str] = []
+    numbers: dict[str, int] = {}
+    tokens = array("i")
     with tempfile.TemporaryDirectory(prefix=".trace-", dir=path.parent) as folder:
         # A zip file is written one member after the other; a trace gives all of them side by side.
         raw: dict[str, Any] = {}
@@ -68,15 +72,16 @@ def _write_npz(traces: Iterable[Trace], path: Path) -> int:
                 shape = trace.layers, trace.directions, trace.hidden_size
                 for text, steps in enumerate(trace.steps):
                     lengths.append(len(steps))
-                    tokens += steps.tokens
+                    tokens.extend(numbers.setdefault(token, len(numbers)) for token in steps.tokens)
                     for name, values in trace.of_text(text).items():
                         if name not in raw:
                             raw[name] = (Path(folder) / name).open("w+b")
                         raw[name].write(np.ascontiguousarray(values, np.float32).tobytes())
             with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
                 _member(archive, "lengths", np.array(lengths, np.int64))
-                # Not an array of objects, which could only be read by running what it says.
-                _member(archive, "tokens", np.array([token.rstrip("\0") for token in tokens], str))
+                _member(archive, "token", np.array(tokens, np.int32))
+                # Each takes as much as the longest; an array of objects could only be read by running it.
+                _member(archive, "words", np.array([word[:MOST_CHARACTERS] for word in numbers], str))
                 for name, file in raw.items():
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                         header = {"descr": "<f4", "fortran_order": False, "shape": (len(tokens), *shape)}

@@ -6,7 +6,7 @@ with people's rationales, as ERASER measures them (DeYoung et al. 2020). Words a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,7 @@ def faithfulness(
     token.
     """
     draw = np.random.default_rng(seed)
+    number_of = {} if baseline is None else {term: k for k, term in enumerate(baseline.terms)}
     names = [*methods, *([TFIDF] if baseline is not None else []), RANDOM]
     lost: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     curves: dict[str, list[Floats]] = {name: [] for name in names}
@@ -107,7 +108,7 @@ def faithfulness(
         scores = {name: explain(question, name, points).contributions for name in methods}
         scores[RANDOM] = draw.random(size)
         if baseline is not None:
-            scores[TFIDF] = tfidf_weights(baseline, question)
+            scores[TFIDF] = tfidf_weights(baseline, question, number_of)
         for name, (comprehensive, sufficient, curve) in _curves(question, scores).items():
             lost[name].append((comprehensive, sufficient))
             curves[name].append(curve)
@@ -151,9 +152,11 @@ def _curves(question: Question, scores: dict[str, Floats]) -> dict[str, tuple[fl
     return found
 
 
-def tfidf_weights(baseline: Baseline, question: Question) -> Floats:
-    """What each token's word adds to the baseline's score of the class, [T]; 0 for words it does not know."""
-    number = {term: k for k, term in enumerate(baseline.terms)}
+def tfidf_weights(baseline: Baseline, question: Question, number: Mapping[str, int]) -> Floats:
+    """What each token's word adds to the baseline's score of the class, [T]; 0 for words it does not know.
+
+    `number` is that of each of the baseline's terms.
+    """
     weights = baseline.coefficients
     row = weights[0] * (1 if question.target else -1) if len(weights) == 1 else weights[question.target]
     places = [number.get(token.lower()) for token in question.steps.tokens]
