@@ -299,6 +299,7 @@ def test_a_report_shows_the_same_without_a_service(open_page: Any, model: Path, 
     assert gatelight("report", model, *NOTE, evil, "--html", file).exit_code == 0
     judge, opened = library.load(model), open_page(file.as_uri())
     page = opened.page
+    assert page.locator(".texts option").all_text_contents() == [*NOTE, evil]
     for text in (evil, NOTE[0]):
         page.locator(".texts").select_option(text)
         opened.settle()
