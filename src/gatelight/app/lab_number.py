@@ -21,7 +21,7 @@ def number(
         Path, typer.Option("--out", "-o", help="Folder for what each run finds.", metavar="FOLDER")
     ],
     cells: Annotated[str, typer.Option("--cells", help="Cells, by commas.", metavar="CELL,…")] = CELLS,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each, from seed 0 up.")] = 3,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each, from seed 0 up.")] = 5,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Times that each sentence is seen.")] = 3,
     nearest: Annotated[
         int, typer.Option("--nearest", help="Least distance to learn from: 1, or 4 and more.")

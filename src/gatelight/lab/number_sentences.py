@@ -40,7 +40,7 @@ class Lexicon:
 KNOWN = Lexicon(
     nouns=(
         "dog", "girl", "farmer", "teacher", "horse", "king", "window", "table", "river", "bird", "pilot",
-        "sister", "doctor", "letter", "garden", "driver", "bus", "class", "dress", "box", "church", "brush",
+        "sister", "doctor", "letter", "ladder", "driver", "bus", "class", "dress", "box", "church", "brush",
         "lens", "focus",
     ),
     verbs=(
