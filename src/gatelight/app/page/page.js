@@ -48,6 +48,7 @@ function showStep() {
   step.token = Math.min(step.token, memory.tokens.length - 1);
   const kept = units.filter((unit) => memory.units.includes(unit));
   step.units = kept.length ? kept : memory.units.slice(0, SHOWN_UNITS);
+  at("stepHelp").textContent = say(`help_${memory.cell}`);
   at("where").textContent = `${memory.tokens[step.token]} (${step.token + 1}/${memory.tokens.length})`;
   const reads = memory.direction ? -1 : 1, inside = (token) => token >= 0 && token < memory.tokens.length;
   at("back").disabled = !inside(step.token - reads);
@@ -94,9 +95,13 @@ function controls() {
   at("modes").textContent = "";
   for (const mode of modes) make(at("modes"), "button", { type: "button", id: `mode-${mode}`, "aria-pressed": mode === chosen.mode },
     say(mode)).addEventListener("click", () => arrange(mode));
-  const model = panes[0].model, writes = source.live && model.kind !== "classifier";
-  at("writing").hidden = !writes;
-  sliders((PICTURES[model.cell] || PICTURES.rnn).fed.filter((name) => name.endsWith("_gate")));
+  const model = panes[0].model;
+  at("writing").hidden = !source.live || model.kind === "classifier";
+  // Gates that all shown models have; what is held of others is let go.
+  const gates = (one) => PICTURES[one.model.cell].fed.filter((name) => name.endsWith("_gate"));
+  const shared = gates(panes[0]).filter((name) => panes.every((pane) => gates(pane).includes(name)));
+  chosen.hold = Object.fromEntries(Object.entries(chosen.hold).filter(([name]) => shared.includes(name)));
+  sliders(shared);
 }
 
 function sliders(gates) {

@@ -25,7 +25,7 @@ function drawStep(place, memory, token, columns) {
   place.textContent = "";
   const { flow, fed } = PICTURES[memory.cell], { wide, high, gap, left, top } = CELL, colours = palette();
   const body = columns.length * high, bus = top + body + 26, below = bus + 38;
-  const width = left + flow.length * (wide + gap) - gap + 16, height = below + body + 12;
+  const width = Math.max(left + flow.length * (wide + gap) - gap, left + 3 * (wide + gap) + 120) + 16, height = below + body + 12;
   const label = `${say("step")}: ${memory.tokens[token]}`;
   const svg = make(place, "svg", { width, height, role: "img", "aria-label": label });
   const column = (x, y, name, before) => {

@@ -14,8 +14,13 @@ const WORDS = {
     "integrated-gradients": "integrated gradients", "gradient-x-input": "gradient × input", occlusion: "leaving out", pool: "max pooling's winners",
     whatIf: "What if?", whatIfHelp: "Hold a gate of this layer for all words: at 1 it is open, at 0 it is shut.",
     whatIfReport: "This report holds the answers to that; words and memory below stay those of the model as it is.",
-    hold: "hold", step: "Step", stepHelp: "One word enters the cell. Word and previous output are joined and set every gate; "
+    hold: "hold", step: "Step", help_lstm: "One word enters the cell. Word and previous output are joined and set every gate; "
       + "the forget gate wipes the memory, candidates are added, the output gate lets some of it out.",
+    help_peephole: "One word enters the cell. Word and previous output are joined; with them, the memory itself sets the gates: "
+      + "before the step those that wipe and add, after it the one that lets some of it out.",
+    help_gru: "One word enters the cell. Word and previous output are joined and set both gates; the update gate keeps a part of "
+      + "the previous output, the candidate fills the rest; the reset gate says how much of the previous output the candidate saw.",
+    help_rnn: "One word enters the cell. Word and previous output make the next output; no gate keeps anything.",
     back: "back", forward: "forward", addUnit: "Show unit", unit: "unit", input: "word", previous: "previous output|h(t−1)", joined: "joined",
     generate: "Write", prime: "Begins with", length: "Length", temperature: "Temperature", write: "Write", stop: "Stop",
     footer: "gatelight. Nothing on this page comes from elsewhere, and nothing leaves for elsewhere.",
@@ -23,7 +28,7 @@ const WORDS = {
     unknownShare: "unknown words", unknownAre: "Not known, and what is read instead", nothing: "nothing", unread: "Beyond the longest text, not read",
     gap: "not explained", nats: "nats", of: "of", bitsEach: "bits a token", without: "without holding", curve: "Probability after each word",
     bitsCurve: "Bits that each token costs", tokens: "tokens", forever: "forever", contribution: "contribution",
-    input_gate: "input gate i", forget_gate: "forget gate f", candidate: "candidate g", output_gate: "output gate o", cell_state: "memory|c(t)",
+    input_gate: "input gate i", forget_gate: "forget gate f", candidate: "candidate", output_gate: "output gate o", cell_state: "memory|c(t)",
     hidden_state: "output|h(t)", before_cell_state: "memory before|c(t−1)", before_hidden_state: "previous output|h(t−1)", reset_gate: "reset gate r",
     update_gate: "update gate z", rest_update_gate: "1 − z",
   },
@@ -37,7 +42,10 @@ const WORDS = {
     "integrated-gradients": "积分梯度", "gradient-x-input": "梯度 × 输入", occlusion: "逐词删除", pool: "最大池化的胜者",
     whatIf: "假如？", whatIfHelp: "让这一层的某个门对所有词保持不变：1 为全开，0 为关闭。",
     whatIfReport: "本报告只含此时的答案；下面的词与记忆仍是原模型的。", hold: "固定",
-    step: "单步", stepHelp: "一个词进入单元。词与上一步输出相连，决定每个门；遗忘门擦去部分记忆，加入候选值，输出门放出一部分。",
+    step: "单步", help_lstm: "一个词进入单元。词与上一步输出相连，决定每个门；遗忘门擦去部分记忆，加入候选值，输出门放出一部分。",
+    help_peephole: "一个词进入单元。词与上一步输出相连；记忆本身也参与决定各门：擦去与加入看之前的记忆，输出看之后的记忆。",
+    help_gru: "一个词进入单元。词与上一步输出相连，决定两个门；更新门保留上一步输出的一部分，其余由候选值填补；重置门决定候选值看到多少上一步输出。",
+    help_rnn: "一个词进入单元。词与上一步输出生成下一步输出；没有门保留任何内容。",
     back: "后退", forward: "前进", addUnit: "显示单元", unit: "单元", input: "词", previous: "上一步输出|h(t−1)", joined: "相连",
     generate: "写作", prime: "开头", length: "长度", temperature: "温度", write: "开始写", stop: "停止",
     footer: "gatelight。本页没有任何内容来自别处，也没有任何内容发往别处。",
@@ -45,7 +53,7 @@ const WORDS = {
     unknownShare: "未知词", unknownAre: "不认识的词及其替代", nothing: "略去", unread: "超出最大长度，未读",
     gap: "未解释部分", nats: "奈特", of: "共", bitsEach: "比特每词元", without: "不固定时", curve: "读完每个词后的概率",
     bitsCurve: "每个词元的比特数", tokens: "词元", forever: "永久", contribution: "贡献",
-    input_gate: "输入门 i", forget_gate: "遗忘门 f", candidate: "候选值 g", output_gate: "输出门 o", cell_state: "记忆|c(t)", hidden_state: "输出|h(t)",
+    input_gate: "输入门 i", forget_gate: "遗忘门 f", candidate: "候选值", output_gate: "输出门 o", cell_state: "记忆|c(t)", hidden_state: "输出|h(t)",
     before_cell_state: "之前的记忆|c(t−1)", before_hidden_state: "上一步输出|h(t−1)", reset_gate: "重置门 r", update_gate: "更新门 z", rest_update_gate: "1 − z",
   },
 };
