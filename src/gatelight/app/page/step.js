@@ -50,8 +50,9 @@ function drawStep(place, memory, token, columns) {
   });
   columns.forEach((at, k) => make(svg, "text", { x: left - 8, y: top + k * high + 16, class: "end soft" },
     `${say("unit")} ${memory.units[at]}`));
-  const end = left + Math.max(...flow.map(([name, before], k) => (!before && fed.includes(name) ? k : 0))) * (wide + gap) + wide / 2;
   const word = left, old = left + 2 * (wide + gap);
+  const last = Math.max(...flow.map(([name, before], k) => (!before && fed.includes(name) ? k : 0)));
+  const end = Math.max(left + last * (wide + gap), old) + wide / 2;
   make(svg, "path", { d: `M${word + wide / 2} ${below}V${bus}H${end}M${old + wide / 2} ${below}V${bus}`, class: "wire" });
   make(svg, "rect", { x: word - 20, y: below, width: wide + 40, height: 30, rx: 6, class: "box" });
   const shown = memory.tokens[token];
