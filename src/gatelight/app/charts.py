@@ -69,13 +69,17 @@ def curves(
     percent_x: bool = False,
     mark: float | None = None,
     mark_name: str = "",
+    powers: bool = False,
 ) -> str:
-    """Return lines with points over shares from `y_range`, their names in a legend below."""
+    """Return lines with points over shares from `y_range`, their names in a legend below.
+
+    With `powers` y counts powers of ten instead of shares.
+    """
     xs = [x for line in lines for x, _ in line.points]
     low, high = x_range or (min(xs, default=0.0), max(xs, default=1.0))
     scale = _Scale(low, high, *y_range)
     inside = ""
-    for line, colour in zip(lines, COLOURS, strict=False):
+    for line, colour in zip(lines, MORE_COLOURS, strict=False):
         path = " ".join(f"{scale.x(x):.1f},{scale.y(y):.1f}" for x, y in line.points)
         dash = ' stroke-dasharray="4 4"' if line.dashed else ""
         inside += f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
@@ -86,7 +90,8 @@ def curves(
             )
     if mark is not None and low <= mark <= high:
         inside += _mark(scale, mark, mark_name)
-    return _drawn(scale, inside, x_name, y_name, True, percent_x, [line.name for line in lines])
+    names = [line.name for line in lines]
+    return _drawn(scale, inside, x_name, y_name, not powers, percent_x, names, powers)
 
 
 @dataclass(frozen=True)
@@ -145,11 +150,12 @@ def _drawn(
     percent: bool,
     percent_x: bool = False,
     names: Sequence[str] = (),
+    powers: bool = False,
 ) -> str:
     grid = ""
     for value in _ticks(scale.low_y, scale.high_y, 4):
         y = scale.y(value)
-        said = f"{100 * value:.0f} %" if percent else _short(value)
+        said = f"{100 * value:.0f} %" if percent else f"1e{value:g}" if powers else _short(value)
         grid += (
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)"/>'
             f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end" class="soft">{said}</text>'
@@ -167,7 +173,7 @@ def _drawn(
         f'{escaped(x_name)}</text><text x="2" y="10">{escaped(y_name)}</text>'
     )
     height = HEIGHT
-    for name, colour in zip(names, COLOURS, strict=False):
+    for name, colour in zip(names, MORE_COLOURS, strict=False):
         if len(names) > 1:
             labels += (
                 f'<rect x="{LEFT}" y="{height + 1}" width="14" height="4" fill="{colour}"/>'

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from gatelight.app import lab_agreement
+from gatelight.app import lab_agreement, lab_number, lab_tasks
 
 app = typer.Typer(
     help="Who remembers how long: memory tasks, and agreement in sentences.", no_args_is_help=True
 )
+app.command("list")(lab_tasks.list_tasks)
+app.command("run")(lab_tasks.run)
+app.command("report", no_args_is_help=True)(lab_tasks.report)
 app.command("agreement", no_args_is_help=True)(lab_agreement.agreement)
 app.command("sentences", no_args_is_help=True)(lab_agreement.sentences)
+app.command("number", no_args_is_help=True)(lab_number.number)

@@ -1,0 +1,325 @@
+"""The lab's tasks: what they draw is what their sources define, and cannot be answered without the past."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatelight.errors import DataError
+from gatelight.lab import lags, languages, reber, timing
+from gatelight.lab.drawing import Drawn
+from gatelight.lab.tasks import TASKS, Task, known
+
+FEW = settings(max_examples=20, deadline=None)
+SEEDS, LENGTHS = st.integers(0, 2**32), st.integers(2, 40)
+SIGMAS = 5  # a fair test of 20 shares fails once in a million runs
+TOLD_APART = 0.01  # what a table of few entries gains by chance on the sequences that it was made of
+
+
+def apart(what: Drawn) -> list[tuple[Any, Any, Any, Any]]:
+    """Inputs, targets, learnt and asked steps of each sequence."""
+    cuts = np.cumsum(what.lengths)[:-1]
+    return list(
+        zip(
+            *(np.split(part, cuts) for part in (what.inputs, what.targets, what.learnt, what.asked)),
+            strict=True,
+        )
+    )
+
+
+def drawn(draw: Any, seed: int, length: int, count: int = 8) -> list[tuple[Any, Any, Any, Any]]:
+    return apart(draw(np.random.default_rng(seed), length, count))
+
+
+@FEW
+@given(SEEDS, st.integers(10, 60))
+def test_adding_is_a_sum_of_two_marked_numbers(seed: int, length: int) -> None:
+    """A third mark, or one at the end of the sequence, and another task would be learnt."""
+    for inputs, targets, learnt, asked in drawn(lags.adding, seed, length):
+        assert length <= len(inputs) <= 1.1 * length
+        marked = np.flatnonzero(inputs[:, 1] == 1)
+        assert len(marked) == 2
+        assert 1 <= marked[0] < length // 2 <= marked[1] < length - 1
+        assert inputs[0, 1] == inputs[-1, 1] == -1
+        assert np.count_nonzero(inputs[:, 1]) == 4
+        assert np.abs(inputs[:, 0]).max() <= 1
+        assert targets[-1, 0] == pytest.approx(0.5 + inputs[marked, 0].sum() / 4, abs=1e-6)
+        assert learnt.tolist() == asked.tolist() == [False] * (len(inputs) - 1) + [True]
+
+
+@FEW
+@given(SEEDS, LENGTHS)
+def test_what_is_copied_is_what_was_read(seed: int, length: int) -> None:
+    """Symbols must come back in their order, `length` steps after the last, and nothing else be asked."""
+    for inputs, targets, learnt, asked in drawn(lags.copying, seed, length):
+        read = inputs.argmax(1)
+        assert inputs.sum(1).tolist() == [1] * (length + 2 * lags.COPIED)
+        assert read[: lags.COPIED].max() < lags.SYMBOLS
+        assert read[lags.COPIED :].tolist() == [8] * (length - 1) + [9] + [8] * lags.COPIED
+        assert targets[learnt].tolist() == read[: lags.COPIED].tolist()
+        assert asked.tolist() == learnt.tolist() == [False] * (length + lags.COPIED) + [True] * lags.COPIED
+
+
+@FEW
+@given(SEEDS, st.integers(10, 60))
+def test_order_is_that_of_the_two_signs(seed: int, length: int) -> None:
+    """The class must be that of (first, second): X X, X Y, Y X, Y Y."""
+    for inputs, targets, learnt, _ in drawn(lags.temporal_order, seed, length):
+        read = inputs.argmax(1)
+        signs = np.flatnonzero((read == 4) | (read == 5))
+        assert length // 10 <= signs[0] <= length // 5 < length // 2 <= signs[1] <= 3 * length // 5
+        assert len(signs) == 2
+        assert (read[0], read[-1]) == (6, 7)
+        assert targets[learnt].tolist() == [2 * (read[signs[0]] - 4) + read[signs[1]] - 4]
+
+
+@FEW
+@given(SEEDS, LENGTHS)
+def test_the_noise_free_sequences_are_two(seed: int, length: int) -> None:
+    """All but the first symbol must be alike, and the first be foretold at the end."""
+    for inputs, targets, learnt, asked in drawn(lags.noise_free_lag, seed, length):
+        read = inputs.argmax(1)
+        assert read[0] in (0, length)
+        assert read[1:].tolist() == list(range(2, length + 1))[: length - 1] or length == 2
+        assert targets.tolist() == [*read[1:], read[0]]
+        assert learnt.all()
+        assert np.flatnonzero(asked).tolist() == [length - 1]
+
+
+@FEW
+@given(SEEDS, LENGTHS)
+def test_the_word_is_the_one_so_many_steps_back(seed: int, length: int) -> None:
+    """One step more or less, and the axis of the whole report would be wrong."""
+    for inputs, targets, learnt, asked in drawn(lags.word_back, seed, length):
+        read = inputs.argmax(1)
+        at = np.flatnonzero(read == lags.WORDS)
+        assert at.tolist() == np.flatnonzero(learnt).tolist() == np.flatnonzero(asked).tolist()
+        assert targets[at[0]] == read[0]
+        assert 1 <= at[0] <= length
+    for inputs, targets, learnt, _ in drawn(lags.word_back_exam, seed, length):
+        at = np.flatnonzero(learnt)
+        assert targets[at[0]] == inputs.argmax(1)[at[0] - length]
+
+
+# Reber's grammar, once more and in another form: as an expression.
+
+THIRD = "(?:T*VPX)*T*V(?:V|PS)"
+INNER = f"B(?:TS*X(?:S|X{THIRD})|P{THIRD})E"
+EMBEDDED = regex.compile(f"B(?:T{INNER}T|P{INNER}P)E")
+
+
+def text(inputs: Any) -> str:
+    return "".join(reber.SYMBOLS[number] for number in inputs.argmax(1))
+
+
+@FEW
+@given(SEEDS, st.integers(5, 30))
+def test_the_automaton_accepts_what_it_makes_and_names_what_may_follow(seed: int, length: int) -> None:
+    """An error in the table would make a grammar that nobody has published figures of."""
+    for inputs, targets, _, asked in drawn(reber.embedded_reber, seed, length):
+        string = text(inputs) + "E"
+        assert reber.accepts(string)
+        assert EMBEDDED.fullmatch(string)
+        assert len(string) - 4 >= length
+        assert string[int(np.flatnonzero(asked)[0]) + 1] == string[1] == string[-2]
+        for step, allowed in enumerate(targets):
+            begun = string[: step + 1]
+            may = {symbol for symbol in reber.SYMBOLS if EMBEDDED.fullmatch(begun + symbol, partial=True)}
+            assert {reber.SYMBOLS[k] for k in np.flatnonzero(allowed)} == may
+
+
+@FEW
+@given(SEEDS, st.data())
+def test_the_automaton_rejects_near_misses(seed: int, data: st.DataObject) -> None:
+    """One symbol changed, lost, doubled, or the outer letters unlike: the expression says which are none."""
+    string = text(drawn(reber.embedded_reber, seed, 5, 1)[0][0]) + "E"
+    at = data.draw(st.integers(0, len(string) - 1))
+    changed = [string[:at] + symbol + string[at + 1 :] for symbol in reber.SYMBOLS]
+    missed = [*changed, string[:at] + string[at + 1 :], string[:at] + string[at] + string[at:], string + "E"]
+    for miss in missed:
+        assert reber.accepts(miss) == bool(EMBEDDED.fullmatch(miss))
+    other = "P" if string[1] == "T" else "T"
+    assert not reber.accepts(string[:-2] + other + "E")
+
+
+def test_strings_are_as_long_as_the_grammar_makes_them() -> None:
+    """Drawn by their length first, strings must still be as frequent as a walk by fair coins makes them."""
+    count = 20_000
+    symbols, _ = reber.strings(np.random.default_rng(1), 5, count)
+    lengths = Counter(((symbols >= 0).sum(1) - 4).tolist())
+    draw, walked = np.random.default_rng(2), Counter[int]()
+    for _ in range(count):
+        state, steps = 1, 1
+        while state < 7:
+            way = reber._INNER[state].split()
+            state, steps = int(way[draw.integers(len(way))][1]), steps + 1
+        walked[steps] += 1
+    for length in range(5, 12):
+        spread = np.sqrt(lengths[length] + walked[length])
+        assert abs(lengths[length] - walked[length]) < SIGMAS * spread
+
+
+@FEW
+@given(SEEDS, st.integers(5, 12))
+def test_a_stream_is_strings_end_to_end(seed: int, length: int) -> None:
+    """After the E of a string only B may come, and the second letter of each returns."""
+    for inputs, targets, learnt, asked in drawn(reber.continual_reber, seed, length, 3):
+        stream = text(inputs)
+        strings = EMBEDDED.findall(stream)
+        assert len(strings) == reber.STRINGS_OF_A_STREAM
+        assert "".join(strings) == stream
+        assert learnt.all()
+        ends = np.cumsum([len(string) for string in strings])
+        assert np.flatnonzero(asked).tolist() == (ends - 3).tolist()
+        assert all(targets[end - 1].tolist() == [1, 0, 0, 0, 0, 0, 0] for end in ends)
+
+
+@FEW
+@given(SEEDS, st.integers(1, 12), st.sampled_from([languages.anbn, languages.anbncn]))
+def test_counted_strings_name_what_may_follow(seed: int, length: int, draw: Any) -> None:
+    """By the language itself: what may follow a prefix is what follows it in some string."""
+    letters = "ab" if draw is languages.anbn else "abc"
+    every = ["S" + "".join(letter * n for letter in letters) + "T" for n in range(1, length + 2)]
+    for inputs, targets, learnt, asked in drawn(draw, seed, length):
+        string = "".join(("S" + letters)[k] for k in inputs.argmax(1))
+        assert string + "T" in every[:length]
+        for step, allowed in enumerate(targets):
+            begun = string[: step + 1]
+            may = {other[step + 1] for other in every if other.startswith(begun) and len(other) > step + 1}
+            assert {(letters + "T")[k] for k in np.flatnonzero(allowed)} == may
+        assert learnt.all()
+        assert asked.tolist() == [symbol in "bc" for symbol in string]
+
+
+@FEW
+@given(SEEDS, st.integers(1, 9))
+def test_brackets_close_what_was_opened_last(seed: int, length: int) -> None:
+    """Replayed with a stack."""
+    for inputs, targets, learnt, asked in drawn(languages.nested_brackets, seed, length):
+        stack: list[int] = []
+        deepest = 0
+        for read, wanted, is_asked in zip(inputs.argmax(1), targets, asked, strict=True):
+            if read < languages.KINDS:
+                stack.append(int(read))
+            else:
+                assert stack.pop() == read - languages.KINDS
+            deepest = max(deepest, len(stack))
+            assert wanted == (stack[-1] + 1 if stack else 0)
+            assert is_asked == (read >= languages.KINDS and bool(stack))
+        assert not stack
+        assert deepest == length
+        assert learnt.all()
+
+
+@FEW
+@given(SEEDS, st.integers(1, 16))
+def test_products_are_products(seed: int, length: int) -> None:
+    """Digits from the lowest, both of the factors and of the product."""
+    for inputs, targets, learnt, _ in drawn(languages.long_multiplication, seed, length):
+        weights = [2**place for place in range(2 * length)]
+        first, second = (int(inputs[:length, k] @ weights[:length]) for k in (0, 1))
+        assert int(targets[learnt, 0] @ weights) == first * second
+        assert learnt.tolist() == inputs[:, 2].astype(bool).tolist() == [False] * length + [True] * 2 * length
+
+
+@FEW
+@given(SEEDS, st.integers(2, 30))
+def test_spikes_come_when_they_should(seed: int, length: int) -> None:
+    """A spike's answer is how long after the one before it came; a made spike comes every F steps."""
+    for inputs, targets, learnt, asked in drawn(timing.measuring_delays, seed, length):
+        at = np.flatnonzero(inputs[:, 0])
+        assert (np.diff(at, prepend=-1) - length).tolist() == targets[at, 0].tolist()
+        assert at.tolist() == np.flatnonzero(learnt).tolist() == np.flatnonzero(asked).tolist()
+    for inputs, targets, _, asked in drawn(timing.making_spikes, seed, length, 2):
+        assert (inputs == 1).all()
+        assert np.flatnonzero(targets[:, 0]).tolist() == list(range(length - 1, len(inputs), length))
+        assert asked.sum() == 2 * targets.sum() or length == 1
+
+
+@FEW
+@given(st.integers(4, 40))
+def test_waves_are_those_of_the_source(length: int) -> None:
+    """The source's formulas, step by step from t = 1."""
+    ((inputs, targets, _, _),) = drawn(timing.making_waves, 0, length, 1)
+    for step, (cosine, triangle, rectangle) in enumerate(targets, 1):
+        phase = step % length
+        assert cosine == pytest.approx((1 - np.cos(2 * np.pi * step / length)) / 2, abs=1e-6)
+        wanted = 2 - 2 * phase / length if phase > length / 2 else 2 * phase / length
+        assert triangle == pytest.approx(wanted, abs=1e-6)
+        assert rectangle == (phase > length / 2)
+    assert len(inputs) == timing.PERIODS * length
+
+
+# A model that ignores the past: the best answer to each present input, by a table.
+
+
+def answers(task: Task, targets: Any) -> list[Any]:
+    """What may be said: every class, every set seen, or numbers close by."""
+    if task.kind == "class":
+        return list(range(int(targets.max()) + 1))
+    seen = np.unique(targets, axis=0)
+    if task.kind == "set":
+        return list(seen)
+    if targets.shape[1] == 1:
+        return [np.array([value]) for value in np.linspace(0, 1, 51)]
+    near = itertools.product((-0.29, 0, 0.29), repeat=targets.shape[1])
+    return [row + np.array(shift) for shift in near for row in seen]
+
+
+def is_right(task: Task, answer: Any, targets: Any) -> Any:
+    if task.kind == "class":
+        return targets == answer
+    if task.kind == "set":
+        return (targets == answer).all(1)
+    return (np.abs(targets - answer) < task.tolerance).all(1)
+
+
+def by_present_input(what: Drawn) -> dict[tuple[float, ...], Any]:
+    """Targets of the asked steps by the present input, numbers rounded to 0.5."""
+    groups: dict[tuple[float, ...], list[Any]] = defaultdict(list)
+    for row, target in zip(what.inputs[what.asked], what.targets[what.asked], strict=True):
+        groups[tuple(np.round(2 * row) / 2)].append(target)
+    return {key: np.array(group) for key, group in groups.items()}
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+def test_a_model_that_ignores_the_past_scores_at_chance(task: Task) -> None:
+    """Were the answer to be seen in the present input, no memory would be measured at all."""
+    for length in task.lengths[:2]:
+        learnt, fresh = (
+            by_present_input(task.draw(np.random.default_rng(seed), length, 4000)) for seed in (1, 2)
+        )
+        table = {
+            key: max(answers(task, targets), key=lambda answer, t=targets: is_right(task, answer, t).sum())
+            for key, targets in learnt.items()
+        }
+        hits = [is_right(task, table[key], targets) for key, targets in fresh.items() if key in table]
+        score, asked = float(np.concatenate(hits).mean()), sum(map(len, hits))
+        chance = task.chance(length)
+        assert abs(score - chance) < TOLD_APART + SIGMAS * np.sqrt(chance * (1 - chance) / asked), (
+            score,
+            chance,
+        )
+
+
+def test_every_task_says_where_it_comes_from_and_what_is_published() -> None:
+    """A bound without its source would be one made up to be met."""
+    for task in TASKS.values():
+        assert task.about.endswith((".", "?"))
+        assert "Published: " in task.source, task.name
+        assert "Published: " not in task.about
+
+
+def test_unknown_tasks_are_refused() -> None:
+    """A misspelt name must not run the whole lab."""
+    assert [task.name for task in known(["anbn", "adding", "anbn"])] == ["anbn", "adding"]
+    assert len(known([])) == len(TASKS)
+    with pytest.raises(DataError, match="no task 'addng'; expected some of adding, "):
+        known(["addng"])
