@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight import TextClassifier
+from gatelight import TextClassifier, load
 from gatelight.app.output import console
 from gatelight.app.sources import of_part, read
 from gatelight.estimators.evaluation import wilson_interval
@@ -34,7 +34,9 @@ def judged(models: list[Path], data: str, part: str, shares: list[float]) -> Row
     for share in shares:
         texts = [misspell(text, share) for text in corpus.texts]
         for place, path in enumerate(models):
-            model = TextClassifier.load(path)
+            model = load(path)
+            if not isinstance(model, TextClassifier):
+                raise SystemExit(f"{path} is no classifier of texts")
             rows.setdefault(path.name, {})[f"{share:g}"] = model.predict(texts) == truth
             if not place and model.baseline_ is not None:
                 columns = model.baseline_.probabilities(texts)
