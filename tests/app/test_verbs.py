@@ -120,12 +120,13 @@ def test_data_sets_are_listed_with_their_licence_and_whether_they_are_here(
     """Whoever uses texts must know on what terms."""
     monkeypatch.setenv("GATELIGHT_DATA", str(tmp_path))
     result = gatelight("data", "list")
-    assert result.stdout.count("licence: ") == 3
-    assert result.stdout.count("not here yet") == 3
+    assert result.stdout.count("licence: ") == 4
+    assert result.stdout.count("not here yet") == 4
     assert {r["name"] for r in json_lines(gatelight("data", "list", "--json").stdout)} == {
         "imdb",
         "rotten-tomatoes",
         "glove-6b-50d",
+        "blimp",
     }
 
 

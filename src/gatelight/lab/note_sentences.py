@@ -95,9 +95,10 @@ def _asked(model: Network, begin: int, prefix: Ids, word: Ids) -> tuple[float, N
     weight: torch.Tensor = exact.embedding.weight  # type: ignore[assignment]
     rows = weight.detach()[torch.from_numpy(ids.astype(np.int64))].requires_grad_()
     hidden, packing = rows, pack([len(ids)])
-    for layer in exact.memory:
-        hidden, _ = layer.packed(hidden, packing)  # type: ignore[operator]
-    shares = torch.log_softmax(exact.scores(hidden[len(prefix) :]), 1)
-    total = shares.gather(1, torch.from_numpy(word.astype(np.int64))[:, None]).sum()
-    (gradient,) = torch.autograd.grad(total, rows)
+    with torch.enable_grad():
+        for layer in exact.memory:
+            hidden, _ = layer.packed(hidden, packing)  # type: ignore[operator]
+        shares = torch.log_softmax(exact.scores(hidden[len(prefix) :]), 1)
+        total = shares.gather(1, torch.from_numpy(word.astype(np.int64))[:, None]).sum()
+        (gradient,) = torch.autograd.grad(total, rows)
     return float(total.detach()), gradient.norm(dim=1).numpy()

@@ -85,6 +85,9 @@ class ClassifierConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClassifierConfig:
         """The configuration that `to_dict` gave; DataError for a name that there is not."""
+        if not isinstance(values, Mapping):
+            kind = type(values).__name__
+            raise DataError(f"the classifier's settings came as {kind}; expected names and values")
         # Development versions wrote it, 0 where words were not read by filters over their letters.
         values = {name: value for name, value in values.items() if name != "filters" or value}
         known = [field.name for field in fields(cls)]
