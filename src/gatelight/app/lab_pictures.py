@@ -36,6 +36,9 @@ def draw_curves(
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
+    # A name has one colour in all panels, whatever order a panel has them in.
+    shown = dict.fromkeys(name for lines in panels.values() for name in lines)
+    looks = dict(zip(shown, zip(MARKS, COLOURS, strict=True), strict=False))
     for axis, (title, lines) in zip(axes.flat, panels.items(), strict=False):
         axis.set_title(title, fontsize=9)
         axis.set_xlabel(x_name, fontsize=8)
@@ -45,8 +48,8 @@ def draw_curves(
             axis.set_yscale("log")
         else:
             axis.set_ylim(-0.04, 1.04)
-        for (name, points), mark, colour in zip(lines.items(), MARKS, COLOURS, strict=False):
-            ordered = sorted(points)
+        for name, points in lines.items():
+            ordered, (mark, colour) = sorted(points), looks[name]
             x, y = [point[0] for point in ordered], [point[1] for point in ordered]
             axis.plot(x, y, marker=mark, markersize=3.5, linewidth=1.3, color=colour, label=name)
             if bands:

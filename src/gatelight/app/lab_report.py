@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ["task", "length", "cell", "H", "solved [95 %]", "sequences", "right", "chance", "a run", "reaches",
            "half-life before", "after"]  # fmt: skip
+NARROW = (0, 1, 2, 4, 5, 6)
 REASONS = ("word-back", "adding")  # the tasks whose gradients are shown
 DISTANT = "word-back"
 RATES, GRADIENTS = "rates.png", "gradients.png"

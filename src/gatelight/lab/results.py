@@ -17,6 +17,7 @@ from gatelight.lab.tasks import TASKS
 
 Run = Mapping[str, Any]
 HALF = 0.5
+CELLS = ("rnn", "lstm", "peephole", "gru")  # in the order in which they are shown
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
             whole = json.loads(path.read_bytes())
             runs.append({**whole["trial"], **whole["found"]})
             TASKS[runs[-1]["task"]]
+            CELLS.index(runs[-1]["cell"])
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(
                 f"{path} is no run of the lab ({error!r}); delete it to have it made again"
@@ -79,8 +81,7 @@ def summed_up(runs: Iterable[Run]) -> list[Row]:
     for run in runs:
         groups[run["task"], run["length"], run["cell"]].append(run)
     order = {name: place for place, name in enumerate(TASKS)}
-    cells = {cell: place for place, cell in enumerate(("rnn", "lstm", "peephole", "gru"))}
-    keys = sorted(groups, key=lambda key: (order[key[0]], key[1], cells.get(key[2], len(cells))))
+    keys = sorted(groups, key=lambda key: (order[key[0]], key[1], CELLS.index(key[2])))
     return [_row(*key, groups[key]) for key in keys]
 
 
@@ -134,5 +135,5 @@ def fading(runs: Iterable[Run], when: str) -> dict[str, list[tuple[int, float]]]
             found[run["cell"]][distance].append(np.log(max(norm, 1e-30) / start))
     return {
         cell: [(distance, float(np.exp(np.mean(logs)))) for distance, logs in sorted(points.items())]
-        for cell, points in found.items()
+        for cell, points in sorted(found.items(), key=lambda item: CELLS.index(item[0]))
     }

@@ -71,7 +71,7 @@ TASKS: dict[str, Task] = {
         Task("word-back", lags.word_back, CLASS, (5, 10, 20, 40), _share(1 / lags.WORDS), "steps back",
              budget=80_000, exam=lags.word_back_exam),
         Task("reber", reber.embedded_reber, SET, (5, 15, 30), _share(0.5), "symbols between",
-             budget=60_000, batch=16, hidden=24, test=256),
+             budget=60_000, batch=16, rate=0.005, hidden=32, test=256),
         Task("continual-reber", reber.continual_reber, SET, (5, 15), _share(0.5), "symbols between",
              budget=10_000, batch=8, hidden=24, exam=reber.continual_exam, test=10),
         Task("anbn", languages.anbn, SET, (10, 30), languages.counting_by_chance, "largest n",
