@@ -156,8 +156,13 @@ def _memory(layer: Memory) -> tuple[str, dict[str, Any]]:
     if layer.cell == "gru":
         config["reset_after"] = layer.reset_after
     if layer.merge is not None:
-        inner = _entry(kind, {"name": layer.name + "_each", **config})
-        return "Bidirectional", {"layer": inner, "merge_mode": layer.merge}
+        # Both layers, as Keras writes them: told only of one, Keras 3 copies it for the way back, and
+        # remembers what it copies by its address, which another object may have by then.
+        forward = _entry(kind, {**config, "name": f"forward_{layer.name}", "go_backwards": layer.backwards})
+        backward = _entry(
+            kind, {**config, "name": f"backward_{layer.name}", "go_backwards": not layer.backwards}
+        )
+        return "Bidirectional", {"layer": forward, "backward_layer": backward, "merge_mode": layer.merge}
     if layer.zeros_where_masked:
         config["zero_output_for_mask"] = True
     return kind, config
