@@ -30,19 +30,24 @@ def judged(models: list[Path], data: str, part: str, shares: list[float]) -> Row
     """For each model and share, which texts it judged rightly, bool [texts]."""
     corpus = of_part(read(data, console(), {}), part)
     truth = np.array(corpus.labels, dtype=object)
+    loaded = {path.name: classifier(path) for path in models}
+    baseline, classes = loaded[models[0].name].baseline_, loaded[models[0].name].known_classes()
     rows: Rows = {}
     for share in shares:
         texts = [misspell(text, share) for text in corpus.texts]
-        for place, path in enumerate(models):
-            model = load(path)
-            if not isinstance(model, TextClassifier):
-                raise SystemExit(f"{path} is no classifier of texts")
-            rows.setdefault(path.name, {})[f"{share:g}"] = model.predict(texts) == truth
-            if not place and model.baseline_ is not None:
-                columns = model.baseline_.probabilities(texts)
-                second = columns[:, 0] > 0.5 if columns.shape[1] == 1 else columns.argmax(axis=1)
-                rows.setdefault("TF-IDF", {})[f"{share:g}"] = model.classes_[second.astype(int)] == truth
+        for name, model in loaded.items():
+            rows.setdefault(name, {})[f"{share:g}"] = model.predict(texts) == truth
+        if baseline is not None:
+            chosen = classes.labels(classes.columns(baseline.probabilities(texts)))
+            rows.setdefault("TF-IDF", {})[f"{share:g}"] = chosen == truth
     return rows
+
+
+def classifier(path: Path) -> TextClassifier:
+    model = load(path)
+    if not isinstance(model, TextClassifier):
+        raise SystemExit(f"{path} is no classifier of texts")
+    return model
 
 
 def table(rows: Rows) -> str:

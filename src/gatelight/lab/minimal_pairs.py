@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from gatelight.errors import DataError
 from gatelight.text import archives
 from gatelight.text.readers import streams
 from gatelight.text.readers.example import Options
+from gatelight.text.readers.jsonl import json_object
 
 BLIMP_TERM = "subject_verb_agreement"  # of BLiMP's twelve phenomena
 _ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson")
@@ -100,13 +100,7 @@ def _objects(
         if not line.strip():
             continue
         place = f"{origin}: line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{place} is not JSON ({error}); expected one object a line") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{place} is a JSON {type(row).__name__}; expected one object a line")
-        yield stem, place, row
+        yield stem, place, json_object(line, place)
 
 
 def _table(path: Path, delimiter: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -14,10 +14,11 @@ import numpy as np
 from gatelight.errors import DataError
 from gatelight.estimators.evaluation import wilson_interval
 from gatelight.lab.tasks import TASKS
+from gatelight.memory.equations import EQUATIONS
 
 Run = Mapping[str, Any]
 HALF = 0.5
-CELLS = ("rnn", "lstm", "peephole", "gru")  # in the order in which they are shown
+CELLS = tuple(EQUATIONS)  # in the order in which they are shown
 
 
 @dataclass(frozen=True)

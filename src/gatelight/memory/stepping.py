@@ -59,7 +59,7 @@ def _arguments(context: Any, builder: Any, names: str, signature: Any, values: A
     }
 
 
-def _signature(names: str, given: tuple[Any, ...]) -> Any:
+def _signature(given: tuple[Any, ...]) -> Any:
     cell, *rest = given
     return types.void(cell, *(g if isinstance(g, types.Array) else types.int64 for g in rest))
 
@@ -127,7 +127,7 @@ def advance(
         loop(builder, a["n"], one)
         return context.get_dummy_value()
 
-    return _signature(ADVANCE, given), codegen
+    return _signature(given), codegen
 
 
 RETREAT = "cell d n row known before sequence h_0 c_0 saved cells hidden d_hidden d_h d_c d_gates sums"
@@ -208,4 +208,4 @@ def retreat(
         loop(builder, n, one)
         return context.get_dummy_value()
 
-    return _signature(RETREAT, given), codegen
+    return _signature(given), codegen

@@ -118,11 +118,8 @@ class _Nothing:
         pass
 
 
-_array = array_of
-
-
 def _empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    return torch.from_numpy(buffers.empty(shape, _array(like).dtype))
+    return torch.from_numpy(buffers.empty(shape, array_of(like).dtype))
 
 
 class _Max(torch.autograd.Function):
@@ -135,8 +132,8 @@ class _Max(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_pooled: Tensor) -> tuple[Tensor, None]:
-        d_hidden = torch.from_numpy(buffers.zeros(ctx.shape, _array(d_pooled).dtype))
-        kernels.max_backward(_array(d_pooled), ctx.where, d_hidden.numpy())
+        d_hidden = torch.from_numpy(buffers.zeros(ctx.shape, array_of(d_pooled).dtype))
+        kernels.max_backward(array_of(d_pooled), ctx.where, d_hidden.numpy())
         return d_hidden, None
 
 
@@ -164,7 +161,7 @@ class _MaxMean(torch.autograd.Function):
     def backward(ctx: Any, d_pooled: Tensor) -> tuple[Tensor, None]:
         features = ctx.shape[1]
         d_hidden = _mean_backward(d_pooled[:, features:], ctx.packing, ctx.shape)
-        kernels.max_backward(_array(d_pooled[:, :features]), ctx.where, d_hidden.numpy())
+        kernels.max_backward(array_of(d_pooled[:, :features]), ctx.where, d_hidden.numpy())
         return d_hidden, None
 
 
@@ -174,7 +171,7 @@ class _Attention(torch.autograd.Function):
         pooled = hidden.new_empty(len(packing.lengths), hidden.shape[1])
         share = np.empty(len(hidden), pooled.numpy().dtype)
         kernels.attention_forward(
-            _array(hidden), packing.first, packing.alive, _array(query), pooled.numpy(), share
+            array_of(hidden), packing.first, packing.alive, array_of(query), pooled.numpy(), share
         )
         ctx.save_for_backward(hidden, query)
         ctx.packing, ctx.share = packing, share
@@ -186,11 +183,11 @@ class _Attention(torch.autograd.Function):
         hidden, query = ctx.saved_tensors
         d_hidden, d_query = _empty(hidden.shape, hidden), torch.empty_like(query)
         kernels.attention_backward(
-            _array(d_pooled),
-            _array(hidden),
+            array_of(d_pooled),
+            array_of(hidden),
             ctx.packing.first,
             ctx.packing.alive,
-            _array(query),
+            array_of(query),
             ctx.share,
             d_hidden.numpy(),
             d_query.numpy(),
@@ -202,7 +199,14 @@ class _Flatten(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, packing: Packing, weight: Tensor, bias: Tensor) -> Tensor:
         logits = hidden.new_empty(len(packing.lengths), len(bias))
-        arrays = _array(hidden), packing.first, packing.alive, _array(weight), _array(bias), logits.numpy()
+        arrays = (
+            array_of(hidden),
+            packing.first,
+            packing.alive,
+            array_of(weight),
+            array_of(bias),
+            logits.numpy(),
+        )
         parts = _parts(np.cumsum(packing.lengths), packing.sequences)
         tasks = [partial(kernels.flatten_forward, *arrays, *part) for part in parts]
         threads.run(tasks, hidden.numel() * len(bias) * FLATTEN_WORK)
@@ -215,9 +219,9 @@ class _Flatten(torch.autograd.Function):
     def backward(ctx: Any, d_logits: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
         hidden, weight = ctx.saved_tensors
         d_hidden = _empty(hidden.shape, hidden)
-        d_weight, d_out = weight.new_empty(weight.shape), _array(d_logits)
+        d_weight, d_out = weight.new_empty(weight.shape), array_of(d_logits)
         packing = ctx.packing
-        arrays = d_out, _array(hidden), packing.first, packing.alive, _array(weight), d_hidden.numpy()
+        arrays = d_out, array_of(hidden), packing.first, packing.alive, array_of(weight), d_hidden.numpy()
         # The last part also clears the weights of steps that no sequence has.
         parts = _parts(packing.first + packing.alive, weight.shape[1] // hidden.shape[1])
         tasks = [partial(kernels.flatten_backward, *arrays, d_weight.numpy(), *part) for part in parts]
@@ -236,17 +240,17 @@ def _parts(rows: NDArray[np.int64], end: int) -> list[tuple[int, int]]:
 def _max(hidden: Tensor, packing: Packing) -> tuple[Tensor, Any]:
     pooled = hidden.new_empty(len(packing.lengths), hidden.shape[1])
     where = np.empty(pooled.shape, np.int32)
-    kernels.max_forward(_array(hidden), packing.first, packing.alive, pooled.numpy(), where)
+    kernels.max_forward(array_of(hidden), packing.first, packing.alive, pooled.numpy(), where)
     return pooled, where
 
 
 def _mean(hidden: Tensor, packing: Packing) -> Tensor:
     pooled = hidden.new_empty(len(packing.lengths), hidden.shape[1])
-    kernels.mean_forward(_array(hidden), packing.first, packing.alive, packing.lengths, pooled.numpy())
+    kernels.mean_forward(array_of(hidden), packing.first, packing.alive, packing.lengths, pooled.numpy())
     return pooled
 
 
 def _mean_backward(d_pooled: Tensor, packing: Packing, shape: Any) -> Tensor:
     d_hidden = _empty(shape, d_pooled)
-    kernels.mean_backward(_array(d_pooled), packing.first, packing.alive, packing.lengths, d_hidden.numpy())
+    kernels.mean_backward(array_of(d_pooled), packing.first, packing.alive, packing.lengths, d_hidden.numpy())
     return d_hidden

@@ -215,12 +215,14 @@ def _judge_parts(
 def judging(model: nn.Module) -> Iterator[None]:
     """Inside the block the model drops nothing and keeps nothing for a gradient."""
     training = model.training
-    model.eval()
+    if training:  # setting the mode goes through all modules, which a short text would notice
+        model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        model.train(training)
+        if training:
+            model.train()
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

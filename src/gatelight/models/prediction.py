@@ -25,6 +25,7 @@ from gatelight.memory.padding import State
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.pieces import Pieces
+from gatelight.models.predicting import judging
 
 BATCH = 256  # sequences
 BATCH_ROWS = 1 << 15  # rows: what bounds the memory of a batch, a single longer sequence aside
@@ -91,7 +92,7 @@ class Predictor:
     @contextmanager
     def fixed(self) -> Iterator[None]:
         """Inside the block the model is in evaluation mode and what is kept fits its weights."""
-        with _evaluating(self.model):
+        with judging(self.model):
             if self._keeps_table and self._weights_now() != self._weights:
                 self.refresh()
             yield
@@ -167,19 +168,6 @@ def like_lengths(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArra
         stop = start + max(1, min(batch_size, BATCH_ROWS // longest))
         yield order[start:stop]
         start = stop
-
-
-@contextmanager
-def _evaluating(model: Classifier) -> Iterator[None]:
-    training = model.training
-    if training:
-        model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        if training:
-            model.train()
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

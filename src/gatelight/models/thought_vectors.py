@@ -6,9 +6,6 @@ come back in their order; no row is padding, and nothing that is computed for a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,6 +19,7 @@ from gatelight.models.classifier import Classifier
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import POOLS
+from gatelight.models.predicting import judging
 from gatelight.models.prediction import BATCH, like_lengths
 
 SUMMARIES = ("last", "max", "mean", "cell")
@@ -57,7 +55,7 @@ def thought_vectors(
     """
     check_summary(model, pool)
     result = np.zeros((len(sequences), features(model)), np.float32)
-    with _judging(model):
+    with judging(model):
         for batch in like_lengths(sequences.lengths, batch_size):
             ids, lengths = sequences.take(batch)
             if len(ids):
@@ -84,14 +82,3 @@ def _summaries(
     if pool == "cell":
         return after[1].transpose(0, 1).reshape(packing.sequences, -1)
     return POOLS[pool].function(hidden, packing, {}, directions)
-
-
-@contextmanager
-def _judging(model: Network) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)

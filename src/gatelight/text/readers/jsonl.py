@@ -22,7 +22,7 @@ def read_jsonl(source: str | Path, options: Options) -> Iterator[Example]:
         if not line.strip():
             continue
         place = f"{source}: line {number}"
-        row = _object(line, place)
+        row = json_object(line, place)
         if chosen is None:
             chosen = columns.choose(list(row), options, str(source))
         if chosen.text not in row:
@@ -39,7 +39,8 @@ def read_jsonl(source: str | Path, options: Options) -> Iterator[Example]:
         )
 
 
-def _object(line: str, place: str) -> dict[str, Any]:
+def json_object(line: str, place: str) -> dict[str, Any]:
+    """Return the object that a line holds; DataError naming `place` where it is none."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
