@@ -11,19 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser_cases import in_a_browser, playwright
 from command_line import gatelight, one_line_and_two
 from service_cases import Client, served
 
 import gatelight as library
 from gatelight.app.service.hosted import load_all
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright comes with the extra 'dev'")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no chromium is installed: apt-get install chromium"),
-]
+pytestmark = in_a_browser
 
 NOTE = (
     "The young woman went to the movies with her friends.",
@@ -86,14 +81,6 @@ def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
     shutil.copytree(model, folder / "other")
     with served(load_all([str(model), str(folder / "writer"), str(folder / "other")])) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

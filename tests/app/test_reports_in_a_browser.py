@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import csv
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_cases import in_a_browser
 from command_line import gatelight, write_reviews
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright comes with the extra 'dev'")
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    None,
-)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no chromium is installed: apt-get install chromium"),
-]
+pytestmark = in_a_browser
 
 SCREENS = {"desktop": (1280, 900), "phone": (360, 640)}
 SMALLEST_LETTER = 10.0
@@ -84,14 +74,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, 
         result = gatelight(verb, *arguments, "--html", found[verb])
         assert result.exit_code == 0, result.output
     return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -20,10 +20,11 @@ from gatelight.lab.drawing import Drawn
 from gatelight.lab.fading import gradient_by_distance
 from gatelight.lab.network import Batch, Network, hidden_size, loss, parameters
 from gatelight.lab.number_sentences import KNOWN, NEW, READ, SHORTEST, TABLE, Sentences, corpus, endings
+from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.threads import single_threaded_torch
 from gatelight.models.optimisers import Optimiser
 
-CELLS = ("rnn", "lstm", "peephole", "gru")
+CELLS = tuple(EQUATIONS)
 DISTANCES = (5, 10, 20, 40)
 NEAREST, FARTHEST = 1, 40  # distances of the sentences to learn from
 TRAINING, TEST = 20_000, 1000  # sentences to learn from, and of each test

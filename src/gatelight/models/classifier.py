@@ -225,6 +225,12 @@ def recurrent_layers(
         size = config.features
 
 
+def zero_state(config: ClassifierConfig, sequences: int) -> list[tuple[Tensor, ...]]:
+    """The state of each layer of one direction before the first id: (h [1, B, H],) or (h, c), zeros."""
+    zeros = torch.zeros(1, sequences, config.hidden)
+    return [(zeros,) * (2 if EQUATIONS[config.cell].has_cell_state else 1) for _ in range(config.layers)]
+
+
 def head_shapes(config: ClassifierConfig) -> dict[str, tuple[int, ...]]:
     """Shapes of the head's weights: the dense layer's "weight" and "bias" and what the pool itself learns."""
     pool = POOLS[config.pool]

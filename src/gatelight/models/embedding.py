@@ -106,10 +106,13 @@ class Embedding(nn.Module):
         trained: bool = True,
         buckets: int = 0,
         dropout: float = 0.0,
+        bound: float = UNIFORM,
         generator: torch.Generator | None = None,
         device: str | None = None,
     ) -> None:
         """`vectors` float32 [V, D] start the table; a frozen one is shared with the caller, not copied.
+
+        Without vectors it starts uniform in ±`bound`.
 
         Raises DataError for vectors of another shape or with a row `PAD` that is not zeros.
         """
@@ -122,7 +125,7 @@ class Embedding(nn.Module):
         if vectors is None:
             weight = torch.empty(vocabulary_size, dim, device=device)
             if device != "meta":
-                weight.uniform_(-UNIFORM, UNIFORM, generator=generator)
+                weight.uniform_(-bound, bound, generator=generator)
                 weight[PAD] = 0
         else:
             weight = _checked(vectors, vocabulary_size, dim, copy=trained)
@@ -130,7 +133,7 @@ class Embedding(nn.Module):
         if buckets:
             rows = torch.empty(buckets, dim, device=device)
             if device != "meta":
-                rows.uniform_(-UNIFORM, UNIFORM, generator=generator)
+                rows.uniform_(-bound, bound, generator=generator)
             weight = torch.cat([weight, rows])
         self.weight = nn.Parameter(weight, requires_grad=trained or buckets > 0)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gatelight.memory import pack
 from gatelight.memory.operators import linear
-from gatelight.models.classifier import ClassifierConfig
+from gatelight.models.classifier import ClassifierConfig, zero_state
 from gatelight.models.language_model import State
 from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import POOLS
@@ -99,10 +99,8 @@ class Running:
     def beginning(self) -> Place:
         """Before the first id."""
         config = self.config
-        zeros = torch.zeros(1, 1, config.hidden)
-        parts = 2 if config.cell in ("lstm", "peephole") else 1
         wide = config.features * {"max+mean": 2, "flatten": config.outputs}.get(config.pool, 1)
-        return Place(0, [(zeros,) * parts for _ in range(config.layers)], np.zeros(wide, np.float32))
+        return Place(0, zero_state(config, 1), np.zeros(wide, np.float32))
 
     def read(
         self, sequences: Sequence[Ids], places: Sequence[Place], pieces: Pieces | None = None
