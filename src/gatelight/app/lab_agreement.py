@@ -100,7 +100,7 @@ def _ngrams(
     from gatelight.app.sources import texts_to_learn_from
     from gatelight.lab.agreement import ngrams_of
 
-    texts = texts_to_learn_from(data, to, {}, part)[:limit]
+    texts = texts_to_learn_from(data, to, {}, part).texts[:limit]
     learned = model.training_.get("texts", 0) + model.training_.get("validation_texts", 0)
     if learned != len(texts):
         say(to, f"the model learned from {learned:,} texts, the n-grams from {len(texts):,}", "yellow")

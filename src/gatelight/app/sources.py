@@ -172,16 +172,15 @@ def read_for_training(
 
 def texts_to_learn_from(
     data: str, to: Console, reading: Mapping[str, Any], part: str | None = None
-) -> list[str]:
-    """Return the texts of DATA, labelled or not: of one part, or all but its part test.
+) -> Corpus:
+    """Return DATA, labelled or not: one part, or all but its part test.
 
     Raises DataError where there is none.
     """
     whole = read(data, to, {**reading, "labelled": False}, ["train", UNLABELLED] if part is None else [part])
     parts = whole.parts or [None] * len(whole)
-    pairs = zip(whole.texts, parts, strict=True)
-    texts = [text for text, own in pairs if (own != TEST if part is None else own == part)]
-    if not texts:
+    chosen = [row for row, own in enumerate(parts) if (own != TEST if part is None else own == part)]
+    if not chosen:
         where = "besides its part test" if part is None else f"in part {part!r}"
         raise DataError(f"{data}: no texts {where}; give texts to learn from")
-    return texts
+    return whole.select(chosen)

@@ -16,6 +16,7 @@ from gatelight.app.progress import Meter, epoch_line
 if TYPE_CHECKING:
     from gatelight.app.unfinished import UnfinishedRun
     from gatelight.estimators.language import LanguageModel
+    from gatelight.text.corpus import Corpus
 
 SHARED = (
     "tokenizer", "lowercase", "clean", "min_count", "max_words", "max_length", "dim", "cell", "hidden",
@@ -67,9 +68,11 @@ def train_lm(
     run = UnfinishedRun(out, LANGUAGE)
     run.begin(resume)
     try:
-        texts = texts_to_learn_from(data, to, reading, part)[:limit]
-        say(to, f"{len(texts):,} texts, {sum(map(len, texts)):,} characters")
-        _fit(model, texts, data, run, to, baseline=baseline, resume=resume, json=json)
+        corpus = texts_to_learn_from(data, to, reading, part)
+        corpus = corpus.select(range(min(len(corpus), limit or len(corpus))))
+        grouped = "" if corpus.groups is None else f", {len(set(corpus.groups)):,} groups"
+        say(to, f"{len(corpus):,} texts, {sum(map(len, corpus.texts)):,} characters{grouped}")
+        _fit(model, corpus, data, run, to, baseline=baseline, resume=resume, json=json)
     finally:
         run.clear_if_empty()
     run.save(model.save)
@@ -82,7 +85,8 @@ def train_lm(
         if found is not None
     ]
     if rows:
-        to.print(table(("held-out texts", "bits per character", "perplexity per token"), rows))
+        of_others = " of other groups" if model.training_["split"] == "group" else ""
+        to.print(table((f"held-out texts{of_others}", "bits per character", "perplexity per token"), rows))
     say(to, f"saved in {out}")
     if json:
         emit({"model": str(out), **model.training_})
@@ -90,7 +94,7 @@ def train_lm(
 
 def _fit(
     model: LanguageModel,
-    texts: list[str],
+    corpus: Corpus,
     origin: str,
     run: UnfinishedRun,
     to: Console,
@@ -110,7 +114,8 @@ def _fit(
 
         try:
             model.fit(
-                texts,
+                corpus.texts,
+                groups=corpus.groups,
                 baseline=baseline,
                 origin=origin,
                 checkpoint=run.checkpoint,

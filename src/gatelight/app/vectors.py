@@ -67,7 +67,7 @@ def train(
     began = time.monotonic()
     cut = make_tokenizer(tokenizer, lowercase=lowercase)
     left_out = frozenset(leave_out.split(","))
-    texts = texts_to_learn_from(data, to, reading)
+    texts = texts_to_learn_from(data, to, reading).texts
     say(to, f"{len(texts):,} texts")
     with Meter(to) as meter:
         meter.show("word vectors", 0, epochs)

@@ -27,7 +27,7 @@ from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.preparation import SpelledTexts, TokenisedTexts, kept_beside, start
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.settings import ONE_HOT, check_settings, classifier_config, plain, training_config
-from gatelight.estimators.texts import checked_texts
+from gatelight.estimators.texts import checked_texts, group_names
 from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import predict
 from gatelight.models.training import train
@@ -243,27 +243,16 @@ def divide(request: Request, settings: dict[str, Any]) -> Division:
     fraction = settings["validation_fraction"]
     if round(n * fraction) < 1:
         return Division(everything, nothing, "none")
-    by_group = settings["split"] == "group" and request.groups is not None
+    groups = request.groups if settings["split"] == "group" else None
     names = [tuple(map(repr, label)) if isinstance(label, tuple) else repr(label) for label in request.labels]
-    held = held_out(n, fraction, settings["seed"], _group_names(request.groups) if by_group else None, names)
-    division = Division(np.flatnonzero(~held), np.flatnonzero(held), "group" if by_group else "random")
+    held = held_out(n, fraction, settings["seed"], None if groups is None else group_names(groups), names)
+    division = Division(np.flatnonzero(~held), np.flatnonzero(held), "random" if groups is None else "group")
     if len({names[row] for row in division.training}) < 2:
         raise DataError(
             f"of {n} texts, the {len(division.training)} left for training are of one class: give "
             "more texts, or validation_fraction=0 to hold none out"
         )
     return division
-
-
-def _group_names(groups: list[Any] | None) -> list[str] | None:
-    if groups is None:
-        return None
-    plain_groups = [group.as_py() if hasattr(group, "as_py") else group for group in groups]
-    # A missing group (None, or NaN, which is unlike itself) is a group of its own.
-    return [
-        f"alone {row}" if group is None or group != group else f"group {group}"
-        for row, group in enumerate(plain_groups)
-    ]
 
 
 def _lengths(encoded: Encoded, reading: Reading) -> LengthStatistics | None:

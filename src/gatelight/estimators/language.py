@@ -21,7 +21,7 @@ from gatelight.estimators.language_inside import LanguageInside
 from gatelight.estimators.language_sessions import LanguageFollower, LanguageSession
 from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
 from gatelight.estimators.sessions import Session
-from gatelight.estimators.texts import checked_texts
+from gatelight.estimators.texts import checked_texts, group_names
 from gatelight.estimators.token_streams import TokenStream, vocabulary_of
 from gatelight.models.language_model import LanguageModel as Network
 from gatelight.models.language_model import LanguageModelConfig
@@ -29,6 +29,7 @@ from gatelight.models.predicting import PredictingDocuments, PredictingStreams
 from gatelight.models.task import Task
 from gatelight.models.training import TrainingConfig, carry_out
 from gatelight.models.writing import Reader
+from gatelight.text.splits import held_out
 from gatelight.text.tokens import Tokenizer, tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -108,6 +109,7 @@ class LanguageModel(LanguageInside):
         self,
         texts: Iterable[str],
         *,
+        groups: Iterable[Any] | None = None,
         validation: Iterable[str] | None = None,
         baseline: bool = False,
         origin: str | None = None,
@@ -117,12 +119,14 @@ class LanguageModel(LanguageInside):
         on_progress: Callable[[Any], object] | None = None,
         on_stage: Callable[[str], object] = lambda stage: None,
     ) -> Self:
-        """Learn from texts, of which the last share is held out unless `validation` texts are given.
+        """Learn from texts, of which a share is held out unless `validation` texts are given.
 
-        baseline: also measure n-grams of the same texts on the validation texts. The rest as in
-        `TextClassifier.fit`. Raises DataError when texts or settings cannot be used.
+        groups: one per text, what must not be on both sides, like a review's film, whose names n-grams know
+        by heart (None or NaN: a group of its own). baseline: also measure n-grams of the same texts on the
+        validation texts. The rest as in `TextClassifier.fit`. Raises DataError when texts or settings cannot
+        be used.
         """
-        learned, held = self._divide(checked_texts(texts), validation)
+        learned, held = self._divide(checked_texts(texts), groups, validation)
         on_stage("tokenize")
         cut = self._cut()
         vocabulary = vocabulary_of(learned, cut, self.min_count, self.max_words)
@@ -154,6 +158,7 @@ class LanguageModel(LanguageInside):
             "tokens": len(stream.ids),
             "unknown_share": stream.unknown / len(stream.ids),
             "validation_texts": len(held),
+            "split": "given" if validation is not None else "random" if groups is None else "group",
             "epochs": len(history.epochs),
             "best_epoch": history.best_epoch,
             "stopped": history.stopped,
@@ -271,11 +276,19 @@ class LanguageModel(LanguageInside):
     def _config(self, size: int) -> LanguageModelConfig:
         return LanguageModelConfig(size, **{name: getattr(self, name) for name in OF_MODEL})
 
-    def _divide(self, texts: list[str], validation: Iterable[str] | None) -> tuple[list[str], list[str]]:
+    def _divide(
+        self, texts: list[str], groups: Iterable[Any] | None, validation: Iterable[str] | None
+    ) -> tuple[list[str], list[str]]:
         if not any(texts):
             raise DataError(f"there are {len(texts)} texts, none of which holds anything; give texts")
+        names = None if groups is None else group_names(groups)
+        if names is not None and len(names) != len(texts):
+            raise DataError(f"there are {len(texts)} texts and {len(names)} groups; give one per text")
         if validation is not None:
             return texts, checked_texts(validation, "validation texts")
-        held = min(round(len(texts) * self.validation_fraction), len(texts) - 1)
+        if round(len(texts) * self.validation_fraction) < 1 or len(texts) < 2:
+            held = np.zeros(len(texts), np.bool_)
+        else:
+            held = held_out(len(texts), self.validation_fraction, self.seed, names, None)
         order = np.random.default_rng(self.seed).permutation(len(texts))
-        return [texts[k] for k in order[held:]], [texts[k] for k in order[:held]]
+        return [texts[k] for k in order[~held[order]]], [texts[k] for k in order[held[order]]]

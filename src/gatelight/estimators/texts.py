@@ -1,4 +1,4 @@
-"""Any column of texts → a list of strings; knows no label, no token and no library of data frames.
+"""Any column of texts or groups → a list of strings; knows no label, no token, no library of data frames.
 
 Lists, tuples, NumPy arrays, pandas, polars and pyarrow columns are all read by plain iteration.
 """
@@ -33,6 +33,15 @@ def checked_texts(texts: Iterable[Any], name: str = "texts") -> list[str]:
             )
         out.append(plain if type(plain) is str else str(plain))
     return out
+
+
+def group_names(groups: Iterable[Any]) -> list[str]:
+    """Return a name for each text's group; a missing one (None, or NaN) is a group of its own."""
+    plain = (group.as_py() if hasattr(group, "as_py") else group for group in groups)
+    return [
+        f"alone {row}" if group is None or group != group else f"group {group}"  # NaN is unlike itself
+        for row, group in enumerate(plain)
+    ]
 
 
 def blocks(texts: list[str], size: int) -> Iterator[list[str]]:
