@@ -23,13 +23,13 @@ from gatelight.estimators.judging import Judge, JudgesTexts
 from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.settings import classifier_config, plain
-from gatelight.models.classifier import Classifier
 from gatelight.models.summary import Summary, summary
 from gatelight.text.tokens import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from gatelight.estimators.language import LanguageModel
+    from gatelight.models.classifier import Classifier
     from gatelight.text.vectors import WordVectors
 
 
@@ -65,7 +65,6 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
     vocabulary_: Vocabulary
     tokenizer_: Tokenizer
     reading_: Reading
-    model_: Classifier
     history_: list[dict[str, Any]]
     training_: dict[str, Any]
     validation_: Evaluation | None
@@ -243,7 +242,7 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
     def summary(self) -> Summary:
         """Return the layer table with output shapes and parameter counts; before fitting with V words."""
         if self.__sklearn_is_fitted__():
-            return summary(self.model_)
+            return summary(self._judge.config)
         from gatelight.estimators.transfer import resolved
 
         return summary(classifier_config(resolved(plain(self.get_params(deep=False)))[0]))
@@ -251,6 +250,11 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
     def known_classes(self) -> Classes:
         """Return the fitted classes and their kind; raises scikit-learn's NotFittedError before `fit`."""
         return self._fitted().classes
+
+    @property
+    def model_(self) -> Classifier:
+        """The fitted network, torch's; of an estimator that was read from a folder made when asked for."""
+        return self._fitted().model
 
     def _fitted(self) -> Judge:
         if not self.__sklearn_is_fitted__():
@@ -280,7 +284,6 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
         self.reading_ = judge.reading
         self.vocabulary_ = judge.reading.vocabulary
         self.tokenizer_ = judge.reading.tokenizer
-        self.model_ = judge.model
         self.history_ = history
         self.training_ = training
         self.validation_ = validation

@@ -57,6 +57,14 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     return array
 
 
+def sparse(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return an array of which only the pages that are written will take memory; C-contiguous, unset."""
+    dtype = np.dtype(dtype)
+    size = prod(shape) * dtype.itemsize
+    # numpy asks for pages of two megabytes, of which a row would take a whole one.
+    return np.ndarray(shape, dtype, buffer=mmap.mmap(-1, size)) if size else np.empty(shape, dtype)
+
+
 def _fresh(size: int) -> mmap.mmap:
     memory = mmap.mmap(-1, size)
     if hasattr(mmap, "MADV_HUGEPAGE"):

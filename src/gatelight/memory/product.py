@@ -138,7 +138,9 @@ def column_sums(a: Array, at: int, out: Array) -> None:
 
 def _cuts(rows: int, work_per_row: int) -> list[tuple[int, int]]:
     """Cut `rows` rows into tasks, of a multiple of 8 rows each, so that no tile is cut."""
-    tasks = min(4 * threads.threads(), rows * work_per_row // threads.SHARED_WORK, rows // 8)
+    tasks = min(rows * work_per_row // threads.SHARED_WORK, rows // 8)
+    if tasks > 1:  # else nobody need ask how many threads there are
+        tasks = min(tasks, 4 * threads.threads())
     if tasks <= 1 or threads.threads() == 1:
         return [(0, rows)]
     size = -(-rows // tasks)

@@ -20,9 +20,11 @@ from gatelight.errors import DataError
 from gatelight.memory import Packing
 from gatelight.memory.operators import linear
 from gatelight.memory.threads import single_threaded_torch
-from gatelight.models.classifier import ClassifierConfig, recurrent_layers, start_recurrent
+from gatelight.models.classifier import recurrent_layers, start_recurrent
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.dropout import dropout
-from gatelight.models.embedding import UNIFORM, DistinctIds, Embedding
+from gatelight.models.embedding import UNIFORM, Embedding
+from gatelight.models.rows import DistinctIds
 
 OUTPUTS = ("softmax", "adaptive", "sampled")
 ADAPTIVE_CUTS = (0.04, 0.2)  # of the ids, most frequent first: the head, and the first of two tails
