@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gatelight.memory.buffers import aligned
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.packing import Packing
 from gatelight.memory.product import rows_times
@@ -54,7 +55,7 @@ class FixedLayer:
             stacked("weight_ih").reshape(-1, weights["weight_ih_l0"].shape[1]).T
         )
         self._bias_ih = stacked("bias_ih").ravel()
-        self._weight_hh = np.ascontiguousarray(weight_hh.transpose(0, 2, 1))
+        self._weight_hh = aligned(weight_hh.transpose(0, 2, 1))
         self._bias_hh = stacked("bias_hh")
         self._peephole = stacked("weight_peephole") if EQUATIONS[cell].peepholes else None
         self._state = len(weight_hh), weight_hh.shape[2], weight_hh.shape[2] * EQUATIONS[cell].has_cell_state
