@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from gatelight.errors import DataError
-from gatelight.estimators import fitting, recipes
+from gatelight.estimators import recipes
 from gatelight.estimators.baseline import Baseline
 from gatelight.estimators.evaluation import Evaluation, judged_right
 from gatelight.estimators.judging import Judge, JudgesTexts
@@ -29,7 +29,6 @@ from gatelight.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from gatelight.estimators.language import LanguageModel
-    from gatelight.models.classifier import Classifier
     from gatelight.text.vectors import WordVectors
 
 
@@ -195,6 +194,8 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
         on_stage(name): told "tokenize", "vectors", "train", "baseline", "validate" as they begin.
         Raises DataError when texts, labels or settings cannot be used.
         """
+        from gatelight.estimators import fitting  # and with it torch, which judging does not need
+
         request = fitting.Request.of(
             self.get_params(deep=False), texts, labels, groups, sample_weight, validation, unlabelled,
             baseline=baseline, origin=origin, checkpoint=checkpoint, resume=resume, on_epoch=on_epoch,
@@ -250,11 +251,6 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
     def known_classes(self) -> Classes:
         """Return the fitted classes and their kind; raises scikit-learn's NotFittedError before `fit`."""
         return self._fitted().classes
-
-    @property
-    def model_(self) -> Classifier:
-        """The fitted network, torch's; of an estimator that was read from a folder made when asked for."""
-        return self._fitted().model
 
     def _fitted(self) -> Judge:
         if not self.__sklearn_is_fitted__():

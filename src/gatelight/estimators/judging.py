@@ -114,6 +114,11 @@ class Judge(Inside):
 class JudgesTexts(Inside):
     """What a fitted estimator offers of its `Judge`, which `_fitted` gives."""
 
+    @property
+    def model_(self) -> Classifier:
+        """The fitted network, torch's; of an estimator that was read from a folder made when asked for."""
+        return self._fitted().model
+
     def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """Return the probability of each class, float32 [n, classes], in the order of `classes_`.
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.memory.packing import Packing, pack
 
@@ -110,7 +110,7 @@ def like_lengths(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArra
         start = stop
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _gather(
     ids: NDArray[np.int32], starts: NDArray[np.int64], lengths: NDArray[np.int64], out: NDArray[np.int32]
 ) -> None:

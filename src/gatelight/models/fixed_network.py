@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from gatelight.compiled import compiled
 from gatelight.memory import buffers
 from gatelight.memory.fixed_layer import FixedLayer
 from gatelight.memory.packing import Packing, pack
@@ -144,7 +144,7 @@ def shares(logits: Floats, order: NDArray[np.int64], config: ClassifierConfig) -
     return result
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def not_yet(ids: Ids, filled: NDArray[np.bool_], new: NDArray[np.int64]) -> int:
     """Mark ids[N] in filled[V], list in `new` those not marked before, return how many; -1 for a wrong id."""
     found = 0
@@ -162,7 +162,7 @@ def not_yet(ids: Ids, filled: NDArray[np.bool_], new: NDArray[np.int64]) -> int:
 # torch computes the last elements of an array with other instructions, and so other bits, than the rest.
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def sigmoid(logits: NDArray[Any], order: NDArray[np.int64], out: Probabilities) -> None:
     """logits[B, O] in packed order → out[B, O] at the places `order`, each computed in float64."""
     for k in range(logits.shape[0]):
@@ -172,7 +172,7 @@ def sigmoid(logits: NDArray[Any], order: NDArray[np.int64], out: Probabilities) 
             out[order[k], o] = (1.0 if logit >= 0 else small) / (1.0 + small)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def softmax(logits: NDArray[Any], order: NDArray[np.int64], out: Probabilities) -> None:
     """logits[B, O] in packed order → out[B, O] at the places `order`, each row computed in float64."""
     for k in range(logits.shape[0]):

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.memory import threads
 
@@ -75,7 +75,7 @@ def list_means_back(d_out: NDArray[Any], counts: NDArray[np.int64], numbers: Row
     return d_rows
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _mean(rows: Any, starts: Any, numbers: Any, out: Any, begin: int, end: int) -> None:
     for k in range(begin, end):
         for place in range(starts[k], starts[k + 1]):
@@ -88,7 +88,7 @@ def _mean(rows: Any, starts: Any, numbers: Any, out: Any, begin: int, end: int) 
                 out[k, j] *= share
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _mean_backward(d_out: Any, starts: Any, numbers: Any, d_rows: Any, begin: int, end: int) -> None:
     for k in range(len(starts) - 1):
         if starts[k + 1] == starts[k]:

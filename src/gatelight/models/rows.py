@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.memory import buffers, threads
 from gatelight.models.pieces import Pieces
@@ -24,7 +24,7 @@ COPY_WORK = 8  # a number copied from memory takes about as long as so many mult
 Ids = NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def number_distinct(ids: Ids, marker: Ids, distinct: NDArray[np.int64], number: Ids) -> int:
     """ids[N] → how many are distinct; fills distinct[: that] in order of appearance and number[N].
 
@@ -119,7 +119,7 @@ def copied_rows(table: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _copy_rows(table: Any, rows: Any, out: Any, begin: int, end: int) -> None:
     for k in range(begin, end):
         row = rows[k]
