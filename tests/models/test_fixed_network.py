@@ -156,6 +156,19 @@ def test_the_kernels_are_counted_and_other_paths_are_not_taken_for_them() -> Non
     assert calls()["equations"] == before["equations"] + 2
 
 
+def test_arrays_that_may_not_be_written_to_are_taken() -> None:
+    """Red when weights or ids mapped from another process's memory are compiled for anew, or refused."""
+    model = some_model(CONFIG)
+    weights, (ids, lengths) = arrays_of(model), some_texts()
+    expected = by_torch(model, ids, lengths)
+    for array in (*weights.values(), ids):
+        array.setflags(write=False)
+    fixed = FixedNetwork(model.config, weights)
+    assert np.array_equal(fixed.probabilities(ids, lengths), expected)
+    assert np.array_equal(fixed.probabilities(ids[7:37], lengths[2:3])[0], expected[2])
+    assert all(array.flags.writeable for array in fixed.weights.values())
+
+
 def test_copies_and_pickles() -> None:
     """Red when a judge that was read from a folder can no longer be sent to another process."""
     model = some_model(CONFIG)

@@ -43,10 +43,14 @@ class FixedNetwork:
     def __init__(
         self, config: ClassifierConfig, weights: Mapping[str, Floats], *, table_bytes: int = TABLE_BYTES
     ) -> None:
-        """`weights` as `classifier_config.weight_shapes` names them: C-contiguous, shared, never written to.
+        """`weights` as `classifier_config.weight_shapes` names them, of one dtype, float32 or float64.
 
-        All of one dtype, float32 or float64.
+        They are shared where they can be, and never written to.
         """
+        # Compiled code tells arrays apart by whether they may be written to; another process's may not.
+        weights = {
+            name: np.require(np.asarray(w), requirements=("C", "A", "W")) for name, w in weights.items()
+        }
         self.config, self.weights, self.table_bytes = config, weights, table_bytes
         self._embedding = weights["embedding.weight"]
         self.layers = [
@@ -111,7 +115,8 @@ class FixedNetwork:
         return self.layers[0].input_table(list_means(rows, counts, numbers)), number
 
     def _batch(self, ids: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
-        packed = ids if packing.sequences == 1 else ids[packing.sequence_rows]
+        one = packing.sequences == 1 and ids.flags.writeable
+        packed = ids if one else ids[packing.sequence_rows]
         table, token = self.inputs(packed, pieces)
         hidden = self.layers[0].hidden(table, packing, token)
         for layer in self.layers[1:]:

@@ -34,8 +34,7 @@ def read_weights(path: Path, expected: Expected) -> dict[str, NDArray[Any]]:
                 found = file.get_slice(name)
                 _check_kind(path, name, kind, found.get_dtype(), tuple(found.get_shape()))
             for name in expected:
-                # Compiled code knows arrays apart that may be written to and that may not.
-                weights[name] = np.require(file.get_tensor(name), requirements=["C", "A", "W"])
+                weights[name] = file.get_tensor(name)
                 if not finite(weights[name]):
                     raise ModelFileError(f"{path}: the weights {name} hold infinite or undefined numbers")
     except SafetensorError as error:
