@@ -17,7 +17,8 @@ from benchmarks.note_torch import Batch, chosen_threads, fastest_threads, torch_
 from benchmarks.note_weights import Array
 from benchmarks.reviews import Reviews
 from gatelight.memory.threads import available
-from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.training import TrainingConfig, train
 
 DIM, BATCH, RATE = 300, 64, 1e-3

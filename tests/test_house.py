@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "gatelight"
 SOURCE = ROOT / "src" / PACKAGE
 
-CELLAR = {"errors", "files"}
+CELLAR = {"compiled", "errors", "files"}
 BELOW: dict[str, set[str]] = {
+    "compiled": set(),
     "errors": set(),
     "files": {"errors"},
     "text": CELLAR,

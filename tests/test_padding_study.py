@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from gatelight.models.batches import Sequences
-from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.prediction import predict
 
 SCRIPT = Path(__file__).parents[1] / "tools" / "padding_study.py"

@@ -37,8 +37,8 @@ from gatelight.files import file_written_aside
 from gatelight.insight.paired import paired_difference
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
-from gatelight.models.embedding import PAD
 from gatelight.models.prediction import predict
+from gatelight.models.rows import PAD
 from gatelight.models.training import train
 from gatelight.models.trials import describe, run_trials
 from gatelight.text.encoding import encode

@@ -14,7 +14,7 @@ from gatelight.errors import DataError
 from gatelight.estimators.explaining import METHODS, Question
 from gatelight.memory import pack
 from gatelight.models.contributions import log_odds, path_gradients
-from gatelight.models.pooling import POOLS
+from gatelight.models.pools import POOLS
 
 TEXT = "the film is not wonderful . its plot is a mess !"
 FLOAT32 = 2e-5

@@ -12,7 +12,7 @@ import pytest
 import gatelight
 from gatelight import SequenceClassifier
 from gatelight.errors import DataError
-from gatelight.models.pooling import POOLS
+from gatelight.models.pools import POOLS
 
 SMALL: dict[str, Any] = {"hidden": 8, "epochs": 12, "dim": 8}
 

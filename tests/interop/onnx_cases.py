@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 import torch
 
-from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -18,7 +18,8 @@ from gatelight import TextClassifier, load
 from gatelight.estimators.imported import ImportedModel
 from gatelight.interop import keras
 from gatelight.models.chain_classifier import chain_of, classifier_of
-from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.prediction import predict
 
 LENGTHS, STEPS, V = np.array([7, 3, 1, 5]), 7, 30

@@ -22,7 +22,7 @@ from gatelight.interop import onnx as interop
 from gatelight.interop.onnx.accuracy import accuracy_change
 from gatelight.interop.onnx.graph import Graph
 from gatelight.memory import CELLS
-from gatelight.models.pooling import POOLS
+from gatelight.models.pools import POOLS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from gatelight.errors import DataError
 from gatelight.memory import CELLS
 from gatelight.memory.threads import set_threads, single_threaded_torch
-from gatelight.models.classifier import Classifier, ClassifierConfig
-from gatelight.models.embedding import PAD
-from gatelight.models.pooling import POOLS
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.pools import POOLS
+from gatelight.models.rows import PAD
 
 LENGTHS = np.array([3, 0, 9, 1, 9, 4], np.int64)
 CONFIG = ClassifierConfig(vocabulary_size=40, dim=6, hidden=5, max_length=9, outputs=3)

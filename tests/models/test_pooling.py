@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gatelight.errors import DataError
 from gatelight.memory.packing import Packing, pack
-from gatelight.models.pooling import POOLS
+from gatelight.models.pooling import pooled
+from gatelight.models.pools import POOLS
 
 RAGGED = [3, 0, 7, 1, 7, 2, 0, 5]
 MAX_LENGTH = 9
@@ -20,7 +21,7 @@ EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
 
 def weights_of(name: str, features: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
-    shapes = POOLS[name].weights(features)
+    shapes = POOLS[name].shapes(features)
     if name == "flatten":
         shapes = {"weight": (OUTPUTS, MAX_LENGTH * features), "bias": (OUTPUTS,)}
     return {key: torch.randn(shape, dtype=dtype).requires_grad_() for key, shape in shapes.items()}
@@ -52,19 +53,19 @@ def by_mask(
     if name == "last":
         ends = padded[torch.arange(len(lengths)), (lengths - 1).clamp(min=0)]
         half = hidden.shape[1] // 2
-        pooled = ends if directions == 1 else torch.cat([ends[:, :half], padded[:, 0, half:]], 1)
+        made = ends if directions == 1 else torch.cat([ends[:, :half], padded[:, 0, half:]], 1)
     elif name == "mean":
-        pooled = padded.sum(1) / lengths.clamp(min=1)[:, None]
+        made = padded.sum(1) / lengths.clamp(min=1)[:, None]
     elif name == "max":
-        pooled = padded.masked_fill(~real[..., None], -1e9).amax(1)
+        made = padded.masked_fill(~real[..., None], -1e9).amax(1)
     elif name == "max+mean":
         both = [by_mask(one, hidden, packing, weights, directions) for one in ("max", "mean")]
         return torch.cat(both, 1)
     else:
         scores = padded @ weights["query"] / hidden.shape[1] ** 0.5
         share = torch.softmax(scores.masked_fill(~real, -1e9), dim=1)
-        pooled = (share[..., None] * padded).sum(1)
-    return torch.where(there[:, None], pooled, torch.zeros_like(pooled))
+        made = (share[..., None] * padded).sum(1)
+    return torch.where(there[:, None], made, torch.zeros_like(made))
 
 
 @pytest.mark.parametrize("directions", [1, 2])
@@ -77,7 +78,7 @@ def test_head_equals_padding_and_masks(name: str, lengths: list[int], directions
     hidden = torch.randn(packing.rows, 6, dtype=torch.float64, requires_grad=True)
     weights = weights_of(name, 6)
     inputs = [hidden, *weights.values()]
-    ours = POOLS[name].function(hidden, packing, weights, directions)
+    ours = pooled(name, hidden, packing, weights, directions)
     theirs = by_mask(name, hidden, packing, weights, directions)
     torch.testing.assert_close(ours, theirs, **EXACT)
     given = torch.randn_like(ours)
@@ -103,7 +104,7 @@ def test_gradcheck(name: str) -> None:
     keys = list(weights)
 
     def head(rows: Tensor, *values: Tensor) -> Tensor:
-        return POOLS[name].function(rows, packing, dict(zip(keys, values, strict=True)), 2)
+        return pooled(name, rows, packing, dict(zip(keys, values, strict=True)), 2)
 
     assert torch.autograd.gradcheck(head, (hidden, *weights.values()))
 
@@ -113,8 +114,8 @@ def test_width_is_what_the_classifier_is_told(name: str) -> None:
     """Red when the dense layer would be built for another width than the head gives."""
     packing = pack(np.array([2, 1], np.int64))
     weights = weights_of(name, 6)
-    pooled = POOLS[name].function(torch.randn(3, 6, dtype=torch.float64), packing, weights, 1)
-    assert pooled.shape == (2, OUTPUTS if POOLS[name].holds_dense else POOLS[name].width(6))
+    made = pooled(name, torch.randn(3, 6, dtype=torch.float64), packing, weights, 1)
+    assert made.shape == (2, OUTPUTS if POOLS[name].holds_dense else POOLS[name].width(6))
 
 
 @pytest.mark.parametrize("features", [1, 7, 50, 256])
@@ -126,12 +127,11 @@ def test_same_bits_alone_and_in_a_batch(name: str, features: int) -> None:
     packing = pack(lengths)
     flat = torch.randn(int(lengths.sum()), features)
     weights = weights_of(name, features, torch.float32)
-    function = POOLS[name].function
     with torch.no_grad():
-        together = function(flat[torch.from_numpy(packing.sequence_rows)], packing, weights, 1)
+        together = pooled(name, flat[torch.from_numpy(packing.sequence_rows)], packing, weights, 1)
         start = 0
         for index, length in enumerate(lengths):
-            alone = function(flat[start : start + length], pack(lengths[index : index + 1]), weights, 1)
+            alone = pooled(name, flat[start : start + length], pack(lengths[index : index + 1]), weights, 1)
             assert torch.equal(alone[0], together[np.flatnonzero(packing.order == index)[0]])
             start += length
 
@@ -141,15 +141,15 @@ def test_max_shows_a_nan() -> None:
     for step in range(3):
         hidden = torch.ones(3, 2)
         hidden[step, 1] = torch.nan
-        pooled = POOLS["max"].function(hidden, pack(np.array([3])), {}, 1)
-        assert pooled[0, 0] == 1
-        assert pooled[0, 1].isnan()
+        made = pooled("max", hidden, pack(np.array([3])), {}, 1)
+        assert made[0, 0] == 1
+        assert made[0, 1].isnan()
 
 
 def test_max_of_equal_values_gives_the_gradient_to_one_row() -> None:
     """Red when equal maxima would each take the whole gradient."""
     hidden = torch.ones(4, 1, requires_grad=True)
-    POOLS["max"].function(hidden, pack(np.array([4])), {}, 1).sum().backward()
+    pooled("max", hidden, pack(np.array([4])), {}, 1).sum().backward()
     assert hidden.grad is not None
     assert hidden.grad.flatten().tolist() == [1, 0, 0, 0]
 
@@ -157,13 +157,17 @@ def test_max_of_equal_values_gives_the_gradient_to_one_row() -> None:
 def test_flatten_refuses_a_sequence_longer_than_its_weights() -> None:
     """Red when steps without weights are read from beyond the array or dropped without a word."""
     with pytest.raises(DataError, match=r"10 steps .* weights for 9"):
-        POOLS["flatten"].function(
-            torch.randn(10, 2), pack(np.array([10])), weights_of("flatten", 2, torch.float32), 1
+        pooled(
+            "flatten",
+            torch.randn(10, 2),
+            pack(np.array([10])),
+            weights_of("flatten", 2, torch.float32),
+            1,
         )
 
 
 def test_attention_of_huge_scores_is_finite() -> None:
     """Red when exp overflows for a sure query and the pooled row becomes undefined."""
     hidden = torch.tensor([[1.0], [-1.0], [0.0]])
-    pooled = POOLS["attention"].function(hidden, pack(np.array([3])), {"query": torch.tensor([1000.0])}, 1)
-    assert pooled.item() == 1
+    made = pooled("attention", hidden, pack(np.array([3])), {"query": torch.tensor([1000.0])}, 1)
+    assert made.item() == 1

@@ -14,10 +14,12 @@ import torch
 
 from gatelight.errors import DataError
 from gatelight.memory import CELLS
-from gatelight.models import prediction
-from gatelight.models.classifier import Classifier, ClassifierConfig
-from gatelight.models.pooling import POOLS
-from gatelight.models.prediction import Predictor, like_lengths, predict
+from gatelight.models import batches, fixed_network
+from gatelight.models.batches import like_lengths
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.pools import POOLS
+from gatelight.models.prediction import Predictor, predict
 
 CONFIG = ClassifierConfig(
     vocabulary_size=300, dim=12, hidden=9, bidirectional=True, pool="max", max_length=60, outputs=3
@@ -89,7 +91,7 @@ def test_table_is_filled_for_asked_tokens_only_and_forgotten_with_the_weights() 
     predictor = Predictor(model)
     ids, lengths = np.array([5, 7, 5], np.int32), np.array([2, 1])
     before = predictor.probabilities(ids, lengths)
-    assert np.flatnonzero(predictor._filled).tolist() == [5, 7]
+    assert np.flatnonzero(predictor.network()._filled).tolist() == [5, 7]
     with torch.no_grad():
         model.embedding.weight[5] += 1
     after = predictor.probabilities(ids, lengths)
@@ -136,21 +138,21 @@ def test_several_threads_may_ask_at_once() -> None:
 
 def test_batches_cover_all_texts_in_bounded_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when a text is left out or judged twice, or a batch of long texts grows without bound."""
-    monkeypatch.setattr(prediction, "BATCH_ROWS", 100)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 100)
     lengths = np.concatenate([[250, 101, 100], np.random.default_rng(0).integers(0, 60, 500)])
-    batches = list(like_lengths(lengths, 20))
-    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
-    assert all(len(batch) <= 20 for batch in batches)
-    assert all(lengths[batch].sum() <= 100 or len(batch) == 1 for batch in batches)
+    found = list(like_lengths(lengths, 20))
+    assert sorted(np.concatenate(found)) == list(range(len(lengths)))
+    assert all(len(batch) <= 20 for batch in found)
+    assert all(lengths[batch].sum() <= 100 or len(batch) == 1 for batch in found)
 
 
 def test_extreme_logits_give_probabilities_not_overflows() -> None:
     """Red when exp overflows to infinity and a sure answer becomes undefined."""
     logits = np.array([[-1e4, 1e4, 0.0], [800.0, 800.0, -800.0]], np.float32)
     out = np.empty_like(logits)
-    prediction.sigmoid(logits, np.array([1, 0]), out)
+    fixed_network.sigmoid(logits, np.array([1, 0]), out)
     assert out.tolist() == [[1, 1, 0], [0, 1, 0.5]]
-    prediction.softmax(logits, np.array([1, 0]), out)
+    fixed_network.softmax(logits, np.array([1, 0]), out)
     assert out.tolist() == [[0.5, 0.5, 0], [0, 1, 0]]
 
 

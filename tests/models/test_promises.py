@@ -17,8 +17,9 @@ import torch
 from gatelight.memory import CELLS
 from gatelight.memory.status import calls
 from gatelight.memory.threads import set_threads
-from gatelight.models.classifier import Classifier, ClassifierConfig
-from gatelight.models.pooling import POOLS
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.pools import POOLS
 from gatelight.models.prediction import predict
 from gatelight.models.training import TrainingConfig, train
 
@@ -111,7 +112,8 @@ LIMITED = """
 import resource, sys
 from dataclasses import replace
 import numpy as np
-from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.prediction import predict
 from gatelight.models.training import TrainingConfig, train
 

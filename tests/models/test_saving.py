@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gatelight.errors import DataError, ModelFileError
-from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.saving import load_weights, save_weights
 
 CONFIG = ClassifierConfig(vocabulary_size=20, dim=4, hidden=3, layers=2, cell="peephole", pool="attention")
@@ -94,7 +95,7 @@ def spoil(path: Path, how: str) -> None:
         ("misses", r"misses weights \(head.query\)"),
         ("unexpected", r"has unexpected weights \(memory.9.weight_ih_l0\)"),
         ("shape", r"head.weight have shape \(2, 3\); expected \(1, 3\)"),
-        ("type", "head.weight are of type F64; expected torch.float32"),
+        ("type", "head.weight are of type F64; expected float32"),
         ("infinite", "embedding.weight hold infinite or undefined"),
         ("complete", "is it complete"),
         ("safetensors", "no readable safetensors file"),

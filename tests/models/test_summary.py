@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from gatelight.memory import CELLS
-from gatelight.models.classifier import Classifier, ClassifierConfig
-from gatelight.models.pooling import POOLS
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.pools import POOLS
 from gatelight.models.summary import Row, summary
 
 NOTE_400 = ClassifierConfig(

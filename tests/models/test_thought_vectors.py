@@ -9,7 +9,8 @@ from torch import nn
 
 from gatelight.errors import DataError
 from gatelight.models.batches import Sequences
-from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.language_model import LanguageModel, LanguageModelConfig
 from gatelight.models.thought_vectors import SUMMARIES, Network, thought_vectors
 

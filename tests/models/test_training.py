@@ -28,7 +28,8 @@ from gatelight.errors import DataError
 from gatelight.memory.threads import set_threads, threads
 from gatelight.models.batches import plan_batches
 from gatelight.models.checkpoint import read_record
-from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.history import Progress
 from gatelight.models.losses import Objective
 from gatelight.models.prediction import predict

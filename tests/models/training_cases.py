@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.history import Progress
 from gatelight.models.training import History, TrainingConfig, train
 

@@ -1,75 +1,76 @@
 """The program `gatelight`: gathers the verbs and runs them. Knows no verb's work.
 
 Nothing heavy (torch, scikit-learn, numba) is imported here or at the top of a verb's module, so
-that `gatelight --help` answers at once.
+that `gatelight --help` answers at once; and of a verb that is typed, no other verb's module.
 """
 
 from __future__ import annotations
 
 import io
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
 from gatelight import __version__
-from gatelight.app import (
-    audit,
-    compare,
-    data,
-    embed,
-    errors,
-    evaluate,
-    explain,
-    export,
-    generate,
-    import_,
-    inside,
-    lab,
-    predict,
-    report,
-    serve,
-    status,
-    summary,
-    train,
-    train_lm,
-    vectors,
-)
 from gatelight.app.faults import USER_MISTAKE, FaultTolerantGroup
 
-app = typer.Typer(
-    name="gatelight",
-    cls=FaultTolerantGroup,
-    help="Recurrent text models that train fast on a CPU and show what they remembered.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-app.command("train", no_args_is_help=True)(train.train)
-app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
-app.command("explain", no_args_is_help=True)(explain.explain)
-app.command("faithfulness", no_args_is_help=True)(explain.faithfulness)
-app.command("trace", no_args_is_help=True)(inside.trace)
-app.command("units", no_args_is_help=True)(inside.units)
-app.command("ablate", no_args_is_help=True)(inside.ablate)
-app.command("errors", no_args_is_help=True)(errors.errors)
-app.command("audit", no_args_is_help=True)(audit.audit)
-app.command("compare", no_args_is_help=True)(compare.compare)
-app.command("train-lm", no_args_is_help=True)(train_lm.train_lm)
-app.command("generate", no_args_is_help=True)(generate.generate)
-app.command("predict", no_args_is_help=True)(predict.predict)
-app.command("report", no_args_is_help=True)(report.report)
-app.command("serve", no_args_is_help=True)(serve.serve)
-app.command("summary")(summary.summary)
-app.command("embed", no_args_is_help=True)(embed.embed)
-app.command("neighbours", no_args_is_help=True)(embed.neighbours)
-app.command("import", no_args_is_help=True)(import_.import_)
-app.command("export", no_args_is_help=True)(export.export)
-app.command("status")(status.status)
-app.add_typer(data.app, name="data")
-app.add_typer(vectors.app, name="vectors")
-app.add_typer(lab.app, name="lab")
+VERBS = {
+    "train": "train",
+    "evaluate": "evaluate",
+    "explain": "explain",
+    "faithfulness": "explain",
+    "trace": "inside",
+    "units": "inside",
+    "ablate": "inside",
+    "errors": "errors",
+    "audit": "audit",
+    "compare": "compare",
+    "train-lm": "train_lm",
+    "generate": "generate",
+    "predict": "predict",
+    "report": "report",
+    "serve": "serve",
+    "summary": "summary",
+    "embed": "embed",
+    "neighbours": "embed",
+    "import": "import_",
+    "export": "export",
+    "status": "status",
+}
+"""Each verb's module, in which a function has its name."""
+GROUPS = ("data", "vectors", "lab")
+"""Modules with verbs of their own, under `app`."""
+NEED_NOTHING = {"summary", "status"}  # the others show their help when nothing is given
+
+
+def program(only: str | None = None) -> typer.Typer:
+    """Return the command line: with every verb, or with the one that is wanted."""
+    app = typer.Typer(
+        name="gatelight",
+        cls=FaultTolerantGroup,
+        help="Recurrent text models that train fast on a CPU and show what they remembered.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    app.callback()(_options)
+    for verb in VERBS if only not in VERBS else (only,):
+        module = import_module(f"gatelight.app.{VERBS[verb]}")
+        function = getattr(module, verb.replace("-", "_") + "_" * (verb == "import"))
+        app.command(verb, no_args_is_help=verb not in NEED_NOTHING)(function)
+    for group in () if only in VERBS else GROUPS:
+        app.add_typer(import_module(f"gatelight.app.{group}").app, name=group)
+    return app
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(f"module 'gatelight.app.main' has no attribute {name!r}")
+    value = globals()["app"] = program()
+    return value
 
 
 def _print_version(wanted: bool) -> None:
@@ -78,7 +79,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
@@ -95,4 +95,4 @@ def run() -> None:
         # A text may hold what the terminal's encoding cannot write, and half a surrogate pair even in UTF-8.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app()
+    program(sys.argv[1] if len(sys.argv) > 1 else None)()

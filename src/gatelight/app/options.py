@@ -118,7 +118,7 @@ RECIPE = (
 _FLAGS = {parameter.name: parameter.flag for parameter in (*READING, *RECIPE)} | {"vectors": "--vectors"}
 # A parameter as messages name it: bare, where no word of prose is spelt so, or with a value. What stands in
 # quotes, in a path or in another name is the user's own and not meant.
-_NAMED = re.compile(
+_NAMED = (
     rf"(?<![\w'\"/.-])(?P<name>{'|'.join(_FLAGS)})"
     r"(?:(?P<value>=(?:'[^']*'|\w+(?:[.+-]\w+)*)?)|(?![\w'\"/.=-]))"
 )
@@ -136,7 +136,7 @@ def in_options(message: str) -> str:
             return flag if given == "True" else f"--no-{flag[2:]}"
         return f"{flag} {given}".rstrip()
 
-    return _NAMED.sub(name, message)
+    return re.sub(_NAMED, name, message)
 
 
 def with_options(**tables: tuple[Parameter, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -9,12 +9,11 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 # Control characters would let a text clear the reader's screen; tabs and line ends would break our columns.
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
@@ -27,11 +26,15 @@ def one_line(text: str) -> str:
 
 def console(machine: bool = False) -> Console:
     """Return the console for people: stdout, or stderr when stdout carries JSON (`machine`)."""
+    from rich.console import Console
+
     return Console(stderr=machine, markup=False, highlight=False, emoji=False)
 
 
 def say(to: Console, text: str, style: str = "") -> None:
     """Print one line for people, never wrapped, so that a log keeps it whole."""
+    from rich.text import Text
+
     to.print(Text(one_line(text), style=style), soft_wrap=True)
 
 
@@ -49,6 +52,10 @@ def as_json(record: Mapping[str, Any]) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:
     """Return a table whose first column is text and whose others are figures, set to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     out = Table(box=box.SIMPLE_HEAD, title=None if title is None else Text(one_line(title)), pad_edge=False)
     out.title_justify = "left"
     for index, name in enumerate(columns):

@@ -16,14 +16,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from gatelight.errors import DataError
-from gatelight.estimators import fitting, recipes
+from gatelight.estimators import recipes
 from gatelight.estimators.baseline import Baseline
 from gatelight.estimators.evaluation import Evaluation, judged_right
 from gatelight.estimators.judging import Judge, JudgesTexts
 from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.settings import classifier_config, plain
-from gatelight.models.classifier import Classifier
 from gatelight.models.summary import Summary, summary
 from gatelight.text.tokens import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
@@ -65,7 +64,6 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
     vocabulary_: Vocabulary
     tokenizer_: Tokenizer
     reading_: Reading
-    model_: Classifier
     history_: list[dict[str, Any]]
     training_: dict[str, Any]
     validation_: Evaluation | None
@@ -196,6 +194,8 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
         on_stage(name): told "tokenize", "vectors", "train", "baseline", "validate" as they begin.
         Raises DataError when texts, labels or settings cannot be used.
         """
+        from gatelight.estimators import fitting  # and with it torch, which judging does not need
+
         request = fitting.Request.of(
             self.get_params(deep=False), texts, labels, groups, sample_weight, validation, unlabelled,
             baseline=baseline, origin=origin, checkpoint=checkpoint, resume=resume, on_epoch=on_epoch,
@@ -243,7 +243,7 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
     def summary(self) -> Summary:
         """Return the layer table with output shapes and parameter counts; before fitting with V words."""
         if self.__sklearn_is_fitted__():
-            return summary(self.model_)
+            return summary(self._judge.config)
         from gatelight.estimators.transfer import resolved
 
         return summary(classifier_config(resolved(plain(self.get_params(deep=False)))[0]))
@@ -280,7 +280,6 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
         self.reading_ = judge.reading
         self.vocabulary_ = judge.reading.vocabulary
         self.tokenizer_ = judge.reading.tokenizer
-        self.model_ = judge.model
         self.history_ = history
         self.training_ = training
         self.validation_ = validation

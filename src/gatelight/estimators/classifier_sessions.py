@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from gatelight.estimators.language_sessions import named, shapes_of, state_of
 from gatelight.estimators.sessions import Arrays, Session, can_be_cut, certain, identity
-from gatelight.models.prediction import BATCH_ROWS, Predictor
+from gatelight.models.batches import BATCH_ROWS
+from gatelight.models.prediction import Predictor
 from gatelight.models.running import Place, Running, can_run
 from gatelight.text.encoding import TRUNCATIONS
 from gatelight.text.unknown import LEFT_OUT, Reader
@@ -52,7 +53,7 @@ class ClassifierFollower:
         self._settings = judge.reading.tokenizer.settings()
         self._longest = judge.reading.max_length
         self._end_counts = self._longest is not None and judge.reading.truncation != "head"
-        self._running = Running(predictor) if can_run(judge.model.config) else None
+        self._running = Running(predictor) if can_run(judge.config) else None
 
     def beginning(self) -> ClassifierPosition:
         """Before the first token."""
@@ -80,7 +81,7 @@ class ClassifierFollower:
             ids.append(own[:room])
             places.append(place)
         if self._running is not None and numbers:
-            pieces = self._reading.pieces(encoded.beyond, self._judge.model.config.buckets)
+            pieces = self._reading.pieces(encoded.beyond, self._judge.config.buckets)
             found, stands = self._running.read(ids, places, pieces)
             for k, rows, stand in zip(numbers, found, stands, strict=True):
                 shares = self._columns(rows[-1:])[0] if len(rows) else at[k].shares
@@ -130,7 +131,7 @@ class ClassifierFollower:
         reader = Reader(self._reading.vocabulary, self._reading.unknown, seed=self._reading.seed)
         places = np.array(reader.places(self._reading.tokenizer.tokens(text))[0], np.int32)
         ids, read = places[places != LEFT_OUT], np.cumsum(places != LEFT_OUT)
-        pieces = self._reading.pieces(reader.beyond, self._judge.model.config.buckets)
+        pieces = self._reading.pieces(reader.beyond, self._judge.config.buckets)
         rows = [self._predictor.probabilities(ids[:0], np.zeros(1, np.int64), pieces)]
         if self._running is not None:
             found, _ = self._running.read([ids[: self._longest]], [self._running.beginning()], pieces)

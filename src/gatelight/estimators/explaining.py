@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError
 from gatelight.estimators.tracing import Steps
-from gatelight.models import contributions as of_ids
 from gatelight.models.pieces import Pieces
 
 if TYPE_CHECKING:
@@ -128,11 +127,15 @@ class Question:
 
     def without(self, masks: NDArray[np.bool_]) -> Floats:
         """The log odds [K] of what is left of the text under masks [K, T], True for what stays."""
+        from gatelight.models import contributions as of_ids
+
         return of_ids.masked_log_odds(self.judge.model, self.ids, masks, self.target, self.pieces)
 
 
 def explain(question: Question, method: str = METHODS[0], points: int = POINTS) -> Attribution:
     """Return the contribution of every word that is read; raises DataError for an unknown method."""
+    from gatelight.models import contributions as of_ids
+
     if method not in METHODS:
         raise DataError(f"there is no method {method!r}; choose one of: {', '.join(METHODS)}")
     if points < 1:
@@ -163,6 +166,8 @@ def explain(question: Question, method: str = METHODS[0], points: int = POINTS) 
 
 def winners(question: Question) -> list[Winner]:
     """Return who won each unit of a pool with a maximum, those of most weight first; DataError for others."""
+    from gatelight.models import contributions as of_ids
+
     model = question.judge.model
     found = of_ids.winning_steps(model, question.ids, question.target, question.pieces)
     hidden, tokens = model.config.hidden, question.steps.tokens

@@ -26,8 +26,9 @@ from gatelight.estimators.reading import Reading
 from gatelight.estimators.records import checked_history, checked_training
 from gatelight.estimators.settings import IN_MEMORY, PIECES, check_settings, plain
 from gatelight.files import folder_written_aside
-from gatelight.models.classifier import Classifier, ClassifierConfig
-from gatelight.models.saving import load_weights, save_weights
+from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
+from gatelight.models.fixed_network import FixedNetwork
+from gatelight.models.weight_files import read_weights
 from gatelight.text.tokens import tokenizer
 from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
 from gatelight.text.vocabulary import SPECIALS, Vocabulary
@@ -50,6 +51,8 @@ def save(estimator: TextClassifier, folder: Path) -> None:
 
     Raises FileExistsError when `folder` exists and is no model of ours, OSError when the disk refuses.
     """
+    from gatelight.models.saving import save_weights
+
     config = config_of(estimator)
     with folder_written_aside(folder, may_replace(KIND)) as aside:
         estimator.vocabulary_.save(aside)
@@ -245,7 +248,7 @@ def _reading(settings: Mapping[str, Any], folder: Path, model: ClassifierConfig)
     return reading
 
 
-def _read_model(path: Path, config: ClassifierConfig) -> Classifier:
+def _read_model(path: Path, config: ClassifierConfig) -> FixedNetwork:
     shapes = read_shapes(path)
     # No size of the model can exceed the number of weights in the file: so nothing huge is ever allocated.
     weights = sum(prod(shape) for shape in shapes.values())
@@ -255,16 +258,12 @@ def _read_model(path: Path, config: ClassifierConfig) -> Classifier:
                 f"{path} holds {weights} weights, too few for {name} {getattr(config, name)}: the folder is "
                 "incomplete or mixed from two models; copy or train it again"
             )
-    expected = {
-        name: tuple(tensor.shape) for name, tensor in Classifier(config, device="meta").state_dict().items()
-    }
+    expected = weight_shapes(config)
     if shapes != expected:
         name = next(name for name in {**expected, **shapes} if shapes.get(name) != expected.get(name))
         raise ModelFileError(
             f"{path}: {name} has the shape {shapes.get(name)}, {CONFIG_FILE} says {expected.get(name)}: the "
             "folder is incomplete or mixed from two models; copy or train it again"
         )
-    model = Classifier(config)
-    load_weights(model, path)
-    model.eval()
-    return model
+    kinds = {name: (shape, "float32") for name, shape in expected.items()}
+    return FixedNetwork(config, read_weights(path, kinds))

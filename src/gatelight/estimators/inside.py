@@ -24,7 +24,6 @@ from gatelight.estimators.explaining import (
 from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.estimators.tracing import Steps, Trace, steps_of, trace_of
 from gatelight.memory.equations import EQUATIONS
-from gatelight.models.holding import with_held
 from gatelight.models.pieces import Pieces
 from gatelight.text.encoding import Encoded
 
@@ -47,7 +46,7 @@ class Inside:
         token_lists = [reading.tokenizer.tokens(text) for text in checked_texts(texts)]
         encoded = reading.encode_tokens(token_lists)
         steps = list(steps_of(token_lists, reading.steps, reading.vocabulary.__contains__))
-        return steps, encoded, reading.pieces(encoded.beyond, judge.model.config.buckets)
+        return steps, encoded, reading.pieces(encoded.beyond, judge.config.buckets)
 
     def trace(self, texts: Iterable[str]) -> Trace:
         """Return what every gate and state was at every token of the texts, from the kernels that judge them.
@@ -55,7 +54,7 @@ class Inside:
         Takes 24 bytes for each token, layer, direction and unit of an LSTM; `traces` goes block by block.
         """
         judge = self._fitted()
-        config = judge.model.config
+        config = judge.config
         steps, encoded, pieces = self.read(texts)
         shape = EQUATIONS[config.cell], config.layers, 1 + config.bidirectional, config.hidden
         trace = trace_of(
@@ -111,6 +110,7 @@ class Inside:
         Raises DataError for gates, values, units or layers that there are not.
         """
         from gatelight.estimators.judging import Judge
+        from gatelight.models.holding import with_held
 
         judge = self._fitted()
         chosen = None if steps is None else frozenset(steps)

@@ -1,27 +1,31 @@
 """A fitted model that only judges texts: reading, network, classes; knows neither fitting nor scikit-learn.
 
-What judges one text from the command line starts in half the time without scikit-learn.
+Judging itself needs no torch: what a program wants that judges one text from the command line. The network
+is made as torch's when somebody asks for what only that can do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight.estimators.classifier_sessions import ClassifierFollower, ClassifierSession
 from gatelight.estimators.inside import Inside
 from gatelight.estimators.labels import Classes
 from gatelight.estimators.reading import Reading, Understood
-from gatelight.estimators.sessions import Session
 from gatelight.estimators.texts import blocks, checked_texts
-from gatelight.memory import Packing
+from gatelight.memory.packing import Packing
 from gatelight.memory.trace import Trace
-from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.fixed_network import FixedNetwork
 from gatelight.models.pieces import Pieces
-from gatelight.models.prediction import Predictor
-from gatelight.models.tracing import trace_classifier
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier_sessions import ClassifierFollower, ClassifierSession
+    from gatelight.models.classifier import Classifier
+    from gatelight.models.prediction import Predictor
 
 BLOCK = 8192  # texts judged together: bounds the memory of ids, keeps batches of like length full
 
@@ -29,33 +33,65 @@ BLOCK = 8192  # texts judged together: bounds the memory of ids, keeps batches o
 class Judge(Inside):
     """Texts in, probabilities and the unknown share out."""
 
-    def __init__(self, classes: Classes, reading: Reading, model: Classifier) -> None:
-        self.classes, self.reading, self.model = classes, reading, model
-        self._predictor = Predictor(model)
+    def __init__(self, classes: Classes, reading: Reading, network: Classifier | FixedNetwork) -> None:
+        self.classes, self.reading = classes, reading
+        self.config: ClassifierConfig = network.config
+        self._predictor: FixedNetwork | Predictor
+        if isinstance(network, FixedNetwork):
+            self._predictor = network
+        else:
+            from gatelight.models.prediction import Predictor
+
+            self._predictor = Predictor(network)
         self._follower: ClassifierFollower | None = None
+
+    @property
+    def model(self) -> Classifier:
+        """The network as torch's, made of the fixed weights when it is first asked for."""
+        return self._of_torch().model
+
+    def _of_torch(self) -> Predictor:
+        if isinstance(self._predictor, FixedNetwork):
+            from gatelight.models.classifier import classifier_of
+            from gatelight.models.prediction import Predictor
+
+            # From now on torch may change the weights, and the answers follow.
+            self._predictor = Predictor(classifier_of(self.config, self._predictor.weights))
+        return self._predictor
 
     def follower(self) -> ClassifierFollower:
         """What reads texts on, piece by piece."""
         if self._follower is None:
-            self._follower = ClassifierFollower(self, self._predictor)
+            from gatelight.estimators.classifier_sessions import ClassifierFollower
+
+            self._follower = ClassifierFollower(self, self._of_torch())
         return self._follower
 
     def judge(self, texts: Iterable[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the probability of each class, float32 [n, classes], and each text's unknown share [n]."""
+        texts = checked_texts(texts)
+        if 0 < len(texts) <= BLOCK:  # as below, for who asks about one text at a time
+            return self._judge_block(texts)
         columns: list[NDArray[np.float32]] = [np.zeros((0, len(self.classes.values)), np.float32)]
         shares: list[NDArray[np.float64]] = [np.zeros(0)]
-        for block in blocks(checked_texts(texts), BLOCK):
-            encoded = self.reading.encode(block)
-            pieces = self.reading.pieces(encoded.beyond, self.model.config.buckets)
-            judged = self._predictor.probabilities(encoded.ids, encoded.lengths, pieces)
-            columns.append(self.classes.columns(judged))
-            shares.append(encoded.unknown_share())
+        for block in blocks(texts, BLOCK):
+            judged, unknown = self._judge_block(block)
+            columns.append(judged)
+            shares.append(unknown)
         return np.concatenate(columns), np.concatenate(shares)
+
+    def _judge_block(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        encoded = self.reading.encode(texts)
+        pieces = self.reading.pieces(encoded.beyond, self.config.buckets)
+        judged = self._predictor.probabilities(encoded.ids, encoded.lengths, pieces)
+        return self.classes.columns(judged), encoded.unknown_share()
 
     def trace_batch(
         self, ids: NDArray[np.int32], packing: Packing, pieces: Pieces | None
     ) -> tuple[Trace, NDArray[np.float32]]:
         """Return what the memory did with flat ids [N], and the probability of each class [n, classes]."""
+        from gatelight.models.tracing import trace_classifier
+
         trace, judged = trace_classifier(self.model, ids, packing, pieces)
         return trace, self.classes.columns(judged)
 
@@ -77,6 +113,11 @@ class Judge(Inside):
 
 class JudgesTexts(Inside):
     """What a fitted estimator offers of its `Judge`, which `_fitted` gives."""
+
+    @property
+    def model_(self) -> Classifier:
+        """The fitted network, torch's; of an estimator that was read from a folder made when asked for."""
+        return self._fitted().model
 
     def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """Return the probability of each class, float32 [n, classes], in the order of `classes_`.
@@ -105,6 +146,8 @@ class JudgesTexts(Inside):
         pool but attention. Others (and, with `truncation` other than "head", a text beyond `max_length`)
         read the text so far anew with each piece, to the same bits.
         """
+        from gatelight.estimators.sessions import Session
+
         return Session(self._fitted().follower())
 
     def running_proba(self, text: str) -> NDArray[np.float32]:

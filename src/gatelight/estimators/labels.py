@@ -92,7 +92,10 @@ class Classes:
     def columns(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Give every class a column: [n, outputs] → [n, classes], both columns for two classes."""
         if self.outputs == 1 and not self.multilabel:
-            return np.concatenate([1 - probabilities, probabilities], axis=1)
+            columns = np.empty((len(probabilities), 2), probabilities.dtype)
+            columns[:, 1:] = probabilities
+            np.subtract(1, probabilities, out=columns[:, :1])
+            return columns
         return probabilities
 
     def labels(self, columns: NDArray[np.float32]) -> NDArray[Any]:

@@ -24,9 +24,10 @@ from gatelight.errors import DataError
 from gatelight.estimators.settings import plain
 from gatelight.estimators.steps import FEATURES, IDS, Steps, ids_of, of_array, of_sequences, rank, rows_of
 from gatelight.models import features
-from gatelight.models.classifier import Classifier, ClassifierConfig
-from gatelight.models.embedding import UNKNOWN
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.prediction import Predictor
+from gatelight.models.rows import UNKNOWN
 from gatelight.models.training import train
 from gatelight.models.training_config import TrainingConfig
 from gatelight.text.splits import held_out

@@ -6,17 +6,19 @@ What the tokenizer, the model and the training loop can check themselves is left
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatelight.errors import DataError
-from gatelight.models.classifier import ClassifierConfig
-from gatelight.models.training_config import TrainingConfig
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.text.encoding import TRUNCATIONS
 from gatelight.text.tokens import KINDS, tokenizer
 from gatelight.text.unknown import UNKNOWN_POLICIES
 from gatelight.text.vocabulary import SPECIALS
+
+if TYPE_CHECKING:
+    from gatelight.models.training_config import TrainingConfig
 
 SPLITS = ("group", "random")
 OF_MODEL = (
@@ -111,6 +113,8 @@ def training_config(
     settings: Mapping[str, Any], class_numbers: Mapping[Any, int] | None = None
 ) -> TrainingConfig:
     """Return the loop's settings, class weights by class number; DataError when a setting cannot be."""
+    from gatelight.models.training_config import TrainingConfig
+
     weight = settings["class_weight"]
     if isinstance(weight, Mapping):
         if class_numbers is None:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from gatelight.errors import DataError
 from gatelight.memory import Packing, pack
 from gatelight.memory.trace import Trace as MemoryTrace
-from gatelight.models.batches import Sequences
-from gatelight.models.prediction import BATCH, like_lengths
+from gatelight.models.batches import BATCH, Sequences, like_lengths
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]

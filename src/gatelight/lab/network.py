@@ -15,7 +15,8 @@ from torch.nn import functional
 from gatelight.lab.drawing import Drawn
 from gatelight.memory import Packing, pack
 from gatelight.memory.equations import EQUATIONS
-from gatelight.models.classifier import BOTH_BIASES, ClassifierConfig, recurrent_layers
+from gatelight.models.classifier import recurrent_layers
+from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig
 
 FORGET_BIAS = 1.0
 WIDEST = 512

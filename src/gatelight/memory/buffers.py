@@ -25,6 +25,9 @@ ROOM = 4
 KEPT = 1 << 30
 """Most bytes kept for use again; what is let go beyond them is returned to the system."""
 
+LINE = 64
+"""Bytes of a cache line, and of the widest register."""
+
 _lock = threading.RLock()  # collecting garbage can let a block go while another one is taken
 _free: list[tuple[int, int, mmap.mmap]] = []  # (bytes, id, memory), by size
 _kept = 0
@@ -55,6 +58,23 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     array = empty(shape, dtype)
     array.fill(0)
     return array
+
+
+def sparse(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return an array of which only the pages that are written will take memory; C-contiguous, unset."""
+    dtype = np.dtype(dtype)
+    size = prod(shape) * dtype.itemsize
+    # numpy asks for pages of two megabytes, of which a row would take a whole one.
+    return np.ndarray(shape, dtype, buffer=mmap.mmap(-1, size)) if size else np.empty(shape, dtype)
+
+
+def aligned(array: Array) -> Array:
+    """Return a C-contiguous copy at a multiple of LINE bytes, so that no register is read from two lines."""
+    block = np.empty(array.nbytes + LINE, np.uint8)
+    begin = -block.ctypes.data % LINE
+    copy: Array = block[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def _fresh(size: int) -> mmap.mmap:

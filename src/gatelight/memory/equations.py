@@ -2,24 +2,25 @@
 
 Knows nothing of sequences, batches of unequal length, layers or compiled kernels.
 
-Legend: `Wx` is the input product with its bias, [n, G]; `U` [G, H] and `b` [G] the recurrent weight and bias;
-`h`, `c` [n, H] the state before the step; `p` [3, H] the peepholes. Each returns the state after the step and
-what `Cell.saved` names. Every tensor is of one floating type, on one device; none is changed.
+Legend: `Wx` is the input product with its bias, [n, G]; `U` [G, H] and `b` [G] the recurrent weight and bias,
+so `b.addmm(h, U.T)` is U h + b; `h`, `c` [n, H] the state before the step; `p` [3, H] the peepholes. Each
+returns the state after the step and what `Cell.saved` names. Every tensor is of one floating type, on one
+device; none is changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn.functional import linear
+if TYPE_CHECKING:  # what reads only the gates' names must not wait for torch
+    from torch import Tensor
 
-Step = Callable[
-    [Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor | None],
-    tuple[Tensor, Tensor | None, tuple[Tensor, ...]],
-]
+    Step = Callable[
+        [Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor | None],
+        tuple[Tensor, Tensor | None, tuple[Tensor, ...]],
+    ]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def rnn(
     Wx: Tensor, h: Tensor, c: Tensor | None, U: Tensor, b: Tensor, p: Tensor | None
 ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
     """Elman 1990, "Finding structure in time", with tanh."""
-    h = torch.tanh(Wx + linear(h, U, b))
+    h = (Wx + b.addmm(h, U.T)).tanh()
     return h, None, ()
 
 
@@ -47,13 +48,13 @@ def lstm(
 ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
     """Hochreiter & Schmidhuber 1997 with the forget gate of Gers, Schmidhuber & Cummins 2000."""
     assert c is not None
-    i, f, g, o = (Wx + linear(h, U, b)).chunk(4, dim=-1)
-    i = torch.sigmoid(i)
-    f = torch.sigmoid(f)
-    g = torch.tanh(g)
-    o = torch.sigmoid(o)
+    i, f, g, o = (Wx + b.addmm(h, U.T)).chunk(4, dim=-1)
+    i = i.sigmoid()
+    f = f.sigmoid()
+    g = g.tanh()
+    o = o.sigmoid()
     c = f * c + i * g
-    h = o * torch.tanh(c)
+    h = o * c.tanh()
     return h, c, (i, f, g, o)
 
 
@@ -64,13 +65,13 @@ def peephole(
     assert c is not None
     assert p is not None
     p_i, p_f, p_o = p.unbind(0)
-    i, f, g, o = (Wx + linear(h, U, b)).chunk(4, dim=-1)
-    i = torch.sigmoid(i + p_i * c)
-    f = torch.sigmoid(f + p_f * c)
-    g = torch.tanh(g)
+    i, f, g, o = (Wx + b.addmm(h, U.T)).chunk(4, dim=-1)
+    i = (i + p_i * c).sigmoid()
+    f = (f + p_f * c).sigmoid()
+    g = g.tanh()
     c = f * c + i * g
-    o = torch.sigmoid(o + p_o * c)
-    h = o * torch.tanh(c)
+    o = (o + p_o * c).sigmoid()
+    h = o * c.tanh()
     return h, c, (i, f, g, o)
 
 
@@ -79,10 +80,10 @@ def gru(
 ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
     """Cho et al. 2014 in PyTorch's form: two biases, the reset gate applied after the recurrent product."""
     r, z, n = Wx.chunk(3, dim=-1)
-    u_r, u_z, u_n = linear(h, U, b).chunk(3, dim=-1)
-    r = torch.sigmoid(r + u_r)
-    z = torch.sigmoid(z + u_z)
-    n = torch.tanh(n + r * u_n)
+    u_r, u_z, u_n = b.addmm(h, U.T).chunk(3, dim=-1)
+    r = (r + u_r).sigmoid()
+    z = (z + u_z).sigmoid()
+    n = (n + r * u_n).tanh()
     h = (1 - z) * n + z * h
     return h, None, (r, z, n, u_n)
 

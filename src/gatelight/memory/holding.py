@@ -117,7 +117,7 @@ class SometimesHeld(Stack):
     def _own_path(self) -> Path:
         return "equations"
 
-    def _path(self) -> Path:
+    def path(self) -> Path:
         return "equations"
 
     def _run(

@@ -12,15 +12,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from gatelight.compiled import compiled
 from gatelight.memory.stepping import advance, retreat
 from gatelight.memory.tiles import multiply
 
 GROUP = 8
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def forward(
     cell: Any,
     d: int,
@@ -71,7 +71,7 @@ def forward(
             c_n[d, start + k] = c[k]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def backward(
     cell: Any,
     d: int,
@@ -138,7 +138,7 @@ def backward(
             d_c_0[d, start + k] = d_c[k]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def sum_by_token(d_gates: Any, begin: int, end: int, token: Any, d_table: Any, at: int) -> None:
     """Sum columns begin to end of d_gates [N, ·] into the token rows of d_table [U, ·], from `at` on."""
     width = end - begin
@@ -150,7 +150,7 @@ def sum_by_token(d_gates: Any, begin: int, end: int, token: Any, d_table: Any, a
             target[j] += source[j]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def rows_before(d: int, first: Any, lengths: Any, before: Any) -> None:
     """Fill before [N] with the packed row of the step before each row's, or -1 - sequence at its first."""
     for t in range(first.shape[0]):

@@ -41,7 +41,7 @@ class Layer(Stack):
         Outputs beyond a length are zeros, and the final state is that of the last real step; a sequence of
         length zero ends in its initial state. Raises what torch.nn raises for types or sizes that do not fit.
         """
-        if isinstance(input, Tensor) and lengths is None and self._path() == "torch":
+        if isinstance(input, Tensor) and lengths is None and self.path() == "torch":
             count("torch")
             return super().forward(input, hx)  # type: ignore[no-any-return]
         x, packing, initial = self._rows(input, hx, lengths)

@@ -1,7 +1,7 @@
 """The fast path as PyTorch operators: `gatelight::recurrence` with its gradient; `linear` is its companion.
 
-Knows tensors and packed rows; the arithmetic is in kernels.py and product.py. Tensors are on the CPU
-and of one dtype, float32 or float64. An operator never returns a view of what it was given, and its
+Knows tensors and packed rows; the arithmetic is in recurrence_forward.py and product.py. Tensors are on the
+CPU and of one dtype, float32 or float64. An operator never returns a view of what it was given, and its
 results have the same bits at any number of threads.
 """
 
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.linear import check_dtype, linear
+from gatelight.memory.linear import array_of, check_dtype, linear
 from gatelight.memory.padding import AnyPacking
 from gatelight.memory.recurrence_backward import recurrence_backward, recurrence_backward_shapes
-from gatelight.memory.recurrence_forward import recurrence_forward, recurrence_shapes
+from gatelight.memory.recurrence_forward import kept_shapes, recurrence_forward
 from gatelight.memory.registry import operator
 
 __all__ = ["linear", "recurrence"]
@@ -61,6 +61,55 @@ def recurrence(
         cell, table, token, first, lengths, weight_hh, bias_hh, peephole, h_0, c_0, keep
     )
     return hidden, h_n, c_n, gates, cells
+
+
+def _recurrence_compute(
+    cell: str,
+    table: Tensor,
+    token: Tensor | None,
+    first: Tensor,
+    lengths: Tensor,
+    weight_hh: Tensor,
+    bias_hh: Tensor,
+    peephole: Tensor | None,
+    h_0: Tensor,
+    c_0: Tensor,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    arrays = recurrence_forward(
+        cell,
+        array_of(table),
+        None if token is None else array_of(token),
+        array_of(first),
+        array_of(lengths),
+        array_of(weight_hh.transpose(1, 2)),
+        array_of(bias_hh),
+        None if peephole is None else array_of(peephole),
+        array_of(h_0),
+        array_of(c_0),
+        keep,
+    )
+    return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
+
+
+def _recurrence_shapes(
+    cell: str,
+    table: Tensor,
+    token: Tensor | None,
+    first: Tensor,
+    lengths: Tensor,
+    weight_hh: Tensor,
+    bias_hh: Tensor,
+    peephole: Tensor | None,
+    h_0: Tensor,
+    c_0: Tensor,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    rows = table.shape[0] if token is None else token.shape[0]
+    directions, _, hidden_size = weight_hh.shape
+    shapes = kept_shapes(cell, directions, hidden_size, c_0.shape[2], rows, keep)
+    hidden, *kept = (table.new_empty(shape) for shape in shapes)
+    return hidden, torch.empty_like(h_0), torch.empty_like(c_0), *kept  # type: ignore[return-value]
 
 
 def _recurrence_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -108,5 +157,5 @@ def _recurrence_gradient(
 
 _recurrence_backward = operator("recurrence_backward", recurrence_backward, recurrence_backward_shapes)
 _recurrence = operator(
-    "recurrence", recurrence_forward, recurrence_shapes, _recurrence_gradient, _recurrence_setup
+    "recurrence", _recurrence_compute, _recurrence_shapes, _recurrence_gradient, _recurrence_setup
 )

@@ -74,11 +74,12 @@ def pack(lengths: ArrayLike) -> Packing:
             "one for each sequence"
         )
     given = given.astype(np.int64, copy=False)
-    if given.size and given.min() < 0:
-        raise DataError(f"lengths hold {given.min()}; a sequence has zero or more steps")
+    least = int(given[0]) if len(given) == 1 else given.min(initial=0)
+    if least < 0:
+        raise DataError(f"lengths hold {least}; a sequence has zero or more steps")
     if len(given) == 1:  # as below, for who reads one text at a time
-        place = np.arange(int(given[0]))
-        return Packing(np.zeros(1, np.int64), given, np.ones_like(place), place, len(place), place)
+        place = np.arange(least)
+        return Packing(np.zeros(1, np.int64), given, np.ones(least, np.int64), place, least, place)
     order = np.argsort(-given, kind="stable")
     falling = given[order]
     steps = int(falling[0]) if len(falling) else 0

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.tiles import multiply
 
@@ -23,7 +23,7 @@ SMALL, PARTS = 1 << 16, 4
 """Elements up to which a transposed product is summed in parts, one after the other's rows; how many."""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _rows_times(a: Any, b: Any, start: Any, out: Any, begin: int, end: int) -> None:
     depth, columns = b.shape
     multiply(
@@ -44,7 +44,7 @@ def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _transposed_times(a: Any, b: Any, out: Any, begin: int, end: int) -> None:
     size = b.shape[1]
     out[begin:end] = 0
@@ -64,7 +64,7 @@ def transposed_times(a: Array, b: Array, out: Array) -> list[threads.Task]:
     ]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _chosen_times(
     a: Any,
     a_at: int,
@@ -122,7 +122,7 @@ def chosen_times(
     return [partial(_chosen_times, a, a_at, b, b_at, *chosen, *place) for place in places], finish
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _column_sums(a: Any, at: int, out: Any) -> None:
     out[:] = 0
     for row in range(a.shape[0]):
@@ -138,7 +138,9 @@ def column_sums(a: Array, at: int, out: Array) -> None:
 
 def _cuts(rows: int, work_per_row: int) -> list[tuple[int, int]]:
     """Cut `rows` rows into tasks, of a multiple of 8 rows each, so that no tile is cut."""
-    tasks = min(4 * threads.threads(), rows * work_per_row // threads.SHARED_WORK, rows // 8)
+    tasks = min(rows * work_per_row // threads.SHARED_WORK, rows // 8)
+    if tasks > 1:  # else nobody need ask how many threads there are
+        tasks = min(tasks, 4 * threads.threads())
     if tasks <= 1 or threads.threads() == 1:
         return [(0, rows)]
     size = -(-rows // tasks)

@@ -46,7 +46,8 @@ def recurrence_backward(
     groups = -(-len(sizes) // kernels.GROUP)
     d_peephole = np.empty((groups, directions, 3, hidden_size if peephole is not None else 0), dtype)
     forward = [array_of(t) for t in (h_0, c_0, gates, cells, hidden)]
-    step_cell, starts = cell_weights(cell, peephole, d_out), array_of(first)
+    step_cell = cell_weights(cell, None if peephole is None else array_of(peephole), dtype)
+    starts = array_of(first)
     from_above = d_out, array_of(d_h_n), array_of(d_c_n)
 
     def part(d: int, begin: int, end: int) -> None:
@@ -74,7 +75,7 @@ def recurrence_backward(
     # Where each row is its own token there is nothing to sum, unless more than that gradient was written.
     own = token is None and block == size
     d_table = d_gates if own else buffers.empty((distinct, directions * size), dtype)
-    tokens = token_rows(token, rows)
+    tokens = token_rows(None if token is None else array_of(token), rows)
     tasks: list[threads.Task] = []
     last: list[threads.Task] = []
     for d in range(directions):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from gatelight.compiled import compiled
 from gatelight.memory.stepping import advance
 from gatelight.memory.tiles import multiply
 
@@ -39,7 +39,7 @@ class Drawing:
     top_p: float = 1.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def choose(
     scores: Floats, allowed: NDArray[np.bool_], temperature: float, top_k: int, top_p: float, draw: float
 ) -> int:
@@ -94,7 +94,7 @@ def panels(weights: Floats) -> Floats:
     return np.concatenate(parts)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _product(
     a: Floats, a_at: int, weights: Floats, number: int, bias: Floats, bias_at: int, out: Floats, H: int
 ) -> None:
@@ -106,7 +106,7 @@ def _product(
         multiply(a, a_at, H, 1, weights, at, wide, bias, bias_at + begin, 0, out, begin, G, 1, H, wide)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def write(
     cell: Any,  # peephole weights, if any, are [L, 3, H]
     table: Floats,  # [V, G] the first layer's input products with bias

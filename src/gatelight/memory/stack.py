@@ -130,19 +130,19 @@ class Stack(nn.RNNBase):
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
 
-    def _path(self) -> Path:
+    def path(self) -> Path:
         """Who computes: decided by the weights, since the input must be of their type and on their device."""
         kind = "rnn_relu" if self.mode == "RNN_RELU" else self.cell
         weight = self.weight_hh_l0
         return path_of(kind, weight.device.type, weight.dtype, self.backend)[0]
 
     def _own_path(self) -> Path:
-        """As `_path` for tables and traces, which torch's kernels do not offer."""
+        """As `path` for tables and traces, which torch's kernels do not offer."""
         if self.mode == "RNN_RELU":
             raise DataError(
                 "nonlinearity 'relu' runs in torch's own kernels, without table or trace; use 'tanh'"
             )
-        path = self._path()
+        path = self.path()
         return "equations" if path == "torch" else path
 
     def _check(self, x: Tensor, packing: AnyPacking, token: Tensor | None) -> Path:
@@ -150,7 +150,7 @@ class Stack(nn.RNNBase):
         _check_rows(x, packing, token)
         if x.device != self.weight_hh_l0.device:
             raise RuntimeError(f"the input is on {x.device}, the weights are on {self.weight_hh_l0.device}")
-        return self._path()
+        return self.path()
 
     def _parts(self, state: State) -> tuple[Tensor, ...]:
         """The state's tensors: (h, c) or (h,)."""

@@ -8,19 +8,18 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
-
-import llvmlite.binding
-import numba
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.threads import threads
 
+if TYPE_CHECKING:
+    import torch
+
 Path = Literal["kernels", "torch", "equations"]
 
 BACKENDS = ("auto", "reference")
-KERNEL_TYPES = (torch.float32, torch.float64)
+KERNEL_TYPES = ("float32", "float64")
 
 _calls: Counter[str] = Counter()
 _lock = threading.Lock()
@@ -55,7 +54,7 @@ def path_of(cell: str, device: str, dtype: torch.dtype, backend: str = "auto") -
     if cell not in EQUATIONS:
         return "torch", f"{cell} has no kernel of ours"
     name = str(dtype).removeprefix("torch.")
-    if device == "cpu" and dtype in KERNEL_TYPES:
+    if device == "cpu" and name in KERNEL_TYPES:
         return "kernels", "Numba serves float32 and float64 on the CPU"
     why = f"Numba does not serve {name} on {device}"
     if EQUATIONS[cell].peepholes:
@@ -77,6 +76,10 @@ def calls() -> dict[str, int]:
 
 def status() -> Status:
     """Say which path serves each cell on each device of this machine, why, and what was run so far."""
+    import llvmlite.binding
+    import numba
+    import torch
+
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     paths = tuple(
         (f"{cell} {device} {str(dtype).removeprefix('torch.')}", *path_of(cell, device, dtype))

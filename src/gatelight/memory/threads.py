@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import torch
-
 from gatelight.errors import DataError
 
 Task = Callable[[], object]
@@ -123,6 +121,8 @@ if hasattr(os, "register_at_fork"):
 @contextmanager
 def single_threaded_torch() -> Iterator[None]:
     """Keep PyTorch's own operators on one thread, so that their sums do not depend on the cores."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
-from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
+from gatelight.compiled import compiled
 from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, halves, loop
 
 PRODUCT_ARGUMENTS = (
@@ -189,7 +189,7 @@ def _write_product(
     return signature, codegen
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def multiply(
     a: Any,
     a_at: int,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,9 +16,12 @@ from torch.nn.functional import elu, hardsigmoid, linear, softplus, softsign
 
 from gatelight.errors import DataError
 from gatelight.memory import reference
-from gatelight.memory.equations import EQUATIONS, Cell, Step
+from gatelight.memory.equations import EQUATIONS, Cell
 from gatelight.memory.packing import Packing
 from gatelight.memory.status import count
+
+if TYPE_CHECKING:
+    from gatelight.memory.equations import Step
 
 Function = Callable[[Tensor], Tensor]
 

@@ -1,4 +1,4 @@
-"""Sequences of unequal length kept as one flat array, and the batches that an epoch draws from them.
+"""Sequences of unequal length kept as one flat array, and the batches that they are learnt and judged in.
 
 Knows ids and lengths only: nothing of models, losses or texts. Everything here is a pure function of
 its arguments; no global random state is read or changed.
@@ -6,15 +6,19 @@ its arguments; no global random state is read or changed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from gatelight.compiled import compiled
 from gatelight.errors import DataError
+from gatelight.memory.packing import Packing, pack
 
+BATCH = 256  # sequences judged together
+BATCH_ROWS = 1 << 15  # rows: what bounds the memory of such a batch, a single longer sequence aside
 CHUNK = 50  # batches whose sequences are sorted by length together; fewer mix lengths, more lose randomness
 
 
@@ -56,6 +60,17 @@ class Sequences:
         return ids, lengths
 
 
+def packed(ids: ArrayLike, lengths: ArrayLike) -> tuple[NDArray[np.int32], Packing]:
+    """Flat ids as int32 [N] and the plan of their packed rows; DataError when the lengths do not fit them."""
+    flat = np.ascontiguousarray(ids, dtype=np.int32)
+    packing = pack(lengths)
+    if flat.ndim != 1 or len(flat) != packing.rows:
+        raise DataError(
+            f"ids of shape {flat.shape} and lengths that add up to {packing.rows}; expected as many ids"
+        )
+    return flat, packing
+
+
 def plan_batches(
     lengths: NDArray[np.int64], batch_size: int, *, seed: int, epoch: int, bucket: bool
 ) -> list[NDArray[np.int64]]:
@@ -84,7 +99,18 @@ def plan_batches(
     return [batches[k] for k in random.permutation(len(batches))]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def like_lengths(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """Numbers of the sequences, longest first, at most `batch_size` and about BATCH_ROWS rows at a time."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = max(int(lengths[order[start]]), 1)
+        stop = start + max(1, min(batch_size, BATCH_ROWS // longest))
+        yield order[start:stop]
+        start = stop
+
+
+@compiled
 def _gather(
     ids: NDArray[np.int32], starts: NDArray[np.int64], lengths: NDArray[np.int64], out: NDArray[np.int32]
 ) -> None:

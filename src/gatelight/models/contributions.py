@@ -12,7 +12,9 @@ from torch import Tensor
 
 from gatelight.errors import DataError
 from gatelight.memory import Packing, pack
-from gatelight.models.classifier import Classifier, ClassifierConfig
+from gatelight.models.batches import packed
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.holding import frozen
 from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import judging
@@ -96,7 +98,7 @@ def pooled_contributions(
     """
     config, size = model.config, len(ids)
     with judging(model):
-        flat, packing = model.pack(ids, np.array([size]))
+        flat, packing = packed(ids, np.array([size]))
         hidden = model.hidden_rows(flat, packing, pieces=pieces).double().numpy()
         head = {name: weight.detach().double().numpy() for name, weight in model.head.items()}
     chosen = _choice(target, config)
@@ -133,7 +135,7 @@ def winning_steps(
     if not len(ids):
         raise DataError("the text has no token that is read; give one with words")
     with judging(model):
-        flat, packing = model.pack(ids, np.array([len(ids)]))
+        flat, packing = packed(ids, np.array([len(ids)]))
         hidden = model.hidden_rows(flat, packing, pieces=pieces).double().numpy()
         weight = model.head["weight"].detach().double().numpy()[:, : model.config.features]
     highest = hidden.max(axis=0)

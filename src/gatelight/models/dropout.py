@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 
 DROP_WORK = 4  # an element takes about as long as so many multiply-adds
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@compiled(inline="always")
 def _mix(x: Any) -> Any:
     # lowbias32 (C. Wellons, "Prospecting for hash functions", 2018); Numba widens, so each step is cut back.
     x = np.uint32(x ^ (x >> np.uint32(16)))
@@ -31,13 +31,13 @@ def _mix(x: Any) -> Any:
     return np.uint32(x ^ (x >> np.uint32(16)))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _row_key(seed: int, row: int) -> Any:
     low, high = np.uint32(seed & 0xFFFFFFFF), np.uint32((seed >> 32) & 0xFFFFFFFF)
     return _mix(np.uint32(_mix(np.uint32(_mix(np.uint32(row ^ low)) + high)) ^ np.uint32(row >> 32)))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def drop_values(
     values: NDArray[Any], seed: int, limit: Any, scale: Any, out: NDArray[Any], begin: int, end: int
 ) -> None:
@@ -51,14 +51,14 @@ def drop_values(
             target[column] = source[column] * scale if draw >= limit else source[column] * 0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def drop_ids(ids: NDArray[np.int32], seed: int, limit: Any, unknown: int, out: NDArray[np.int32]) -> None:
     """ids[N] → out[N]: `unknown` where the hash is below `limit` (uint32), else the id."""
     for place in range(ids.shape[0]):
         out[place] = ids[place] if _row_key(seed, place) >= limit else unknown
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def spell_ids(ids: NDArray[np.int32], seed: int, limit: Any, size: int, out: NDArray[np.int32]) -> None:
     """ids[N] → out[N]: id + `size` where the hash is below `limit` (uint32) and id < `size`, else the id."""
     for place in range(ids.shape[0]):

@@ -1,4 +1,4 @@
-"""Ids to rows of a table, once per distinct id of the batch; knows no words and no reader of the rows.
+"""The table of ids that is trained by the distinct ids of a batch; knows no words and no reader of its rows.
 
 Legend: N packed rows, V vocabulary, K pieces, U distinct ids of a batch, D row size. Nothing here takes time
 or memory that grows with V per batch.
@@ -6,85 +6,22 @@ or memory that grows with V per batch.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
-from gatelight.memory import buffers, threads
+from gatelight.memory.linear import array_of
 from gatelight.models.dropout import dropout
-from gatelight.models.pieces import Pieces, means
+from gatelight.models.pieces import Pieces, list_means, list_means_back
+from gatelight.models.rows import PAD, DistinctIds, Ids, copied_rows, lists_of_rows
 
-PAD = 0
-UNKNOWN = 1
-COPY_WORK = 8  # a number copied from memory takes about as long as so many multiply-adds
 UNIFORM = 0.05  # Keras's `Embedding` starts uniform in ±0.05
-
-Ids = NDArray[np.int32]
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def number_distinct(ids: Ids, marker: Ids, distinct: NDArray[np.int64], number: Ids) -> int:
-    """ids[N] → how many are distinct; fills distinct[: that] in order of appearance and number[N].
-
-    marker[V] must be -1 throughout and is left so. An id not in 0 .. V - 1 returns -1 - its place.
-    """
-    found = 0
-    wrong = 0
-    for place in range(ids.shape[0]):
-        token = ids[place]
-        if token < 0 or token >= marker.shape[0]:
-            wrong = -1 - place
-            break
-        if marker[token] < 0:
-            marker[token] = found
-            distinct[found] = token
-            found += 1
-        number[place] = marker[token]
-    for place in range(found):
-        marker[distinct[place]] = -1
-    return wrong if wrong < 0 else found
-
-
-class DistinctIds:
-    """Finds the distinct ids of a batch with a scratch array of V that is touched at the batch's ids only."""
-
-    def __init__(self, vocabulary_size: int) -> None:
-        self.vocabulary_size = vocabulary_size
-        self._marker: Ids | None = None
-        self._lock = threading.Lock()
-
-    def __call__(self, ids: Ids, stop: int | None = None) -> tuple[NDArray[np.int64], Ids]:
-        """ids int32 [N] → (distinct int64 [U], number int32 [N]) with ids == distinct[number].
-
-        Raises DataError for an id that is negative, or not below `stop` (None: the vocabulary's size).
-        """
-        stop = self.vocabulary_size if stop is None else stop
-        distinct = np.empty(min(len(ids), stop), np.int64)
-        number = np.empty(len(ids), np.int32)
-        with self._lock:
-            if self._marker is None or len(self._marker) < stop:
-                self._marker = np.full(stop, -1, np.int32)
-            found = number_distinct(ids, self._marker[:stop], distinct, number)
-        if found < 0:
-            raise DataError(
-                f"id {int(ids[-1 - found])} is outside of the vocabulary: expected 0 to {stop - 1}; encode "
-                "the texts with the vocabulary of this model"
-            )
-        return distinct[:found], number
-
-    def __getstate__(self) -> int:
-        return self.vocabulary_size  # neither locks nor scratch are copied or pickled
-
-    def __setstate__(self, vocabulary_size: int) -> None:
-        DistinctIds.__init__(self, vocabulary_size)
 
 
 class Embedding(nn.Module):
@@ -159,22 +96,9 @@ class Embedding(nn.Module):
         return rows, number
 
     def _made_of_pieces(self, ids: Ids, pieces: Pieces | None) -> tuple[Tensor, Ids]:
-        size = self.distinct.vocabulary_size
         distinct, number = self.distinct(ids, None if pieces is None else pieces.stop)
-        own = distinct < size
-        known, spelled = distinct[own], distinct[~own]
-        counts = np.ones(len(distinct), np.int64)
-        parts = np.zeros(0, np.int64)
-        used = np.zeros(0, np.int32)
-        if pieces is not None and len(spelled):
-            if spelled.min() < pieces.first:
-                raise DataError(
-                    f"id {spelled.min()} is neither one of the vocabulary nor one of the pieces, "
-                    f"{pieces.first} to {pieces.stop - 1}"
-                )
-            counts[~own], lists = pieces.lists(spelled)
-            parts, used = self.distinct_pieces(lists)
-            parts += size
+        size = self.distinct.vocabulary_size
+        known, parts, counts, numbers = lists_of_rows(distinct, pieces, size, self.distinct_pieces)
         table, read = self.weight.detach(), np.concatenate([known, parts])
         if self.training and self.before_reading is not None:
             self.before_reading(read if self.trained else parts)
@@ -185,11 +109,6 @@ class Embedding(nn.Module):
             rows = rows_of(table, read)
             if self.training:
                 self.touched = read, rows.requires_grad_()
-        # Each distinct id is a list of rows: a known one of its own row alone.
-        numbers = np.empty(int(counts.sum()), np.int32)
-        of_known = np.repeat(own, counts)
-        numbers[of_known] = np.arange(len(known))
-        numbers[~of_known] = used + len(known)
         return means(rows, counts, numbers), number
 
     def extra_repr(self) -> str:
@@ -205,19 +124,25 @@ def rows_of(table: Tensor, rows: NDArray[np.int64]) -> Tensor:
     """table [V, D] and rows int64 [U] → table[rows], on all threads and in memory that was used before."""
     if table.device.type != "cpu":
         return table[torch.from_numpy(rows)]
-    source = table.numpy()
-    out = buffers.empty((len(rows), source.shape[1]), source.dtype)
-    tasks = [partial(_copy_rows, source, rows, out, *cut) for cut in threads.cuts(len(rows))]
-    threads.run(tasks, out.size * COPY_WORK)
-    return torch.from_numpy(out)
+    return torch.from_numpy(copied_rows(table.numpy(), rows))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _copy_rows(table: Any, rows: Any, out: Any, begin: int, end: int) -> None:
-    for k in range(begin, end):
-        row = rows[k]
-        for j in range(table.shape[1]):
-            out[k, j] = table[row, j]
+def means(rows: Tensor, counts: NDArray[np.int64], numbers: Ids) -> Tensor:
+    """rows [R, D] → [S, D]: the mean of each list of rows, with its gradient; as `pieces.list_means`."""
+    return _Means.apply(rows, counts, numbers)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Means(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, counts: NDArray[np.int64], numbers: Ids) -> Tensor:
+        ctx.counts, ctx.numbers, ctx.rows = counts, numbers, len(rows)
+        return torch.from_numpy(list_means(array_of(rows), counts, numbers))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor, None, None]:
+        d_rows = list_means_back(array_of(d_out), ctx.counts, ctx.numbers, ctx.rows)
+        return torch.from_numpy(d_rows), None, None
 
 
 def _checked(vectors: NDArray[np.float32], vocabulary_size: int, dim: int, copy: bool) -> Tensor:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.models.classifier import Classifier
-from gatelight.models.embedding import UNKNOWN, Embedding
+from gatelight.models.embedding import Embedding
+from gatelight.models.rows import UNKNOWN
 
 FIRST = UNKNOWN + 1  # rows before it are those of the blank and of a step left out, zeros here
 

@@ -20,9 +20,11 @@ from gatelight.errors import DataError
 from gatelight.memory import Packing
 from gatelight.memory.operators import linear
 from gatelight.memory.threads import single_threaded_torch
-from gatelight.models.classifier import ClassifierConfig, recurrent_layers, start_recurrent, zero_state
+from gatelight.models.classifier import recurrent_layers, start_recurrent, zero_state
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.dropout import dropout
-from gatelight.models.embedding import UNIFORM, DistinctIds, Embedding
+from gatelight.models.embedding import UNIFORM, Embedding
+from gatelight.models.rows import DistinctIds
 
 OUTPUTS = ("softmax", "adaptive", "sampled")
 # Uniform in ±√3 is variance 1, as torch's embeddings start. With the classifier's ±0.05 a symbol hardly moves

@@ -5,9 +5,8 @@ Knows logits and targets only: nothing of models, ids or texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatelight.errors import DataError
+from gatelight.models.training_config import ClassWeight
 
-ClassWeight = Literal["balanced"] | Mapping[int, float] | Sequence[float] | None
 CERTAINTY = float(np.finfo(np.float32).eps)  # float32 probabilities nearer to 0 or 1 than this count as this
 
 

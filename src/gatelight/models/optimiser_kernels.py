@@ -11,13 +11,14 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from gatelight.compiled import compiled
 
 Array = NDArray[Any]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def sum_of_squares(values: Array) -> float:
     """The sum of the squares of values[N] in float64, in the order of the vector registers."""
     total = 0.0
@@ -28,7 +29,7 @@ def sum_of_squares(values: Array) -> float:
 
 
 # error_model="numpy": Python's check for division by zero would keep the loops from being vectorised.
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def sgd_rows(
     table: Array, velocity: Array, rows: Array, gradient: Array, rate: Any, momentum: Any, decay: Any
 ) -> None:
@@ -42,7 +43,7 @@ def sgd_rows(
             table[r, d] -= rate * v
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def rmsprop_rows(
     table: Array, square: Array, rows: Array, gradient: Array, rate: Any, rho: Any, epsilon: Any, decay: Any
 ) -> None:
@@ -57,7 +58,7 @@ def rmsprop_rows(
             table[r, d] -= rate * g / (math.sqrt(s) + epsilon)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def adam_rows(
     table: Array,
     mean: Array,
@@ -90,7 +91,7 @@ def adam_rows(
             table[r, d] = shrink * w - rate * m / (math.sqrt(s) * up + epsilon)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def coast_rows(
     table: Array,
     mean: Array,
@@ -135,7 +136,7 @@ def coast_rows(
         last[r] = steps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def fade_rows(square: Array, last: Array, rows: Array, steps: int, keep: float) -> None:
     """square ← keep^missed · square for the steps up to `steps` that `rows` have missed."""
     for u in range(len(rows)):
@@ -146,7 +147,7 @@ def fade_rows(square: Array, last: Array, rows: Array, steps: int, keep: float) 
         last[r] = steps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def catch_up_rows(table: Array, mean: Array, seen: Array, rows: Array, total: float) -> None:
     """Bring `mean`'s rows to now: while w stood still, mean − w fell by the product of the decays.
 
@@ -160,7 +161,7 @@ def catch_up_rows(table: Array, mean: Array, seen: Array, rows: Array, total: fl
             mean[r, d] = table[r, d] + left * (mean[r, d] - table[r, d])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(error_model="numpy")
 def average_rows(table: Array, mean: Array, seen: Array, rows: Array, rest: Any, total: float) -> None:
     """mean ← mean + rest·(w − mean) for rows that have just changed; they are true at `total`."""
     for u in range(len(rows)):

@@ -29,8 +29,8 @@ from gatelight.models.optimiser_kernels import (
     sgd_rows,
     sum_of_squares,
 )
+from gatelight.models.training_config import OPTIMISERS
 
-OPTIMISERS = ("sgd", "rmsprop", "adam", "adamw", "lazyadam")
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
 # Keras's numbers (torch has 0.99 and 1e-8). Epsilon stands outside of the root as in Keras up to 2.2
 # and torch; tf.keras and Keras 3 have it inside, which is a far larger one where gradients are small.

@@ -1,4 +1,4 @@
-"""Ids that have no row of their own but are the mean of several: a ragged table; knows no words.
+"""Ids that have no row of their own but are the mean of several: a ragged table; knows arrays, and no words.
 
 Legend: S ids asked for, R rows given, L rows of all lists together, D row size.
 """
@@ -10,12 +10,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
-from numba import njit
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.memory import threads
 
@@ -55,42 +52,30 @@ class Pieces:
         return counts, self.rows[np.repeat(begin, counts) + places]
 
 
-def means(rows: Tensor, counts: NDArray[np.int64], numbers: Rows) -> Tensor:
+def list_means(rows: NDArray[Any], counts: NDArray[np.int64], numbers: Rows) -> NDArray[Any]:
     """rows [R, D] → [S, D]: the mean of each list of rows; numbers int32 [L], list after list, counts [S].
 
     A list's mean has the same bits whatever the other lists are: it is summed in the list's own order.
     """
-    return _Means.apply(rows, counts, numbers)  # type: ignore[no-any-return, no-untyped-call]
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    out = np.zeros((len(counts), rows.shape[1]), rows.dtype)
+    tasks = [partial(_mean, rows, starts, numbers, out, *cut) for cut in threads.cuts(len(counts))]
+    threads.run(tasks, len(numbers) * rows.shape[1])
+    return out
 
 
-class _Means(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, counts: NDArray[np.int64], numbers: Rows) -> Tensor:
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        ctx.starts, ctx.numbers, ctx.shape = starts, numbers, rows.shape
-        out = rows.new_zeros(len(counts), rows.shape[1])
-        given = rows.detach().contiguous().numpy()
-        tasks = [
-            partial(_mean, given, starts, numbers, out.numpy(), *cut) for cut in threads.cuts(len(counts))
-        ]
-        threads.run(tasks, len(numbers) * rows.shape[1])
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor, None, None]:
-        d_rows = d_out.new_zeros(ctx.shape)
-        given, found = d_out.contiguous().numpy(), d_rows.numpy()
-        # Cut by columns: a row's sum is then made by one thread, always in the same order.
-        tasks = [
-            partial(_mean_backward, given, ctx.starts, ctx.numbers, found, *cut)
-            for cut in threads.cuts(d_out.shape[1])
-        ]
-        threads.run(tasks, len(ctx.numbers) * d_out.shape[1])
-        return d_rows, None, None
+def list_means_back(d_out: NDArray[Any], counts: NDArray[np.int64], numbers: Rows, rows: int) -> NDArray[Any]:
+    """The gradient [R, D] of `list_means`' R rows, from that of what it gave."""
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    d_rows = np.zeros((rows, d_out.shape[1]), d_out.dtype)
+    # Cut by columns: a row's sum is then made by one thread, always in the same order.
+    cuts = threads.cuts(d_out.shape[1])
+    tasks = [partial(_mean_backward, d_out, starts, numbers, d_rows, *cut) for cut in cuts]
+    threads.run(tasks, len(numbers) * d_out.shape[1])
+    return d_rows
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _mean(rows: Any, starts: Any, numbers: Any, out: Any, begin: int, end: int) -> None:
     for k in range(begin, end):
         for place in range(starts[k], starts[k + 1]):
@@ -103,7 +88,7 @@ def _mean(rows: Any, starts: Any, numbers: Any, out: Any, begin: int, end: int) 
                 out[k, j] *= share
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _mean_backward(d_out: Any, starts: Any, numbers: Any, d_rows: Any, begin: int, end: int) -> None:
     for k in range(len(starts) - 1):
         if starts[k + 1] == starts[k]:

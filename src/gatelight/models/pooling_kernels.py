@@ -13,8 +13,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from gatelight.compiled import compiled
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -23,7 +24,7 @@ Rows = NDArray[np.int32]
 NOWHERE = -1  # the row number of a maximum that does not exist: the sequence is empty
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def max_forward(hidden: Floats, first: Ints, alive: Ints, pooled: Floats, where: Rows) -> None:
     """hidden[N, F] → pooled[B, F] and where[B, F], the row of each maximum (the earliest of equal ones)."""
     sequences, features = pooled.shape
@@ -49,7 +50,7 @@ def max_forward(hidden: Floats, first: Ints, alive: Ints, pooled: Floats, where:
                 best_row[j] = number if better else best_row[j]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def max_backward(d_pooled: Floats, where: Rows, d_hidden: Floats) -> None:
     """Adds to d_hidden[N, F] the gradient d_pooled[B, F] at the rows of the maxima."""
     sequences, features = d_pooled.shape
@@ -60,7 +61,7 @@ def max_backward(d_pooled: Floats, where: Rows, d_hidden: Floats) -> None:
             d_hidden[where[k, j], j] += d_pooled[k, j]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def mean_forward(hidden: Floats, first: Ints, alive: Ints, lengths: Ints, pooled: Floats) -> None:
     """hidden[N, F] and lengths[B] (packed order) → pooled[B, F]; zeros for an empty sequence."""
     sequences, features = pooled.shape
@@ -77,7 +78,7 @@ def mean_forward(hidden: Floats, first: Ints, alive: Ints, lengths: Ints, pooled
                 pooled[k, j] /= length
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def mean_backward(d_pooled: Floats, first: Ints, alive: Ints, lengths: Ints, d_hidden: Floats) -> None:
     """d_pooled[B, F] → d_hidden[N, F]: each row gets its sequence's gradient over its length."""
     sequences, features = d_pooled.shape
@@ -94,7 +95,7 @@ def mean_backward(d_pooled: Floats, first: Ints, alive: Ints, lengths: Ints, d_h
                 d_row[j] = given[j]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+@compiled(fastmath={"reassoc", "contract"})
 def _dot(a: Floats, b: Floats) -> Any:
     # Freed to add in the order of the vector registers: which one depends on the length alone.
     total = a.dtype.type(0)
@@ -103,7 +104,7 @@ def _dot(a: Floats, b: Floats) -> Any:
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def attention_forward(
     hidden: Floats, first: Ints, alive: Ints, query: Floats, pooled: Floats, weight: Floats
 ) -> None:
@@ -133,7 +134,7 @@ def attention_forward(
                 sums[j] += share * values[j]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def attention_backward(
     d_pooled: Floats,
     hidden: Floats,
@@ -165,7 +166,7 @@ def attention_backward(
                 d_query[j] += d_score * values[j]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def flatten_forward(
     hidden: Floats,
     first: Ints,
@@ -196,7 +197,7 @@ def flatten_forward(
             logits[k, o] = total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def flatten_backward(
     d_logits: Floats,
     hidden: Floats,

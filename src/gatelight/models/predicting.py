@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.memory import pack
 from gatelight.models.batches import Sequences, plan_batches
@@ -225,7 +225,7 @@ def judging(model: nn.Module) -> Iterator[None]:
             model.train()
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _judge(scores: NDArray[Any], targets: Ids) -> tuple[float, int]:
     nats, right = 0.0, 0
     for row in range(scores.shape[0]):

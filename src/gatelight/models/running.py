@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from gatelight.memory import pack
 from gatelight.memory.operators import linear
-from gatelight.models.classifier import ClassifierConfig, zero_state
+from gatelight.models.classifier import zero_state
+from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.fixed_network import Probabilities
 from gatelight.models.language_model import State
 from gatelight.models.pieces import Pieces
-from gatelight.models.pooling import POOLS
-from gatelight.models.prediction import Ids, Predictor, Probabilities
+from gatelight.models.pools import POOLS
+from gatelight.models.prediction import Predictor
+from gatelight.models.rows import Ids
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
 
 Floats = NDArray[np.float32]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gatelight.models.classifier import Classifier, ClassifierConfig, head_shapes, recurrent_layers
-from gatelight.models.pooling import POOLS
+from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig, head_shapes, layer_shapes
+from gatelight.models.pools import POOLS
+
+if TYPE_CHECKING:
+    from gatelight.models.classifier import Classifier
 
 NAMES = {"rnn": "RNN", "lstm": "LSTM", "peephole": "Peephole LSTM", "gru": "GRU"}
 
@@ -75,7 +78,7 @@ class Summary:
 
 def summary(model: Classifier | ClassifierConfig) -> Summary:
     """The layer table of a model or of a configuration alone, without allocating any weights."""
-    config = model.config if isinstance(model, Classifier) else model
+    config = model if isinstance(model, ClassifierConfig) else model.config
     steps = config.max_length or "T"
     size = config.vocabulary_size
     table = None if size is None else size * config.dim
@@ -83,10 +86,11 @@ def summary(model: Classifier | ClassifierConfig) -> Summary:
     if config.buckets:
         rows.append(Row("Pieces of words", (steps, config.dim), config.buckets * config.dim))
     name = f"{NAMES[config.cell]}{', both directions' if config.bidirectional else ''}"
-    for number, layer in enumerate(recurrent_layers(config, device="meta")):
+    for number, layer in enumerate(layer_shapes(config)):
         if number and config.layer_dropout:
             rows.append(Row(f"Dropout {config.layer_dropout:g}", (steps, config.features), 0))
-        counted = sum(weight.numel() for weight in layer.parameters() if weight.requires_grad)
+        twins = () if config.cell in BOTH_BIASES else ("bias_hh",)
+        counted = sum(prod(shape) for key, shape in layer.items() if not key.startswith(twins))
         rows.append(Row(name, (steps, config.features), counted))
     pool = POOLS[config.pool]
     shapes = head_shapes(config)

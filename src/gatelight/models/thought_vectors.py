@@ -14,13 +14,12 @@ from torch import Tensor
 from gatelight.errors import DataError
 from gatelight.memory import Packing, pack
 from gatelight.memory.equations import EQUATIONS
-from gatelight.models.batches import Sequences
+from gatelight.models.batches import BATCH, Sequences, like_lengths
 from gatelight.models.classifier import Classifier
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.pieces import Pieces
-from gatelight.models.pooling import POOLS
+from gatelight.models.pooling import pooled
 from gatelight.models.predicting import judging
-from gatelight.models.prediction import BATCH, like_lengths
 
 SUMMARIES = ("last", "max", "mean", "cell")
 
@@ -81,4 +80,4 @@ def _summaries(
         after, directions = state, 2 if model.config.bidirectional else 1
     if pool == "cell":
         return after[1].transpose(0, 1).reshape(packing.sequences, -1)
-    return POOLS[pool].function(hidden, packing, {}, directions)
+    return pooled(pool, hidden, packing, {}, directions)

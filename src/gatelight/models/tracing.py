@@ -17,10 +17,10 @@ from torch import Tensor
 from gatelight.memory import Packing
 from gatelight.memory.trace import Trace
 from gatelight.models.classifier import Classifier
+from gatelight.models.fixed_network import shares
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import judging
-from gatelight.models.prediction import sigmoid, softmax
 
 
 def trace_layers(layers: Iterable[Any], table: Tensor, packing: Packing, token: Tensor | None) -> Trace:
@@ -45,10 +45,7 @@ def trace_classifier(
         layers: list[Any] = list(model.memory)
         trace = trace_layers(layers, layers[0].input_table(rows), packing, torch.from_numpy(number))
         logits = model.logits(torch.from_numpy(trace.layers[-1].hidden), packing).numpy()
-    result = np.empty(logits.shape, np.float32)
-    several = logits.shape[1] > 1 and not model.config.multilabel
-    (softmax if several else sigmoid)(logits, packing.order, result)
-    return trace, result
+    return trace, shares(logits, packing.order, model.config)
 
 
 def trace_language_model(model: LanguageModel, ids: NDArray[np.int32], packing: Packing) -> Trace:

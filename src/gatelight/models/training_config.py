@@ -6,16 +6,16 @@ Knows names and numbers only: nothing of models or data.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gatelight.errors import DataError
-from gatelight.models.losses import ClassWeight
-from gatelight.models.optimisers import OPTIMISERS
 from gatelight.models.schedules import SCHEDULES
 
+ClassWeight = Literal["balanced"] | Mapping[int, float] | Sequence[float] | None
+OPTIMISERS = ("sgd", "rmsprop", "adam", "adamw", "lazyadam")
 BEST_BY = ("valid_accuracy", "valid_loss", "last")
 FREE = ("threads",)  # does not change the result, so it may differ when a run goes on
 

@@ -121,9 +121,9 @@ def arrays_of(model: LanguageModel) -> tuple[Any, ...]:
     upper = layers[1:] or layers[:1]  # of one layer these are not read
     peephole = None
     if EQUATIONS[model.config.cell].peepholes:
-        peephole = torch.stack([layer.weight_peephole_l0.detach() for layer in layers])
+        peephole = stacked("weight_peephole_l0", np.asarray, layers)
     return (
-        cell_weights(model.config.cell, peephole, table),
+        cell_weights(model.config.cell, peephole, table.dtype),
         table,
         panels(stacked("weight_ih_l0", np.transpose, upper)),
         stacked("bias_ih_l0", np.asarray, upper),

@@ -1,12 +1,21 @@
-"""Files → texts → tokens → ids, and word vectors; knows no tensor, memory or model."""
+"""Files → texts → tokens → ids, and word vectors; knows no tensor, memory or model.
 
-from gatelight.text.corpus import Corpus, Example, read_examples
-from gatelight.text.encoding import Encoded, encode, encode_tokens
-from gatelight.text.lengths import LengthStatistics
-from gatelight.text.tokens import Tokenizer, tokenizer
-from gatelight.text.vectors import Coverage, WordVectors
-from gatelight.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
-from gatelight.text.word2vec import train_word2vec
+The names below are imported when they are first used: what reads one text needs no archives and no downloads.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatelight.text.corpus import Corpus, Example, read_examples
+    from gatelight.text.encoding import Encoded, encode, encode_tokens
+    from gatelight.text.lengths import LengthStatistics
+    from gatelight.text.tokens import Tokenizer, tokenizer
+    from gatelight.text.vectors import Coverage, WordVectors
+    from gatelight.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
+    from gatelight.text.word2vec import train_word2vec
 
 __all__ = [
     "PAD",
@@ -27,3 +36,35 @@ __all__ = [
     "tokenizer",
     "train_word2vec",
 ]
+
+_HOMES = {
+    "PAD": "vocabulary",
+    "PAD_ID": "vocabulary",
+    "UNK": "vocabulary",
+    "UNK_ID": "vocabulary",
+    "Corpus": "corpus",
+    "Coverage": "vectors",
+    "Encoded": "encoding",
+    "Example": "corpus",
+    "LengthStatistics": "lengths",
+    "Tokenizer": "tokens",
+    "Vocabulary": "vocabulary",
+    "WordVectors": "vectors",
+    "encode": "encoding",
+    "encode_tokens": "encoding",
+    "read_examples": "corpus",
+    "tokenizer": "tokens",
+    "train_word2vec": "word2vec",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gatelight.text' has no attribute {name!r}")
+    value = getattr(import_module(f"gatelight.text.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from gatelight.compiled import compiled
 
 BANDS, ROWS = 32, 4
 LEAST_WORDS = 3  # shorter texts are alike by chance
@@ -89,7 +90,7 @@ def jaccard(one: Numbers, other: Numbers) -> float:
     return both / either if either else 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _shared(one: Numbers, other: Numbers) -> int:
     i = j = both = 0
     while i < len(one) and j < len(other):
@@ -104,7 +105,7 @@ def _shared(one: Numbers, other: Numbers) -> int:
     return both
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _mixed(x: Any) -> Any:
     """Murmur3's last step: every bit of x moves every bit of the answer."""
     x = np.uint32(x)
@@ -115,7 +116,7 @@ def _mixed(x: Any) -> Any:
     return np.uint32(x ^ (x >> np.uint32(16)))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _sketch(
     tokens: Tokens,
     lengths: Numbers,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatelight.errors import DataError
-from gatelight.text.characters import Spelling, code_points
+from gatelight.text.characters import code_points
 from gatelight.text.tokens import Tokenizer
 from gatelight.text.unknown import Reader
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
@@ -97,8 +97,10 @@ def encode(
     Tokens that are single code points are looked up in a table, all of a text at once.
     Raises DataError for another truncation or policy, or a `max_length` below 1.
     """
-    if isinstance(tokenizer, Spelling) and unknown in ("unk", "drop"):
-        rows = _spelled_rows(map(tokenizer.spelled, texts), vocabulary, drop=unknown == "drop")
+    # Not by isinstance, which goes through a protocol's members at every call.
+    spelled = getattr(tokenizer, "spelled", None)
+    if spelled is not None and unknown in ("unk", "drop"):
+        rows = _spelled_rows(map(spelled, texts), vocabulary, drop=unknown == "drop")
         return _gathered(rows, max_length, truncation)
     return encode_tokens(
         map(tokenizer.tokens, texts),
@@ -124,11 +126,15 @@ def encode_tokens(
     """Turn token lists into ids as `encode` does."""
     reader = Reader(vocabulary, unknown, seed=seed, beyond=beyond)
     rows = ((*reader.ids(tokens), len(tokens)) for tokens in token_lists)
-    made = _gathered(rows, max_length, truncation)
-    return replace(made, beyond=reader.beyond)
+    return _gathered(rows, max_length, truncation, reader)
 
 
-def _gathered(rows: Iterable[tuple[Numbers, int, int]], max_length: int | None, truncation: str) -> Encoded:
+def _gathered(
+    rows: Iterable[tuple[Numbers, int, int]],
+    max_length: int | None,
+    truncation: str,
+    reader: Reader | None = None,
+) -> Encoded:
     """Put each text's ids, number of unknown tokens and number of tokens end to end, the ids cut."""
     if truncation not in TRUNCATIONS:
         raise DataError(f"truncation={truncation!r} is not one of: {', '.join(TRUNCATIONS)}")
@@ -150,6 +156,7 @@ def _gathered(rows: Iterable[tuple[Numbers, int, int]], max_length: int | None, 
         np.frombuffer(lengths, dtype=np.int64),
         np.frombuffer(unknowns, dtype=np.int64),
         np.frombuffer(totals, dtype=np.int64),
+        [] if reader is None else reader.beyond,
     )
 
 

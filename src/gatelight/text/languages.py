@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from gatelight.compiled import compiled
 
 FUNCTION_WORDS: dict[str, str] = {
     "English": "the and of to is that it in this was as with for but not his her he she they are have be "
@@ -72,7 +73,7 @@ def languages(
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _decide(tokens: Any, lengths: Any, masks: Any, is_word: Any, n: int, out: Any) -> None:
     place = 0
     counts = np.zeros(n, np.int64)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from gatelight.compiled import compiled
 
 SHORTEST, LONGEST = 3, 6
 MOST_CHARACTERS = 64  # a longer word is spelled by its beginning: a text of one endless word costs little
@@ -33,7 +34,7 @@ def subwords(words: Sequence[str], buckets: int) -> tuple[NDArray[np.int64], NDA
     return starts, rows
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _hashed(
     letters: NDArray[np.uint8], ends: NDArray[np.int64], buckets: Any, starts: Any, rows: Any, fill: bool
 ) -> None:

@@ -18,7 +18,7 @@ from gatelight.estimators.foreign_reading import ForeignReading, of_keras
 from gatelight.estimators.imported import ImportedModel
 from gatelight.models.chain import Chain
 from gatelight.models.chain_classifier import classifier_of
-from gatelight.models.classifier import ClassifierConfig
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.saving import save_weights
 from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
 from gatelight.text.vocabulary import UNK_ID

@@ -1,0 +1,192 @@
+"""A classifier whose weights do not change, as arrays ready to judge; knows ids and lengths, and no torch.
+
+Sequences run in batches of like length and come back in their order. Nothing that is computed for a
+sequence depends on the others, so its probability has the same bits alone and in any batch; they are those
+of `Classifier`, which computes by the same functions.
+Legend: B sequences, N packed rows, V vocabulary, D embedding size, F = directions × H, O outputs.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatelight.compiled import compiled
+from gatelight.memory import buffers
+from gatelight.memory.fixed_layer import FixedLayer
+from gatelight.memory.packing import Packing, pack
+from gatelight.memory.product import rows_times
+from gatelight.models import batches
+from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
+from gatelight.models.pieces import Pieces, list_means
+from gatelight.models.pools import POOLS
+from gatelight.models.rows import DistinctIds, Ids, copied_rows, lists_of_rows
+
+TABLE_BYTES = 1 << 29  # a token table that could grow beyond this is not kept
+
+Floats = NDArray[Any]
+Probabilities = NDArray[np.float32]
+
+
+class FixedNetwork:
+    """Weights and, per token met so far, its ready input product.
+
+    The table [V, directions × G] is filled only for tokens that were asked for. May be used by several
+    threads.
+    """
+
+    def __init__(
+        self, config: ClassifierConfig, weights: Mapping[str, Floats], *, table_bytes: int = TABLE_BYTES
+    ) -> None:
+        """`weights` as `classifier_config.weight_shapes` names them, of one dtype, float32 or float64.
+
+        They are shared where they can be, and never written to.
+        """
+        # Compiled code tells arrays apart by whether they may be written to; another process's may not.
+        weights = {
+            name: np.require(np.asarray(w), requirements=("C", "A", "W")) for name, w in weights.items()
+        }
+        self.config, self.weights, self.table_bytes = config, weights, table_bytes
+        self._embedding = weights["embedding.weight"]
+        self.layers = [
+            FixedLayer(config.cell, {name: weights[f"memory.{number}.{name}"] for name in shapes})
+            for number, shapes in enumerate(layer_shapes(config))
+        ]
+        self._head = {
+            name.removeprefix("head."): weight for name, weight in weights.items() if name.startswith("head.")
+        }
+        self._pool = POOLS[config.pool]
+        self._dense = None if self._pool.holds_dense else np.ascontiguousarray(self._head["weight"].T)
+        size = len(self._embedding) - config.buckets
+        self._distinct, self._distinct_pieces = DistinctIds(size), DistinctIds(config.buckets)
+        shape = size, self.layers[0].columns
+        # Ids made of pieces mean something else in every call.
+        keeps = math.prod(shape) * self._embedding.itemsize <= table_bytes and not config.buckets
+        self._table = buffers.sparse(shape, self._embedding.dtype) if keeps else None
+        self._filled = np.zeros(size if keeps else 0, np.bool_)
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Neither a lock nor a table that is quickly filled again is copied or pickled.
+        return {"config": self.config, "weights": self.weights, "table_bytes": self.table_bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        FixedNetwork.__init__(self, **state)
+
+    def probabilities(
+        self,
+        ids: Ids,
+        lengths: NDArray[np.int64],
+        pieces: Pieces | None = None,
+        batch_size: int = batches.BATCH,
+    ) -> Probabilities:
+        """ids int32 [sum of lengths], sequence after sequence, lengths int64 [B] → float32 [B, O].
+
+        O is 1 for two classes: the probability of the second one. Rows of several classes add up to 1,
+        unless multilabel. `pieces` as in `Classifier.forward`. Raises DataError for ids or lengths that the
+        model cannot take.
+        """
+        if len(lengths) <= batch_size and len(ids) <= batches.BATCH_ROWS:
+            return self._batch(*batches.packed(ids, lengths), pieces)
+        sequences = batches.Sequences.of(ids, lengths)
+        result = np.empty((len(lengths), self.config.outputs), np.float32)
+        for batch in batches.like_lengths(sequences.lengths, batch_size):
+            part, part_lengths = sequences.take(batch)
+            result[batch] = self._batch(part, pack(part_lengths), pieces)
+        return result
+
+    def inputs(self, packed: Ids, pieces: Pieces | None = None) -> tuple[Floats, Ids]:
+        """The first layer's input products, and the row of them for each packed id."""
+        if self._table is not None:
+            self._fill(packed)
+            return self._table, packed
+        config, size = self.config, len(self._embedding) - self.config.buckets
+        if not config.buckets:
+            distinct, number = self._distinct(packed)
+            return self.layers[0].input_table(copied_rows(self._embedding, distinct)), number
+        distinct, number = self._distinct(packed, None if pieces is None else pieces.stop)
+        known, parts, counts, numbers = lists_of_rows(distinct, pieces, size, self._distinct_pieces)
+        rows = copied_rows(self._embedding, np.concatenate([known, parts]))
+        return self.layers[0].input_table(list_means(rows, counts, numbers)), number
+
+    def _batch(self, ids: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
+        one = packing.sequences == 1 and ids.flags.writeable
+        packed = ids if one else ids[packing.sequence_rows]
+        table, token = self.inputs(packed, pieces)
+        hidden = self.layers[0].hidden(table, packing, token)
+        for layer in self.layers[1:]:
+            hidden = layer.hidden(layer.input_table(hidden), packing)
+        directions = 1 + self.config.bidirectional
+        logits, _ = self._pool.forward(hidden, packing, self._head, directions)
+        if self._dense is not None:
+            logits = rows_times(logits, self._dense, self._head["bias"])
+        return shares(logits, packing.order, self.config)
+
+    def _fill(self, ids: Ids) -> None:
+        assert self._table is not None
+        new = np.empty(min(len(ids), len(self._filled)), np.int64)
+        with self._lock:
+            found = not_yet(ids, self._filled, new)
+            if found > 0:
+                rows = new[:found]
+                self._table[rows] = self.layers[0].input_table(copied_rows(self._embedding, rows))
+            elif found < 0:  # those before the wrong one are marked, but nothing was computed for them
+                self._filled[:] = False
+        if found < 0:
+            self._distinct(ids)  # raises, naming the id
+
+
+def shares(logits: Floats, order: NDArray[np.int64], config: ClassifierConfig) -> Probabilities:
+    """logits [B, O] → probabilities float32 [B, O], row k at the place order[k]."""
+    result = np.empty(logits.shape, np.float32)
+    several = logits.shape[1] > 1 and not config.multilabel
+    (softmax if several else sigmoid)(logits, order, result)
+    return result
+
+
+@compiled
+def not_yet(ids: Ids, filled: NDArray[np.bool_], new: NDArray[np.int64]) -> int:
+    """Mark ids[N] in filled[V], list in `new` those not marked before, return how many; -1 for a wrong id."""
+    found = 0
+    for place in range(ids.shape[0]):
+        token = ids[place]
+        if token < 0 or token >= filled.shape[0]:
+            return -1
+        if not filled[token]:
+            filled[token] = True
+            new[found] = token
+            found += 1
+    return found
+
+
+# torch computes the last elements of an array with other instructions, and so other bits, than the rest.
+
+
+@compiled
+def sigmoid(logits: NDArray[Any], order: NDArray[np.int64], out: Probabilities) -> None:
+    """logits[B, O] in packed order → out[B, O] at the places `order`, each computed in float64."""
+    for k in range(logits.shape[0]):
+        for o in range(logits.shape[1]):
+            logit = np.float64(logits[k, o])
+            small = math.exp(-abs(logit))
+            out[order[k], o] = (1.0 if logit >= 0 else small) / (1.0 + small)
+
+
+@compiled
+def softmax(logits: NDArray[Any], order: NDArray[np.int64], out: Probabilities) -> None:
+    """logits[B, O] in packed order → out[B, O] at the places `order`, each row computed in float64."""
+    for k in range(logits.shape[0]):
+        highest = logits[k, 0]
+        for o in range(logits.shape[1]):
+            if logits[k, o] > highest:
+                highest = logits[k, o]
+        total = 0.0
+        for o in range(logits.shape[1]):
+            total += math.exp(np.float64(logits[k, o]) - highest)
+        for o in range(logits.shape[1]):
+            out[order[k], o] = math.exp(np.float64(logits[k, o]) - highest) / total

@@ -1,0 +1,108 @@
+"""A model folder judged without torch and scikit-learn, to the bits of the estimator that was saved."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_up_reviews import TINY, Reviews
+
+import gatelight
+from gatelight import TextClassifier
+from gatelight.estimators.folder import load_judge
+
+PROGRAM = (
+    "import sys\n"
+    "from gatelight.app.main import run\n"
+    "try: run()\n"
+    "except SystemExit as stop: assert not stop.code, stop.code\n"
+    "heavy = {'torch', 'sklearn', 'scipy.linalg', 'numba.np.arraymath', 'rich'}\n"
+    "print(sorted(heavy & set(sys.modules)))"
+)
+MODELS: dict[str, dict[str, Any]] = {
+    "words": {},
+    "letters": {"unknown": "spelled"},
+    "subwords": {"unknown": "subword", "cell": "gru", "layers": 2, "pool": "max+mean"},
+    "characters": {"tokenizer": "char", "cell": "peephole", "bidirectional": False, "pool": "attention"},
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def saved(request: Any, reviews: Reviews, tmp_path_factory: Any) -> tuple[TextClassifier, Path]:
+    made = TextClassifier(**{**TINY, "epochs": 1, **MODELS[request.param]})
+    made.fit(reviews.texts[:80], reviews.labels[:80])
+    folder = tmp_path_factory.mktemp("judging") / "model"
+    made.save(folder)
+    return made, folder
+
+
+def test_predict_starts_without_torch_and_scikit_learn(saved: tuple[TextClassifier, Path]) -> None:
+    """Red when one text from the command line waits seconds for packages that it does not need."""
+    made, folder = saved
+    texts = ["the film is not dull, unheard-of", "a mess"]
+    for _ in range(2):  # the first one may find code that is still to be compiled
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, "predict", str(folder), *texts, "--proba", "--json"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    *lines, heavy = done.stdout.splitlines()
+    assert heavy == "[]", done
+    shares = [list(json.loads(line)["probabilities"].values()) for line in lines]
+    assert np.array_equal(np.array(shares, np.float32), made.predict_proba(texts))
+
+
+def test_the_answers_follow_the_torch_model_once_it_was_asked_for(
+    saved: tuple[TextClassifier, Path], reviews: Reviews
+) -> None:
+    """Red when a loaded model answers otherwise than the fitted one, or from weights that are no longer."""
+    import torch
+
+    made, folder = saved
+    judge = load_judge(folder)
+    expected = made.predict_proba(reviews.texts)
+    assert np.array_equal(judge.judge(reviews.texts)[0], expected)
+    assert np.array_equal(judge.trace(reviews.texts[:3]).probabilities, expected[:3])
+    assert judge.model is judge.model
+    assert np.array_equal(judge.judge(reviews.texts)[0], expected)
+    with torch.no_grad():
+        judge.model.head["bias"] += 1
+    assert (judge.judge(reviews.texts)[0] != expected).all()
+
+
+def test_a_loaded_estimator_judges_without_torch(saved: tuple[TextClassifier, Path]) -> None:
+    """Red when a program that only judges has to wait for torch."""
+    made, folder = saved
+    program = (
+        "import sys, gatelight\n"
+        "print(gatelight.load(sys.argv[1]).predict_proba(['a mess'])[0, 1].item().hex())\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, timeout=120
+    )
+    expected = made.predict_proba(["a mess"])[0, 1]
+    assert done.stdout.split() == [float(expected).hex(), "False"], done
+
+
+def test_a_loaded_estimator_makes_its_torch_model_when_asked(
+    saved: tuple[TextClassifier, Path], reviews: Reviews
+) -> None:
+    """Red when `model_` of a loaded estimator is another network than the one that answers."""
+    made, folder = saved
+    loaded = gatelight.load(folder)
+    assert isinstance(loaded, TextClassifier)
+    text = reviews.texts[0]
+    assert np.array_equal(loaded.session().feed(text), made.predict_proba([text])[0])
+    own = dict(made.model_.named_parameters())
+    for name, weight in loaded.model_.named_parameters():
+        assert (weight == own[name]).all()
+        assert weight.requires_grad == own[name].requires_grad
+    assert loaded.model_ is loaded.model_
+    assert not hasattr(TextClassifier(), "model_")

@@ -1,0 +1,195 @@
+"""Fixed weights as arrays against the torch network that they are of, bit for bit, and without torch."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gatelight.memory import CELLS
+from gatelight.memory.status import calls
+from gatelight.models.classifier import Classifier, classifier_of
+from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
+from gatelight.models.fixed_network import FixedNetwork
+from gatelight.models.pieces import Pieces
+from gatelight.models.pools import POOLS
+from gatelight.models.prediction import Predictor
+
+CONFIG = ClassifierConfig(vocabulary_size=40, dim=5, hidden=9, max_length=30, outputs=3)
+SHAPES = [
+    {"bidirectional": both, "layers": layers, "outputs": outputs, "multilabel": several}
+    for both, layers, (outputs, several) in product(
+        (False, True), (1, 2), ((1, False), (3, False), (3, True))
+    )
+]
+NEAR = {"rtol": 1e-5, "atol": 1e-6}  # float32: the equations' functions against the kernels'
+
+Array = np.ndarray[Any, Any]
+
+
+def some_model(config: ClassifierConfig, backend: str = "auto") -> Classifier:
+    """Random weights, and biases that are not zero either."""
+    model = Classifier(config, seed=1, backend=backend).eval()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(0, 0.4, generator=generator)
+    return model
+
+
+def arrays_of(model: Classifier) -> dict[str, Array]:
+    return {name: weight.detach().numpy().copy() for name, weight in model.named_parameters()}
+
+
+def some_texts(stop: int = 40) -> tuple[Array, Array]:
+    rng = np.random.default_rng(3)
+    lengths = np.array([7, 0, 30, 1, 12, 12, 25])
+    return rng.integers(0, stop, int(lengths.sum())).astype(np.int32), lengths
+
+
+def by_torch(model: Classifier, ids: Array, lengths: Array, pieces: Pieces | None = None) -> Array:
+    """Probabilities through the modules and operators of torch alone."""
+    predictor = Predictor(model)
+    predictor._known = predictor._known[0], None
+    assert predictor.network() is None
+    return predictor.probabilities(ids, lengths, pieces)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_network_has_the_bits_of_torchs(cell: str, pool: str) -> None:
+    """Red when judging from a file gives another answer than the model that was trained."""
+    ids, lengths = some_texts()
+    for shape in SHAPES:
+        model = some_model(replace(CONFIG, cell=cell, pool=pool, **shape))
+        expected = by_torch(model, ids, lengths)
+        fixed = FixedNetwork(model.config, arrays_of(model))
+        assert len(np.unique(expected)) > len(lengths) / 2
+        assert np.array_equal(fixed.probabilities(ids, lengths), expected)
+        assert np.array_equal(fixed.probabilities(ids, lengths, batch_size=2), expected)
+        begin = 0
+        for length, row in zip(lengths, expected, strict=True):
+            alone = fixed.probabilities(ids[begin : begin + length], np.array([length]))
+            assert np.array_equal(alone[0], row)
+            begin += length
+        without_table = FixedNetwork(model.config, arrays_of(model), table_bytes=0)
+        assert np.array_equal(without_table.probabilities(ids, lengths), expected)
+        assert np.array_equal(Predictor(model).probabilities(ids, lengths), expected)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_double_precision_stays_double(cell: str) -> None:
+    """Red when float64 weights are judged in float32 on the way."""
+    ids, lengths = some_texts()
+    model = some_model(replace(CONFIG, cell=cell, layers=2, pool="attention")).double()
+    network = Predictor(model).network()
+    assert network is not None
+    assert network.layers[0].dtype == np.float64
+    assert np.array_equal(network.probabilities(ids, lengths), by_torch(model, ids, lengths))
+
+
+@pytest.mark.parametrize("first", [40, 80])
+def test_words_made_of_pieces_are_the_same_means(first: int) -> None:
+    """Red when a word's n-grams are summed in another order, or of other rows."""
+    model = some_model(replace(CONFIG, buckets=20))
+    rng = np.random.default_rng(4)
+    starts = np.concatenate([[0], np.cumsum(rng.integers(1, 6, 10))])
+    pieces = Pieces(first, starts, rng.integers(0, 20, starts[-1]).astype(np.int32))
+    ids, lengths = some_texts(50)
+    ids[ids >= 40] += first - 40
+    fixed = FixedNetwork(model.config, arrays_of(model))
+    expected = by_torch(model, ids, lengths, pieces)
+    assert np.array_equal(fixed.probabilities(ids, lengths, pieces), expected)
+    assert np.array_equal(Predictor(model).probabilities(ids, lengths, pieces), expected)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_have_the_names_and_shapes_of_the_state_dict(cell: str, pool: str) -> None:
+    """Red when a model folder's weights are looked for under other names than training writes."""
+    for shape in SHAPES:
+        config = replace(CONFIG, cell=cell, pool=pool, buckets=7 * shape["layers"], **shape)
+        expected = Classifier(config, device="meta").state_dict()
+        assert weight_shapes(config) == {name: tuple(weight.shape) for name, weight in expected.items()}
+
+
+def test_torchs_network_shares_the_arrays() -> None:
+    """Red when asking for the torch model doubles the memory, trains what was frozen, or loses a weight."""
+    model = some_model(replace(CONFIG, train_embedding=False))
+    weights = arrays_of(model)
+    made = classifier_of(model.config, weights)
+    own = dict(model.named_parameters())
+    for name, weight in made.named_parameters():
+        assert weight.data_ptr() == weights[name].ctypes.data
+        assert torch.equal(weight, own[name])
+        assert weight.requires_grad == own[name].requires_grad
+    ids, lengths = some_texts()
+    with torch.no_grad():
+        assert torch.equal(made(ids, lengths), model(ids, lengths))
+    assert not made.training
+
+
+def test_the_kernels_are_counted_and_other_paths_are_not_taken_for_them() -> None:
+    """Red when a slow path would go unnoticed, or a model of the equations ran in the kernels."""
+    ids, lengths = some_texts()
+    model = some_model(replace(CONFIG, layers=2))
+    before = calls()
+    found = Predictor(model).probabilities(ids, lengths)
+    assert {path: n - before[path] for path, n in calls().items()} == {
+        "kernels": 2,
+        "torch": 0,
+        "equations": 0,
+    }
+    other = Classifier(model.config, backend="reference").eval()
+    other.load_state_dict(model.state_dict())
+    predictor = Predictor(other)
+    assert predictor.network() is None
+    np.testing.assert_allclose(predictor.probabilities(ids, lengths), found, **NEAR)
+    assert calls()["equations"] == before["equations"] + 2
+
+
+def test_arrays_that_may_not_be_written_to_are_taken() -> None:
+    """Red when weights or ids mapped from another process's memory are compiled for anew, or refused."""
+    model = some_model(CONFIG)
+    weights, (ids, lengths) = arrays_of(model), some_texts()
+    expected = by_torch(model, ids, lengths)
+    for array in (*weights.values(), ids):
+        array.setflags(write=False)
+    fixed = FixedNetwork(model.config, weights)
+    assert np.array_equal(fixed.probabilities(ids, lengths), expected)
+    assert np.array_equal(fixed.probabilities(ids[7:37], lengths[2:3])[0], expected[2])
+    assert all(array.flags.writeable for array in fixed.weights.values())
+
+
+def test_copies_and_pickles() -> None:
+    """Red when a judge that was read from a folder can no longer be sent to another process."""
+    model = some_model(CONFIG)
+    fixed = FixedNetwork(model.config, arrays_of(model))
+    ids, lengths = some_texts()
+    expected = fixed.probabilities(ids, lengths)
+    for twin in (copy.deepcopy(fixed), pickle.loads(pickle.dumps(fixed))):  # noqa: S301
+        assert np.array_equal(twin.probabilities(ids, lengths), expected)
+
+
+def test_nothing_on_the_way_imports_torch() -> None:
+    """Red when judging has to wait for torch, which takes longer than all else together."""
+    program = (
+        "import sys, numpy as np\n"
+        "from gatelight.models.classifier_config import ClassifierConfig, weight_shapes\n"
+        "from gatelight.models.fixed_network import FixedNetwork\n"
+        "config = ClassifierConfig(vocabulary_size=9, dim=2, hidden=3, cell='gru', layers=2, pool='mean')\n"
+        "weights = {name: np.ones(shape, np.float32) for name, shape in weight_shapes(config).items()}\n"
+        "network = FixedNetwork(config, weights)\n"
+        "network.probabilities(np.arange(9, dtype=np.int32), np.array([4, 5]))\n"
+        "print({'torch', 'sklearn'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "set()", done
