@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatelight.models.dropout import dropout, word_dropout
+from gatelight.models.dropout import draw_seed, dropout, word_dropout
 
 # A share of 400,000 draws has a standard deviation below 0.0008; five of them.
 NEAR = 0.004
@@ -35,6 +35,21 @@ def test_draws_are_independent_of_their_neighbours() -> None:
     for axis, trials in ((1, 200), (0, 2000)):
         expected = trials * 0.3 * 0.7
         assert 0.75 * expected < mask(3).float().sum(axis).var() < 1.33 * expected
+
+
+def test_an_element_is_dropped_by_the_hash_that_is_named() -> None:
+    """Red when a run that is repeated or resumed with another version would draw other numbers."""
+
+    def mixed(x: int) -> int:  # lowbias32 by whole numbers, as its author wrote it
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+            x = (x ^ x >> shift) * factor % 2**32
+        return x ^ x >> 16
+
+    seed, limit = draw_seed(torch.Generator().manual_seed(2)), round(0.3 * 2**32)
+    for row, dropped in enumerate(mask(2, shape=(5, 37))):
+        key = mixed(mixed((mixed(row ^ seed % 2**32) + (seed >> 32)) % 2**32) ^ row >> 32)
+        draws = [mixed((key + column * 0x9E3779B9) % 2**32) for column in range(37)]
+        assert dropped.tolist() == [draw < limit for draw in draws]
 
 
 def test_seeds_give_unrelated_masks() -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gatelight.errors import DataError
 from gatelight.memory.packing import Packing, pack
-from gatelight.models.pooling import POOLS
+from gatelight.models.dropout import dropout
+from gatelight.models.pooling import POOLS, flatten
 
 RAGGED = [3, 0, 7, 1, 7, 2, 0, 5]
 MAX_LENGTH = 9
@@ -160,6 +161,27 @@ def test_flatten_refuses_a_sequence_longer_than_its_weights() -> None:
         POOLS["flatten"].function(
             torch.randn(10, 2), pack(np.array([10])), weights_of("flatten", 2, torch.float32), 1
         )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("features", [1, 7, 50])
+def test_flatten_drops_what_dropout_drops(features: int, dtype: torch.dtype) -> None:
+    """Red when the layer over all steps draws other numbers than dropout before it, or rounds otherwise."""
+    torch.manual_seed(11)
+    packing = pack(np.array([5, 9, 0, 1, 8], np.int64))
+    hidden = torch.randn(packing.rows, features, dtype=dtype, requires_grad=True)
+    weights = weights_of("flatten", features, dtype)
+    inputs = [hidden, *weights.values()]
+    found = []
+    for apart in (False, True):
+        generator = torch.Generator().manual_seed(4)
+        if apart:
+            logits = flatten(dropout(hidden, 0.3, generator), packing, weights)
+        else:
+            logits = flatten(hidden, packing, weights, 1, 0.3, generator)
+        found.append([logits, *torch.autograd.grad(logits.sin().sum(), inputs)])
+    for mine, other in zip(*found, strict=True):
+        assert torch.equal(mine, other)
 
 
 def test_attention_of_huge_scores_is_finite() -> None:

@@ -199,7 +199,7 @@ class Classifier(nn.Module):
         weights = dict(self.head.items())
         directions = 2 if self.config.bidirectional else 1
         if pool.holds_dense:
-            return pool.function(dropout(hidden, share, generator), packing, weights, directions)
+            return pool.function(hidden, packing, weights, directions, share, generator)
         pooled = dropout(pool.function(hidden, packing, weights, directions), share, generator)
         return linear(pooled, weights["weight"], weights["bias"])
 

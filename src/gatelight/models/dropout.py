@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from gatelight.memory import buffers, threads
+from gatelight.memory.rows import drop
 
 DROP_WORK = 4  # an element takes about as long as so many multiply-adds
 
@@ -32,7 +33,8 @@ def _mix(x: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _row_key(seed: int, row: int) -> Any:
+def row_key(seed: int, row: int) -> Any:
+    """What a row's elements are hashed with."""
     low, high = np.uint32(seed & 0xFFFFFFFF), np.uint32((seed >> 32) & 0xFFFFFFFF)
     return _mix(np.uint32(_mix(np.uint32(_mix(np.uint32(row ^ low)) + high)) ^ np.uint32(row >> 32)))
 
@@ -44,25 +46,22 @@ def drop_values(
     """values[N, F] → rows begin to end of out[N, F]: 0 where the hash is under `limit`, else by `scale`."""
     columns = values.shape[1]
     for row in range(begin, end):
-        key = _row_key(seed, row)
-        source, target = values[row], out[row]
-        for column in range(columns):
-            draw = _mix(np.uint32(key + np.uint32(np.uint32(column) * np.uint32(0x9E3779B9))))
-            target[column] = source[column] * scale if draw >= limit else source[column] * 0
+        at = row * columns
+        drop(values, at, row_key(seed, row), limit, scale, out, at, columns)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def drop_ids(ids: NDArray[np.int32], seed: int, limit: Any, unknown: int, out: NDArray[np.int32]) -> None:
     """ids[N] → out[N]: `unknown` where the hash is below `limit` (uint32), else the id."""
     for place in range(ids.shape[0]):
-        out[place] = ids[place] if _row_key(seed, place) >= limit else unknown
+        out[place] = ids[place] if row_key(seed, place) >= limit else unknown
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def spell_ids(ids: NDArray[np.int32], seed: int, limit: Any, size: int, out: NDArray[np.int32]) -> None:
     """ids[N] → out[N]: id + `size` where the hash is below `limit` (uint32) and id < `size`, else the id."""
     for place in range(ids.shape[0]):
-        spelled = ids[place] < size and _row_key(seed, place) < limit
+        spelled = ids[place] < size and row_key(seed, place) < limit
         out[place] = ids[place] + size if spelled else ids[place]
 
 
@@ -85,7 +84,7 @@ def word_dropout(
     if share == 0.0:
         return ids
     out = np.empty_like(ids)
-    drop_ids(ids, draw_seed(generator), _limit(share), unknown, out)
+    drop_ids(ids, draw_seed(generator), limit_of(share), unknown, out)
     return out
 
 
@@ -99,18 +98,19 @@ def word_spelling(
     if share == 0.0:
         return ids
     out = np.empty_like(ids)
-    spell_ids(ids, draw_seed(generator), _limit(share), size, out)
+    spell_ids(ids, draw_seed(generator), limit_of(share), size, out)
     return out
 
 
-def _limit(share: float) -> np.uint32:
+def limit_of(share: float) -> np.uint32:
+    """What the hash of an element that is dropped is below."""
     return np.uint32(round(share * 2**32))
 
 
 def _dropped(values: Tensor, share: float, seed: int) -> Tensor:
     source = values.detach().contiguous()
     array = buffers.empty(tuple(source.shape), source.numpy().dtype)
-    limit, scale = _limit(share), array.dtype.type(1.0 / (1.0 - share))
+    limit, scale = limit_of(share), array.dtype.type(1.0 / (1.0 - share))
     threads.run(
         [
             partial(drop_values, source.numpy(), seed, limit, scale, array, begin, end)

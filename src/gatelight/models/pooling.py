@@ -24,6 +24,7 @@ from gatelight.memory import buffers, threads
 from gatelight.memory.linear import array_of
 from gatelight.memory.packing import Packing
 from gatelight.models import pooling_kernels as kernels
+from gatelight.models.dropout import draw_seed, limit_of
 
 Weights = Mapping[str, Tensor]
 FLATTEN_WORK = 4  # reading a row takes longer than multiplying it
@@ -67,8 +68,17 @@ def attention(hidden: Tensor, packing: Packing, weights: Weights, directions: in
     return _apply(_Attention, hidden, packing, query)
 
 
-def flatten(hidden: Tensor, packing: Packing, weights: Weights, directions: int = 1) -> Tensor:
+def flatten(
+    hidden: Tensor,
+    packing: Packing,
+    weights: Weights,
+    directions: int = 1,
+    share: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """hidden [N, F] → logits [B, O]: a dense layer on all steps side by side, absent steps counting as zeros.
+
+    Of hidden, `share` is dropped first, as by `dropout`.
 
     weights: "weight" [O, max_length · F], columns step after step, and "bias" [O]. The same numbers as
     flattening a zero-padded [B, max_length, F] array, which is never built. Raises DataError for a sequence
@@ -80,7 +90,8 @@ def flatten(hidden: Tensor, packing: Packing, weights: Weights, directions: int 
             f"a sequence has {packing.steps} steps and the dense layer has weights for "
             f"{weight.shape[1] // hidden.shape[1]}; cut the sequences to that length"
         )
-    return _apply(_Flatten, hidden, packing, weight, weights["bias"])
+    seed = draw_seed(generator) if share else 0
+    return _apply(_Flatten, hidden, packing, weight, weights["bias"], share, seed)
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ class Pool:
     function: Callable[..., Tensor]
     width: Callable[[int], int]
     weights: Callable[[int], dict[str, tuple[int, ...]]] = lambda features: {}
-    holds_dense: bool = False  # the head already gives logits
+    holds_dense: bool = False  # the head already gives logits, and drops a share of the rows itself
 
 
 POOLS: dict[str, Pool] = {
@@ -104,7 +115,7 @@ POOLS: dict[str, Pool] = {
 
 
 def _apply(
-    function: type[torch.autograd.Function], hidden: Tensor, packing: Packing, *weights: Tensor
+    function: type[torch.autograd.Function], hidden: Tensor, packing: Packing, *weights: Tensor | float
 ) -> Tensor:
     if not torch.is_grad_enabled():  # torch's way to a function and back takes longer than a short text
         return function.forward(_Nothing(), hidden, packing, *weights)  # type: ignore[no-any-return]
@@ -197,7 +208,10 @@ class _Attention(torch.autograd.Function):
 
 class _Flatten(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, packing: Packing, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, packing: Packing, weight: Tensor, bias: Tensor, share: float, seed: int
+    ) -> Tensor:
+        ctx.dropped = seed, limit_of(share), array_of(weight).dtype.type(1.0 / (1.0 - share))
         logits = hidden.new_empty(len(packing.lengths), len(bias))
         arrays = (
             array_of(hidden),
@@ -205,6 +219,7 @@ class _Flatten(torch.autograd.Function):
             packing.alive,
             array_of(weight),
             array_of(bias),
+            *ctx.dropped,
             logits.numpy(),
         )
         parts = _parts(np.cumsum(packing.lengths), packing.sequences)
@@ -216,18 +231,19 @@ class _Flatten(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_logits: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
+    def backward(ctx: Any, d_logits: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight = ctx.saved_tensors
         d_hidden = _empty(hidden.shape, hidden)
         d_weight, d_out = weight.new_empty(weight.shape), array_of(d_logits)
         packing = ctx.packing
-        arrays = d_out, array_of(hidden), packing.first, packing.alive, array_of(weight), d_hidden.numpy()
+        arrays = d_out, array_of(hidden), packing.first, packing.alive, array_of(weight)
+        outputs = d_hidden.numpy(), d_weight.numpy()
         # The last part also clears the weights of steps that no sequence has.
         parts = _parts(packing.first + packing.alive, weight.shape[1] // hidden.shape[1])
-        tasks = [partial(kernels.flatten_backward, *arrays, d_weight.numpy(), *part) for part in parts]
+        tasks = [partial(kernels.flatten_backward, *arrays, *ctx.dropped, *outputs, *part) for part in parts]
         threads.run(tasks, hidden.numel() * len(weight) * FLATTEN_WORK)
         d_bias = torch.from_numpy(d_out.sum(0))
-        return d_hidden, None, d_weight, d_bias
+        return d_hidden, None, d_weight, d_bias, None, None
 
 
 def _parts(rows: NDArray[np.int64], end: int) -> list[tuple[int, int]]:

@@ -16,6 +16,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gatelight.memory.rows import add_product, add_scaled, drop, scale_row
+from gatelight.models.dropout import row_key
+
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
@@ -172,22 +175,33 @@ def flatten_forward(
     alive: Ints,
     weight: Floats,
     bias: Floats,
+    seed: int,
+    limit: Any,
+    scale: Any,
     logits: Floats,
     begin: int,
     end: int,
 ) -> None:
-    """hidden[N, F], weight[O, T_max · F] (columns step after step), bias[O] → rows of logits[B, O]."""
-    outputs = logits.shape[1]
+    """hidden[N, F], weight[O, T_max · F] (columns step after step), bias[O] → rows of logits[B, O].
+
+    Elements of hidden are dropped as by `drop_values`, none where `limit` is 0.
+    """
+    outputs, columns = weight.shape
     features = hidden.shape[1]
     # One partial sum per feature keeps the order fixed and the loop free of a chain of additions.
     sums = np.zeros((end - begin, outputs, features), hidden.dtype)
+    kept = np.empty(features, hidden.dtype)
     for t in range(alive.shape[0]):
         for k in range(begin, min(end, alive[t])):
-            values = hidden[first[t] + k]
+            row = first[t] + k
+            if limit > 0:
+                drop(hidden, row * features, row_key(seed, row), limit, scale, kept, 0, features)
             for o in range(outputs):
-                factors, partial = weight[o, t * features : (t + 1) * features], sums[k - begin, o]
-                for j in range(features):
-                    partial[j] += values[j] * factors[j]
+                at, to = o * columns + t * features, ((k - begin) * outputs + o) * features
+                if limit > 0:
+                    add_product(kept, 0, weight, at, sums, to, features)
+                else:
+                    add_product(hidden, row * features, weight, at, sums, to, features)
     for k in range(begin, end):
         for o in range(outputs):
             total = bias[o]
@@ -203,23 +217,35 @@ def flatten_backward(
     first: Ints,
     alive: Ints,
     weight: Floats,
+    seed: int,
+    limit: Any,
+    scale: Any,
     d_hidden: Floats,
     d_weight: Floats,
     begin: int,
     end: int,
 ) -> None:
     """d_logits[B, O] → steps begin to end of d_hidden[N, F] and of d_weight[O, T_max · F]."""
-    outputs = d_logits.shape[1]
+    outputs, columns = weight.shape
     features = hidden.shape[1]
     d_weight[:, begin * features : end * features] = 0
+    kept = np.empty(features, hidden.dtype)
     for t in range(begin, min(end, alive.shape[0])):
-        columns = slice(t * features, (t + 1) * features)
         for k in range(alive[t]):
             row = first[t] + k
-            values, d_row = hidden[row], d_hidden[row]
-            d_row[:] = 0
+            here = row * features
+            key = row_key(seed, row)
+            if limit > 0:
+                drop(hidden, here, key, limit, scale, kept, 0, features)
             for o in range(outputs):
-                given, factors, d_factors = d_logits[k, o], weight[o, columns], d_weight[o, columns]
-                for j in range(features):
-                    d_row[j] += given * factors[j]
-                    d_factors[j] += given * values[j]
+                given, at = d_logits[k, o], o * columns + t * features
+                if o == 0:
+                    scale_row(given, weight, at, d_hidden, here, features)
+                else:
+                    add_scaled(given, weight, at, d_hidden, here, features)
+                if limit > 0:
+                    add_scaled(given, kept, 0, d_weight, at, features)
+                else:
+                    add_scaled(given, hidden, here, d_weight, at, features)
+            if limit > 0:
+                drop(d_hidden, here, key, limit, scale, d_hidden, here, features)
