@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatelight.memory import operators, reference, threads
+from gatelight.memory import operators, recurrence_backward, reference, threads
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.packing import Packing, pack
 
@@ -94,8 +94,12 @@ def test_operator_gives_what_the_equations_give_forwards_and_backwards(
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("directions", [1, 2])
-def test_gradcheck_in_float64(cell: str, directions: int) -> None:
-    """The gradient is that of the function itself, by finite differences."""
+@pytest.mark.parametrize("in_cache", [recurrence_backward.IN_CACHE, 0])
+def test_gradcheck_in_float64(
+    cell: str, directions: int, in_cache: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gradient is that of the function itself, by finite differences, however its sums are taken."""
+    monkeypatch.setattr(recurrence_backward, "IN_CACHE", in_cache)
     inputs = case(cell, (4, 1, 3, 0), 3, directions, torch.float64, distinct=3)
     packing, token = inputs[2], inputs[1]
     tensors = [t for t in inputs if isinstance(t, Tensor) and t.requires_grad]

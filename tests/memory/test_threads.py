@@ -1,11 +1,17 @@
-"""How many threads may be used: who says so, and what is refused."""
+"""How many threads may be used, who says so, what is refused; and that every task is run once."""
 
 from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from gatelight.errors import DataError
-from gatelight.memory.threads import available, set_threads, threads
+from gatelight.memory.threads import SHARED_WORK, available, run, set_threads, threads
 
 
 @pytest.mark.parametrize("wish", ["abc", "0", "-1", "1.5", " 2"])
@@ -34,3 +40,51 @@ def test_the_call_goes_before_the_variable_and_that_before_the_processors(
         set_threads(None)
     monkeypatch.delenv("GATELIGHT_THREADS")
     assert threads() == available()
+
+
+@pytest.fixture(params=[2, 5])
+def several(request: pytest.FixtureRequest) -> Iterator[int]:
+    set_threads(request.param)
+    yield request.param
+    set_threads(None)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+def test_every_task_is_run_once_and_waited_for(several: int, pause: float) -> None:
+    """Red when a thread that watches, or one that sleeps, misses a call or comes back early."""
+    for size in (1, 2, 3, 17) * 20:
+        done: list[int] = []
+        run([partial(done.append, k) for k in range(size)], SHARED_WORK)
+        assert sorted(done) == list(range(size))
+        time.sleep(pause if size == 1 else 0.0)
+
+
+def test_calls_from_many_threads_at_once_do_not_mix(several: int) -> None:
+    """Red when a thread helps with another's call, or is rung for two."""
+
+    def one(number: int) -> bool:
+        right = True
+        for _ in range(100):
+            done: list[int] = []
+            run([partial(done.append, number) for _ in range(7)], SHARED_WORK)
+            right = right and done == [number] * 7
+        return right
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(one, range(6)))
+
+
+def test_another_thread_helps_and_its_error_is_raised_here(several: int) -> None:
+    """Red when all tasks are left to the caller, or an error in a helping thread is lost."""
+    both = threading.Barrier(2, timeout=10)
+    run([both.wait, both.wait], SHARED_WORK)  # neither ends before the other begins
+
+    def fail() -> None:
+        both.wait()
+        if threading.current_thread() is not caller:
+            raise ZeroDivisionError
+
+    caller = threading.current_thread()
+    with pytest.raises(ZeroDivisionError):
+        run([fail, fail], SHARED_WORK)
+    run([both.wait, both.wait], SHARED_WORK)

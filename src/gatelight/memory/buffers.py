@@ -78,7 +78,10 @@ def aligned(array: Array) -> Array:
 
 
 def _fresh(size: int) -> mmap.mmap:
-    memory = mmap.mmap(-1, size)
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size)
+    # Private, for the system gives shared memory, which is the default, no large pages.
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return memory

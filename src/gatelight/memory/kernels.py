@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gatelight.compiled import compiled
+from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import advance, retreat
 from gatelight.memory.tiles import multiply
 
@@ -45,6 +46,8 @@ def forward(
     H = h_0.shape[2]
     C = c_0.shape[2]
     G = bias.shape[1]
+    S = saved.shape[1] // h_0.shape[0]
+    apart = lengths.shape[0] > GROUP  # else the rows of one step follow those of another
     h = np.zeros((GROUP, H), table.dtype)
     c = np.zeros((GROUP, C), table.dtype)
     u = np.empty((GROUP, G), table.dtype)
@@ -65,10 +68,32 @@ def forward(
             multiply(h, 0, H, 1, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G)
             row = first[t] + start
             kept = row if keep else 0
+            if apart and s + 1 < steps:
+                ahead = first[t + 1 - 2 * d] + start
+                for k in range(ahead, ahead + n):
+                    fetch(table, token[k] * table.shape[1] + d * G, G)
+                    fetch(hidden, k * hidden.shape[1] + d * H, H)
+                    if keep:
+                        fetch(saved, k * saved.shape[1] + d * S, S)
+                        fetch(cells, k * cells.shape[1] + d * C, C)
             advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, kept, hidden, row)
         for k in range(size):
             h_n[d, start + k] = h[k]
             c_n[d, start + k] = c[k]
+
+
+@compiled
+def of_state(
+    h: Any, at: int, width: int, d_gates: Any, gates_at: int, wide: int, d_weight: Any, total: int,
+    n: int, H: int, G: int, same: int, K: int,
+) -> None:  # fmt: skip
+    """Add to d_weight [H, G] at `total` what n states before a step, from `at` on, have in its gradient."""
+    multiply(h, at, 1, width, d_gates, gates_at, wide, d_weight, total, G, d_weight, total, G, H, n, same)
+    if K > G:
+        multiply(
+            h, at, 1, width, d_gates, gates_at + K - H, wide,
+            d_weight, total + same, G, d_weight, total + same, G, H, n, H,
+        )  # fmt: skip
 
 
 @compiled
@@ -88,16 +113,26 @@ def backward(
     d_hidden: Any,  # [N, directions·H] gradient of the outputs
     d_h_n: Any,  # [directions, B, H] gradient of the last states
     d_c_n: Any,  # as c_0
+    token: Any,  # [N] int32, read where d_table has rows
+    keep: bool,  # whether the next has a row for each packed row, else GROUP rows to write over
     d_gates: Any,  # [N, directions·K·H] out: of the input products, then what else u's gradient has
     d_h_0: Any,  # [directions, B, H] out
     d_c_0: Any,  # as c_0, out
-    d_peephole: Any,  # [groups, directions, 3, H] out, peephole cell: each group's sum; else [·, ·, 3, 0]
+    # Sums of each group by itself, so that no thread changes an order. Each may be empty, [·, ·, 0] or so.
+    d_table: Any,  # [groups, U, directions·G] out: by row of the table
+    d_weight: Any,  # [groups, directions, H, G] out, transposed
+    d_bias: Any,  # [groups, directions, K·H] out: of d_gates
+    d_peephole: Any,  # [groups, directions, 3, H] out, peephole cell
 ) -> None:
-    """Run sequences begin to end (packed positions) back; write only their rows of each output."""
+    """Run sequences begin to end (packed positions) back; write only their rows and groups of each output."""
     H = d_h_0.shape[2]
     C = c_0.shape[2]
     G = weight.shape[1]
     K = d_gates.shape[1] // c_0.shape[0]
+    S = saved.shape[1] // h_0.shape[0]
+    wide, width = d_gates.shape[1], hidden.shape[1]
+    same = G - H if K > G else G  # GRU: its candidate's recurrent part stands apart
+    apart = lengths.shape[0] > GROUP
     d_h = np.zeros((GROUP, H), d_gates.dtype)
     d_c = np.zeros((GROUP, C), d_gates.dtype)
     for start in range(begin, end, GROUP):
@@ -105,8 +140,13 @@ def backward(
         for k in range(size):
             d_h[k] = d_h_n[d, start + k]
             d_c[k] = d_c_n[d, start + k]
-        sums = d_peephole[start // GROUP, d]
+        group = start // GROUP
+        by_token, sums = d_table[group], d_peephole[group, d]
+        by_token[:, d * G : (d + 1) * G] = 0
         sums[:] = 0
+        total = (group * c_0.shape[0] + d) * H * G  # where the group's d_weight stands
+        d_weight[group, d] = 0
+        d_bias[group, d] = 0
         steps = lengths[start]
         n = 0 if d == 0 else size
         for s in range(steps):
@@ -120,34 +160,48 @@ def backward(
             while d == 1 and known < n and lengths[start + known] > t + 1:
                 known += 1
             before = first[t - 1 + 2 * d] + start if known else row
+            if apart and s + 1 < steps:
+                after = first[t - 1 + 2 * d] + start
+                for k in range(after, after + n):
+                    fetch(saved, k * saved.shape[1] + d * S, S)
+                    fetch(d_hidden, k * width + d * H, H)
+                    if keep:
+                        fetch(d_gates, k * wide + d * K, K)
+                if s + 2 < steps:
+                    after = first[t - 2 + 4 * d] + start
+                    for k in range(after, after + n):
+                        fetch(hidden, k * width + d * H, H)
+                        fetch(cells, k * cells.shape[1] + d * C, C)
             retreat(
                 cell, d, n, row, known, before, start, h_0, c_0, saved, cells, hidden,
-                d_hidden, d_h, d_c, d_gates, sums,
+                d_hidden, d_h, d_c, d_gates, row if keep else 0, token, by_token, sums,
             )  # fmt: skip
             # The rows of a group at a step lie one after the other.
-            at = row * d_gates.shape[1] + d * K
-            same = G - H if K > G else G  # GRU: its candidate's recurrent part stands apart
-            multiply(d_gates, at, d_gates.shape[1], 1, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H)
+            at = (row if keep else 0) * wide + d * K
+            multiply(d_gates, at, wide, 1, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H)
             if K > G:
                 multiply(
-                    d_gates, at + K - H, d_gates.shape[1], 1, weight, (d * G + same) * H, H,
+                    d_gates, at + K - H, wide, 1, weight, (d * G + same) * H, H,
                     d_h, 0, H, d_h, 0, H, n, H, H,
+                )  # fmt: skip
+            if d_bias.shape[2] > 0:
+                for k in range(n):
+                    add_row(d_gates, at + k * wide, d_bias, (group * c_0.shape[0] + d) * K, K)
+            if d_weight.shape[2] == 0:
+                continue
+            if known > 0:
+                of_state(
+                    hidden, before * width + d * H, width, d_gates, at, wide, d_weight, total,
+                    known, H, G, same, K,
+                )  # fmt: skip
+            if known < n:
+                of_state(
+                    h_0, (d * h_0.shape[1] + start + known) * H, H, d_gates, at + known * wide, wide,
+                    d_weight, total, n - known, H, G, same, K,
                 )  # fmt: skip
         for k in range(size):
             d_h_0[d, start + k] = d_h[k]
             d_c_0[d, start + k] = d_c[k]
-
-
-@compiled
-def sum_by_token(d_gates: Any, begin: int, end: int, token: Any, d_table: Any, at: int) -> None:
-    """Sum columns begin to end of d_gates [N, ·] into the token rows of d_table [U, ·], from `at` on."""
-    width = end - begin
-    d_table[:, at : at + width] = 0
-    for row in range(token.shape[0]):
-        source = d_gates[row, begin:end]
-        target = d_table[token[row], at : at + width]
-        for j in range(width):
-            target[j] += source[j]
 
 
 @compiled

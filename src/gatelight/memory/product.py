@@ -12,6 +12,7 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
+from gatelight.memory.rows import add_row
 from gatelight.memory.tiles import multiply
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -117,18 +118,37 @@ def chosen_times(
         places = [(0, len(a), sums[0], *cut) for cut in _cuts(len(out), len(a) * out.shape[1])]
 
     def finish() -> None:
-        out[:] = sums.sum(0).T
+        import torch  # here, since judging does without; its transposed copy is several times numpy's
+
+        torch.from_numpy(out).copy_(torch.from_numpy(sums[0] if len(sums) == 1 else sums.sum(0)).T)
 
     return [partial(_chosen_times, a, a_at, b, b_at, *chosen, *place) for place in places], finish
+
+
+@compiled
+def _sum_by_token(d_gates: Any, begin: int, width: int, token: Any, d_table: Any, at: int) -> None:
+    d_table[:, at : at + width] = 0
+    for row in range(token.shape[0]):
+        target = token[row] * d_table.shape[1] + at
+        add_row(d_gates, row * d_gates.shape[1] + begin, d_table, target, width)
+
+
+def sums_by_token(d_gates: Array, token: Array, d_table: Array, directions: int) -> list[threads.Task]:
+    """Return the tasks that sum the rows of d_gates [N, directions·K] of a token into its row of d_table.
+
+    token int32 [N] names rows of d_table [U, directions·G]; of each direction's K columns the first G count.
+    """
+    width, own = d_table.shape[1] // directions, d_gates.shape[1] // directions
+    return [
+        partial(_sum_by_token, d_gates, d * own, width, token, d_table, d * width) for d in range(directions)
+    ]
 
 
 @compiled
 def _column_sums(a: Any, at: int, out: Any) -> None:
     out[:] = 0
     for row in range(a.shape[0]):
-        source = a[row, at : at + out.shape[0]]
-        for j in range(out.shape[0]):
-            out[j] += source[j]
+        add_row(a, row * a.shape[1] + at, out, 0, out.shape[0])
 
 
 def column_sums(a: Array, at: int, out: Array) -> None:

@@ -16,6 +16,12 @@ from gatelight.memory.linear import array_of
 from gatelight.memory.recurrence_forward import cell_weights, parts_of, token_rows
 from gatelight.memory.steps import BLOCKS
 
+IN_CACHE = 1 << 12
+"""Elements up to which what a group sums stays in the first-level cache from step to step."""
+
+FEW = 4
+"""Rows of a step, on average, from which on their share of a weight's gradient is added at once."""
+
 
 def recurrence_backward(
     cell: str,
@@ -38,66 +44,73 @@ def recurrence_backward(
     """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty."""
     weight, d_out = array_of(weight_hh), array_of(d_hidden)
     directions, size, hidden_size = weight.shape
-    sizes, rows = array_of(lengths), len(hidden)
-    dtype = d_out.dtype
-    block = BLOCKS[cell] * hidden_size
-    d_gates = buffers.empty((rows, directions * block), dtype)
+    sizes, rows, dtype = array_of(lengths), len(hidden), d_out.dtype
+    width, groups = directions * BLOCKS[cell] * hidden_size, -(-len(sizes) // kernels.GROUP)
+    # Where each row is its own token there is nothing to sum, unless more than that gradient was written.
+    own = token is None and width == directions * size
+    # A few rows at a time would spend more on the sums' way in and out of registers than on adding.
+    weight_at_once = rows >= FEW * len(first) and _at_once(groups, hidden_size, size, rows)
+    table_at_once = weight_at_once and not own and _at_once(groups, distinct, directions * size, rows)
+    d_gates = buffers.empty((0 if table_at_once else rows, width), dtype)
     d_h_0, d_c_0 = np.empty(d_h_n.shape, dtype), np.empty(c_0.shape, dtype)
-    groups = -(-len(sizes) // kernels.GROUP)
-    d_peephole = np.empty((groups, directions, 3, hidden_size if peephole is not None else 0), dtype)
+    sums = [
+        np.empty((groups, *shape), dtype)
+        for shape in (
+            (distinct if table_at_once else 0, directions * size),
+            (directions, hidden_size if weight_at_once else 0, size),
+            (directions, width // directions if need_bias else 0),
+            (directions, 3, hidden_size if peephole is not None else 0),
+        )
+    ]
     forward = [array_of(t) for t in (h_0, c_0, gates, cells, hidden)]
     step_cell = cell_weights(cell, None if peephole is None else array_of(peephole), dtype)
-    starts = array_of(first)
+    starts, tokens = array_of(first), token_rows(None if token is None else array_of(token), rows)
     from_above = d_out, array_of(d_h_n), array_of(d_c_n)
 
     def part(d: int, begin: int, end: int) -> None:
+        written = np.empty((kernels.GROUP, width), dtype) if table_at_once else d_gates
         kernels.backward(
-            step_cell,
-            d,
-            begin,
-            end,
-            starts,
-            sizes,
-            weight,
-            *forward,
-            *from_above,
-            d_gates,
-            d_h_0,
-            d_c_0,
-            d_peephole,
-        )
+            step_cell, d, begin, end, starts, sizes, weight, *forward, *from_above, tokens,
+            not table_at_once, written, d_h_0, d_c_0, *sums,
+        )  # fmt: skip
 
     work = rows * weight.size
     threads.run([partial(part, d, *cut) for cut in parts_of(sizes, work) for d in range(directions)], work)
 
-    d_weight = np.empty(weight.shape, dtype)
-    d_bias = np.empty((directions, size if need_bias else 0), dtype)
-    # Where each row is its own token there is nothing to sum, unless more than that gradient was written.
-    own = token is None and block == size
-    d_table = d_gates if own else buffers.empty((distinct, directions * size), dtype)
-    tokens = token_rows(None if token is None else array_of(token), rows)
+    d_table, d_weight, sum_of_bias, d_peephole = (a[0] if len(a) == 1 else a.sum(0) for a in sums)
     tasks: list[threads.Task] = []
     last: list[threads.Task] = []
-    for d in range(directions):
-        before = np.empty(rows, np.int32)
-        kernels.rows_before(d, starts, sizes, before)
-        if not own:
-            columns = d * block, d * block + size
-            tasks.append(partial(kernels.sum_by_token, d_gates, *columns, tokens, d_table, d * size))
-        for at, begin, end in _recurrent_blocks(cell, hidden_size):
-            column = d * block + at
+    if own:
+        d_table = d_gates
+    elif not table_at_once:
+        d_table = buffers.empty((distinct, directions * size), dtype)
+        tasks += product.sums_by_token(d_gates, tokens, d_table, directions)
+    if weight_at_once:
+        d_weight = torch.from_numpy(d_weight).transpose(1, 2).contiguous().numpy()
+    else:
+        d_weight = np.empty(weight.shape, dtype)
+    d_bias = np.empty((directions, size if need_bias else 0), dtype)
+    for at, begin, end in _recurrent_blocks(cell, hidden_size):
+        if need_bias:
+            d_bias[:, begin:end] = sum_of_bias[:, at : at + end - begin]
+        for d in range(0 if weight_at_once else directions):
+            before = np.empty(rows, np.int32)
+            kernels.rows_before(d, starts, sizes, before)
             parts, finish = product.chosen_times(
-                d_gates, column, forward[4], d * hidden_size, (before, forward[0][d]), d_weight[d, begin:end]
-            )
+                d_gates, d * width // directions + at, forward[4], d * hidden_size, (before, forward[0][d]),
+                d_weight[d, begin:end],
+            )  # fmt: skip
             tasks += parts
             last.append(finish)
-            if need_bias:
-                tasks.append(partial(product.column_sums, d_gates, column, d_bias[d, begin:end]))
     threads.run(tasks, work)
     for finish in last:
         finish()
-    summed = d_peephole.sum(0) if groups else np.zeros(d_peephole.shape[1:], dtype)
-    return tuple(torch.from_numpy(a) for a in (d_table, d_weight, d_bias, summed, d_h_0, d_c_0))  # type: ignore[return-value]
+    return tuple(torch.from_numpy(a) for a in (d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0))  # type: ignore[return-value]
+
+
+def _at_once(groups: int, rows: int, columns: int, steps: int) -> bool:
+    """Whether sums [rows, columns] of each group stay in the cache, and are small beside what is summed."""
+    return rows * columns <= IN_CACHE and groups * rows <= steps
 
 
 def _recurrent_blocks(cell: str, hidden_size: int) -> list[tuple[int, int, int]]:

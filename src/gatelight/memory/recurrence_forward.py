@@ -28,12 +28,17 @@ def token_rows(token: Array | None, rows: int) -> Array:
 
 
 def parts_of(lengths: Array, work: int) -> list[tuple[int, int]]:
-    """Cut the sequences into tasks of whole groups; which task a group falls into changes no bit."""
+    """Cut the sequences into tasks of whole groups; which task a group falls into changes no bit.
+
+    Neighbours share cache lines, and would fight for them if two threads took them at the same time.
+    """
     if work < threads.SHARED_WORK or threads.threads() == 1:
         return [(0, len(lengths))]
     groups = -(-len(lengths) // kernels.GROUP)
     size = kernels.GROUP * max(1, groups // (4 * threads.threads()))
-    return [(begin, min(len(lengths), begin + size)) for begin in range(0, len(lengths), size)]
+    cuts = [(begin, min(len(lengths), begin + size)) for begin in range(0, len(lengths), size)]
+    apart = -(-len(cuts) // threads.threads())
+    return [cut for first in range(apart) for cut in cuts[first::apart]]
 
 
 def kept_shapes(

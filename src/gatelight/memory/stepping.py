@@ -50,6 +50,10 @@ class _Blocks:
         for block, value in enumerate(values):
             self.vectors.store(value.value, self._place(where, block))
 
+    def add(self, values: list[Lanes], where: Any) -> None:
+        """Add to the blocks from the address `where` on."""
+        self.store([old + v for old, v in zip(self.load(where, len(values)), values, strict=True)], where)
+
 
 def _arguments(context: Any, builder: Any, names: str, signature: Any, values: Any) -> dict[str, Any]:
     given = dict(zip(names.split(), zip(signature.args, values, strict=True), strict=True))
@@ -130,25 +134,29 @@ def advance(
     return _signature(given), codegen
 
 
-RETREAT = "cell d n row known before sequence h_0 c_0 saved cells hidden d_hidden d_h d_c d_gates sums"
+RETREAT = (
+    "cell d n row known before sequence h_0 c_0 saved cells hidden d_hidden d_h d_c d_gates out "
+    "token by_token sums"
+)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def retreat(
     typingctx: Any, cell: Any, d: Any, n: Any, row: Any, known: Any, before: Any, sequence: Any,
     h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_hidden: Any, d_h: Any, d_c: Any, d_gates: Any,
-    sums: Any,
+    out: Any, token: Any, by_token: Any, sums: Any,
 ) -> Any:  # fmt: skip
     """Take n sequences one step back in direction d, for compiled callers; nothing is checked.
 
-    The k-th reads and writes row `row` + k of all that has packed rows. The state before it is in row
-    `before` + k for the first `known` of them, and for the others the initial one of sequence `sequence` + k.
-    d_h and d_c [n, ·] are the gradients of the state after the step, replaced by those of the state before
-    it, less what passes through the recurrent product; sums [3, H] are added to.
+    The k-th reads row `row` + k of all that has packed rows and writes row `out` + k of d_gates. The state
+    before it is in row `before` + k for the first `known` of them, and for the others the initial one of
+    sequence `sequence` + k. d_h and d_c [n, ·] are the gradients of the state after the step, replaced by
+    those of the state before it, less what passes through the recurrent product; to by_token [U, ·], where it
+    has rows, and to sums [3, H] is added.
     """
     given = (
         cell, d, n, row, known, before, sequence, h_0, c_0, saved, cells, hidden,
-        d_hidden, d_h, d_c, d_gates, sums,
+        d_hidden, d_h, d_c, d_gates, out, token, by_token, sums,
     )  # fmt: skip
     name, _, back = STEPS[cell.instance_class]
     equation = EQUATIONS[name]
@@ -160,6 +168,7 @@ def retreat(
         own, peepholes = _peepholes(context, builder, cell, a["cell"], name)
         weights = own.at(builder.mul(d, INDEX(3)), INDEX(0))
         cell_state = equation.has_cell_state
+        sums_tokens = builder.icmp_signed(">", a["by_token"].shape[0], INDEX(0))
         states, initial = (a["cells"], a["c_0"]) if cell_state else (a["hidden"], a["h_0"])
 
         def block(count: int) -> Any:
@@ -169,8 +178,10 @@ def retreat(
             row = builder.add(a["row"], k)
             saved = a["saved"].at(row, block(len(equation.saved)))
             cells, hidden, d_hidden = (a[name].at(row, block(1)) for name in ("cells", "hidden", "d_hidden"))
-            d_gates = a["d_gates"].at(row, block(BLOCKS[name]))
+            d_gates = a["d_gates"].at(builder.add(a["out"], k), block(BLOCKS[name]))
             d_h, d_c = (a[name].at(k, INDEX(0)) for name in ("d_h", "d_c"))
+            token = builder.sext(builder.load(a["token"].at(INDEX(0), row)), INDEX)
+            by_token = a["by_token"].at(token, block(len(equation.gates)))
             first_state = builder.add(builder.mul(d, initial.shape[1]), builder.add(a["sequence"], k))
             before = builder.select(
                 builder.icmp_signed("<", k, a["known"]),
@@ -195,13 +206,12 @@ def retreat(
                     blocks.load(weights, peepholes),
                 )
                 blocks.store(gradients, d_gates)
+                with builder.if_then(sums_tokens):
+                    blocks.add(gradients[: len(equation.gates)], by_token)
                 if d_before is not None:
                     blocks.store([d_before], d_c)
                 blocks.store([zero if passed is None else passed], d_h)
-                where = a["sums"].at(INDEX(0), INDEX(0))
-                blocks.store(
-                    [old + new for old, new in zip(blocks.load(where, len(added)), added, strict=True)], where
-                )
+                blocks.add(added, a["sums"].at(INDEX(0), INDEX(0)))
 
             over_lanes(vectors, size, some)
 

@@ -10,10 +10,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from gatelight.errors import DataError
+from gatelight.memory.signals import LOOKS, new_signal, tell_and_watch
 
 Task = Callable[[], object]
 
@@ -21,8 +21,11 @@ SHARED_WORK = 1 << 21
 """Multiply-adds below which a second thread costs more than it saves (about 40 µs of one core)."""
 
 _lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
+_idle: list[_Worker] = []
+_started = 0  # alive, idle or not
+_looks = LOOKS  # none where threads would take the processors from those that work
 _threads: int | None = None
+_NOBODY = new_signal()
 
 
 def available() -> int:
@@ -52,14 +55,10 @@ def set_threads(count: int | None) -> None:
 
     Raises DataError below 1.
     """
-    global _threads, _pool
+    global _threads
     if count is not None and count < 1:
         raise DataError(f"{count} threads were asked for; expected 1 or more, or None for all processors")
-    with _lock:
-        _threads = count
-        if _pool is not None:
-            _pool.shutdown(wait=False)
-            _pool = None
+    _threads = count
 
 
 def cuts(size: int) -> list[tuple[int, int]]:
@@ -79,43 +78,125 @@ def run(tasks: Sequence[Task], work: int) -> None:
         for task in tasks:
             task()
         return
-    left = deque(tasks)
+    call = _Call(tasks)
+    others = _take_workers(workers - 1)
+    for worker in others:
+        worker.ring(call)
+    try:
+        call.take_turns()
+    finally:
+        call.close()
+    if call.error is not None:
+        raise call.error
 
-    def take_turns() -> None:
+
+class _Call:
+    """The tasks of one call of `run`, and who works at them."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.left = deque(tasks)
+        self.error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._closed = False
+        self._empty = threading.Lock()
+        self._empty.acquire()
+        self.signal = new_signal()  # 1 once nobody else is inside
+
+    def take_turns(self) -> None:
+        """Run tasks as long as there are any."""
         while True:
             try:
-                task = left.popleft()
+                task = self.left.popleft()
             except IndexError:
                 return
             task()
 
+    def help(self) -> bool:
+        """Take turns beside the caller; whether that one now waits for nobody but the worker."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._inside += 1
+        try:
+            self.take_turns()
+        except BaseException as error:  # raised in the caller's thread
+            self.error = error
+            self.left.clear()
+        with self._lock:
+            self._inside -= 1
+            return self._closed and not self._inside
+
+    def let_go(self) -> None:
+        """Let the caller go on, should it sleep."""
+        self._empty.release()
+
+    def close(self) -> None:
+        """Wait for tasks that others have begun; nobody begins another one."""
+        self.left.clear()  # after an error here the others stop at their next task
+        with self._lock:
+            self._closed = True
+            waits = self._inside > 0
+        if waits:
+            tell_and_watch(_NOBODY, 0, self.signal, 0, _looks)
+            self._empty.acquire()
+
+
+class _Worker:
+    """A thread that waits for calls to help with."""
+
+    def __init__(self) -> None:
+        self._door = threading.Lock()
+        self._door.acquire()
+        self._bell, self._rung = new_signal(), 0
+        self._call: _Call | None = None
+        threading.Thread(target=self._live, name="gatelight", daemon=True).start()
+
+    def ring(self, call: _Call) -> None:
+        """Let it help with `call`."""
+        self._call = call
+        self._rung += 1
+        self._door.release()
+        self._bell[0] = self._rung
+
+    def _live(self) -> None:
+        told, value, seen = _NOBODY, 0, 0
+        while True:
+            tell_and_watch(told, value, self._bell, seen, _looks)
+            self._door.acquire()
+            seen += 1
+            call, self._call = self._call, None
+            assert call is not None
+            waited_for = call.help()
+            with _lock:
+                _idle.append(self)
+            told, value = _NOBODY, 0
+            if waited_for:
+                call.let_go()
+                told, value = call.signal, 1
+
+
+def _take_workers(count: int) -> list[_Worker]:
+    """Up to `count` threads that are idle, or new ones as long as there are fewer than may be used."""
+    global _started, _looks
     with _lock:
-        pool = _running_pool()
-        helpers = [pool.submit(take_turns) for _ in range(workers - 1)]
-    try:
-        take_turns()
-    finally:
-        left.clear()  # after an error here the others stop at their next task
-        for helper in helpers:
-            helper.result()
+        taken = [_idle.pop() for _ in range(min(count, len(_idle)))]
+        new = min(count - len(taken), threads() - 1 - _started)
+        if new > 0:
+            _started += new
+            _looks = LOOKS if _started < available() else 0
+    return taken + [_Worker() for _ in range(new)]
 
 
-def _running_pool() -> ThreadPoolExecutor:
-    global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(max(1, threads() - 1), thread_name_prefix="gatelight")
-    return _pool
-
-
-def _forget_pool() -> None:
-    # A forked child has the pool's object but none of its threads.
-    global _pool, _lock
-    _pool = None
+def _forget_workers() -> None:
+    # A forked child has none of the threads.
+    global _idle, _started, _lock
+    _idle, _started = [], 0
     _lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_workers)
 
 
 @contextmanager

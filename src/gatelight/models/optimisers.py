@@ -78,6 +78,12 @@ class Optimiser:
         self._table = None if table is None else table.detach()
         self._slots = {"sgd": ("velocity",), "rmsprop": ("square",)}.get(kind, ("mean", "square"))
         self._state = {slot: [torch.zeros_like(p) for p in self._dense] for slot in self._slots}
+        # What the kernels write to, each as a table of one row: [weight, state …] of each dense parameter.
+        self._arrays = [
+            [t.numpy().reshape(1, -1) for t in (weight, *state)]
+            for weight, *state in zip(self._dense, *self._state.values(), strict=True)
+            if weight.is_cpu
+        ]
         self._rows = {} if table is None else {slot: torch.zeros_like(table.detach()) for slot in self._slots}
         self._last = torch.zeros(0 if table is None else len(table), dtype=torch.int64)
         self._weights = np.zeros(0)  # of each step so far: its rate, with Adam's bias correction
@@ -172,17 +178,14 @@ class Optimiser:
                 weights, gradients, list(state[0]), foreach=True, weight_decay=self.weight_decay,
                 momentum=self.momentum, lr=rate, dampening=0.0, nesterov=False, maximize=False,
             )  # fmt: skip
-        elif self.kind == "rmsprop" and all(w.is_cpu for w in weights):
+        elif self.kind == "rmsprop" and len(self._arrays) == len(self._dense):
             # A call of torch's for each operation took longer than all of the arithmetic.
-            for weight, gradient, square, count in zip(weights, gradients, state[0], counts, strict=True):
-                real: Any = weight.numpy().dtype.type
-                rmsprop_rows(
-                    *(t.numpy().reshape(1, -1) for t in (weight, square)), ONE,
-                    gradient.numpy().reshape(1, -1),
-                    real(rate), real(RHO), real(RMSPROP_EPSILON), real(self.weight_decay),
-                )  # fmt: skip
-                count += 1
-                torch.autograd.graph.increment_version(weight)
+            for k, gradient in zip(present, gradients, strict=True):
+                weight, square = self._arrays[k]
+                numbers = map(weight.dtype.type, (rate, RHO, RMSPROP_EPSILON, self.weight_decay))
+                rmsprop_rows(weight, square, ONE, gradient.numpy().reshape(1, -1), *numbers)
+            torch._foreach_add_(counts, 1)
+            torch.autograd.graph.increment_version(weights)
         elif self.kind == "rmsprop":
             rmsprop(
                 weights, gradients, state[0], [], [], counts, foreach=True, lr=rate, alpha=RHO,
