@@ -70,7 +70,7 @@ def forward(
             kept = row if keep else 0
             if apart and s + 1 < steps:
                 ahead = first[t + 1 - 2 * d] + start
-                for k in range(ahead, ahead + n):
+                for k in range(ahead, min(ahead + n, hidden.shape[0])):  # the token is read, not only fetched
                     fetch(table, token[k] * table.shape[1] + d * G, G)
                     fetch(hidden, k * hidden.shape[1] + d * H, H)
                     if keep:
