@@ -98,6 +98,7 @@ START = ([PAD, 0], [UNK, 0])
         ((*START, ["a", 1], [UNK, 1]), "holds '<unk>' twice"),
         ((*START, '["a", 1'), "line 3: not JSON"),
         ((*START, "[" * 100_000), "line 3: not JSON"),
+        ((*START, '["a"', '1], ["b", 2]'), "line 3: not JSON"),
         ((*START, ["a"]), "line 3: expected"),
         ((*START, ["a", "1"]), "line 3: expected"),
         ((*START, ["a", True]), "line 3: expected"),

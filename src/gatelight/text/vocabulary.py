@@ -169,8 +169,8 @@ def _entries(path: Path, lines: list[str]) -> list[tuple[str, int]]:
         type(entry) is list and [type(part) for part in entry] == [str, int] and 0 <= entry[1] < 2**63
         for entry in entries
     )
-    # A line that holds two entries would be told of by no other.
-    if plain and len(entries) == len(lines):
+    # An entry may neither share a line with another nor go on in the next.
+    if plain and len(entries) == len(lines) and all(line.startswith("[") for line in lines):
         return entries
     return [_entry(path, number, line) for number, line in enumerate(lines, start=1)]
 
