@@ -12,11 +12,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "gatelight"
 SOURCE = ROOT / "src" / PACKAGE
 
-CELLAR = {"compiled", "errors", "files"}
+CELLAR = {"compiled", "errors", "files", "lazily"}
 BELOW: dict[str, set[str]] = {
     "compiled": set(),
     "errors": set(),
     "files": {"errors"},
+    "lazily": set(),
     "text": CELLAR,
     "memory": CELLAR,
     "models": CELLAR | {"memory"},

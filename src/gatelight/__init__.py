@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gatelight.lazily import lazily
 
 if TYPE_CHECKING:
     from gatelight import memory
@@ -54,18 +55,8 @@ _HOMES = {
     "evaluate": "estimators.evaluation",
     "feed_all": "estimators.sessions",
     "load": "estimators.opening",
+    "memory": "",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "memory":
-        return import_module("gatelight.memory")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gatelight' has no attribute {name!r}")
-    value = getattr(import_module(f"gatelight.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES, globals())

@@ -69,7 +69,8 @@ def train_lm(
     run.begin(resume)
     try:
         corpus = texts_to_learn_from(data, to, reading, part)
-        corpus = corpus.select(range(min(len(corpus), limit or len(corpus))))
+        if limit is not None:
+            corpus = corpus.select(range(min(len(corpus), limit)))
         grouped = "" if corpus.groups is None else f", {len(set(corpus.groups)):,} groups"
         say(to, f"{len(corpus):,} texts, {sum(map(len, corpus.texts)):,} characters{grouped}")
         _fit(model, corpus, data, run, to, baseline=baseline, resume=resume, json=json)

@@ -6,9 +6,9 @@ layers are imported when they are first asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gatelight.lazily import lazily
 from gatelight.memory.packing import Packing, pack, pack_alive
 from gatelight.memory.status import Status, status
 from gatelight.memory.trace import Trace
@@ -30,14 +30,6 @@ __all__ = [
     "status",
 ]
 
+_LAYERS = ("CELLS", "GRU", "LSTM", "RNN", "PeepholeLSTM")
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'gatelight.memory' has no attribute {name!r}")
-    value = getattr(import_module("gatelight.memory.layers"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, dict.fromkeys(_LAYERS, "layers"), globals())

@@ -7,49 +7,14 @@ flat array x. Nothing is checked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from gatelight.memory.buffers import LINE
 from gatelight.memory.lanes import INDEX, INT, VECTOR_BYTES, Vectors, loop, over_lanes
-
-LINE = 64
-"""Bytes that come into the cache together."""
-
-
-class _Row:
-    """What the code for some elements of a row from `first` on is written with."""
-
-    def __init__(self, vectors: Vectors, first: Any, given: dict[str, Any]) -> None:
-        self.vectors, self.builder, self.first, self.given = vectors, vectors.builder, first, given
-
-    def load(self, name: str) -> Any:
-        return self.vectors.load(self.builder.gep(self.given[name], [self.first]))
-
-    def store(self, value: Any, name: str) -> None:
-        self.vectors.store(value, self.builder.gep(self.given[name], [self.first]))
-
-
-def _elementwise(names: str, given: tuple[Any, ...], write: Callable[[_Row], None]) -> Any:
-    """Signature and code that does `write` for all elements; the last name is how many there are."""
-    kinds = [g if isinstance(g, types.Array | types.Float) else types.int64 for g in given]
-    element = next(g.dtype for g in given if isinstance(g, types.Array))
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        a = dict(zip(names.split(), values, strict=True))
-        for name, kind in zip(names.split(), kinds, strict=True):
-            if isinstance(kind, types.Array):
-                data = context.make_array(kind)(context, builder, value=a[name]).data
-                a[name] = builder.gep(data, [a[f"{name}_at"]])
-        kind = context.get_data_type(element)
-        vectors = Vectors(builder, kind, VECTOR_BYTES // (element.bitwidth // 8))
-        over_lanes(vectors, a["size"], lambda vectors, first: write(_Row(vectors, first, a)))
-        return context.get_dummy_value()
-
-    return types.void(*kinds), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -81,8 +46,19 @@ def fetch(typingctx: Any, source: Any, source_at: Any, size: Any) -> Any:
 def add_row(typingctx: Any, source: Any, source_at: Any, target: Any, target_at: Any, size: Any) -> Any:
     """target += source, for `size` elements."""
 
-    def write(row: _Row) -> None:
-        row.store(row.builder.fadd(row.load("target"), row.load("source")), "target")
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        given, given_at, taken, taken_at, size = values
+        begin, end = (
+            builder.gep(context.make_array(kind)(context, builder, value=array).data, [at])
+            for kind, array, at in ((source, given, given_at), (target, taken, taken_at))
+        )
 
-    given = (source, source_at, target, target_at, size)
-    return _elementwise("source source_at target target_at size", given, write)
+        def some(vectors: Vectors, first: Any) -> None:
+            new, old = (builder.gep(place, [first]) for place in (begin, end))
+            vectors.store(builder.fadd(vectors.load(old), vectors.load(new)), old)
+
+        lanes = VECTOR_BYTES // (source.dtype.bitwidth // 8)
+        over_lanes(Vectors(builder, context.get_data_type(source.dtype), lanes), size, some)
+        return context.get_dummy_value()
+
+    return types.void(source, types.int64, target, types.int64, types.int64), codegen

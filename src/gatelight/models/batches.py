@@ -6,7 +6,7 @@ its arguments; no global random state is read or changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -108,6 +108,22 @@ def like_lengths(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArra
         stop = start + max(1, min(batch_size, BATCH_ROWS // longest))
         yield order[start:stop]
         start = stop
+
+
+def judged(
+    ids: NDArray[np.int32],
+    lengths: NDArray[np.int64],
+    batch_size: int,
+    outputs: int,
+    judge: Callable[[NDArray[np.int32], Packing], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """What `judge` gives of flat ids and their packing, [B, outputs], batch by batch and put in order."""
+    sequences = Sequences.of(ids, lengths)
+    result = np.empty((len(lengths), outputs), np.float32)
+    for batch in like_lengths(sequences.lengths, batch_size):
+        part, part_lengths = sequences.take(batch)
+        result[batch] = judge(part, pack(part_lengths))
+    return result
 
 
 @compiled

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gatelight.compiled import compiled
 from gatelight.memory import buffers
 from gatelight.memory.fixed_layer import FixedLayer
-from gatelight.memory.packing import Packing, pack
+from gatelight.memory.packing import Packing
 from gatelight.memory.product import rows_times
 from gatelight.models import batches
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
@@ -93,24 +93,26 @@ class FixedNetwork:
         """
         if len(lengths) <= batch_size and len(ids) <= batches.BATCH_ROWS:
             return self._batch(*batches.packed(ids, lengths), pieces)
-        sequences = batches.Sequences.of(ids, lengths)
-        result = np.empty((len(lengths), self.config.outputs), np.float32)
-        for batch in batches.like_lengths(sequences.lengths, batch_size):
-            part, part_lengths = sequences.take(batch)
-            result[batch] = self._batch(part, pack(part_lengths), pieces)
-        return result
+        return batches.judged(
+            ids,
+            lengths,
+            batch_size,
+            self.config.outputs,
+            lambda some, packing: self._batch(some, packing, pieces),
+        )
 
     def inputs(self, packed: Ids, pieces: Pieces | None = None) -> tuple[Floats, Ids]:
         """The first layer's input products, and the row of them for each packed id."""
         if self._table is not None:
             self._fill(packed)
             return self._table, packed
-        config, size = self.config, len(self._embedding) - self.config.buckets
-        if not config.buckets:
+        if not self.config.buckets:
             distinct, number = self._distinct(packed)
             return self.layers[0].input_table(copied_rows(self._embedding, distinct)), number
         distinct, number = self._distinct(packed, None if pieces is None else pieces.stop)
-        known, parts, counts, numbers = lists_of_rows(distinct, pieces, size, self._distinct_pieces)
+        known, parts, counts, numbers = lists_of_rows(
+            distinct, pieces, self._distinct.vocabulary_size, self._distinct_pieces
+        )
         rows = copied_rows(self._embedding, np.concatenate([known, parts]))
         return self.layers[0].input_table(list_means(rows, counts, numbers)), number
 

@@ -6,8 +6,6 @@ the model itself. Legend: B sequences, N packed rows, F features of a row, O out
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatelight.errors import DataError
-from gatelight.memory.packing import Packing, pack
+from gatelight.memory.packing import Packing
 from gatelight.memory.padding import State
 from gatelight.models import batches
 from gatelight.models.classifier import Classifier
@@ -64,13 +62,11 @@ class Predictor:
         network = self.network()
         if network is not None:
             return network.probabilities(ids, lengths, pieces, self.batch_size)
-        sequences = batches.Sequences.of(ids, lengths)
-        result = np.empty((len(lengths), self.model.config.outputs), np.float32)
-        with self.fixed():
-            for batch in batches.like_lengths(sequences.lengths, self.batch_size):
-                part, part_lengths = sequences.take(batch)
-                result[batch] = self._batch(part, pack(part_lengths), pieces)
-        return result
+        with judging(self.model):
+            return batches.judged(
+                ids, lengths, self.batch_size, self.model.config.outputs,
+                lambda some, packing: self._batch(some, packing, pieces),
+            )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:
         # What is quickly computed again is neither copied nor pickled.
@@ -78,12 +74,6 @@ class Predictor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Predictor.__init__(self, **state)
-
-    @contextmanager
-    def fixed(self) -> Iterator[None]:
-        """Inside the block the model is in evaluation mode and keeps nothing for a gradient."""
-        with judging(self.model):
-            yield
 
     def first_layer(
         self, packed: Ids, packing: Packing, initial: State | None = None, pieces: Pieces | None = None

@@ -22,6 +22,7 @@ from gatelight.models.fixed_network import Probabilities
 from gatelight.models.language_model import State
 from gatelight.models.pieces import Pieces
 from gatelight.models.pools import POOLS
+from gatelight.models.predicting import judging
 from gatelight.models.prediction import Predictor
 from gatelight.models.rows import Ids
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
@@ -116,7 +117,7 @@ class Running:
             [np.zeros((0, self.config.outputs), np.float32)] for _ in sequences
         ]
         after = list(places)
-        with self.predictor.fixed():
+        with judging(self.model):
             for going, block in in_blocks(sequences):
                 found, stands = self._block(block, [after[k] for k in going], pieces)
                 for k, shares, place in zip(going, found, stands, strict=True):

@@ -5,8 +5,9 @@ The names below are imported when they are first used: what reads one text needs
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gatelight.lazily import lazily
 
 if TYPE_CHECKING:
     from gatelight.text.corpus import Corpus, Example, read_examples
@@ -57,14 +58,4 @@ _HOMES = {
     "train_word2vec": "word2vec",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gatelight.text' has no attribute {name!r}")
-    value = getattr(import_module(f"gatelight.text.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES, globals())
