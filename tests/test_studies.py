@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from gatelight import TextClassifier
+from gatelight import LanguageModel, TextClassifier
 from gatelight.models.batches import Sequences
 
 TOOLS = Path(__file__).parents[1] / "tools"
@@ -95,3 +95,30 @@ def test_order_is_told_by_what_holds_it_and_not_by_what_does_not() -> None:
     assert study.order_told(same, same, halves).mean() == 0.5
     assert study.order_told(same, same + 9 * np.eye(4)[2], halves).mean() == 1
     assert len(study.order_told(same, same, halves)) == 2 * 40
+
+
+def test_the_study_of_a_language_models_start_compares_on_the_same_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every start learns from the same drawn texts, and is compared with chance on the same judged ones."""
+    study = tool("transfer_study")
+    for label, stars in (("pos", 9), ("neg", 1), ("unsup", 0)):
+        folder = tmp_path / "films" / "aclImdb" / "train" / label
+        folder.mkdir(parents=True)
+        for k in range(30):
+            words = "the film was dull, " if label == "neg" or k % 3 == 0 else "the film was great, "
+            (folder / f"{k}_{stars}.txt").write_text(words * (1 + k % 3))
+    monkeypatch.chdir(tmp_path)
+    reader = LanguageModel(tokenizer="word", min_count=1, dim=6, hidden=5, epochs=1, validation_fraction=0)
+    reader.fit(["the film was great , the film was dull"] * 20).save(tmp_path / "reader")
+    command = ["transfer_study", "films", "reader", "--out", "out", "--labelled", "12,20", "--seeds", "1"]
+    for before in (0, 10):
+        monkeypatch.setattr(sys, "argv", [*command, "--jobs", "1"])
+        study.main()
+        assert capsys.readouterr().out.count("found before") == before
+    rows = json.loads((tmp_path / "out" / "transfer.json").read_text())
+    assert [row["labelled"] for row in rows] == [12] * 5 + [20] * 5
+    chance = {row["labelled"]: row["accuracy"] for row in rows if row["variant"] == study.CHANCE}
+    for row in rows:
+        if row["variant"] != study.CHANCE:
+            assert row["gain"]["mean"] == pytest.approx(row["accuracy"] - chance[row["labelled"]])

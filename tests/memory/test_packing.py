@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -15,6 +15,7 @@ from gatelight.memory import pack, pack_alive
 some_lengths = st.lists(st.integers(0, 9), max_size=12)
 
 
+@settings(deadline=None)  # the first example waits for the compiler
 @given(some_lengths)
 def test_every_row_is_where_its_definition_says(lengths: list[int]) -> None:
     """A row misplaced by one would feed one sequence's step to another."""
@@ -33,6 +34,7 @@ def test_every_row_is_where_its_definition_says(lengths: list[int]) -> None:
         assert values.dtype == np.int64
 
 
+@settings(deadline=None)  # the first example waits for the compiler
 @given(some_lengths)
 def test_sequences_and_padded_places_come_back(lengths: list[int]) -> None:
     """Traces and padded outputs are read through these places."""
@@ -51,6 +53,7 @@ def test_sequences_and_padded_places_come_back(lengths: list[int]) -> None:
         assert found.tolist() == expected.ravel().tolist()
 
 
+@settings(deadline=None)  # the first example waits for the compiler
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12))
 def test_rows_are_those_of_torch(lengths: list[int]) -> None:
     """A PackedSequence can be read without moving a row, whichever of the two packed it."""

@@ -149,7 +149,7 @@ def test_documents_are_judged_each_from_the_start() -> None:
     config = TrainingConfig(epochs=1, batch_size=2)
     task = PredictingDocuments(net, documents, documents, config)
     loss = task.outcome(np.arange(4), torch.Generator()).loss
-    assert loss.item() * count == pytest.approx(nats, rel=ROUNDING)
+    assert loss * count == pytest.approx(nats, rel=ROUNDING)
 
 
 @pytest.mark.parametrize("documents", [False, True])

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from training_cases import (
     CONFIG,
     MODEL,
@@ -110,15 +109,15 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path: Path) -> Non
 
     def pressing(model: Classifier, at: int, times: int) -> Classifier:
         calls = iter(range(1, 100))
-        forward = model.hidden_rows
+        read = model.read
 
-        def hidden_rows(*args: Any) -> torch.Tensor:
+        def pressed(*args: Any) -> Any:
             if next(calls) == at:
                 for _ in range(times):
                     signal.raise_signal(signal.SIGINT)
-            return forward(*args)
+            return read(*args)
 
-        model.hidden_rows = hidden_rows  # type: ignore[method-assign]
+        model.read = pressed  # type: ignore[method-assign]
         return model
 
     with pytest.raises(Interrupted, match=r"after step 11 of 24; .*--resume"):

@@ -220,15 +220,16 @@ def test_divergence_is_said_at_its_step_and_overwrites_nothing(tmp_path: Path) -
     """Weights of NaN must not replace a checkpoint that is still good, nor be put into the model."""
     path = tmp_path / "run.checkpoint"
     model = build()
-    bad = model.logits
+    read = model.read
 
     calls = [0]
 
-    def logits(*args: Any) -> torch.Tensor:
+    def bad(*args: Any) -> Any:
         calls[0] += 1
-        return bad(*args) * (float("nan") if calls[0] == 4 else 1.0)
+        rows, number = read(*args)
+        return rows * (float("nan") if calls[0] == 4 else 1.0), number
 
-    model.logits = logits  # type: ignore[method-assign]
+    model.read = bad  # type: ignore[method-assign]
     with pytest.raises(
         Diverged, match=r"step 4 of 24: the loss is nan; .*lower learning rate or a smaller clip"
     ):
@@ -279,15 +280,15 @@ def test_batches_come_from_seed_and_epoch(monkeypatch: pytest.MonkeyPatch) -> No
     """The loop must use the plan of (seed, epoch) and see every text once an epoch."""
     model = build()
     seen: list[int] = []
-    forward = model.forward
+    read = model.read
 
-    def watched(ids: Any, lengths: Any, **rest: Any) -> torch.Tensor:
-        seen.append(len(lengths))
-        return forward(ids, lengths, **rest)
+    def watched(ids: Any, *rest: Any) -> Any:
+        seen.append(len(ids))
+        return read(ids, *rest)
 
-    monkeypatch.setattr(model, "forward", watched)
+    monkeypatch.setattr(model, "read", watched)
     train(model, *TRAIN, config=replace(CONFIG, epochs=2, seed=4))
     wanted = [
-        len(b) for e in range(2) for b in plan_batches(TRAIN[1], 8, seed=4, epoch=e, bucket=True)
+        TRAIN[1][b].sum() for e in range(2) for b in plan_batches(TRAIN[1], 8, seed=4, epoch=e, bucket=True)
     ]  # fmt: skip
     assert seen == wanted

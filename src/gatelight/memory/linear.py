@@ -5,14 +5,13 @@ Knows tensors; the arithmetic is in product.py. Tensors are on the CPU and of on
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gatelight.memory import product, threads
+from gatelight.memory import product
 from gatelight.memory.registry import operator
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -53,15 +52,10 @@ def _linear_fake(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _linear_backward_compute(
     d_out: Tensor, x: Tensor, weight: Tensor, need_x: bool, need_weight: bool, need_bias: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    d, inputs = array_of(d_out), array_of(x)
-    d_x = product.rows_times(d, array_of(weight)) if need_x else np.empty((0, 0), d.dtype)
-    d_weight = np.empty(weight.shape if need_weight else (0, 0), d.dtype)
-    d_bias = np.empty(d.shape[1] if need_bias else 0, d.dtype)
-    tasks: list[threads.Task] = [partial(product.column_sums, d, 0, d_bias)]
-    if need_weight:
-        tasks += product.transposed_times(d, inputs, d_weight)
-    threads.run(tasks, d.size * inputs.shape[1])
-    return torch.from_numpy(d_x), torch.from_numpy(d_weight), torch.from_numpy(d_bias)
+    arrays = product.linear_back(
+        array_of(d_out), array_of(x), array_of(weight), need_x, need_weight, need_bias
+    )
+    return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
 
 
 def _linear_backward_fake(

@@ -15,7 +15,7 @@ from torch import Tensor
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.linear import array_of, check_dtype, linear
 from gatelight.memory.padding import AnyPacking
-from gatelight.memory.recurrence_backward import recurrence_backward, recurrence_backward_shapes
+from gatelight.memory.recurrence_backward import recurrence_backward
 from gatelight.memory.recurrence_forward import kept_shapes, recurrence_forward
 from gatelight.memory.registry import operator
 
@@ -155,7 +155,77 @@ def _recurrence_gradient(
     )
 
 
-_recurrence_backward = operator("recurrence_backward", recurrence_backward, recurrence_backward_shapes)
+def _recurrence_backward_compute(
+    cell: str,
+    d_hidden: Tensor,
+    d_h_n: Tensor,
+    d_c_n: Tensor,
+    distinct: int,
+    token: Tensor | None,
+    first: Tensor,
+    lengths: Tensor,
+    weight_hh: Tensor,
+    peephole: Tensor | None,
+    h_0: Tensor,
+    c_0: Tensor,
+    hidden: Tensor,
+    gates: Tensor,
+    cells: Tensor,
+    need_bias: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    arrays = recurrence_backward(
+        cell,
+        array_of(d_hidden),
+        array_of(d_h_n),
+        array_of(d_c_n),
+        distinct,
+        None if token is None else array_of(token),
+        array_of(first),
+        array_of(lengths),
+        array_of(weight_hh),
+        None if peephole is None else array_of(peephole),
+        array_of(h_0),
+        array_of(c_0),
+        array_of(hidden),
+        array_of(gates),
+        array_of(cells),
+        need_bias,
+    )
+    return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
+
+
+def _recurrence_backward_shapes(
+    cell: str,
+    d_hidden: Tensor,
+    d_h_n: Tensor,
+    d_c_n: Tensor,
+    distinct: int,
+    token: Tensor | None,
+    first: Tensor,
+    lengths: Tensor,
+    weight_hh: Tensor,
+    peephole: Tensor | None,
+    h_0: Tensor,
+    c_0: Tensor,
+    hidden: Tensor,
+    gates: Tensor,
+    cells: Tensor,
+    need_bias: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    directions, size, hidden_size = weight_hh.shape
+    return (
+        d_hidden.new_empty(distinct, directions * size),
+        torch.empty_like(weight_hh),
+        d_hidden.new_empty(directions, size if need_bias else 0),
+        d_hidden.new_empty(directions, 3, hidden_size if peephole is not None else 0),
+        torch.empty_like(d_h_n),
+        torch.empty_like(c_0),
+    )
+
+
+_recurrence_backward = operator(
+    "recurrence_backward", _recurrence_backward_compute, _recurrence_backward_shapes
+)
 _recurrence = operator(
     "recurrence", _recurrence_compute, _recurrence_shapes, _recurrence_gradient, _recurrence_setup
 )

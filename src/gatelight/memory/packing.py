@@ -9,10 +9,13 @@ row k of step t continues row k of step t − 1. Sequences of length zero stand 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gatelight.compiled import compiled
 from gatelight.errors import DataError
 
 Index = NDArray[np.int64]
@@ -27,7 +30,6 @@ class Packing:
     alive: Index  # [T] sequences that have a step t
     first: Index  # [T] first row of step t
     rows: int  # N = sum of the lengths
-    sequence_rows: Index  # [N] place of every packed row in the flat, sequence-after-sequence, original order
 
     @property
     def sequences(self) -> int:
@@ -43,6 +45,29 @@ class Packing:
     def uniform(self) -> bool:
         """Whether all sequences are equally long, so that packed rows are simply [T, B]."""
         return self.rows == self.steps * self.sequences
+
+    @property
+    def starts(self) -> Index:
+        """Where each sequence, in packed order, begins in the flat, sequence-after-sequence order."""
+        given = np.empty_like(self.lengths)
+        given[self.order] = self.lengths
+        starts: Index = (np.cumsum(given) - given)[self.order]
+        return starts
+
+    @cached_property
+    def sequence_rows(self) -> Index:
+        """Place [N] of every packed row in the flat, sequence-after-sequence, original order."""
+        return self.gathered(np.arange(self.rows))
+
+    def gathered(self, flat: NDArray[Any], starts: Index | None = None) -> NDArray[Any]:
+        """flat [N], sequence after sequence in original order → its packed rows [N], always a copy.
+
+        With `starts` [B] sequence k, in packed order, begins at flat[starts[k]].
+        """
+        flat = np.require(flat, requirements=("C", "W"))  # compiled code tells arrays apart by these
+        out = np.empty(self.rows, flat.dtype)
+        _gather(flat, self.starts if starts is None else starts, self.alive, out)
+        return out
 
     def positions(self) -> Index:
         """Packed position [B] of every original sequence: the inverse of `order`."""
@@ -78,13 +103,12 @@ def pack(lengths: ArrayLike) -> Packing:
     if least < 0:
         raise DataError(f"lengths hold {least}; a sequence has zero or more steps")
     if len(given) == 1:  # as below, for who reads one text at a time
-        place = np.arange(least)
-        return Packing(np.zeros(1, np.int64), given, np.ones(least, np.int64), place, least, place)
+        return Packing(np.zeros(1, np.int64), given, np.ones(least, np.int64), np.arange(least), least)
     order = np.argsort(-given, kind="stable")
     falling = given[order]
     steps = int(falling[0]) if len(falling) else 0
     alive = (len(given) - np.cumsum(np.bincount(given, minlength=steps)[:steps])).astype(np.int64, copy=False)
-    return _packing(order, falling, alive, np.cumsum(given) - given)
+    return _packing(order, falling, alive)
 
 
 def pack_alive(alive: ArrayLike, order: ArrayLike | None = None) -> Packing:
@@ -97,21 +121,22 @@ def pack_alive(alive: ArrayLike, order: ArrayLike | None = None) -> Packing:
         raise DataError("batch sizes of packed rows must be one falling list of numbers above zero")
     sequences = int(counts[0]) if len(counts) else 0
     falling = len(counts) - np.searchsorted(counts[::-1], np.arange(sequences), side="right")
-    if order is None:
-        return _packing(np.arange(sequences), falling, counts, np.cumsum(falling) - falling)
-    original = np.array(order, dtype=np.int64)
-    given = np.empty_like(falling)
-    given[original] = falling
-    return _packing(original, falling, counts, np.cumsum(given) - given)
+    original = np.arange(sequences) if order is None else np.array(order, dtype=np.int64)
+    return _packing(original, falling, counts)
 
 
-def _packing(order: Index, falling: Index, alive: Index, starts: Index) -> Packing:
-    """`starts` [B]: where each original sequence begins in the flat order."""
+def _packing(order: Index, falling: Index, alive: Index) -> Packing:
     ends = np.cumsum(alive)
-    rows = int(ends[-1]) if len(ends) else 0
-    first = ends - alive
-    step, position = _steps_and_positions(alive, first, rows)
-    return Packing(order, falling, alive, first, rows, starts[order][position] + step)
+    return Packing(order, falling, alive, ends - alive, int(ends[-1]) if len(ends) else 0)
+
+
+@compiled
+def _gather(flat: Any, starts: Any, alive: Any, out: Any) -> None:
+    row = 0
+    for t in range(alive.shape[0]):
+        for k in range(alive[t]):
+            out[row] = flat[starts[k] + t]
+            row += 1
 
 
 def _steps_and_positions(alive: Index, first: Index, rows: int) -> tuple[Index, Index]:

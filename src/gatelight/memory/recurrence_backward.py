@@ -1,20 +1,20 @@
 """The computation behind the gradient of `gatelight::recurrence`: back through the kernels, then the sums.
 
-Tensors are on the CPU and of one dtype, float32 or float64.
+Arrays are C-contiguous and of one dtype, float32 or float64.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gatelight.memory import buffers, kernels, product, threads
-from gatelight.memory.linear import array_of
 from gatelight.memory.recurrence_forward import cell_weights, parts_of, token_rows
 from gatelight.memory.steps import BLOCKS
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 IN_CACHE = 1 << 12
 """Elements up to which what a group sums stays in the first-level cache from step to step."""
@@ -25,31 +25,34 @@ FEW = 4
 
 def recurrence_backward(
     cell: str,
-    d_hidden: Tensor,
-    d_h_n: Tensor,
-    d_c_n: Tensor,
+    d_hidden: Array,
+    d_h_n: Array,
+    d_c_n: Array,
     distinct: int,
-    token: Tensor | None,
-    first: Tensor,
-    lengths: Tensor,
-    weight_hh: Tensor,
-    peephole: Tensor | None,
-    h_0: Tensor,
-    c_0: Tensor,
-    hidden: Tensor,
-    gates: Tensor,
-    cells: Tensor,
+    token: Array | None,
+    starts: Array,
+    sizes: Array,
+    weight: Array,
+    peephole: Array | None,
+    h_0: Array,
+    c_0: Array,
+    hidden: Array,
+    gates: Array,
+    cells: Array,
     need_bias: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty."""
-    weight, d_out = array_of(weight_hh), array_of(d_hidden)
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty.
+
+    starts [T] and sizes [B] are a packing's `first` and `lengths`; weight [directions, G, H]; the others as
+    in `operators.recurrence`, d_x the gradient of its result x.
+    """
     directions, size, hidden_size = weight.shape
-    sizes, rows, dtype = array_of(lengths), len(hidden), d_out.dtype
+    rows, dtype = len(hidden), d_hidden.dtype
     width, groups = directions * BLOCKS[cell] * hidden_size, -(-len(sizes) // kernels.GROUP)
     # Where each row is its own token there is nothing to sum, unless more than that gradient was written.
     own = token is None and width == directions * size
     # A few rows at a time would spend more on the sums' way in and out of registers than on adding.
-    weight_at_once = rows >= FEW * len(first) and _at_once(groups, hidden_size, size, rows)
+    weight_at_once = rows >= FEW * len(starts) and _at_once(groups, hidden_size, size, rows)
     table_at_once = weight_at_once and not own and _at_once(groups, distinct, directions * size, rows)
     d_gates = buffers.empty((0 if table_at_once else rows, width), dtype)
     d_h_0, d_c_0 = np.empty(d_h_n.shape, dtype), np.empty(c_0.shape, dtype)
@@ -62,10 +65,8 @@ def recurrence_backward(
             (directions, 3, hidden_size if peephole is not None else 0),
         )
     ]
-    forward = [array_of(t) for t in (h_0, c_0, gates, cells, hidden)]
-    step_cell = cell_weights(cell, None if peephole is None else array_of(peephole), dtype)
-    starts, tokens = array_of(first), token_rows(None if token is None else array_of(token), rows)
-    from_above = d_out, array_of(d_h_n), array_of(d_c_n)
+    forward, from_above = (h_0, c_0, gates, cells, hidden), (d_hidden, d_h_n, d_c_n)
+    step_cell, tokens = cell_weights(cell, peephole, dtype), token_rows(token, rows)
 
     def part(d: int, begin: int, end: int) -> None:
         written = np.empty((kernels.GROUP, width), dtype) if table_at_once else d_gates
@@ -85,10 +86,7 @@ def recurrence_backward(
     elif not table_at_once:
         d_table = buffers.empty((distinct, directions * size), dtype)
         tasks += product.sums_by_token(d_gates, tokens, d_table, directions)
-    if weight_at_once:
-        d_weight = torch.from_numpy(d_weight).transpose(1, 2).contiguous().numpy()
-    else:
-        d_weight = np.empty(weight.shape, dtype)
+    d_weight = product.transposed(d_weight) if weight_at_once else np.empty(weight.shape, dtype)
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
     for at, begin, end in _recurrent_blocks(cell, hidden_size):
         if need_bias:
@@ -97,7 +95,7 @@ def recurrence_backward(
             before = np.empty(rows, np.int32)
             kernels.rows_before(d, starts, sizes, before)
             parts, finish = product.chosen_times(
-                d_gates, d * width // directions + at, forward[4], d * hidden_size, (before, forward[0][d]),
+                d_gates, d * width // directions + at, hidden, d * hidden_size, (before, h_0[d]),
                 d_weight[d, begin:end],
             )  # fmt: skip
             tasks += parts
@@ -105,7 +103,7 @@ def recurrence_backward(
     threads.run(tasks, work)
     for finish in last:
         finish()
-    return tuple(torch.from_numpy(a) for a in (d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0))  # type: ignore[return-value]
+    return d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0
 
 
 def _at_once(groups: int, rows: int, columns: int, steps: int) -> bool:
@@ -118,33 +116,3 @@ def _recurrent_blocks(cell: str, hidden_size: int) -> list[tuple[int, int, int]]
     if cell == "gru":  # the candidate's recurrent part is scaled by the reset gate, so it stands apart
         return [(0, 0, 2 * hidden_size), (3 * hidden_size, 2 * hidden_size, 3 * hidden_size)]
     return [(0, 0, BLOCKS[cell] * hidden_size)]
-
-
-def recurrence_backward_shapes(
-    cell: str,
-    d_hidden: Tensor,
-    d_h_n: Tensor,
-    d_c_n: Tensor,
-    distinct: int,
-    token: Tensor | None,
-    first: Tensor,
-    lengths: Tensor,
-    weight_hh: Tensor,
-    peephole: Tensor | None,
-    h_0: Tensor,
-    c_0: Tensor,
-    hidden: Tensor,
-    gates: Tensor,
-    cells: Tensor,
-    need_bias: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return empty tensors of the shapes that `recurrence_backward` gives."""
-    directions, size, hidden_size = weight_hh.shape
-    return (
-        d_hidden.new_empty(distinct, directions * size),
-        torch.empty_like(weight_hh),
-        d_hidden.new_empty(directions, size if need_bias else 0),
-        d_hidden.new_empty(directions, 3, hidden_size if peephole is not None else 0),
-        torch.empty_like(d_h_n),
-        torch.empty_like(c_0),
-    )

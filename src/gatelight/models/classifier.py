@@ -90,14 +90,20 @@ class Classifier(nn.Module):
         longer than max_length.
         """
         flat, packing = packed(ids, np.asarray(lengths))
-        hidden = self.hidden_rows(flat[packing.sequence_rows], packing, generator, pieces)
+        hidden = self.hidden_rows(packing.gathered(flat), packing, generator, pieces)
         logits = self.logits(hidden, packing, generator)
         return logits.index_select(0, torch.from_numpy(packing.positions()))
 
     def hidden_rows(
         self, ids: Ids, packing: Packing, generator: Generator = None, pieces: Pieces | None = None
     ) -> Tensor:
-        """Packed ids int32 [N] → the last layer's hidden states [N, F].
+        """Packed ids int32 [N] → the last layer's hidden states [N, F]."""
+        rows, number = self.read(ids, generator, pieces)
+        hidden, _ = self.memory[0].packed(rows, packing, token=torch.from_numpy(number))  # type: ignore[operator]
+        return self.upper_rows(hidden, packing, generator)
+
+    def read(self, ids: Ids, generator: Generator = None, pieces: Pieces | None = None) -> tuple[Tensor, Ids]:
+        """Packed ids int32 [N] → rows [U, D] of the distinct ones, number int32 [N] of the row of each.
 
         In training a dropped word becomes UNK, or where `pieces` spell out the vocabulary too, its spelling.
         """
@@ -105,9 +111,7 @@ class Classifier(nn.Module):
             ids = word_spelling(ids, self.config.word_dropout, pieces.first, generator)
         elif self.training:
             ids = word_dropout(ids, self.config.word_dropout, UNKNOWN, generator)
-        rows, number = self.embedding(ids, generator, pieces)
-        hidden, _ = self.memory[0].packed(rows, packing, token=torch.from_numpy(number))  # type: ignore[operator]
-        return self.upper_rows(hidden, packing, generator)
+        return self.embedding(ids, generator, pieces)  # type: ignore[no-any-return]
 
     def upper_rows(self, hidden: Tensor, packing: Packing, generator: Generator = None) -> Tensor:
         """The first layer's hidden states [N, F] → the last layer's [N, F]."""

@@ -5,6 +5,7 @@ Knows ids, lengths and targets: nothing of optimisers or of the loop.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from gatelight.models.batches import plan_batches
 from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_pass import ClassifierPass
 from gatelight.models.labelled import Given, training_data
 from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import predict
@@ -38,6 +40,7 @@ class Classifying:
         self.objective, self.data, self.valid = training_data(model, given, sample_weight, valid, config)
         self.steps_per_epoch = -(-len(self.data.targets) // config.batch_size)
         self.validates = self.valid is not None
+        self._passes = ClassifierPass(model) if ClassifierPass.serves(model) else None
 
     def settings(self) -> dict[str, Any]:
         """The model's configuration."""
@@ -56,11 +59,19 @@ class Classifying:
 
     def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
         """Judge the sequences numbered `index`."""
-        ids, lengths, targets, weights = self.data.batch(index)
-        logits = self.model(ids, lengths, generator=generator, pieces=self.pieces)
-        loss = self.objective.loss(logits, targets, weights)
+        ids, packing, targets, weights = self.data.batch(index)
         weight = len(index) if weights is None else float(weights.sum())
-        return Outcome(loss, len(index), weight, self.objective.correct(logits.detach(), targets))
+        if self._passes is not None:
+            logits, back = self._passes.forward(ids, packing, generator, self.pieces)
+            loss, d_logits = self.objective.loss_and_gradient(logits, targets, weights)
+            right = self.objective.correct(logits, targets)
+            return Outcome(loss, partial(back, d_logits), len(index), weight, right)
+        rows = self.model.hidden_rows(ids, packing, generator, self.pieces)
+        scores = self.model.logits(rows, packing, generator)
+        given = (torch.from_numpy(a).to(scores.device) for a in (targets, weights) if a is not None)
+        total = self.objective.loss(scores, *given)
+        right = self.objective.correct(scores.numpy(force=True), targets)
+        return Outcome(total.item(), total.backward, len(index), weight, right)
 
     def after_step(self) -> None:
         """No batch leaves anything to the next one."""

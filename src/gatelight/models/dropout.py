@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
+from gatelight.memory.linear import array_of
 
 DROP_WORK = 4  # an element takes about as long as so many multiply-adds
 
@@ -107,27 +108,22 @@ def _limit(share: float) -> np.uint32:
     return np.uint32(round(share * 2**32))
 
 
-def _dropped(values: Tensor, share: float, seed: int) -> Tensor:
-    source = values.detach().contiguous()
-    array = buffers.empty(tuple(source.shape), source.numpy().dtype)
-    limit, scale = _limit(share), array.dtype.type(1.0 / (1.0 - share))
-    threads.run(
-        [
-            partial(drop_values, source.numpy(), seed, limit, scale, array, begin, end)
-            for begin, end in threads.cuts(len(array))
-        ],
-        array.size * DROP_WORK,
-    )
-    return torch.from_numpy(array)
+def dropped(values: NDArray[Any], share: float, seed: int) -> NDArray[Any]:
+    """`dropout` of an array by the numbers of this seed; of a gradient it gives the gradient."""
+    out = buffers.empty(values.shape, values.dtype)
+    limit, scale = _limit(share), out.dtype.type(1.0 / (1.0 - share))
+    tasks = [partial(drop_values, values, seed, limit, scale, out, *cut) for cut in threads.cuts(len(out))]
+    threads.run(tasks, out.size * DROP_WORK)
+    return out
 
 
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, share: float, seed: int) -> Tensor:
         ctx.share, ctx.seed = share, seed
-        return _dropped(values, share, seed)
+        return torch.from_numpy(dropped(array_of(values), share, seed))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_values: Tensor) -> tuple[Tensor, None, None]:
-        return _dropped(d_values, ctx.share, ctx.seed), None, None
+        return torch.from_numpy(dropped(array_of(d_values), ctx.share, ctx.seed)), None, None

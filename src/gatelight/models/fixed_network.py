@@ -118,7 +118,7 @@ class FixedNetwork:
 
     def _batch(self, ids: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
         one = packing.sequences == 1 and ids.flags.writeable
-        packed = ids if one else ids[packing.sequence_rows]
+        packed = ids if one else packing.gathered(ids)
         table, token = self.inputs(packed, pieces)
         hidden = self.layers[0].hidden(table, packing, token)
         for layer in self.layers[1:]:

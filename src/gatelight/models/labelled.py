@@ -6,6 +6,7 @@ Knows ids, lengths and numbers only: nothing of the loop or of texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from gatelight.errors import DataError
+from gatelight.memory.packing import Packing
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.losses import Objective, class_weights, sequence_weights
@@ -39,11 +41,12 @@ class Labelled:
 
     def batch(
         self, index: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64], Tensor, Tensor | None]:
-        """Sequences number `index` int64 [b]: flat ids, lengths [b], targets and weights of these."""
-        chosen = torch.from_numpy(index)
-        weights = None if self.weights is None else self.weights.index_select(0, chosen)
-        return *self.sequences.take(index), self.targets.index_select(0, chosen), weights
+    ) -> tuple[NDArray[np.int32], Packing, NDArray[Any], NDArray[np.float32] | None]:
+        """Sequences `index` int64 [b]: packed ids [n], the plan, targets and weights in its order."""
+        ids, packing = self.sequences.packed(index)
+        chosen = index[packing.order]
+        weights = None if self.weights is None else self.weights.numpy()[chosen]
+        return ids, packing, self.targets.numpy()[chosen], weights
 
     def arrays(self) -> list[NDArray[np.int32] | NDArray[np.int64] | Tensor | None]:
         """All that says which data these are, in a fixed order."""

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from gatelight.errors import DataError
@@ -75,8 +74,6 @@ class Objective:
             targets = targets.to(logits.dtype)
             if self.label_smoothing:
                 targets = targets * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
-            if weights is None and not self.multilabel:
-                return _TwoClasses.apply(logits, targets)  # type: ignore[no-any-return, no-untyped-call]
         if self.softmax:
             if weights is None:
                 return functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
@@ -94,13 +91,48 @@ class Objective:
         weights = weights.to(each.dtype)
         return (each * weights).sum() / weights.sum().clamp_min(torch.finfo(each.dtype).tiny)
 
-    def correct(self, logits: Tensor, targets: Tensor) -> int:
+    def loss_and_gradient(
+        self, logits: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None = None
+    ) -> tuple[float, NDArray[Any]]:
+        """As `loss`, and the gradient of logits [B, outputs] in their dtype; by formula, in float64.
+
+        torch's way through its operators and back takes longer than all their arithmetic.
+        """
+        with np.errstate(all="ignore"):  # what is not finite is seen in the loss
+            each, d_logits = (self._of_classes if self.softmax else self._of_labels)(
+                logits.astype(np.float64), targets
+            )
+            if weights is None:
+                share = np.full(len(each), 1.0 / max(len(each), 1))
+            else:
+                share = weights / max(float(weights.sum(dtype=np.float64)), np.finfo(np.float64).tiny)
+            return float(each @ share), (d_logits * share[:, None]).astype(logits.dtype)
+
+    def _of_classes(self, x: NDArray[Any], targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Each sequence's loss and its gradient, of softmax: -Σ q log p and p - q."""
+        classes, smooth = x.shape[1], self.label_smoothing
+        x = x - x.max(axis=1, keepdims=True)
+        log_p = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+        wanted = np.full(x.shape, smooth / classes)
+        wanted[np.arange(len(x)), targets] += 1.0 - smooth
+        return -(wanted * log_p).sum(axis=1), np.exp(log_p) - wanted
+
+    def _of_labels(self, x: NDArray[Any], targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The same of sigmoids: -w q log p - (1 - q) log(1 - p), the mean over the labels."""
+        wanted = targets.reshape(x.shape) * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        small = np.exp(-np.abs(x))
+        p = np.where(x >= 0, 1.0, small) / (1.0 + small)
+        rest = np.log1p(small)
+        positive = wanted if self.positive_weight is None else wanted * self.positive_weight.numpy()
+        each = positive * (rest - np.minimum(x, 0)) + (1.0 - wanted) * (rest + np.maximum(x, 0))
+        return each.mean(axis=1), ((1.0 - wanted) * p - positive * (1.0 - p)) / x.shape[1]
+
+    def correct(self, logits: NDArray[Any], targets: NDArray[Any]) -> int:
         """How many of the B sequences are judged right; with labels, only if every label is."""
         if self.softmax:
-            return int((logits.argmax(dim=1) == targets).sum())
-        said, truth = logits.numpy(force=True) > 0, targets.numpy(force=True) > 0.5
-        right = said == truth if self.multilabel else said[:, 0] == truth
-        return int(np.count_nonzero(right.all(axis=1) if self.multilabel else right))
+            return int(np.count_nonzero(logits.argmax(axis=1) == targets))
+        right = (logits > 0) == (targets.reshape(logits.shape) > 0.5)
+        return int(np.count_nonzero(right.all(axis=1)))
 
     def scores(self, probabilities: NDArray[np.floating], targets: Tensor) -> tuple[float, float]:
         """Mean cross entropy and accuracy of probabilities [B, outputs], unweighted, unsmoothed, in float64.
@@ -118,24 +150,6 @@ class Objective:
         p = np.clip(p, CERTAINTY, 1.0 - CERTAINTY)
         loss = -(truth * np.log(p) + (1.0 - truth) * np.log1p(-p))
         return float(loss.mean()), float((right.all(axis=1) if self.multilabel else right).mean())
-
-
-class _TwoClasses(torch.autograd.Function):
-    """The mean cross entropy of logits [B, 1] and targets [B], torch's own bits.
-
-    torch's way back through its four operators takes longer than all their arithmetic.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, targets)
-        return functional.binary_cross_entropy_with_logits(logits[:, 0], targets)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor, None]:
-        logits, targets = ctx.saved_tensors
-        return (logits.sigmoid() - targets[:, None]) * (d_loss / len(targets)), None
 
 
 def class_weights(

@@ -78,7 +78,7 @@ class PredictingStreams:
         targets = torch.from_numpy(self.stream[rows + 1].astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
         self._next = detached(after)
-        return Outcome(loss, len(rows), len(rows), right)
+        return Outcome(loss.item(), loss.backward, len(rows), len(rows), right)
 
     def _before(self, begin: int) -> list[tuple[Tensor, ...]]:
         if not begin:
@@ -146,10 +146,10 @@ class PredictingDocuments:
         given[ends - 1] = False
         asked[ends - lengths] = False
         packing = pack(lengths - 1)
-        hidden, _ = self.model.hidden(ids[given][packing.sequence_rows], packing, None, generator)
-        targets = torch.from_numpy(ids[asked][packing.sequence_rows].astype(np.int64))
+        hidden, _ = self.model.hidden(packing.gathered(ids[given]), packing, None, generator)
+        targets = torch.from_numpy(packing.gathered(ids[asked]).astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
-        return Outcome(loss, len(targets), len(targets), right)
+        return Outcome(loss.item(), loss.backward, len(targets), len(targets), right)
 
     def after_step(self) -> None:
         """No batch leaves anything to the next one."""

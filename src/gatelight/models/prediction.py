@@ -93,7 +93,7 @@ class Predictor:
         return shares(logits, order, self.model.config)
 
     def _batch(self, ids: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
-        hidden, _ = self.first_layer(ids[packing.sequence_rows], packing, None, pieces)
+        hidden, _ = self.first_layer(packing.gathered(ids), packing, None, pieces)
         hidden = self.model.upper_rows(hidden, packing)
         return self.shares(self.model.logits(hidden, packing).numpy(), packing.order)
 

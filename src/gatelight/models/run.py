@@ -70,10 +70,9 @@ class Run:
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
         with self.trained.before_reading(self._prepare):
             outcome = self.task.outcome(index, self.generator)
-        value = outcome.loss.item()
-        if not math.isfinite(value):
-            raise self._diverged(f"the loss is {value}", self.step + 1)
-        outcome.loss.backward()  # type: ignore[no-untyped-call]
+        if not math.isfinite(outcome.loss):
+            raise self._diverged(f"the loss is {outcome.loss}", self.step + 1)
+        outcome.backward()
         touched = self.trained.touched()
         norm = self.optimiser.gradient_norm(touched)
         if not math.isfinite(norm):
@@ -86,7 +85,7 @@ class Run:
         self.step += 1
         self.step_in_epoch += 1
         self.task.after_step()
-        self.sums.add(value, outcome.count, outcome.weight, outcome.correct)
+        self.sums.add(outcome.loss, outcome.count, outcome.weight, outcome.correct)
         self.sums.seconds += time.perf_counter() - began
         self.whole = True
         self.trained.forget_touched()

@@ -129,7 +129,7 @@ class Running:
         self, sequences: list[Ids], places: list[Place], pieces: Pieces | None
     ) -> tuple[list[Probabilities], list[Place]]:
         packing = pack([len(ids) for ids in sequences])
-        packed = np.ascontiguousarray(np.concatenate(sequences), np.int32)[packing.sequence_rows]
+        packed = packing.gathered(np.ascontiguousarray(np.concatenate(sequences), np.int32))
         state = side_by_side([place.state for place in places], packing.order)
         after: State = []
         hidden, end = self.predictor.first_layer(packed, packing, _initial(state[0]), pieces)

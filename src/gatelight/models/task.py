@@ -5,6 +5,7 @@ A run (see `run`) does the rest: optimiser, averages, schedules, checkpoints.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,9 +17,13 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Outcome:
-    """The mean loss of a batch, how many were judged, with what weight in all, and how many were right."""
+    """The mean loss of a batch, how many were judged, with what weight in all, and how many were right.
 
-    loss: Tensor
+    `backward` gives every trained parameter its gradient; it may be called once.
+    """
+
+    loss: float
+    backward: Callable[[], None]
     count: int
     weight: float
     correct: int

@@ -67,7 +67,7 @@ def _summaries(
     model: Network, ids: NDArray[np.int32], packing: Packing, pool: str, pieces: Pieces | None
 ) -> Tensor:
     """Flat ids [N] → [B, F] in packed order."""
-    packed = ids[packing.sequence_rows]
+    packed = packing.gathered(ids)
     if isinstance(model, LanguageModel):
         hidden, states = model.hidden(packed, packing)
         after, directions = states[-1], 1

@@ -41,7 +41,7 @@ def trace_classifier(
     These have the bits of `Predictor.probabilities`.
     """
     with judging(model):
-        rows, number = model.embedding(ids[packing.sequence_rows], None, pieces)
+        rows, number = model.embedding(packing.gathered(ids), None, pieces)
         layers: list[Any] = list(model.memory)
         trace = trace_layers(layers, layers[0].input_table(rows), packing, torch.from_numpy(number))
         logits = model.logits(torch.from_numpy(trace.layers[-1].hidden), packing).numpy()
@@ -51,6 +51,6 @@ def trace_classifier(
 def trace_language_model(model: LanguageModel, ids: NDArray[np.int32], packing: Packing) -> Trace:
     """Trace a language model from zeros on flat ids int32 [N], sequence after sequence."""
     with judging(model):
-        rows, number = model.embedding(ids[packing.sequence_rows])
+        rows, number = model.embedding(packing.gathered(ids))
         layers: list[Any] = list(model.memory)
         return trace_layers(layers, layers[0].input_table(rows), packing, torch.from_numpy(number))

@@ -56,7 +56,7 @@ class Reader:
                 packing = pack([len(ids) for ids in block])
                 flat = np.ascontiguousarray(np.concatenate(block), np.int32)
                 state = side_by_side([after[k] for k in going], packing.order)
-                hidden, end = self.model.hidden(flat[packing.sequence_rows], packing, state)
+                hidden, end = self.model.hidden(packing.gathered(flat), packing, state)
                 last = torch.from_numpy(packing.first[packing.lengths - 1] + np.arange(len(going)))
                 rows = self.model.scores(hidden.index_select(0, last)).numpy()[packing.positions()]
                 for k, row, own in zip(going, rows, taken_apart(end, packing.order), strict=True):
