@@ -76,17 +76,18 @@ def test_logits_and_gradients_have_autograds_bits(variant: str, threads: int) ->
     set_threads(threads)
     model = random_classifier(replace(CONFIG, **VARIANTS[variant]))
     pieces = some_pieces() if model.config.buckets else None
-    ids, packing = sequences().packed(np.arange(B))
+    passes = ClassifierPass(model)
+    batch = passes.ahead(sequences()).take(np.arange(B))
     d_logits = np.random.default_rng(5).standard_normal((B, 3)).astype(np.float32)
     logits = model.logits(
-        model.hidden_rows(ids, packing, generator := torch.Generator().manual_seed(6), pieces),
-        packing,
+        model.hidden_rows(batch.ids, batch.packing, generator := torch.Generator().manual_seed(6), pieces),
+        batch.packing,
         generator,
     )
     logits.backward(torch.from_numpy(d_logits))
     wanted = gradients(model)
     assert ClassifierPass.serves(model)
-    again, back = ClassifierPass(model).forward(ids, packing, torch.Generator().manual_seed(6), pieces)
+    again, back = passes.forward(batch, torch.Generator().manual_seed(6), pieces)
     assert np.array_equal(again, logits.detach().numpy())
     back(d_logits)
     found = gradients(model)
@@ -107,8 +108,9 @@ def test_what_is_frozen_gets_no_gradient(frozen: str) -> None:
     for name, parameter in model.named_parameters():
         if name.startswith(frozen):
             parameter.requires_grad_(False)
-    ids, packing = sequences().packed(np.arange(B))
-    _, back = ClassifierPass(model).forward(ids, packing, torch.Generator().manual_seed(6))
+    passes = ClassifierPass(model)
+    batch = passes.ahead(sequences()).take(np.arange(B))
+    _, back = passes.forward(batch, torch.Generator().manual_seed(6))
     back(np.ones((B, 3), np.float32))
     for name, parameter in model.named_parameters():
         expected = parameter.requires_grad and name != "embedding.weight"
@@ -152,7 +154,8 @@ def test_losses_by_formula_are_torchs(name: str, weighted: bool) -> None:
     leaf = torch.from_numpy(logits).requires_grad_()
     theirs = objective.loss(leaf, targets, None if weights is None else torch.from_numpy(weights))
     theirs.backward()
-    loss, d_logits = objective.loss_and_gradient(logits, targets.numpy(), weights)
+    loss, d_logits, right = objective.loss_and_gradient(logits, targets.numpy(), weights)
+    assert right == objective.correct(logits, targets.numpy())
     assert loss == pytest.approx(theirs.item(), rel=1e-6)
     np.testing.assert_allclose(d_logits, leaf.grad.numpy(), rtol=1e-6, atol=1e-9)
 
@@ -162,7 +165,8 @@ def test_logits_beyond_all_bounds_give_their_limits(outputs: int) -> None:
     """exp of a large logit is infinite; the loss of one that is right is not."""
     logits = np.full((2, outputs), -1e30, np.float32)
     logits[:, 0] = 1e30
-    loss, d_logits = Objective(outputs).loss_and_gradient(logits, np.array([outputs == 1] * 2, np.int64))
-    assert loss == 0.0
+    truth = Objective(outputs).prepare([outputs == 1] * 2).numpy()
+    loss, d_logits, right = Objective(outputs).loss_and_gradient(logits, truth)
+    assert (loss, right) == (0.0, 2)
     assert not d_logits.any()
-    assert Objective(outputs).loss_and_gradient(logits * np.float32(np.nan), np.zeros(2, np.int64))[0] != loss
+    assert np.isnan(Objective(outputs).loss_and_gradient(logits * np.float32(np.nan), truth)[0])

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.packing import Packing
-from gatelight.memory.product import linear_back, rows_times, transposed
+from gatelight.memory.product import linear_back, rows_times
 from gatelight.memory.recurrence_backward import recurrence_backward
 from gatelight.memory.recurrence_forward import recurrence_forward
 from gatelight.memory.stack import Stack
 from gatelight.memory.status import count
+from gatelight.memory.transposing import transposed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Back = Callable[[Array, bool], Array]
@@ -67,6 +68,7 @@ class LayerPass:
             d_table, d_weight_hh, d_bias_hh, d_peephole, _, _ = recurrence_backward(
                 self.cell, d_hidden, h_0, c_0, distinct, token, packing.first, packing.lengths, weight_hh,
                 peephole, h_0, c_0, hidden, gates, cells, wanted["bias_hh"],
+                overwrite=True,
             )  # fmt: skip
             d_x, d_weight_ih, d_bias_ih = linear_back(
                 d_table, x, weight_ih, need_x, wanted["weight_ih"], wanted["bias_ih"]

@@ -59,14 +59,11 @@ class Packing:
         """Place [N] of every packed row in the flat, sequence-after-sequence, original order."""
         return self.gathered(np.arange(self.rows))
 
-    def gathered(self, flat: NDArray[Any], starts: Index | None = None) -> NDArray[Any]:
-        """flat [N], sequence after sequence in original order → its packed rows [N], always a copy.
-
-        With `starts` [B] sequence k, in packed order, begins at flat[starts[k]].
-        """
+    def gathered(self, flat: NDArray[Any]) -> NDArray[Any]:
+        """flat [N], sequence after sequence in original order → its packed rows [N], always a copy."""
         flat = np.require(flat, requirements=("C", "W"))  # compiled code tells arrays apart by these
         out = np.empty(self.rows, flat.dtype)
-        _gather(flat, self.starts if starts is None else starts, self.alive, out)
+        _gather(flat, self.starts, self.alive, out)
         return out
 
     def positions(self) -> Index:

@@ -14,6 +14,7 @@ from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.rows import add_row
 from gatelight.memory.tiles import multiply
+from gatelight.memory.transposing import transpose
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -22,30 +23,6 @@ CHUNK = 256
 
 SMALL, PARTS = 1 << 16, 4
 """Elements up to which a transposed product is summed in parts, one after the other's rows; how many."""
-
-
-TILE = 16
-"""Side of the squares in which an array is transposed, whose rows are whole cache lines."""
-
-
-@compiled
-def _transpose(a: Any, out: Any, at: int) -> None:
-    for part in range(a.shape[0]):
-        for top in range(0, a.shape[1], TILE):
-            bottom = min(top + TILE, a.shape[1])
-            for left in range(0, a.shape[2], TILE):
-                for j in range(left, min(left + TILE, a.shape[2])):
-                    for i in range(top, bottom):
-                        out[part, j, at + i] = a[part, i, j]
-
-
-def transposed(*parts: Array) -> Array:
-    """Return parts [n, M, K] of one shape, transposed and side by side: [n, K, parts·M]."""
-    number, rows, columns = parts[0].shape
-    out = np.empty((number, columns, len(parts) * rows), parts[0].dtype)
-    for k, part in enumerate(parts):
-        _transpose(part, out, k * rows)
-    return out
 
 
 @compiled
@@ -159,7 +136,7 @@ def chosen_times(
         places = [(0, len(a), sums[0], *cut) for cut in _cuts(len(out), len(a) * out.shape[1])]
 
     def finish() -> None:
-        _transpose(sums[:1] if len(sums) == 1 else sums.sum(0, keepdims=True), out[None], 0)
+        transpose(sums[:1] if len(sums) == 1 else sums.sum(0, keepdims=True), out[None], 0)
 
     return [partial(_chosen_times, a, a_at, b, b_at, *chosen, *place) for place in places], finish
 

@@ -13,6 +13,7 @@ import numpy as np
 from gatelight.memory import buffers, kernels, product, threads
 from gatelight.memory.recurrence_forward import cell_weights, parts_of, token_rows
 from gatelight.memory.steps import BLOCKS
+from gatelight.memory.transposing import transposed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -40,11 +41,12 @@ def recurrence_backward(
     gates: Array,
     cells: Array,
     need_bias: bool,
+    overwrite: bool = False,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty.
 
     starts [T] and sizes [B] are a packing's `first` and `lengths`; weight [directions, G, H]; the others as
-    in `operators.recurrence`, d_x the gradient of its result x.
+    in `operators.recurrence`, d_x the gradient of its result x. With `overwrite` gates are lost.
     """
     directions, size, hidden_size = weight.shape
     rows, dtype = len(hidden), d_hidden.dtype
@@ -54,7 +56,10 @@ def recurrence_backward(
     # A few rows at a time would spend more on the sums' way in and out of registers than on adding.
     weight_at_once = rows >= FEW * len(starts) and _at_once(groups, hidden_size, size, rows)
     table_at_once = weight_at_once and not own and _at_once(groups, distinct, directions * size, rows)
-    d_gates = buffers.empty((0 if table_at_once else rows, width), dtype)
+    if overwrite and not table_at_once and gates.shape == (rows, width):
+        d_gates = gates  # each is written where those that it is made of were read
+    else:
+        d_gates = buffers.empty((0 if table_at_once else rows, width), dtype)
     d_h_0, d_c_0 = np.empty(d_h_n.shape, dtype), np.empty(c_0.shape, dtype)
     sums = [
         np.empty((groups, *shape), dtype)
@@ -86,7 +91,7 @@ def recurrence_backward(
     elif not table_at_once:
         d_table = buffers.empty((distinct, directions * size), dtype)
         tasks += product.sums_by_token(d_gates, tokens, d_table, directions)
-    d_weight = product.transposed(d_weight) if weight_at_once else np.empty(weight.shape, dtype)
+    d_weight = transposed(d_weight) if weight_at_once else np.empty(weight.shape, dtype)
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
     for at, begin, end in _recurrent_blocks(cell, hidden_size):
         if need_bias:

@@ -47,18 +47,64 @@ def add_row(typingctx: Any, source: Any, source_at: Any, target: Any, target_at:
     """target += source, for `size` elements."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        given, given_at, taken, taken_at, size = values
-        begin, end = (
-            builder.gep(context.make_array(kind)(context, builder, value=array).data, [at])
-            for kind, array, at in ((source, given, given_at), (target, taken, taken_at))
-        )
+        def added(vectors: Vectors, old: Any, new: Any) -> Any:
+            return builder.fadd(old, new)
 
-        def some(vectors: Vectors, first: Any) -> None:
-            new, old = (builder.gep(place, [first]) for place in (begin, end))
-            vectors.store(builder.fadd(vectors.load(old), vectors.load(new)), old)
-
-        lanes = VECTOR_BYTES // (source.dtype.bitwidth // 8)
-        over_lanes(Vectors(builder, context.get_data_type(source.dtype), lanes), size, some)
+        _write(context, builder, signature, values, added)
         return context.get_dummy_value()
 
     return types.void(source, types.int64, target, types.int64, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_scaled_row(
+    typingctx: Any, source: Any, source_at: Any, factor: Any, target: Any, target_at: Any, size: Any
+) -> Any:
+    """target += factor · source, for `size` elements, each rounded once."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        factor = values[2]
+
+        def added(vectors: Vectors, old: Any, new: Any) -> Any:
+            return vectors.fma(vectors.repeat(factor), new, old)
+
+        _write(context, builder, signature, values, added)
+        return context.get_dummy_value()
+
+    return types.void(source, types.int64, source.dtype, target, types.int64, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_product_row(
+    typingctx: Any, a: Any, a_at: Any, b: Any, b_at: Any, target: Any, target_at: Any, size: Any
+) -> Any:
+    """target += a · b, element by element, for `size` of them, each rounded once."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        def added(vectors: Vectors, old: Any, one: Any, other: Any) -> Any:
+            return vectors.fma(one, other, old)
+
+        _write(context, builder, signature, values, added)
+        return context.get_dummy_value()
+
+    return types.void(a, types.int64, b, types.int64, target, types.int64, types.int64), codegen
+
+
+def _write(context: Any, builder: Any, signature: Any, values: Any, formula: Any) -> None:
+    """Write `formula(vectors, old, …)` of the last array's and the others' elements into the last array.
+
+    Each array among the values is followed by where it is read from; the last value is how many elements.
+    """
+    places = [
+        builder.gep(context.make_array(kind)(context, builder, value=values[k]).data, [values[k + 1]])
+        for k, kind in enumerate(signature.args)
+        if isinstance(kind, types.Array)
+    ]
+
+    def some(vectors: Vectors, first: Any) -> None:
+        *given, old = (builder.gep(place, [first]) for place in places)
+        vectors.store(formula(vectors, *(vectors.load(place) for place in (old, *given))), old)
+
+    dtype = signature.args[0].dtype
+    lanes = VECTOR_BYTES // (dtype.bitwidth // 8)
+    over_lanes(Vectors(builder, context.get_data_type(dtype), lanes), values[-1], some)

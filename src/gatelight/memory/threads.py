@@ -78,16 +78,22 @@ def run(tasks: Sequence[Task], work: int) -> None:
         for task in tasks:
             task()
         return
+    _begin(tasks, workers - 1).finish()
+
+
+def beside(task: Task) -> Task:
+    """Begin a task on a thread that is idle, if there is one; what returns waits for its end, or does it.
+
+    An error that it raises is raised there. Until then fewer threads take part in `run`.
+    """
+    return _begin([task], min(1, threads() - 1)).finish
+
+
+def _begin(tasks: Sequence[Task], others: int) -> _Call:
     call = _Call(tasks)
-    others = _take_workers(workers - 1)
-    for worker in others:
+    for worker in _take_workers(others):
         worker.ring(call)
-    try:
-        call.take_turns()
-    finally:
-        call.close()
-    if call.error is not None:
-        raise call.error
+    return call
 
 
 class _Call:
@@ -111,6 +117,15 @@ class _Call:
             except IndexError:
                 return
             task()
+
+    def finish(self) -> None:
+        """Take turns, wait for the others, and raise what went wrong."""
+        try:
+            self.take_turns()
+        finally:
+            self.close()
+        if self.error is not None:
+            raise self.error
 
     def help(self) -> bool:
         """Take turns beside the caller; whether that one now waits for nobody but the worker."""

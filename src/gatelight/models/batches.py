@@ -59,11 +59,6 @@ class Sequences:
         _gather(self.ids, self.starts[index], lengths, ids)
         return ids, lengths
 
-    def packed(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int32], Packing]:
-        """Sequences number `index` int64 [b] as packed rows int32 [n], and the plan of these."""
-        packing = pack(self.lengths[index])
-        return packing.gathered(self.ids, self.starts[index[packing.order]]), packing
-
 
 def packed(ids: ArrayLike, lengths: ArrayLike) -> tuple[NDArray[np.int32], Packing]:
     """Flat ids as int32 [N] and the plan of their packed rows; DataError when the lengths do not fit them."""

@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 
 from gatelight.memory.layer_pass import Back, LayerPass, give
 from gatelight.memory.packing import Packing
-from gatelight.memory.product import linear_back, rows_times, transposed
-from gatelight.models.classifier import Classifier, Generator, Ids
-from gatelight.models.dropout import draw_seed, dropped
+from gatelight.memory.product import linear_back, rows_times
+from gatelight.memory.transposing import transposed
+from gatelight.models.ahead import Ahead, Batch
+from gatelight.models.batches import Sequences
+from gatelight.models.classifier import Classifier, Generator
+from gatelight.models.dropout import draw_seed
+from gatelight.models.dropping import Drop, dropped
 from gatelight.models.pieces import Pieces
 from gatelight.models.pools import POOLS
 
@@ -45,15 +49,25 @@ class ClassifierPass:
         alike = {(p.dtype, p.device.type) for p in parameters} == {(parameters[0].dtype, "cpu")}
         return alike and not hooked and all(layer.path() == "kernels" for layer in layers)
 
+    def ahead(self, sequences: Sequences) -> Ahead:
+        """What makes batches of `sequences` with all that `forward` need not find out itself."""
+        embedding, config = self.model.embedding, self.model.config
+        if embedding.buckets or config.word_dropout:  # another step's words are not known yet
+            return Ahead(sequences)
+        frozen = not embedding.weight.requires_grad
+        table = embedding.weight.detach().numpy() if frozen else None
+        return Ahead(sequences, embedding.distinct.vocabulary_size, table)
+
     def forward(
-        self, ids: Ids, packing: Packing, generator: Generator = None, pieces: Pieces | None = None
+        self, batch: Batch, generator: Generator = None, pieces: Pieces | None = None
     ) -> tuple[Floats, Callable[[Floats], None]]:
-        """Packed ids int32 [N] → logits [B, outputs] in packed order; the gradient of these → all others'.
+        """A batch of `ahead` → logits [B, outputs] in packed order; the gradient of these → all others'.
 
         In training mode all dropouts draw from `generator`. Raises DataError as `Classifier.forward` does.
         """
         config, training = self.model.config, self.model.training
-        rows, number = self.model.read(ids, generator, pieces)
+        packing = batch.packing
+        rows, number = self.model.read(batch.ids, generator, pieces, batch.words)
         hidden, back = self._layers[0].forward(rows.detach().numpy(), packing, number)
         backs: list[Back] = [back]
         for layer in self._layers[1:]:
@@ -63,8 +77,8 @@ class ClassifierPass:
             backs.append(back)
         share = config.dropout if training else 0.0
         if self._pool.holds_dense:
-            hidden = _dropout(hidden, share, generator, backs)
-            logits = self._pooled(hidden, packing, backs)
+            drop = Drop.of(share, draw_seed(generator), hidden.dtype) if share else None
+            logits = self._pooled(hidden, packing, backs, drop)
         else:
             hidden = _dropout(self._pooled(hidden, packing, backs), share, generator, backs)
             logits = self._dense(hidden, backs)
@@ -81,9 +95,12 @@ class ClassifierPass:
 
         return logits, backward
 
-    def _pooled(self, hidden: Floats, packing: Packing, backs: list[Back]) -> Floats:
+    def _pooled(
+        self, hidden: Floats, packing: Packing, backs: list[Back], drop: Drop | None = None
+    ) -> Floats:
         directions = 1 + self.model.config.bidirectional
-        pooled, kept = self._pool.forward(hidden, packing, self._head, directions)
+        more = () if drop is None else (drop,)
+        pooled, kept = self._pool.forward(hidden, packing, self._head, directions, *more)
 
         def back(d_pooled: Floats, need: bool) -> Floats:
             d_hidden, found = self._pool.backward(d_pooled, hidden, packing, self._head, directions, kept)

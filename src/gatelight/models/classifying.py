@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from gatelight.models.ahead import Ahead
 from gatelight.models.batches import plan_batches
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_pass import ClassifierPass
@@ -41,6 +42,8 @@ class Classifying:
         self.steps_per_epoch = -(-len(self.data.targets) // config.batch_size)
         self.validates = self.valid is not None
         self._passes = ClassifierPass(model) if ClassifierPass.serves(model) else None
+        sequences = self.data.sequences
+        self._ahead = Ahead(sequences) if self._passes is None else self._passes.ahead(sequences)
 
     def settings(self) -> dict[str, Any]:
         """The model's configuration."""
@@ -59,19 +62,23 @@ class Classifying:
 
     def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
         """Judge the sequences numbered `index`."""
-        ids, packing, targets, weights = self.data.batch(index)
+        batch = self._ahead.take(index)
+        targets, weights = self.data.judged_by(index[batch.packing.order])
         weight = len(index) if weights is None else float(weights.sum())
         if self._passes is not None:
-            logits, back = self._passes.forward(ids, packing, generator, self.pieces)
-            loss, d_logits = self.objective.loss_and_gradient(logits, targets, weights)
-            right = self.objective.correct(logits, targets)
+            logits, back = self._passes.forward(batch, generator, self.pieces)
+            loss, d_logits, right = self.objective.loss_and_gradient(logits, targets, weights)
             return Outcome(loss, partial(back, d_logits), len(index), weight, right)
-        rows = self.model.hidden_rows(ids, packing, generator, self.pieces)
-        scores = self.model.logits(rows, packing, generator)
+        rows = self.model.hidden_rows(batch.ids, batch.packing, generator, self.pieces)
+        scores = self.model.logits(rows, batch.packing, generator)
         given = (torch.from_numpy(a).to(scores.device) for a in (targets, weights) if a is not None)
         total = self.objective.loss(scores, *given)
         right = self.objective.correct(scores.numpy(force=True), targets)
         return Outcome(total.item(), total.backward, len(index), weight, right)
+
+    def foresee(self, index: NDArray[np.int64]) -> None:
+        """Begin to put the batch together."""
+        self._ahead.begin(index)
 
     def after_step(self) -> None:
         """No batch leaves anything to the next one."""

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
 from gatelight.memory.linear import array_of
+from gatelight.models.ahead import Words
 from gatelight.models.dropout import dropout
 from gatelight.models.pieces import Pieces, list_means, list_means_back
 from gatelight.models.rows import PAD, DistinctIds, Ids, copied_rows, lists_of_rows
@@ -75,19 +76,25 @@ class Embedding(nn.Module):
         self.weight = nn.Parameter(weight, requires_grad=trained or buckets > 0)
 
     def forward(
-        self, ids: Ids, generator: torch.Generator | None = None, pieces: Pieces | None = None
+        self,
+        ids: Ids,
+        generator: torch.Generator | None = None,
+        pieces: Pieces | None = None,
+        words: Words | None = None,
     ) -> tuple[Tensor, Ids]:
         """ids int32 [N] → (rows [U, D] of the distinct ids, number int32 [N] of the row of each id).
 
-        Ids beyond the vocabulary are those of `pieces`. Raises DataError for any other id.
+        Ids beyond the vocabulary are those of `pieces`; `words`, if known, are those of `ids`. Raises
+        DataError for any other id.
         """
         if self.buckets:
             rows, number = self._made_of_pieces(ids, pieces)
             return (dropout(rows, self.dropout, generator) if self.training else rows), number
-        distinct, number = self.distinct(ids)
+        distinct, number = self.distinct(ids) if words is None else words[:2]
         if self.training and self.before_reading is not None:
             self.before_reading(distinct)
-        rows = rows_of(self.weight.detach(), distinct)
+        copied = None if words is None else words.rows
+        rows = rows_of(self.weight.detach(), distinct) if copied is None else torch.from_numpy(copied)
         if self.training:
             if self.weight.requires_grad:
                 rows.requires_grad_()

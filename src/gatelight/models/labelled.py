@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from gatelight.errors import DataError
-from gatelight.memory.packing import Packing
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.losses import Objective, class_weights, sequence_weights
@@ -39,14 +38,9 @@ class Labelled:
             raise DataError("there are no texts; expected at least one")
         return cls(sequences, prepared)
 
-    def batch(
-        self, index: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int32], Packing, NDArray[Any], NDArray[np.float32] | None]:
-        """Sequences `index` int64 [b]: packed ids [n], the plan, targets and weights in its order."""
-        ids, packing = self.sequences.packed(index)
-        chosen = index[packing.order]
-        weights = None if self.weights is None else self.weights.numpy()[chosen]
-        return ids, packing, self.targets.numpy()[chosen], weights
+    def judged_by(self, index: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+        """Targets and weights of the sequences number `index` int64 [b]."""
+        return self.targets.numpy()[index], None if self.weights is None else self.weights.numpy()[index]
 
     def arrays(self) -> list[NDArray[np.int32] | NDArray[np.int64] | Tensor | None]:
         """All that says which data these are, in a fixed order."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatelight.errors import DataError
+from gatelight.models.loss_kernels import of_classes, of_labels
 from gatelight.models.training_config import ClassWeight
 
 CERTAINTY = float(np.finfo(np.float32).eps)  # float32 probabilities nearer to 0 or 1 than this count as this
@@ -93,39 +94,26 @@ class Objective:
 
     def loss_and_gradient(
         self, logits: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None = None
-    ) -> tuple[float, NDArray[Any]]:
-        """As `loss`, and the gradient of logits [B, outputs] in their dtype; by formula, in float64.
+    ) -> tuple[float, NDArray[Any], int]:
+        """As `loss`, with the gradient of logits [B, outputs] in their dtype, and as `correct`.
 
         torch's way through its operators and back takes longer than all their arithmetic.
         """
-        with np.errstate(all="ignore"):  # what is not finite is seen in the loss
-            each, d_logits = (self._of_classes if self.softmax else self._of_labels)(
-                logits.astype(np.float64), targets
-            )
-            if weights is None:
-                share = np.full(len(each), 1.0 / max(len(each), 1))
-            else:
-                share = weights / max(float(weights.sum(dtype=np.float64)), np.finfo(np.float64).tiny)
-            return float(each @ share), (d_logits * share[:, None]).astype(logits.dtype)
-
-    def _of_classes(self, x: NDArray[Any], targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Each sequence's loss and its gradient, of softmax: -Σ q log p and p - q."""
-        classes, smooth = x.shape[1], self.label_smoothing
-        x = x - x.max(axis=1, keepdims=True)
-        log_p = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
-        wanted = np.full(x.shape, smooth / classes)
-        wanted[np.arange(len(x)), targets] += 1.0 - smooth
-        return -(wanted * log_p).sum(axis=1), np.exp(log_p) - wanted
-
-    def _of_labels(self, x: NDArray[Any], targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The same of sigmoids: -w q log p - (1 - q) log(1 - p), the mean over the labels."""
-        wanted = targets.reshape(x.shape) * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
-        small = np.exp(-np.abs(x))
-        p = np.where(x >= 0, 1.0, small) / (1.0 + small)
-        rest = np.log1p(small)
-        positive = wanted if self.positive_weight is None else wanted * self.positive_weight.numpy()
-        each = positive * (rest - np.minimum(x, 0)) + (1.0 - wanted) * (rest + np.maximum(x, 0))
-        return each.mean(axis=1), ((1.0 - wanted) * p - positive * (1.0 - p)) / x.shape[1]
+        d_logits, sequences = np.empty_like(logits), len(logits)
+        if weights is None:
+            share = np.full(sequences, 1.0 / max(sequences, 1))
+        else:
+            share = weights.astype(np.float64)
+            share /= max(float(share.sum()), np.finfo(np.float64).tiny)
+        if self.softmax:
+            loss, right = of_classes(logits, targets, self.label_smoothing, share, d_logits)
+        else:
+            positive = np.ones(self.outputs)
+            if self.positive_weight is not None:
+                positive[:] = self.positive_weight.numpy()
+            labels = targets.reshape(logits.shape)
+            loss, right = of_labels(logits, labels, positive, self.label_smoothing, share, d_logits)
+        return loss, d_logits, right
 
     def correct(self, logits: NDArray[Any], targets: NDArray[Any]) -> int:
         """How many of the B sequences are judged right; with labels, only if every label is."""

@@ -180,10 +180,13 @@ class Optimiser:
             )  # fmt: skip
         elif self.kind == "rmsprop" and len(self._arrays) == len(self._dense):
             # A call of torch's for each operation took longer than all of the arithmetic.
+            numbers: dict[Any, list[Any]] = {}
             for k, gradient in zip(present, gradients, strict=True):
                 weight, square = self._arrays[k]
-                numbers = map(weight.dtype.type, (rate, RHO, RMSPROP_EPSILON, self.weight_decay))
-                rmsprop_rows(weight, square, ONE, gradient.numpy().reshape(1, -1), *numbers)
+                if weight.dtype not in numbers:
+                    given = rate, RHO, RMSPROP_EPSILON, self.weight_decay
+                    numbers[weight.dtype] = [weight.dtype.type(number) for number in given]
+                rmsprop_rows(weight, square, ONE, gradient.numpy().reshape(1, -1), *numbers[weight.dtype])
             torch._foreach_add_(counts, 1)
             torch.autograd.graph.increment_version(weights)
         elif self.kind == "rmsprop":

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
+from gatelight.memory.rows import add_product_row, add_scaled_row
+from gatelight.models.dropping import drop_row, row_key
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -174,21 +176,34 @@ def flatten_forward(
     weight: Floats,
     bias: Floats,
     logits: Floats,
+    seed: int,
+    limit: Any,
+    scale: Any,
     begin: int,
     end: int,
 ) -> None:
-    """hidden[N, F], weight[O, T_max · F] (columns step after step), bias[O] → rows of logits[B, O]."""
+    """hidden[N, F], weight[O, T_max · F] (columns step after step), bias[O] → rows of logits[B, O].
+
+    With a `limit` above 0 hidden states are dropped first, as `dropping.drop_values` does.
+    """
     outputs = logits.shape[1]
     features = hidden.shape[1]
+    width = weight.shape[1]
+    left = np.empty(features, hidden.dtype)
     # One partial sum per feature keeps the order fixed and the loop free of a chain of additions.
     sums = np.zeros((end - begin, outputs, features), hidden.dtype)
     for t in range(alive.shape[0]):
         for k in range(begin, min(end, alive[t])):
-            values = hidden[first[t] + k]
+            row = first[t] + k
+            at = row * features
+            if limit > 0:
+                drop_row(hidden, at, row_key(seed, row), limit, scale, left, 0, features)
             for o in range(outputs):
-                factors, partial = weight[o, t * features : (t + 1) * features], sums[k - begin, o]
-                for j in range(features):
-                    partial[j] += values[j] * factors[j]
+                partial = ((k - begin) * outputs + o) * features
+                if limit > 0:
+                    add_product_row(left, 0, weight, o * width + t * features, sums, partial, features)
+                else:
+                    add_product_row(hidden, at, weight, o * width + t * features, sums, partial, features)
     for k in range(begin, end):
         for o in range(outputs):
             total = bias[o]
@@ -206,21 +221,30 @@ def flatten_backward(
     weight: Floats,
     d_hidden: Floats,
     d_weight: Floats,
+    seed: int,
+    limit: Any,
+    scale: Any,
     begin: int,
     end: int,
 ) -> None:
     """d_logits[B, O] → steps begin to end of d_hidden[N, F] and of d_weight[O, T_max · F]."""
     outputs = d_logits.shape[1]
     features = hidden.shape[1]
+    width = weight.shape[1]
+    left = np.empty(features, hidden.dtype)
     d_weight[:, begin * features : end * features] = 0
     for t in range(begin, min(end, alive.shape[0])):
-        columns = slice(t * features, (t + 1) * features)
         for k in range(alive[t]):
             row = first[t] + k
-            values, d_row = hidden[row], d_hidden[row]
-            d_row[:] = 0
+            at, key = row * features, row_key(seed, row)
+            if limit > 0:
+                drop_row(hidden, at, key, limit, scale, left, 0, features)
+            else:
+                left[:] = hidden[row]
+            d_hidden[row] = 0
             for o in range(outputs):
-                given, factors, d_factors = d_logits[k, o], weight[o, columns], d_weight[o, columns]
-                for j in range(features):
-                    d_row[j] += given * factors[j]
-                    d_factors[j] += given * values[j]
+                columns = o * width + t * features
+                add_scaled_row(weight, columns, d_logits[k, o], d_hidden, at, features)
+                add_scaled_row(left, 0, d_logits[k, o], d_weight, columns, features)
+            if limit > 0:
+                drop_row(d_hidden, at, key, limit, scale, d_hidden, at, features)

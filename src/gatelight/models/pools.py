@@ -19,6 +19,7 @@ from gatelight.errors import DataError
 from gatelight.memory import buffers, threads
 from gatelight.memory.packing import Packing
 from gatelight.models import pooling_kernels as kernels
+from gatelight.models.dropping import Drop
 
 Floats = NDArray[Any]
 Weights = Mapping[str, Floats]
@@ -191,8 +192,10 @@ class Flatten(Pool):
     holds_dense = True
 
     @staticmethod
-    def forward(hidden: Floats, packing: Packing, weights: Weights, directions: int) -> tuple[Floats, Any]:
-        """Raises DataError for a sequence longer than max_length."""
+    def forward(
+        hidden: Floats, packing: Packing, weights: Weights, directions: int, drop: Drop | None = None
+    ) -> tuple[Floats, Any]:
+        """With `drop` of the hidden states. Raises DataError for a sequence longer than max_length."""
         weight, bias = weights["weight"], weights["bias"]
         if packing.steps * hidden.shape[1] > weight.shape[1]:
             raise DataError(
@@ -202,9 +205,10 @@ class Flatten(Pool):
         logits = np.empty((packing.sequences, len(bias)), hidden.dtype)
         arrays = hidden, packing.first, packing.alive, weight, bias, logits
         parts = _parts(packing.lengths, packing.sequences)
-        tasks = [partial(kernels.flatten_forward, *arrays, *part) for part in parts]
+        drop = drop or Drop.of(0.0, 0, hidden.dtype)
+        tasks = [partial(kernels.flatten_forward, *arrays, *drop, *part) for part in parts]
         threads.run(tasks, hidden.size * len(bias) * FLATTEN_WORK)
-        return logits, None
+        return logits, drop
 
     @staticmethod
     def backward(
@@ -216,7 +220,7 @@ class Flatten(Pool):
         arrays = d_pooled, hidden, packing.first, packing.alive, weight, d_hidden, d_weight
         # The last part also clears the weights of steps that no sequence has.
         parts = _parts(packing.alive, weight.shape[1] // hidden.shape[1])
-        tasks = [partial(kernels.flatten_backward, *arrays, *part) for part in parts]
+        tasks = [partial(kernels.flatten_backward, *arrays, *kept, *part) for part in parts]
         threads.run(tasks, hidden.size * len(weight) * FLATTEN_WORK)
         return d_hidden, {"weight": d_weight, "bias": d_pooled.sum(0)}
 

@@ -89,6 +89,9 @@ class PredictingStreams:
             for place in layers
         ]
 
+    def foresee(self, index: NDArray[np.int64]) -> None:
+        """Nothing is to be made ready."""
+
     def after_step(self) -> None:
         """Keep the state that the last batch ended in."""
         for place, layer in enumerate(self._next):
@@ -150,6 +153,9 @@ class PredictingDocuments:
         targets = torch.from_numpy(packing.gathered(ids[asked]).astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
         return Outcome(loss.item(), loss.backward, len(targets), len(targets), right)
+
+    def foresee(self, index: NDArray[np.int64]) -> None:
+        """Nothing is to be made ready."""
 
     def after_step(self) -> None:
         """No batch leaves anything to the next one."""

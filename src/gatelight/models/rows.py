@@ -114,13 +114,14 @@ def lists_of_rows(
 def copied_rows(table: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     """table [V, D] and rows int64 [U] → table[rows], on all threads and in memory that was used before."""
     out = buffers.empty((len(rows), table.shape[1]), table.dtype)
-    tasks = [partial(_copy_rows, table, rows, out, *cut) for cut in threads.cuts(len(rows))]
+    tasks = [partial(copy_rows, table, rows, out, *cut) for cut in threads.cuts(len(rows))]
     threads.run(tasks, out.size * COPY_WORK)
     return out
 
 
 @compiled
-def _copy_rows(table: Any, rows: Any, out: Any, begin: int, end: int) -> None:
+def copy_rows(table: Any, rows: Any, out: Any, begin: int, end: int) -> None:
+    """table[rows] → rows begin to end of out."""
     for k in range(begin, end):
         row = rows[k]
         for j in range(table.shape[1]):

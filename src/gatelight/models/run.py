@@ -63,8 +63,11 @@ class Run:
             self.unfreezing.begin(self.epoch)
         return self.task.plan(self.epoch)
 
-    def train_step(self, index: NDArray[np.int64]) -> None:
-        """Forward, backward and update on the batch `index`; or raise Diverged, unchanged."""
+    def train_step(self, index: NDArray[np.int64], upcoming: NDArray[np.int64] | None = None) -> None:
+        """Forward, backward and update on the batch `index`; or raise Diverged, unchanged.
+
+        `upcoming` is the batch of the next step, as far as is known.
+        """
         self.pace.start()
         began = time.perf_counter()
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
@@ -73,6 +76,8 @@ class Run:
         if not math.isfinite(outcome.loss):
             raise self._diverged(f"the loss is {outcome.loss}", self.step + 1)
         outcome.backward()
+        if upcoming is not None:
+            self.task.foresee(upcoming)
         touched = self.trained.touched()
         norm = self.optimiser.gradient_norm(touched)
         if not math.isfinite(norm):

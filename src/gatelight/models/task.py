@@ -52,6 +52,10 @@ class Task(Protocol):
         """Run the model forward on a batch; changes nothing that a run goes on from."""
         ...
 
+    def foresee(self, index: NDArray[np.int64]) -> None:
+        """Hear which batch is to be next, while the last one is learnt from."""
+        ...
+
     def after_step(self) -> None:
         """Take over what the last batch leaves to the next one."""
         ...

@@ -128,7 +128,8 @@ def _loop(
         plan = run.plan()
         run.model.train()
         while run.step_in_epoch < len(plan):
-            run.train_step(plan[run.step_in_epoch])
+            step = run.step_in_epoch
+            run.train_step(plan[step], plan[step + 1] if step + 1 < len(plan) else None)
             now = time.monotonic()
             if on_progress is not None and (now - told >= PROGRESS_EVERY or run.step == run.total_steps):
                 told = now

@@ -1,0 +1,76 @@
+"""Arrays transposed in squares that fit into vector registers; knows nothing of what they hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from gatelight.compiled import compiled
+from gatelight.memory.lanes import INDEX, INT, VECTOR_BYTES, Vectors
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _square(typingctx: Any, source: Any, at: Any, row: Any, target: Any, to: Any, column: Any) -> Any:
+    """Write a square of a register's side, from source[at], rows `row` apart, transposed to target[to]."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        given, at, row, taken, to, column = values
+        begin, end = (
+            builder.gep(context.make_array(kind)(context, builder, value=array).data, [place])
+            for kind, array, place in ((source, given, at), (target, taken, to))
+        )
+        vectors = Vectors(builder, context.get_data_type(source.dtype))
+        lanes = range(vectors.lanes)
+        rows = [vectors.load(builder.gep(begin, [builder.mul(row, INDEX(k))])) for k in lanes]
+
+        def chosen(a: Any, b: Any, order: list[int]) -> Any:
+            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT, len(order)), order))
+
+        # Blocks of 1, 2, 4 … change places across the diagonal.
+        apart = 1
+        while apart < vectors.lanes:
+            second = vectors.lanes  # where the elements of the other row are numbered from
+            upper = [lane if not lane & apart else second + lane - apart for lane in lanes]
+            lower = [lane + apart if not lane & apart else second + lane for lane in lanes]
+            for k in lanes:
+                if not k & apart:
+                    a, b = rows[k], rows[k + apart]
+                    rows[k], rows[k + apart] = chosen(a, b, upper), chosen(a, b, lower)
+            apart *= 2
+        for k in lanes:
+            vectors.store(rows[k], builder.gep(end, [builder.mul(column, INDEX(k))]))
+        return context.get_dummy_value()
+
+    index = types.int64
+    return types.void(source, index, index, target, index, index), codegen
+
+
+@compiled
+def transpose(a: Any, out: Any, first: int) -> None:
+    """Write each part of a [n, M, K] transposed into columns `first` to first + M of out's [n, K, ·]."""
+    parts, rows, columns = a.shape
+    wide, side = out.shape[2], VECTOR_BYTES // a.itemsize
+    for part in range(parts):
+        for top in range(0, rows - side + 1, side):
+            for left in range(0, columns - side + 1, side):
+                to = (part * columns + left) * wide + first + top
+                _square(a, (part * rows + top) * columns + left, columns, out, to, wide)
+        whole_rows, whole_columns = rows - rows % side, columns - columns % side
+        for j in range(columns):
+            for i in range(whole_rows if j < whole_columns else 0, rows):
+                out[part, j, first + i] = a[part, i, j]
+
+
+def transposed(*parts: Array) -> Array:
+    """Return parts [n, M, K] of one shape, transposed and side by side: [n, K, parts·M]."""
+    number, rows, columns = parts[0].shape
+    out = np.empty((number, columns, len(parts) * rows), parts[0].dtype)
+    for k, part in enumerate(parts):
+        transpose(part, out, k * rows)
+    return out

@@ -1,0 +1,158 @@
+"""Batches of sequences as packed rows and distinct ids, the next one made while the present one is learnt.
+
+All that does not depend on the weights is done in one compiled call, on a thread that would be idle. Knows
+ids, lengths and a table of rows: nothing of models or losses.
+Legend: b sequences of a batch, N packed rows, T steps, U distinct ids, V vocabulary, D row size.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatelight.compiled import compiled
+from gatelight.memory import buffers, threads
+from gatelight.memory.packing import Packing
+from gatelight.models.batches import Sequences
+from gatelight.models.rows import Ids, copy_rows, number_distinct
+
+MOST_BYTES = 1 << 25
+"""Rows of a table that could take more memory than this are not copied ahead."""
+
+Floats = NDArray[Any]
+
+
+class Words(NamedTuple):
+    """The distinct ids of a batch int64 [U], the number int32 [N] of each packed id among them, and rows."""
+
+    distinct: NDArray[np.int64]
+    number: Ids
+    rows: Floats | None  # [U, D] of a table that does not change
+
+
+class Batch(NamedTuple):
+    """Packed ids int32 [N], their plan, and what is known of their words."""
+
+    ids: Ids
+    packing: Packing
+    words: Words | None
+
+
+class Ahead:
+    """The batches of some sequences. Whoever asks for another than was begun waits as long as ever."""
+
+    def __init__(self, sequences: Sequences, vocabulary_size: int = 0, table: Floats | None = None) -> None:
+        """With a `vocabulary_size` words are told apart; of a frozen `table` [V, D] their rows are copied."""
+        self._sequences, self._table = sequences, table
+        self._marker = np.full(vocabulary_size, -1, np.int32)
+        self._begun: tuple[NDArray[np.int64], threads.Task, _Room] | None = None
+
+    def begin(self, index: NDArray[np.int64]) -> None:
+        """Begin to make the batch of sequences number `index` int64 [b], beside what goes on."""
+        if self._begun is not None:
+            self._begun[1]()  # it writes to the marker
+        some = self._sequences
+        room = _Room.of(some.lengths[index], len(self._marker), self._table)
+        table = _NO_ROWS if self._table is None or room.rows.size == 0 else self._table
+        task = partial(
+            _make,
+            some.ids,
+            some.starts,
+            some.lengths,
+            np.ascontiguousarray(index),
+            self._marker,
+            table,
+            *room,
+        )
+        self._begun = index, threads.beside(task), room
+
+    def take(self, index: NDArray[np.int64]) -> Batch:
+        """The batch of sequences number `index`; its words are None where they are not told apart."""
+        if self._begun is None or self._begun[0] is not index:
+            self.begin(index)
+        assert self._begun is not None
+        _, finish, room = self._begun
+        finish()
+        self._begun = None
+        return room.batch()
+
+
+_NO_ROWS = np.zeros((0, 0), np.float32)
+
+
+class _Room(NamedTuple):
+    """What is to be filled, in the order in which `_make` takes it."""
+
+    order: NDArray[np.int64]
+    falling: NDArray[np.int64]
+    alive: NDArray[np.int64]
+    first: NDArray[np.int64]
+    ids: Ids
+    distinct: NDArray[np.int64]
+    number: Ids
+    rows: Floats
+    found: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, lengths: NDArray[np.int64], vocabulary_size: int, table: Floats | None) -> _Room:
+        """Room for a batch of these lengths."""
+        rows, steps = int(lengths.sum()), int(lengths.max(initial=0))
+        most = min(rows, vocabulary_size)
+        copied = table is not None and most * table.shape[1] * table.itemsize <= MOST_BYTES
+        return cls(
+            np.empty(len(lengths), np.int64),
+            np.empty(len(lengths), np.int64),
+            np.empty(steps, np.int64),
+            np.empty(steps, np.int64),
+            np.empty(rows, np.int32),
+            np.empty(most, np.int64),
+            np.empty(rows if vocabulary_size else 0, np.int32),
+            buffers.empty((most, table.shape[1]), table.dtype) if copied and table is not None else _NO_ROWS,
+            np.zeros(1, np.int64),
+        )
+
+    def batch(self) -> Batch:
+        """What was filled."""
+        packing = Packing(self.order, self.falling, self.alive, self.first, len(self.ids))
+        found = int(self.found[0])
+        if len(self.number) == 0 or found < 0:  # a wrong id is named by who reads it
+            return Batch(self.ids, packing, None)
+        rows = self.rows[:found] if self.rows.size else None
+        return Batch(self.ids, packing, Words(self.distinct[:found], self.number, rows))
+
+
+@compiled
+def _make(
+    flat: Any, starts: Any, lengths: Any, index: Any, marker: Any, table: Any,
+    order: Any, falling: Any, alive: Any, first: Any, ids: Any, distinct: Any, number: Any, rows: Any,
+    found: Any,
+) -> None:  # fmt: skip
+    steps, sequences = alive.shape[0], index.shape[0]
+    # How many are longer than t, which is also where those of length t begin among the falling ones.
+    alive[:] = 0
+    for k in range(sequences):
+        if lengths[index[k]] > 0:
+            alive[lengths[index[k]] - 1] += 1
+    for t in range(steps - 2, -1, -1):
+        alive[t] += alive[t + 1]
+    place = np.zeros(steps + 1, np.int64)
+    place[:steps] = alive
+    for k in range(sequences):
+        length = lengths[index[k]]
+        order[place[length]] = k
+        falling[place[length]] = length
+        place[length] += 1
+    row = 0
+    for t in range(steps):
+        first[t] = row
+        for k in range(alive[t]):
+            ids[row] = flat[starts[index[order[k]]] + t]
+            row += 1
+    if marker.shape[0] == 0:
+        return
+    found[0] = number_distinct(ids, marker, distinct, number)
+    if rows.shape[0] > 0:
+        copy_rows(table, distinct, rows, 0, found[0])

@@ -1,0 +1,139 @@
+"""Values and word ids dropped at random by a formula of seed and place; knows arrays, and keeps no mask.
+
+Whether an element is dropped is a hash of (seed, row, column), so the backward pass asks again instead of
+remembering, and the same seed drops the same elements at any thread count.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from gatelight.compiled import compiled
+from gatelight.memory import buffers, threads
+from gatelight.memory.lanes import INT, Vectors, over_lanes
+
+DROP_WORK = 4  # an element takes about as long as so many multiply-adds
+
+
+# lowbias32 (C. Wellons, "Prospecting for hash functions", 2018): shifts, and the factor after each.
+_MIX = ((16, 0x7FEB352D), (15, 0x846CA68B), (16, None))
+_GOLDEN = 0x9E3779B9
+
+
+@compiled(inline="always")
+def _mix(x: Any) -> Any:
+    # The same for one number; Numba widens, so each step is cut back.
+    x = np.uint32(x ^ (x >> np.uint32(16)))
+    x = np.uint32(x * np.uint32(0x7FEB352D))
+    x = np.uint32(x ^ (x >> np.uint32(15)))
+    x = np.uint32(x * np.uint32(0x846CA68B))
+    return np.uint32(x ^ (x >> np.uint32(16)))
+
+
+@compiled
+def row_key(seed: int, row: int) -> Any:
+    """The part of the hash that all of a row shares."""
+    low, high = np.uint32(seed & 0xFFFFFFFF), np.uint32((seed >> 32) & 0xFFFFFFFF)
+    return _mix(np.uint32(_mix(np.uint32(_mix(np.uint32(row ^ low)) + high)) ^ np.uint32(row >> 32)))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def drop_row(
+    typingctx: Any, source: Any, source_at: Any, key: Any, limit: Any, scale: Any, target: Any,
+    target_at: Any, size: Any,
+) -> Any:  # fmt: skip
+    """source → target, which may be the same: 0 where the hash is under `limit`, else by `scale`.
+
+    For compiled callers, as `memory.rows` has it: `size` elements from source_at and target_at on.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        given, given_at, key, limit, scale, taken, taken_at, size = values
+        begin, end = (
+            builder.gep(context.make_array(kind)(context, builder, value=array).data, [at])
+            for kind, array, at in ((source, given, given_at), (target, taken, taken_at))
+        )
+
+        def some(vectors: Vectors, first: Any) -> None:
+            kind = ir.VectorType(INT, vectors.lanes)
+
+            def all_lanes(number: int) -> Any:
+                return ir.Constant(kind, [number] * vectors.lanes)
+
+            column = builder.add(
+                vectors.repeat(builder.trunc(first, INT)), ir.Constant(kind, list(range(vectors.lanes)))
+            )
+            x = builder.add(vectors.repeat(key), builder.mul(column, all_lanes(_GOLDEN)))
+            for shift, factor in _MIX:
+                x = builder.xor(x, builder.lshr(x, all_lanes(shift)))
+                x = x if factor is None else builder.mul(x, all_lanes(factor))
+            stays = builder.icmp_unsigned(">=", x, vectors.repeat(limit))
+            factors = builder.select(stays, vectors.repeat(scale), vectors.number(0.0))
+            value = vectors.load(builder.gep(begin, [first]))
+            vectors.store(builder.fmul(value, factors), builder.gep(end, [first]))
+
+        over_lanes(Vectors(builder, context.get_data_type(source.dtype)), size, some)
+        return context.get_dummy_value()
+
+    place = types.int64
+    return types.void(source, place, types.uint32, types.uint32, source.dtype, target, place, place), codegen
+
+
+@compiled
+def drop_values(
+    values: NDArray[Any], seed: int, limit: Any, scale: Any, out: NDArray[Any], begin: int, end: int
+) -> None:
+    """Rows begin to end of values[N, F] → those of out[N, F], by `drop_row`."""
+    columns = values.shape[1]
+    for row in range(begin, end):
+        at = row * columns
+        drop_row(values, at, row_key(seed, row), limit, scale, out, at, columns)
+
+
+@compiled
+def drop_ids(ids: NDArray[np.int32], seed: int, limit: Any, unknown: int, out: NDArray[np.int32]) -> None:
+    """ids[N] → out[N]: `unknown` where the hash is below `limit` (uint32), else the id."""
+    for place in range(ids.shape[0]):
+        out[place] = ids[place] if row_key(seed, place) >= limit else unknown
+
+
+@compiled
+def spell_ids(ids: NDArray[np.int32], seed: int, limit: Any, size: int, out: NDArray[np.int32]) -> None:
+    """ids[N] → out[N]: id + `size` where the hash is below `limit` (uint32) and id < `size`, else the id."""
+    for place in range(ids.shape[0]):
+        spelled = ids[place] < size and row_key(seed, place) < limit
+        out[place] = ids[place] + size if spelled else ids[place]
+
+
+def limit_of(share: float) -> np.uint32:
+    """The number that a hash stays under as often as `share` says."""
+    return np.uint32(round(share * 2**32))
+
+
+class Drop(NamedTuple):
+    """What of rows [N, F] is dropped: with limit 0 nothing, and the rest stays as it is."""
+
+    seed: int
+    limit: np.uint32
+    scale: Any  # of the rows' dtype
+
+    @classmethod
+    def of(cls, share: float, seed: int, dtype: Any) -> Drop:
+        """The numbers of `seed` for a share of the values."""
+        return cls(seed, limit_of(share), np.dtype(dtype).type(1.0 / (1.0 - share)))
+
+
+def dropped(values: NDArray[Any], share: float, seed: int) -> NDArray[Any]:
+    """values [N, F] with `share` of them zero and the rest scaled up; of a gradient it gives the gradient."""
+    out = buffers.empty(values.shape, values.dtype)
+    drop = Drop.of(share, seed, out.dtype)
+    tasks = [partial(drop_values, values, *drop, out, *cut) for cut in threads.cuts(len(out))]
+    threads.run(tasks, out.size * DROP_WORK)
+    return out
