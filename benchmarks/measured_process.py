@@ -54,4 +54,4 @@ def measure(arguments: Sequence[str], environment: Mapping[str, str] | None = No
 
 def gatelight(*arguments: str) -> list[str]:
     """The command line of this environment, as a list for `measure`."""
-    return [sys.executable, "-c", "from gatelight.app.main import run; run()", *arguments]
+    return [sys.executable, "-m", "gatelight", *arguments]

@@ -30,7 +30,7 @@ SETTINGS = {
     "word-dropout": 0.05,
 }
 TINY = [part for name, value in SETTINGS.items() for part in (f"--{name}", str(value))]
-PROGRAM = [sys.executable, "-c", "from gatelight.app.main import run; run()"]
+PROGRAM = [sys.executable, "-m", "gatelight"]
 
 
 def gatelight(*arguments: object, given: str | bytes | None = None) -> Result:

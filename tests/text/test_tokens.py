@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
 import unicodedata
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from nltk.tokenize.treebank import TreebankWordTokenizer
 
 from gatelight.errors import DataError, MissingExtraError
-from gatelight.text import tokens
-from gatelight.text.tokens import clean_text, tokenizer
+from gatelight.text import tokens, treebank
+from gatelight.text.tokens import clean_text, tokenizer, tokens_of_all
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates and control characters too
 LINEAR_SECONDS = 3.0  # for 60,000 characters: linear takes at most 0.2 s, quadratic more than ten
@@ -97,6 +98,49 @@ def test_treebank_is_nltks(text: str) -> None:
     """The note's figures rest on NLTK's tokens, to the letter."""
     cut = tokenizer("treebank", lowercase=False, clean=False)
     assert cut.tokens(text) == TreebankWordTokenizer().tokenize(text)
+
+
+PIECES = st.text("ab.,:;'\"`()[]{}<>-$%&?!7\u2019\ue000", max_size=6) | st.sampled_from(
+    [
+        "cannot",
+        "Gonna",
+        "'tis",
+        "'twas",
+        "more'n",
+        "d'ye",
+        "wanna",
+        "gimme",
+        "it's",
+        "they'll",
+        "n't",
+        "''",
+        "...",
+        "--",
+    ]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.lists(PIECES, max_size=6).map(" ".join), max_size=4))
+def test_treebank_piece_by_piece_is_nltks(texts: list[str]) -> None:
+    """Rules that look beyond a piece, at a text's begin or end, must be asked there and nowhere else."""
+    cut = tokenizer("treebank", lowercase=False, clean=False)
+    nltks = TreebankWordTokenizer()
+    wanted = [nltks.tokenize(" ".join(text.split())) for text in texts]
+    assert list(tokens_of_all(cut, texts)) == wanted
+    assert [cut.tokens(text) for text in texts] == wanted  # by what is remembered
+
+
+def test_treebank_forgets_before_it_takes_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that reads for weeks meets ever new pieces; what is forgotten is cut anew, not wrongly."""
+    monkeypatch.setattr(treebank, "MOST_PIECES", 10)
+    cut = tokenizer("treebank")
+    for k in range(100):
+        assert cut.tokens(f"film {k}, it's x{k}.") == ["film", f"{k}", ",", "it", "'s", f"x{k}", "."]
+        assert len(cut._pieces._known) < 20
+    again = copy.deepcopy(cut)
+    assert again._pieces._known == {}
+    assert again.tokens("it's") == ["it", "'s"]
 
 
 def test_treebank_sees_any_white_space_as_a_space() -> None:

@@ -24,7 +24,7 @@ from gatelight.files import folder_written_aside
 from gatelight.memory.threads import threads
 from gatelight.text.characters import Spelling, code_points
 from gatelight.text.datasets import resolve
-from gatelight.text.tokens import Tokenizer
+from gatelight.text.tokens import Tokenizer, tokens_of_all
 from gatelight.text.vectors import WordVectors
 from gatelight.text.vocabulary import PAD_ID, SPECIALS, Vocabulary
 from gatelight.text.word2vec import train_word2vec
@@ -44,8 +44,7 @@ class TokenisedTexts:
         self._words: dict[str, int] = {}
         numbers, lengths = array("i"), array("q")
         number = self._words.setdefault
-        for text in texts:
-            tokens = tokenizer.tokens(text)
+        for tokens in tokens_of_all(tokenizer, texts):
             numbers.fromlist([number(token, len(self._words)) for token in tokens])
             lengths.append(len(tokens))
         self._numbers = np.frombuffer(numbers, np.int32)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from gatelight.errors import DataError
 from gatelight.text.characters import code_points
-from gatelight.text.tokens import Tokenizer
+from gatelight.text.tokens import Tokenizer, tokens_of_all
 from gatelight.text.unknown import Reader
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
@@ -103,7 +103,7 @@ def encode(
         rows = _spelled_rows(map(spelled, texts), vocabulary, drop=unknown == "drop")
         return _gathered(rows, max_length, truncation)
     return encode_tokens(
-        map(tokenizer.tokens, texts),
+        tokens_of_all(tokenizer, texts),
         vocabulary,
         max_length=max_length,
         truncation=truncation,

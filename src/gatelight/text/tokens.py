@@ -6,14 +6,16 @@ A tokenizer is one class with `tokens` and `settings`; a new kind is one class a
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Protocol
 
-from gatelight.errors import DataError, MissingExtraError
+from gatelight.errors import DataError
 from gatelight.text.characters import ByteTokenizer, CharacterTokenizer, GraphemeTokenizer, NoteTokenizer
 from gatelight.text.cleaning import clean_text
+from gatelight.text.treebank import TreebankPieces
 
 
 class Tokenizer(Protocol):
@@ -141,6 +143,9 @@ class WordTokenizer:
 # --- Treebank rules -------------------------------------------------------------------------------
 
 
+BLOCK = 256  # texts whose pieces are cut together
+
+
 class TreebankTokenizer:
     """NLTK's TreebankWordTokenizer ("do", "n't"; "film", "'s"), the cut of the Penn Treebank and GloVe.
 
@@ -150,13 +155,9 @@ class TreebankTokenizer:
     SETTINGS: ClassVar[tuple[str, ...]] = ("lowercase", "clean")
 
     def __init__(self, *, lowercase: bool = True, clean: bool = True) -> None:
-        try:
-            from nltk.tokenize.treebank import TreebankWordTokenizer
-        except ImportError as error:
-            raise MissingExtraError("nltk", "treebank", "the tokenizer 'treebank'") from error
         self.lowercase = lowercase
         self.clean = clean
-        self._cut: Callable[[str], list[str]] = TreebankWordTokenizer().tokenize
+        self._pieces = TreebankPieces()
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of `tokenizer` that make an equal one."""
@@ -164,11 +165,18 @@ class TreebankTokenizer:
 
     def tokens(self, text: str) -> list[str]:
         """Return the tokens of `text` as NLTK cuts them."""
+        return next(self.all_tokens([text]))
+
+    def all_tokens(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        """Yield the tokens of each text; of many in a fraction of the time that each alone takes."""
+        rest = iter(texts)
+        while block := list(itertools.islice(rest, BLOCK)):
+            yield from self._pieces.tokens([self._plain(text) for text in block])
+
+    def _plain(self, text: str) -> str:
         if self.clean:
             text = _straight_apostrophes(clean_text(text))
-        if self.lowercase:
-            text = text.lower()
-        return self._cut(" ".join(text.split()))
+        return text.lower() if self.lowercase else text
 
 
 Kind = (
@@ -187,3 +195,9 @@ KINDS: dict[str, Kind] = {
     "byte": ByteTokenizer,
     "note-char": NoteTokenizer,
 }
+
+
+def tokens_of_all(cut: Tokenizer, texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the tokens of each text, by whichever way of the tokenizer is the fastest for many."""
+    together = getattr(cut, "all_tokens", None)
+    return map(cut.tokens, texts) if together is None else together(texts)
