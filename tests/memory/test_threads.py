@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from gatelight.errors import DataError
-from gatelight.memory.threads import SHARED_WORK, available, run, set_threads, threads
+from gatelight.memory.threads import SHARED_WORK, available, beside, run, set_threads, threads, using
 
 
 @pytest.mark.parametrize("wish", ["abc", "0", "-1", "1.5", " 2"])
@@ -88,3 +88,38 @@ def test_another_thread_helps_and_its_error_is_raised_here(several: int) -> None
     with pytest.raises(ZeroDivisionError):
         run([fail, fail], SHARED_WORK)
     run([both.wait, both.wait], SHARED_WORK)
+
+
+def test_a_number_for_a_while_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it means now must not be set for good: the variable would be ignored ever after."""
+    monkeypatch.setenv("GATELIGHT_THREADS", "3")
+    with using(1):
+        assert threads() == 1
+        with using(None):
+            assert threads() == 1
+    assert threads() == 3
+    monkeypatch.setenv("GATELIGHT_THREADS", "2")
+    assert threads() == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_task_beside_is_done_once_when_it_is_waited_for(count: int) -> None:
+    """Half a batch, or one made twice over another, would be learnt from."""
+    with using(count):
+        for pause in (0.0, 0.002) * 10:
+            done: list[int] = []
+            finish = beside(lambda done=done, pause=pause: (time.sleep(pause), done.append(1)))
+            run([partial(done.append, 2), partial(done.append, 2)], SHARED_WORK)
+            finish()
+            assert sorted(done) == [1, 2, 2]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_a_task_beside_raises_is_raised_where_it_is_waited_for(count: int) -> None:
+    """An error in a thread that nobody hears of would leave what the task should have made unmade."""
+
+    def wrong() -> None:
+        raise ZeroDivisionError("beside")
+
+    with using(count), pytest.raises(ZeroDivisionError, match="beside"):
+        beside(wrong)()

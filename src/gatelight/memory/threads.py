@@ -61,6 +61,19 @@ def set_threads(count: int | None) -> None:
     _threads = count
 
 
+@contextmanager
+def using(count: int | None) -> Iterator[None]:
+    """Inside the block `set_threads(count)` holds, with None what holds outside; then what was set before."""
+    global _threads
+    before = _threads
+    if count is not None:
+        set_threads(count)
+    try:
+        yield
+    finally:
+        _threads = before
+
+
 def cuts(size: int) -> list[tuple[int, int]]:
     """Cut 0 … size - 1 into a part for each thread: (begin, end)."""
     count = threads()

@@ -8,15 +8,14 @@ a few numbers, and the same seed gives the same bits at any thread count.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from gatelight.errors import DataError
-from gatelight.memory.threads import set_threads, single_threaded_torch, threads
+from gatelight.memory.threads import single_threaded_torch, using
 from gatelight.models.checkpoint import read_record, remove_leftovers, write_checkpoint
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifying import Classifying
@@ -87,7 +86,7 @@ def carry_out(
     resume: bool = False,
 ) -> History:
     """Train the model of the task that `task()` makes; all else is as in `train`."""
-    with _threads(config.threads), single_threaded_torch(), interrupts_held() as check:
+    with using(config.threads), single_threaded_torch(), interrupts_held() as check:
         run = Run(task(), config)
         if checkpoint is not None:
             checkpoint = Path(checkpoint)
@@ -172,16 +171,3 @@ def _refuse_unfinished(path: Path) -> None:
             f"{path} holds a run that stopped after step {step} of {record.get('steps')}: go on from there "
             "with resume (on the command line --resume), or delete the file to begin anew"
         )
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    if count is None:
-        yield
-        return
-    before = threads()
-    set_threads(count)
-    try:
-        yield
-    finally:
-        set_threads(before)

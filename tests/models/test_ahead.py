@@ -1,0 +1,85 @@
+"""Batches made ahead against the plain way to make them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatelight.errors import DataError
+from gatelight.memory import pack
+from gatelight.memory.threads import using
+from gatelight.models import ahead
+from gatelight.models.ahead import Ahead
+from gatelight.models.batches import Sequences
+from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.training import train
+from gatelight.models.training_config import TrainingConfig
+
+V = 30
+
+
+def sequences(seed: int = 0, count: int = 40) -> Sequences:
+    random = np.random.default_rng(seed)
+    lengths = random.integers(0, 12, count)
+    lengths[::7] = 0
+    return Sequences.of(random.integers(0, V, lengths.sum()), lengths)
+
+
+def compare(batch: Any, given: Sequences, index: np.ndarray[Any, Any], table: Any, copied: bool) -> None:
+    ids, lengths = given.take(index)
+    packing = pack(lengths)
+    assert np.array_equal(batch.ids, packing.gathered(ids))
+    for name in ("order", "lengths", "alive", "first", "rows", "sequence_rows"):
+        assert np.array_equal(getattr(batch.packing, name), getattr(packing, name)), name
+    words = batch.words
+    assert np.array_equal(words.distinct[words.number], batch.ids)
+    assert len(np.unique(words.distinct)) == len(words.distinct)
+    assert (words.rows is not None) == copied
+    if copied:
+        assert np.array_equal(words.rows, table[words.distinct])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("begun", ["never", "right", "another", "twice"])
+def test_a_batch_is_as_if_made_when_it_is_asked_for(begun: str, threads: int) -> None:
+    """Ids of another batch, or a plan that does not fit them, would be learnt without a word."""
+    given, random = sequences(), np.random.default_rng(1)
+    table = random.standard_normal((V, 5)).astype(np.float32)
+    made = Ahead(given, V, table)
+    with using(threads):
+        for size in (1, 2, 17, 40) * 3:
+            index = random.permutation(40)[:size]
+            if begun != "never":
+                made.begin(index if begun == "right" else index[::-1])
+            if begun == "twice":
+                made.begin(index)
+            compare(made.take(index), given, index, table, copied=True)
+
+
+def test_words_are_told_apart_and_copied_only_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words that are dropped in the next step are not those of its texts; large copies are not made ahead."""
+    given, index = sequences(), np.arange(40)
+    table = np.ones((V, 5), np.float32)
+    assert Ahead(given).take(index).words is None
+    compare(Ahead(given, V).take(index), given, index, table, copied=False)
+    monkeypatch.setattr(ahead, "MOST_BYTES", 100)
+    compare(Ahead(given, V, table).take(index), given, index, table, copied=False)
+
+
+@pytest.mark.parametrize("wrong", [-1, V])
+def test_an_id_that_is_none_is_named_whenever_it_was_met(wrong: int) -> None:
+    """It is met on another thread, a step before it is asked for."""
+    ids = np.ones(40, np.int32)
+    ids[-1] = wrong
+    config = ClassifierConfig(vocabulary_size=V, dim=3, hidden=2, pool="last")
+    with pytest.raises(DataError, match=f"id {wrong} is outside of the vocabulary"):
+        train(
+            Classifier(config),
+            ids,
+            np.full(20, 2),
+            np.arange(20) % 2,
+            config=TrainingConfig(epochs=1, batch_size=2),
+        )
