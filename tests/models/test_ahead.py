@@ -35,6 +35,9 @@ def compare(batch: Any, given: Sequences, index: np.ndarray[Any, Any], table: An
     for name in ("order", "lengths", "alive", "first", "rows", "sequence_rows"):
         assert np.array_equal(getattr(batch.packing, name), getattr(packing, name)), name
     words = batch.words
+    if not len(ids):
+        assert words is None
+        return
     assert np.array_equal(words.distinct[words.number], batch.ids)
     assert len(np.unique(words.distinct)) == len(words.distinct)
     assert (words.rows is not None) == copied
