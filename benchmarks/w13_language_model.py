@@ -54,13 +54,13 @@ class Ours:
         """Loss and gradients of the first batch, by name."""
         task = self.run.task
         outcome = task.outcome(self.run.plan()[0], torch.Generator())
-        outcome.loss.backward()  # type: ignore[no-untyped-call]
+        outcome.backward()
         rows, of_rows = self.run.trained.touched() or (None, None)
         table = torch.zeros_like(self.model.embedding.weight)  # type: ignore[arg-type]
         assert rows is not None
         assert of_rows is not None
         table[torch.from_numpy(rows)] = of_rows.grad
-        found = {"loss": outcome.loss.detach(), "d embedding": table}
+        found = {"loss": torch.tensor(outcome.loss), "d embedding": table}
         pairs = TorchLanguageModel(self.model).pairs(self.model)
         found |= {f"d {name}": p.grad for name, (_, p) in pairs.items() if p.grad is not None}
         for parameter in self.model.parameters():

@@ -25,6 +25,7 @@ _idle: list[_Worker] = []
 _started = 0  # alive, idle or not
 _looks = LOOKS  # none where threads would take the processors from those that work
 _threads: int | None = None
+_open: _Call | None = None  # tasks that a thread which comes late may still help with
 _NOBODY = new_signal()
 
 
@@ -91,13 +92,15 @@ def run(tasks: Sequence[Task], work: int) -> None:
         for task in tasks:
             task()
         return
-    _begin(tasks, workers - 1).finish()
+    global _open
+    _open = call = _begin(tasks, workers - 1)
+    call.finish()
 
 
 def beside(task: Task) -> Task:
     """Begin a task on a thread that is idle, if there is one; what returns waits for its end, or does it.
 
-    An error that it raises is raised there. Until then fewer threads take part in `run`.
+    An error that it raises is raised there. Until it is done fewer threads take part in `run`.
     """
     return _begin([task], min(1, threads() - 1)).finish
 
@@ -155,9 +158,11 @@ class _Call:
             self._inside -= 1
             return self._closed and not self._inside
 
-    def let_go(self) -> None:
-        """Let the caller go on, should it sleep."""
+    def let_go(self, tell: bool = False) -> None:
+        """Let the caller go on, should it sleep; it still watches the signal until somebody `tell`s it."""
         self._empty.release()
+        if tell:
+            self.signal[0] = 1
 
     def close(self) -> None:
         """Wait for tasks that others have begun; nobody begins another one."""
@@ -196,12 +201,19 @@ class _Worker:
             call, self._call = self._call, None
             assert call is not None
             waited_for = call.help()
+            late = _open
+            if late is not None and late is not call and late.left:
+                if waited_for:
+                    call.let_go(tell=True)
+                call, waited_for = late, late.help()
+            del late
             with _lock:
                 _idle.append(self)
             told, value = _NOBODY, 0
             if waited_for:
                 call.let_go()
                 told, value = call.signal, 1
+            del call
 
 
 def _take_workers(count: int) -> list[_Worker]:

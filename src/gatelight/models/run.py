@@ -75,9 +75,9 @@ class Run:
             outcome = self.task.outcome(index, self.generator)
         if not math.isfinite(outcome.loss):
             raise self._diverged(f"the loss is {outcome.loss}", self.step + 1)
-        outcome.backward()
         if upcoming is not None:
             self.task.foresee(upcoming)
+        outcome.backward()
         touched = self.trained.touched()
         norm = self.optimiser.gradient_norm(touched)
         if not math.isfinite(norm):
