@@ -35,12 +35,12 @@ def operator(
     LIBRARY.impl(name, compute, "CPU")  # type: ignore[no-untyped-call]
     qualified = f"gatelight::{name}"
     torch.library.register_fake(qualified, shapes, lib=LIBRARY)
-    torch.library.register_autograd(qualified, gradient or _refuse, setup_context=setup, lib=LIBRARY)
+    torch.library.register_autograd(qualified, gradient or refuse, setup_context=setup, lib=LIBRARY)
     through_torch = getattr(torch.ops.gatelight, name).default
     function = None if gradient is None or setup is None else _function(name, compute, gradient, setup)
 
     def call(*arguments: Any) -> Any:
-        if torch.compiler.is_compiling() or not _plain(arguments):
+        if torch.compiler.is_compiling() or not plain(arguments):
             return through_torch(*arguments)
         if not (
             torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in arguments)
@@ -64,7 +64,7 @@ def _function(
     return type(name, (torch.autograd.Function,), methods)
 
 
-def _plain(arguments: tuple[Any, ...]) -> bool:
+def plain(arguments: tuple[Any, ...]) -> bool:
     """Whether nobody looks on: no tracing, no mode, no transform of functions; and all is on the CPU."""
     return (
         torch._C._len_torch_dispatch_stack() == 0
@@ -78,7 +78,8 @@ def _plain(arguments: tuple[Any, ...]) -> bool:
 _PLAIN = (Tensor, nn.Parameter)
 
 
-def _refuse(ctx: Any, *gradients: Any) -> None:
+def refuse(ctx: Any, *gradients: Any) -> None:
+    """Raise RuntimeError: there is no second derivative."""
     # Without this torch would only warn, and the second derivative would silently be wrong.
     raise RuntimeError(
         "the compiled memory has no second derivative; build the layer with backend='reference' for that"

@@ -7,45 +7,23 @@ arithmetic itself is in the operators, in torch's own kernels or in the equation
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from gatelight.errors import DataError
-from gatelight.memory import operators, reference
+from gatelight.memory.arithmetic import arithmetic_of
 from gatelight.memory.equations import EQUATIONS
+from gatelight.memory.layer_arrays import kinds_of
+from gatelight.memory.layer_function import run_layers, serves
 from gatelight.memory.packing import Packing
 from gatelight.memory.padding import AnyPacking, State
 from gatelight.memory.status import BACKENDS, Path, count, path_of
 from gatelight.memory.trace import LayerTrace, Trace
 
-_ROWS = torch.empty(
-    0
-)  # torch.nn's check_input takes packed rows [N, D] for such when it is given any batch sizes
-
-
-class Arithmetic(Protocol):
-    """What `operators` and `reference` both offer."""
-
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return x weightᵀ + bias: x [N, D], weight [dirs·G, D], bias [dirs·G] → [N, dirs·G]."""
-
-    def recurrence(
-        self,
-        cell: str,
-        table: Tensor,
-        token: Tensor | None,
-        packing: AnyPacking,
-        weight_hh: Tensor,
-        bias_hh: Tensor,
-        peephole: Tensor | None,
-        h_0: Tensor | None,
-        c_0: Tensor | None,
-        trace: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return hidden, h_n, c_n, gates and cell states of one layer, as `operators.recurrence` says."""
+_ROWS = torch.empty(0)  # given any batch sizes, torch.nn's check_input takes packed rows [N, D] for such
 
 
 class Stack(nn.RNNBase):
@@ -70,8 +48,16 @@ class Stack(nn.RNNBase):
         if path == "torch":
             return self._by_torch(x, packing, token, initial)
         with _without_autocast(x):
-            table = self._table(0, x.to(self.weight_hh_l0.dtype), path)
-            hidden, state, _ = self._run(path, table, packing, token, initial)
+            x = x.to(self.weight_hh_l0.dtype)
+            if path == "kernels" and isinstance(packing, Packing):
+                kinds, states = kinds_of(self.cell, self.bias), self._states(initial, packing, x.dtype)
+                weights = [{k: self._of_layer(k, layer) for k in kinds} for layer in range(self.num_layers)]
+                if serves(x, states, weights):
+                    count(path)
+                    dropout = self.dropout if self.training else 0.0
+                    hidden, last = run_layers(self.cell, x, token, packing, weights, states, dropout)
+                    return hidden, self._final(last)
+            hidden, state, _ = self._run(path, self._table(0, x, path), packing, token, initial)
         return hidden, state
 
     def packed_from_table(
@@ -186,7 +172,7 @@ class Stack(nn.RNNBase):
     def _table(self, layer: int, x: Tensor, path: Path) -> Tensor:
         weight = _joined(self._of_layer("weight_ih", layer))
         bias = _joined(self._of_layer("bias_ih", layer)) if self.bias else None
-        return _arithmetic(path).linear(x, weight, bias)
+        return arithmetic_of(path).linear(x, weight, bias)
 
     def _run(
         self,
@@ -198,16 +184,10 @@ class Stack(nn.RNNBase):
         trace: bool = False,
     ) -> tuple[Tensor, State, list[LayerTrace]]:
         """All layers from the first one's table on, and what each left to trace."""
-        h_0 = c_0 = None
-        if initial is not None:
-            h_0, *rest = (
-                part.to(table.dtype).unflatten(0, (self.num_layers, self._directions))  # type: ignore[no-untyped-call]
-                for part in self._checked(initial, packing.sequences)
-            )
-            c_0 = rest[0] if rest else None
+        h_0, c_0 = self._states(initial, packing, table.dtype)
         if not torch.compiler.is_compiling():  # there a run is not yet one
             count(path)
-        arithmetic = _arithmetic(path)
+        arithmetic = arithmetic_of(path)
         equation = EQUATIONS[self.cell]
         last: list[tuple[Tensor, Tensor]] = []
         traced: list[LayerTrace] = []
@@ -237,8 +217,25 @@ class Stack(nn.RNNBase):
                 traced.append(
                     LayerTrace(hidden.numpy(force=True), saved.numpy(force=True), cells.numpy(force=True))
                 )
+        return hidden, self._final(last), traced
+
+    def _states(
+        self, initial: State | None, packing: AnyPacking, dtype: torch.dtype
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """h_0 and c_0 as [layers, directions, B, H], once they are known to fit."""
+        if initial is None:
+            return None, None
+        shape = self.num_layers, self._directions
+        h_0, *rest = (
+            part.to(dtype).unflatten(0, shape)  # type: ignore[no-untyped-call]
+            for part in self._checked(initial, packing.sequences)
+        )
+        return h_0, rest[0] if rest else None
+
+    def _final(self, last: list[tuple[Tensor, Tensor]]) -> State:
+        """The state after the last step from each layer's."""
         h = _joined([h for h, _ in last])
-        return hidden, (h, _joined([c for _, c in last])) if equation.has_cell_state else h, traced
+        return (h, _joined([c for _, c in last])) if EQUATIONS[self.cell].has_cell_state else h
 
     def _by_torch(
         self, x: Tensor, packing: AnyPacking, token: Tensor | None, initial: State | None
@@ -262,10 +259,6 @@ class Stack(nn.RNNBase):
             torch.cat((now, part[:, alive:].to(now)), dim=1) for now, part in zip(ends, parts, strict=True)
         ]
         return output.data, (last[0], last[1]) if len(last) == 2 else last[0]
-
-
-def _arithmetic(path: Path) -> Arithmetic:
-    return operators if path == "kernels" else reference
 
 
 def _check_rows(x: Tensor, packing: AnyPacking, token: Tensor | None) -> None:

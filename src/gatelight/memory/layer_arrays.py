@@ -1,0 +1,145 @@
+"""A whole recurrent layer on arrays, input product and recurrence: forward, and back to all its gradients.
+
+Knows packed rows and weights as torch.nn's layers hold them, one array for each direction; no parameters and
+no autograd. Arrays are C-contiguous and of one dtype, float32 or float64. The bits are those of the operators
+`linear` and `recurrence` one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatelight.memory.equations import EQUATIONS
+from gatelight.memory.product import linear_back, rows_times
+from gatelight.memory.recurrence_backward import recurrence_backward
+from gatelight.memory.recurrence_forward import recurrence_forward
+from gatelight.memory.transposing import transposed
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Weights = Mapping[str, Sequence[Array]]
+"""By kind ("weight_ih", …), without the biases where there are none; an array for each direction."""
+
+
+def kinds_of(cell: str, bias: bool = True) -> list[str]:
+    """The kinds of weights that a layer of this cell has."""
+    biases = ["bias_ih", "bias_hh"] if bias else []
+    return ["weight_ih", "weight_hh", *biases, *(["weight_peephole"] if EQUATIONS[cell].peepholes else [])]
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a layer computed forward, and what its way back needs of it."""
+
+    cell: str
+    first: Array  # [T] and
+    lengths: Array  # [B]: a packing's
+    token: Array | None
+    x: Array
+    distinct: int
+    weight_ih: Array  # [directions·G, D]
+    weight_hh: Array  # [directions, G, H]
+    peephole: Array | None
+    h_0: Array
+    c_0: Array
+    hidden: Array  # [N, directions·H]
+    h_n: Array
+    c_n: Array
+    gates: Array
+    cells: Array
+
+
+def layer_forward(
+    cell: str,
+    x: Array,
+    token: Array | None,
+    first: Array,
+    lengths: Array,
+    weights: Weights,
+    h_0: Array | None = None,
+    c_0: Array | None = None,
+    keep: bool = True,
+) -> Way:
+    """x [N, D], or [U, D] with token int32 [N]; first [T], lengths [B]; states [directions, B, H].
+
+    States that are None are zeros. Without `keep` there is no way back.
+    """
+    weight_ih, weight_hh = _joined(weights["weight_ih"]), _stacked(weights["weight_hh"])
+    directions, size, hidden_size = weight_hh.shape
+    none = np.zeros((directions, size), x.dtype) if "bias_hh" not in weights else None
+    bias_ih = None if none is not None else _joined(weights["bias_ih"])
+    table = rows_times(x, transposed(*(w[None] for w in weights["weight_ih"]))[0], bias_ih)
+    shape = directions, len(lengths), hidden_size
+    h_0 = np.zeros(shape, x.dtype) if h_0 is None else h_0
+    if not EQUATIONS[cell].has_cell_state:
+        c_0 = np.empty((*shape[:2], 0), x.dtype)
+    elif c_0 is None:
+        c_0 = np.zeros(shape, x.dtype)
+    peephole = _stacked(weights["weight_peephole"]) if EQUATIONS[cell].peepholes else None
+    hidden, h_n, c_n, gates, cells = recurrence_forward(
+        cell, table, token, first, lengths, transposed(weight_hh),
+        _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep,
+    )  # fmt: skip
+    return Way(
+        cell, first, lengths, token, x, len(table), weight_ih, weight_hh, peephole, h_0, c_0,
+        hidden, h_n, c_n, gates, cells,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Of the input and the states before the first step, and of each kind of weights by direction."""
+
+    x: Array  # empty unless asked for
+    h_0: Array
+    c_0: Array
+    weights: dict[str, Sequence[Array]]
+
+
+def layer_backward(
+    way: Way,
+    d_hidden: Array,
+    d_h_n: Array | None,
+    d_c_n: Array | None,
+    need_x: bool,
+    wanted: Mapping[str, bool],
+    overwrite: bool = False,
+) -> Gradients:
+    """From the gradients of hidden and the last states (None: zeros) to all that are `wanted`, by kind.
+
+    With `overwrite` the way is lost: it cannot be gone twice.
+    """
+    directions = len(way.weight_hh)
+    d_table, d_weight_hh, d_bias_hh, d_peephole, d_h_0, d_c_0 = recurrence_backward(
+        way.cell, d_hidden,
+        np.zeros_like(way.h_0) if d_h_n is None else d_h_n,
+        np.zeros_like(way.c_0) if d_c_n is None else d_c_n,
+        way.distinct, way.token, way.first, way.lengths, way.weight_hh, way.peephole, way.h_0, way.c_0,
+        way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite,
+    )  # fmt: skip
+    d_x, d_weight_ih, d_bias_ih = linear_back(
+        d_table, way.x, way.weight_ih, need_x, wanted["weight_ih"], wanted.get("bias_ih", False)
+    )
+    found: dict[str, Sequence[Array]] = {
+        "weight_ih": _apart(d_weight_ih, directions),
+        "weight_hh": list(d_weight_hh),
+        "bias_ih": _apart(d_bias_ih, directions),
+        "bias_hh": list(d_bias_hh),
+        "weight_peephole": list(d_peephole),
+    }
+    return Gradients(d_x, d_h_0, d_c_0, {kind: found[kind] for kind, asked in wanted.items() if asked})
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _stacked(parts: Sequence[Array]) -> Array:
+    return parts[0][None] if len(parts) == 1 else np.stack(parts)
+
+
+def _apart(joined: Array, directions: int) -> Sequence[Array]:
+    return [joined] if directions == 1 else np.split(joined, directions)
