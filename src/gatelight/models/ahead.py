@@ -7,7 +7,9 @@ Legend: b sequences of a batch, N packed rows, T steps, U distinct ids, V vocabu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.packing import Packing
-from gatelight.models.batches import Sequences
+from gatelight.models.batches import Sequences, like_lengths
 from gatelight.models.rows import Ids, copy_rows, number_distinct
 
 MOST_BYTES = 1 << 25
@@ -78,6 +80,26 @@ class Ahead:
         finish()
         self._begun = None
         return room.batch()
+
+
+def judged(
+    ids: Ids,
+    lengths: NDArray[np.int64],
+    batch_size: int,
+    outputs: int,
+    judge: Callable[[Ids, Packing], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """What `judge` gives of packed ids and their plan, [B, outputs], batch by batch and put in order."""
+    sequences = Sequences.of(ids, lengths)
+    result = np.empty((len(lengths), outputs), np.float32)
+    plan = list(like_lengths(sequences.lengths, batch_size))
+    made = Ahead(sequences)
+    for batch, upcoming in zip_longest(plan, plan[1:]):
+        packed, packing, _ = made.take(batch)
+        if upcoming is not None:
+            made.begin(upcoming)
+        result[batch] = judge(packed, packing)
+    return result
 
 
 _NO_ROWS = np.zeros((0, 0), np.float32)

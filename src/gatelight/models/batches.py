@@ -6,7 +6,7 @@ its arguments; no global random state is read or changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,6 +19,7 @@ from gatelight.memory.packing import Packing, pack
 
 BATCH = 256  # sequences judged together
 BATCH_ROWS = 1 << 15  # rows: what bounds the memory of such a batch, a single longer sequence aside
+EVEN = 16  # a multiple of so many is taken by the kernels and by two threads without a rest
 CHUNK = 50  # batches whose sequences are sorted by length together; fewer mix lengths, more lose randomness
 
 
@@ -105,25 +106,10 @@ def like_lengths(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArra
     start = 0
     while start < len(order):
         longest = max(int(lengths[order[start]]), 1)
-        stop = start + max(1, min(batch_size, BATCH_ROWS // longest))
+        size = max(1, min(batch_size, BATCH_ROWS // longest))
+        stop = start + (size - size % EVEN if size > EVEN else size)
         yield order[start:stop]
         start = stop
-
-
-def judged(
-    ids: NDArray[np.int32],
-    lengths: NDArray[np.int64],
-    batch_size: int,
-    outputs: int,
-    judge: Callable[[NDArray[np.int32], Packing], NDArray[np.float32]],
-) -> NDArray[np.float32]:
-    """What `judge` gives of flat ids and their packing, [B, outputs], batch by batch and put in order."""
-    sequences = Sequences.of(ids, lengths)
-    result = np.empty((len(lengths), outputs), np.float32)
-    for batch in like_lengths(sequences.lengths, batch_size):
-        part, part_lengths = sequences.take(batch)
-        result[batch] = judge(part, pack(part_lengths))
-    return result
 
 
 @compiled

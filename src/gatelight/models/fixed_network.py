@@ -22,6 +22,7 @@ from gatelight.memory.fixed_layer import FixedLayer
 from gatelight.memory.packing import Packing
 from gatelight.memory.product import rows_times
 from gatelight.models import batches
+from gatelight.models.ahead import judged
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
 from gatelight.models.pieces import Pieces, list_means
 from gatelight.models.pools import POOLS
@@ -92,8 +93,10 @@ class FixedNetwork:
         model cannot take.
         """
         if len(lengths) <= batch_size and len(ids) <= batches.BATCH_ROWS:
-            return self._batch(*batches.packed(ids, lengths), pieces)
-        return batches.judged(
+            flat, packing = batches.packed(ids, lengths)
+            one = packing.sequences == 1 and flat.flags.writeable
+            return self._batch(flat if one else packing.gathered(flat), packing, pieces)
+        return judged(
             ids,
             lengths,
             batch_size,
@@ -116,9 +119,7 @@ class FixedNetwork:
         rows = copied_rows(self._embedding, np.concatenate([known, parts]))
         return self.layers[0].input_table(list_means(rows, counts, numbers)), number
 
-    def _batch(self, ids: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
-        one = packing.sequences == 1 and ids.flags.writeable
-        packed = ids if one else packing.gathered(ids)
+    def _batch(self, packed: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
         table, token = self.inputs(packed, pieces)
         hidden = self.layers[0].hidden(table, packing, token)
         for layer in self.layers[1:]:

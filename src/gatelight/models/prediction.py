@@ -17,6 +17,7 @@ from gatelight.errors import DataError
 from gatelight.memory.packing import Packing
 from gatelight.memory.padding import State
 from gatelight.models import batches
+from gatelight.models.ahead import judged
 from gatelight.models.classifier import Classifier
 from gatelight.models.fixed_network import TABLE_BYTES, FixedNetwork, Probabilities, shares
 from gatelight.models.pieces import Pieces
@@ -63,7 +64,7 @@ class Predictor:
         if network is not None:
             return network.probabilities(ids, lengths, pieces, self.batch_size)
         with judging(self.model):
-            return batches.judged(
+            return judged(
                 ids, lengths, self.batch_size, self.model.config.outputs,
                 lambda some, packing: self._batch(some, packing, pieces),
             )  # fmt: skip
@@ -92,8 +93,8 @@ class Predictor:
         """logits [B, O] → probabilities float32 [B, O], row k at the place order[k]."""
         return shares(logits, order, self.model.config)
 
-    def _batch(self, ids: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
-        hidden, _ = self.first_layer(packing.gathered(ids), packing, None, pieces)
+    def _batch(self, packed: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
+        hidden, _ = self.first_layer(packed, packing, None, pieces)
         hidden = self.model.upper_rows(hidden, packing)
         return self.shares(self.model.logits(hidden, packing).numpy(), packing.order)
 
