@@ -8,7 +8,8 @@ nothing that grows with the table's height V. All state is held in named tensors
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 from gatelight.errors import DataError
+from gatelight.memory import threads
 from gatelight.models.optimiser_kernels import (
     adam_rows,
     coast_rows,
@@ -35,6 +37,7 @@ BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
 # Keras's numbers (torch has 0.99 and 1e-8). Epsilon stands outside of the root as in Keras up to 2.2
 # and torch; tf.keras and Keras 3 have it inside, which is a far larger one where gradients are small.
 RHO, RMSPROP_EPSILON = 0.9, 1e-7
+ROW_WORK = 8  # a number of a row takes about as long as so many multiply-adds
 ONE = np.zeros(1, np.int64)  # a dense parameter taken as a table of one row
 
 Touched = tuple[NDArray[np.int64], Tensor]
@@ -145,10 +148,10 @@ class Optimiser:
             return
         weights, real = self._weights, table.dtype.type
         if self.kind == "sgd":
-            coast_rows(table, state[0], state[0], last, rows, weights, steps, self.momentum, 0.0, real(0))
+            given = table, state[0], state[0], last, weights, steps, self.momentum, 0.0, real(0)
         else:
-            epsilon = real(ADAM_EPSILON)
-            coast_rows(table, state[0], state[1], last, rows, weights, steps, BETA1, BETA2, epsilon)
+            given = table, state[0], state[1], last, weights, steps, BETA1, BETA2, real(ADAM_EPSILON)
+        _by_rows(lambda part: coast_rows(*given[:4], rows[part], *given[4:]), len(rows), table.shape[1])
         torch.autograd.graph.increment_version(self._table)
 
     def go_on_from(self, rates: Iterable[float]) -> None:
@@ -215,12 +218,21 @@ class Optimiser:
             rmsprop_rows(table, state[0], rows, g, real(rate), real(RHO), real(RMSPROP_EPSILON), decay)
         else:
             decoupled = self.kind == "adamw"
-            adam_rows(
-                table, state[0], state[1], rows, g,
+            numbers = (
                 real(rate / (1.0 - BETA1**self.steps)), real(BETA1), real(BETA2), real(ADAM_EPSILON),
                 real(0.0) if decoupled else decay,
                 real(1.0 - rate * self.weight_decay) if decoupled else real(1.0),
                 real(math.sqrt(1.0 - BETA2**self.steps)),
             )  # fmt: skip
+            both = state[0], state[1]
+            _by_rows(
+                lambda part: adam_rows(table, *both, rows[part], g[part], *numbers), len(rows), table.shape[1]
+            )
         # The kernel wrote past torch's back: whoever keeps something computed from the table must notice.
         torch.autograd.graph.increment_version(self._table)
+
+
+def _by_rows(work: Callable[[slice], None], rows: int, columns: int) -> None:
+    """Do for parts of the rows what changes each of them by itself."""
+    tasks = [partial(work, slice(*cut)) for cut in threads.cuts(rows)]
+    threads.run(tasks, rows * columns * ROW_WORK)

@@ -27,20 +27,25 @@ NOWHERE = -1  # the row number of a maximum that does not exist: the sequence is
 
 
 @compiled
-def max_forward(hidden: Floats, first: Ints, alive: Ints, pooled: Floats, where: Rows) -> None:
-    """hidden[N, F] → pooled[B, F] and where[B, F], the row of each maximum (the earliest of equal ones)."""
-    sequences, features = pooled.shape
-    started = alive[0] if alive.shape[0] > 0 else 0
-    for k in range(started):
+def max_forward(
+    hidden: Floats, first: Ints, alive: Ints, pooled: Floats, where: Rows, begin: int, end: int
+) -> None:
+    """hidden[N, F] → rows begin to end of pooled[B, F] and where[B, F], the row of each maximum.
+
+    Of equal ones it is the earliest.
+    """
+    features = pooled.shape[1]
+    started = min(end, alive[0]) if alive.shape[0] > 0 else begin
+    for k in range(begin, started):
         for j in range(features):
             pooled[k, j] = hidden[k, j]
             where[k, j] = k
-    for k in range(started, sequences):
+    for k in range(max(begin, started), end):
         for j in range(features):
             pooled[k, j] = 0
             where[k, j] = NOWHERE
     for t in range(1, alive.shape[0]):
-        for k in range(alive[t]):
+        for k in range(begin, min(end, alive[t])):
             row = first[t] + k
             number = np.int32(row)
             values, best, best_row = hidden[row], pooled[k], where[k]

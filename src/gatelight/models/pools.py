@@ -89,7 +89,9 @@ class Maximum(Pool):
         """Keeps the rows of the maxima [B, F]."""
         pooled = np.empty((packing.sequences, hidden.shape[1]), hidden.dtype)
         where = np.empty(pooled.shape, np.int32)
-        kernels.max_forward(hidden, packing.first, packing.alive, pooled, where)
+        arrays = hidden, packing.first, packing.alive, pooled, where
+        parts = _parts(packing.lengths, packing.sequences)
+        threads.run([partial(kernels.max_forward, *arrays, *part) for part in parts], hidden.size)
         return pooled, where
 
     @staticmethod
