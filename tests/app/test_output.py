@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,3 +95,26 @@ def test_an_epochs_line_leaves_out_what_was_not_measured() -> None:
     """Without validation texts there is no validation loss to print."""
     record = {"epoch": 1, "seconds": 2.5, "train_loss": 0.61234, "train_accuracy": 0.7, "valid_loss": None}
     assert epoch_line(record, 5) == "epoch 1/5  loss 0.6123  accuracy 0.7000  2.5 s"
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_figures_keep_their_digits_on_a_narrow_screen(width: int) -> None:
+    """A column of figures that ends in an ellipsis says nothing, or something else."""
+    names = ["anaphor agreement with a very long name of a construction", "short"]
+    rows = [[name, "1,000", "63.9 [62.1, 65.5]", "60.2 [58.4, 62.0]"] for name in names]
+    shown = shown_at(width, table(["construction", "pairs", "model", "n-grams"], rows))
+    assert shown.count("63.9 [62.1, 65.5]") == shown.count("60.2 [58.4, 62.0]") == 2
+    assert max(map(len, shown.splitlines())) <= width
+    assert ("…" in shown) == (width < 100)
+
+
+def test_a_screen_too_narrow_for_any_name_still_shows_a_table() -> None:
+    """All columns give way then; an error or a line over the edge would be worse."""
+    shown = shown_at(20, table(["name", "figures", "more"], [["some name", "63.9 [62.1, 65.5]", "60.2"]]))
+    assert max(map(len, shown.splitlines())) <= 20
+
+
+def shown_at(width: int, what: Any) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width).print(what)
+    return file.getvalue()

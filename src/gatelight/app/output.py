@@ -51,12 +51,18 @@ def as_json(record: Mapping[str, Any]) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:
-    """Return a table whose first column is text and whose others are figures, set to the right."""
+    """Return a table whose first column is text and whose others are figures, set to the right.
+
+    Where a screen is too narrow the first column is shortened.
+    """
     from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    out = Table(box=box.SIMPLE_HEAD, title=None if title is None else Text(one_line(title)), pad_edge=False)
+    from gatelight.app.fitted import FittedTable
+
+    out = FittedTable(
+        box=box.SIMPLE_HEAD, title=None if title is None else Text(one_line(title)), pad_edge=False
+    )
     out.title_justify = "left"
     for index, name in enumerate(columns):
         justify: Literal["left", "right"] = "left" if index == 0 else "right"
