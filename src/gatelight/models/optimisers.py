@@ -37,6 +37,7 @@ BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
 # Keras's numbers (torch has 0.99 and 1e-8). Epsilon stands outside of the root as in Keras up to 2.2
 # and torch; tf.keras and Keras 3 have it inside, which is a far larger one where gradients are small.
 RHO, RMSPROP_EPSILON = 0.9, 1e-7
+ROOT_WORK = 32  # a root and a division take about as long as so many multiply-adds
 ROW_WORK = 8  # a number of a row takes about as long as so many multiply-adds
 ONE = np.zeros(1, np.int64)  # a dense parameter taken as a table of one row
 
@@ -184,13 +185,15 @@ class Optimiser:
         elif self.kind == "rmsprop" and len(self._arrays) == len(self._dense):
             # A call of torch's for each operation took longer than all of the arithmetic.
             numbers: dict[Any, list[Any]] = {}
+            tasks: list[threads.Task] = []
             for k, gradient in zip(present, gradients, strict=True):
                 weight, square = self._arrays[k]
                 if weight.dtype not in numbers:
                     given = rate, RHO, RMSPROP_EPSILON, self.weight_decay
                     numbers[weight.dtype] = [weight.dtype.type(number) for number in given]
-                rmsprop_rows(weight, square, ONE, gradient.numpy().reshape(1, -1), *numbers[weight.dtype])
-            torch._foreach_add_(counts, 1)
+                row = gradient.numpy().reshape(1, -1)
+                tasks.append(partial(rmsprop_rows, weight, square, ONE, row, *numbers[weight.dtype]))
+            threads.run(tasks, ROOT_WORK * sum(gradient.numel() for gradient in gradients))
             torch.autograd.graph.increment_version(weights)
         elif self.kind == "rmsprop":
             rmsprop(
