@@ -25,7 +25,7 @@ from training_cases import (
 )
 
 from gatelight.errors import DataError
-from gatelight.memory.threads import set_threads, threads
+from gatelight.memory.threads import threads, using
 from gatelight.models.batches import plan_batches
 from gatelight.models.checkpoint import read_record
 from gatelight.models.classifier import Classifier
@@ -250,14 +250,10 @@ def test_infinite_gradients_are_caught_before_the_update() -> None:
 def test_the_mode_of_the_model_and_the_threads_are_put_back() -> None:
     """A model that was being used for prediction must not silently keep its dropout on."""
     model = build().eval()
-    before = threads()
-    try:
-        set_threads(1)
+    with using(1):
         run(model=model)
         assert not model.training
         assert threads() == 1
-    finally:
-        set_threads(before)
     assert all(p.grad is None for p in model.parameters())
     assert model.embedding.touched is None
 
