@@ -10,7 +10,7 @@ from benchmarks.turns import in_turns
 from benchmarks.workload import Finding, Goal, Options, Tell, Workload
 
 GOALS = (Goal(8.0),)
-FULL, QUICK = (60, 5), (4, 3)  # batches of a turn, turns
+FULL, QUICK = (60, 5), (12, 2)  # batches of a turn, turns
 
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:

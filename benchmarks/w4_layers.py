@@ -28,7 +28,7 @@ CELLS: dict[str, tuple[type[nn.Module], type[nn.Module], int]] = {
     "GRU": (gatelight.GRU, nn.GRU, 3),
 }
 FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
-FULL_TURNS, QUICK_TURNS = 5, 3
+FULL_TURNS, QUICK_TURNS = 5, 2
 TURN_SECONDS = 0.03  # short work is repeated within a turn until about so long
 SETTLE = 0.02
 

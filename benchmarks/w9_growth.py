@@ -23,7 +23,7 @@ from gatelight.memory.threads import available
 LINEAR = 1.15  # time for each token at the largest ÷ at the smallest
 FLAT = 1.25  # time of a batch at 25 × the vocabulary: rows of a larger table are less often in the cache
 SECOND_CORE = 1.7
-FULL_TURNS, QUICK_TURNS = 7, 3
+FULL_TURNS, QUICK_TURNS = 7, 2
 DIM, HIDDEN = 300, 50
 WORDS_KNOWN = 20_000  # a table of which is quickly made
 VOCABULARIES = (10_000, 50_000, 250_000)
