@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -359,3 +360,24 @@ def test_a_program_is_measured_by_itself() -> None:
     assert large.peak > small.peak + 150e6
     with pytest.raises(RuntimeError, match="ended with 3: gone"):
         measure([sys.executable, "-c", "import sys; print('gone', file=sys.stderr); sys.exit(3)"])
+
+
+def test_a_workload_that_fails_leaves_the_others_their_turn(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A peer that the system ends for its memory must cost neither the others' results nor the exit code."""
+
+    def failing(options: Any, tell: Any) -> Any:
+        raise RuntimeError("ended with -9")
+        yield
+
+    def running(options: Any, tell: Any) -> Any:
+        yield Finding("", "an epoch", [Outcome("the fastest other", 9.0, 8.0)])
+
+    monkeypatch.setattr(program, "SCRATCH", tmp_path)
+    loads = {"W1": Workload("W1", "fails", failing), "W2": Workload("W2", "runs", running)}
+    monkeypatch.setattr(program, "WORKLOADS", loads)
+    assert main(["--without-keras", "--quick"]) == 1
+    said = capsys.readouterr()
+    assert "W1 is not measured, the others go on: ended with -9" in said.err
+    assert "W2  9.0 x" in said.out
