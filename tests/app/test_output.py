@@ -97,7 +97,7 @@ def test_an_epochs_line_leaves_out_what_was_not_measured() -> None:
     assert epoch_line(record, 5) == "epoch 1/5  loss 0.6123  accuracy 0.7000  2.5 s"
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("width", [70, 80, 200])
 def test_figures_keep_their_digits_on_a_narrow_screen(width: int) -> None:
     """A column of figures that ends in an ellipsis says nothing, or something else."""
     names = ["anaphor agreement with a very long name of a construction", "short"]

@@ -6,7 +6,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 
-LEAST = 8  # cells that are left of the first column; on a screen too narrow even for that all give way
+LEAST = 16  # cells that are left of the first column; on a screen too narrow even for that all give way
 
 
 class FittedTable(Table):

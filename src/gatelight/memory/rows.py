@@ -78,11 +78,11 @@ def add_scaled_row(
 def add_product_row(
     typingctx: Any, a: Any, a_at: Any, b: Any, b_at: Any, target: Any, target_at: Any, size: Any
 ) -> Any:
-    """target += a · b, element by element, for `size` of them, each rounded once."""
+    """target += a · b, element by element, for `size` of them; products are rounded too, as NumPy's are."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         def added(vectors: Vectors, old: Any, one: Any, other: Any) -> Any:
-            return vectors.fma(one, other, old)
+            return builder.fadd(old, builder.fmul(one, other))
 
         _write(context, builder, signature, values, added)
         return context.get_dummy_value()
