@@ -63,7 +63,7 @@ class Packing:
         """flat [N], sequence after sequence in original order → its packed rows [N], always a copy."""
         flat = np.require(flat, requirements=("C", "W"))  # compiled code tells arrays apart by these
         out = np.empty(self.rows, flat.dtype)
-        _gather(flat, self.starts, self.alive, out)
+        gather_rows(flat, self.starts, self.alive, out)
         return out
 
     def positions(self) -> Index:
@@ -128,7 +128,8 @@ def _packing(order: Index, falling: Index, alive: Index) -> Packing:
 
 
 @compiled
-def _gather(flat: Any, starts: Any, alive: Any, out: Any) -> None:
+def gather_rows(flat: Any, starts: Any, alive: Any, out: Any) -> None:
+    """Write the packed rows of sequences that begin at flat[starts[k]], k in packed order, into out [N]."""
     row = 0
     for t in range(alive.shape[0]):
         for k in range(alive[t]):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
-from gatelight.memory.packing import Packing
+from gatelight.memory.packing import Packing, gather_rows
 from gatelight.models.batches import Sequences, like_lengths
 from gatelight.models.rows import Ids, copy_rows, number_distinct
 
@@ -170,9 +170,8 @@ def _make(
     row = 0
     for t in range(steps):
         first[t] = row
-        for k in range(alive[t]):
-            ids[row] = flat[starts[index[order[k]]] + t]
-            row += 1
+        row += alive[t]
+    gather_rows(flat, starts[index[order]], alive, ids)
     if marker.shape[0] == 0:
         return
     found[0] = number_distinct(ids, marker, distinct, number)
