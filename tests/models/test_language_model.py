@@ -157,8 +157,8 @@ def test_learns_to_count_a_and_b(documents: bool) -> None:
     """aⁿbⁿ needs a memory: without the carried count the end is a guess, and the loss stays high."""
     random = np.random.default_rng(0)
     words = [np.array([2, *[3] * n, *[4] * n, 2]) for n in random.integers(1, 6, 300)]
-    config = TrainingConfig(epochs=40, batch_size=4, learning_rate=3e-2, clip=1.0, best_by="valid_loss")
-    net = LanguageModel(LanguageModelConfig(5, dim=4, hidden=12), seed=0)
+    config = TrainingConfig(epochs=40, batch_size=4, learning_rate=5e-2, clip=1.0, best_by="valid_loss")
+    net = LanguageModel(LanguageModelConfig(5, dim=4, hidden=24), seed=0)
     joined = np.concatenate([word[:-1] for word in words]).astype(np.int32)
     flat = Sequences.of(np.concatenate(words).astype(np.int32), [len(word) for word in words])
     carry_out(

@@ -1,11 +1,13 @@
-"""tanh and sigmoid in vector registers: rational in float32, libm's in float64.
+"""tanh, sigmoid and exp in vector registers: rational or polynomial in float32, libm's in float64.
 
 Knows nothing of cells.
 """
 
 from __future__ import annotations
 
-from gatelight.memory.lanes import Lanes
+from llvmlite import ir
+
+from gatelight.memory.lanes import INT, Lanes
 
 # Odd rational function of degree 13/6 with Eigen's coefficients; beyond the clamp float32 tanh is 1.
 CLAMP = 7.90531110763549805
@@ -14,6 +16,15 @@ ABOVE = (
     1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03,
 )  # fmt: skip
 BELOW = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+
+# exp(x) = 2^n exp(r) with |r| ≤ ln 2 / 2; ln 2 in two parts, so that n times the first one is exact; the
+# coefficients are those of the Cephes library. A sum with ROUND has n in the low bits of its fraction.
+FARTHEST = 86.0
+LOG2_E, LN_2 = 1.44269504088896341, (0.693359375, -2.12194440e-4)
+ROUND = 1.5 * 2**23
+EXP = (
+    1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+)  # fmt: skip
 
 
 def tanh(x: Lanes) -> Lanes:
@@ -28,6 +39,22 @@ def tanh(x: Lanes) -> Lanes:
 def sigmoid(x: Lanes) -> Lanes:
     """1 / (1 + exp(-x))."""
     return 0.5 * tanh(0.5 * x) + 0.5
+
+
+def exp(x: Lanes) -> Lanes:
+    """Exponential, in float32 within 2 ulp from -86 to 86 and beyond them the value there; NaN stays NaN."""
+    if not x.vectors.single:
+        return x.each("exp")
+    builder, lanes = x.vectors.builder, x.vectors.lanes
+    x = x.clamped(FARTHEST)
+    rounded = x * LOG2_E + ROUND
+    n = rounded - ROUND
+    r = x - n * LN_2[0] - n * LN_2[1]
+    whole = ir.VectorType(INT, lanes)
+    exponent = builder.shl(builder.bitcast(rounded.value, whole), ir.Constant(whole, [23] * lanes))
+    one = builder.bitcast(x.vectors.number(1.0), whole)
+    power = Lanes(x.vectors, builder.bitcast(builder.add(exponent, one), x.vectors.type))
+    return (_polynomial(r, EXP) * r * r + r + 1.0) * power
 
 
 def _polynomial(x: Lanes, coefficients: tuple[float, ...]) -> Lanes:

@@ -6,12 +6,12 @@ neither heads nor losses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatelight.memory.layer_arrays import kinds_of, layer_backward, layer_forward
 from gatelight.memory.packing import Packing
@@ -38,13 +38,17 @@ class LayerPass:
             for kind, parameters in self._parameters.items()
         }
 
-    def forward(self, x: Array, packing: Packing, token: Array | None = None) -> tuple[Array, Back]:
-        """x [N, D], or [U, D] with token int32 [N], → hidden states [N, directions·H] from zero states.
+    def forward(
+        self, x: Array, packing: Packing, token: Array | None = None, initial: Sequence[Array] = ()
+    ) -> tuple[Array, tuple[Array, ...], Back]:
+        """x [N, D], or [U, D] with token int32 [N], → hidden states [N, directions·H], last states, way back.
 
-        What comes back sets the gradients of the parameters that want them; it may be called once.
+        States are (h, c), or (h,), of [directions, B, H]; the first ones are zeros unless given, and get no
+        gradient. The way back sets those of the parameters that want them; it may be called once.
         """
         count("kernels")
-        way = layer_forward(self._cell, x, token, packing.first, packing.lengths, self._weights)
+        h_0, c_0 = (*initial, None, None)[:2]
+        way = layer_forward(self._cell, x, token, packing.first, packing.lengths, self._weights, h_0, c_0)
 
         def back(d_hidden: Array, need_x: bool) -> Array:
             wanted = {kind: any(p.requires_grad for p in of) for kind, of in self._parameters.items()}
@@ -54,10 +58,30 @@ class LayerPass:
                     give(parameter, gradient)
             return found.x
 
-        return way.hidden, back
+        last = (way.h_n, way.c_n) if way.c_n.shape[2] else (way.h_n,)
+        return way.hidden, last, back
+
+
+def bare(model: nn.Module, layers: Sequence[Stack]) -> bool:
+    """Whether kernels serve the layers, all of the model is of one type, and nobody has hung a hook in."""
+    parameters = list(model.parameters())
+    hooked = any(p._backward_hooks for p in parameters) or any(
+        m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks
+        for m in model.modules()
+    )
+    alike = {(p.dtype, p.device.type) for p in parameters} == {(parameters[0].dtype, "cpu")}
+    return alike and not hooked and all(layer.path() == "kernels" for layer in layers)
 
 
 def give(parameter: Tensor, gradient: Array) -> None:
     """Make `gradient` that of a leaf, if it wants one; it must not have any yet."""
     if parameter.requires_grad:
         parameter.grad = torch.from_numpy(gradient)
+
+
+def hand_on(rows: Tensor, gradient: Array) -> None:
+    """Give rows of a table their gradient, or let autograd take it on to what they were made of."""
+    if rows.is_leaf:
+        give(rows, gradient)
+    else:
+        rows.backward(torch.from_numpy(gradient))  # type: ignore[no-untyped-call]

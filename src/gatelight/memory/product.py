@@ -102,6 +102,13 @@ def _chosen_times(
     rows = np.empty((CHUNK, size), b.dtype)
     for first in range(begin, end, CHUNK):
         depth = min(CHUNK, end - first)
+        a_from = first * a.shape[1] + a_at + column
+        if _in_a_row(chosen, first, depth):
+            multiply(
+                b, chosen[first] * b.shape[1] + b_at, 1, b.shape[1], a, a_from, a.shape[1],
+                out, column, columns, out, column, columns, size, depth, last - column,
+            )  # fmt: skip
+            continue
         for k in range(depth):
             row = chosen[first + k]
             if row >= 0:
@@ -111,9 +118,18 @@ def _chosen_times(
                 for j in range(size):
                     rows[k, j] = other[-1 - row, j]
         multiply(
-            rows, 0, 1, size, a, first * a.shape[1] + a_at + column, a.shape[1],
+            rows, 0, 1, size, a, a_from, a.shape[1],
             out, column, columns, out, column, columns, size, depth, last - column,
         )  # fmt: skip
+
+
+@compiled
+def _in_a_row(chosen: Any, first: int, count: int) -> bool:
+    """Whether `count` of the numbers follow one another, so that their rows need not be put together."""
+    apart = chosen[first] < 0
+    for k in range(1, count):
+        apart |= chosen[first + k] != chosen[first] + k
+    return not apart
 
 
 def chosen_times(

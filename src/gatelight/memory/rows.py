@@ -13,8 +13,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from gatelight.memory.activations import exp
 from gatelight.memory.buffers import LINE
-from gatelight.memory.lanes import INDEX, INT, VECTOR_BYTES, Vectors, loop, over_lanes
+from gatelight.memory.lanes import INDEX, INT, VECTOR_BYTES, Lanes, Vectors, loop, over_lanes
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -88,6 +89,87 @@ def add_product_row(
         return context.get_dummy_value()
 
     return types.void(a, types.int64, b, types.int64, target, types.int64, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def scale_row(typingctx: Any, target: Any, target_at: Any, factor: Any, size: Any) -> Any:
+    """target *= factor, for `size` elements."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        target, at, factor, size = values
+
+        def scaled(vectors: Vectors, old: Any) -> Any:
+            return builder.fmul(old, vectors.repeat(factor))
+
+        arrays = signature.return_type(signature.args[0], types.int64, types.int64)
+        _write(context, builder, arrays, [target, at, size], scaled)
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, target.dtype, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def highest(typingctx: Any, source: Any, source_at: Any, size: Any) -> Any:
+    """The largest of `size` elements, 1 or more; what is not a number is passed over."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array, at, size = values
+        data = builder.gep(context.make_array(source)(context, builder, value=array).data, [at])
+        best = Vectors(builder, context.get_data_type(source.dtype))
+        lowest = ir.Constant(best.element, float("-inf"))
+        result = cgutils.alloca_once_value(builder, lowest)
+        lanes = cgutils.alloca_once_value(builder, best.repeat(lowest))
+
+        def larger(new: Any, slot: Any) -> None:
+            old = builder.load(slot)
+            builder.store(builder.select(builder.fcmp_ordered(">", new, old), new, old), slot)
+
+        def some(vectors: Vectors, first: Any) -> None:
+            new = vectors.load(builder.gep(data, [first]))
+            if vectors.lanes == best.lanes:
+                larger(new, lanes)
+            else:
+                for lane in range(vectors.lanes):
+                    larger(builder.extract_element(new, INT(lane)), result)
+
+        over_lanes(best, size, some)
+        for lane in range(best.lanes):
+            larger(builder.extract_element(builder.load(lanes), INT(lane)), result)
+        return builder.load(result)
+
+    return source.dtype(source, types.int64, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def exp_row(typingctx: Any, row: Any, at: Any, less: Any, size: Any) -> Any:
+    """row = exp(row - less), for `size` elements; their sum."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array, at, less, size = values
+        data = builder.gep(context.make_array(row)(context, builder, value=array).data, [at])
+        whole = Vectors(builder, context.get_data_type(row.dtype))
+        total = cgutils.alloca_once_value(builder, ir.Constant(whole.element, 0.0))
+        lanes = cgutils.alloca_once_value(builder, whole.number(0.0))
+
+        def add(new: Any, slot: Any) -> None:
+            builder.store(builder.fadd(builder.load(slot), new), slot)
+
+        def some(vectors: Vectors, first: Any) -> None:
+            place = builder.gep(data, [first])
+            value = exp(Lanes(vectors, vectors.load(place)) - Lanes(vectors, vectors.repeat(less)))
+            vectors.store(value.value, place)
+            if vectors.lanes == whole.lanes:
+                add(value.value, lanes)
+            else:
+                for lane in range(vectors.lanes):
+                    add(builder.extract_element(value.value, INT(lane)), total)
+
+        over_lanes(whole, size, some)
+        for lane in range(whole.lanes):
+            add(builder.extract_element(builder.load(lanes), INT(lane)), total)
+        return builder.load(total)
+
+    return row.dtype(row, types.int64, row.dtype, types.int64), codegen
 
 
 def _write(context: Any, builder: Any, signature: Any, values: Any, formula: Any) -> None:

@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 
-from gatelight.memory.layer_pass import Back, LayerPass, give
+from gatelight.memory.layer_pass import Back, LayerPass, bare, give, hand_on
 from gatelight.memory.packing import Packing
 from gatelight.memory.product import linear_back, rows_times
 from gatelight.memory.transposing import transposed
 from gatelight.models.ahead import Ahead, Batch
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier, Generator
-from gatelight.models.dropout import draw_seed
-from gatelight.models.dropping import Drop, dropped
+from gatelight.models.dropout import draw_seed, drop_step
+from gatelight.models.dropping import Drop
 from gatelight.models.pieces import Pieces
 from gatelight.models.pools import POOLS
 
@@ -40,14 +39,7 @@ class ClassifierPass:
     @staticmethod
     def serves(model: Classifier) -> bool:
         """Whether all of the model runs in the kernels, in one type, and nobody has hung a hook into it."""
-        layers: list[Any] = list(model.memory)
-        parameters = list(model.parameters())
-        hooked = any(p._backward_hooks for p in parameters) or any(
-            m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks
-            for m in model.modules()
-        )
-        alike = {(p.dtype, p.device.type) for p in parameters} == {(parameters[0].dtype, "cpu")}
-        return alike and not hooked and all(layer.path() == "kernels" for layer in layers)
+        return bare(model, list(model.memory))  # type: ignore[arg-type]
 
     def ahead(self, sequences: Sequences) -> Ahead:
         """What makes batches of `sequences` with all that `forward` need not find out itself."""
@@ -68,30 +60,26 @@ class ClassifierPass:
         config, training = self.model.config, self.model.training
         packing = batch.packing
         rows, number = self.model.read(batch.ids, generator, pieces, batch.words)
-        hidden, back = self._layers[0].forward(rows.detach().numpy(), packing, number)
+        hidden, _, back = self._layers[0].forward(rows.detach().numpy(), packing, number)
         backs: list[Back] = [back]
         for layer in self._layers[1:]:
             if training:
-                hidden = _dropout(hidden, config.layer_dropout, generator, backs)
-            hidden, back = layer.forward(hidden, packing)
+                hidden = drop_step(hidden, config.layer_dropout, generator, backs)
+            hidden, _, back = layer.forward(hidden, packing)
             backs.append(back)
         share = config.dropout if training else 0.0
         if self._pool.holds_dense:
             drop = Drop.of(share, draw_seed(generator), hidden.dtype) if share else None
             logits = self._pooled(hidden, packing, backs, drop)
         else:
-            hidden = _dropout(self._pooled(hidden, packing, backs), share, generator, backs)
+            hidden = drop_step(self._pooled(hidden, packing, backs), share, generator, backs)
             logits = self._dense(hidden, backs)
 
         def backward(d_logits: Floats) -> None:
             gradient = d_logits
             for back in backs[:0:-1]:
                 gradient = back(gradient, True)
-            d_rows = backs[0](gradient, rows.requires_grad)
-            if rows.is_leaf:
-                give(rows, d_rows)
-            else:  # they were made of others
-                rows.backward(torch.from_numpy(d_rows))  # type: ignore[no-untyped-call]
+            hand_on(rows, backs[0](gradient, rows.requires_grad))
 
         return logits, backward
 
@@ -124,11 +112,3 @@ class ClassifierPass:
 
         backs.append(back)
         return rows_times(rows, transposed(self._head["weight"][None])[0], self._head["bias"])
-
-
-def _dropout(values: Floats, share: float, generator: Generator, backs: list[Back]) -> Floats:
-    if share == 0.0:
-        return values
-    seed = draw_seed(generator)
-    backs.append(lambda d_values, need: dropped(d_values, share, seed))
-    return dropped(values, share, seed)

@@ -1,20 +1,25 @@
-"""Cross entropies of a batch with their gradients, compiled; knows arrays only, and computes in float64.
+"""Cross entropies of a batch with their gradients, compiled; knows arrays only.
 
-Legend: B sequences, O outputs. `share` [B] is the weight of each sequence in the mean. Each function gives
-the mean loss and how many are judged right, and writes the gradient of logits [B, O] in their dtype.
+Legend: B sequences, O outputs, N rows, V vocabulary. `share` [B] is the weight of each sequence in the mean.
+`of_labels` and `of_classes` compute in float64; they give the mean loss and how many are judged right, and
+write the gradient of logits [B, O] in their dtype.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
+from gatelight.memory import threads
+from gatelight.memory.rows import exp_row, highest, scale_row
 
 Shares = NDArray[np.float64]
+EXP_WORK = 16  # an exponential takes about as long as so many multiply-adds
 
 
 @compiled(error_model="numpy")
@@ -67,3 +72,32 @@ def of_classes(
                 loss -= share[b] * wanted * log_p
             d_logits[b, o] = share[b] * (math.exp(log_p) - wanted)
     return loss, right
+
+
+def of_next_ids(scores: NDArray[Any], targets: NDArray[np.int32]) -> tuple[float, int]:
+    """The mean of -log softmax at the target of each row of scores [N, V], and how often it is the likeliest.
+
+    `scores` are replaced by their gradient; their exponentials and sums are of their dtype.
+    """
+    losses, right = np.empty(len(scores)), np.empty(len(scores), np.bool_)
+    share = scores.dtype.type(1.0 / max(len(scores), 1))
+    tasks = [
+        partial(_next_ids, scores, targets, share, losses, right, *cut) for cut in threads.cuts(len(scores))
+    ]
+    threads.run(tasks, scores.size * EXP_WORK)
+    return float(losses.mean()), int(np.count_nonzero(right))
+
+
+@compiled(error_model="numpy")
+def _next_ids(scores: Any, targets: Any, share: Any, losses: Any, right: Any, begin: int, end: int) -> None:
+    size = scores.shape[1]
+    for row in range(begin, end):
+        at, target = row * size, targets[row]
+        own, best = scores[row, target], highest(scores, at, size)
+        right[row] = own == best
+        for k in range(target if own == best else 0):  # of equal ones the first counts
+            right[row] &= scores[row, k] != best
+        total = exp_row(scores, at, best, size)
+        losses[row] = math.log(np.float64(total)) + (np.float64(best) - np.float64(own))
+        scale_row(scores, at, share / total, size)
+        scores[row, target] -= share

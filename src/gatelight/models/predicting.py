@@ -21,7 +21,8 @@ from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.memory import pack
 from gatelight.models.batches import Sequences, plan_batches
-from gatelight.models.language_model import LanguageModel, detached
+from gatelight.models.language_model import LanguageModel
+from gatelight.models.language_pass import LanguagePass
 from gatelight.models.task import Outcome
 from gatelight.models.training_config import TrainingConfig
 
@@ -50,6 +51,7 @@ class PredictingStreams:
             )
         self.steps_per_epoch = -(-self.length // steps)
         self.validates = valid is not None
+        self._passes = LanguagePass(model)
         self._state = model.initial(self.streams)
         self._next = self._state
         self._kept = {
@@ -74,11 +76,9 @@ class PredictingStreams:
         rows = places.ravel()
         before = self._before(begin)
         packing = pack(np.full(self.streams, end - begin))
-        hidden, after = self.model.hidden(self.stream[rows], packing, before, generator)
-        targets = torch.from_numpy(self.stream[rows + 1].astype(np.int64))
-        loss, right = self.model.loss(hidden, targets, generator)
-        self._next = detached(after)
-        return Outcome(loss.item(), loss.backward, len(rows), len(rows), right)
+        found = self._passes.foretell(self.stream[rows], self.stream[rows + 1], packing, before, generator)
+        self._next = found.state
+        return Outcome(found.loss, found.backward, len(rows), len(rows), found.right)
 
     def _before(self, begin: int) -> list[tuple[Tensor, ...]]:
         if not begin:
@@ -127,6 +127,7 @@ class PredictingDocuments:
         if not len(documents) or documents.lengths.min() < 2:
             raise DataError("a document needs two ids or more, of which the first is given")
         self.model, self.documents, self.valid, self.config = model, documents, valid, config
+        self._passes = LanguagePass(model)
         self.steps_per_epoch = -(-len(documents) // config.batch_size)
         self.validates = valid is not None
 
@@ -149,10 +150,9 @@ class PredictingDocuments:
         given[ends - 1] = False
         asked[ends - lengths] = False
         packing = pack(lengths - 1)
-        hidden, _ = self.model.hidden(packing.gathered(ids[given]), packing, None, generator)
-        targets = torch.from_numpy(packing.gathered(ids[asked]).astype(np.int64))
-        loss, right = self.model.loss(hidden, targets, generator)
-        return Outcome(loss.item(), loss.backward, len(targets), len(targets), right)
+        targets = packing.gathered(ids[asked])
+        found = self._passes.foretell(packing.gathered(ids[given]), targets, packing, None, generator)
+        return Outcome(found.loss, found.backward, len(targets), len(targets), found.right)
 
     def foresee(self, index: NDArray[np.int64]) -> None:
         """Nothing is to be made ready."""
