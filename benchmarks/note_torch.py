@@ -16,7 +16,7 @@ from benchmarks.note_weights import Array, NoteWeights, results
 from benchmarks.reviews import Reviews
 from gatelight.memory.threads import available
 
-FAR_SLOWER = 3.0  # beyond what a first run takes longer than a second
+ROUNDS, LONG, FAR_SLOWER = 3, 1.0, 3.0  # most rounds; seconds and factor beyond which the first decides
 Batch = tuple[Tensor, Tensor, Tensor]  # ids int32 [B, T], lengths int64 [B], targets float32 [B]
 
 
@@ -107,20 +107,21 @@ def batches(reviews: Reviews, plan: list[NDArray[np.int64]], steps: int) -> list
 
 
 def fastest_threads(work: Callable[[], object], use: Callable[[int], object]) -> int:
-    """1 or all: run `work` on each, then again unless one is far slower, and return what was faster.
+    """1 or all: run `work` on each, again and again unless it takes long, and return what was faster.
 
     Steps of 32 rows are so small that threads which wait for each other may cost more than they bring.
     """
     choices = sorted({1, available()})
     took: dict[int, float] = {}
-    for round_number in range(2):
+    for _ in range(ROUNDS):
         for threads in choices:
             use(threads)
             began = time.perf_counter()
             work()
             seconds = time.perf_counter() - began
             took[threads] = min(took.get(threads, seconds), seconds)
-        if round_number == 0 and max(took.values()) > FAR_SLOWER * min(took.values()):
+        # Of a short run the first may have been disturbed, or compiled something.
+        if max(took.values()) > max(LONG, FAR_SLOWER * min(took.values())):
             break
     return min(choices, key=lambda threads: took[threads])
 

@@ -19,7 +19,8 @@ from gatelight.text.joining import Writer
 from gatelight.text.tokens import Tokenizer
 from gatelight.text.vocabulary import PAD_ID, UNK_ID, Vocabulary
 
-AT_ONCE = 64  # tokens drawn between two pieces of text: a few milliseconds
+READ_AT_ONCE = 1 << 26  # weights read, for token after token, between two pieces of text: a few milliseconds
+MOST_AT_ONCE = 1024  # tokens
 MOST_MORE = 32  # tokens drawn beyond the length to end a character
 
 
@@ -45,8 +46,10 @@ def written(
         ids, scores, state = reader.write(scores, state, allowed, how, random.random(count), end)
         return ids
 
-    for begin in range(0, length, AT_ONCE):
-        ids = draw(min(AT_ONCE, length - begin))
+    weights = sum(parameter.numel() for parameter in reader.model.parameters())
+    at_once = max(1, min(MOST_AT_ONCE, READ_AT_ONCE // weights))
+    for begin in range(0, length, at_once):
+        ids = draw(min(at_once, length - begin))
         ended = ids[-1] == end
         yield writer.add(tokens[k] for k in ids.tolist() if k != end)
         if ended:

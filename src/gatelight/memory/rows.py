@@ -115,27 +115,16 @@ def highest(typingctx: Any, source: Any, source_at: Any, size: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         array, at, size = values
         data = builder.gep(context.make_array(source)(context, builder, value=array).data, [at])
-        best = Vectors(builder, context.get_data_type(source.dtype))
-        lowest = ir.Constant(best.element, float("-inf"))
-        result = cgutils.alloca_once_value(builder, lowest)
-        lanes = cgutils.alloca_once_value(builder, best.repeat(lowest))
 
-        def larger(new: Any, slot: Any) -> None:
-            old = builder.load(slot)
-            builder.store(builder.select(builder.fcmp_ordered(">", new, old), new, old), slot)
+        def larger(one: Any, other: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(">", one, other), one, other)
 
-        def some(vectors: Vectors, first: Any) -> None:
-            new = vectors.load(builder.gep(data, [first]))
-            if vectors.lanes == best.lanes:
-                larger(new, lanes)
-            else:
-                for lane in range(vectors.lanes):
-                    larger(builder.extract_element(new, INT(lane)), result)
+        def value(vectors: Vectors, first: Any) -> Any:
+            return vectors.load(builder.gep(data, [first]))
 
-        over_lanes(best, size, some)
-        for lane in range(best.lanes):
-            larger(builder.extract_element(builder.load(lanes), INT(lane)), result)
-        return builder.load(result)
+        return _folded(
+            Vectors(builder, context.get_data_type(source.dtype)), size, float("-inf"), value, larger
+        )
 
     return source.dtype(source, types.int64, types.int64), codegen
 
@@ -147,29 +136,44 @@ def exp_row(typingctx: Any, row: Any, at: Any, less: Any, size: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         array, at, less, size = values
         data = builder.gep(context.make_array(row)(context, builder, value=array).data, [at])
-        whole = Vectors(builder, context.get_data_type(row.dtype))
-        total = cgutils.alloca_once_value(builder, ir.Constant(whole.element, 0.0))
-        lanes = cgutils.alloca_once_value(builder, whole.number(0.0))
 
-        def add(new: Any, slot: Any) -> None:
-            builder.store(builder.fadd(builder.load(slot), new), slot)
-
-        def some(vectors: Vectors, first: Any) -> None:
+        def value(vectors: Vectors, first: Any) -> Any:
             place = builder.gep(data, [first])
-            value = exp(Lanes(vectors, vectors.load(place)) - Lanes(vectors, vectors.repeat(less)))
-            vectors.store(value.value, place)
-            if vectors.lanes == whole.lanes:
-                add(value.value, lanes)
-            else:
-                for lane in range(vectors.lanes):
-                    add(builder.extract_element(value.value, INT(lane)), total)
+            found = exp(Lanes(vectors, vectors.load(place)) - Lanes(vectors, vectors.repeat(less))).value
+            vectors.store(found, place)
+            return found
 
-        over_lanes(whole, size, some)
-        for lane in range(whole.lanes):
-            add(builder.extract_element(builder.load(lanes), INT(lane)), total)
-        return builder.load(total)
+        return _folded(Vectors(builder, context.get_data_type(row.dtype)), size, 0.0, value, builder.fadd)
 
     return row.dtype(row, types.int64, row.dtype, types.int64), codegen
+
+
+def _folded(vectors: Vectors, size: Any, start: float, value: Any, combine: Any) -> Any:
+    """`value(vectors, first)` over all of 0 … size - 1, combined lane by lane, then the lanes in halves."""
+    builder, lanes = vectors.builder, vectors.lanes
+    one = cgutils.alloca_once_value(builder, ir.Constant(vectors.element, start))
+    several = cgutils.alloca_once_value(builder, vectors.number(start))
+
+    def to_one(found: Any, count: int) -> None:
+        while count > 1:
+            count //= 2
+            low, high = (
+                builder.shuffle_vector(found, found, ir.Constant(ir.VectorType(INT, count), list(part)))
+                for part in (range(count), range(count, 2 * count))
+            )
+            found = combine(high, low)
+        builder.store(combine(builder.extract_element(found, INT(0)), builder.load(one)), one)
+
+    def some(part: Vectors, first: Any) -> None:
+        found = value(part, first)
+        if part.lanes == lanes:
+            builder.store(combine(found, builder.load(several)), several)
+        else:
+            to_one(found, part.lanes)
+
+    over_lanes(vectors, size, some)
+    to_one(builder.load(several), lanes)
+    return builder.load(one)
 
 
 def _write(context: Any, builder: Any, signature: Any, values: Any, formula: Any) -> None:

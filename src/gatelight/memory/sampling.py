@@ -6,7 +6,6 @@ stream's scores have the same bits here and there. Legend: L layers, H hidden si
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
+from gatelight.memory.rows import exp_row, highest
 from gatelight.memory.stepping import advance
 from gatelight.memory.tiles import multiply
 
 Floats = NDArray[Any]
+COLDEST = 1e-30
+"""Lower temperatures draw as this one does: the likeliest, where no scores are equal."""
 
 PANEL = 128
 """Columns of weights that lie together, in panels: one row's product then reads memory from end to end.
@@ -39,48 +41,73 @@ class Drawing:
     top_p: float = 1.0
 
 
-@compiled
+@compiled(error_model="numpy")
 def choose(
     scores: Floats, allowed: NDArray[np.bool_], temperature: float, top_k: int, top_p: float, draw: float
 ) -> int:
     """scores [V] → an id among the allowed ones; `draw` in [0, 1) decides."""
     size = scores.shape[0]
-    best = -1
+    share = np.empty_like(scores)
     for k in range(size):
-        if allowed[k] and (best < 0 or scores[k] > scores[best]):
-            best = k
+        share[k] = scores[k] if allowed[k] else -np.inf
+    best = highest(share, 0, size)
+    last: int = -1
     if temperature == 0.0 or top_k == 1:
-        return best
-    share = np.zeros(size)
-    total = 0.0
+        last = _first(share, best, allowed)
+        return last
+    if temperature != 1.0:
+        colder = max(temperature, COLDEST)
+        for k in range(size):
+            share[k] = (share[k] - best) / colder
+        best = share.dtype.type(0)
+    total = np.float64(exp_row(share, 0, best, size))
     for k in range(size):
-        if allowed[k]:
-            share[k] = math.exp((np.float64(scores[k]) - np.float64(scores[best])) / temperature)
-            total += share[k]
+        if not allowed[k]:
+            share[k] = 0
     if top_k > 0 or top_p < 1.0:
-        order = np.argsort(-share, kind="mergesort")  # of equal ones the lowest id
-        kept = size if top_k == 0 else min(top_k, size)
-        head = 0.0
-        for place in range(kept):
-            head += share[order[place]]
-        reached = 0.0
-        for place in range(kept):
-            reached += share[order[place]]
-            if reached >= top_p * head:
-                kept = place + 1
-                break
-        for place in range(kept, size):
-            share[order[place]] = 0.0
-        total = reached if kept else total
+        total = _cut(share, top_k, top_p)
     goal = draw * total
-    last = best
     for k in range(size):
-        if share[k] > 0.0:
+        if share[k] > 0:
             last = k
             goal -= share[k]
             if goal < 0.0:
                 break
+    if last < 0:
+        last = _first(share, best, allowed)
     return last
+
+
+@compiled
+def _cut(share: Floats, top_k: int, top_p: float) -> float:
+    """Set all but the likeliest of share [V] to zero; the sum of those."""
+    size = share.shape[0]
+    order = np.argsort(-share, kind="mergesort")  # of equal ones the lowest id
+    kept = size if top_k == 0 else min(top_k, size)
+    head = 0.0
+    for place in range(kept):
+        head += share[order[place]]
+    reached = 0.0
+    for place in range(kept):
+        reached += share[order[place]]
+        if reached >= top_p * head:
+            kept = place + 1
+            break
+    for place in range(kept, size):
+        share[order[place]] = 0
+    return reached
+
+
+@compiled
+def _first(scores: Floats, best: Any, allowed: NDArray[np.bool_]) -> int:
+    """The first id with the score `best`; where none has it, since they are no numbers, the first allowed."""
+    for k in range(scores.shape[0]):
+        if scores[k] == best:
+            return k
+    for k in range(scores.shape[0]):
+        if allowed[k]:
+            return k
+    return -1
 
 
 def panels(weights: Floats) -> Floats:
