@@ -11,7 +11,16 @@ from functools import partial
 import pytest
 
 from gatelight.errors import DataError
-from gatelight.memory.threads import SHARED_WORK, available, beside, run, set_threads, threads, using
+from gatelight.memory.threads import (
+    SHARED_WORK,
+    available,
+    beside,
+    run,
+    set_threads,
+    threads,
+    together,
+    using,
+)
 
 
 @pytest.mark.parametrize("wish", ["abc", "0", "-1", "1.5", " 2"])
@@ -123,3 +132,28 @@ def test_what_a_task_beside_raises_is_raised_where_it_is_waited_for(count: int) 
 
     with using(count), pytest.raises(ZeroDivisionError, match="beside"):
         beside(wrong)()
+
+
+def test_tasks_that_wait_for_each_other_run_at_the_same_time(several: int) -> None:
+    """Red when one of them waits for a turn that never comes."""
+    for _ in range(20):
+        meeting = threading.Barrier(several, timeout=20)
+        assert together([meeting.wait] * several)
+
+
+def test_nothing_runs_together_where_threads_are_missing() -> None:
+    """Red when it begins all the same, and waits forever; or when threads are lost by having been asked."""
+    with using(2):
+        assert not together([lambda: pytest.fail("it ran")] * 9)
+        meeting = threading.Barrier(2, timeout=20)
+        assert together([meeting.wait] * 2)
+
+
+def test_an_error_among_tasks_that_run_together_is_raised() -> None:
+    """Red when a thread swallows it."""
+
+    def wrong() -> None:
+        raise ValueError("so it is")
+
+    with using(2), pytest.raises(ValueError, match="so it is"):
+        together([wrong, wrong])

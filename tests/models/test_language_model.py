@@ -11,8 +11,9 @@ import torch
 from scipy.stats import chisquare
 
 from gatelight.errors import DataError
-from gatelight.memory import pack
+from gatelight.memory import pack, stream_loop
 from gatelight.memory.sampling import Drawing, choose
+from gatelight.memory.threads import using
 from gatelight.models.batches import Sequences
 from gatelight.models.language_model import LanguageModel, LanguageModelConfig, State
 from gatelight.models.predicting import (
@@ -177,6 +178,41 @@ def test_learns_to_count_a_and_b(documents: bool) -> None:
         assert rest.tolist() == [4] * (n - 1) + [2]
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "peephole", "gru"])
+@pytest.mark.parametrize("patience", [3, 0])  # with none they part after the first id, and one goes on
+@pytest.mark.parametrize("parts", [2, 3])
+def test_several_threads_write_the_same(
+    cell: str, patience: int, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A seed would give another text on another machine."""
+    net = model(cell=cell, layers=2, hidden=75)
+    allowed, draws = np.ones(V, np.bool_), np.random.default_rng(0).random(40)
+    first, state = Reader(net).read(stream(5), net.initial(1))
+
+    def written() -> Any:
+        return Reader(net).write(first[-1], state, allowed, Drawing(0.9, 20, 0.95), draws, -1)
+
+    with using(1):
+        ids, scores, after = written()
+    monkeypatch.setattr(stream_loop, "PART", 1)
+    monkeypatch.setattr(stream_loop, "DISTURBED", patience)
+    monkeypatch.setattr("gatelight.memory.threads.available", lambda: parts)
+    ran: list[bool] = []
+    together = stream_loop.threads.together
+
+    def watched(tasks: Any) -> bool:
+        ran.append(together(tasks))
+        return ran[-1]
+
+    monkeypatch.setattr("gatelight.memory.threads.together", watched)
+    with using(parts):
+        again, same_scores, same_after = written()
+    assert ran == ([] if cell == "rnn" else [True])  # 75 units of one gate are a single block
+    np.testing.assert_array_equal(ids, again)
+    np.testing.assert_array_equal(scores, same_scores)
+    assert_same(after, same_after)
+
+
 def test_draws_follow_the_softmax() -> None:
     """A sampler that is a little off writes a little worse text, which nobody would notice."""
     random = np.random.default_rng(7)
@@ -204,6 +240,25 @@ def test_cuts_keep_the_likeliest(top_k: int, top_p: float, kept: int) -> None:
     draws = np.linspace(0, 1, 2000, endpoint=False)
     found = {choose(scores, np.ones(5, np.bool_), 1.0, top_k, top_p, u) for u in draws}
     assert found == set(np.argsort(-shares)[:kept].tolist())
+
+
+@pytest.mark.parametrize("size", [7, 90, 700])
+@pytest.mark.parametrize("levels", [3, 1_000_000])  # with few, many are equal
+def test_cuts_are_those_of_sorting_all(size: int, levels: int) -> None:
+    """Of a large vocabulary only the likeliest are looked for, in another way than a short list's."""
+    random = np.random.default_rng(size)
+    for top_k, top_p in [(0, 0.3), (0, 0.9), (0, 0.999), (3, 1.0), (40, 0.7), (300, 1.0), (300, 0.9)]:
+        scores = np.log(1 + random.integers(levels, size=size)).astype(np.float32)
+        share = np.exp(scores.astype(np.float64))
+        order = np.argsort(-share, kind="stable")[: top_k or size]
+        sums = np.cumsum(share[order])
+        reached = sums / sums[-1] >= top_p * (1 - 1e-6)  # sums are equal to rounding only
+        kept = order[: int(np.argmax(reached)) + 1] if reached.any() else order
+        draws = np.linspace(0, 1, 3000, endpoint=False)
+        found = {choose(scores, np.ones(size, np.bool_), 1.0, top_k, top_p, u) for u in draws}
+        assert found <= set(order[: len(kept) + 1].tolist())
+        if len(kept) < 100:
+            assert set(kept[share[kept] > share.sum() / 1000].tolist()) <= found
 
 
 def test_shapes_that_cannot_be_are_refused() -> None:

@@ -1,8 +1,4 @@
-"""Drawing one stream after the other from a recurrent stack and an output layer, in one compiled loop.
-
-Knows arrays and ids only: no text, no model. The arithmetic of a step is that of `kernels.forward`, so a
-stream's scores have the same bits here and there. Legend: L layers, H hidden size, V vocabulary.
-"""
+"""How an id is drawn from scores; knows arrays and ids only: no text, no model. Legend: V vocabulary."""
 
 from __future__ import annotations
 
@@ -14,10 +10,14 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory.rows import exp_row, highest
-from gatelight.memory.stepping import advance
-from gatelight.memory.tiles import multiply
 
 Floats = NDArray[Any]
+FEW, MOST_INSERTED = 32, 256
+"""How many of the likeliest ids a cut looks for at first, and up to how many it need not sort them all."""
+
+COLDEST = 1e-30
+"""Lower temperatures draw as this one does: the likeliest, where no scores are equal."""
+
 COLDEST = 1e-30
 """Lower temperatures draw as this one does: the likeliest, where no scores are equal."""
 
@@ -80,22 +80,44 @@ def choose(
 
 @compiled
 def _cut(share: Floats, top_k: int, top_p: float) -> float:
-    """Set all but the likeliest of share [V] to zero; the sum of those."""
+    """Set all but the likeliest of share [V] to zero, of equal ones the later; the sum of those kept."""
     size = share.shape[0]
-    order = np.argsort(-share, kind="mergesort")  # of equal ones the lowest id
     kept = size if top_k == 0 else min(top_k, size)
-    head = 0.0
-    for place in range(kept):
-        head += share[order[place]]
-    reached = 0.0
-    for place in range(kept):
-        reached += share[order[place]]
-        if reached >= top_p * head:
-            kept = place + 1
-            break
-    for place in range(kept, size):
-        share[order[place]] = 0
+    few = kept if top_k > 0 else min(kept, FEW)
+    order = _likeliest(share, few)
+    head, reached, done = 0.0, 0.0, 0
+    for k in range(kept):
+        head += share[order[k]] if few == kept else share[k]
+    while done < kept and not (done > 0 and reached >= top_p * head):
+        if done == few:
+            few = min(kept, 8 * few)
+            order = _likeliest(share, few)
+        reached += share[order[done]]
+        done += 1
+    left = share[order[:done]]
+    share[:] = 0
+    for place in range(done):
+        share[order[place]] = left[place]
     return reached
+
+
+@compiled
+def _likeliest(share: Floats, count: int) -> NDArray[np.int64]:
+    """The ids of the largest `count` of share [V], falling; of equal ones the lowest first."""
+    if count > MOST_INSERTED:
+        return np.argsort(-share, kind="mergesort")[:count]
+    order = np.empty(count, np.int64)
+    found = 0
+    for k in range(share.shape[0]):
+        if found == count and share[k] <= share[order[count - 1]]:
+            continue
+        place = min(found, count - 1)
+        while place > 0 and share[order[place - 1]] < share[k]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = k
+        found = min(found + 1, count)
+    return order
 
 
 @compiled
@@ -108,73 +130,3 @@ def _first(scores: Floats, best: Any, allowed: NDArray[np.bool_]) -> int:
         if allowed[k]:
             return k
     return -1
-
-
-def panels(weights: Floats) -> Floats:
-    """weights [..., H, G] → all panels [H, PANEL or what is left] one after the other, flat."""
-    depth, columns = weights.shape[-2:]
-    parts = [
-        matrix[:, begin : begin + PANEL].ravel()
-        for matrix in weights.reshape(-1, depth, columns)
-        for begin in range(0, columns, PANEL)
-    ]
-    return np.concatenate(parts)
-
-
-@compiled
-def _product(
-    a: Floats, a_at: int, weights: Floats, number: int, bias: Floats, bias_at: int, out: Floats, H: int
-) -> None:
-    """out [G] = bias [G] + a [H] times matrix `number` of the panels `weights`; as `multiply`, to the bit."""
-    G = out.shape[0]
-    for begin in range(0, G, PANEL):
-        wide = min(PANEL, G - begin)
-        at = number * H * G + begin * H
-        multiply(a, a_at, H, 1, weights, at, wide, bias, bias_at + begin, 0, out, begin, G, 1, H, wide)
-
-
-@compiled
-def write(
-    cell: Any,  # peephole weights, if any, are [L, 3, H]
-    table: Floats,  # [V, G] the first layer's input products with bias
-    input_weight: Floats,  # panels of the other layers' [L - 1, H, G], transposed
-    input_bias: Floats,  # [L - 1, G]
-    weight: Floats,  # panels of the recurrent weights [L, H, G], transposed
-    bias: Floats,  # [L, G]
-    output_weight: Floats,  # panels of [H, V], transposed
-    output_bias: Floats,  # [V]
-    h: Floats,  # [L, H] state, replaced
-    c: Floats,  # [L, H], or [L, 0] for cells without a cell state; replaced
-    scores: Floats,  # [V] after the last id so far, replaced
-    allowed: NDArray[np.bool_],  # [V]
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    draws: NDArray[np.float64],  # [n] in [0, 1)
-    stop: int,  # id after which nothing is drawn, or -1
-    out: NDArray[np.int32],  # [n] out
-    saved: Floats,  # [S·H] written over
-) -> int:
-    """Draw up to n ids, each read before the next is drawn; how many, the id `stop` included."""
-    L, H = h.shape
-    G = bias.shape[1]
-    x = np.empty(G, table.dtype)
-    u = np.empty(G, table.dtype)
-    hidden = np.empty(H, table.dtype)
-    cell_state = np.empty(c.shape[1], table.dtype)
-    first = np.zeros(1, np.int32)
-    for n in range(draws.shape[0]):
-        token = choose(scores, allowed, temperature, top_k, top_p, draws[n])
-        out[n] = token
-        for layer in range(L):
-            if layer == 0:
-                for j in range(G):
-                    x[j] = table[token, j]
-            else:
-                _product(hidden, 0, input_weight, layer - 1, input_bias, (layer - 1) * G, x, H)
-            _product(h, layer * H, weight, layer, bias, layer * G, u, H)
-            advance(cell, layer, 0, 1, x, first, 0, u, h, c, layer, saved, cell_state, 0, hidden, 0)
-        _product(hidden, 0, output_weight, 0, output_bias, 0, scores, H)
-        if token == stop:
-            return n + 1
-    return len(draws)

@@ -5,12 +5,13 @@ A thread that sleeps takes longer to wake than many a task takes. So who waits w
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
@@ -53,6 +54,39 @@ def _put(typingctx: Any, signal: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(signal, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _give_way(typingctx: Any) -> Any:
+    """Let the system run another thread here, as far as it can be asked to."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if sys.platform != "win32":
+            kind = ir.FunctionType(ir.IntType(32), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@compiled
+def meet(signals: Any, part: int, count: int) -> bool:
+    """Say that `part` has come to its meeting number `count`, and wait for all; whether that took long.
+
+    signals int64 [parts, 16], zeros before the first meeting; a part's own number stands in its row's first
+    element. All that the others wrote before they came can then be read. For compiled callers, which must run
+    at the same time.
+    """
+    _put(signals[part], count)
+    long = False
+    for other in range(signals.shape[0]):
+        theirs, looks = signals[other], 0
+        while _look(theirs) < count:
+            looks += 1
+            if looks > LOOKS:
+                long = True
+                _give_way()
+    return long
 
 
 @compiled

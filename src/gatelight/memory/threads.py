@@ -97,6 +97,23 @@ def run(tasks: Sequence[Task], work: int) -> None:
     call.finish()
 
 
+def together(tasks: Sequence[Task]) -> bool:
+    """Run all tasks at the same time, each on a thread of its own; or none if too few are idle, and say so.
+
+    They may wait for each other; an error in one of them must not keep the others waiting.
+    """
+    workers = _take_workers(len(tasks) - 1)
+    if len(workers) < len(tasks) - 1:
+        with _lock:
+            _idle.extend(workers)
+        return False
+    call = _Call(tasks)
+    for worker in workers:
+        worker.ring(call)
+    call.finish()
+    return True
+
+
 def beside(task: Task) -> Task:
     """Begin a task on a thread that is idle, if there is one; what returns waits for its end, or does it.
 

@@ -5,7 +5,7 @@ Legend: H hidden size, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from gatelight.memory import pack
 from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.recurrence_forward import cell_weights
-from gatelight.memory.sampling import Drawing, choose, panels, write
+from gatelight.memory.sampling import Drawing, choose
+from gatelight.memory.stream_loop import StreamLoop
 from gatelight.models.language_model import LanguageModel, State
 from gatelight.models.predicting import judging
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
@@ -32,7 +32,7 @@ class Reader:
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
-        self._arrays: tuple[Any, ...] | None = None
+        self._loop: StreamLoop | None = None
 
     def read(self, ids: Ids, state: State) -> tuple[NDArray[np.float32], State]:
         """ids int32 [T] of one stream → scores float32 [T, V] after each, and the state after all."""
@@ -86,49 +86,40 @@ class Reader:
                 if out[-1] == stop:
                     break
             return np.array(out, np.int32), scores, state
-        if self._arrays is None:
-            self._arrays = arrays_of(self.model)
+        if self._loop is None:
+            self._loop = loop_of(self.model)
         h = np.stack([layer[0].numpy()[0, 0] for layer in state])
         c = np.stack([layer[1].numpy()[0, 0] if len(layer) == 2 else h[0, :0] for layer in state])
-        scores, ids = scores.copy(), np.empty(len(draws), np.int32)
-        gates = len(EQUATIONS[self.model.config.cell].saved) * h.shape[1]
-        count = write(
-            *self._arrays, h, c, scores, allowed, *how_drawn, draws, stop, ids, np.empty(gates, h.dtype)
-        )
+        written = self._loop.write(h, c, scores, allowed, how, draws, stop)
 
         def part(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(array.copy())[None, None]
 
-        after: State = [(part(h[k]), part(c[k])) if c.shape[1] else (part(h[k]),) for k in range(len(h))]
-        return ids[:count], scores, after
+        after: State = [
+            (part(h), part(c)) if len(c) else (part(h),) for h, c in zip(written.h, written.c, strict=True)
+        ]
+        return written.ids, written.scores, after
 
 
 def _no_scores(stream: Ids) -> NDArray[np.float32]:
     return np.zeros(0, np.float32)
 
 
-def arrays_of(model: LanguageModel) -> tuple[Any, ...]:
-    """The weights as `sampling.write` wants them, up to the output bias."""
+def loop_of(model: LanguageModel) -> StreamLoop:
+    """The loop that writes with the model's weights as they are."""
     layers: list[Any] = list(model.memory)
     with judging(model):
         table = layers[0].input_table(model.embedding.weight).numpy()
-        weight, bias = model.output_layer()
+        output = model.output_layer()
 
-    def stacked(name: str, change: Callable[[Any], Any], chosen: list[Any]) -> NDArray[np.float32]:
-        found = [np.ascontiguousarray(change(getattr(layer, name).detach().numpy())) for layer in chosen]
-        return np.stack(found)
+    def of(layer: Any, *names: str) -> tuple[NDArray[Any], ...]:
+        return tuple(layer.get_parameter(name).detach().numpy() for name in names)
 
-    upper = layers[1:] or layers[:1]  # of one layer these are not read
-    peephole = None
-    if EQUATIONS[model.config.cell].peepholes:
-        peephole = stacked("weight_peephole_l0", np.asarray, layers)
-    return (
-        cell_weights(model.config.cell, peephole, table.dtype),
+    return StreamLoop(
+        model.config.cell,
         table,
-        panels(stacked("weight_ih_l0", np.transpose, upper)),
-        stacked("bias_ih_l0", np.asarray, upper),
-        panels(stacked("weight_hh_l0", np.transpose, layers)),
-        stacked("bias_hh_l0", np.asarray, layers),
-        panels(weight.detach().numpy().T),
-        bias.detach().numpy(),
+        [of(layer, "weight_ih_l0", "bias_ih_l0") for layer in layers[1:]],  # type: ignore[misc]
+        [of(layer, "weight_hh_l0", "bias_hh_l0") for layer in layers],  # type: ignore[misc]
+        [of(layer, "weight_peephole_l0")[0] for layer in layers if EQUATIONS[layer.cell].peepholes],
+        tuple(part.detach().numpy() for part in output),  # type: ignore[arg-type]
     )
