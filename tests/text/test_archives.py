@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from text_files import aclimdb_files, write_tar
 
 from gatelight.errors import DataError
@@ -205,3 +207,46 @@ def test_a_bounded_reader_counts_what_it_gives() -> None:
     reader = archives.BoundedReader(io.BytesIO(b"x" * 2001), "here", None, 2000)
     with pytest.raises(DataError, match="here: holds more than 2,000 bytes"):
         reader.read()
+
+
+def named(name: str, size: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info
+
+
+HEADERS = [
+    info.tobuf(format)
+    for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
+    for info in (
+        named("a.txt", 0),
+        named("train/pos/1_9.txt", 1234),
+        named("b" * 60 + "/" + "c" * 80, 8**11 - 1),
+    )
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from(HEADERS),
+    st.lists(st.tuples(st.integers(0, 511), st.binary(min_size=1, max_size=3)), max_size=3),
+    st.booleans(),
+)
+def test_headers_are_read_as_pythons(header: bytes, changes: list[tuple[int, bytes]], summed: bool) -> None:
+    """A size or a name that is read otherwise would be a way past every check; an error must stay one."""
+    changed = bytearray(header[-512:])
+    for place, new in changes:
+        changed[place : place + len(new)] = new[: 512 - place]
+    for begin, end in ((100, 124), (136, 148), (329, 345)):  # owner, time, device: nobody asks for them
+        changed[begin:end] = header[-512:][begin:end]
+    if summed:
+        changed[148:156] = b"%06o\0 " % (sum(changed) - sum(changed[148:156]) + 256)
+
+    def read(kind: type[tarfile.TarInfo]) -> object:
+        try:
+            info = kind.frombuf(bytes(changed), "utf-8", "surrogateescape")
+        except tarfile.TarError as error:
+            return type(error), str(error)
+        return info.name, info.size, info.type, info.isreg()
+
+    assert read(archives._TarInfo) == read(tarfile.TarInfo)

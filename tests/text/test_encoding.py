@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatelight.errors import DataError
-from gatelight.text.encoding import Encoded, encode, encode_tokens
+from gatelight.text import numbering
+from gatelight.text.encoding import Encoded, encode, encode_numbered, encode_tokens
+from gatelight.text.numbering import NumberedTexts
 from gatelight.text.tokens import tokenizer
+from gatelight.text.unknown import UNKNOWN_POLICIES
 from gatelight.text.vocabulary import Vocabulary
 
 WORDS = Vocabulary.build([["a"] * 4, ["b"] * 3, ["c"] * 2, ["d"]])
@@ -140,3 +144,36 @@ def test_many_characters_take_four_bytes_each() -> None:
     tracemalloc.stop()
     assert len(made.ids) == 400_000
     assert peak < 4 * len(made.ids) * 3  # the array grows by an eighth and is moved as it does
+
+
+@pytest.mark.parametrize("kind", ["word", "treebank", "char", "byte"])
+@pytest.mark.parametrize("unknown", list(UNKNOWN_POLICIES))
+@pytest.mark.parametrize(
+    ("longest", "truncation"), [(None, "head"), (3, "head"), (4, "tail"), (3, "head+tail")]
+)
+@given(st.lists(st.text("ab c.'\ue000\u00e9", max_size=12), max_size=6))
+@settings(max_examples=15, deadline=None)
+def test_numbered_words_are_encoded_as_lists_of_tokens(
+    kind: str, unknown: str, longest: int | None, truncation: str, texts: list[str]
+) -> None:
+    """Training reads numbers and prediction reads tokens: the same text must be the same ids."""
+    cut = tokenizer(kind)
+    numbered = NumberedTexts.of(iter(texts), cut)
+    token_lists = [cut.tokens(text) for text in texts]
+    assert numbered.words == list(dict.fromkeys(token for tokens in token_lists for token in tokens))
+    how: dict[str, Any] = {"max_length": longest, "truncation": truncation, "unknown": unknown, "seed": 3}
+    made, wanted = encode_numbered(numbered, WORDS, **how), encode_tokens(token_lists, WORDS, **how)
+    for name in ("ids", "lengths", "unknown", "total"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(wanted, name))
+    assert made.beyond == wanted.beyond
+
+
+def test_pieces_are_forgotten_and_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corpus of ever new words must not take memory for all their pieces, nor lose a word at the border."""
+    texts = [f"a{k} b, it's c{k % 7}." for k in range(50)]
+    whole = NumberedTexts.of(texts, tokenizer("treebank"))
+    monkeypatch.setattr(numbering, "MOST_PIECES", 5)
+    parts = NumberedTexts.of(texts, tokenizer("treebank"))
+    assert whole.words == parts.words
+    np.testing.assert_array_equal(whole.numbers, parts.numbers)
+    np.testing.assert_array_equal(whole.lengths, parts.lengths)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nltk.tokenize.treebank import TreebankWordTokenizer
 
 from gatelight.errors import DataError, MissingExtraError
-from gatelight.text import tokens, treebank
+from gatelight.text import tokens
 from gatelight.text.tokens import clean_text, tokenizer, tokens_of_all
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates and control characters too
@@ -133,13 +133,13 @@ def test_treebank_piece_by_piece_is_nltks(texts: list[str]) -> None:
 
 def test_treebank_forgets_before_it_takes_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that reads for weeks meets ever new pieces; what is forgotten is cut anew, not wrongly."""
-    monkeypatch.setattr(treebank, "MOST_PIECES", 10)
+    monkeypatch.setattr(tokens, "MOST_PIECES", 10)
     cut = tokenizer("treebank")
     for k in range(100):
         assert cut.tokens(f"film {k}, it's x{k}.") == ["film", f"{k}", ",", "it", "'s", f"x{k}", "."]
-        assert len(cut._pieces._known) < 20
+        assert len(cut._known) < 20
     again = copy.deepcopy(cut)
-    assert again._pieces._known == {}
+    assert again._known == {}
     assert again.tokens("it's") == ["it", "'s"]
 
 

@@ -35,7 +35,7 @@ from gatelight.text.characters import Spelling
 from gatelight.text.encoding import Encoded
 from gatelight.text.lengths import LengthStatistics
 from gatelight.text.splits import held_out
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokens import tokenizer, tokens_of_all
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
@@ -132,7 +132,7 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         beginning = start(
             settings,
             tokens,
-            map(cut.tokens, request.unlabelled or ()),
+            tokens_of_all(cut, request.unlabelled or ()),
             on_progress=request.on_vectors,
             kept=None if request.checkpoint is None else kept_beside(request.checkpoint),
             resume=request.resume,
@@ -147,7 +147,10 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         settings["unknown"],
         settings["seed"],
     )
-    encoded = reading.encode_tokens(tokens) if spelled is None else reading.encode(texts)
+    if isinstance(tokens, TokenisedTexts):
+        encoded = reading.encode_numbered(tokens.numbered)
+    else:
+        encoded = reading.encode(texts)
     del tokens, spelled
     valid = reading.encode(valid_texts, encoded.beyond) if valid_texts else None
     # N-grams of validation words are numbered with the others; only what is read in training is learned.

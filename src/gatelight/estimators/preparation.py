@@ -24,7 +24,8 @@ from gatelight.files import folder_written_aside
 from gatelight.memory.threads import threads
 from gatelight.text.characters import Spelling, code_points
 from gatelight.text.datasets import resolve
-from gatelight.text.tokens import Tokenizer, tokens_of_all
+from gatelight.text.numbering import NumberedTexts
+from gatelight.text.tokens import Tokenizer
 from gatelight.text.vectors import WordVectors
 from gatelight.text.vocabulary import PAD_ID, SPECIALS, Vocabulary
 from gatelight.text.word2vec import train_word2vec
@@ -41,29 +42,24 @@ class TokenisedTexts:
     """Texts as lists of tokens that can be gone through again and again at 4 bytes a token."""
 
     def __init__(self, texts: Iterable[str], tokenizer: Tokenizer) -> None:
-        self._words: dict[str, int] = {}
-        numbers, lengths = array("i"), array("q")
-        number = self._words.setdefault
-        for tokens in tokens_of_all(tokenizer, texts):
-            numbers.fromlist([number(token, len(self._words)) for token in tokens])
-            lengths.append(len(tokens))
-        self._numbers = np.frombuffer(numbers, np.int32)
-        self.lengths = np.frombuffer(lengths, np.int64)
+        self.numbered = NumberedTexts.of(texts, tokenizer)
+        self.lengths = self.numbered.lengths
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[list[str]]:
-        words = list(self._words)
-        start = 0
+        words, start = self.numbered.words, 0
         for length in self.lengths.tolist():
-            yield [words[number] for number in self._numbers[start : start + length].tolist()]
+            yield [words[number] for number in self.numbered.numbers[start : start + length].tolist()]
             start += length
 
     def counts(self) -> dict[str, int]:
         """Return how often each token occurs."""
-        times = np.bincount(self._numbers, minlength=len(self._words))
-        return dict(zip(self._words, times.tolist(), strict=True))
+        words = self.numbered.words
+        return dict(
+            zip(words, np.bincount(self.numbered.numbers, minlength=len(words)).tolist(), strict=True)
+        )
 
 
 class SpelledTexts:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatelight.models.pieces import Pieces
-from gatelight.text.encoding import TRUNCATIONS, Encoded, encode, encode_tokens
+from gatelight.text.encoding import TRUNCATIONS, Encoded, encode, encode_numbered, encode_tokens
+from gatelight.text.numbering import NumberedTexts
 from gatelight.text.tokens import Tokenizer
 from gatelight.text.unknown import LEFT_OUT, Reader
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
@@ -49,6 +50,10 @@ class Reading:
     def encode_tokens(self, token_lists: Iterable[list[str]], beyond: Sequence[str] = ()) -> Encoded:
         """Turn token lists into flat ids and lengths."""
         return encode_tokens(token_lists, self.vocabulary, beyond=beyond, **self._cut())
+
+    def encode_numbered(self, texts: NumberedTexts) -> Encoded:
+        """Turn numbered words into flat ids and lengths."""
+        return encode_numbered(texts, self.vocabulary, **self._cut())
 
     def pieces(self, beyond: Sequence[str], buckets: int, *, whole: bool = False) -> Pieces | None:
         """Return the n-grams of the words `beyond` the vocabulary, with `whole` of its own words too.

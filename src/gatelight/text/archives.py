@@ -11,6 +11,7 @@ import errno
 import gzip
 import io
 import lzma
+import re
 import struct
 import sys
 import tarfile
@@ -19,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from gatelight.errors import DataError
 
@@ -33,6 +34,7 @@ RATIO_FLOOR = 64 << 20
 """Bytes that may come out before the ratio is looked at: small repetitive files are no danger."""
 
 _CHUNK = 1 << 16
+_OCTAL = re.compile(rb"[0-7]+").fullmatch
 _DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 _OPENERS: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
@@ -177,7 +179,7 @@ def _tar_entries(
     origin = str(path)
     with opened(path, max_bytes) as stream:
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as tar:
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo) as tar:
                 for entry in tar:
                     tar.members = []  # type: ignore[attr-defined]  # else 100,000 headers stay in memory
                     checked_name(entry.name, origin)
@@ -196,6 +198,24 @@ def _tar_entries(
             raise DataError(f"{origin}: the archive ends too early; get or copy the file again")
         while stream.read1():  # to the compressed stream's own end, where its checksum stands
             pass
+
+
+class _TarInfo(tarfile.TarInfo):
+    """Reads of a plain file's header only what is asked for here; half of the time went into the rest."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        if len(buf) == tarfile.BLOCKSIZE and buf[156:157] == tarfile.REGTYPE:
+            name, size, checksum, prefix = (
+                bytes(buf[begin:end]).split(b"\0", 1)[0]
+                for begin, end in ((0, 100), (124, 136), (148, 156), (345, 500))
+            )
+            # Numbers in another form, and a sum that is another, are left to Python's way.
+            if _OCTAL(size) and _OCTAL(checksum) and sum(buf) - sum(buf[148:156]) + 256 == int(checksum, 8):
+                info = cls(b"/".join(filter(None, (prefix, name))).decode(encoding, errors))
+                info.size = int(size, 8)
+                return info
+        return super().frombuf(buf, encoding, errors)
 
 
 def _tar_content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from gatelight.errors import DataError
 from gatelight.text.characters import code_points
+from gatelight.text.numbering import NumberedTexts
 from gatelight.text.tokens import Tokenizer, tokens_of_all
-from gatelight.text.unknown import Reader
+from gatelight.text.unknown import LEFT_OUT, PLACED_POLICIES, Reader
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
 
@@ -127,6 +128,41 @@ def encode_tokens(
     reader = Reader(vocabulary, unknown, seed=seed, beyond=beyond)
     rows = ((*reader.ids(tokens), len(tokens)) for tokens in token_lists)
     return _gathered(rows, max_length, truncation, reader)
+
+
+def encode_numbered(
+    texts: NumberedTexts,
+    vocabulary: Vocabulary,
+    *,
+    max_length: int | None = None,
+    truncation: str = "head",
+    unknown: str = "unk",
+    seed: int = 0,
+) -> Encoded:
+    """Turn numbered words into ids as `encode` does."""
+    numbers, lengths, words = texts.numbers, texts.lengths, texts.words
+    ends = np.cumsum(lengths)
+    spans = list(zip((ends - lengths).tolist(), ends.tolist(), strict=True))
+    if unknown in PLACED_POLICIES:
+        return encode_tokens(
+            ([words[number] for number in numbers[begin:end].tolist()] for begin, end in spans),
+            vocabulary, max_length=max_length, truncation=truncation, unknown=unknown, seed=seed,
+        )  # fmt: skip
+    reader = Reader(vocabulary, unknown, seed=seed)
+    table = np.array(reader.places(words)[0], np.int32)
+    known = vocabulary.known_ids()
+    strange = np.array([unknown != "spelled" and word not in known for word in words], np.bool_)
+    leaves_out = bool((table == LEFT_OUT).any())
+
+    def rows() -> Iterator[tuple[array[int], int, int]]:
+        for begin, end in spans:
+            own = numbers[begin:end]
+            ids, count = table[own], int(np.count_nonzero(strange[own]))
+            if leaves_out and count:
+                ids = ids[ids != LEFT_OUT]
+            yield array("i", ids.tobytes()), count, end - begin
+
+    return _gathered(rows(), max_length, truncation, reader)
 
 
 def _gathered(

@@ -9,7 +9,7 @@ import functools
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol
 
 from gatelight.errors import DataError
@@ -144,6 +144,7 @@ class WordTokenizer:
 
 
 BLOCK = 256  # texts whose pieces are cut together
+MOST_PIECES = 1 << 17  # that are remembered, some 30 MB; then it is begun anew
 
 
 class TreebankTokenizer:
@@ -157,7 +158,8 @@ class TreebankTokenizer:
     def __init__(self, *, lowercase: bool = True, clean: bool = True) -> None:
         self.lowercase = lowercase
         self.clean = clean
-        self._pieces = TreebankPieces()
+        self._rules = TreebankPieces()
+        self._known: dict[str, list[str]] = {}
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of `tokenizer` that make an equal one."""
@@ -171,12 +173,31 @@ class TreebankTokenizer:
         """Yield the tokens of each text; of many in a fraction of the time that each alone takes."""
         rest = iter(texts)
         while block := list(itertools.islice(rest, BLOCK)):
-            yield from self._pieces.tokens([self._plain(text) for text in block])
+            if len(self._known) > MOST_PIECES:
+                self._known = {}
+            known = self._known  # other threads may add to it, and never take anything out
+            every = list(map(self.pieces, block))
+            distinct = dict.fromkeys(itertools.chain.from_iterable(every))
+            new = [piece for piece in distinct if piece not in known]
+            known.update(zip(new, self.cut(new), strict=True))
+            for pieces in every:
+                yield list(itertools.chain.from_iterable(map(known.__getitem__, pieces)))
+
+    def pieces(self, text: str) -> list[str]:
+        """Return `text` in pieces that can be cut each by itself."""
+        return self._rules.pieces(self._plain(text))
+
+    def cut(self, pieces: Sequence[str]) -> list[list[str]]:
+        """Return the tokens of each piece."""
+        return self._rules.cut(pieces)
 
     def _plain(self, text: str) -> str:
         if self.clean:
             text = _straight_apostrophes(clean_text(text))
         return text.lower() if self.lowercase else text
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_known": {}}  # what is remembered is quickly found again
 
 
 Kind = (

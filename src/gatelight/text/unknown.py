@@ -122,3 +122,7 @@ def unknown_policy(name: str) -> Callable[[Vocabulary, int, dict[str, int]], Ins
     if name not in UNKNOWN_POLICIES:
         raise DataError(f"unknown={name!r} is no policy; choose one of: {', '.join(UNKNOWN_POLICIES)}")
     return UNKNOWN_POLICIES[name]
+
+
+PLACED_POLICIES = ("random", "random-uniform")
+"""Those by which a token may stand for something else at another place."""
