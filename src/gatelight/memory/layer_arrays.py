@@ -8,8 +8,7 @@ no autograd. Arrays are C-contiguous and of one dtype, float32 or float64. The b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +29,7 @@ def kinds_of(cell: str, bias: bool = True) -> list[str]:
     return ["weight_ih", "weight_hh", *biases, *(["weight_peephole"] if EQUATIONS[cell].peepholes else [])]
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """What a layer computed forward, and what its way back needs of it."""
 
     cell: str
@@ -89,8 +87,7 @@ def layer_forward(
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Gradients:
+class Gradients(NamedTuple):
     """Of the input and the states before the first step, and of each kind of weights by direction."""
 
     x: Array  # empty unless asked for
@@ -115,8 +112,8 @@ def layer_backward(
     directions = len(way.weight_hh)
     d_table, d_weight_hh, d_bias_hh, d_peephole, d_h_0, d_c_0 = recurrence_backward(
         way.cell, d_hidden,
-        np.zeros_like(way.h_0) if d_h_n is None else d_h_n,
-        np.zeros_like(way.c_0) if d_c_n is None else d_c_n,
+        np.zeros(way.h_0.shape, way.h_0.dtype) if d_h_n is None else d_h_n,
+        np.zeros(way.c_0.shape, way.c_0.dtype) if d_c_n is None else d_c_n,
         way.distinct, way.token, way.first, way.lengths, way.weight_hh, way.peephole, way.h_0, way.c_0,
         way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite,
     )  # fmt: skip

@@ -6,7 +6,6 @@ operators one by one.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -100,7 +99,7 @@ class _Layer(torch.autograd.Function):
             kept = torch.from_numpy(way.gates), torch.from_numpy(way.cells)
             ctx.save_for_backward(x, hidden, *kept, h_0, c_0, *weights)
             # What is large is let go by torch as soon as the way back is gone.
-            ctx.way = replace(way, x=_NONE, hidden=_NONE, gates=_NONE, cells=_NONE)
+            ctx.way = way._replace(x=_NONE, hidden=_NONE, gates=_NONE, cells=_NONE)
             ctx.kinds, ctx.directions = kinds, directions
             ctx.set_materialize_grads(False)
         return hidden, h_n, c_n
@@ -122,7 +121,7 @@ class _Layer(torch.autograd.Function):
         ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, hidden, gates, cells = map(array_of, ctx.saved_tensors[:4])
-        way = replace(ctx.way, x=x, hidden=hidden, gates=gates, cells=cells)
+        way = ctx.way._replace(x=x, hidden=hidden, gates=gates, cells=cells)
         directions, needs = ctx.directions, ctx.needs_input_grad
         of_weights = needs[8:]
         wanted = {

@@ -152,7 +152,7 @@ def chosen_times(
         places = [(0, len(a), sums[0], *cut) for cut in _cuts(len(out), len(a) * out.shape[1])]
 
     def finish() -> None:
-        transpose(sums[:1] if len(sums) == 1 else sums.sum(0, keepdims=True), out[None], 0)
+        transpose(sums[:1] if len(sums) == 1 else sums.sum(0, keepdims=True), out[None])
 
     return [partial(_chosen_times, a, a_at, b, b_at, *chosen, *place) for place in places], finish
 

@@ -83,7 +83,9 @@ def recurrence_backward(
     work = rows * weight.size
     threads.run([partial(part, d, *cut) for cut in parts_of(sizes, work) for d in range(directions)], work)
 
-    d_table, d_weight, sum_of_bias, d_peephole = (a[0] if len(a) == 1 else a.sum(0) for a in sums)
+    d_table, d_weight, sum_of_bias, d_peephole = (
+        a[0] if len(a) == 1 or not a.size else a.sum(0) for a in sums
+    )
     tasks: list[threads.Task] = []
     last: list[threads.Task] = []
     if own:

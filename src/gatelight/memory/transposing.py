@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
+from gatelight.memory import threads
 from gatelight.memory.lanes import INDEX, INT, VECTOR_BYTES, Vectors
 
 Array = np.ndarray[Any, np.dtype[Any]]
+MOVE_WORK = 16  # to put an element elsewhere takes about as long as so many multiply-adds
+PART = 16  # rows of which a thread takes a multiple
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -52,19 +56,31 @@ def _square(typingctx: Any, source: Any, at: Any, row: Any, target: Any, to: Any
 
 
 @compiled
-def transpose(a: Any, out: Any, first: int) -> None:
-    """Write each part of a [n, M, K] transposed into columns `first` to first + M of out's [n, K, ·]."""
+def _transpose(a: Any, out: Any, first: int, begin: int, end: int) -> None:
+    """Do so for rows begin to end of each part."""
     parts, rows, columns = a.shape
     wide, side = out.shape[2], VECTOR_BYTES // a.itemsize
+    whole_rows, whole_columns = end - (end - begin) % side, columns - columns % side
     for part in range(parts):
-        for top in range(0, rows - side + 1, side):
-            for left in range(0, columns - side + 1, side):
+        for top in range(begin, whole_rows, side):
+            for left in range(0, whole_columns, side):
                 to = (part * columns + left) * wide + first + top
                 _square(a, (part * rows + top) * columns + left, columns, out, to, wide)
-        whole_rows, whole_columns = rows - rows % side, columns - columns % side
         for j in range(columns):
-            for i in range(whole_rows if j < whole_columns else 0, rows):
+            for i in range(whole_rows if j < whole_columns else begin, end):
                 out[part, j, first + i] = a[part, i, j]
+
+
+def transpose(a: Array, out: Array, first: int = 0) -> None:
+    """Write each part of a [n, M, K] transposed into columns `first` to first + M of out's [n, K, ·]."""
+    rows, work = a.shape[1], a.size * MOVE_WORK
+    if work < threads.SHARED_WORK:
+        _transpose(a, out, first, 0, rows)
+        return
+    size = -(-rows // threads.threads())
+    size += -size % PART
+    cuts = [(begin, min(rows, begin + size)) for begin in range(0, rows, size)]
+    threads.run([partial(_transpose, a, out, first, *cut) for cut in cuts], work)
 
 
 def transposed(*parts: Array) -> Array:
