@@ -83,9 +83,7 @@ def recurrence_backward(
     work = rows * weight.size
     threads.run([partial(part, d, *cut) for cut in parts_of(sizes, work) for d in range(directions)], work)
 
-    d_table, d_weight, sum_of_bias, d_peephole = (
-        a[0] if len(a) == 1 or not a.size else a.sum(0) for a in sums
-    )
+    d_table, d_weight, sum_of_bias, d_peephole = map(_sum, sums)
     tasks: list[threads.Task] = []
     last: list[threads.Task] = []
     if own:
@@ -111,6 +109,12 @@ def recurrence_backward(
     for finish in last:
         finish()
     return d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0
+
+
+def _sum(parts: Array) -> Array:
+    """The sum of each group's part, of which there may be none; NumPy takes its time for nothing, too."""
+    total: Array = parts.sum(0) if len(parts) != 1 and (parts.size or not len(parts)) else parts[0]
+    return total
 
 
 def _at_once(groups: int, rows: int, columns: int, steps: int) -> bool:
