@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import gatelight
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.language import LanguageModel
+from gatelight.estimators.language_start import divided
+from gatelight.models.training import Interrupted
 from gatelight.text.characters import graphemes
+from gatelight.text.vectors import WordVectors
 
 WORDS = [
     "the film was good",
@@ -125,19 +129,16 @@ def test_a_group_is_on_one_side_only() -> None:
     """A review's film-mates in the training texts make n-grams, which know names by heart, look good."""
     films = [f"film {number % 7}" for number in range(len(TEXTS))]
     given = [f"{film} {number}" for number, film in enumerate(films)]
-    seen: list[set[str]] = []
-
-    class Watched(LanguageModel):
-        def _divide(self, *arguments: Any) -> tuple[list[str], list[str]]:
-            sides = super()._divide(*arguments)
-            seen.extend({text[: len("film 0")] for text in side} for side in sides)
-            return sides
-
-    model = Watched(**SETTINGS).fit(given, groups=films)
+    seen = [
+        {text[: len("film 0")] for text in side}
+        for side in divided(given, films, None, SETTINGS["validation_fraction"], 0)
+    ]
+    model = LanguageModel(**SETTINGS).fit(given, groups=films)
     assert seen[0]
     assert seen[1]
     assert not seen[0] & seen[1]
     assert model.training_["split"] == "group"
+    assert model.training_["validation_texts"] == sum(text[: len("film 0")] in seen[1] for text in given)
     with pytest.raises(DataError, match="one per text"):
         LanguageModel(**SETTINGS).fit(given, groups=films[1:])
 
@@ -179,3 +180,70 @@ def test_what_cannot_be_learned_or_known_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"kind": "gatelight text classifier", "format": 1}')
     with pytest.raises(ModelFileError, match="not of a gatelight language model"):
         load_language_model(tmp_path)
+
+
+def word_vectors(dim: int) -> WordVectors:
+    words = ["film", "good", "elsewhere"]
+    return WordVectors(words, np.random.default_rng(0).standard_normal((3, dim)).astype(np.float32))
+
+
+def test_tokens_begin_with_the_vectors_that_are_given(tmp_path: Path) -> None:
+    """A model that begins from chance all the same would only be found worse, not wrong."""
+    given = word_vectors(7)
+    still = {**SETTINGS, "learning_rate": 1e-12, "optimizer": "sgd"}
+    model = LanguageModel(tokenizer="word", vectors=given, **still).fit(TEXTS)
+    assert model.dim == model.model_.config.dim == 7
+    table = model.model_.embedding.weight.detach().numpy()
+    for number, word in enumerate(["film", "good"]):
+        np.testing.assert_allclose(table[model.vocabulary_.id(word)], given.matrix[number], atol=1e-6)
+    assert np.abs(table[model.vocabulary_.id("bad")]).max() > 0.1  # drawn, not left at zero
+    model.save(tmp_path / "model")
+    again = gatelight.load(tmp_path / "model")
+    assert again.generate("the", seed=1) == model.generate("the", seed=1)
+    with pytest.raises(DataError, match="given in memory and not saved"):
+        again.fit(TEXTS)
+    critic = gatelight.TextClassifier(from_lm=again, epochs=1, validation_fraction=0)
+    critic.fit(TEXTS, ["a" if "good" in text else "b" for text in TEXTS])
+    assert critic.model_.config.dim == 7
+
+
+def test_vectors_of_the_texts_are_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that goes on has its weights; minutes of word2vec would be thrown away."""
+    settings = {**SETTINGS, "epochs": 3, "threads": 1}
+    whole = LanguageModel(tokenizer="word", vectors="corpus", **settings).fit(TEXTS)
+    chance = LanguageModel(tokenizer="word", **settings).fit(TEXTS)
+    assert not torch.equal(whole.model_.embedding.weight, chance.model_.embedding.weight)
+
+    def stop(progress: Any) -> None:
+        if progress.step >= 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("gatelight.models.training.PROGRESS_EVERY", 0.0)
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        LanguageModel(tokenizer="word", vectors="corpus", **settings).fit(
+            TEXTS, checkpoint=run, on_progress=stop
+        )
+    monkeypatch.setattr(
+        "gatelight.estimators.preparation.train_word2vec", lambda *_, **__: pytest.fail("trained again")
+    )
+    resumed = LanguageModel(tokenizer="word", vectors="corpus", **settings).fit(
+        TEXTS, checkpoint=run, resume=True
+    )
+    for name, weight in whole.model_.state_dict().items():
+        assert torch.equal(weight, resumed.model_.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("vectors", "more", "said"),
+    [
+        ("one-hot", {}, "one-hot ones would stay as they are"),
+        (3, {}, "vectors is of type int"),
+        (WordVectors(["elsewhere"], np.ones((1, 5), np.float32)), {}, "no vector for any"),
+        (word_vectors(7), {"tied": True, "dim": 8}, "dim is 7, hidden 8"),
+    ],
+)
+def test_vectors_that_cannot_be_are_refused(vectors: Any, more: dict[str, Any], said: str) -> None:
+    """After hours of training it would be too late."""
+    with pytest.raises(DataError, match=said):
+        LanguageModel(tokenizer="word", vectors=vectors, **{**SETTINGS, **more}).fit(TEXTS)

@@ -6,11 +6,16 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pytest
 
+import gatelight.memory.threads as threads_module
 from gatelight.errors import DataError
+from gatelight.memory.signals import ALONE, LEFT, ON_TIME, ROW, meet
 from gatelight.memory.threads import (
     SHARED_WORK,
     available,
@@ -138,22 +143,65 @@ def test_tasks_that_wait_for_each_other_run_at_the_same_time(several: int) -> No
     """Red when one of them waits for a turn that never comes."""
     for _ in range(20):
         meeting = threading.Barrier(several, timeout=20)
-        assert together([meeting.wait] * several)
+        assert together([meeting.wait] * several, meeting.abort)
 
 
 def test_nothing_runs_together_where_threads_are_missing() -> None:
     """Red when it begins all the same, and waits forever; or when threads are lost by having been asked."""
     with using(2):
-        assert not together([lambda: pytest.fail("it ran")] * 9)
+        assert not together([lambda: pytest.fail("it ran")] * 9, list)
         meeting = threading.Barrier(2, timeout=20)
-        assert together([meeting.wait] * 2)
+        assert together([meeting.wait] * 2, meeting.abort)
 
 
-def test_an_error_among_tasks_that_run_together_is_raised() -> None:
-    """Red when a thread swallows it."""
+@pytest.mark.parametrize("wrong_one", [0, 1])
+def test_who_fails_keeps_nobody_waiting(wrong_one: int) -> None:
+    """Red when the others wait forever for one that will never come."""
+    meeting = threading.Barrier(2, timeout=20)
 
     def wrong() -> None:
         raise ValueError("so it is")
 
+    def waits() -> None:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait()
+
+    tasks = [waits, waits]
+    tasks[wrong_one] = wrong
     with using(2), pytest.raises(ValueError, match="so it is"):
-        together([wrong, wrong])
+        together(tasks, meeting.abort)
+
+
+def test_an_interrupt_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when Ctrl-C between the ringing and this thread's own task leaves the other one alone forever."""
+    meeting = threading.Barrier(2, timeout=20)
+    broken = threading.Event()
+
+    def waits() -> None:
+        try:
+            meeting.wait()
+        except threading.BrokenBarrierError:
+            broken.set()
+
+    own, taken = threading.current_thread(), threads_module._Call.take_turns
+
+    def interrupted(call: Any) -> None:
+        if threading.current_thread() is own:
+            while len(call.left) == 2:  # until the other one waits
+                time.sleep(0.001)
+            raise KeyboardInterrupt
+        taken(call)
+
+    monkeypatch.setattr(threads_module._Call, "take_turns", interrupted)
+    with using(2), pytest.raises(KeyboardInterrupt):
+        together([waits, waits], meeting.abort)
+    assert broken.wait(20)
+
+
+def test_who_was_left_alone_goes_home() -> None:
+    """Red when compiled code, which hears no Ctrl-C, goes on looking for somebody who has left."""
+    signals = np.zeros((2, ROW), np.int64)
+    signals[0, LEFT] = 1
+    assert meet(signals, 1, 1) == ALONE
+    signals[0, 0] = 1
+    assert meet(signals, 1, 1) == ON_TIME

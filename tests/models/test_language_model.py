@@ -200,8 +200,8 @@ def test_several_threads_write_the_same(
     ran: list[bool] = []
     together = stream_loop.threads.together
 
-    def watched(tasks: Any) -> bool:
-        ran.append(together(tasks))
+    def watched(*given: Any) -> bool:
+        ran.append(together(*given))
         return ran[-1]
 
     monkeypatch.setattr("gatelight.memory.threads.together", watched)

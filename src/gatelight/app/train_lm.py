@@ -35,6 +35,7 @@ LANGUAGE = (
 )
 STAGES = {
     "tokenize": "reading tokens",
+    "vectors": "word vectors",
     "train": "training",
     "validate": "validating",
     "baseline": "n-gram baseline",
@@ -51,6 +52,14 @@ def train_lm(
         str | None, typer.Option("--part", help="Learn from this part only; else from all but test.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Use so many texts at most.")] = None,
+    vectors: Annotated[
+        str | None,
+        typer.Option(
+            "--vectors",
+            help="What tokens begin with: a named set, a file, or corpus: word2vec of the same texts.",
+            metavar="NAME|FILE|corpus",
+        ),
+    ] = None,
     baseline: Annotated[
         bool, typer.Option("--baseline/--no-baseline", help="Whether to measure n-grams beside it.")
     ] = True,
@@ -58,16 +67,19 @@ def train_lm(
     json: Json = False,
 ) -> None:
     """Train a language model on texts, labelled or not, and save it."""
-    from gatelight.app.sources import texts_to_learn_from
+    from gatelight.app.sources import available, texts_to_learn_from
     from gatelight.app.unfinished import UnfinishedRun
     from gatelight.estimators.language import LanguageModel
     from gatelight.estimators.opening import LANGUAGE
+    from gatelight.estimators.settings import CORPUS
 
     to = console(machine=json)
-    model = LanguageModel(**settings)
+    model = LanguageModel(**settings, vectors=vectors)
     run = UnfinishedRun(out, LANGUAGE)
     run.begin(resume)
     try:
+        if vectors not in (None, CORPUS):
+            available(vectors, to)
         corpus = texts_to_learn_from(data, to, reading, part)
         if limit is not None:
             corpus = corpus.select(range(min(len(corpus), limit)))
@@ -127,6 +139,9 @@ def _fit(
                     at.step,
                     at.steps,
                     f"loss {at.loss:.3f} {at.steps_per_second:.1f} steps/s {duration(at.seconds_left)} left",
+                ),
+                on_vectors=lambda done, epochs: meter.show(
+                    "word vectors", done, epochs, f"{done} of {epochs} epochs"
                 ),
                 on_stage=lambda stage: meter.show(STAGES[stage], 0, None),
             )

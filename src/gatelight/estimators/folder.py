@@ -24,7 +24,7 @@ from gatelight.estimators.judging import Judge
 from gatelight.estimators.labels import Classes, plain_label
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.records import checked_history, checked_training
-from gatelight.estimators.settings import IN_MEMORY, PIECES, check_settings, plain
+from gatelight.estimators.settings import PIECES, check_settings, named, plain
 from gatelight.files import folder_written_aside
 from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
@@ -172,13 +172,8 @@ def kind_of(folder: Path) -> str | None:
 
 def _settings(estimator: TextClassifier) -> dict[str, Any]:
     settings = plain(estimator.get_params(deep=False))
-    vectors = settings["vectors"]
-    if vectors is not None and not isinstance(vectors, str):
-        # Vectors given in memory are not kept a second time: fitting again asks for them by this name.
-        settings["vectors"] = str(vectors) if isinstance(vectors, Path) else IN_MEMORY
-    if settings["from_lm"] is not None:
-        named = isinstance(settings["from_lm"], str | Path)
-        settings["from_lm"] = str(settings["from_lm"]) if named else IN_MEMORY
+    # What was given in memory is not kept a second time: fitting again asks for it by this name.
+    settings |= {name: named(settings[name]) for name in ("vectors", "from_lm")}
     weight = settings["class_weight"]
     if isinstance(weight, Mapping):
         settings["class_weight"] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,9 +19,11 @@ from gatelight.errors import DataError
 from gatelight.estimators.drawing import checked_drawing, until, written
 from gatelight.estimators.language_inside import LanguageInside
 from gatelight.estimators.language_sessions import LanguageFollower, LanguageSession
+from gatelight.estimators.language_start import divided, network_for
 from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
 from gatelight.estimators.sessions import Session
-from gatelight.estimators.texts import checked_texts, group_names
+from gatelight.estimators.settings import named
+from gatelight.estimators.texts import checked_texts
 from gatelight.estimators.token_streams import TokenStream, vocabulary_of
 from gatelight.models.language_model import LanguageModel as Network
 from gatelight.models.language_model import LanguageModelConfig
@@ -29,7 +31,6 @@ from gatelight.models.predicting import PredictingDocuments, PredictingStreams
 from gatelight.models.task import Task
 from gatelight.models.training import TrainingConfig, carry_out
 from gatelight.models.writing import Reader
-from gatelight.text.splits import held_out
 from gatelight.text.tokens import Tokenizer, tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -48,12 +49,13 @@ class LanguageModel(LanguageInside):
     """Recurrent language model on plain strings.
 
     Text: `tokenizer` ("char", "byte", "grapheme", "word" …), `lowercase`, `clean`, `min_count`, `max_words`
-    (most tokens in the vocabulary). Model: `cell`, `dim`, `hidden`, `layers`, `tied` (the output layer's
-    weights are the embedding's; needs dim = hidden), `output` ("softmax"; for large vocabularies "adaptive",
-    or "sampled" with `samples` ids a batch), dropouts. Training: `documents` (each text from the zero state,
-    cut after `max_length` tokens) or else one stream in `batch_size` parts side by side, `steps` at a time
-    with the state carried on; the rest as in `TextClassifier`. `order` is that of the n-gram baseline.
-    Raises DataError when a setting cannot be.
+    (most tokens in the vocabulary), `vectors` that tokens begin with ("corpus": word2vec of the same texts; a
+    file or a named set, which decides `dim`; or WordVectors). Model: `cell`, `dim`, `hidden`, `layers`,
+    `tied` (the output layer's weights are the embedding's; needs dim = hidden), `output` ("softmax"; for
+    large vocabularies "adaptive", or "sampled" with `samples` ids a batch), dropouts. Training: `documents`
+    (each text from the zero state, cut after `max_length` tokens) or else one stream in `batch_size` parts
+    side by side, `steps` at a time with the state carried on; the rest as in `TextClassifier`. `order` is
+    that of the n-gram baseline. Raises DataError when a setting cannot be.
     """
 
     tokenizer: str = "char"
@@ -61,6 +63,7 @@ class LanguageModel(LanguageInside):
     clean: bool = True
     min_count: int = 2
     max_words: int | None = None
+    vectors: Any = None
     cell: str = "lstm"
     dim: int = 64
     hidden: int = 256
@@ -102,8 +105,10 @@ class LanguageModel(LanguageInside):
         self._cut()
 
     def settings(self) -> dict[str, Any]:
-        """Return all settings by name."""
-        return {name: value for name, value in asdict(self).items() if not name.endswith("_")}
+        """Return all settings by name, JSON-able: vectors given in memory are only said to have been."""
+        found = {name: value for name, value in vars(self).items() if name in self.__dataclass_fields__}
+        found = {name: value for name, value in found.items() if not name.endswith("_")}
+        return found | {"vectors": named(self.vectors)}
 
     def fit(
         self,
@@ -117,6 +122,7 @@ class LanguageModel(LanguageInside):
         resume: bool = False,
         on_epoch: Callable[[dict[str, Any]], object] | None = None,
         on_progress: Callable[[Any], object] | None = None,
+        on_vectors: Callable[[int, int], None] | None = None,
         on_stage: Callable[[str], object] = lambda stage: None,
     ) -> Self:
         """Learn from texts, of which a share is held out unless `validation` texts are given.
@@ -126,14 +132,18 @@ class LanguageModel(LanguageInside):
         validation texts. The rest as in `TextClassifier.fit`. Raises DataError when texts or settings cannot
         be used.
         """
-        learned, held = self._divide(checked_texts(texts), groups, validation)
+        learned, held = divided(checked_texts(texts), groups, validation, self.validation_fraction, self.seed)
         on_stage("tokenize")
         cut = self._cut()
         vocabulary = vocabulary_of(learned, cut, self.min_count, self.max_words)
         stream = TokenStream.of(learned, cut, vocabulary)
         valid = TokenStream.of(held, cut, vocabulary) if held else None
         config = TrainingConfig(**{name: getattr(self, name) for name in OF_TRAINING})
-        network = Network(self._config(len(vocabulary)), self.seed)
+        if self.vectors is not None:
+            on_stage("vectors")
+        network = network_for(
+            vars(self), self._shape(), learned, cut, vocabulary, resume=resume, on_progress=on_vectors
+        )
 
         def task() -> Task:
             if self.documents:
@@ -184,6 +194,7 @@ class LanguageModel(LanguageInside):
     ) -> None:
         """Take over everything that fitting or a model folder gives."""
         network.eval()
+        self.dim = network.config.dim  # given vectors decide it
         self.vocabulary_, self.model_, self.tokenizer_ = vocabulary, network, self._cut()
         self.history_, self.training_ = history, training
         self.reader_ = Reader(network)
@@ -274,21 +285,7 @@ class LanguageModel(LanguageInside):
         return tokenizer(self.tokenizer, lowercase=self.lowercase, clean=self.clean)
 
     def _config(self, size: int) -> LanguageModelConfig:
-        return LanguageModelConfig(size, **{name: getattr(self, name) for name in OF_MODEL})
+        return LanguageModelConfig(size, **self._shape())
 
-    def _divide(
-        self, texts: list[str], groups: Iterable[Any] | None, validation: Iterable[str] | None
-    ) -> tuple[list[str], list[str]]:
-        if not any(texts):
-            raise DataError(f"there are {len(texts)} texts, none of which holds anything; give texts")
-        names = None if groups is None else group_names(groups)
-        if names is not None and len(names) != len(texts):
-            raise DataError(f"there are {len(texts)} texts and {len(names)} groups; give one per text")
-        if validation is not None:
-            return texts, checked_texts(validation, "validation texts")
-        if round(len(texts) * self.validation_fraction) < 1 or len(texts) < 2:
-            held = np.zeros(len(texts), np.bool_)
-        else:
-            held = held_out(len(texts), self.validation_fraction, self.seed, names, None)
-        order = np.random.default_rng(self.seed).permutation(len(texts))
-        return [texts[k] for k in order[~held[order]]], [texts[k] for k in order[held[order]]]
+    def _shape(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in OF_MODEL}

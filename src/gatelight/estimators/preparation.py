@@ -120,7 +120,13 @@ def start(
         return _read_kept(kept)
     counts = texts.counts()
     one_hot = isinstance(settings["vectors"], str) and settings["vectors"] == ONE_HOT
-    vectors = None if one_hot else _vectors(settings, texts, counts, unlabelled, on_progress)
+    vectors = None
+    if not one_hot:
+        vectors = vectors_for(
+            settings["vectors"], chain(texts, unlabelled), counts, dim=settings["dim"],
+            min_count=settings["min_count"], seed=settings["seed"], workers=settings["threads"],
+            on_progress=on_progress,
+        )  # fmt: skip
     known = counts
     if settings["unknown"] == "spelled":
         known = {}
@@ -164,14 +170,22 @@ def one_hot_table(size: int) -> NDArray[np.float32]:
     return table
 
 
-def _vectors(
-    settings: Mapping[str, Any],
-    texts: TokenisedTexts | SpelledTexts,
+def vectors_for(
+    wanted: Any,
+    token_lists: Iterable[list[str]],
     counts: Mapping[str, int],
-    unlabelled: Iterable[list[str]],
-    on_progress: Callable[[int, int], None] | None,
+    *,
+    dim: int,
+    min_count: int,
+    seed: int,
+    workers: int | None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> WordVectors | None:
-    wanted = settings["vectors"]
+    """Read or train the vectors that a setting asks for, of the tokens counted; None where it asks for none.
+
+    "corpus" trains word2vec of size `dim` on the token lists; where they are few, of all words that a
+    vocabulary of `min_count` keeps. Raises as `start` does.
+    """
     if wanted is None or isinstance(wanted, WordVectors):
         return wanted
     if not isinstance(wanted, str | Path):
@@ -185,13 +199,12 @@ def _vectors(
         )
     if wanted != CORPUS:
         return WordVectors.read(resolve(wanted), counts)
-    tokens = int(texts.lengths.sum())
     return train_word2vec(
-        chain(texts, unlabelled),
-        dim=settings["dim"],
-        min_count=WORD2VEC_MIN_COUNT if tokens >= SMALL_CORPUS else settings["min_count"],
-        seed=settings["seed"],
-        workers=settings["threads"] or threads(),
+        token_lists,
+        dim=dim,
+        min_count=WORD2VEC_MIN_COUNT if sum(counts.values()) >= SMALL_CORPUS else min_count,
+        seed=seed,
+        workers=workers or threads(),
         on_progress=on_progress,
     )
 

@@ -6,6 +6,7 @@ What the tokenizer, the model and the training loop can check themselves is left
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +44,11 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()
     }
+
+
+def named(given: Any) -> str | None:
+    """Return what a file of settings says of something that may have been given by name or in memory."""
+    return None if given is None else str(given) if isinstance(given, str | Path) else IN_MEMORY
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:

@@ -69,24 +69,32 @@ def _give_way(typingctx: Any) -> Any:
     return types.void(), codegen
 
 
-@compiled
-def meet(signals: Any, part: int, count: int) -> bool:
-    """Say that `part` has come to its meeting number `count`, and wait for all; whether that took long.
+ROW, LEFT = 16, 2
+"""Numbers of a row of signals for `meet`, and where the first row's, if it is not 0, says that somebody left."""
 
-    signals int64 [parts, 16], zeros before the first meeting; a part's own number stands in its row's first
-    element. All that the others wrote before they came can then be read. For compiled callers, which must run
-    at the same time.
+ON_TIME, LATE, ALONE = 0, 1, 2
+
+
+@compiled
+def meet(signals: Any, part: int, count: int) -> int:
+    """Say that `part` has come to its meeting number `count`, and wait for all: ON_TIME, LATE or ALONE.
+
+    signals int64 [parts, ROW], zeros before the first meeting; a part's own number stands in its row's first
+    element. All that the others wrote before they came can then be read. ALONE: somebody will never come.
+    For compiled callers, which must run at the same time.
     """
     _put(signals[part], count)
-    long = False
+    found = ON_TIME
     for other in range(signals.shape[0]):
         theirs, looks = signals[other], 0
         while _look(theirs) < count:
             looks += 1
             if looks > LOOKS:
-                long = True
+                if signals[0, LEFT]:
+                    return ALONE
+                found = LATE
                 _give_way()
-    return long
+    return found
 
 
 @compiled

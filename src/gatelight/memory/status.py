@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from gatelight.memory.equations import EQUATIONS
@@ -47,6 +48,7 @@ class Status:
         return "\n".join(lines)
 
 
+@cache  # it is asked for twice in every run of a layer
 def path_of(cell: str, device: str, dtype: torch.dtype, backend: str = "auto") -> tuple[Path, str]:
     """Who computes this cell on this device in this type, and the reason in words."""
     if backend == "reference":

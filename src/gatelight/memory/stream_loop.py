@@ -23,7 +23,7 @@ from gatelight.memory.buffers import aligned
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.recurrence_forward import cell_weights
 from gatelight.memory.sampling import Drawing, choose
-from gatelight.memory.signals import meet
+from gatelight.memory.signals import ALONE, LATE, LEFT, ROW, meet
 from gatelight.memory.stepping import advance
 from gatelight.memory.tiles import multiply
 
@@ -36,7 +36,7 @@ PANEL = 128
 PART = 1 << 18
 """Weights for which another thread is worth the meetings."""
 
-DISTURBED, ALONE = 3, 100
+DISTURBED, APART = 3, 100
 """Long waits after which threads part, for others want their processors; runs until they try again."""
 
 
@@ -144,20 +144,24 @@ class StreamLoop:
         drawn = np.zeros(1, np.int64)
         how_drawn = how.temperature, how.top_k, how.top_p
 
-        def tasks(parts: int) -> list[threads.Task]:
-            signals = np.zeros((parts, 16), np.int64)
+        def tasks(signals: NDArray[np.int64]) -> list[threads.Task]:
             return [
                 partial(
                     _draw, *self._weights, *state, np.empty((1, self._saved * self._shape[1]), scores.dtype),
                     allowed, *how_drawn, draws, stop, out, drawn, signals, part, DISTURBED,
                 )
-                for part in range(parts)
+                for part in range(len(signals))
             ]  # fmt: skip
 
-        if parts == 1 or not threads.together(tasks(parts)):
-            tasks(1)[0]()
+        signals = np.zeros((parts, ROW), np.int64)
+
+        def leave() -> None:
+            signals[0, LEFT] = 1
+
+        if parts == 1 or not threads.together(tasks(signals), leave):
+            tasks(np.zeros((1, ROW), np.int64))[0]()
         elif drawn[0] < len(draws) and out[drawn[0] - 1] != stop:
-            self._alone = ALONE
+            self._alone = APART
         return int(drawn[0])
 
 
@@ -184,7 +188,7 @@ def _draw(
     stop: int,
     out: Ids,  # [n] out
     drawn: NDArray[np.int64],  # [1] out: how many
-    signals: NDArray[np.int64],  # [parts, 16]: how far each is, and whether it has been disturbed
+    signals: NDArray[np.int64],  # [parts, ROW]: how far each is, and whether it has been disturbed
     part: int,
     patience: int,  # long waits after which it is disturbed
 ) -> None:
@@ -211,7 +215,10 @@ def _draw(
                 )  # fmt: skip
             if layer > 0:
                 meetings += 1
-                waits += meet(signals, part, meetings)
+                met = meet(signals, part, meetings)
+                if met == ALONE:
+                    return
+                waits += met == LATE
             for k in range(begin, end):
                 own = first + k
                 if layer == 0:
@@ -231,7 +238,10 @@ def _draw(
                         hidden, new + own,
                     )  # fmt: skip
         meetings += 1
-        waits += meet(signals, part, meetings)
+        met = meet(signals, part, meetings)
+        if met == ALONE:
+            return
+        waits += met == LATE
         for panel in range(panels * part // parts, panels * (part + 1) // parts):
             at = panel * wide
             multiply(
@@ -240,7 +250,10 @@ def _draw(
             )  # fmt: skip
         signals[part, 1] = waits >= patience and parts > 1
         meetings += 1
-        waits += meet(signals, part, meetings)
+        met = meet(signals, part, meetings)
+        if met == ALONE:
+            return
+        waits += met == LATE
         disturbed = False
         for other in range(parts):
             disturbed |= signals[other, 1] > 0

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from gatelight.errors import DataError
 from gatelight.memory.signals import LOOKS, new_signal, tell_and_watch
@@ -97,20 +98,37 @@ def run(tasks: Sequence[Task], work: int) -> None:
     call.finish()
 
 
-def together(tasks: Sequence[Task]) -> bool:
+def together(tasks: Sequence[Task], give_up: Callable[[], object]) -> bool:
     """Run all tasks at the same time, each on a thread of its own; or none if too few are idle, and say so.
 
-    They may wait for each other; an error in one of them must not keep the others waiting.
+    They may wait for each other. `give_up` is called when one of them raises, or this thread is interrupted
+    before it comes to its own: it must keep the others from waiting for it.
     """
     workers = _take_workers(len(tasks) - 1)
     if len(workers) < len(tasks) - 1:
         with _lock:
             _idle.extend(workers)
         return False
-    call = _Call(tasks)
-    for worker in workers:
-        worker.ring(call)
-    call.finish()
+
+    def guarded(task: Task) -> None:
+        try:
+            task()
+        except BaseException:
+            give_up()
+            raise
+
+    call = _Call([partial(guarded, task) for task in tasks])
+    try:
+        for worker in workers:
+            worker.ring(call)
+        call.take_turns()
+    except BaseException:
+        give_up()
+        raise
+    finally:
+        call.close()
+    if call.error is not None:
+        raise call.error
     return True
 
 
