@@ -104,6 +104,15 @@ def test_scores_and_loss_are_torchs(changes: dict[str, Any]) -> None:
         assert loss.item() == pytest.approx(nats / 39, rel=ROUNDING)
 
 
+@pytest.mark.parametrize("output", ["sampled", "adaptive", "softmax"])
+def test_hits_that_are_not_counted_are_not_said_to_be_none(output: str, tmp_path: Path) -> None:
+    """ "accuracy 0.0000" would be read as a model that learns nothing."""
+    for resume in (False, True):
+        task = lambda: PredictingStreams(model(output=output), stream(200), None, CONFIG, 8)  # noqa: E731
+        history = carry_out(task, CONFIG, checkpoint=tmp_path / "run", resume=resume)
+        assert all((epoch["train_accuracy"] is None) == (output != "softmax") for epoch in history.epochs)
+
+
 def test_sampled_loss_nears_the_full_one() -> None:
     """With a draw corrected by the wrong probability the loss would have another minimum."""
     net = model(output="sampled", samples=200_000).train()

@@ -105,6 +105,7 @@ def test_other_outputs_learn_by_autograd(output: str) -> None:
     hidden, _ = model.hidden(ids, packing, None, generator)
     loss, _ = model.loss(hidden, torch.from_numpy(targets.astype(np.int64)), generator)
     assert found.loss == loss.item()
+    assert found.right is None  # an accuracy of nought would be said
 
 
 def test_a_hook_is_called() -> None:

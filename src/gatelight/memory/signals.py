@@ -70,7 +70,7 @@ def _give_way(typingctx: Any) -> Any:
 
 
 ROW, LEFT = 16, 2
-"""Numbers of a row of signals for `meet`, and where the first row's, if it is not 0, says that somebody left."""
+"""Numbers of a row of signals for `meet`; where the first row's, if it is not 0, says that somebody left."""
 
 ON_TIME, LATE, ALONE = 0, 1, 2
 

@@ -21,8 +21,8 @@ class History:
     """Epoch records in order, the best epoch (from 1) whose weights are kept, and why training stopped.
 
     A record holds epoch (from 1), seconds, learning_rate (at its last step), train_loss and
-    train_accuracy (over its batches as they were seen, dropout on), valid_loss and valid_accuracy (None
-    without validation data). Only `seconds` may differ between two runs of the same seed.
+    train_accuracy (over its batches as they were seen, dropout on; None where it is not counted), valid_loss
+    and valid_accuracy (None without validation data). Only `seconds` may differ between two runs of a seed.
     """
 
     epochs: list[dict[str, Any]] = field(default_factory=list)
@@ -52,16 +52,21 @@ class Sums:
     """An epoch's sums so far; a checkpoint keeps them exactly, since JSON keeps every bit of a float."""
 
     def __init__(
-        self, losses: float = 0.0, weight: float = 0.0, correct: int = 0, count: int = 0, seconds: float = 0.0
+        self,
+        losses: float = 0.0,
+        weight: float = 0.0,
+        correct: int | None = 0,
+        count: int = 0,
+        seconds: float = 0.0,
     ) -> None:
         self.losses, self.weight, self.seconds = float(losses), float(weight), float(seconds)
-        self.correct, self.count = int(correct), int(count)
+        self.correct, self.count = None if correct is None else int(correct), int(count)
 
-    def add(self, loss: float, count: int, weight: float, correct: int) -> None:
-        """Add a batch of `count` sequences whose mean loss over `weight` is `loss`."""
+    def add(self, loss: float, count: int, weight: float, correct: int | None) -> None:
+        """Add a batch of `count` sequences whose mean loss over `weight` is `loss`; None: not counted."""
         self.losses += loss * weight
         self.weight += weight
-        self.correct += correct
+        self.correct = None if correct is None or self.correct is None else self.correct + correct
         self.count += count
 
     @property
@@ -70,9 +75,9 @@ class Sums:
         return self.losses / self.weight if self.weight else 0.0
 
     @property
-    def accuracy(self) -> float:
-        """Share of the sequences so far that were judged right."""
-        return self.correct / self.count if self.count else 0.0
+    def accuracy(self) -> float | None:
+        """Share of the sequences so far that were judged right; None where that is not counted."""
+        return None if self.correct is None else self.correct / self.count if self.count else 0.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class Progress:
     step: int
     steps: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     steps_per_second: float
     seconds_left: float
 

@@ -190,15 +190,18 @@ class LanguageModel(nn.Module):
             parts.append(scores - torch.logsumexp(scores, 1, keepdim=True) + cluster)
         return torch.cat(parts, 1) - total
 
-    def loss(self, hidden: Tensor, targets: Tensor, generator: torch.Generator | None) -> tuple[Tensor, int]:
+    def loss(
+        self, hidden: Tensor, targets: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, int | None]:
         """Mean loss of hidden rows [N, H] before targets int64 [N], and how many the best score hits.
 
-        With a sampled output the loss is that among the samples and hits are not counted.
+        With an adaptive output hits are not counted (None), nor with a sampled one, the loss of which is that
+        among the samples.
         """
         if self.config.output == "adaptive":
-            return self.adaptive(hidden, targets).loss, 0
+            return self.adaptive(hidden, targets).loss, None
         if self.config.output == "sampled" and self.training:
-            return self._sampled_loss(hidden, targets, generator), 0
+            return self._sampled_loss(hidden, targets, generator), None
         scores = self.scores(hidden)
         right = int((scores.detach().argmax(1) == targets).sum())
         return nn.functional.cross_entropy(scores, targets), right

@@ -28,11 +28,12 @@ Floats = NDArray[Any]
 class Foretold(NamedTuple):
     """Mean loss of a batch, how many targets had the best score, the state after it, and the way back.
 
-    `backward` gives every trained parameter its gradient; it may be called once.
+    `right` is None where that is not counted; `backward` gives every trained
+    parameter its gradient and may be called once.
     """
 
     loss: float
-    right: int
+    right: int | None
     state: State
     backward: Callable[[], None]
 

@@ -19,14 +19,15 @@ from torch import Tensor, nn
 class Outcome:
     """The mean loss of a batch, how many were judged, with what weight in all, and how many were right.
 
-    `backward` gives every trained parameter its gradient; it may be called once.
+    `correct` is None where that is not counted; `backward` gives every trained
+    parameter its gradient and may be called once.
     """
 
     loss: float
     backward: Callable[[], None]
     count: int
     weight: float
-    correct: int
+    correct: int | None
 
 
 class Task(Protocol):
