@@ -29,7 +29,7 @@ CELLS: dict[str, tuple[type[nn.Module], type[nn.Module], int]] = {
 }
 FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
 FULL_TURNS, QUICK_TURNS = 5, 2
-TURN_SECONDS = 0.03  # short work is repeated within a turn until about so long
+TURN_SECONDS = 0.1  # short work is repeated within a turn until about so long
 SETTLE = 0.02
 
 

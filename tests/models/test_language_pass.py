@@ -93,10 +93,9 @@ def test_all_has_autograds_bits(variant: str, carried: bool, threads: int) -> No
         assert gradient.abs().max() > 0, name
 
 
-@pytest.mark.parametrize("output", ["adaptive", "sampled"])
-def test_other_outputs_learn_by_autograd(output: str) -> None:
-    """They have a loss of their own, which the short way does not know."""
-    model = random_model(output=output, vocabulary_size=60, samples=9)
+def test_an_adaptive_output_learns_by_autograd() -> None:
+    """It has a loss of its own, which the short way does not know."""
+    model = random_model(output="adaptive", vocabulary_size=60)
     packing, ids, targets = a_batch(ragged=True)
     found = LanguagePass(model).foretell(ids, targets, packing, None, torch.Generator().manual_seed(6))
     found.backward()
@@ -106,6 +105,29 @@ def test_other_outputs_learn_by_autograd(output: str) -> None:
     loss, _ = model.loss(hidden, torch.from_numpy(targets.astype(np.int64)), generator)
     assert found.loss == loss.item()
     assert found.right is None  # an accuracy of nought would be said
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_sampled_output_has_autograds_loss_and_gradients(tied: bool, threads: int) -> None:
+    """Samples that are the target, or come twice, must count as autograd counts them."""
+    model = random_model(output="sampled", samples=40, tied=tied, dim=17)
+    packing, ids, targets = a_batch(ragged=True)
+    generator = torch.Generator().manual_seed(6)
+    hidden, _ = model.hidden(ids, packing, None, generator)
+    loss, _ = model.loss(hidden, torch.from_numpy(targets.astype(np.int64)), generator)
+    loss.backward()  # type: ignore[no-untyped-call]
+    wanted = gradients(model)
+    with using(threads):
+        found = LanguagePass(model).foretell(ids, targets, packing, None, torch.Generator().manual_seed(6))
+        found.backward()
+    assert found.loss == pytest.approx(loss.item(), rel=1e-6)
+    assert found.right is None
+    again = gradients(model)
+    assert set(again) == set(wanted)
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(again[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+        assert gradient.abs().max() > 0, name
 
 
 def test_a_hook_is_called() -> None:

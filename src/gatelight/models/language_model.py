@@ -25,6 +25,7 @@ from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.dropout import dropout
 from gatelight.models.embedding import UNIFORM, Embedding
 from gatelight.models.rows import DistinctIds
+from gatelight.models.sampled_output import draw
 
 OUTPUTS = ("softmax", "adaptive", "sampled")
 # Uniform in ±√3 is variance 1, as torch's embeddings start. With the classifier's ±0.05 a symbol hardly moves
@@ -207,21 +208,12 @@ class LanguageModel(nn.Module):
         return nn.functional.cross_entropy(scores, targets), right
 
     def _sampled_loss(self, hidden: Tensor, targets: Tensor, generator: torch.Generator | None) -> Tensor:
-        # Bengio & Senécal 2008: the target's term of the sum is exact, that of all others is estimated by
-        # importance sampling, here from the log-uniform distribution that suits ids by falling frequency.
-        size, samples = self.config.vocabulary_size, self.config.samples
-        draws = torch.rand(samples, generator=generator, dtype=torch.float64)
-        drawn = (torch.exp(draws * math.log(size + 1)) - 1).long().clamp_(max=size - 1)
+        drawn = draw(self.config.vocabulary_size, self.config.samples, generator)
+        ids, expected = (torch.from_numpy(part).to(hidden.device) for part in drawn)
         weight, bias = self.output_layer()
-
-        def expected(ids: Tensor) -> Tensor:
-            # log(samples × probability of the draw)
-            share = torch.log1p(1 / (ids.double() + 1)) / math.log(size + 1)
-            return torch.log(share * samples).to(hidden.dtype)
-
         true = (hidden * weight[targets]).sum(1) + bias[targets]
-        others = linear(hidden, weight[drawn], bias[drawn] - expected(drawn))
-        others = others.masked_fill(targets[:, None] == drawn[None, :], float("-inf"))
+        others = linear(hidden, weight[ids], bias[ids] - expected.to(hidden.dtype))
+        others = others.masked_fill(targets[:, None] == ids[None, :], float("-inf"))
         return (torch.logsumexp(torch.cat([true[:, None], others], 1), 1) - true).mean()
 
 

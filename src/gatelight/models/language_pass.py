@@ -7,6 +7,7 @@ Knows ids, neither streams nor documents.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from gatelight.models.dropout import drop_step
 from gatelight.models.language_model import LanguageModel, State, detached
 from gatelight.models.loss_kernels import of_next_ids
 from gatelight.models.rows import Ids
+from gatelight.models.sampled_output import SampledLoss, draw
 
 Floats = NDArray[Any]
 
@@ -44,7 +46,7 @@ class LanguagePass:
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
         layers: list[Any] = list(model.memory)
-        kernels = model.config.output == "softmax" and bare(model, layers)
+        kernels = model.config.output != "adaptive" and bare(model, layers)
         self._layers = [LayerPass(layer) for layer in layers] if kernels else None
 
     def foretell(
@@ -67,22 +69,41 @@ class LanguagePass:
             token = None
         if training:
             hidden = drop_step(hidden, config.dropout, generator, backs)
-        weight, bias = self.model.output_layer()
-        scores = rows_times(hidden, transposed(weight.detach().numpy()[None])[0], bias.detach().numpy())
-        loss, right = of_next_ids(scores, targets)
+        loss, right, of_output = self._output(hidden, targets, generator)
 
         def backward() -> None:
-            gradient, d_weight, d_bias = linear_back(
-                scores, hidden, weight.detach().numpy(), True, weight.requires_grad, bias.requires_grad
-            )
-            give(weight, d_weight)
-            give(bias, d_bias)
+            gradient = of_output()
             for back in backs[:0:-1]:
                 gradient = back(gradient, True)
             # Where the table is the output layer too, autograd adds to what has just been given.
             hand_on(rows, backs[0](gradient, rows.requires_grad))
 
         return Foretold(loss, right, after, backward)
+
+    def _output(
+        self, hidden: Floats, targets: Ids, generator: torch.Generator
+    ) -> tuple[float, int | None, Callable[[], Floats]]:
+        """Loss and hits of hidden rows, and the way back to their gradient and the output layer's."""
+        parameters = self.model.output_layer()
+        weight, bias = (parameter.detach().numpy() for parameter in parameters)
+        right: int | None = None
+        if self.model.config.output == "sampled" and self.model.training:
+            size, samples = self.model.config.vocabulary_size, self.model.config.samples
+            sampled = SampledLoss(hidden, targets, weight, bias, draw(size, samples, generator))
+            loss, gradients = sampled.loss, sampled.back
+        else:
+            scores = rows_times(hidden, transposed(weight[None])[0], bias)
+            loss, right = of_next_ids(scores, targets)
+            wanted = [parameter.requires_grad for parameter in parameters]
+            gradients = partial(linear_back, scores, hidden, weight, True, *wanted)
+
+        def back() -> Floats:
+            d_hidden, *of_parameters = gradients()
+            for parameter, gradient in zip(parameters, of_parameters, strict=True):
+                give(parameter, gradient)
+            return d_hidden
+
+        return loss, right, back
 
     def _by_autograd(
         self, ids: Ids, targets: Ids, packing: Packing, state: State | None, generator: torch.Generator
