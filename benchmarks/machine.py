@@ -6,17 +6,20 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from gatelight.memory.threads import available
 
 SIZE = 1024  # large enough that a product is limited by arithmetic, small enough for a hundredth of a second
 REPEATS = 3
+READ = 1 << 32  # bytes
 PACKAGES = (
     "gatelight", "numpy", "numba", "torch", "keras", "tensorflow", "tensorflow-cpu", "jax", "onnxruntime",
     "scikit-learn", "nltk",
@@ -48,6 +51,26 @@ def matrix_rate() -> float:
     finally:
         torch.set_num_threads(before)
     return 2.0 * SIZE**3 / seconds
+
+
+def read_rate(size: int) -> float:
+    """Bytes a second that all cores together read of `size` bytes, each its own part again and again."""
+    cores = available()
+    part = np.ones(size // 4 // cores, np.float32)
+    times = max(1, READ // size)
+
+    def read() -> float:
+        own, began = part.copy(), time.perf_counter()
+        for _ in range(times):
+            np.dot(own, own)
+        return times * own.nbytes / (time.perf_counter() - began)
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores) as pool:
+        found = [
+            sum(future.result() for future in [pool.submit(read) for _ in range(cores)])
+            for _ in range(REPEATS)
+        ]
+    return max(found)
 
 
 def _shortest(product: Callable[[], object]) -> float:

@@ -149,6 +149,12 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 def _machine_rate(one: Mapping[str, Any]) -> list[str]:
     if one["rate"] is None:
         return []
+    if one.get("reading"):
+        rate, work = one["rate"] / 1e9, one["work"] / 1e9
+        return [
+            f"All cores read weights of this size at {rate:.0f} GB/s. What must be read: {work:.3g} GB.",
+            "",
+        ]
     rate = f"Matrix products of float32 in the same run: {one['rate'] / 1e9:.0f} GFLOP/s."
     work = "" if one["work"] is None else f" Work that must be done: {one['work'] / 1e9:.3g} GFLOP."
     return [rate + work, ""]

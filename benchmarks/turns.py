@@ -19,7 +19,9 @@ def in_turns(prepared: Prepared, rounds: int, options: Options, tell: Tell) -> F
     """Say what agreed, time the contestants and hold the times against the goals."""
     for sentence in prepared.agreed:
         tell(sentence)
-    seconds, rates = take_turns(prepared.contestants, rounds, matrix_rate, tell, options.settle)
+    seconds, rates = take_turns(
+        prepared.contestants, rounds, prepared.read_rate or matrix_rate, tell, options.settle
+    )
     return standing(prepared, seconds, rates)
 
 
@@ -85,6 +87,7 @@ def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequenc
         turns=len(mine),
         rate=rate,
         work=None if prepared.work is None else prepared.work * prepared.scale,
+        reading=prepared.read_rate is not None,
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from benchmarks.agreement import agree
 from benchmarks.character_streams import DIM, LAYERS, TorchLanguageModel, characters
+from benchmarks.machine import read_rate
 from benchmarks.note_torch import chosen_threads, fastest_threads, torch_threads
 from benchmarks.turns import in_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Prepared, Tell, Workload
@@ -121,6 +122,11 @@ def prepare(hidden: int, count: int) -> Prepared:
     ]
     if len(ours.generate(length=count)) != count:
         raise ValueError("a text of another length than was asked for")
+    network = ours.model_
+    weights = sum(p.nbytes for p in network.parameters() if p.dim() == 2) - sum(
+        p.nbytes
+        for p in (network.embedding.weight, network.memory[0].weight_ih_l0)  # rows of a table instead
+    )
     write: Callable[[int], object] = lambda length: ours.generate(length=length)  # noqa: E731
     return Prepared(
         [
@@ -133,6 +139,8 @@ def prepare(hidden: int, count: int) -> Prepared:
             Goal(STEPPED_GOAL, STEPPED, (STEPPED,)),
         ],
         scale=1000 / count,
+        work=float(weights * count),
+        read_rate=lambda: read_rate(weights),
         name=f"H={hidden}",
         measured="1,000 characters",
         facts={

@@ -74,6 +74,8 @@ class Prepared:
 
     A turn's seconds times `scale` are what the workload asks for (one epoch); `work` is the floating-point
     operations that must be done in one turn, in whatever way; `agreed` are sentences of what was compared.
+    Where reading weights and not arithmetic limits all, `work` is bytes, and `read_rate` gives how many the
+    machine reads a second.
     """
 
     contestants: Sequence[Contestant]
@@ -84,6 +86,7 @@ class Prepared:
     facts: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""  # where a workload has several such scenes
     measured: str = ""  # what the seconds are of
+    read_rate: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ class Finding:
     turns: int = 1
     rate: float | None = None  # floating-point operations a second of a large float32 matrix product
     work: float | None = None  # floating-point operations that must be done for what was measured
+    reading: bool = False  # both are bytes instead, read
 
 
 @dataclass(frozen=True)

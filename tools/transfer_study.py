@@ -5,7 +5,7 @@ with word vectors of the unlabelled texts (word2vec), from the language model (t
 and TF-IDF with logistic regression. Judged on texts of other films.
 
     gatelight train-lm imdb --part unsup --limit 20000 --tokenizer word --lowercase --min-count 5 \\
-      --hidden 192 --dim 192 --output sampled --epochs 2 --out reader
+      --hidden 192 --dim 192 --vectors corpus --output sampled --epochs 2 --out reader
     python tools/transfer_study.py imdb reader --out runs/transfer --labelled 1000,2500
 
 What a run has found is kept in the folder; the same command after a stop goes on, and the tables

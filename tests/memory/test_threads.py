@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 import gatelight.memory.threads as threads_module
 from gatelight.errors import DataError
+from gatelight.memory.processors import NOWHERE, step_aside, where
 from gatelight.memory.signals import ALONE, LEFT, ON_TIME, ROW, meet
 from gatelight.memory.threads import (
     SHARED_WORK,
@@ -205,3 +207,17 @@ def test_who_was_left_alone_goes_home() -> None:
     assert meet(signals, 1, 1) == ALONE
     signals[0, 0] = 1
     assert meet(signals, 1, 1) == ON_TIME
+
+
+@pytest.mark.skipif(where() == NOWHERE or available() < 2, reason="needs a system that tells, two processors")
+def test_a_thread_steps_aside_and_may_go_everywhere_again() -> None:
+    """Red when two threads share a processor while another is idle, or one is tied to where it went."""
+    before = os.sched_getaffinity(0)
+    other = where()
+    step_aside(other)
+    assert where() != other
+    assert os.sched_getaffinity(0) == before
+    here = where()
+    step_aside(NOWHERE)
+    assert os.sched_getaffinity(0) == before
+    assert here in before

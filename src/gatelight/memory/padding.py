@@ -6,16 +6,21 @@ Knows shapes and lengths only, nothing of cells or parameters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gatelight.memory.packing import Packing, pack
+from gatelight.compiled import compiled
+from gatelight.memory import buffers, threads
+from gatelight.memory.linear import array_of
+from gatelight.memory.packing import Index, Packing, pack
+from gatelight.memory.registry import plain
 
 State = Tensor | tuple[Tensor, Tensor]  # (h, c) for cells with a cell state, else h
+COPY_WORK = 8  # a number copied from memory takes about as long as so many multiply-adds
 Lengths = Tensor | np.ndarray[Any, Any] | list[int]
 
 
@@ -79,8 +84,10 @@ def packed_rows(padded: Tensor, packing: AnyPacking, batch_first: bool) -> Tenso
     steps, features = padded.shape[1 if batch_first else 0], padded.shape[2]
     if isinstance(packing, EqualLengths) or (packing.uniform and packing.steps == steps):
         return (padded.transpose(0, 1) if batch_first else padded).reshape(-1, features)
-    at = torch.from_numpy(packing.padded_rows(steps, batch_first)).to(padded.device)
-    return padded.reshape(-1, features).index_select(0, at)
+    at, flat = packing.padded_rows(steps, batch_first), padded.reshape(-1, features)
+    if _ours(flat):
+        return _Take.apply(flat, at, _inverse(at, len(flat)))  # type: ignore[no-any-return, no-untyped-call]
+    return flat.index_select(0, torch.from_numpy(at).to(padded.device))
 
 
 def padded_steps(rows: Tensor, packing: AnyPacking, steps: int, batch_first: bool) -> Tensor:
@@ -89,9 +96,55 @@ def padded_steps(rows: Tensor, packing: AnyPacking, steps: int, batch_first: boo
     if isinstance(packing, EqualLengths) or (packing.uniform and packing.steps == steps):
         uniform = rows.view(steps, sequences, features)
         return uniform.transpose(0, 1) if batch_first else uniform
-    at = torch.from_numpy(packing.padded_rows(steps, batch_first)).to(rows.device)
-    padded = rows.new_zeros(steps * sequences, features).index_copy(0, at, rows)
+    at, size = packing.padded_rows(steps, batch_first), steps * sequences
+    if _ours(rows):
+        padded: Tensor = _Take.apply(rows, _inverse(at, size), at)  # type: ignore[no-untyped-call]
+    else:
+        places = torch.from_numpy(at).to(rows.device)
+        padded = rows.new_zeros(size, features).index_copy(0, places, rows)
     return padded.view((sequences, steps, features) if batch_first else (steps, sequences, features))
+
+
+def _ours(rows: Tensor) -> bool:
+    """Whether plain rows are copied here, on all threads; what traces a program meets torch's operators."""
+    return (
+        rows.dtype in (torch.float32, torch.float64) and not torch.compiler.is_compiling() and plain((rows,))
+    )
+
+
+def _inverse(at: Index, size: int) -> Index:
+    """Where `at` [N] has each of 0 … size - 1, or -1."""
+    places = np.full(size, -1, np.int64)
+    places[at] = np.arange(len(at))
+    return places
+
+
+class _Take(torch.autograd.Function):
+    """Rows of a tensor by an index, zeros where that is -1; the way back is the same by the other index."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, index: Index, back: Index) -> Tensor:
+        ctx.back = back, index
+        given = array_of(rows)
+        out = buffers.empty((len(index), given.shape[1]), given.dtype)
+        tasks = [partial(_take, given, index, out, *cut) for cut in threads.cuts(len(index))]
+        threads.run(tasks, out.size * COPY_WORK)
+        return torch.from_numpy(out)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _Take.apply(gradient, *ctx.back), None, None  # type: ignore[no-untyped-call]
+
+
+@compiled
+def _take(rows: Any, index: Any, out: Any, begin: int, end: int) -> None:
+    for k in range(begin, end):
+        row = index[k]
+        if row >= 0:
+            for j in range(out.shape[1]):
+                out[k, j] = rows[row, j]
+        else:
+            out[k] = 0
 
 
 def reordered(state: State, order: Tensor | None) -> State:

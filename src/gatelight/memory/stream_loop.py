@@ -36,8 +36,11 @@ PANEL = 128
 PART = 1 << 18
 """Weights for which another thread is worth the meetings."""
 
-DISTURBED, APART = 3, 100
-"""Long waits after which threads part, for others want their processors; runs until they try again."""
+DISTURBED = 3
+"""Long waits after which threads part: somebody else wants their processors."""
+
+FEW_APART, MOST_APART = 2, 256
+"""Runs after which they try again; twice as many after each time that they are disturbed, up to the most."""
 
 
 class Written(NamedTuple):
@@ -105,7 +108,7 @@ class StreamLoop:
             np.ascontiguousarray(output[1]),
         )
         self._read = sum(weights.size for weights in self._weights[2::2])
-        self._alone = 0
+        self._alone, self._apart = 0, FEW_APART
 
     def write(
         self, h: Floats, c: Floats, scores: Floats, allowed: NDArray[np.bool_], how: Drawing,
@@ -161,7 +164,9 @@ class StreamLoop:
         if parts == 1 or not threads.together(tasks(signals), leave):
             tasks(np.zeros((1, ROW), np.int64))[0]()
         elif drawn[0] < len(draws) and out[drawn[0] - 1] != stop:
-            self._alone = APART
+            self._alone, self._apart = self._apart, min(2 * self._apart, MOST_APART)
+        else:
+            self._apart = FEW_APART
         return int(drawn[0])
 
 

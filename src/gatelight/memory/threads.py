@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from gatelight.errors import DataError
+from gatelight.memory.processors import NOWHERE, step_aside, where
 from gatelight.memory.signals import LOOKS, new_signal, tell_and_watch
 
 Task = Callable[[], object]
@@ -218,11 +219,12 @@ class _Worker:
         self._door.acquire()
         self._bell, self._rung = new_signal(), 0
         self._call: _Call | None = None
+        self._ringer = NOWHERE
         threading.Thread(target=self._live, name="gatelight", daemon=True).start()
 
     def ring(self, call: _Call) -> None:
         """Let it help with `call`."""
-        self._call = call
+        self._call, self._ringer = call, where()
         self._rung += 1
         self._door.release()
         self._bell[0] = self._rung
@@ -235,6 +237,7 @@ class _Worker:
             seen += 1
             call, self._call = self._call, None
             assert call is not None
+            step_aside(self._ringer)
             waited_for = call.help()
             late = _open
             if late is not None and late is not call and late.left:
