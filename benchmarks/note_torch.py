@@ -121,7 +121,8 @@ def fastest_threads(work: Callable[[], object], use: Callable[[int], object]) ->
             seconds = time.perf_counter() - began
             took[threads] = min(took.get(threads, seconds), seconds)
         # Of a short run the first may have been disturbed, or compiled something.
-        if max(took.values()) > max(LONG, FAR_SLOWER * min(took.values())):
+        least, most = min(took.values()), max(took.values())
+        if least > LONG or most > max(LONG, FAR_SLOWER * least):
             break
     return min(choices, key=lambda threads: took[threads])
 

@@ -154,7 +154,7 @@ def prepare(name: str, batches: int) -> Prepared:
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One scene for each model."""
-    batches, turns = options.extent((30, 5), (5, 3))
+    batches, turns = options.extent((30, 5), (3, 2))
     prepared: Callable[[str], Prepared] = partial(prepare, batches=batches)
     for name in MODELS:
         yield in_turns(prepared(name), turns, options, tell)
