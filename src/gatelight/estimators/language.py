@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -106,9 +106,8 @@ class LanguageModel(LanguageInside):
 
     def settings(self) -> dict[str, Any]:
         """Return all settings by name, JSON-able: vectors given in memory are only said to have been."""
-        found = {name: value for name, value in vars(self).items() if name in self.__dataclass_fields__}
-        found = {name: value for name, value in found.items() if not name.endswith("_")}
-        return found | {"vectors": named(self.vectors)}
+        names = (one.name for one in fields(self) if not one.name.endswith("_"))
+        return {name: getattr(self, name) for name in names} | {"vectors": named(self.vectors)}
 
     def fit(
         self,

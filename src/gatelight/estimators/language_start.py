@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -61,7 +60,7 @@ def network_for(
         raise DataError("a language model learns its vectors: one-hot ones would stay as they are")
     if wanted is None or (resume and isinstance(wanted, str) and wanted == CORPUS):
         return LanguageModel(LanguageModelConfig(len(vocabulary), **shape), settings["seed"])
-    counts = Counter(dict(zip(vocabulary.tokens[2:], vocabulary.counts[2:].tolist(), strict=True)))
+    counts = dict(zip(vocabulary.tokens[2:], vocabulary.counts[2:].tolist(), strict=True))
     vectors = vectors_for(
         wanted, tokens_of_all(tokenizer, texts), counts, dim=shape["dim"], min_count=settings["min_count"],
         seed=settings["seed"], workers=settings["threads"], on_progress=on_progress,

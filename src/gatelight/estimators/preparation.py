@@ -49,10 +49,7 @@ class TokenisedTexts:
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[list[str]]:
-        words, start = self.numbered.words, 0
-        for length in self.lengths.tolist():
-            yield [words[number] for number in self.numbered.numbers[start : start + length].tolist()]
-            start += length
+        return iter(self.numbered)
 
     def counts(self) -> dict[str, int]:
         """Return how often each token occurs."""

@@ -18,15 +18,6 @@ FEW, MOST_INSERTED = 32, 256
 COLDEST = 1e-30
 """Lower temperatures draw as this one does: the likeliest, where no scores are equal."""
 
-COLDEST = 1e-30
-"""Lower temperatures draw as this one does: the likeliest, where no scores are equal."""
-
-PANEL = 128
-"""Columns of weights that lie together, in panels: one row's product then reads memory from end to end.
-
-That is what it takes: a stream reads all weights for each id, and they are more than the nearer caches hold.
-"""
-
 
 @dataclass(frozen=True)
 class Drawing:

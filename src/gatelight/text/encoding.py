@@ -140,14 +140,11 @@ def encode_numbered(
     seed: int = 0,
 ) -> Encoded:
     """Turn numbered words into ids as `encode` does."""
-    numbers, lengths, words = texts.numbers, texts.lengths, texts.words
-    ends = np.cumsum(lengths)
-    spans = list(zip((ends - lengths).tolist(), ends.tolist(), strict=True))
     if unknown in PLACED_POLICIES:
         return encode_tokens(
-            ([words[number] for number in numbers[begin:end].tolist()] for begin, end in spans),
-            vocabulary, max_length=max_length, truncation=truncation, unknown=unknown, seed=seed,
-        )  # fmt: skip
+            texts, vocabulary, max_length=max_length, truncation=truncation, unknown=unknown, seed=seed
+        )
+    words = texts.words
     reader = Reader(vocabulary, unknown, seed=seed)
     table = np.array(reader.places(words)[0], np.int32)
     known = vocabulary.known_ids()
@@ -155,12 +152,14 @@ def encode_numbered(
     leaves_out = bool((table == LEFT_OUT).any())
 
     def rows() -> Iterator[tuple[array[int], int, int]]:
-        for begin, end in spans:
-            own = numbers[begin:end]
+        begin = 0
+        for length in texts.lengths.tolist():
+            own = texts.numbers[begin : begin + length]
+            begin += length
             ids, count = table[own], int(np.count_nonzero(strange[own]))
             if leaves_out and count:
                 ids = ids[ids != LEFT_OUT]
-            yield array("i", ids.tobytes()), count, end - begin
+            yield array("i", ids.tobytes()), count, length
 
     return _gathered(rows(), max_length, truncation, reader)
 

@@ -6,7 +6,7 @@ What a tokenizer would cut again and again is cut once, where it can say in whic
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -43,6 +43,12 @@ class NumberedTexts:
             numbers.fromlist(list(map(words.__getitem__, tokens)))
             lengths.append(len(tokens))
         return cls(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), list(words))
+
+    def __iter__(self) -> Iterator[list[str]]:
+        start = 0
+        for length in self.lengths.tolist():
+            yield [self.words[number] for number in self.numbers[start : start + length].tolist()]
+            start += length
 
 
 class _Numbers(dict[str, int]):
