@@ -6,21 +6,19 @@ Knows shapes and lengths only, nothing of cells or parameters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gatelight.compiled import compiled
-from gatelight.memory import buffers, threads
+from gatelight.memory.copying import copied_rows
 from gatelight.memory.linear import array_of
 from gatelight.memory.packing import Index, Packing, pack
 from gatelight.memory.registry import plain
 
 State = Tensor | tuple[Tensor, Tensor]  # (h, c) for cells with a cell state, else h
-COPY_WORK = 8  # a number copied from memory takes about as long as so many multiply-adds
 Lengths = Tensor | np.ndarray[Any, Any] | list[int]
 
 
@@ -125,26 +123,11 @@ class _Take(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, index: Index, back: Index) -> Tensor:
         ctx.back = back, index
-        given = array_of(rows)
-        out = buffers.empty((len(index), given.shape[1]), given.dtype)
-        tasks = [partial(_take, given, index, out, *cut) for cut in threads.cuts(len(index))]
-        threads.run(tasks, out.size * COPY_WORK)
-        return torch.from_numpy(out)
+        return torch.from_numpy(copied_rows(array_of(rows), index))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return _Take.apply(gradient, *ctx.back), None, None  # type: ignore[no-untyped-call]
-
-
-@compiled
-def _take(rows: Any, index: Any, out: Any, begin: int, end: int) -> None:
-    for k in range(begin, end):
-        row = index[k]
-        if row >= 0:
-            for j in range(out.shape[1]):
-                out[k, j] = rows[row, j]
-        else:
-            out[k] = 0
 
 
 def reordered(state: State, order: Tensor | None) -> State:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
+from gatelight.memory.copying import copy_rows
 from gatelight.memory.packing import Packing, gather_rows
 from gatelight.models.batches import Sequences, like_lengths
-from gatelight.models.rows import Ids, copy_rows, number_distinct
+from gatelight.models.rows import Ids, number_distinct
 
 MOST_BYTES = 1 << 25
 """Rows of a table that could take more memory than this are not copied ahead."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers
+from gatelight.memory.copying import copied_rows
 from gatelight.memory.fixed_layer import FixedLayer
 from gatelight.memory.packing import Packing
 from gatelight.memory.product import rows_times
@@ -26,7 +27,7 @@ from gatelight.models.ahead import judged
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
 from gatelight.models.pieces import Pieces, list_means
 from gatelight.models.pools import POOLS
-from gatelight.models.rows import DistinctIds, Ids, copied_rows, lists_of_rows
+from gatelight.models.rows import DistinctIds, Ids, lists_of_rows
 
 TABLE_BYTES = 1 << 29  # a token table that could grow beyond this is not kept
 

@@ -6,20 +6,16 @@ Legend: N packed rows, V vocabulary, K pieces, U distinct ids of a batch, D row 
 from __future__ import annotations
 
 import threading
-from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.errors import DataError
-from gatelight.memory import buffers, threads
 from gatelight.models.pieces import Pieces
 
 PAD = 0
 UNKNOWN = 1
-COPY_WORK = 8  # a number copied from memory takes about as long as so many multiply-adds
 
 Ids = NDArray[np.int32]
 
@@ -109,20 +105,3 @@ def lists_of_rows(
     numbers[of_known] = np.arange(len(known))
     numbers[~of_known] = used + len(known)
     return known, parts, counts, numbers
-
-
-def copied_rows(table: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
-    """table [V, D] and rows int64 [U] → table[rows], on all threads and in memory that was used before."""
-    out = buffers.empty((len(rows), table.shape[1]), table.dtype)
-    tasks = [partial(copy_rows, table, rows, out, *cut) for cut in threads.cuts(len(rows))]
-    threads.run(tasks, out.size * COPY_WORK)
-    return out
-
-
-@compiled
-def copy_rows(table: Any, rows: Any, out: Any, begin: int, end: int) -> None:
-    """table[rows] → rows begin to end of out."""
-    for k in range(begin, end):
-        row = rows[k]
-        for j in range(table.shape[1]):
-            out[k, j] = table[row, j]
