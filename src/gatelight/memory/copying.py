@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
+from gatelight.memory.crew import share
 
 COPY_WORK = 8  # a number copied from memory takes about as long as so many multiply-adds
 
@@ -17,9 +17,18 @@ COPY_WORK = 8  # a number copied from memory takes about as long as so many mult
 def copied_rows(table: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     """table [V, D] and rows int64 [U] → table[rows], zeros for -1, in memory that was used before."""
     out = buffers.empty((len(rows), table.shape[1]), table.dtype)
-    tasks = [partial(copy_rows, table, rows, out, *cut) for cut in threads.cuts(len(rows))]
-    threads.run(tasks, out.size * COPY_WORK)
+    threads.share(_all_parts, (table, rows, out, threads.threads()), out.size * COPY_WORK)
     return out
+
+
+@compiled
+def _part(table: Any, rows: Any, out: Any, parts: int, k: int) -> None:
+    copy_rows(table, rows, out, len(rows) * k // parts, len(rows) * (k + 1) // parts)
+
+
+@compiled
+def _all_parts(table: Any, rows: Any, out: Any, parts: int, crew: Any, helpers: int) -> int:
+    return share(_part, (table, rows, out, parts), crew, helpers, parts)
 
 
 @compiled

@@ -5,16 +5,15 @@ See tiles.py for why this is not BLAS. All arrays are C-contiguous and of one dt
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
+from gatelight.memory.crew import share
 from gatelight.memory.rows import add_row
 from gatelight.memory.tiles import multiply
-from gatelight.memory.transposing import transpose
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,12 +25,23 @@ SMALL, PARTS = 1 << 16, 4
 
 
 @compiled
-def _rows_times(a: Any, b: Any, start: Any, out: Any, begin: int, end: int) -> None:
+def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None:
     depth, columns = b.shape
+    begin = k * size
     multiply(
         a, begin * depth, depth, 1, b, 0, columns, start, 0, 0,
-        out, begin * columns, columns, end - begin, depth, columns,
+        out, begin * columns, columns, min(size, len(a) - begin), depth, columns,
     )  # fmt: skip
+
+
+@compiled
+def _all_rows(a: Any, b: Any, start: Any, out: Any, size: int, crew: Any, helpers: int) -> int:
+    return share(_rows_times, (a, b, start, out, size), crew, helpers, _tasks(len(a), size))
+
+
+@compiled
+def _tasks(rows: int, size: int) -> int:
+    return (rows + size - 1) // size
 
 
 def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
@@ -39,10 +49,7 @@ def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
     out = buffers.empty((len(a), b.shape[1]), a.dtype)
     if start is None:
         start = np.zeros(b.shape[1], a.dtype)
-    cuts = _cuts(len(a), b.size)
-    threads.run(
-        [partial(_rows_times, a, b, start, out, begin, end) for begin, end in cuts], a.size * b.shape[1]
-    )
+    threads.share(_all_rows, (a, b, start, out, part_size(len(a), b.size)), a.size * b.shape[1])
     return out
 
 
@@ -58,12 +65,31 @@ def _transposed_times(a: Any, b: Any, out: Any, begin: int, end: int) -> None:
         )  # fmt: skip
 
 
-def transposed_times(a: Array, b: Array, out: Array) -> list[threads.Task]:
-    """Return the tasks that write a.T @ b, of a [N, M] and b [N, G], into out [M, G], summed in order."""
-    return [
-        partial(_transposed_times, a, b, out, begin, end)
-        for begin, end in _cuts(len(out), len(a) * out.shape[1])
-    ]
+@compiled
+def _back_part(
+    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, size: int, wide: int, k: int
+) -> None:  # fmt: skip
+    tasks = _tasks(d_x.shape[0], size)
+    if k < tasks:
+        _rows_times(d_out, weight, zeros, d_x, size, k)
+        return
+    k -= tasks
+    if k < _tasks(d_weight.shape[0], wide):
+        _transposed_times(d_out, x, d_weight, k * wide, min(d_weight.shape[0], (k + 1) * wide))
+    else:
+        d_bias[:] = 0
+        for row in range(d_out.shape[0] if d_bias.shape[0] else 0):
+            add_row(d_out, row * d_out.shape[1], d_bias, 0, d_bias.shape[0])
+
+
+@compiled
+def _all_back(
+    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, size: int, wide: int,
+    crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    given = d_out, x, weight, zeros, d_x, d_weight, d_bias, size, wide
+    tasks = _tasks(d_x.shape[0], size) + _tasks(d_weight.shape[0], wide) + 1
+    return share(_back_part, given, crew, helpers, tasks)
 
 
 def linear_back(
@@ -73,40 +99,40 @@ def linear_back(
 
     Those not needed are empty.
     """
-    d_x = rows_times(d_out, weight) if need_x else np.empty((0, 0), d_out.dtype)
+    d_x = buffers.empty(x.shape if need_x else (0, 0), d_out.dtype)
     d_weight = np.empty(weight.shape if need_weight else (0, 0), d_out.dtype)
     d_bias = np.empty(d_out.shape[1] if need_bias else 0, d_out.dtype)
-    tasks: list[threads.Task] = [partial(_column_sums, d_out, 0, d_bias)]
-    if need_weight:
-        tasks += transposed_times(d_out, x, d_weight)
-    threads.run(tasks, d_out.size * x.shape[1])
+    work = d_out.size * x.shape[1]
+    sizes = part_size(len(d_x), weight.size), part_size(len(d_weight), x.size)
+    given = d_out, x, weight, np.zeros(x.shape[1], d_out.dtype), d_x, d_weight, d_bias, *sizes
+    threads.share(_all_back, given, work * (need_x + need_weight))
     return d_x, d_weight, d_bias
 
 
 @compiled
-def _chosen_times(
-    a: Any,
-    a_at: int,
-    b: Any,
-    b_at: int,
-    chosen: Any,
-    other: Any,
-    begin: int,
-    end: int,
-    out: Any,
-    column: int,
-    last: int,
-) -> None:
-    size, columns = out.shape
-    out[:, column:last] = 0
+def chosen_times(
+    a: Any, a_at: int, b: Any, b_at: int, chosen: Any, other: Any, other_at: int, size: int, begin: int, end: int,
+    out: Any, out_at: int, wide: int, columns: int,
+) -> None:  # fmt: skip
+    """out = a.T @ b's chosen rows, read from their n-th on for n = begin … end - 1, for compiled callers.
+
+    a [N, ·] is read at `columns` columns from a_at on, b at `size` columns from b_at on; b's n-th row is that of
+    number chosen[n] or, where this is negative, row -1 - chosen[n] of what begins at other[other_at]. out
+    [size, columns], its rows `wide` apart, begins at out[out_at].
+    """
+    flat = out.reshape(-1)
+    for i in range(size):
+        for j in range(columns):
+            flat[out_at + i * wide + j] = 0
     rows = np.empty((CHUNK, size), b.dtype)
+    others = other.reshape(-1)
     for first in range(begin, end, CHUNK):
         depth = min(CHUNK, end - first)
-        a_from = first * a.shape[1] + a_at + column
+        a_from = first * a.shape[1] + a_at
         if _in_a_row(chosen, first, depth):
             multiply(
                 b, chosen[first] * b.shape[1] + b_at, 1, b.shape[1], a, a_from, a.shape[1],
-                out, column, columns, out, column, columns, size, depth, last - column,
+                out, out_at, wide, out, out_at, wide, size, depth, columns,
             )  # fmt: skip
             continue
         for k in range(depth):
@@ -116,10 +142,10 @@ def _chosen_times(
                     rows[k, j] = b[row, b_at + j]
             else:
                 for j in range(size):
-                    rows[k, j] = other[-1 - row, j]
+                    rows[k, j] = others[other_at + (-1 - row) * size + j]
         multiply(
             rows, 0, 1, size, a, a_from, a.shape[1],
-            out, column, columns, out, column, columns, size, depth, last - column,
+            out, out_at, wide, out, out_at, wide, size, depth, columns,
         )  # fmt: skip
 
 
@@ -132,64 +158,37 @@ def _in_a_row(chosen: Any, first: int, count: int) -> bool:
     return not apart
 
 
-def chosen_times(
-    a: Array, a_at: int, b: Array, b_at: int, chosen: tuple[Array, Array], out: Array
-) -> tuple[list[threads.Task], threads.Task]:
-    """Return the tasks that compute a.T @ b's chosen rows, and the one that then writes it into out [M, G].
+def cut_by_size(rows: int, columns: int, depth: int) -> list[tuple[int, int, int, int]]:
+    """Cut a product [rows, columns] summed over `depth` rows: (first of these, last + 1, column, last + 1).
 
-    a [N, ·] is read from column a_at on, b [N, ·] from column b_at on; chosen = (rows int32 [N], other
-    [·, G]): b's n-th row is b[rows[n]] or, where that is negative, other[-1 - rows[n]]. Where the result is
-    small the rows are cut, else the columns; which it is depends on the sizes alone.
+    Where the result is small the rows summed are cut, and the parts are to be added; else the columns, which
+    changes no bit. Which it is depends on the sizes alone.
     """
-    shape = out.shape[1], out.shape[0]
-    if out.size <= SMALL:
-        size = -(-len(a) // (PARTS * CHUNK)) * CHUNK
-        cuts = [(begin, min(len(a), begin + size)) for begin in range(0, len(a), size or 1)] or [(0, 0)]
-        sums = np.empty((len(cuts), *shape), out.dtype)
-        places = [(*cut, part, 0, len(out)) for cut, part in zip(cuts, sums, strict=True)]
-    else:
-        sums = np.empty((1, *shape), out.dtype)
-        places = [(0, len(a), sums[0], *cut) for cut in _cuts(len(out), len(a) * out.shape[1])]
-
-    def finish() -> None:
-        transpose(sums[:1] if len(sums) == 1 else sums.sum(0, keepdims=True), out[None])
-
-    return [partial(_chosen_times, a, a_at, b, b_at, *chosen, *place) for place in places], finish
+    if rows * columns <= SMALL:
+        size = -(-depth // (PARTS * CHUNK)) * CHUNK or 1
+        return [(at, min(depth, at + size), 0, columns) for at in range(0, depth, size)] or [(0, 0, 0, columns)]
+    size = part_size(columns, depth * rows)
+    return [(0, depth, at, min(columns, at + size)) for at in range(0, columns, size)]
 
 
 @compiled
-def _sum_by_token(d_gates: Any, begin: int, width: int, token: Any, d_table: Any, at: int) -> None:
+def sum_by_token(d_gates: Any, begin: int, width: int, token: Any, d_table: Any, at: int) -> None:
+    """Sum `width` columns from `begin` on of the rows of d_gates [N, ·] of a token into its row of d_table [U, ·].
+
+    They are written from column `at` on; token int32 [N]. For compiled callers.
+    """
     d_table[:, at : at + width] = 0
     for row in range(token.shape[0]):
         target = token[row] * d_table.shape[1] + at
         add_row(d_gates, row * d_gates.shape[1] + begin, d_table, target, width)
 
 
-def sums_by_token(d_gates: Array, token: Array, d_table: Array, directions: int) -> list[threads.Task]:
-    """Return the tasks that sum the rows of d_gates [N, directions·K] of a token into its row of d_table.
-
-    token int32 [N] names rows of d_table [U, directions·G]; of each direction's K columns the first G count.
-    """
-    width, own = d_table.shape[1] // directions, d_gates.shape[1] // directions
-    return [
-        partial(_sum_by_token, d_gates, d * own, width, token, d_table, d * width) for d in range(directions)
-    ]
-
-
-@compiled
-def _column_sums(a: Any, at: int, out: Any) -> None:
-    out[:] = 0
-    for row in range(a.shape[0]):
-        add_row(a, row * a.shape[1] + at, out, 0, out.shape[0])
-
-
-def _cuts(rows: int, work_per_row: int) -> list[tuple[int, int]]:
-    """Cut `rows` rows into tasks, of a multiple of 8 rows each, so that no tile is cut."""
-    tasks = min(rows * work_per_row // threads.SHARED_WORK, rows // 8)
+def part_size(rows: int, work_per_row: int) -> int:
+    """Return how many of so many rows a task should take: a multiple of 8, so that no tile is cut, or all."""
+    tasks = min(rows * work_per_row // threads.LITTLE_WORK, rows // 8)
     if tasks > 1:  # else nobody need ask how many threads there are
         tasks = min(tasks, 4 * threads.threads())
     if tasks <= 1 or threads.threads() == 1:
-        return [(0, rows)]
+        return max(1, rows)
     size = -(-rows // tasks)
-    size += -size % 8
-    return [(begin, min(rows, begin + size)) for begin in range(0, rows, size)]
+    return size + -size % 8

@@ -5,13 +5,19 @@ Arrays are C-contiguous and of one dtype, float32 or float64.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
+from gatelight.compiled import compiled
 from gatelight.memory import buffers, kernels, product, threads
-from gatelight.memory.recurrence_forward import cell_weights, parts_of, token_rows
+from gatelight.memory.crew import share
+from gatelight.memory.recurrence_forward import (
+    cell_weights,
+    part_of_sequences,
+    sequences_of,
+    token_rows,
+)
 from gatelight.memory.steps import BLOCKS
 from gatelight.memory.transposing import transposed
 
@@ -22,6 +28,65 @@ IN_CACHE = 1 << 12
 
 FEW = 4
 """Rows of a step, on average, from which on their share of a weight's gradient is added at once."""
+
+
+@compiled
+def _part(
+    cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
+    d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
+    d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, size: int, helpers: int, k: int,
+) -> None:  # fmt: skip
+    d, begin, end = sequences_of(k, h_0.shape[0], lengths.shape[0], size, helpers)
+    if not keep:
+        d_gates = np.empty((kernels.GROUP, d_gates.shape[1]), d_gates.dtype)
+    kernels.backward(
+        cell, d, begin, end, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n,
+        token, keep, d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole,
+    )  # fmt: skip
+
+
+@compiled
+def _all_parts(
+    cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
+    d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
+    d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, size: int, crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    given = (
+        cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, keep,
+        d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, size, helpers,
+    )  # fmt: skip
+    tasks = h_0.shape[0] * ((lengths.shape[0] + size - 1) // size)
+    return share(_part, given, crew, helpers, tasks)
+
+
+@compiled
+def _sum_part(
+    d_gates: Any, hidden: Any, before: Any, h_0: Any, token: Any, d_table: Any, sums: Any, cuts: Any, k: int
+) -> None:  # fmt: skip
+    _, directions, H, G = sums.shape
+    K = d_gates.shape[1] // directions
+    if k >= len(cuts):
+        d, size = k - len(cuts), d_table.shape[1] // directions
+        product.sum_by_token(d_gates, d * K, size, token, d_table, d * size)
+        return
+    d, part, begin, end, source, column, columns = cuts[k]
+    product.chosen_times(
+        d_gates, d * K + source, hidden, d * H, before[d], h_0, d * h_0.shape[1] * H, H, begin, end,
+        sums, (part * directions + d) * H * G + column, G, columns,
+    )  # fmt: skip
+
+
+@compiled
+def _all_sums(
+    d_gates: Any, hidden: Any, first: Any, lengths: Any, h_0: Any, token: Any, d_table: Any, sums: Any, cuts: Any,
+    crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    directions = sums.shape[1]
+    before = np.empty((directions, len(hidden) if len(cuts) else 0), np.int32)
+    for d in range(directions if len(cuts) else 0):
+        kernels.rows_before(d, first, lengths, before[d])
+    given = d_gates, hidden, before, h_0, token, d_table, sums, cuts
+    return share(_sum_part, given, crew, helpers, len(cuts) + (directions if d_table.shape[1] else 0))
 
 
 def recurrence_backward(
@@ -73,41 +138,31 @@ def recurrence_backward(
     forward, from_above = (h_0, c_0, gates, cells, hidden), (d_hidden, d_h_n, d_c_n)
     step_cell, tokens = cell_weights(cell, peephole, dtype), token_rows(token, rows)
 
-    def part(d: int, begin: int, end: int) -> None:
-        written = np.empty((kernels.GROUP, width), dtype) if table_at_once else d_gates
-        kernels.backward(
-            step_cell, d, begin, end, starts, sizes, weight, *forward, *from_above, tokens,
-            not table_at_once, written, d_h_0, d_c_0, *sums,
-        )  # fmt: skip
-
     work = rows * weight.size
-    threads.run([partial(part, d, *cut) for cut in parts_of(sizes, work) for d in range(directions)], work)
+    given = (
+        step_cell, starts, sizes, weight, *forward, *from_above, tokens, not table_at_once, d_gates, d_h_0, d_c_0,
+        *sums, part_of_sequences(len(sizes), work),
+    )  # fmt: skip
+    threads.share(_all_parts, given, work)
 
     d_table, d_weight, sum_of_bias, d_peephole = map(_sum, sums)
-    tasks: list[threads.Task] = []
-    last: list[threads.Task] = []
     if own:
         d_table = d_gates
     elif not table_at_once:
         d_table = buffers.empty((distinct, directions * size), dtype)
-        tasks += product.sums_by_token(d_gates, tokens, d_table, directions)
-    d_weight = transposed(d_weight) if weight_at_once else np.empty(weight.shape, dtype)
+    blocks = _recurrent_blocks(cell, hidden_size)
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
-    for at, begin, end in _recurrent_blocks(cell, hidden_size):
-        if need_bias:
-            d_bias[:, begin:end] = sum_of_bias[:, at : at + end - begin]
-        for d in range(0 if weight_at_once else directions):
-            before = np.empty(rows, np.int32)
-            kernels.rows_before(d, starts, sizes, before)
-            parts, finish = product.chosen_times(
-                d_gates, d * width // directions + at, hidden, d * hidden_size, (before, h_0[d]),
-                d_weight[d, begin:end],
-            )  # fmt: skip
-            tasks += parts
-            last.append(finish)
-    threads.run(tasks, work)
-    for finish in last:
-        finish()
+    for at, begin, end in blocks if need_bias else []:
+        d_bias[:, begin:end] = sum_of_bias[:, at : at + end - begin]
+    if not weight_at_once:
+        cuts, sums_of_weight = _cuts_of_weight(blocks, (directions, hidden_size, size), rows, dtype)
+    elif own or table_at_once:
+        return d_table, transposed(d_weight), d_bias, d_peephole, d_h_0, d_c_0
+    else:
+        cuts, sums_of_weight = np.empty((0, 7), np.int64), d_weight[None]
+    by_token = d_table if not own and not table_at_once else np.empty((0, 0), dtype)
+    threads.share(_all_sums, (d_gates, hidden, starts, sizes, h_0, tokens, by_token, sums_of_weight, cuts), work)
+    d_weight = transposed(_sum(sums_of_weight))
     return d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0
 
 
@@ -120,6 +175,28 @@ def _sum(parts: Array) -> Array:
 def _at_once(groups: int, rows: int, columns: int, steps: int) -> bool:
     """Whether sums [rows, columns] of each group stay in the cache, and are small beside what is summed."""
     return rows * columns <= IN_CACHE and groups * rows <= steps
+
+
+def _cuts_of_weight(
+    blocks: list[tuple[int, int, int]], shape: tuple[int, int, int], rows: int, dtype: Any
+) -> tuple[Array, Array]:
+    """The tasks that sum the gradient of weight [directions, H, G], and room for their sums, to be added up."""
+    directions, hidden_size, _ = shape
+    found = []
+    parts = []
+    for at, begin, end in blocks:
+        cuts = product.cut_by_size(hidden_size, end - begin, rows)
+        places = range(len(cuts)) if cuts[0][1] < rows else [0] * len(cuts)
+        parts.append(max(places) + 1)
+        found += [
+            (d, part, first, last, at + column, begin + column, until - column)
+            for d in range(directions)
+            for part, (first, last, column, until) in zip(places, cuts, strict=True)
+        ]
+    sums = np.empty((max(parts), *shape), dtype)
+    for count, (_, begin, end) in zip(parts, blocks, strict=True):
+        sums[count:, :, :, begin:end] = 0
+    return np.array(found, np.int64), sums
 
 
 def _recurrent_blocks(cell: str, hidden_size: int) -> list[tuple[int, int, int]]:

@@ -5,12 +5,13 @@ Knows nothing of gradients or parameters. Arrays are C-contiguous and of one dty
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
+from gatelight.compiled import compiled
 from gatelight.memory import buffers, kernels, threads
+from gatelight.memory.crew import share
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.steps import CELL_CLASSES
 
@@ -27,18 +28,28 @@ def token_rows(token: Array | None, rows: int) -> Array:
     return np.arange(rows, dtype=np.int32) if token is None else token
 
 
-def parts_of(lengths: Array, work: int) -> list[tuple[int, int]]:
-    """Cut the sequences into tasks of whole groups; which task a group falls into changes no bit.
+def part_of_sequences(sequences: int, work: int) -> int:
+    """Return how many sequences a task takes, whole groups; which task a group falls into changes no bit."""
+    if work < threads.LITTLE_WORK or threads.threads() == 1:
+        return max(1, sequences)
+    groups = -(-sequences // kernels.GROUP)
+    return kernels.GROUP * max(1, groups // (4 * threads.threads()))
 
-    Neighbours share cache lines, and would fight for them if two threads took them at the same time.
+
+@compiled
+def sequences_of(k: int, directions: int, sequences: int, size: int, helpers: int) -> tuple[int, int, int]:
+    """Return direction, first sequence and last + 1 of task k, of parts of `size` sequences.
+
+    Neighbours share cache lines, and threads would fight for them if they took them at the same time.
     """
-    if work < threads.SHARED_WORK or threads.threads() == 1:
-        return [(0, len(lengths))]
-    groups = -(-len(lengths) // kernels.GROUP)
-    size = kernels.GROUP * max(1, groups // (4 * threads.threads()))
-    cuts = [(begin, min(len(lengths), begin + size)) for begin in range(0, len(lengths), size)]
-    apart = -(-len(cuts) // threads.threads())
-    return [cut for first in range(apart) for cut in cuts[first::apart]]
+    parts = (sequences + size - 1) // size
+    apart = (parts + helpers) // (helpers + 1)
+    left, first = k // directions, 0
+    while left >= (parts - first + apart - 1) // apart:
+        left -= (parts - first + apart - 1) // apart
+        first += 1
+    begin = (first + left * apart) * size
+    return k % directions, begin, min(sequences, begin + size)
 
 
 def kept_shapes(
@@ -52,6 +63,34 @@ def kept_shapes(
         (kept, len(EQUATIONS[cell].saved) * width),
         (kept, directions * state_size),
     ]
+
+
+@compiled
+def _part(
+    cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, size: int, helpers: int, k: int,
+) -> None:  # fmt: skip
+    d, begin, end = sequences_of(k, h_0.shape[0], lengths.shape[0], size, helpers)
+    if not keep:
+        saved = np.empty((kernels.GROUP, saved.shape[1]), saved.dtype)
+        cells = np.empty((kernels.GROUP, cells.shape[1]), cells.dtype)
+    kernels.forward(
+        cell, d, begin, end, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells,
+        hidden, h_n, c_n,
+    )  # fmt: skip
+
+
+@compiled
+def _all_parts(
+    cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, size: int, crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    given = (
+        cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
+        size, helpers,
+    )  # fmt: skip
+    tasks = h_0.shape[0] * ((lengths.shape[0] + size - 1) // size)
+    return share(_part, given, crew, helpers, tasks)
 
 
 def recurrence_forward(
@@ -77,17 +116,10 @@ def recurrence_forward(
     shapes = kept_shapes(cell, directions, hidden_size, c_0.shape[2], rows, keep)
     hidden, gates, cells = (buffers.empty(shape, table.dtype) for shape in shapes)
     h_n, c_n = np.empty(h_0.shape, table.dtype), np.empty(c_0.shape, table.dtype)
-    tokens, step_cell = token_rows(token, rows), cell_weights(cell, peephole, table.dtype)
-
-    def part(d: int, begin: int, end: int) -> None:
-        scratch = (gates, cells)
-        if not keep:
-            scratch = tuple(np.empty((kernels.GROUP, a.shape[1]), a.dtype) for a in scratch)  # type: ignore[assignment]
-        kernels.forward(
-            step_cell, d, begin, end, table, tokens, first, lengths, weight, bias, h_0, c_0, keep, *scratch,
-            hidden, h_n, c_n,
-        )  # fmt: skip
-
     work = rows * weight.size
-    threads.run([partial(part, d, *cut) for cut in parts_of(lengths, work) for d in range(directions)], work)
+    given = (
+        cell_weights(cell, peephole, table.dtype), table, token_rows(token, rows), first, lengths, weight, bias,
+        h_0, c_0, keep, gates, cells, hidden, h_n, c_n, part_of_sequences(len(lengths), work),
+    )  # fmt: skip
+    threads.share(_all_parts, given, work)
     return hidden, h_n, c_n, gates, cells

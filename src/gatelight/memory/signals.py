@@ -31,7 +31,7 @@ def new_signal() -> Signal:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _look(typingctx: Any, signal: Any) -> Any:
+def look(typingctx: Any, signal: Any) -> Any:
     """Read the signal anew from memory, and let the processor breathe."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -45,7 +45,7 @@ def _look(typingctx: Any, signal: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _put(typingctx: Any, signal: Any, value: Any) -> Any:
+def put(typingctx: Any, signal: Any, value: Any) -> Any:
     """Write the signal so that all that was written before can be read by who sees it."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -57,7 +57,7 @@ def _put(typingctx: Any, signal: Any, value: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _give_way(typingctx: Any) -> Any:
+def give_way(typingctx: Any) -> Any:
     """Let the system run another thread here, as far as it can be asked to."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -83,24 +83,24 @@ def meet(signals: Any, part: int, count: int) -> int:
     element. All that the others wrote before they came can then be read. ALONE: somebody will never come.
     For compiled callers, which must run at the same time.
     """
-    _put(signals[part], count)
+    put(signals[part], count)
     found = ON_TIME
     for other in range(signals.shape[0]):
         theirs, looks = signals[other], 0
-        while _look(theirs) < count:
+        while look(theirs) < count:
             looks += 1
             if looks > LOOKS:
                 if signals[0, LEFT]:
                     return ALONE
                 found = LATE
-                _give_way()
+                give_way()
     return found
 
 
 @compiled
 def _tell_and_watch(told: Signal, value: int, watched: Signal, seen: int, looks: int) -> bool:
-    _put(told, value)
-    while looks > 0 and _look(watched) == seen:
+    put(told, value)
+    while looks > 0 and look(watched) == seen:
         looks -= 1
     return looks > 0
 

@@ -1,7 +1,8 @@
 """Threads for work that holds no GIL; results do not depend on their number. Knows nothing of cells.
 
 Work is cut into tasks that each write their own part of an array, so it does not matter which
-thread takes which task. PyTorch's and BLAS's own pools stay out of it.
+thread takes which task. PyTorch's and BLAS's own pools stay out of it. Tasks of compiled code are
+shared without the interpreter (`share`), others by `run`, `together` and `beside`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from gatelight.errors import DataError
+from gatelight.memory.crew import AWAKE, new_crew, serve
 from gatelight.memory.processors import NOWHERE, step_aside, where
 from gatelight.memory.signals import LOOKS, new_signal, tell_and_watch
 
@@ -22,6 +25,9 @@ Task = Callable[[], object]
 SHARED_WORK = 1 << 21
 """Multiply-adds below which a second thread costs more than it saves (about 40 µs of one core)."""
 
+LITTLE_WORK = 1 << 18
+"""The same of a thread that watches already, and of tasks of compiled code."""
+
 _lock = threading.Lock()
 _idle: list[_Worker] = []
 _started = 0  # alive, idle or not
@@ -29,6 +35,7 @@ _looks = LOOKS  # none where threads would take the processors from those that w
 _threads: int | None = None
 _open: _Call | None = None  # tasks that a thread which comes late may still help with
 _NOBODY = new_signal()
+_crew = new_crew()
 
 
 def available() -> int:
@@ -81,6 +88,21 @@ def cuts(size: int) -> list[tuple[int, int]]:
     """Cut 0 … size - 1 into a part for each thread: (begin, end)."""
     count = threads()
     return [(size * k // count, size * (k + 1) // count) for k in range(count)]
+
+
+def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None:
+    """Call `region(*given, crew, helpers)`, compiled code that shares its tasks among threads (crew.py).
+
+    `work`: multiply-adds of all tasks together. Threads that sleep are woken for what is worth it, and help as
+    soon as they come. Raises MemoryError when a task finds no memory.
+    """
+    helpers = threads() - 1 if work >= LITTLE_WORK else 0
+    if helpers > 0:
+        missing = helpers - int(_crew[AWAKE])
+        if missing > 0 and work >= SHARED_WORK:
+            _wake(missing)
+    if region(*given, _crew, helpers):
+        raise MemoryError("a part of the work found no memory")
 
 
 def run(tasks: Sequence[Task], work: int) -> None:
@@ -219,6 +241,7 @@ class _Worker:
         self._door.acquire()
         self._bell, self._rung = new_signal(), 0
         self._call: _Call | None = None
+        self.asleep = False
         self._ringer = NOWHERE
         threading.Thread(target=self._live, name="gatelight", daemon=True).start()
 
@@ -232,8 +255,10 @@ class _Worker:
     def _live(self) -> None:
         told, value, seen = _NOBODY, 0, 0
         while True:
-            tell_and_watch(told, value, self._bell, seen, _looks)
+            serve(_crew, told, value, self._bell, seen, _looks)
+            self.asleep = True
             self._door.acquire()
+            self.asleep = False
             seen += 1
             call, self._call = self._call, None
             assert call is not None
@@ -254,22 +279,36 @@ class _Worker:
             del call
 
 
-def _take_workers(count: int) -> list[_Worker]:
-    """Up to `count` threads that are idle, or new ones as long as there are fewer than may be used."""
+def _take_workers(count: int, fresh: int = 0) -> list[_Worker]:
+    """Up to `count` threads that are idle, or new ones as long as there are fewer than may be used.
+
+    Beside these up to `fresh` new ones.
+    """
     global _started, _looks
     with _lock:
         taken = [_idle.pop() for _ in range(min(count, len(_idle)))]
-        new = min(count - len(taken), threads() - 1 - _started)
+        new = min(count - len(taken) + fresh, threads() - 1 - _started)
         if new > 0:
             _started += new
             _looks = LOOKS if _started < available() else 0
     return taken + [_Worker() for _ in range(new)]
 
 
+def _wake(count: int) -> None:
+    """Let up to `count` threads that sleep watch again."""
+    with _lock:
+        asleep = [worker for worker in _idle if worker.asleep][:count]
+        for worker in asleep:
+            _idle.remove(worker)
+    asleep += _take_workers(0, count - len(asleep))
+    for worker in asleep:
+        worker.ring(_Call([]))
+
+
 def _forget_workers() -> None:
     # A forked child has none of the threads.
-    global _idle, _started, _lock
-    _idle, _started = [], 0
+    global _idle, _started, _lock, _crew
+    _idle, _started, _crew = [], 0, new_crew()
     _lock = threading.Lock()
 
 

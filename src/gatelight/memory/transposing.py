@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
 from gatelight.memory import threads
+from gatelight.memory.crew import share
 from gatelight.memory.lanes import INDEX, INT, VECTOR_BYTES, Vectors
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -78,9 +78,17 @@ def transpose(a: Array, out: Array, first: int = 0) -> None:
         _transpose(a, out, first, 0, rows)
         return
     size = -(-rows // threads.threads())
-    size += -size % PART
-    cuts = [(begin, min(rows, begin + size)) for begin in range(0, rows, size)]
-    threads.run([partial(_transpose, a, out, first, *cut) for cut in cuts], work)
+    threads.share(_all_parts, (a, out, first, size + -size % PART), work)
+
+
+@compiled
+def _part(a: Any, out: Any, first: int, size: int, k: int) -> None:
+    _transpose(a, out, first, k * size, min(a.shape[1], (k + 1) * size))
+
+
+@compiled
+def _all_parts(a: Any, out: Any, first: int, size: int, crew: Any, helpers: int) -> int:
+    return share(_part, (a, out, first, size), crew, helpers, (a.shape[1] + size - 1) // size)
 
 
 def transposed(*parts: Array) -> Array:

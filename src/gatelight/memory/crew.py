@@ -1,0 +1,163 @@
+"""Tasks of compiled code shared among threads without the interpreter; knows nothing of what they compute.
+
+A thread that needs the interpreter's lock to begin is woken by the system, which takes longer than many a task
+does. So compiled code names its tasks in an array that idle threads watch, and they run them as machine code:
+`share` is called inside a compiled function, `serve` is what an idle thread does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from gatelight.compiled import compiled
+from gatelight.memory.lanes import INDEX, INT
+from gatelight.memory.signals import LOOKS, Signal, give_way, look, put
+
+Crew = np.ndarray[Any, np.dtype[np.int64]]
+"""What the threads know of the one job that is open; its places are below, those that change on lines apart."""
+
+# Written before a job is opened; then that it is open, its next task, who is inside, and who watches.
+CODE, FRAME, COUNT, PLACES, FAILED, OWNED, OPEN, NEXT, INSIDE, AWAKE = 8, 9, 10, 16, 24, 32, 40, 48, 56, 64
+SIZE = 80
+
+
+def new_crew() -> Crew:
+    """An array for one job at a time, which nobody works at."""
+    return np.zeros(SIZE, np.int64)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _add(typingctx: Any, crew: Any, place: Any, value: Any) -> Any:
+    """Add to a number that several threads change, and return what it was."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, value=values[0]).data
+        return builder.atomic_rmw("add", builder.gep(data, [values[1]]), values[2], "seq_cst")
+
+    return types.int64(crew, types.int64, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _set(typingctx: Any, crew: Any, place: Any, value: Any) -> Any:
+    """Replace a number that several threads change, and return what it was."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, value=values[0]).data
+        return builder.atomic_rmw("xchg", builder.gep(data, [values[1]]), values[2], "seq_cst")
+
+    return types.int64(crew, types.int64, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _run(typingctx: Any, code: Any, frame: Any, task: Any) -> Any:
+    """Run a task of the code and frame at these addresses; 0 where all is well."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = _task_type(context)
+        result, error = (cgutils.alloca_once(builder, of.pointee) for of in kind.args[:2])
+        function = builder.inttoptr(values[0], kind.as_pointer())
+        frame = builder.inttoptr(values[1], kind.args[2])
+        return builder.sext(builder.call(function, [result, error, frame, values[2]]), INDEX)
+
+    return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+def _task_type(context: Any) -> Any:
+    """A task's code, in Numba's own form of a function of an address and a number."""
+    return context.call_conv.get_function_type(types.none, (types.voidptr, types.int64))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def share(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, count: Any) -> Any:
+    """Run kernel(*given, k) for k = 0 … count - 1 on this thread and up to `helpers` others; 0 where all is well.
+
+    For compiled callers. `given` is a tuple; tasks may run in any order and at the same time.
+    """
+    inner = kernel.get_call_type(typingctx, (*given, types.int64), {})
+    outer = types.Dispatcher(_take_turns)
+    numbers = (types.int64,) * 4
+    taking = outer.get_call_type(typingctx, (crew, *numbers), {})
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kernel_type, given_type, *_ = signature.args
+        _, tasks, crew, helpers, count = values
+        code = ir.Function(
+            builder.module, _task_type(context), builder.module.get_unique_name("gatelight.task")
+        )
+        code.linkage = "internal"
+        written = ir.IRBuilder(code.append_basic_block("entry"))
+        frame = written.load(written.bitcast(code.args[2], tasks.type.as_pointer()))
+        kernel_of = context.get_function(kernel_type, inner)
+        kernel_of(written, [*cgutils.unpack_tuple(written, frame, len(given_type)), code.args[3]])
+        written.ret(INT(0))
+        context.add_linking_libs(getattr(kernel_of, "libs", ()))
+        place = cgutils.alloca_once_value(builder, tasks)
+        all_turns = context.get_function(outer, taking)
+        context.add_linking_libs(getattr(all_turns, "libs", ()))
+        addresses = [builder.ptrtoint(address, INDEX) for address in (code, place)]
+        return all_turns(builder, [crew, helpers, count, *addresses])
+
+    return types.int64(kernel, given, crew, types.int64, types.int64), codegen
+
+
+@compiled
+def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
+    failed = 0
+    if helpers <= 0 or count <= 1 or _set(crew, OWNED, 1) != 0:  # somebody else's job is open
+        for task in range(count):
+            failed |= _run(code, frame, task)
+        return failed
+    crew[CODE], crew[FRAME], crew[COUNT] = code, frame, count
+    crew[PLACES], crew[FAILED], crew[NEXT] = helpers, 0, 0
+    _set(crew, OPEN, 1)
+    task = _add(crew, NEXT, 1)
+    while task < count:
+        failed |= _run(code, frame, task)
+        task = _add(crew, NEXT, 1)
+    _set(crew, OPEN, 0)
+    looks = 0
+    while look(crew[INSIDE:]) > 0:  # who came before it was closed, and may still be at a task
+        looks += 1
+        if looks > LOOKS:
+            give_way()
+    failed |= crew[FAILED]
+    put(crew[OWNED:], 0)
+    return failed
+
+
+@compiled
+def _help(crew: Any) -> bool:
+    """Take turns at the job that is open; whether there was one."""
+    if look(crew[OPEN:]) == 0 or look(crew[NEXT:]) >= crew[COUNT]:
+        return False
+    _add(crew, INSIDE, 1)
+    if _add(crew, OPEN, 0) != 0 and _add(crew, PLACES, -1) > 0:  # it stays the same job while one is inside
+        count, code, frame = crew[COUNT], crew[CODE], crew[FRAME]
+        task = _add(crew, NEXT, 1)
+        while task < count:
+            if _run(code, frame, task) != 0:
+                _set(crew, FAILED, 1)
+            task = _add(crew, NEXT, 1)
+    _add(crew, INSIDE, -1)
+    return True
+
+
+@compiled
+def serve(crew: Crew, told: Signal, value: int, watched: Signal, seen: int, looks: int) -> None:
+    """Set `told` to `value`; then help the crew, until `watched` is no longer `seen` or `looks` were in vain.
+
+    It happens without the interpreter's lock.
+    """
+    put(told, value)
+    _add(crew, AWAKE, 1)
+    left = looks
+    while left > 0 and look(watched) == seen:
+        if _help(crew):
+            left = looks
+        left -= 1
+    _add(crew, AWAKE, -1)
