@@ -6,7 +6,7 @@ operators one by one.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.layer_arrays import layer_backward, layer_forward
 from gatelight.memory.linear import array_of, check_dtype
 from gatelight.memory.packing import Packing
+from gatelight.memory.padding import Layout
 from gatelight.memory.registry import plain, refuse
 
 Weights = dict[str, list[Tensor]]
@@ -38,11 +39,13 @@ def run_layers(
     layers: list[Weights],
     initial: States,
     dropout: float = 0.0,
+    layout: Layout | None = None,
 ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """x [N, D], or [U, D] with token int32 [N] → hidden [N, directions·H], and of each layer h_n and c_n.
 
-    These are [directions, B, H]. `dropout` is torch's, between the layers. Differentiable once. Raises
-    TypeError for unequal dtypes.
+    With `layout` x and hidden are padded as it says, and h_n and c_n in the order of the sequences there; else,
+    as `initial` always is, in packed order. They are [directions, B, H]. `dropout` is torch's, between the
+    layers. Differentiable once. Raises TypeError for unequal dtypes.
     """
     kinds = list(layers[0])
     last: list[tuple[Tensor, Tensor]] = []
@@ -54,7 +57,11 @@ def run_layers(
             x = nn.functional.dropout(x, dropout)
         given = (t for t in (x, h_0, c_0, *flat) if t is not None)
         keep = torch.is_grad_enabled() and any(t.requires_grad for t in given)
-        x, *states = _Layer.apply(cell, token, packing, kinds, keep, x, h_0, c_0, *flat)  # type: ignore[no-untyped-call]
+        form = _Form(
+            cell, packing, kinds, keep, None if number else layout, layout if number + 1 == len(layers) else None,
+            None if layout is None or packing.uniform else layout,
+        )  # fmt: skip
+        x, *states = _Layer.apply(form, token, x, h_0, c_0, *flat)  # type: ignore[no-untyped-call]
         token = None
         last.append((states[0], states[1]))
     return x, last
@@ -63,28 +70,39 @@ def run_layers(
 _NONE = np.empty((0, 0))
 
 
+class _Form(NamedTuple):
+    """How a layer is run, and in which form what is given to it and what it gives."""
+
+    cell: str
+    packing: Packing
+    kinds: list[str]
+    keep: bool
+    given: Layout | None  # of x; None: packed rows
+    made: Layout | None  # of hidden
+    order: Layout | None  # of the last states; None: packed order
+
+
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        cell: str,
+        form: _Form,
         token: Tensor | None,
-        packing: Packing,
-        kinds: list[str],
-        keep: bool,
         x: Tensor,
         h_0: Tensor | None,
         c_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        cell, packing, kinds, keep, given, made, order = form
         directions = len(weights) // len(kinds)
         arrays = {
             kind: [array_of(weight) for weight in weights[k * directions : (k + 1) * directions]]
             for k, kind in enumerate(kinds)
         }
+        padded = x.numpy(force=True)
         way = layer_forward(
             cell,
-            array_of(x),
+            np.ascontiguousarray(padded) if given is None else given.rows(padded),
             None if token is None else array_of(token),
             packing.first,
             packing.lengths,
@@ -93,14 +111,22 @@ class _Layer(torch.autograd.Function):
             None if c_0 is None or not EQUATIONS[cell].has_cell_state else array_of(c_0),
             keep,
         )
-        hidden, h_n, c_n = (torch.from_numpy(a) for a in (way.hidden, way.h_n, way.c_n))
+        hidden = torch.from_numpy(way.hidden if made is None else made.padded(way.hidden))
+        ends = way.h_n, way.c_n
+        h_n, c_n = (torch.from_numpy(a if order is None else a[:, order.positions]) for a in ends)
         if keep:
-            # They are saved so that torch notices if somebody writes to them in the meantime.
+            # They are saved so that torch notices if somebody writes to them in the meantime; what is not
+            # theirs, rows that were put together, is none of anybody's business.
             kept = torch.from_numpy(way.gates), torch.from_numpy(way.cells)
-            ctx.save_for_backward(x, hidden, *kept, h_0, c_0, *weights)
+            shared = given is None or np.may_share_memory(padded, way.x), made is None or made.full
+            own = [
+                tensor if theirs else torch.from_numpy(rows)
+                for theirs, tensor, rows in zip(shared, (x, hidden), (way.x, way.hidden), strict=True)
+            ]
+            ctx.save_for_backward(*own, *kept, h_0, c_0, *weights)
             # What is large is let go by torch as soon as the way back is gone.
             ctx.way = way._replace(x=_NONE, hidden=_NONE, gates=_NONE, cells=_NONE)
-            ctx.kinds, ctx.directions = kinds, directions
+            ctx.form, ctx.directions, ctx.shared = form, directions, shared
             ctx.set_materialize_grads(False)
         return hidden, h_n, c_n
 
@@ -108,10 +134,10 @@ class _Layer(torch.autograd.Function):
     def backward(
         ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
+        if not torch.is_grad_enabled():
+            return _Layer._back(ctx, d_hidden, d_h_n, d_c_n)
         with torch.no_grad():
             found = _Layer._back(ctx, d_hidden, d_h_n, d_c_n)
-        if not torch.is_grad_enabled():
-            return found
         # Somebody may ask for a second derivative; without this it would silently be wrong.
         given = [t for t in (d_hidden, d_h_n, d_c_n, *ctx.saved_tensors) if t is not None]
         return tuple(None if gradient is None else _Once.apply(gradient, *given) for gradient in found)  # type: ignore[no-untyped-call]
@@ -120,30 +146,40 @@ class _Layer(torch.autograd.Function):
     def _back(
         ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        x, hidden, gates, cells = map(array_of, ctx.saved_tensors[:4])
-        way = ctx.way._replace(x=x, hidden=hidden, gates=gates, cells=cells)
+        cell, _, kinds, _, given, made, order = ctx.form
+        x, hidden, gates, cells = (tensor.numpy(force=True) for tensor in ctx.saved_tensors[:4])
+        if given is not None and ctx.shared[0]:
+            x = given.rows(x)
+        if made is not None and ctx.shared[1]:
+            hidden = made.rows(hidden)
+        way = ctx.way._replace(x=np.ascontiguousarray(x), hidden=hidden, gates=gates, cells=cells)
         directions, needs = ctx.directions, ctx.needs_input_grad
-        of_weights = needs[8:]
+        of_weights = needs[5:]
         wanted = {
-            kind: any(of_weights[k * directions : (k + 1) * directions]) for k, kind in enumerate(ctx.kinds)
+            kind: any(of_weights[k * directions : (k + 1) * directions]) for k, kind in enumerate(kinds)
         }
-        found = layer_backward(
-            way,
-            np.zeros_like(hidden) if d_hidden is None else array_of(d_hidden),
-            None if d_h_n is None else array_of(d_h_n),
-            None if d_c_n is None or not EQUATIONS[way.cell].has_cell_state else array_of(d_c_n),
-            needs[5],
-            wanted,
+        if d_hidden is None:
+            d_rows = np.zeros_like(hidden)
+        else:
+            d_rows = array_of(d_hidden) if made is None else made.rows(d_hidden.numpy(force=True))
+        d_ends = (
+            None if d is None else array_of(d) if order is None else d.numpy(force=True)[:, order.packing.order]
+            for d in (d_h_n, d_c_n if EQUATIONS[cell].has_cell_state else None)
         )
+        found = layer_backward(way, d_rows, *d_ends, needs[2], wanted)
         gradients: list[Tensor | None] = []
-        for kind in ctx.kinds:
+        for kind in kinds:
             parts = found.weights.get(kind)
             gradients += [None] * directions if parts is None else map(torch.from_numpy, parts)
+        d_x = None
+        if needs[2]:
+            d_x = torch.from_numpy(found.x if given is None else given.padded(found.x, contiguous=True))
         return (
-            *[None] * 5,
-            torch.from_numpy(found.x) if needs[5] else None,
-            torch.from_numpy(found.h_0) if needs[6] else None,
-            torch.from_numpy(found.c_0) if needs[7] else None,
+            None,
+            None,
+            d_x,
+            torch.from_numpy(found.h_0) if needs[3] else None,
+            torch.from_numpy(found.c_0) if needs[4] else None,
             *gradients,
         )
 

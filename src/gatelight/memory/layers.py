@@ -20,12 +20,13 @@ from gatelight.memory.padding import (
     AnyPacking,
     Lengths,
     State,
+    layout_of,
     packed_rows,
     packing_of,
     padded_steps,
     reordered,
 )
-from gatelight.memory.stack import Stack
+from gatelight.memory.stack import Stack, without_autocast
 from gatelight.memory.status import count
 from gatelight.memory.trace import Trace
 
@@ -44,47 +45,66 @@ class Layer(Stack):
         if isinstance(input, Tensor) and lengths is None and self.path() == "torch":
             count("torch")
             return super().forward(input, hx)  # type: ignore[no-any-return]
-        x, packing, initial = self._rows(input, hx, lengths)
-        hidden, state = self.packed(x, packing, None, initial)
         if isinstance(input, PackedSequence):
+            packing, initial = self._of_packed(input, hx, lengths)
+            hidden, state = self.packed(input.data, packing, None, initial)
             output = PackedSequence(hidden, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
             return output, reordered(state, input.unsorted_indices)
+        x, packing, initial, batch_first = self._of_padded(input, hx, lengths)
+        output, state = self._run_padded(x, packing, initial, batch_first)
         if input.dim() == 2:
-            return padded_steps(hidden, packing, input.shape[0], False).squeeze(1), _map(
-                state, lambda s: s.squeeze(1)
-            )
-        if isinstance(packing, Packing) and not packing.uniform:
-            state = reordered(state, torch.from_numpy(packing.positions()).to(hidden.device))
-        return padded_steps(
-            hidden, packing, input.shape[1 if self.batch_first else 0], self.batch_first
-        ), state
+            return output.squeeze(1), _map(state, lambda s: s.squeeze(1))
+        return output, state
 
     def trace(
         self, input: Tensor | PackedSequence, hx: State | None = None, *, lengths: Lengths | None = None
     ) -> Trace:
         """Every gate, cell state and hidden state of each real step, from the path that `forward` runs."""
-        x, packing, initial = self._rows(input, hx, lengths)
-        assert isinstance(packing, Packing)  # a trace is not compiled
-        return self.trace_packed(x, packing, None, initial)
-
-    def _rows(
-        self, input: Tensor | PackedSequence, hx: State | None, lengths: Lengths | None
-    ) -> tuple[Tensor, AnyPacking, State | None]:
-        """The packed rows [N, D], their packing and the initial state in packed order, for any call form."""
-        name = type(self).__name__
         if isinstance(input, PackedSequence):
-            if lengths is not None:
-                raise ValueError(f"{name}: a PackedSequence brings its lengths; leave out lengths=")
-            order = input.sorted_indices
-            packing: AnyPacking = pack_alive(
-                input.batch_sizes.numpy(), None if order is None else order.cpu().numpy()
+            packing, initial = self._of_packed(input, hx, lengths)
+            return self.trace_packed(input.data, packing, None, initial)
+        x, padded, initial, batch_first = self._of_padded(input, hx, lengths)
+        assert isinstance(padded, Packing)  # a trace is not compiled
+        return self.trace_packed(packed_rows(x, padded, batch_first), padded, None, initial)
+
+    def _run_padded(
+        self, x: Tensor, packing: AnyPacking, initial: State | None, batch_first: bool
+    ) -> tuple[Tensor, State]:
+        """Outputs padded as x is, and the final state in the order of its sequences."""
+        steps = x.shape[1 if batch_first else 0]
+        if isinstance(packing, Packing) and x.dtype == self.weight_hh_l0.dtype and self.path() == "kernels":
+            with without_autocast(x):
+                found = self._whole(x, packing, None, initial, layout_of(packing, steps, batch_first))
+            if found is not None:
+                return found
+        hidden, state = self.packed(packed_rows(x, packing, batch_first), packing, None, initial)
+        if isinstance(packing, Packing) and not packing.uniform:
+            state = reordered(state, torch.from_numpy(packing.positions()).to(hidden.device))
+        return padded_steps(hidden, packing, steps, batch_first), state
+
+    def _of_packed(
+        self, input: PackedSequence, hx: State | None, lengths: Lengths | None
+    ) -> tuple[Packing, State | None]:
+        """The packing and the initial state in packed order."""
+        if lengths is not None:
+            raise ValueError(
+                f"{type(self).__name__}: a PackedSequence brings its lengths; leave out lengths="
             )
-            if hx is not None:
-                self._checked(hx, packing.sequences)
-                hx = reordered(hx, order)
-            return input.data, packing, hx
+        order = input.sorted_indices
+        packing = pack_alive(input.batch_sizes.numpy(), None if order is None else order.cpu().numpy())
+        if hx is not None:
+            self._checked(hx, packing.sequences)
+            hx = reordered(hx, order)
+        return packing, hx
+
+    def _of_padded(
+        self, input: Tensor, hx: State | None, lengths: Lengths | None
+    ) -> tuple[Tensor, AnyPacking, State | None, bool]:
+        """The input in three dimensions, its packing, the state in packed order, whether sequences come first."""
         if input.dim() not in (2, 3):
-            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D tensor instead")
+            raise ValueError(
+                f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D tensor instead"
+            )
         for part in () if hx is None else self._parts(hx):
             if part.dim() != input.dim():
                 raise RuntimeError(
@@ -96,15 +116,13 @@ class Layer(Stack):
             input = input.unsqueeze(1)
             hx = None if hx is None else _map(hx, lambda s: s.unsqueeze(1))
         self.check_input(input, None)
-        steps, sequences = (
-            (input.shape[1], input.shape[0]) if batch_first else (input.shape[0], input.shape[1])
-        )
+        sequences, steps = input.shape[:2] if batch_first else (input.shape[1], input.shape[0])
         packing = packing_of(lengths, sequences, steps)
         if hx is not None:
             self._checked(hx, sequences)
             if isinstance(packing, Packing) and not packing.uniform:
                 hx = reordered(hx, torch.from_numpy(packing.order).to(input.device))
-        return packed_rows(input, packing, batch_first), packing, hx
+        return input, packing, hx, batch_first
 
 
 class RNN(Layer, nn.RNN):  # type: ignore[misc]  # forward also takes lengths=

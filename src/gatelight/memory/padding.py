@@ -6,19 +6,19 @@ Knows shapes and lengths only, nothing of cells or parameters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gatelight.compiled import compiled
 from gatelight.memory.copying import copied_rows
-from gatelight.memory.linear import array_of
 from gatelight.memory.packing import Index, Packing, pack
-from gatelight.memory.registry import plain
 
 State = Tensor | tuple[Tensor, Tensor]  # (h, c) for cells with a cell state, else h
+Array = np.ndarray[Any, np.dtype[Any]]
 Lengths = Tensor | np.ndarray[Any, Any] | list[int]
 
 
@@ -77,14 +77,78 @@ def _equal(sequences: int, steps: int) -> Packing:
     return pack(np.full(sequences, steps, np.int64))
 
 
+class Layout:
+    """How B sequences of T steps stand in a padded array [T, B, ·], or [B, T, ·], and where each packed row."""
+
+    def __init__(self, packing: Packing, steps: int, batch_first: bool) -> None:
+        self.packing, self.steps, self.batch_first = packing, steps, batch_first
+        self.full = packing.uniform and packing.steps == steps
+        self.shape = (packing.sequences, steps) if batch_first else (steps, packing.sequences)
+
+    @cached_property
+    def _places(self) -> tuple[Index, Index]:
+        """Place [N] of each packed row in the padded rows, and the packed row [T·B] of each of these, or -1."""
+        packing = self.packing
+        at, back = np.empty(packing.rows, np.int64), np.empty(self.steps * packing.sequences, np.int64)
+        _places(packing.alive, packing.order, self.steps, self.batch_first, at, back)
+        return at, back
+
+    @cached_property
+    def positions(self) -> Index:
+        """Packed position [B] of every sequence."""
+        return self.packing.positions()
+
+    def rows(self, padded: Array) -> Array:
+        """The packed rows [N, D] of padded [T, B, D], or [B, T, D]; a view if they lie there one by one."""
+        width = padded.shape[2]
+        if self.full:
+            by_step = padded.transpose(1, 0, 2) if self.batch_first else padded
+            if by_step.flags.c_contiguous:
+                return by_step.reshape(-1, width)
+        flat = np.ascontiguousarray(padded).reshape(-1, width)
+        return copied_rows(flat, self._places[0]) if self.batch_first or not self.full else flat
+
+    def padded(self, rows: Array, contiguous: bool = False) -> Array:
+        """Packed rows [N, D] laid out; steps that do not exist are zeros. A view where all exist.
+
+        With `contiguous` it is a copy where the view would not be so.
+        """
+        width = rows.shape[1]
+        if self.full and not (contiguous and self.batch_first and 1 not in self.shape):
+            by_step: Array = rows.reshape(self.steps, self.packing.sequences, width)
+            return by_step.transpose(1, 0, 2) if self.batch_first else by_step
+        return copied_rows(rows, self._places[1]).reshape(*self.shape, width)
+
+
+@compiled
+def _places(alive: Any, order: Any, steps: int, batch_first: bool, at: Any, back: Any) -> None:
+    back[:] = -1
+    row = 0
+    for t in range(len(alive)):
+        for k in range(alive[t]):
+            at[row] = order[k] * steps + t if batch_first else t * len(order) + order[k]
+            back[at[row]] = row
+            row += 1
+
+
+@lru_cache(maxsize=16)
+def _equal_layout(sequences: int, steps: int, batch_first: bool) -> Layout:
+    return Layout(_equal(sequences, steps), steps, batch_first)
+
+
+def layout_of(packing: Packing, steps: int, batch_first: bool) -> Layout:
+    """The layout of this packing's sequences in a padded tensor of so many steps."""
+    if packing.uniform and packing.steps == steps and steps:
+        return _equal_layout(packing.sequences, steps, batch_first)
+    return Layout(packing, steps, batch_first)
+
+
 def packed_rows(padded: Tensor, packing: AnyPacking, batch_first: bool) -> Tensor:
     """The real steps [N, D] of padded [T, B, D], or [B, T, D]."""
     steps, features = padded.shape[1 if batch_first else 0], padded.shape[2]
     if isinstance(packing, EqualLengths) or (packing.uniform and packing.steps == steps):
         return (padded.transpose(0, 1) if batch_first else padded).reshape(-1, features)
     at, flat = packing.padded_rows(steps, batch_first), padded.reshape(-1, features)
-    if _ours(flat):
-        return _Take.apply(flat, at, _inverse(at, len(flat)))  # type: ignore[no-any-return, no-untyped-call]
     return flat.index_select(0, torch.from_numpy(at).to(padded.device))
 
 
@@ -94,40 +158,9 @@ def padded_steps(rows: Tensor, packing: AnyPacking, steps: int, batch_first: boo
     if isinstance(packing, EqualLengths) or (packing.uniform and packing.steps == steps):
         uniform = rows.view(steps, sequences, features)
         return uniform.transpose(0, 1) if batch_first else uniform
-    at, size = packing.padded_rows(steps, batch_first), steps * sequences
-    if _ours(rows):
-        padded: Tensor = _Take.apply(rows, _inverse(at, size), at)  # type: ignore[no-untyped-call]
-    else:
-        places = torch.from_numpy(at).to(rows.device)
-        padded = rows.new_zeros(size, features).index_copy(0, places, rows)
+    places = torch.from_numpy(packing.padded_rows(steps, batch_first)).to(rows.device)
+    padded = rows.new_zeros(steps * sequences, features).index_copy(0, places, rows)
     return padded.view((sequences, steps, features) if batch_first else (steps, sequences, features))
-
-
-def _ours(rows: Tensor) -> bool:
-    """Whether plain rows are copied here, on all threads; what traces a program meets torch's operators."""
-    return (
-        rows.dtype in (torch.float32, torch.float64) and not torch.compiler.is_compiling() and plain((rows,))
-    )
-
-
-def _inverse(at: Index, size: int) -> Index:
-    """Where `at` [N] has each of 0 … size - 1, or -1."""
-    places = np.full(size, -1, np.int64)
-    places[at] = np.arange(len(at))
-    return places
-
-
-class _Take(torch.autograd.Function):
-    """Rows of a tensor by an index, zeros where that is -1; the way back is the same by the other index."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, index: Index, back: Index) -> Tensor:
-        ctx.back = back, index
-        return torch.from_numpy(copied_rows(array_of(rows), index))
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return _Take.apply(gradient, *ctx.back), None, None  # type: ignore[no-untyped-call]
 
 
 def reordered(state: State, order: Tensor | None) -> State:

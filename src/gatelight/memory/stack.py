@@ -19,7 +19,7 @@ from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.layer_arrays import kinds_of
 from gatelight.memory.layer_function import run_layers, serves
 from gatelight.memory.packing import Packing
-from gatelight.memory.padding import AnyPacking, State
+from gatelight.memory.padding import AnyPacking, Layout, State
 from gatelight.memory.status import BACKENDS, Path, count, path_of
 from gatelight.memory.trace import LayerTrace, Trace
 
@@ -47,18 +47,28 @@ class Stack(nn.RNNBase):
         path = self._check(x, packing, token)
         if path == "torch":
             return self._by_torch(x, packing, token, initial)
-        with _without_autocast(x):
+        with without_autocast(x):
             x = x.to(self.weight_hh_l0.dtype)
             if path == "kernels" and isinstance(packing, Packing):
-                kinds, states = kinds_of(self.cell, self.bias), self._states(initial, packing, x.dtype)
-                weights = [{k: self._of_layer(k, layer) for k in kinds} for layer in range(self.num_layers)]
-                if serves(x, states, weights):
-                    count(path)
-                    dropout = self.dropout if self.training else 0.0
-                    hidden, last = run_layers(self.cell, x, token, packing, weights, states, dropout)
-                    return hidden, self._final(last)
+                found = self._whole(x, packing, token, initial)
+                if found is not None:
+                    return found
             hidden, state, _ = self._run(path, self._table(0, x, path), packing, token, initial)
         return hidden, state
+
+    def _whole(
+        self, x: Tensor, packing: Packing, token: Tensor | None, initial: State | None, layout: Layout | None = None
+    ) -> tuple[Tensor, State] | None:
+        """Each layer as one step of autograd, x and hidden padded if there is a layout; None if that cannot be."""
+        states = self._states(initial, packing, x.dtype)
+        kinds = kinds_of(self.cell, self.bias)
+        weights = [{k: self._of_layer(k, layer) for k in kinds} for layer in range(self.num_layers)]
+        if not serves(x, states, weights):
+            return None
+        count("kernels")
+        dropout = self.dropout if self.training else 0.0
+        hidden, last = run_layers(self.cell, x, token, packing, weights, states, dropout, layout)
+        return hidden, self._final(last)
 
     def packed_from_table(
         self, table: Tensor, packing: Packing, token: Tensor | None, initial: State | None = None
@@ -72,14 +82,14 @@ class Stack(nn.RNNBase):
                 f"table is of type {table.dtype}, the weights are of type {self.weight_hh_l0.dtype}"
             )
         _check_rows(table, packing, token)
-        with _without_autocast(table):
+        with without_autocast(table):
             hidden, state, _ = self._run(self._own_path(), table, packing, token, initial)
         return hidden, state
 
     def input_table(self, x: Tensor) -> Tensor:
         """The first layer's input product with its bias, [U, dirs·G], of x [U, D]; kept for fixed inputs."""
         self.check_input(x, _ROWS)
-        with _without_autocast(x):
+        with without_autocast(x):
             return self._table(0, x.to(self.weight_hh_l0.dtype), self._own_path())
 
     def trace_packed(
@@ -87,7 +97,7 @@ class Stack(nn.RNNBase):
     ) -> Trace:
         """Every gate, cell state and hidden state of each real step, for the call form of `packed`."""
         self._check(x, packing, token)
-        with torch.no_grad(), _without_autocast(x):
+        with torch.no_grad(), without_autocast(x):
             table = self._table(0, x.to(self.weight_hh_l0.dtype), self._own_path())
         return self.trace_from_table(table, packing, token, initial)
 
@@ -95,7 +105,7 @@ class Stack(nn.RNNBase):
         self, table: Tensor, packing: Packing, token: Tensor | None, initial: State | None = None
     ) -> Trace:
         """As `trace_packed` with the table made by `input_table`."""
-        with torch.no_grad(), _without_autocast(table):
+        with torch.no_grad(), without_autocast(table):
             _, _, layers = self._run(self._own_path(), table, packing, token, initial, trace=True)
         return Trace(EQUATIONS[self.cell], packing, self.hidden_size, self._directions, tuple(layers))
 
@@ -282,7 +292,7 @@ def _stacked(parts: list[Tensor]) -> Tensor:
     return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack(parts)
 
 
-def _without_autocast(x: Tensor) -> AbstractContextManager[object]:
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     """The memory computes in its weights' own type: a half type's rounding errors add up over the steps."""
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
