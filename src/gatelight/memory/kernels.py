@@ -14,11 +14,32 @@ from typing import Any
 import numpy as np
 
 from gatelight.compiled import compiled
+from gatelight.memory.crew import share
 from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import advance, retreat
 from gatelight.memory.tiles import multiply
 
 GROUP = 8
+
+
+WIDE, NARROW = 256, 64
+"""Columns of a task where threads share the product of one step: of a row of G, of a row of H."""
+
+SPREAD = 1 << 17
+"""Elements of a recurrent weight from which on that is worth it: it is read anew at every step."""
+
+
+@compiled
+def _columns(
+    a: Any, a_at: int, a_row: int, b: Any, b_at: int, b_k: int, start: Any, start_at: int, start_row: int,
+    out: Any, out_at: int, out_row: int, rows: int, depth: int, columns: int, wide: int, k: int,
+) -> None:  # fmt: skip
+    """The k-th part, `wide` columns, of a product as `multiply` takes it; for each its sum is the same."""
+    at = k * wide
+    multiply(
+        a, a_at, a_row, 1, b, b_at + at, b_k, start, start_at + at, start_row, out, out_at + at, out_row,
+        rows, depth, min(wide, columns - at),
+    )  # fmt: skip
 
 
 @compiled
@@ -41,6 +62,8 @@ def forward(
     hidden: Any,  # [N, directions·H] out
     h_n: Any,  # [directions, B, H] out
     c_n: Any,  # as c_0, out
+    crew: Any,
+    helpers: int,  # threads that may take a part of each step's product; 0 where others have sequences of theirs
 ) -> None:
     """Run sequences begin to end (packed positions) in direction d; write only their rows of each output."""
     H = h_0.shape[2]
@@ -65,7 +88,11 @@ def forward(
             while n < size and d == 1 and lengths[start + n] > t:
                 n += 1
             rows = 8 if n > 4 else (4 if n == 3 else n)  # whole tiles; what they add to u is not read
-            multiply(h, 0, H, 1, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G)
+            if helpers > 0:
+                product = h, 0, H, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G, WIDE
+                share(_columns, product, crew, helpers, (G + WIDE - 1) // WIDE)
+            else:
+                multiply(h, 0, H, 1, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G)
             row = first[t] + start
             kept = row if keep else 0
             if apart and s + 1 < steps:
@@ -123,6 +150,8 @@ def backward(
     d_weight: Any,  # [groups, directions, H, G] out, transposed
     d_bias: Any,  # [groups, directions, K·H] out: of d_gates
     d_peephole: Any,  # [groups, directions, 3, H] out, peephole cell
+    crew: Any,
+    helpers: int,  # as in `forward`
 ) -> None:
     """Run sequences begin to end (packed positions) back; write only their rows and groups of each output."""
     H = d_h_0.shape[2]
@@ -178,7 +207,11 @@ def backward(
             )  # fmt: skip
             # The rows of a group at a step lie one after the other.
             at = (row if keep else 0) * wide + d * K
-            multiply(d_gates, at, wide, 1, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H)
+            if helpers > 0:
+                product = d_gates, at, wide, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H, NARROW
+                share(_columns, product, crew, helpers, (H + NARROW - 1) // NARROW)
+            else:
+                multiply(d_gates, at, wide, 1, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H)
             if K > G:
                 multiply(
                     d_gates, at + K - H, wide, 1, weight, (d * G + same) * H, H,

@@ -79,7 +79,7 @@ def layer_forward(
     peephole = _stacked(weights["weight_peephole"]) if EQUATIONS[cell].peepholes else None
     hidden, h_n, c_n, gates, cells = recurrence_forward(
         cell, table, token, first, lengths, transposed(weight_hh),
-        _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep,
+        _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep, overwrite=True,
     )  # fmt: skip
     return Way(
         cell, first, lengths, token, x, len(table), weight_ih, weight_hh, peephole, h_0, c_0,

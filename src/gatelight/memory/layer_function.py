@@ -6,6 +6,7 @@ operators one by one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +69,12 @@ def run_layers(
 
 
 _NONE = np.empty((0, 0))
+
+
+_goes_again: Callable[[], bool] = getattr(
+    torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True
+)
+"""Whether the way back that is under way may be gone once more; yes where torch does not tell."""
 
 
 class _Form(NamedTuple):
@@ -163,10 +170,14 @@ class _Layer(torch.autograd.Function):
         else:
             d_rows = array_of(d_hidden) if made is None else made.rows(d_hidden.numpy(force=True))
         d_ends = (
-            None if d is None else array_of(d) if order is None else d.numpy(force=True)[:, order.packing.order]
+            None
+            if d is None
+            else array_of(d)
+            if order is None
+            else d.numpy(force=True)[:, order.packing.order]
             for d in (d_h_n, d_c_n if EQUATIONS[cell].has_cell_state else None)
         )
-        found = layer_backward(way, d_rows, *d_ends, needs[2], wanted)
+        found = layer_backward(way, d_rows, *d_ends, needs[2], wanted, overwrite=not _goes_again())
         gradients: list[Tensor | None] = []
         for kind in kinds:
             parts = found.weights.get(kind)

@@ -166,7 +166,9 @@ def cut_by_size(rows: int, columns: int, depth: int) -> list[tuple[int, int, int
     """
     if rows * columns <= SMALL:
         size = -(-depth // (PARTS * CHUNK)) * CHUNK or 1
-        return [(at, min(depth, at + size), 0, columns) for at in range(0, depth, size)] or [(0, 0, 0, columns)]
+        return [(at, min(depth, at + size), 0, columns) for at in range(0, depth, size)] or [
+            (0, 0, 0, columns)
+        ]
     size = part_size(columns, depth * rows)
     return [(0, depth, at, min(columns, at + size)) for at in range(0, columns, size)]
 

@@ -16,6 +16,7 @@ from gatelight.memory.recurrence_forward import (
     cell_weights,
     part_of_sequences,
     sequences_of,
+    threads_of_a_step,
     token_rows,
 )
 from gatelight.memory.steps import BLOCKS
@@ -34,14 +35,15 @@ FEW = 4
 def _part(
     cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
     d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
-    d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, size: int, helpers: int, k: int,
+    d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, size: int, threads: int, crew: Any,
+    spread: int, k: int,
 ) -> None:  # fmt: skip
-    d, begin, end = sequences_of(k, h_0.shape[0], lengths.shape[0], size, helpers)
+    d, begin, end = sequences_of(k, h_0.shape[0], lengths.shape[0], size, threads)
     if not keep:
         d_gates = np.empty((kernels.GROUP, d_gates.shape[1]), d_gates.dtype)
     kernels.backward(
         cell, d, begin, end, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n,
-        token, keep, d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole,
+        token, keep, d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, crew, spread,
     )  # fmt: skip
 
 
@@ -51,12 +53,17 @@ def _all_parts(
     d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
     d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, size: int, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
+    tasks = h_0.shape[0] * ((lengths.shape[0] + size - 1) // size)
+    spread = threads_of_a_step(tasks, weight, helpers)
     given = (
         cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, keep,
-        d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, size, helpers,
+        d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, size, helpers + 1, crew, spread,
     )  # fmt: skip
-    tasks = h_0.shape[0] * ((lengths.shape[0] + size - 1) // size)
-    return share(_part, given, crew, helpers, tasks)
+    if spread == 0:
+        return share(_part, given, crew, helpers, tasks)
+    for k in range(tasks):
+        _part(*given, k)
+    return 0
 
 
 @compiled
@@ -161,7 +168,9 @@ def recurrence_backward(
     else:
         cuts, sums_of_weight = np.empty((0, 7), np.int64), d_weight[None]
     by_token = d_table if not own and not table_at_once else np.empty((0, 0), dtype)
-    threads.share(_all_sums, (d_gates, hidden, starts, sizes, h_0, tokens, by_token, sums_of_weight, cuts), work)
+    threads.share(
+        _all_sums, (d_gates, hidden, starts, sizes, h_0, tokens, by_token, sums_of_weight, cuts), work
+    )
     d_weight = transposed(_sum(sums_of_weight))
     return d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0
 

@@ -37,13 +37,19 @@ def part_of_sequences(sequences: int, work: int) -> int:
 
 
 @compiled
-def sequences_of(k: int, directions: int, sequences: int, size: int, helpers: int) -> tuple[int, int, int]:
+def threads_of_a_step(tasks: int, weight: Any, helpers: int) -> int:
+    """Return how many threads help with each step's product, since there are fewer tasks than threads; or 0."""
+    return helpers if tasks <= helpers and weight.shape[1] * weight.shape[2] >= kernels.SPREAD else 0
+
+
+@compiled
+def sequences_of(k: int, directions: int, sequences: int, size: int, threads: int) -> tuple[int, int, int]:
     """Return direction, first sequence and last + 1 of task k, of parts of `size` sequences.
 
     Neighbours share cache lines, and threads would fight for them if they took them at the same time.
     """
     parts = (sequences + size - 1) // size
-    apart = (parts + helpers) // (helpers + 1)
+    apart = (parts + threads - 1) // threads
     left, first = k // directions, 0
     while left >= (parts - first + apart - 1) // apart:
         left -= (parts - first + apart - 1) // apart
@@ -68,15 +74,16 @@ def kept_shapes(
 @compiled
 def _part(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
-    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, size: int, helpers: int, k: int,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, size: int, threads: int, crew: Any,
+    spread: int, k: int,
 ) -> None:  # fmt: skip
-    d, begin, end = sequences_of(k, h_0.shape[0], lengths.shape[0], size, helpers)
+    d, begin, end = sequences_of(k, h_0.shape[0], lengths.shape[0], size, threads)
     if not keep:
         saved = np.empty((kernels.GROUP, saved.shape[1]), saved.dtype)
         cells = np.empty((kernels.GROUP, cells.shape[1]), cells.dtype)
     kernels.forward(
         cell, d, begin, end, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells,
-        hidden, h_n, c_n,
+        hidden, h_n, c_n, crew, spread,
     )  # fmt: skip
 
 
@@ -85,12 +92,17 @@ def _all_parts(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
     keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, size: int, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
+    tasks = h_0.shape[0] * ((lengths.shape[0] + size - 1) // size)
+    spread = threads_of_a_step(tasks, weight, helpers)
     given = (
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
-        size, helpers,
+        size, helpers + 1, crew, spread,
     )  # fmt: skip
-    tasks = h_0.shape[0] * ((lengths.shape[0] + size - 1) // size)
-    return share(_part, given, crew, helpers, tasks)
+    if spread == 0:
+        return share(_part, given, crew, helpers, tasks)
+    for k in range(tasks):
+        _part(*given, k)
+    return 0
 
 
 def recurrence_forward(
@@ -105,16 +117,22 @@ def recurrence_forward(
     h_0: Array,
     c_0: Array,
     keep: bool,
+    overwrite: bool = False,
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Return hidden, h_n, c_n and, with `keep`, gates and cell states, in shapes as `operators.recurrence`.
 
     weight [directions, H, G] is the recurrent weight transposed; first [T] and lengths [B] are a packing's;
-    c_0 [directions, B, 0] for cells without a cell state.
+    c_0 [directions, B, 0] for cells without a cell state. With `overwrite` the table is lost: gates are written
+    where the products were read that they are made of, which spares memory the way there and back.
     """
     rows = len(table) if token is None else len(token)
     directions, hidden_size, _ = weight.shape
     shapes = kept_shapes(cell, directions, hidden_size, c_0.shape[2], rows, keep)
-    hidden, gates, cells = (buffers.empty(shape, table.dtype) for shape in shapes)
+    written_over = overwrite and keep and token is None and shapes[1] == table.shape
+    hidden, gates, cells = (
+        table if written_over and k == 1 else buffers.empty(shape, table.dtype)
+        for k, shape in enumerate(shapes)
+    )
     h_n, c_n = np.empty(h_0.shape, table.dtype), np.empty(c_0.shape, table.dtype)
     work = rows * weight.size
     given = (

@@ -57,7 +57,12 @@ class Stack(nn.RNNBase):
         return hidden, state
 
     def _whole(
-        self, x: Tensor, packing: Packing, token: Tensor | None, initial: State | None, layout: Layout | None = None
+        self,
+        x: Tensor,
+        packing: Packing,
+        token: Tensor | None,
+        initial: State | None,
+        layout: Layout | None = None,
     ) -> tuple[Tensor, State] | None:
         """Each layer as one step of autograd, x and hidden padded if there is a layout; None if that cannot be."""
         states = self._states(initial, packing, x.dtype)
