@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import gatelight.memory.threads as threads_module
 from gatelight.errors import DataError
+from gatelight.memory import workers
 from gatelight.memory.processors import NOWHERE, step_aside, where
 from gatelight.memory.signals import ALONE, LEFT, ON_TIME, ROW, meet
 from gatelight.memory.threads import (
@@ -185,7 +185,7 @@ def test_an_interrupt_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> N
         except threading.BrokenBarrierError:
             broken.set()
 
-    own, taken = threading.current_thread(), threads_module._Call.take_turns
+    own, taken = threading.current_thread(), workers.Call.take_turns
 
     def interrupted(call: Any) -> None:
         if threading.current_thread() is own:
@@ -194,7 +194,7 @@ def test_an_interrupt_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> N
             raise KeyboardInterrupt
         taken(call)
 
-    monkeypatch.setattr(threads_module._Call, "take_turns", interrupted)
+    monkeypatch.setattr(workers.Call, "take_turns", interrupted)
     with using(2), pytest.raises(KeyboardInterrupt):
         together([waits, waits], meeting.abort)
     assert broken.wait(20)

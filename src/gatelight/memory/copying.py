@@ -28,7 +28,7 @@ def _part(table: Any, rows: Any, out: Any, parts: int, k: int) -> None:
 
 @compiled
 def _all_parts(table: Any, rows: Any, out: Any, parts: int, crew: Any, helpers: int) -> int:
-    return share(_part, (table, rows, out, parts), crew, helpers, parts)
+    return int(share(_part, (table, rows, out, parts), crew, helpers, parts))
 
 
 @compiled

@@ -1,8 +1,8 @@
 """Tasks of compiled code shared among threads without the interpreter; knows nothing of what they compute.
 
-A thread that needs the interpreter's lock to begin is woken by the system, which takes longer than many a task
-does. So compiled code names its tasks in an array that idle threads watch, and they run them as machine code:
-`share` is called inside a compiled function, `serve` is what an idle thread does.
+A thread that needs the interpreter's lock to begin is woken by the system, which takes longer than many a
+task does. So compiled code names its tasks in an array that idle threads watch, and they run them as machine
+code: `share` is called inside a compiled function, `serve` is what an idle thread does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gatelight.memory.lanes import INDEX, INT
 from gatelight.memory.signals import LOOKS, Signal, give_way, look, put
 
 Crew = np.ndarray[Any, np.dtype[np.int64]]
-"""What the threads know of the one job that is open; its places are below, those that change on lines apart."""
+"""What the threads know of the one job that is open; its places are below, those that change far apart."""
 
 # Written before a job is opened; then that it is open, its next task, who is inside, and who watches.
 CODE, FRAME, COUNT, PLACES, FAILED, OWNED, OPEN, NEXT, INSIDE, AWAKE = 8, 9, 10, 16, 24, 32, 40, 48, 56, 64
@@ -74,12 +74,12 @@ def _task_type(context: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def share(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, count: Any) -> Any:
-    """Run kernel(*given, k) for k = 0 … count - 1 on this thread and up to `helpers` others; 0 where all is well.
+    """Run kernel(*given, k) for k = 0 … count - 1 on this thread and up to `helpers` others; 0: all is well.
 
     For compiled callers. `given` is a tuple; tasks may run in any order and at the same time.
     """
     inner = kernel.get_call_type(typingctx, (*given, types.int64), {})
-    outer = types.Dispatcher(_take_turns)
+    outer = types.Dispatcher(_take_turns)  # type: ignore[type-var]
     numbers = (types.int64,) * 4
     taking = outer.get_call_type(typingctx, (crew, *numbers), {})
 
@@ -127,7 +127,7 @@ def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> i
             give_way()
     failed |= crew[FAILED]
     put(crew[OWNED:], 0)
-    return failed
+    return int(failed)
 
 
 @compiled

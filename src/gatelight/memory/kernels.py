@@ -63,7 +63,7 @@ def forward(
     h_n: Any,  # [directions, B, H] out
     c_n: Any,  # as c_0, out
     crew: Any,
-    helpers: int,  # threads that may take a part of each step's product; 0 where others have sequences of theirs
+    helpers: int,  # threads that may take part in each step's product; 0 where they have other sequences
 ) -> None:
     """Run sequences begin to end (packed positions) in direction d; write only their rows of each output."""
     H = h_0.shape[2]

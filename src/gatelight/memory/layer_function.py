@@ -44,9 +44,9 @@ def run_layers(
 ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """x [N, D], or [U, D] with token int32 [N] → hidden [N, directions·H], and of each layer h_n and c_n.
 
-    With `layout` x and hidden are padded as it says, and h_n and c_n in the order of the sequences there; else,
-    as `initial` always is, in packed order. They are [directions, B, H]. `dropout` is torch's, between the
-    layers. Differentiable once. Raises TypeError for unequal dtypes.
+    With `layout` x and hidden are padded as it says, and h_n and c_n in the order of the sequences there;
+    else, as `initial` always is, in packed order. They are [directions, B, H]. `dropout` is torch's, between
+    the layers. Differentiable once. Raises TypeError for unequal dtypes.
     """
     kinds = list(layers[0])
     last: list[tuple[Tensor, Tensor]] = []
@@ -58,10 +58,9 @@ def run_layers(
             x = nn.functional.dropout(x, dropout)
         given = (t for t in (x, h_0, c_0, *flat) if t is not None)
         keep = torch.is_grad_enabled() and any(t.requires_grad for t in given)
-        form = _Form(
-            cell, packing, kinds, keep, None if number else layout, layout if number + 1 == len(layers) else None,
-            None if layout is None or packing.uniform else layout,
-        )  # fmt: skip
+        given_as, made_as = (layout if here else None for here in (not number, number + 1 == len(layers)))
+        order = None if layout is None or packing.uniform else layout
+        form = _Form(cell, packing, kinds, keep, given_as, made_as, order)
         x, *states = _Layer.apply(form, token, x, h_0, c_0, *flat)  # type: ignore[no-untyped-call]
         token = None
         last.append((states[0], states[1]))
@@ -120,7 +119,7 @@ class _Layer(torch.autograd.Function):
         )
         hidden = torch.from_numpy(way.hidden if made is None else made.padded(way.hidden))
         ends = way.h_n, way.c_n
-        h_n, c_n = (torch.from_numpy(a if order is None else a[:, order.positions]) for a in ends)
+        h_n, c_n = (torch.from_numpy(a if order is None else order.unpacked(a)) for a in ends)
         if keep:
             # They are saved so that torch notices if somebody writes to them in the meantime; what is not
             # theirs, rows that were put together, is none of anybody's business.
@@ -169,15 +168,11 @@ class _Layer(torch.autograd.Function):
             d_rows = np.zeros_like(hidden)
         else:
             d_rows = array_of(d_hidden) if made is None else made.rows(d_hidden.numpy(force=True))
-        d_ends = (
-            None
-            if d is None
-            else array_of(d)
-            if order is None
-            else d.numpy(force=True)[:, order.packing.order]
+        d_h, d_c = (
+            None if d is None else array_of(d) if order is None else order.packed(d.numpy(force=True))
             for d in (d_h_n, d_c_n if EQUATIONS[cell].has_cell_state else None)
         )
-        found = layer_backward(way, d_rows, *d_ends, needs[2], wanted, overwrite=not _goes_again())
+        found = layer_backward(way, d_rows, d_h, d_c, needs[2], wanted, overwrite=not _goes_again())
         gradients: list[Tensor | None] = []
         for kind in kinds:
             parts = found.weights.get(kind)

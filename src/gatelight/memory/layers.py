@@ -46,10 +46,10 @@ class Layer(Stack):
             count("torch")
             return super().forward(input, hx)  # type: ignore[no-any-return]
         if isinstance(input, PackedSequence):
-            packing, initial = self._of_packed(input, hx, lengths)
-            hidden, state = self.packed(input.data, packing, None, initial)
-            output = PackedSequence(hidden, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
-            return output, reordered(state, input.unsorted_indices)
+            rows, initial = self._of_packed(input, hx, lengths)
+            hidden, state = self.packed(input.data, rows, None, initial)
+            packed = PackedSequence(hidden, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
+            return packed, reordered(state, input.unsorted_indices)
         x, packing, initial, batch_first = self._of_padded(input, hx, lengths)
         output, state = self._run_padded(x, packing, initial, batch_first)
         if input.dim() == 2:
@@ -87,9 +87,8 @@ class Layer(Stack):
     ) -> tuple[Packing, State | None]:
         """The packing and the initial state in packed order."""
         if lengths is not None:
-            raise ValueError(
-                f"{type(self).__name__}: a PackedSequence brings its lengths; leave out lengths="
-            )
+            name = type(self).__name__
+            raise ValueError(f"{name}: a PackedSequence brings its lengths; leave out lengths=")
         order = input.sorted_indices
         packing = pack_alive(input.batch_sizes.numpy(), None if order is None else order.cpu().numpy())
         if hx is not None:
@@ -100,11 +99,10 @@ class Layer(Stack):
     def _of_padded(
         self, input: Tensor, hx: State | None, lengths: Lengths | None
     ) -> tuple[Tensor, AnyPacking, State | None, bool]:
-        """The input in three dimensions, its packing, the state in packed order, whether sequences come first."""
+        """The input in 3 dimensions, its packing, the state in packed order, whether sequences come first."""
         if input.dim() not in (2, 3):
-            raise ValueError(
-                f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.dim()}D tensor instead"
-            )
+            name = type(self).__name__
+            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D tensor instead")
         for part in () if hx is None else self._parts(hx):
             if part.dim() != input.dim():
                 raise RuntimeError(

@@ -78,7 +78,7 @@ def _equal(sequences: int, steps: int) -> Packing:
 
 
 class Layout:
-    """How B sequences of T steps stand in a padded array [T, B, ·], or [B, T, ·], and where each packed row."""
+    """How sequences stand in a padded array [T, B, ·], or [B, T, ·], and where each packed row is."""
 
     def __init__(self, packing: Packing, steps: int, batch_first: bool) -> None:
         self.packing, self.steps, self.batch_first = packing, steps, batch_first
@@ -87,16 +87,19 @@ class Layout:
 
     @cached_property
     def _places(self) -> tuple[Index, Index]:
-        """Place [N] of each packed row in the padded rows, and the packed row [T·B] of each of these, or -1."""
+        """Place [N] of each packed row in the padded ones; packed row [T·B] of each of these, or -1."""
         packing = self.packing
         at, back = np.empty(packing.rows, np.int64), np.empty(self.steps * packing.sequences, np.int64)
         _places(packing.alive, packing.order, self.steps, self.batch_first, at, back)
         return at, back
 
-    @cached_property
-    def positions(self) -> Index:
-        """Packed position [B] of every sequence."""
-        return self.packing.positions()
+    def packed(self, state: Array) -> Array:
+        """A state [·, B, H] of the sequences in packed order."""
+        return state.take(self.packing.order, axis=1)
+
+    def unpacked(self, state: Array) -> Array:
+        """A state [·, B, H] in packed order in that of the sequences."""
+        return state.take(self.packing.positions(), axis=1)
 
     def rows(self, padded: Array) -> Array:
         """The packed rows [N, D] of padded [T, B, D], or [B, T, D]; a view if they lie there one by one."""
@@ -161,6 +164,20 @@ def padded_steps(rows: Tensor, packing: AnyPacking, steps: int, batch_first: boo
     places = torch.from_numpy(packing.padded_rows(steps, batch_first)).to(rows.device)
     padded = rows.new_zeros(steps * sequences, features).index_copy(0, places, rows)
     return padded.view((sequences, steps, features) if batch_first else (steps, sequences, features))
+
+
+def check_rows(x: Tensor, packing: AnyPacking, token: Tensor | None) -> None:
+    """Raise RuntimeError unless x [N, D], or [U, D] with token int32 [N], are the rows of this packing."""
+    if token is None:
+        if x.shape[0] != packing.rows:
+            raise RuntimeError(
+                f"the packing has {packing.rows} rows, got {x.shape[0]}; pass token= to read from a table"
+            )
+    elif token.shape != (packing.rows,) or token.dtype != torch.int32:
+        raise RuntimeError(
+            f"token must be int32 of shape [{packing.rows}], one row number for each packed row; "
+            f"got {token.dtype} of shape {list(token.shape)}"
+        )
 
 
 def reordered(state: State, order: Tensor | None) -> State:

@@ -18,6 +18,13 @@ def _where() -> Callable[[], int]:
     return found if hasattr(os, "sched_setaffinity") else lambda: NOWHERE
 
 
+def available() -> int:
+    """Return the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 where = _where()
 """The processor of this thread now, or NOWHERE."""
 

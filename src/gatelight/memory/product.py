@@ -20,8 +20,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 256
 """Rows summed at a time in a transposed product: they stay in the second-level cache."""
 
-SMALL, PARTS = 1 << 16, 4
-"""Elements up to which a transposed product is summed in parts, one after the other's rows; how many."""
+SMALL, PARTS, FEWEST = 1 << 14, 4, 64
+"""Elements up to which a transposed product is summed in parts, each of some rows; how many, of how many."""
 
 
 @compiled
@@ -36,7 +36,7 @@ def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None
 
 @compiled
 def _all_rows(a: Any, b: Any, start: Any, out: Any, size: int, crew: Any, helpers: int) -> int:
-    return share(_rows_times, (a, b, start, out, size), crew, helpers, _tasks(len(a), size))
+    return int(share(_rows_times, (a, b, start, out, size), crew, helpers, _tasks(len(a), size)))
 
 
 @compiled
@@ -67,7 +67,8 @@ def _transposed_times(a: Any, b: Any, out: Any, begin: int, end: int) -> None:
 
 @compiled
 def _back_part(
-    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, size: int, wide: int, k: int
+    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, size: int, wide: int,
+    k: int,
 ) -> None:  # fmt: skip
     tasks = _tasks(d_x.shape[0], size)
     if k < tasks:
@@ -89,7 +90,7 @@ def _all_back(
 ) -> int:  # fmt: skip
     given = d_out, x, weight, zeros, d_x, d_weight, d_bias, size, wide
     tasks = _tasks(d_x.shape[0], size) + _tasks(d_weight.shape[0], wide) + 1
-    return share(_back_part, given, crew, helpers, tasks)
+    return int(share(_back_part, given, crew, helpers, tasks))
 
 
 def linear_back(
@@ -111,28 +112,25 @@ def linear_back(
 
 @compiled
 def chosen_times(
-    a: Any, a_at: int, b: Any, b_at: int, chosen: Any, other: Any, other_at: int, size: int, begin: int, end: int,
-    out: Any, out_at: int, wide: int, columns: int,
+    a: Any, a_at: int, b: Any, b_at: int, chosen: Any, other: Any, other_at: int, size: int, begin: int,
+    end: int, out: Any, out_at: int, columns: int,
 ) -> None:  # fmt: skip
     """out = a.T @ b's chosen rows, read from their n-th on for n = begin … end - 1, for compiled callers.
 
-    a [N, ·] is read at `columns` columns from a_at on, b at `size` columns from b_at on; b's n-th row is that of
-    number chosen[n] or, where this is negative, row -1 - chosen[n] of what begins at other[other_at]. out
-    [size, columns], its rows `wide` apart, begins at out[out_at].
+    a [N, ·] is read at `columns` columns from a_at on, b at `size` columns from b_at on; b's n-th row is that
+    of number chosen[n] or, where this is negative, row -1 - chosen[n] of what begins at other[other_at]. out
+    [columns, size] begins at out[out_at].
     """
-    flat = out.reshape(-1)
-    for i in range(size):
-        for j in range(columns):
-            flat[out_at + i * wide + j] = 0
+    flat, others = out.reshape(-1), other.reshape(-1)
+    flat[out_at : out_at + columns * size] = 0
     rows = np.empty((CHUNK, size), b.dtype)
-    others = other.reshape(-1)
     for first in range(begin, end, CHUNK):
         depth = min(CHUNK, end - first)
         a_from = first * a.shape[1] + a_at
         if _in_a_row(chosen, first, depth):
             multiply(
-                b, chosen[first] * b.shape[1] + b_at, 1, b.shape[1], a, a_from, a.shape[1],
-                out, out_at, wide, out, out_at, wide, size, depth, columns,
+                a, a_from, 1, a.shape[1], b, chosen[first] * b.shape[1] + b_at, b.shape[1],
+                out, out_at, size, out, out_at, size, columns, depth, size,
             )  # fmt: skip
             continue
         for k in range(depth):
@@ -144,8 +142,8 @@ def chosen_times(
                 for j in range(size):
                     rows[k, j] = others[other_at + (-1 - row) * size + j]
         multiply(
-            rows, 0, 1, size, a, a_from, a.shape[1],
-            out, out_at, wide, out, out_at, wide, size, depth, columns,
+            a, a_from, 1, a.shape[1], rows, 0, size,
+            out, out_at, size, out, out_at, size, columns, depth, size,
         )  # fmt: skip
 
 
@@ -165,7 +163,8 @@ def cut_by_size(rows: int, columns: int, depth: int) -> list[tuple[int, int, int
     changes no bit. Which it is depends on the sizes alone.
     """
     if rows * columns <= SMALL:
-        size = -(-depth // (PARTS * CHUNK)) * CHUNK or 1
+        size = max(FEWEST, -(-depth // PARTS))
+        size += -size % 8
         return [(at, min(depth, at + size), 0, columns) for at in range(0, depth, size)] or [
             (0, 0, 0, columns)
         ]
@@ -175,7 +174,7 @@ def cut_by_size(rows: int, columns: int, depth: int) -> list[tuple[int, int, int
 
 @compiled
 def sum_by_token(d_gates: Any, begin: int, width: int, token: Any, d_table: Any, at: int) -> None:
-    """Sum `width` columns from `begin` on of the rows of d_gates [N, ·] of a token into its row of d_table [U, ·].
+    """Sum `width` columns from `begin` on of a token's rows of d_gates [N, ·] into its row of d_table [U, ·].
 
     They are written from column `at` on; token int32 [N]. For compiled callers.
     """

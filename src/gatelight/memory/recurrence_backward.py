@@ -60,7 +60,7 @@ def _all_parts(
         d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, size, helpers + 1, crew, spread,
     )  # fmt: skip
     if spread == 0:
-        return share(_part, given, crew, helpers, tasks)
+        return int(share(_part, given, crew, helpers, tasks))
     for k in range(tasks):
         _part(*given, k)
     return 0
@@ -70,7 +70,7 @@ def _all_parts(
 def _sum_part(
     d_gates: Any, hidden: Any, before: Any, h_0: Any, token: Any, d_table: Any, sums: Any, cuts: Any, k: int
 ) -> None:  # fmt: skip
-    _, directions, H, G = sums.shape
+    _, directions, G, H = sums.shape
     K = d_gates.shape[1] // directions
     if k >= len(cuts):
         d, size = k - len(cuts), d_table.shape[1] // directions
@@ -79,21 +79,21 @@ def _sum_part(
     d, part, begin, end, source, column, columns = cuts[k]
     product.chosen_times(
         d_gates, d * K + source, hidden, d * H, before[d], h_0, d * h_0.shape[1] * H, H, begin, end,
-        sums, (part * directions + d) * H * G + column, G, columns,
+        sums, ((part * directions + d) * G + column) * H, columns,
     )  # fmt: skip
 
 
 @compiled
 def _all_sums(
-    d_gates: Any, hidden: Any, first: Any, lengths: Any, h_0: Any, token: Any, d_table: Any, sums: Any, cuts: Any,
-    crew: Any, helpers: int,
+    d_gates: Any, hidden: Any, first: Any, lengths: Any, h_0: Any, token: Any, d_table: Any, sums: Any,
+    cuts: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
     directions = sums.shape[1]
     before = np.empty((directions, len(hidden) if len(cuts) else 0), np.int32)
     for d in range(directions if len(cuts) else 0):
         kernels.rows_before(d, first, lengths, before[d])
     given = d_gates, hidden, before, h_0, token, d_table, sums, cuts
-    return share(_sum_part, given, crew, helpers, len(cuts) + (directions if d_table.shape[1] else 0))
+    return int(share(_sum_part, given, crew, helpers, len(cuts) + (directions if d_table.shape[1] else 0)))
 
 
 def recurrence_backward(
@@ -147,8 +147,8 @@ def recurrence_backward(
 
     work = rows * weight.size
     given = (
-        step_cell, starts, sizes, weight, *forward, *from_above, tokens, not table_at_once, d_gates, d_h_0, d_c_0,
-        *sums, part_of_sequences(len(sizes), work),
+        step_cell, starts, sizes, weight, *forward, *from_above, tokens, not table_at_once, d_gates,
+        d_h_0, d_c_0, *sums, part_of_sequences(len(sizes), work),
     )  # fmt: skip
     threads.share(_all_parts, given, work)
 
@@ -161,17 +161,16 @@ def recurrence_backward(
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
     for at, begin, end in blocks if need_bias else []:
         d_bias[:, begin:end] = sum_of_bias[:, at : at + end - begin]
-    if not weight_at_once:
-        cuts, sums_of_weight = _cuts_of_weight(blocks, (directions, hidden_size, size), rows, dtype)
-    elif own or table_at_once:
-        return d_table, transposed(d_weight), d_bias, d_peephole, d_h_0, d_c_0
-    else:
+    if weight_at_once:
+        d_weight = transposed(d_weight)
         cuts, sums_of_weight = np.empty((0, 7), np.int64), d_weight[None]
-    by_token = d_table if not own and not table_at_once else np.empty((0, 0), dtype)
-    threads.share(
-        _all_sums, (d_gates, hidden, starts, sizes, h_0, tokens, by_token, sums_of_weight, cuts), work
-    )
-    d_weight = transposed(_sum(sums_of_weight))
+    else:
+        cuts, sums_of_weight = _cuts_of_weight(blocks, weight.shape, rows, dtype)
+    if len(cuts) or not (own or table_at_once):
+        by_token = d_table if not own and not table_at_once else np.empty((0, 0), dtype)
+        given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, sums_of_weight, cuts
+        threads.share(_all_sums, given, work)
+        d_weight = _sum(sums_of_weight)
     return d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0
 
 
@@ -189,8 +188,8 @@ def _at_once(groups: int, rows: int, columns: int, steps: int) -> bool:
 def _cuts_of_weight(
     blocks: list[tuple[int, int, int]], shape: tuple[int, int, int], rows: int, dtype: Any
 ) -> tuple[Array, Array]:
-    """The tasks that sum the gradient of weight [directions, H, G], and room for their sums, to be added up."""
-    directions, hidden_size, _ = shape
+    """The tasks that sum the gradient of weight [directions, G, H], and room for sums to be added up."""
+    directions, _, hidden_size = shape
     found = []
     parts = []
     for at, begin, end in blocks:
@@ -204,7 +203,7 @@ def _cuts_of_weight(
         ]
     sums = np.empty((max(parts), *shape), dtype)
     for count, (_, begin, end) in zip(parts, blocks, strict=True):
-        sums[count:, :, :, begin:end] = 0
+        sums[count:, :, begin:end] = 0
     return np.array(found, np.int64), sums
 
 

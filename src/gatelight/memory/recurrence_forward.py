@@ -38,7 +38,7 @@ def part_of_sequences(sequences: int, work: int) -> int:
 
 @compiled
 def threads_of_a_step(tasks: int, weight: Any, helpers: int) -> int:
-    """Return how many threads help with each step's product, since there are fewer tasks than threads; or 0."""
+    """Return how many threads help with each step's product, there being fewer tasks than threads; or 0."""
     return helpers if tasks <= helpers and weight.shape[1] * weight.shape[2] >= kernels.SPREAD else 0
 
 
@@ -99,7 +99,7 @@ def _all_parts(
         size, helpers + 1, crew, spread,
     )  # fmt: skip
     if spread == 0:
-        return share(_part, given, crew, helpers, tasks)
+        return int(share(_part, given, crew, helpers, tasks))
     for k in range(tasks):
         _part(*given, k)
     return 0
@@ -122,8 +122,8 @@ def recurrence_forward(
     """Return hidden, h_n, c_n and, with `keep`, gates and cell states, in shapes as `operators.recurrence`.
 
     weight [directions, H, G] is the recurrent weight transposed; first [T] and lengths [B] are a packing's;
-    c_0 [directions, B, 0] for cells without a cell state. With `overwrite` the table is lost: gates are written
-    where the products were read that they are made of, which spares memory the way there and back.
+    c_0 [directions, B, 0] for cells without a cell state. With `overwrite` the table is lost: gates are
+    written where the products were read that they are made of, which spares memory the way there and back.
     """
     rows = len(table) if token is None else len(token)
     directions, hidden_size, _ = weight.shape
@@ -136,8 +136,8 @@ def recurrence_forward(
     h_n, c_n = np.empty(h_0.shape, table.dtype), np.empty(c_0.shape, table.dtype)
     work = rows * weight.size
     given = (
-        cell_weights(cell, peephole, table.dtype), table, token_rows(token, rows), first, lengths, weight, bias,
-        h_0, c_0, keep, gates, cells, hidden, h_n, c_n, part_of_sequences(len(lengths), work),
+        cell_weights(cell, peephole, table.dtype), table, token_rows(token, rows), first, lengths, weight,
+        bias, h_0, c_0, keep, gates, cells, hidden, h_n, c_n, part_of_sequences(len(lengths), work),
     )  # fmt: skip
     threads.share(_all_parts, given, work)
     return hidden, h_n, c_n, gates, cells

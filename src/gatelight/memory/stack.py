@@ -19,7 +19,7 @@ from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.layer_arrays import kinds_of
 from gatelight.memory.layer_function import run_layers, serves
 from gatelight.memory.packing import Packing
-from gatelight.memory.padding import AnyPacking, Layout, State
+from gatelight.memory.padding import AnyPacking, Layout, State, check_rows
 from gatelight.memory.status import BACKENDS, Path, count, path_of
 from gatelight.memory.trace import LayerTrace, Trace
 
@@ -64,7 +64,7 @@ class Stack(nn.RNNBase):
         initial: State | None,
         layout: Layout | None = None,
     ) -> tuple[Tensor, State] | None:
-        """Each layer as one step of autograd, x and hidden padded if there is a layout; None if that cannot be."""
+        """Each layer as one step of autograd, padded if there is a layout; None where that cannot be."""
         states = self._states(initial, packing, x.dtype)
         kinds = kinds_of(self.cell, self.bias)
         weights = [{k: self._of_layer(k, layer) for k in kinds} for layer in range(self.num_layers)]
@@ -86,7 +86,7 @@ class Stack(nn.RNNBase):
             raise ValueError(
                 f"table is of type {table.dtype}, the weights are of type {self.weight_hh_l0.dtype}"
             )
-        _check_rows(table, packing, token)
+        check_rows(table, packing, token)
         with without_autocast(table):
             hidden, state, _ = self._run(self._own_path(), table, packing, token, initial)
         return hidden, state
@@ -148,7 +148,7 @@ class Stack(nn.RNNBase):
 
     def _check(self, x: Tensor, packing: AnyPacking, token: Tensor | None) -> Path:
         self.check_input(x, _ROWS)
-        _check_rows(x, packing, token)
+        check_rows(x, packing, token)
         if x.device != self.weight_hh_l0.device:
             raise RuntimeError(f"the input is on {x.device}, the weights are on {self.weight_hh_l0.device}")
         return self.path()
@@ -274,19 +274,6 @@ class Stack(nn.RNNBase):
             torch.cat((now, part[:, alive:].to(now)), dim=1) for now, part in zip(ends, parts, strict=True)
         ]
         return output.data, (last[0], last[1]) if len(last) == 2 else last[0]
-
-
-def _check_rows(x: Tensor, packing: AnyPacking, token: Tensor | None) -> None:
-    if token is None:
-        if x.shape[0] != packing.rows:
-            raise RuntimeError(
-                f"the packing has {packing.rows} rows, got {x.shape[0]}; pass token= to read from a table"
-            )
-    elif token.shape != (packing.rows,) or token.dtype != torch.int32:
-        raise RuntimeError(
-            f"token must be int32 of shape [{packing.rows}], one row number for each packed row; "
-            f"got {token.dtype} of shape {list(token.shape)}"
-        )
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -88,7 +88,7 @@ def _part(a: Any, out: Any, first: int, size: int, k: int) -> None:
 
 @compiled
 def _all_parts(a: Any, out: Any, first: int, size: int, crew: Any, helpers: int) -> int:
-    return share(_part, (a, out, first, size), crew, helpers, (a.shape[1] + size - 1) // size)
+    return int(share(_part, (a, out, first, size), crew, helpers, (a.shape[1] + size - 1) // size))
 
 
 def transposed(*parts: Array) -> Array:

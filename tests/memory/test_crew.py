@@ -1,0 +1,138 @@
+"""Compiled tasks shared without the interpreter: each is run once, by whoever is there; none is mixed up."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatelight.compiled import compiled
+from gatelight.memory.crew import INSIDE, OPEN, OWNED, new_crew, serve, share
+from gatelight.memory.signals import look, new_signal, put
+from gatelight.memory.threads import LITTLE_WORK, SHARED_WORK, set_threads
+from gatelight.memory.threads import share as shared
+
+
+@compiled
+def _note(done: Any, value: int, spin: int, k: int) -> None:
+    total = 0
+    for number in range(spin):
+        total += number * (k + 1)
+    done[k] += value + (0 if total >= 0 else 1)
+
+
+@compiled
+def _all_notes(done: Any, value: int, spin: int, crew: Any, helpers: int) -> int:
+    return int(share(_note, (done, value, spin), crew, helpers, len(done)))
+
+
+@compiled
+def _fail(refused: int, k: int) -> None:
+    if k == refused:
+        raise MemoryError("no room")
+
+
+@compiled
+def _all_fail(refused: int, count: int, crew: Any, helpers: int) -> int:
+    return int(share(_fail, (refused,), crew, helpers, count))
+
+
+@compiled
+def _meeting(who: Any, k: int) -> None:
+    put(who[k:], 1)
+    looks = 0
+    while look(who[1 - k :]) == 0 and looks < 100_000_000:
+        looks += 1
+    who[2 + k] = who[1 - k]
+
+
+@compiled
+def _both(who: Any, crew: Any, helpers: int) -> int:
+    return int(share(_meeting, (who,), crew, helpers, 2))
+
+
+@pytest.fixture(params=[2, 4])
+def several(request: pytest.FixtureRequest) -> Iterator[int]:
+    set_threads(request.param)
+    yield request.param
+    set_threads(None)
+
+
+@pytest.mark.parametrize("spin", [0, 20_000])
+@pytest.mark.parametrize("work", [LITTLE_WORK, SHARED_WORK])
+def test_every_task_is_run_once(several: int, spin: int, work: int) -> None:
+    """Red when a task is left out, run twice, or still under way when the call comes back."""
+    for size in (0, 1, 2, 3, 17, 100) * 30:
+        done = np.zeros(size, np.int64)
+        shared(_all_notes, (done, 5, spin), work)
+        assert (done == 5).all()
+        time.sleep(0.002 if size == 3 else 0)  # in which threads fall asleep, or not
+
+
+def test_calls_from_many_threads_at_once_do_not_mix(several: int) -> None:
+    """Red when a thread helps with one job by what another one says."""
+
+    def one(number: int) -> bool:
+        right = True
+        for _ in range(200):
+            done = np.zeros(9, np.int64)
+            shared(_all_notes, (done, number, 2_000), SHARED_WORK)
+            right = right and bool((done == number).all())
+        return right
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(one, range(1, 7)))
+
+
+@pytest.mark.parametrize("refused", [0, 7, 15])
+def test_a_task_without_memory_is_an_error_of_the_call(several: int, refused: int) -> None:
+    """Red when what fails in compiled code, here or on another thread, passes for done."""
+    for _ in range(20):
+        with pytest.raises(MemoryError):
+            shared(_all_fail, (refused, 16), SHARED_WORK)
+    shared(_all_fail, (-1, 16), SHARED_WORK)  # and the next call is none the worse for it
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors")
+def test_somebody_else_does_help() -> None:
+    """Red when all tasks are left to the caller: neither of these two ends before the other begins."""
+    crew, told, watched = new_crew(), new_signal(), new_signal()
+    other = threading.Thread(target=lambda: serve(crew, told, 0, watched, 0, 10**9))
+    _both(np.ones(4, np.int64), crew, 0)  # compiled
+    other.start()
+    try:
+        for _ in range(100):
+            who = np.zeros(4, np.int64)
+            assert _both(who, crew, 1) == 0
+            assert who.tolist() == [1, 1, 1, 1]
+    finally:
+        watched[0] = 1
+        other.join()
+    assert not crew[[OPEN, OWNED, INSIDE]].any()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_a_crew_of_its_own(several: int) -> None:
+    """Red when a child waits for threads that stayed with its parent."""
+    done = np.zeros(50, np.int64)
+    shared(_all_notes, (done, 1, 10_000), SHARED_WORK)
+    child = os.fork()
+    if child == 0:
+        shared(_all_notes, (done, 1, 10_000), SHARED_WORK)
+        os._exit(0 if (done == 2).all() else 1)
+    for _ in range(200):
+        finished, code = os.waitpid(child, os.WNOHANG)
+        if finished:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, 9)
+        pytest.fail("the child hangs")
+    assert code == 0
