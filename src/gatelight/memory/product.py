@@ -70,17 +70,18 @@ def _back_part(
     d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, size: int, wide: int,
     k: int,
 ) -> None:  # fmt: skip
-    tasks = _tasks(d_x.shape[0], size)
-    if k < tasks:
-        _rows_times(d_out, weight, zeros, d_x, size, k)
-        return
-    k -= tasks
-    if k < _tasks(d_weight.shape[0], wide):
-        _transposed_times(d_out, x, d_weight, k * wide, min(d_weight.shape[0], (k + 1) * wide))
-    else:
+    if k == 0:
         d_bias[:] = 0
         for row in range(d_out.shape[0] if d_bias.shape[0] else 0):
             add_row(d_out, row * d_out.shape[1], d_bias, 0, d_bias.shape[0])
+        return
+    k -= 1
+    tasks = _tasks(d_x.shape[0], size)
+    if k < tasks:
+        _rows_times(d_out, weight, zeros, d_x, size, k)
+    else:
+        begin = (k - tasks) * wide
+        _transposed_times(d_out, x, d_weight, begin, min(d_weight.shape[0], begin + wide))
 
 
 @compiled
@@ -185,11 +186,14 @@ def sum_by_token(d_gates: Any, begin: int, width: int, token: Any, d_table: Any,
 
 
 def part_size(rows: int, work_per_row: int) -> int:
-    """Return how many of so many rows a task should take: a multiple of 8, so that no tile is cut, or all."""
+    """Return how many of so many rows a task should take: a multiple of 8, so that no tile is cut, or all.
+
+    Several tasks for each thread, so that one that comes late finds some, but such that none is long alone.
+    """
     tasks = min(rows * work_per_row // threads.LITTLE_WORK, rows // 8)
-    if tasks > 1:  # else nobody need ask how many threads there are
-        tasks = min(tasks, 4 * threads.threads())
-    if tasks <= 1 or threads.threads() == 1:
+    count = threads.threads() if tasks > 1 else 1  # else nobody need ask how many threads there are
+    if count == 1:
         return max(1, rows)
-    size = -(-rows // tasks)
-    return size + -size % 8
+    blocks = -(-rows // 8)
+    sizes = [-(-blocks // (count * each)) for each in range(min(4, max(1, tasks // count)), 0, -1)]
+    return 8 * min(sizes, key=lambda size: -(-(-(-blocks // size)) // count) * size)

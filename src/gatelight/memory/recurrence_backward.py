@@ -27,6 +27,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 IN_CACHE = 1 << 12
 """Elements up to which what a group sums stays in the first-level cache from step to step."""
 
+COLUMNS = 64
+"""Columns of the gradient of a table that a task sums by token."""
+
 FEW = 4
 """Rows of a step, on average, from which on their share of a weight's gradient is added at once."""
 
@@ -72,15 +75,24 @@ def _sum_part(
 ) -> None:  # fmt: skip
     _, directions, G, H = sums.shape
     K = d_gates.shape[1] // directions
-    if k >= len(cuts):
-        d, size = k - len(cuts), d_table.shape[1] // directions
-        product.sum_by_token(d_gates, d * K, size, token, d_table, d * size)
+    by_token = _token_tasks(directions, d_table)
+    if k < by_token:
+        each, size = by_token // directions, d_table.shape[1] // directions
+        d, column = k // each, k % each * COLUMNS
+        product.sum_by_token(
+            d_gates, d * K + column, min(COLUMNS, size - column), token, d_table, d * size + column
+        )
         return
-    d, part, begin, end, source, column, columns = cuts[k]
+    d, part, begin, end, source, column, columns = cuts[k - by_token]
     product.chosen_times(
         d_gates, d * K + source, hidden, d * H, before[d], h_0, d * h_0.shape[1] * H, H, begin, end,
         sums, ((part * directions + d) * G + column) * H, columns,
     )  # fmt: skip
+
+
+@compiled
+def _token_tasks(directions: int, d_table: Any) -> int:
+    return directions * ((d_table.shape[1] // directions + COLUMNS - 1) // COLUMNS)
 
 
 @compiled
@@ -93,7 +105,7 @@ def _all_sums(
     for d in range(directions if len(cuts) else 0):
         kernels.rows_before(d, first, lengths, before[d])
     given = d_gates, hidden, before, h_0, token, d_table, sums, cuts
-    return int(share(_sum_part, given, crew, helpers, len(cuts) + (directions if d_table.shape[1] else 0)))
+    return int(share(_sum_part, given, crew, helpers, len(cuts) + _token_tasks(directions, d_table)))
 
 
 def recurrence_backward(

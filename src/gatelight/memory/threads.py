@@ -19,15 +19,15 @@ from gatelight.memory.processors import available
 from gatelight.memory.workers import Task
 
 __all__ = [
-    "LITTLE_WORK", "SHARED_WORK", "Task", "available", "beside", "cuts", "run", "set_threads", "share",
-    "single_threaded_torch", "threads", "together", "using",
+    "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "beside", "cuts", "run", "set_threads",
+    "share", "single_threaded_torch", "threads", "together", "using",
 ]  # fmt: skip
 
-SHARED_WORK = 1 << 21
-"""Multiply-adds below which a second thread costs more than it saves (about 40 µs of one core)."""
+SHARED_WORK = 1 << 22
+"""Multiply-adds below which a second thread costs more than it saves (about 80 µs of one core)."""
 
-LITTLE_WORK = 1 << 18
-"""The same of a thread that watches already, and of tasks of compiled code."""
+WAKING_WORK, LITTLE_WORK = 1 << 21, 1 << 18
+"""The same of tasks of compiled code: for a thread that sleeps, and for one that watches already."""
 
 _threads: int | None = None
 
@@ -84,7 +84,7 @@ def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None
     as soon as they come. Raises MemoryError when a task finds no memory.
     """
     helpers = threads() - 1 if work >= LITTLE_WORK else 0
-    if region(*given, workers.crew_of(helpers, wake=work >= SHARED_WORK), helpers):
+    if region(*given, workers.crew_of(helpers, wake=work >= WAKING_WORK), helpers):
         raise MemoryError("a part of the work found no memory")
 
 

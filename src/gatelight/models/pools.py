@@ -8,8 +8,6 @@ sequence gives zeros and takes no gradient. Legend: B sequences, T steps, N pack
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +25,7 @@ Gradients = tuple[Floats, dict[str, Floats]]
 """Of the hidden states, [N, F], and of the head's own weights by name."""
 
 FLATTEN_WORK = 4  # reading a row takes longer than multiplying it
+TASKS = 2  # for each thread, so that one that comes late finds some
 
 
 class Pool:
@@ -90,8 +89,8 @@ class Maximum(Pool):
         pooled = np.empty((packing.sequences, hidden.shape[1]), hidden.dtype)
         where = np.empty(pooled.shape, np.int32)
         arrays = hidden, packing.first, packing.alive, pooled, where
-        parts = _parts(packing.lengths, packing.sequences)
-        threads.run([partial(kernels.max_forward, *arrays, *part) for part in parts], hidden.size)
+        cuts = _cuts(packing.lengths, packing.sequences)
+        threads.share(kernels.all_max_forward, (*arrays, cuts), hidden.size)
         return pooled, where
 
     @staticmethod
@@ -206,10 +205,10 @@ class Flatten(Pool):
             )
         logits = np.empty((packing.sequences, len(bias)), hidden.dtype)
         arrays = hidden, packing.first, packing.alive, weight, bias, logits
-        parts = _parts(packing.lengths, packing.sequences)
+        cuts = _cuts(packing.lengths, packing.sequences)
         drop = drop or Drop.of(0.0, 0, hidden.dtype)
-        tasks = [partial(kernels.flatten_forward, *arrays, *drop, *part) for part in parts]
-        threads.run(tasks, hidden.size * len(bias) * FLATTEN_WORK)
+        work = hidden.size * len(bias) * FLATTEN_WORK
+        threads.share(kernels.all_flatten_forward, (*arrays, *drop, cuts), work)
         return logits, drop
 
     @staticmethod
@@ -221,9 +220,9 @@ class Flatten(Pool):
         d_hidden, d_weight = buffers.empty(hidden.shape, hidden.dtype), np.empty(weight.shape, weight.dtype)
         arrays = d_pooled, hidden, packing.first, packing.alive, weight, d_hidden, d_weight
         # The last part also clears the weights of steps that no sequence has.
-        parts = _parts(packing.alive, weight.shape[1] // hidden.shape[1])
-        tasks = [partial(kernels.flatten_backward, *arrays, *kept, *part) for part in parts]
-        threads.run(tasks, hidden.size * len(weight) * FLATTEN_WORK)
+        cuts = _cuts(packing.alive, weight.shape[1] // hidden.shape[1])
+        work = hidden.size * len(weight) * FLATTEN_WORK
+        threads.share(kernels.all_flatten_backward, (*arrays, *kept, cuts), work)
         return d_hidden, {"weight": d_weight, "bias": d_pooled.sum(0)}
 
 
@@ -248,11 +247,11 @@ def _scale(hidden: Floats) -> float:
     return float(hidden.shape[1] ** -0.5)
 
 
-def _parts(rows: NDArray[np.int64], end: int) -> list[tuple[int, int]]:
+def _cuts(rows: NDArray[np.int64], end: int) -> NDArray[np.int64]:
     """Cut 0 … end - 1 into parts with about as many rows each; `rows`: how many each of them has."""
-    if end == 1:
-        return [(0, 1)]
+    parts = threads.threads()
+    parts = parts if parts == 1 else TASKS * parts
     up_to = np.cumsum(rows)
     total = int(up_to[-1]) if len(up_to) else 0
-    inner = [int(np.searchsorted(up_to, begin)) for begin, _ in threads.cuts(total)[1:]]
-    return list(pairwise([0, *inner, end]))
+    inner = np.searchsorted(up_to, [total * k // parts for k in range(1, parts)])
+    return np.array([0, *inner, end], np.int64)
