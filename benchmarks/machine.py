@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from benchmarks.squashing import squash_again
 from gatelight.memory.threads import available
 
 SIZE = 1024  # large enough that a product is limited by arithmetic, small enough for a hundredth of a second
 REPEATS = 3
 READ = 1 << 32  # bytes
+SQUASHED, SQUASHES = 2048, 4000  # numbers at a time, times
 PACKAGES = (
     "gatelight", "numpy", "numba", "torch", "keras", "tensorflow", "tensorflow-cpu", "jax", "onnxruntime",
     "scikit-learn", "nltk",
@@ -53,6 +56,47 @@ def matrix_rate() -> float:
     return 2.0 * SIZE**3 / seconds
 
 
+def squash_rate() -> float:
+    """Numbers a second whose tanh all cores find in float32: the better of ours and of torch's."""
+    cores = available()
+    values = np.random.default_rng(0).standard_normal((cores, SQUASHED), np.float32)
+    out = np.empty_like(values)
+
+    def by_torch(k: int) -> None:
+        given, found = torch.from_numpy(values[k]), torch.from_numpy(out[k])
+        for _ in range(SQUASHES):
+            torch.tanh(given, out=found)
+
+    def by_ours(k: int) -> None:
+        squash_again(values[k], out[k], SQUASHES)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(cores) as pool:
+            seconds = min(_shortest(partial(_on_all, pool, one, cores)) for one in (by_torch, by_ours))
+    finally:
+        torch.set_num_threads(before)
+    return cores * SQUASHED * SQUASHES / seconds
+
+
+def second_core() -> float:
+    """How many times as fast two threads multiply [1024, 1024] matrices as one: what a core is worth now.
+
+    On a shared machine both may be given the halves of one core, for seconds at a time.
+    """
+    a, b = (torch.ones(SIZE, SIZE) for _ in range(2))
+    before = torch.get_num_threads()
+    seconds = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            seconds.append(_shortest(lambda: torch.mm(a, b)))
+    finally:
+        torch.set_num_threads(before)
+    return seconds[0] / seconds[1]
+
+
 def read_rate(size: int) -> float:
     """Bytes a second that all cores together read of `size` bytes, each its own part again and again."""
     cores = available()
@@ -71,6 +115,10 @@ def read_rate(size: int) -> float:
             for _ in range(REPEATS)
         ]
     return max(found)
+
+
+def _on_all(pool: ThreadPoolExecutor, work: Callable[[int], None], cores: int) -> None:
+    list(pool.map(work, range(cores)))
 
 
 def _shortest(product: Callable[[], object]) -> float:

@@ -155,8 +155,16 @@ def _machine_rate(one: Mapping[str, Any]) -> list[str]:
             f"All cores read weights of this size at {rate:.0f} GB/s. What must be read: {work:.3g} GB.",
             "",
         ]
-    rate = f"Matrix products of float32 in the same run: {one['rate'] / 1e9:.0f} GFLOP/s."
     work = "" if one["work"] is None else f" Work that must be done: {one['work'] / 1e9:.3g} GFLOP."
+    if one.get("squashed"):
+        rate = (
+            f"At the rates of products and of tanh alone, in the same run: {one['rate'] / 1e9:.0f} GFLOP/s."
+        )
+        return [
+            f"{rate}{work[:-1]} of products, and {one['squashed'] / 1e6:.3g} million numbers squashed.",
+            "",
+        ]
+    rate = f"Matrix products of float32 in the same run: {one['rate'] / 1e9:.0f} GFLOP/s."
     return [rate + work, ""]
 
 

@@ -11,7 +11,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks.machine import matrix_rate
 from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Timing
 
 
@@ -19,9 +18,7 @@ def in_turns(prepared: Prepared, rounds: int, options: Options, tell: Tell) -> F
     """Say what agreed, time the contestants and hold the times against the goals."""
     for sentence in prepared.agreed:
         tell(sentence)
-    seconds, rates = take_turns(
-        prepared.contestants, rounds, prepared.read_rate or matrix_rate, tell, options.settle
-    )
+    seconds, rates = take_turns(prepared.contestants, rounds, prepared.rate, tell, options.settle)
     return standing(prepared, seconds, rates)
 
 
@@ -88,6 +85,7 @@ def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequenc
         rate=rate,
         work=None if prepared.work is None else prepared.work * prepared.scale,
         reading=prepared.read_rate is not None,
+        squashed=prepared.squashed * prepared.scale,
     )
 
 

@@ -84,6 +84,7 @@ def prepare(note: NoteModel, options: Options) -> tuple[Prepared, list[KerasMode
             agreed=_agreement(note, peers, predictor.probabilities(few.ids, few.lengths)[:, 0], sizes[-1]),
             goals=[Goal(GOAL)],
             work=note.work(len(part.ids), 0, training=False),
+            squashed=5.0 * note.hidden * len(part.ids),
             name=note.name,
             measured=f"probabilities of {len(part):,} reviews",
             facts={

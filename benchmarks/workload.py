@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks import machine
+
 Tell = Callable[[str], object]
 
 
@@ -75,7 +77,8 @@ class Prepared:
     A turn's seconds times `scale` are what the workload asks for (one epoch); `work` is the floating-point
     operations that must be done in one turn, in whatever way; `agreed` are sentences of what was compared.
     Where reading weights and not arithmetic limits all, `work` is bytes, and `read_rate` gives how many the
-    machine reads a second.
+    machine reads a second. Where the gates take longer than the products, `squashed` is how many numbers they
+    squash in a turn, which counts as work as well, at the rate at which the machine does that alone.
     """
 
     contestants: Sequence[Contestant]
@@ -87,6 +90,15 @@ class Prepared:
     name: str = ""  # where a workload has several such scenes
     measured: str = ""  # what the seconds are of
     read_rate: Callable[[], float] | None = None
+    squashed: float = 0.0
+
+    def rate(self) -> float:
+        """How much of `work` the machine could do in a second now."""
+        if self.read_rate is not None:
+            return self.read_rate()
+        if self.work is None or not self.squashed:
+            return machine.matrix_rate()
+        return self.work / (self.work / machine.matrix_rate() + self.squashed / machine.squash_rate())
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,7 @@ class Finding:
     rate: float | None = None  # floating-point operations a second of a large float32 matrix product
     work: float | None = None  # floating-point operations that must be done for what was measured
     reading: bool = False  # both are bytes instead, read
+    squashed: float = 0.0  # numbers that gates squash in a turn; the rate is that of both then
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ See tiles.py for why this is not BLAS. All arrays are C-contiguous and of one dt
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -196,4 +197,4 @@ def part_size(rows: int, work_per_row: int) -> int:
         return max(1, rows)
     blocks = -(-rows // 8)
     sizes = [-(-blocks // (count * each)) for each in range(min(4, max(1, tasks // count)), 0, -1)]
-    return 8 * min(sizes, key=lambda size: -(-(-(-blocks // size)) // count) * size)
+    return 8 * min(sizes, key=lambda size: math.ceil(math.ceil(blocks / size) / count) * size)

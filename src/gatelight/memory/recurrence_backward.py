@@ -92,7 +92,7 @@ def _sum_part(
 
 @compiled
 def _token_tasks(directions: int, d_table: Any) -> int:
-    return directions * ((d_table.shape[1] // directions + COLUMNS - 1) // COLUMNS)
+    return int(directions * ((d_table.shape[1] // directions + COLUMNS - 1) // COLUMNS))
 
 
 @compiled

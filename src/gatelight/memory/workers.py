@@ -12,14 +12,17 @@ from collections.abc import Callable, Sequence
 
 from gatelight.memory.crew import AWAKE, Crew, new_crew, serve
 from gatelight.memory.processors import NOWHERE, available, step_aside, where
-from gatelight.memory.signals import LOOKS, new_signal, tell_and_watch
+from gatelight.memory.signals import new_signal, tell_and_watch
 
 Task = Callable[[], object]
+
+WATCH = 24_000
+"""Looks for work before a thread sleeps: about a millisecond, longer than torch is busy in between."""
 
 _lock = threading.Lock()
 _idle: list[Worker] = []
 _started = 0  # alive, idle or not
-_looks = LOOKS  # none where threads would take the processors from those that work
+_looks = WATCH
 _open: Call | None = None  # tasks that a thread which comes late may still help with
 _NOBODY = new_signal()
 _crew = new_crew()
@@ -145,7 +148,7 @@ def take(count: int, most: int, fresh: int = 0) -> list[Worker]:
         new = min(count - len(taken) + fresh, most - _started)
         if new > 0:
             _started += new
-            _looks = LOOKS if _started < available() else 0
+            _looks = WATCH if _started < available() else 0
     return taken + [Worker() for _ in range(new)]
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory.crew import share
 from gatelight.memory.rows import add_product_row, add_scaled_row
 from gatelight.models.dropping import drop_row, row_key
 
@@ -56,20 +55,6 @@ def max_forward(
                 better = (value > so_far) | (value != value)
                 best[j] = value if better else so_far
                 best_row[j] = number if better else best_row[j]
-
-
-@compiled
-def _max_part(hidden: Any, first: Any, alive: Any, pooled: Any, where: Any, cuts: Any, k: int) -> None:
-    max_forward(hidden, first, alive, pooled, where, cuts[k], cuts[k + 1])
-
-
-@compiled
-def all_max_forward(
-    hidden: Any, first: Any, alive: Any, pooled: Any, where: Any, cuts: Any, crew: Any, helpers: int
-) -> int:  # fmt: skip
-    """max_forward of the parts between `cuts`, shared among threads."""
-    given = hidden, first, alive, pooled, where, cuts
-    return int(share(_max_part, given, crew, helpers, len(cuts) - 1))
 
 
 @compiled
@@ -233,26 +218,6 @@ def flatten_forward(
 
 
 @compiled
-def _flatten_part(
-    hidden: Any, first: Any, alive: Any, weight: Any, bias: Any, logits: Any, seed: int, limit: Any, scale: Any,
-    cuts: Any, k: int,
-) -> None:  # fmt: skip
-    flatten_forward(
-        hidden, first, alive, weight, bias, logits, seed, limit, scale, cuts[k], cuts[k + 1]
-    )  # fmt: skip
-
-
-@compiled
-def all_flatten_forward(
-    hidden: Any, first: Any, alive: Any, weight: Any, bias: Any, logits: Any, seed: int, limit: Any, scale: Any,
-    cuts: Any, crew: Any, helpers: int,
-) -> int:  # fmt: skip
-    """flatten_forward of the parts between `cuts`, shared among threads."""
-    given = hidden, first, alive, weight, bias, logits, seed, limit, scale, cuts
-    return int(share(_flatten_part, given, crew, helpers, len(cuts) - 1))
-
-
-@compiled
 def flatten_backward(
     d_logits: Floats,
     hidden: Floats,
@@ -288,23 +253,3 @@ def flatten_backward(
                 add_scaled_row(left, 0, d_logits[k, o], d_weight, columns, features)
             if limit > 0:
                 drop_row(d_hidden, at, key, limit, scale, d_hidden, at, features)
-
-
-@compiled
-def _flatten_back_part(
-    d_logits: Any, hidden: Any, first: Any, alive: Any, weight: Any, d_hidden: Any, d_weight: Any, seed: int,
-    limit: Any, scale: Any, cuts: Any, k: int,
-) -> None:  # fmt: skip
-    flatten_backward(
-        d_logits, hidden, first, alive, weight, d_hidden, d_weight, seed, limit, scale, cuts[k], cuts[k + 1]
-    )  # fmt: skip
-
-
-@compiled
-def all_flatten_backward(
-    d_logits: Any, hidden: Any, first: Any, alive: Any, weight: Any, d_hidden: Any, d_weight: Any, seed: int,
-    limit: Any, scale: Any, cuts: Any, crew: Any, helpers: int,
-) -> int:  # fmt: skip
-    """flatten_backward of the parts between `cuts`, shared among threads."""
-    given = d_logits, hidden, first, alive, weight, d_hidden, d_weight, seed, limit, scale, cuts
-    return int(share(_flatten_back_part, given, crew, helpers, len(cuts) - 1))

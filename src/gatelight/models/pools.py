@@ -17,6 +17,7 @@ from gatelight.errors import DataError
 from gatelight.memory import buffers, threads
 from gatelight.memory.packing import Packing
 from gatelight.models import pooling_kernels as kernels
+from gatelight.models import pooling_parts
 from gatelight.models.dropping import Drop
 
 Floats = NDArray[Any]
@@ -90,7 +91,7 @@ class Maximum(Pool):
         where = np.empty(pooled.shape, np.int32)
         arrays = hidden, packing.first, packing.alive, pooled, where
         cuts = _cuts(packing.lengths, packing.sequences)
-        threads.share(kernels.all_max_forward, (*arrays, cuts), hidden.size)
+        threads.share(pooling_parts.all_max_forward, (*arrays, cuts), hidden.size)
         return pooled, where
 
     @staticmethod
@@ -208,7 +209,7 @@ class Flatten(Pool):
         cuts = _cuts(packing.lengths, packing.sequences)
         drop = drop or Drop.of(0.0, 0, hidden.dtype)
         work = hidden.size * len(bias) * FLATTEN_WORK
-        threads.share(kernels.all_flatten_forward, (*arrays, *drop, cuts), work)
+        threads.share(pooling_parts.all_flatten_forward, (*arrays, *drop, cuts), work)
         return logits, drop
 
     @staticmethod
@@ -222,7 +223,7 @@ class Flatten(Pool):
         # The last part also clears the weights of steps that no sequence has.
         cuts = _cuts(packing.alive, weight.shape[1] // hidden.shape[1])
         work = hidden.size * len(weight) * FLATTEN_WORK
-        threads.share(kernels.all_flatten_backward, (*arrays, *kept, cuts), work)
+        threads.share(pooling_parts.all_flatten_backward, (*arrays, *kept, cuts), work)
         return d_hidden, {"weight": d_weight, "bias": d_pooled.sum(0)}
 
 
