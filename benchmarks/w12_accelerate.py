@@ -23,7 +23,7 @@ from benchmarks.turns import in_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Prepared, Tell, Workload
 
 VOCABULARY, CLASSES, TAGS = 5_000, 4, 20
-AGREED_STEPS = 50
+AGREED_STEPS = (50, 8)  # full, quick
 SAME_LOSSES = 1e-5
 GOAL = 1.0
 
@@ -131,7 +131,7 @@ class Training:
         self.threads = threads
 
 
-def prepare(name: str, batches: int) -> Prepared:
+def prepare(name: str, batches: int, agreed: int) -> Prepared:
     """Both, after the same losses over the first steps."""
     torch.manual_seed(0)
     plain = MODELS[name]()
@@ -140,8 +140,8 @@ def prepare(name: str, batches: int) -> Prepared:
     assert report.swapped
     assert not report.left
     rivals = Training(twin, batches), Training(plain, batches)
-    first, second = ({"loss": np.array(rival.losses(AGREED_STEPS))} for rival in rivals)
-    said = agree(f"{name}, losses of {AGREED_STEPS} steps", second, first, SAME_LOSSES)
+    first, second = ({"loss": np.array(rival.losses(agreed))} for rival in rivals)
+    said = agree(f"{name}, losses of {agreed} steps", second, first, SAME_LOSSES)
     return Prepared(
         [rivals[0].contestant("accelerated", True), rivals[1].contestant("torch.nn", False)],
         [said],
@@ -155,7 +155,8 @@ def prepare(name: str, batches: int) -> Prepared:
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One scene for each model."""
     batches, turns = options.extent((30, 5), (3, 2))
-    prepared: Callable[[str], Prepared] = partial(prepare, batches=batches)
+    agreed = AGREED_STEPS[options.quick]
+    prepared: Callable[[str], Prepared] = partial(prepare, batches=batches, agreed=agreed)
     for name in MODELS:
         yield in_turns(prepared(name), turns, options, tell)
 
