@@ -17,7 +17,7 @@ COPY_WORK = 8  # a number copied from memory takes about as long as so many mult
 def copied_rows(table: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     """table [V, D] and rows int64 [U] → table[rows], zeros for -1, in memory that was used before."""
     out = buffers.empty((len(rows), table.shape[1]), table.dtype)
-    threads.share(_all_parts, (table, rows, out, threads.threads()), out.size * COPY_WORK)
+    threads.share(_all_parts, (table, rows, out), out.size * COPY_WORK)
     return out
 
 
@@ -27,8 +27,8 @@ def _part(table: Any, rows: Any, out: Any, parts: int, k: int) -> None:
 
 
 @compiled
-def _all_parts(table: Any, rows: Any, out: Any, parts: int, crew: Any, helpers: int) -> int:
-    return int(share(_part, (table, rows, out, parts), crew, helpers, parts))
+def _all_parts(table: Any, rows: Any, out: Any, crew: Any, helpers: int) -> int:
+    return int(share(_part, (table, rows, out, helpers + 1), crew, helpers, helpers + 1))
 
 
 @compiled

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from collections.abc import Callable
 
 NOWHERE = -1
+
+MOMENT = 0.1  # seconds
+_known = 0.0, 1  # until when, how many
 
 
 def _where() -> Callable[[], int]:
@@ -19,10 +23,13 @@ def _where() -> Callable[[], int]:
 
 
 def available() -> int:
-    """Return the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the processors that this process may use, or might a moment ago."""
+    global _known
+    now = time.monotonic()
+    if now >= _known[0]:
+        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        _known = now + MOMENT, count or 1
+    return _known[1]
 
 
 where = _where()

@@ -5,7 +5,6 @@ See tiles.py for why this is not BLAS. All arrays are C-contiguous and of one dt
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.crew import share
 from gatelight.memory.rows import add_row
+from gatelight.memory.threads import LITTLE_WORK
 from gatelight.memory.tiles import multiply
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -23,6 +23,26 @@ CHUNK = 256
 
 SMALL, PARTS, FEWEST = 1 << 14, 4, 64
 """Elements up to which a transposed product is summed in parts, each of some rows; how many, of how many."""
+
+
+@compiled
+def part_size(rows: int, work_per_row: int, helpers: int) -> int:
+    """Return how many of so many rows a task should take: a multiple of 8, so that no tile is cut, or all.
+
+    Several tasks for each thread, so that one that comes late finds some, but such that none is long alone.
+    """
+    tasks = min(rows * work_per_row // LITTLE_WORK, rows // 8)
+    if helpers == 0 or tasks <= 1:
+        return max(1, rows)
+    blocks, threads = (rows + 7) // 8, helpers + 1
+    best, least = blocks, blocks
+    for each in range(min(4, max(1, tasks // threads)), 0, -1):
+        size = (blocks + threads * each - 1) // (threads * each)
+        parts = (blocks + size - 1) // size
+        longest = (parts + threads - 1) // threads * size
+        if longest < least:
+            best, least = size, longest
+    return 8 * best
 
 
 @compiled
@@ -36,7 +56,8 @@ def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None
 
 
 @compiled
-def _all_rows(a: Any, b: Any, start: Any, out: Any, size: int, crew: Any, helpers: int) -> int:
+def _all_rows(a: Any, b: Any, start: Any, out: Any, crew: Any, helpers: int) -> int:
+    size = part_size(a.shape[0], b.size, helpers)
     return int(share(_rows_times, (a, b, start, out, size), crew, helpers, _tasks(len(a), size)))
 
 
@@ -50,7 +71,7 @@ def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
     out = buffers.empty((len(a), b.shape[1]), a.dtype)
     if start is None:
         start = np.zeros(b.shape[1], a.dtype)
-    threads.share(_all_rows, (a, b, start, out, part_size(len(a), b.size)), a.size * b.shape[1])
+    threads.share(_all_rows, (a, b, start, out), a.size * b.shape[1])
     return out
 
 
@@ -87,9 +108,11 @@ def _back_part(
 
 @compiled
 def _all_back(
-    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, size: int, wide: int,
-    crew: Any, helpers: int,
+    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, crew: Any,
+    helpers: int,
 ) -> int:  # fmt: skip
+    size = part_size(d_x.shape[0], weight.size, helpers)
+    wide = part_size(d_weight.shape[0], x.size, helpers)
     given = d_out, x, weight, zeros, d_x, d_weight, d_bias, size, wide
     tasks = _tasks(d_x.shape[0], size) + _tasks(d_weight.shape[0], wide) + 1
     return int(share(_back_part, given, crew, helpers, tasks))
@@ -106,8 +129,7 @@ def linear_back(
     d_weight = np.empty(weight.shape if need_weight else (0, 0), d_out.dtype)
     d_bias = np.empty(d_out.shape[1] if need_bias else 0, d_out.dtype)
     work = d_out.size * x.shape[1]
-    sizes = part_size(len(d_x), weight.size), part_size(len(d_weight), x.size)
-    given = d_out, x, weight, np.zeros(x.shape[1], d_out.dtype), d_x, d_weight, d_bias, *sizes
+    given = d_out, x, weight, np.zeros(x.shape[1], d_out.dtype), d_x, d_weight, d_bias
     threads.share(_all_back, given, work * (need_x + need_weight))
     return d_x, d_weight, d_bias
 
@@ -170,7 +192,7 @@ def cut_by_size(rows: int, columns: int, depth: int) -> list[tuple[int, int, int
         return [(at, min(depth, at + size), 0, columns) for at in range(0, depth, size)] or [
             (0, 0, 0, columns)
         ]
-    size = part_size(columns, depth * rows)
+    size = part_size(columns, depth * rows, threads.threads() - 1)
     return [(0, depth, at, min(columns, at + size)) for at in range(0, columns, size)]
 
 
@@ -184,17 +206,3 @@ def sum_by_token(d_gates: Any, begin: int, width: int, token: Any, d_table: Any,
     for row in range(token.shape[0]):
         target = token[row] * d_table.shape[1] + at
         add_row(d_gates, row * d_gates.shape[1] + begin, d_table, target, width)
-
-
-def part_size(rows: int, work_per_row: int) -> int:
-    """Return how many of so many rows a task should take: a multiple of 8, so that no tile is cut, or all.
-
-    Several tasks for each thread, so that one that comes late finds some, but such that none is long alone.
-    """
-    tasks = min(rows * work_per_row // threads.LITTLE_WORK, rows // 8)
-    count = threads.threads() if tasks > 1 else 1  # else nobody need ask how many threads there are
-    if count == 1:
-        return max(1, rows)
-    blocks = -(-rows // 8)
-    sizes = [-(-blocks // (count * each)) for each in range(min(4, max(1, tasks // count)), 0, -1)]
-    return 8 * min(sizes, key=lambda size: math.ceil(math.ceil(blocks / size) / count) * size)

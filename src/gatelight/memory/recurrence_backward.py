@@ -54,8 +54,9 @@ def _part(
 def _all_parts(
     cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
     d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
-    d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, size: int, crew: Any, helpers: int,
+    d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
+    size = part_of_sequences(lengths.shape[0], helpers)
     tasks = h_0.shape[0] * ((lengths.shape[0] + size - 1) // size)
     spread = threads_of_a_step(tasks, weight, helpers)
     given = (
@@ -160,7 +161,7 @@ def recurrence_backward(
     work = rows * weight.size
     given = (
         step_cell, starts, sizes, weight, *forward, *from_above, tokens, not table_at_once, d_gates,
-        d_h_0, d_c_0, *sums, part_of_sequences(len(sizes), work),
+        d_h_0, d_c_0, *sums,
     )  # fmt: skip
     threads.share(_all_parts, given, work)
 

@@ -28,12 +28,13 @@ def token_rows(token: Array | None, rows: int) -> Array:
     return np.arange(rows, dtype=np.int32) if token is None else token
 
 
-def part_of_sequences(sequences: int, work: int) -> int:
+@compiled
+def part_of_sequences(sequences: int, helpers: int) -> int:
     """Return how many sequences a task takes, whole groups; which task a group falls into changes no bit."""
-    if work < threads.LITTLE_WORK or threads.threads() == 1:
+    if helpers == 0:
         return max(1, sequences)
-    groups = -(-sequences // kernels.GROUP)
-    return kernels.GROUP * max(1, groups // (4 * threads.threads()))
+    groups = (sequences + kernels.GROUP - 1) // kernels.GROUP
+    return int(kernels.GROUP * max(1, groups // (4 * (helpers + 1))))
 
 
 @compiled
@@ -90,8 +91,9 @@ def _part(
 @compiled
 def _all_parts(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
-    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, size: int, crew: Any, helpers: int,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
+    size = part_of_sequences(lengths.shape[0], helpers)
     tasks = h_0.shape[0] * ((lengths.shape[0] + size - 1) // size)
     spread = threads_of_a_step(tasks, weight, helpers)
     given = (
@@ -137,7 +139,7 @@ def recurrence_forward(
     work = rows * weight.size
     given = (
         cell_weights(cell, peephole, table.dtype), table, token_rows(token, rows), first, lengths, weight,
-        bias, h_0, c_0, keep, gates, cells, hidden, h_n, c_n, part_of_sequences(len(lengths), work),
+        bias, h_0, c_0, keep, gates, cells, hidden, h_n, c_n,
     )  # fmt: skip
     threads.share(_all_parts, given, work)
     return hidden, h_n, c_n, gates, cells

@@ -182,7 +182,9 @@ class Stack(nn.RNNBase):
     def _of_layer(self, name: str, layer: int) -> list[Tensor]:
         """One parameter of a layer, for each direction."""
         suffixes = ("", "_reverse") if self.bidirectional else ("",)
-        return [getattr(self, f"{name}_l{layer}{suffix}") for suffix in suffixes]
+        names, own = [f"{name}_l{layer}{suffix}" for suffix in suffixes], self._parameters
+        # torch's lookup takes its time; what is no parameter may be computed from one.
+        return [getattr(self, name) if own.get(name) is None else own[name] for name in names]  # type: ignore[misc]
 
     def _table(self, layer: int, x: Tensor, path: Path) -> Tensor:
         weight = _joined(self._of_layer("weight_ih", layer))

@@ -77,8 +77,7 @@ def transpose(a: Array, out: Array, first: int = 0) -> None:
     if work < threads.LITTLE_WORK:
         _transpose(a, out, first, 0, rows)
         return
-    size = -(-rows // threads.threads())
-    threads.share(_all_parts, (a, out, first, size + -size % PART), work)
+    threads.share(_all_parts, (a, out, first), work)
 
 
 @compiled
@@ -87,7 +86,9 @@ def _part(a: Any, out: Any, first: int, size: int, k: int) -> None:
 
 
 @compiled
-def _all_parts(a: Any, out: Any, first: int, size: int, crew: Any, helpers: int) -> int:
+def _all_parts(a: Any, out: Any, first: int, crew: Any, helpers: int) -> int:
+    size = (a.shape[1] + helpers) // (helpers + 1)
+    size += -size % PART
     return int(share(_part, (a, out, first, size), crew, helpers, (a.shape[1] + size - 1) // size))
 
 
