@@ -183,7 +183,7 @@ def second_core(quick: bool, tell: Tell) -> Iterator[Finding]:
         found.append(Outcome(f"second core, {name}", ratio, SECOND_CORE))
         table.append(
             [name, f"{one:.3f}", f"{two:.3f}", f"{ratio:.2f}", f"{worth:.2f}",
-             f"{len(rounds) - len(there)} of {len(rounds)}"]
+             f"{sum(gives < WORTH for *_, gives in rounds)} of {len(rounds)}"]
         )  # fmt: skip
     yield Finding("1 and 2 threads", "training", found, table=table, turns=turns)
 
