@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from benchmarks.machine import torch_threads
 from benchmarks.note_ours import only_kernels
-from benchmarks.note_torch import Batch, chosen_threads, fastest_threads, torch_threads
+from benchmarks.note_torch import Batch, chosen_threads, fastest_threads
 from benchmarks.note_weights import Array
 from benchmarks.reviews import Reviews
 from gatelight.memory.threads import available

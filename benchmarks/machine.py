@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +30,17 @@ PACKAGES = (
 )  # fmt: skip
 
 
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """torch's own operators on `count` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def describe() -> dict[str, Any]:
     """Processor, cores, memory, system, versions and the load on the machine now, JSON-able."""
     return {
@@ -46,13 +58,9 @@ def matrix_rate() -> float:
     """Floating-point operations a second of float32 [1024, 1024] products: the better of torch and NumPy."""
     random = np.random.default_rng(0)
     a, b = (random.standard_normal((SIZE, SIZE), np.float32) for _ in range(2))
-    before = torch.get_num_threads()
-    torch.set_num_threads(available())
-    try:
+    with torch_threads(available()):
         ta, tb = torch.from_numpy(a), torch.from_numpy(b)
         seconds = min(_shortest(lambda: torch.mm(ta, tb)), _shortest(lambda: np.dot(a, b)))
-    finally:
-        torch.set_num_threads(before)
     return 2.0 * SIZE**3 / seconds
 
 
@@ -70,13 +78,8 @@ def squash_rate() -> float:
     def by_ours(k: int) -> None:
         squash_again(values[k], out[k], SQUASHES)
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(cores) as pool:
-            seconds = min(_shortest(partial(_on_all, pool, one, cores)) for one in (by_torch, by_ours))
-    finally:
-        torch.set_num_threads(before)
+    with torch_threads(1), ThreadPoolExecutor(cores) as pool:
+        seconds = min(_shortest(partial(_on_all, pool, one, cores)) for one in (by_torch, by_ours))
     return cores * SQUASHED * SQUASHES / seconds
 
 
@@ -86,14 +89,10 @@ def second_core() -> float:
     On a shared machine both may be given the halves of one core, for seconds at a time.
     """
     a, b = (torch.ones(SIZE, SIZE) for _ in range(2))
-    before = torch.get_num_threads()
     seconds = []
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
+    for threads in (1, 2):
+        with torch_threads(threads):
             seconds.append(_shortest(lambda: torch.mm(a, b)))
-    finally:
-        torch.set_num_threads(before)
     return seconds[0] / seconds[1]
 
 

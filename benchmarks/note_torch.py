@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from benchmarks.machine import torch_threads
 from benchmarks.note_weights import Array, NoteWeights, results
 from benchmarks.reviews import Reviews
 from gatelight.memory.threads import available
@@ -130,17 +130,6 @@ def fastest_threads(work: Callable[[], object], use: Callable[[int], object]) ->
 def chosen_threads(threads: int) -> str:
     """What `fastest_threads` chose, in words."""
     return f"{threads} of {available()} threads, the faster choice"
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """torch's own operators on `count` threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _tensors(reviews: Reviews, steps: int) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import gatelight
 from benchmarks.agreement import agree
-from benchmarks.note_torch import chosen_threads, fastest_threads, torch_threads
+from benchmarks.machine import torch_threads
+from benchmarks.note_torch import chosen_threads, fastest_threads
 from benchmarks.turns import in_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Prepared, Tell, Workload
 

@@ -12,8 +12,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from benchmarks.agreement import agree
 from benchmarks.character_streams import LAYERS, Stream, TorchLanguageModel, characters, network
+from benchmarks.machine import torch_threads
 from benchmarks.note_ours import only_kernels
-from benchmarks.note_torch import chosen_threads, fastest_threads, torch_threads
+from benchmarks.note_torch import chosen_threads, fastest_threads
 from benchmarks.turns import in_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Prepared, Tell, Workload
 from gatelight.memory.threads import single_threaded_torch

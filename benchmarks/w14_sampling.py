@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from benchmarks.agreement import agree
 from benchmarks.character_streams import DIM, LAYERS, TorchLanguageModel, characters
-from benchmarks.machine import read_rate
-from benchmarks.note_torch import chosen_threads, fastest_threads, torch_threads
+from benchmarks.machine import read_rate, torch_threads
+from benchmarks.note_torch import chosen_threads, fastest_threads
 from benchmarks.turns import in_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Prepared, Tell, Workload
 from gatelight import LanguageModel, Vocabulary

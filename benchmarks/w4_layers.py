@@ -16,9 +16,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import gatelight
 from benchmarks.agreement import agree
-from benchmarks.machine import matrix_rate
+from benchmarks.machine import matrix_rate, torch_threads
 from benchmarks.note_ours import only_kernels
-from benchmarks.note_torch import chosen_threads, fastest_threads, torch_threads
+from benchmarks.note_torch import chosen_threads, fastest_threads
 from benchmarks.note_weights import Array
 from benchmarks.turns import standing, take_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Workload

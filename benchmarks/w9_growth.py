@@ -185,7 +185,8 @@ def second_core(quick: bool, tell: Tell) -> Iterator[Finding]:
             [name, f"{one:.3f}", f"{two:.3f}", f"{ratio:.2f}", f"{worth:.2f}",
              f"{sum(gives < WORTH for *_, gives in rounds)} of {len(rounds)}"]
         )  # fmt: skip
-    yield Finding("1 and 2 threads", "training", found, table=table, turns=turns)
+    facts = {"left out": "W3's models, and the largest V"} if quick else {}
+    yield Finding("1 and 2 threads", "training", found, table=table, turns=turns, facts=facts)
 
 
 def _round(train: Callable[[int], None]) -> tuple[float, float, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from gatelight.compiled import compiled
 from gatelight.memory.crew import INSIDE, OPEN, OWNED, new_crew, serve, share
 from gatelight.memory.signals import look, new_signal, put
-from gatelight.memory.threads import LITTLE_WORK, SHARED_WORK, set_threads
+from gatelight.memory.threads import LITTLE_WORK, SHARED_WORK
 from gatelight.memory.threads import share as shared
 
 
@@ -55,13 +54,6 @@ def _meeting(who: Any, k: int) -> None:
 @compiled
 def _both(who: Any, crew: Any, helpers: int) -> int:
     return int(share(_meeting, (who,), crew, helpers, 2))
-
-
-@pytest.fixture(params=[2, 4])
-def several(request: pytest.FixtureRequest) -> Iterator[int]:
-    set_threads(request.param)
-    yield request.param
-    set_threads(None)
 
 
 @pytest.mark.parametrize("spin", [0, 20_000])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -56,13 +55,6 @@ def test_the_call_goes_before_the_variable_and_that_before_the_processors(
         set_threads(None)
     monkeypatch.delenv("GATELIGHT_THREADS")
     assert threads() == available()
-
-
-@pytest.fixture(params=[2, 5])
-def several(request: pytest.FixtureRequest) -> Iterator[int]:
-    set_threads(request.param)
-    yield request.param
-    set_threads(None)
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.01])

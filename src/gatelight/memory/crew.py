@@ -31,26 +31,21 @@ def new_crew() -> Crew:
     return np.zeros(SIZE, np.int64)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _add(typingctx: Any, crew: Any, place: Any, value: Any) -> Any:
-    """Add to a number that several threads change, and return what it was."""
+def _changed(operation: str) -> Any:
+    """A function of crew, place and value that changes a number of several threads and gives the old one."""
 
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, value=values[0]).data
-        return builder.atomic_rmw("add", builder.gep(data, [values[1]]), values[2], "seq_cst")
+    @intrinsic  # type: ignore[untyped-decorator]
+    def change(typingctx: Any, crew: Any, place: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, value=values[0]).data
+            return builder.atomic_rmw(operation, builder.gep(data, [values[1]]), values[2], "seq_cst")
 
-    return types.int64(crew, types.int64, types.int64), codegen
+        return types.int64(crew, types.int64, types.int64), codegen
+
+    return change
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _set(typingctx: Any, crew: Any, place: Any, value: Any) -> Any:
-    """Replace a number that several threads change, and return what it was."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, value=values[0]).data
-        return builder.atomic_rmw("xchg", builder.gep(data, [values[1]]), values[2], "seq_cst")
-
-    return types.int64(crew, types.int64, types.int64), codegen
+_add, _set = _changed("add"), _changed("xchg")
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -106,19 +101,27 @@ def share(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, coun
 
 
 @compiled
+def _claim(crew: Any, count: int, code: int, frame: int) -> int:
+    """Run tasks of the open job as long as there are any; 0 where all is well."""
+    failed = 0
+    task = _add(crew, NEXT, 1)
+    while task < count:
+        failed |= _run(code, frame, task)
+        task = _add(crew, NEXT, 1)
+    return int(failed)
+
+
+@compiled
 def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
     failed = 0
     if helpers <= 0 or count <= 1 or _set(crew, OWNED, 1) != 0:  # somebody else's job is open
         for task in range(count):
             failed |= _run(code, frame, task)
-        return failed
+        return int(failed)
     crew[CODE], crew[FRAME], crew[COUNT] = code, frame, count
     crew[PLACES], crew[FAILED], crew[NEXT] = helpers, 0, 0
     _set(crew, OPEN, 1)
-    task = _add(crew, NEXT, 1)
-    while task < count:
-        failed |= _run(code, frame, task)
-        task = _add(crew, NEXT, 1)
+    failed = _claim(crew, count, code, frame)
     _set(crew, OPEN, 0)
     looks = 0
     while look(crew[INSIDE:]) > 0:  # who came before it was closed, and may still be at a task
@@ -136,13 +139,11 @@ def _help(crew: Any) -> bool:
     if look(crew[OPEN:]) == 0 or look(crew[NEXT:]) >= crew[COUNT]:
         return False
     _add(crew, INSIDE, 1)
-    if _add(crew, OPEN, 0) != 0 and _add(crew, PLACES, -1) > 0:  # it stays the same job while one is inside
-        count, code, frame = crew[COUNT], crew[CODE], crew[FRAME]
-        task = _add(crew, NEXT, 1)
-        while task < count:
-            if _run(code, frame, task) != 0:
-                _set(crew, FAILED, 1)
-            task = _add(crew, NEXT, 1)
+    mine = (
+        _add(crew, OPEN, 0) != 0 and _add(crew, PLACES, -1) > 0
+    )  # it stays the same job while one is inside
+    if mine and _claim(crew, crew[COUNT], crew[CODE], crew[FRAME]) != 0:
+        _set(crew, FAILED, 1)
     _add(crew, INSIDE, -1)
     return True
 

@@ -79,9 +79,9 @@ class Packing:
 
     def padded_rows(self, steps: int, batch_first: bool = False) -> Index:
         """Place [N] of every packed row in padded [steps, B], or [B, steps], taken as one list of rows."""
-        step, position = _steps_and_positions(self.alive, self.first, self.rows)
-        sequence = self.order[position]
-        return sequence * steps + step if batch_first else step * len(self.order) + sequence
+        at = np.empty(self.rows, np.int64)
+        _padded_rows(self.alive, self.order, steps, batch_first, at)
+        return at
 
 
 def pack(lengths: ArrayLike) -> Packing:
@@ -137,7 +137,10 @@ def gather_rows(flat: Any, starts: Any, alive: Any, out: Any) -> None:
             row += 1
 
 
-def _steps_and_positions(alive: Index, first: Index, rows: int) -> tuple[Index, Index]:
-    """Step and packed position of every row, each [N]."""
-    step = np.repeat(np.arange(len(alive)), alive)
-    return step, np.arange(rows) - first[step]
+@compiled
+def _padded_rows(alive: Any, order: Any, steps: int, batch_first: bool, at: Any) -> None:
+    row = 0
+    for t in range(len(alive)):
+        for k in range(alive[t]):
+            at[row] = order[k] * steps + t if batch_first else t * len(order) + order[k]
+            row += 1

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatelight.compiled import compiled
 from gatelight.memory.copying import copied_rows
 from gatelight.memory.packing import Index, Packing, pack
 
@@ -88,9 +87,9 @@ class Layout:
     @cached_property
     def _places(self) -> tuple[Index, Index]:
         """Place [N] of each packed row in the padded ones; packed row [T·B] of each of these, or -1."""
-        packing = self.packing
-        at, back = np.empty(packing.rows, np.int64), np.empty(self.steps * packing.sequences, np.int64)
-        _places(packing.alive, packing.order, self.steps, self.batch_first, at, back)
+        at = self.packing.padded_rows(self.steps, self.batch_first)
+        back = np.full(self.steps * self.packing.sequences, -1, np.int64)
+        back[at] = np.arange(len(at))
         return at, back
 
     def packed(self, state: Array) -> Array:
@@ -121,17 +120,6 @@ class Layout:
             by_step: Array = rows.reshape(self.steps, self.packing.sequences, width)
             return by_step.transpose(1, 0, 2) if self.batch_first else by_step
         return copied_rows(rows, self._places[1]).reshape(*self.shape, width)
-
-
-@compiled
-def _places(alive: Any, order: Any, steps: int, batch_first: bool, at: Any, back: Any) -> None:
-    back[:] = -1
-    row = 0
-    for t in range(len(alive)):
-        for k in range(alive[t]):
-            at[row] = order[k] * steps + t if batch_first else t * len(order) + order[k]
-            back[at[row]] = row
-            row += 1
 
 
 @lru_cache(maxsize=16)

@@ -14,9 +14,8 @@ from gatelight.memory import buffers, kernels, product, threads
 from gatelight.memory.crew import share
 from gatelight.memory.recurrence_forward import (
     cell_weights,
-    part_of_sequences,
     sequences_of,
-    threads_of_a_step,
+    tasks_of,
     token_rows,
 )
 from gatelight.memory.steps import BLOCKS
@@ -56,18 +55,12 @@ def _all_parts(
     d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
     d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    size = part_of_sequences(lengths.shape[0], helpers)
-    tasks = h_0.shape[0] * ((lengths.shape[0] + size - 1) // size)
-    spread = threads_of_a_step(tasks, weight, helpers)
+    size, tasks, spread = tasks_of(h_0.shape[0], lengths.shape[0], weight, helpers)
     given = (
         cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, keep,
         d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, size, helpers + 1, crew, spread,
     )  # fmt: skip
-    if spread == 0:
-        return int(share(_part, given, crew, helpers, tasks))
-    for k in range(tasks):
-        _part(*given, k)
-    return 0
+    return int(share(_part, given, crew, 0 if spread else helpers, tasks))
 
 
 @compiled
@@ -166,10 +159,11 @@ def recurrence_backward(
     threads.share(_all_parts, given, work)
 
     d_table, d_weight, sum_of_bias, d_peephole = map(_sum, sums)
+    by_token = np.empty((0, 0), dtype)
     if own:
         d_table = d_gates
     elif not table_at_once:
-        d_table = buffers.empty((distinct, directions * size), dtype)
+        d_table = by_token = buffers.empty((distinct, directions * size), dtype)
     blocks = _recurrent_blocks(cell, hidden_size)
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
     for at, begin, end in blocks if need_bias else []:
@@ -179,8 +173,7 @@ def recurrence_backward(
         cuts, sums_of_weight = np.empty((0, 7), np.int64), d_weight[None]
     else:
         cuts, sums_of_weight = _cuts_of_weight(blocks, weight.shape, rows, dtype)
-    if len(cuts) or not (own or table_at_once):
-        by_token = d_table if not own and not table_at_once else np.empty((0, 0), dtype)
+    if len(cuts) or by_token.size:
         given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, sums_of_weight, cuts
         threads.share(_all_sums, given, work)
         d_weight = _sum(sums_of_weight)

@@ -29,18 +29,19 @@ def token_rows(token: Array | None, rows: int) -> Array:
 
 
 @compiled
-def part_of_sequences(sequences: int, helpers: int) -> int:
-    """Return how many sequences a task takes, whole groups; which task a group falls into changes no bit."""
-    if helpers == 0:
-        return max(1, sequences)
-    groups = (sequences + kernels.GROUP - 1) // kernels.GROUP
-    return int(kernels.GROUP * max(1, groups // (4 * (helpers + 1))))
+def tasks_of(directions: int, sequences: int, weight: Any, helpers: int) -> tuple[int, int, int]:
+    """Return how many sequences a task takes, how many tasks there are, and who helps with each step instead.
 
-
-@compiled
-def threads_of_a_step(tasks: int, weight: Any, helpers: int) -> int:
-    """Return how many threads help with each step's product, there being fewer tasks than threads; or 0."""
-    return helpers if tasks <= helpers and weight.shape[1] * weight.shape[2] >= kernels.SPREAD else 0
+    A task takes whole groups; which task a group falls into changes no bit. Where fewer tasks than threads
+    read large weights, the tasks stay on this thread and its helpers share the product of each step.
+    """
+    size = max(1, sequences)
+    if helpers > 0:
+        groups = (sequences + kernels.GROUP - 1) // kernels.GROUP
+        size = kernels.GROUP * max(1, groups // (4 * (helpers + 1)))
+    tasks = directions * ((sequences + size - 1) // size)
+    alone = tasks <= helpers and weight.shape[1] * weight.shape[2] >= kernels.SPREAD
+    return size, tasks, helpers if alone else 0
 
 
 @compiled
@@ -93,18 +94,12 @@ def _all_parts(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
     keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    size = part_of_sequences(lengths.shape[0], helpers)
-    tasks = h_0.shape[0] * ((lengths.shape[0] + size - 1) // size)
-    spread = threads_of_a_step(tasks, weight, helpers)
+    size, tasks, spread = tasks_of(h_0.shape[0], lengths.shape[0], weight, helpers)
     given = (
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
         size, helpers + 1, crew, spread,
     )  # fmt: skip
-    if spread == 0:
-        return int(share(_part, given, crew, helpers, tasks))
-    for k in range(tasks):
-        _part(*given, k)
-    return 0
+    return int(share(_part, given, crew, 0 if spread else helpers, tasks))
 
 
 def recurrence_forward(

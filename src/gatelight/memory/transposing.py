@@ -73,11 +73,7 @@ def _transpose(a: Any, out: Any, first: int, begin: int, end: int) -> None:
 
 def transpose(a: Array, out: Array, first: int = 0) -> None:
     """Write each part of a [n, M, K] transposed into columns `first` to first + M of out's [n, K, ·]."""
-    rows, work = a.shape[1], a.size * MOVE_WORK
-    if work < threads.LITTLE_WORK:
-        _transpose(a, out, first, 0, rows)
-        return
-    threads.share(_all_parts, (a, out, first), work)
+    threads.share(_all_parts, (a, out, first), a.size * MOVE_WORK)
 
 
 @compiled
