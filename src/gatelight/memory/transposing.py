@@ -83,7 +83,7 @@ def _part(a: Any, out: Any, first: int, size: int, k: int) -> None:
 
 @compiled
 def _all_parts(a: Any, out: Any, first: int, crew: Any, helpers: int) -> int:
-    size = (a.shape[1] + helpers) // (helpers + 1)
+    size = max(1, (a.shape[1] + helpers) // (helpers + 1))
     size += -size % PART
     return int(share(_part, (a, out, first, size), crew, helpers, (a.shape[1] + size - 1) // size))
 
