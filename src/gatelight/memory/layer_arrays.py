@@ -115,10 +115,10 @@ def layer_backward(
         np.zeros(way.h_0.shape, way.h_0.dtype) if d_h_n is None else d_h_n,
         np.zeros(way.c_0.shape, way.c_0.dtype) if d_c_n is None else d_c_n,
         way.distinct, way.token, way.first, way.lengths, way.weight_hh, way.peephole, way.h_0, way.c_0,
-        way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite,
+        way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite, True,
     )  # fmt: skip
     d_x, d_weight_ih, d_bias_ih = linear_back(
-        d_table, way.x, way.weight_ih, need_x, wanted["weight_ih"], wanted.get("bias_ih", False)
+        d_table, way.x, way.weight_ih, need_x, wanted["weight_ih"], wanted.get("bias_ih", False), directions
     )
     found: dict[str, Sequence[Array]] = {
         "weight_ih": _apart(d_weight_ih, directions),

@@ -76,108 +76,85 @@ def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
 
 
 @compiled
-def _transposed_times(a: Any, b: Any, out: Any, begin: int, end: int) -> None:
-    size = b.shape[1]
-    out[begin:end] = 0
-    for first in range(0, a.shape[0], CHUNK):
-        depth = min(CHUNK, a.shape[0] - first)
+def add_transposed_times(
+    a: Any, a_at: int, b: Any, b_at: int, b_row: int, begin: int, end: int, out: Any, out_at: int,
+    columns: int, size: int,
+) -> None:  # fmt: skip
+    """Add a.T @ b of rows begin to end to out [columns, size] from out[out_at] on, for compiled callers.
+
+    a [N, ·] is read at `columns` columns from a_at on; row n of b begins at b[b_at + n * b_row].
+    """
+    for first in range(begin, end, CHUNK):
         multiply(
-            a, first * a.shape[1] + begin, 1, a.shape[1], b, first * size, size,
-            out, begin * size, size, out, begin * size, size, end - begin, depth, size,
+            a, first * a.shape[1] + a_at, 1, a.shape[1], b, b_at + first * b_row, b_row,
+            out, out_at, size, out, out_at, size, columns, min(CHUNK, end - first), size,
         )  # fmt: skip
 
 
 @compiled
 def _back_part(
-    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, size: int, wide: int,
-    k: int,
+    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, blocks: int, size: int,
+    wide: int, k: int,
 ) -> None:  # fmt: skip
+    dim, apart, each = x.shape[1], d_out.shape[1] // blocks, weight.shape[0] // blocks
     if k == 0:
         d_bias[:] = 0
         for row in range(d_out.shape[0] if d_bias.shape[0] else 0):
-            add_row(d_out, row * d_out.shape[1], d_bias, 0, d_bias.shape[0])
+            for block in range(blocks):
+                add_row(d_out, row * d_out.shape[1] + block * apart, d_bias, block * each, each)
         return
     k -= 1
     tasks = _tasks(d_x.shape[0], size)
     if k < tasks:
-        _rows_times(d_out, weight, zeros, d_x, size, k)
-    else:
-        begin = (k - tasks) * wide
-        _transposed_times(d_out, x, d_weight, begin, min(d_weight.shape[0], begin + wide))
+        begin = k * size
+        start, start_at, start_row = zeros, 0, 0
+        for block in range(blocks):
+            multiply(
+                d_out, begin * d_out.shape[1] + block * apart, d_out.shape[1], 1,
+                weight, block * each * dim, dim, start, start_at, start_row,
+                d_x, begin * dim, dim, min(size, len(d_x) - begin), each, dim,
+            )  # fmt: skip
+            start, start_at, start_row = d_x.reshape(-1), begin * dim, dim
+        return
+    begin = (k - tasks) * wide
+    end = min(d_weight.shape[0], begin + wide)
+    d_weight[begin:end] = 0
+    for block in range(begin // each, (end + each - 1) // each):
+        first, last = max(begin, block * each), min(end, (block + 1) * each)
+        add_transposed_times(
+            d_out, block * (apart - each) + first, x, 0, dim, 0, d_out.shape[0],
+            d_weight, first * dim, last - first, dim,
+        )  # fmt: skip
 
 
 @compiled
 def _all_back(
-    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, crew: Any,
+    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, blocks: int, crew: Any,
     helpers: int,
 ) -> int:  # fmt: skip
     size = part_size(d_x.shape[0], weight.size, helpers)
     wide = part_size(d_weight.shape[0], x.size, helpers)
-    given = d_out, x, weight, zeros, d_x, d_weight, d_bias, size, wide
+    given = d_out, x, weight, zeros, d_x, d_weight, d_bias, blocks, size, wide
     tasks = _tasks(d_x.shape[0], size) + _tasks(d_weight.shape[0], wide) + 1
     return int(share(_back_part, given, crew, helpers, tasks))
 
 
 def linear_back(
-    d_out: Array, x: Array, weight: Array, need_x: bool, need_weight: bool, need_bias: bool
+    d_out: Array, x: Array, weight: Array, need_x: bool, need_weight: bool, need_bias: bool, blocks: int = 1
 ) -> tuple[Array, Array, Array]:
     """Return the gradients of x [M, D], weight [G, D] and bias [G] from that of x @ weight.T + bias [M, G].
 
-    Those not needed are empty.
+    Those not needed are empty. The given one may be [M, blocks·K] with K ≥ G / blocks: of each block of
+    columns the first G / blocks count.
     """
     d_x = buffers.empty(x.shape if need_x else (0, 0), d_out.dtype)
     d_weight = np.empty(weight.shape if need_weight else (0, 0), d_out.dtype)
-    d_bias = np.empty(d_out.shape[1] if need_bias else 0, d_out.dtype)
-    work = d_out.size * x.shape[1]
-    given = d_out, x, weight, np.zeros(x.shape[1], d_out.dtype), d_x, d_weight, d_bias
-    threads.share(_all_back, given, work * (need_x + need_weight))
+    d_bias = np.empty(len(weight) if need_bias else 0, d_out.dtype)
+    if d_out.shape[1] == len(weight):
+        blocks = 1
+    given = d_out, x, weight, np.zeros(x.shape[1], d_out.dtype), d_x, d_weight, d_bias, blocks
+    threads.share(_all_back, given, x.size * len(weight) * (need_x + need_weight))
     return d_x, d_weight, d_bias
-
-
-@compiled
-def chosen_times(
-    a: Any, a_at: int, b: Any, b_at: int, chosen: Any, other: Any, other_at: int, size: int, begin: int,
-    end: int, out: Any, out_at: int, columns: int,
-) -> None:  # fmt: skip
-    """out = a.T @ b's chosen rows, read from their n-th on for n = begin … end - 1, for compiled callers.
-
-    a [N, ·] is read at `columns` columns from a_at on, b at `size` columns from b_at on; b's n-th row is that
-    of number chosen[n] or, where this is negative, row -1 - chosen[n] of what begins at other[other_at]. out
-    [columns, size] begins at out[out_at].
-    """
-    flat, others = out.reshape(-1), other.reshape(-1)
-    flat[out_at : out_at + columns * size] = 0
-    rows = np.empty((CHUNK, size), b.dtype)
-    for first in range(begin, end, CHUNK):
-        depth = min(CHUNK, end - first)
-        a_from = first * a.shape[1] + a_at
-        if _in_a_row(chosen, first, depth):
-            multiply(
-                a, a_from, 1, a.shape[1], b, chosen[first] * b.shape[1] + b_at, b.shape[1],
-                out, out_at, size, out, out_at, size, columns, depth, size,
-            )  # fmt: skip
-            continue
-        for k in range(depth):
-            row = chosen[first + k]
-            if row >= 0:
-                for j in range(size):
-                    rows[k, j] = b[row, b_at + j]
-            else:
-                for j in range(size):
-                    rows[k, j] = others[other_at + (-1 - row) * size + j]
-        multiply(
-            a, a_from, 1, a.shape[1], rows, 0, size,
-            out, out_at, size, out, out_at, size, columns, depth, size,
-        )  # fmt: skip
-
-
-@compiled
-def _in_a_row(chosen: Any, first: int, count: int) -> bool:
-    """Whether `count` of the numbers follow one another, so that their rows need not be put together."""
-    apart = chosen[first] < 0
-    for k in range(1, count):
-        apart |= chosen[first + k] != chosen[first] + k
-    return not apart
 
 
 def cut_by_size(rows: int, columns: int, depth: int) -> list[tuple[int, int, int, int]]:

@@ -64,8 +64,22 @@ def _all_parts(
 
 
 @compiled
+def _before_part(hidden: Any, numbers: Any, h_0: Any, states: Any, parts: int, k: int) -> None:
+    directions, rows, size = states.shape
+    for d in range(directions):
+        for n in range(rows * k // parts, rows * (k + 1) // parts):
+            row = numbers[d, n]
+            if row >= 0:
+                for j in range(size):
+                    states[d, n, j] = hidden[row, d * size + j]
+            else:
+                for j in range(size):
+                    states[d, n, j] = h_0[d, -1 - row, j]
+
+
+@compiled
 def _sum_part(
-    d_gates: Any, hidden: Any, before: Any, h_0: Any, token: Any, d_table: Any, sums: Any, cuts: Any, k: int
+    d_gates: Any, hidden: Any, states: Any, h_0: Any, token: Any, d_table: Any, sums: Any, cuts: Any, k: int
 ) -> None:  # fmt: skip
     _, directions, G, H = sums.shape
     K = d_gates.shape[1] // directions
@@ -78,10 +92,30 @@ def _sum_part(
         )
         return
     d, part, begin, end, source, column, columns = cuts[k - by_token]
-    product.chosen_times(
-        d_gates, d * K + source, hidden, d * H, before[d], h_0, d * h_0.shape[1] * H, H, begin, end,
-        sums, ((part * directions + d) * G + column) * H, columns,
-    )  # fmt: skip
+    rows, sequences, width = hidden.shape[0], h_0.shape[1], hidden.shape[1]
+    at, to = d * K + source, ((part * directions + d) * G + column) * H
+    sums[part, d, column : column + columns] = 0
+    if states.shape[0] > 0:
+        product.add_transposed_times(
+            d_gates, at, states, d * rows * H, H, begin, end, sums, to, columns, H
+        )  # fmt: skip
+        return
+    # All are equally long: the states before stand in a row, first or last the initial ones.
+    if d == 0:
+        product.add_transposed_times(
+            d_gates, at, h_0, 0, H, begin, min(end, sequences), sums, to, columns, H
+        )  # fmt: skip
+        product.add_transposed_times(
+            d_gates, at, hidden, -sequences * width, width, max(begin, sequences), end, sums, to, columns, H
+        )  # fmt: skip
+    else:
+        last = rows - sequences
+        product.add_transposed_times(
+            d_gates, at, hidden, sequences * width + H, width, begin, min(end, last), sums, to, columns, H
+        )  # fmt: skip
+        product.add_transposed_times(
+            d_gates, at, h_0, (2 * sequences - rows) * H, H, max(begin, last), end, sums, to, columns, H
+        )  # fmt: skip
 
 
 @compiled
@@ -92,14 +126,18 @@ def _token_tasks(directions: int, d_table: Any) -> int:
 @compiled
 def _all_sums(
     d_gates: Any, hidden: Any, first: Any, lengths: Any, h_0: Any, token: Any, d_table: Any, sums: Any,
-    cuts: Any, crew: Any, helpers: int,
+    cuts: Any, states: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    directions = sums.shape[1]
-    before = np.empty((directions, len(hidden) if len(cuts) else 0), np.int32)
-    for d in range(directions if len(cuts) else 0):
-        kernels.rows_before(d, first, lengths, before[d])
-    given = d_gates, hidden, before, h_0, token, d_table, sums, cuts
-    return int(share(_sum_part, given, crew, helpers, len(cuts) + _token_tasks(directions, d_table)))
+    failed = 0
+    if states.shape[0] > 0:
+        numbers = np.empty(states.shape[:2], np.int32)
+        for d in range(states.shape[0]):
+            kernels.rows_before(d, first, lengths, numbers[d])
+        parts = helpers + 1
+        failed = share(_before_part, (hidden, numbers, h_0, states, parts), crew, helpers, parts)
+    given = d_gates, hidden, states, h_0, token, d_table, sums, cuts
+    tasks = len(cuts) + _token_tasks(sums.shape[1], d_table)
+    return int(failed | share(_sum_part, given, crew, helpers, tasks))
 
 
 def recurrence_backward(
@@ -120,17 +158,20 @@ def recurrence_backward(
     cells: Array,
     need_bias: bool,
     overwrite: bool = False,
+    wide: bool = False,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty.
 
     starts [T] and sizes [B] are a packing's `first` and `lengths`; weight [directions, G, H]; the others as
-    in `operators.recurrence`, d_x the gradient of its result x. With `overwrite` gates are lost.
+    in `operators.recurrence`, d_x the gradient of its result x. With `overwrite` gates are lost. With `wide`
+    that of a table whose rows are tokens each is as steps leave it, [N, directions·K·H]: in each direction
+    what GRU's has beside the table's follows it.
     """
     directions, size, hidden_size = weight.shape
     rows, dtype = len(hidden), d_hidden.dtype
     width, groups = directions * BLOCKS[cell] * hidden_size, -(-len(sizes) // kernels.GROUP)
-    # Where each row is its own token there is nothing to sum, unless more than that gradient was written.
-    own = token is None and width == directions * size
+    # Where each row is its own token there is nothing to sum.
+    own = token is None and (wide or width == directions * size)
     # A few rows at a time would spend more on the sums' way in and out of registers than on adding.
     weight_at_once = rows >= FEW * len(starts) and _at_once(groups, hidden_size, size, rows)
     table_at_once = weight_at_once and not own and _at_once(groups, distinct, directions * size, rows)
@@ -174,7 +215,11 @@ def recurrence_backward(
     else:
         cuts, sums_of_weight = _cuts_of_weight(blocks, weight.shape, rows, dtype)
     if len(cuts) or by_token.size:
-        given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, sums_of_weight, cuts
+        # A product reads the states before each step several times: those of unequal sequences, which do not
+        # stand in a row, are put in one first.
+        apart = len(cuts) > 0 and rows != len(starts) * len(sizes)
+        states = buffers.empty((directions if apart else 0, rows, hidden_size), dtype)
+        given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, sums_of_weight, cuts, states
         threads.share(_all_sums, given, work)
         d_weight = _sum(sums_of_weight)
     return d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0
