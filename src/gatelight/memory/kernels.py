@@ -22,11 +22,18 @@ from gatelight.memory.tiles import multiply
 GROUP = 8
 
 
-WIDE, NARROW = 256, 64
-"""Columns of a task where threads share the product of one step: of a row of G, of a row of H."""
+COLUMNS = 16
+"""Threads that share the product of one step take a multiple of so many columns each."""
 
 SPREAD = 1 << 17
 """Elements of a recurrent weight from which on that is worth it: it is read anew at every step."""
+
+
+@compiled
+def _wide(columns: int, helpers: int) -> int:
+    """Columns of each thread's part, so that nobody has more than another."""
+    each = (columns + helpers) // (helpers + 1)
+    return each + -each % COLUMNS
 
 
 @compiled
@@ -89,8 +96,9 @@ def forward(
                 n += 1
             rows = 8 if n > 4 else (4 if n == 3 else n)  # whole tiles; what they add to u is not read
             if helpers > 0:
-                product = h, 0, H, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G, WIDE
-                share(_columns, product, crew, helpers, (G + WIDE - 1) // WIDE)
+                wide = _wide(G, helpers)
+                product = h, 0, H, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G, wide
+                share(_columns, product, crew, helpers, (G + wide - 1) // wide)
             else:
                 multiply(h, 0, H, 1, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G)
             row = first[t] + start
@@ -208,8 +216,9 @@ def backward(
             # The rows of a group at a step lie one after the other.
             at = (row if keep else 0) * wide + d * K
             if helpers > 0:
-                product = d_gates, at, wide, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H, NARROW
-                share(_columns, product, crew, helpers, (H + NARROW - 1) // NARROW)
+                narrow = _wide(H, helpers)
+                product = d_gates, at, wide, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H, narrow
+                share(_columns, product, crew, helpers, (H + narrow - 1) // narrow)
             else:
                 multiply(d_gates, at, wide, 1, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H)
             if K > G:

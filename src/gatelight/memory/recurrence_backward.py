@@ -55,7 +55,7 @@ def _all_parts(
     d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
     d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    size, tasks, spread = tasks_of(h_0.shape[0], lengths.shape[0], weight, helpers)
+    size, tasks, spread = tasks_of(h_0.shape[0], lengths, weight, helpers)
     given = (
         cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, keep,
         d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, size, helpers + 1, crew, spread,

@@ -29,19 +29,26 @@ def token_rows(token: Array | None, rows: int) -> Array:
 
 
 @compiled
-def tasks_of(directions: int, sequences: int, weight: Any, helpers: int) -> tuple[int, int, int]:
+def tasks_of(directions: int, lengths: Any, weight: Any, helpers: int) -> tuple[int, int, int]:
     """Return how many sequences a task takes, how many tasks there are, and who helps with each step instead.
 
-    A task takes whole groups; which task a group falls into changes no bit. Where fewer tasks than threads
-    read large weights, the tasks stay on this thread and its helpers share the product of each step.
+    A task takes whole groups; which task a group falls into changes no bit. Where threads would have no task,
+    or wait for one that is much longer than theirs, and the weights are large, the tasks stay on this thread
+    and its helpers share the product of each step. `lengths` [B] fall.
     """
+    sequences = len(lengths)
     size = max(1, sequences)
     if helpers > 0:
         groups = (sequences + kernels.GROUP - 1) // kernels.GROUP
         size = kernels.GROUP * max(1, groups // (4 * (helpers + 1)))
     tasks = directions * ((sequences + size - 1) // size)
-    alone = tasks <= helpers and weight.shape[1] * weight.shape[2] >= kernels.SPREAD
-    return size, tasks, helpers if alone else 0
+    if tasks > helpers + 1 or weight.shape[1] * weight.shape[2] < kernels.SPREAD:
+        return size, tasks, 0
+    steps = 0
+    for start in range(0, sequences, size):
+        steps += directions * lengths[start]
+    uneven = 10 * steps < 9 * (helpers + 1) * (lengths[0] if sequences else 0)
+    return size, tasks, helpers if uneven else 0
 
 
 @compiled
@@ -94,7 +101,7 @@ def _all_parts(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
     keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    size, tasks, spread = tasks_of(h_0.shape[0], lengths.shape[0], weight, helpers)
+    size, tasks, spread = tasks_of(h_0.shape[0], lengths, weight, helpers)
     given = (
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
         size, helpers + 1, crew, spread,
