@@ -66,6 +66,12 @@ class FixedLayer:
         return len(self._bias_ih)
 
     @property
+    def row_bytes(self) -> int:
+        """Those of a step's hidden states."""
+        directions, size, _ = self._state
+        return int(directions * size * self.dtype.itemsize)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """That of all weights."""
         return self._bias_ih.dtype

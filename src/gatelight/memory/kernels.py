@@ -22,6 +22,9 @@ from gatelight.memory.tiles import multiply
 GROUP = 8
 
 
+NEAR = 1 << 13
+"""Elements of a table that stays in the first-level cache."""
+
 COLUMNS = 16
 """Threads that share the product of one step take a multiple of so many columns each."""
 
@@ -78,6 +81,7 @@ def forward(
     G = bias.shape[1]
     S = saved.shape[1] // h_0.shape[0]
     apart = lengths.shape[0] > GROUP  # else the rows of one step follow those of another
+    large = table.shape[0] * table.shape[1] > NEAR
     h = np.zeros((GROUP, H), table.dtype)
     c = np.zeros((GROUP, C), table.dtype)
     u = np.empty((GROUP, G), table.dtype)
@@ -106,7 +110,8 @@ def forward(
             if apart and s + 1 < steps:
                 ahead = first[t + 1 - 2 * d] + start
                 for k in range(ahead, min(ahead + n, hidden.shape[0])):  # the token is read, not only fetched
-                    fetch(table, token[k] * table.shape[1] + d * G, G)
+                    if large:
+                        fetch(table, token[k] * table.shape[1] + d * G, G)
                     fetch(hidden, k * hidden.shape[1] + d * H, H)
                     if keep:
                         fetch(saved, k * saved.shape[1] + d * S, S)

@@ -95,17 +95,13 @@ def pack(lengths: ArrayLike) -> Packing:
             f"lengths came as {given.dtype} of shape {given.shape}; expected one list of whole numbers, "
             "one for each sequence"
         )
-    given = given.astype(np.int64, copy=False)
-    least = int(given[0]) if len(given) == 1 else given.min(initial=0)
+    given = np.require(given, np.int64, ("C", "W"))
+    least, steps, rows = _extent(given)
     if least < 0:
         raise DataError(f"lengths hold {least}; a sequence has zero or more steps")
-    if len(given) == 1:  # as below, for who reads one text at a time
-        return Packing(np.zeros(1, np.int64), given, np.ones(least, np.int64), np.arange(least), least)
-    order = np.argsort(-given, kind="stable")
-    falling = given[order]
-    steps = int(falling[0]) if len(falling) else 0
-    alive = (len(given) - np.cumsum(np.bincount(given, minlength=steps)[:steps])).astype(np.int64, copy=False)
-    return _packing(order, falling, alive)
+    order, falling, alive, first = (np.empty(n, np.int64) for n in (len(given), len(given), steps, steps))
+    plan_rows(given, order, falling, alive, first)
+    return Packing(order, falling, alive, first, rows)
 
 
 def pack_alive(alive: ArrayLike, order: ArrayLike | None = None) -> Packing:
@@ -119,12 +115,41 @@ def pack_alive(alive: ArrayLike, order: ArrayLike | None = None) -> Packing:
     sequences = int(counts[0]) if len(counts) else 0
     falling = len(counts) - np.searchsorted(counts[::-1], np.arange(sequences), side="right")
     original = np.arange(sequences) if order is None else np.array(order, dtype=np.int64)
-    return _packing(original, falling, counts)
+    ends = np.cumsum(counts)
+    return Packing(original, falling, counts, ends - counts, int(ends[-1]) if len(ends) else 0)
 
 
-def _packing(order: Index, falling: Index, alive: Index) -> Packing:
-    ends = np.cumsum(alive)
-    return Packing(order, falling, alive, ends - alive, int(ends[-1]) if len(ends) else 0)
+@compiled
+def _extent(lengths: Any) -> tuple[int, int, int]:
+    """The least of lengths [B] and 0, the largest, and their sum."""
+    least, most, total = 0, 0, 0
+    for k in range(len(lengths)):
+        least, most, total = min(least, lengths[k]), max(most, lengths[k]), total + lengths[k]
+    return least, most, total
+
+
+@compiled
+def plan_rows(lengths: Any, order: Any, falling: Any, alive: Any, first: Any) -> None:
+    """Fill order [B], falling [B], alive [T] and first [T] of a packing (as there) of lengths [B] up to T."""
+    steps = alive.shape[0]
+    # How many are longer than t, which is also where those of length t begin among the falling ones.
+    alive[:] = 0
+    for k in range(len(lengths)):
+        if lengths[k] > 0:
+            alive[lengths[k] - 1] += 1
+    for t in range(steps - 2, -1, -1):
+        alive[t] += alive[t + 1]
+    place = np.zeros(steps + 1, np.int64)
+    place[:steps] = alive
+    for k in range(len(lengths)):
+        length = lengths[k]
+        order[place[length]] = k
+        falling[place[length]] = length
+        place[length] += 1
+    row = 0
+    for t in range(steps):
+        first[t] = row
+        row += alive[t]
 
 
 @compiled

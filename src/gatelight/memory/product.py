@@ -22,7 +22,7 @@ CHUNK = 256
 """Rows summed at a time in a transposed product: they stay in the second-level cache."""
 
 SMALL, PARTS, FEWEST = 1 << 14, 4, 64
-"""Elements up to which a transposed product is summed in parts, each of some rows; how many, of how many."""
+"""Elements below which a transposed product is summed in parts, each of some rows; how many, of how many."""
 
 
 @compiled
@@ -157,20 +157,14 @@ def linear_back(
     return d_x, d_weight, d_bias
 
 
-def cut_by_size(rows: int, columns: int, depth: int) -> list[tuple[int, int, int, int]]:
-    """Cut a product [rows, columns] summed over `depth` rows: (first of these, last + 1, column, last + 1).
+def rows_of_part(rows: int, columns: int, depth: int) -> int:
+    """Return over how many of `depth` rows a part of a product [rows, columns] is summed.
 
-    Where the result is small the rows summed are cut, and the parts are to be added; else the columns, which
-    changes no bit. Which it is depends on the sizes alone.
+    Where the result is small the rows summed are cut, and the parts are to be added; else the columns should
+    be, which changes no bit. Which it is depends on the sizes alone.
     """
-    if rows * columns <= SMALL:
-        size = max(FEWEST, -(-depth // PARTS))
-        size += -size % 8
-        return [(at, min(depth, at + size), 0, columns) for at in range(0, depth, size)] or [
-            (0, 0, 0, columns)
-        ]
-    size = part_size(columns, depth * rows, threads.threads() - 1)
-    return [(0, depth, at, min(columns, at + size)) for at in range(0, columns, size)]
+    size = max(FEWEST, -(-depth // PARTS)) if rows * columns < SMALL else max(1, depth)
+    return size + -size % 8
 
 
 @compiled

@@ -124,9 +124,39 @@ def _token_tasks(directions: int, d_table: Any) -> int:
 
 
 @compiled
+def _cuts_of_weight(blocks: Any, sums: Any, rows: int, helpers: int) -> Any:
+    """The tasks that sum weight gradients: direction, part, first row, last + 1, column, its place, columns.
+
+    Parts of `sums` in which nobody will sum a block become zeros.
+    """
+    directions, H = sums.shape[1], sums.shape[3]
+    found = np.empty((directions * (sums.shape[0] * len(blocks) + sums.shape[2]), 7), np.int64)
+    n = 0
+    for at, begin, end, each in blocks:
+        wide = end - begin if each < rows else product.part_size(end - begin, rows * H, helpers)
+        for d in range(directions):
+            for part in range(max(1, (rows + each - 1) // each)):
+                for column in range(0, end - begin, wide):
+                    columns = min(wide, end - begin - column)
+                    task = (
+                        d,
+                        part,
+                        part * each,
+                        min(rows, (part + 1) * each),
+                        at + column,
+                        begin + column,
+                        columns,
+                    )
+                    found[n] = task
+                    n += 1
+        sums[max(1, (rows + each - 1) // each) :, :, begin:end] = 0
+    return found[:n]
+
+
+@compiled
 def _all_sums(
     d_gates: Any, hidden: Any, first: Any, lengths: Any, h_0: Any, token: Any, d_table: Any, sums: Any,
-    cuts: Any, states: Any, crew: Any, helpers: int,
+    blocks: Any, states: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
     failed = 0
     if states.shape[0] > 0:
@@ -135,6 +165,7 @@ def _all_sums(
             kernels.rows_before(d, first, lengths, numbers[d])
         parts = helpers + 1
         failed = share(_before_part, (hidden, numbers, h_0, states, parts), crew, helpers, parts)
+    cuts = _cuts_of_weight(blocks, sums, len(hidden), helpers)
     given = d_gates, hidden, states, h_0, token, d_table, sums, cuts
     tasks = len(cuts) + _token_tasks(sums.shape[1], d_table)
     return int(failed | share(_sum_part, given, crew, helpers, tasks))
@@ -209,19 +240,20 @@ def recurrence_backward(
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
     for at, begin, end in blocks if need_bias else []:
         d_bias[:, begin:end] = sum_of_bias[:, at : at + end - begin]
+    parts = [(*block, product.rows_of_part(hidden_size, block[2] - block[1], rows)) for block in blocks]
+    most = max(1, *(-(-rows // each) for *_, each in parts))
     if weight_at_once:
-        d_weight = transposed(d_weight)
-        cuts, sums_of_weight = np.empty((0, 7), np.int64), d_weight[None]
-    else:
-        cuts, sums_of_weight = _cuts_of_weight(blocks, weight.shape, rows, dtype)
-    if len(cuts) or by_token.size:
+        d_weight, parts = transposed(d_weight), []
+    if parts or by_token.size:
         # A product reads the states before each step several times: those of unequal sequences, which do not
         # stand in a row, are put in one first.
-        apart = len(cuts) > 0 and rows != len(starts) * len(sizes)
+        apart = bool(parts) and rows != len(starts) * len(sizes)
         states = buffers.empty((directions if apart else 0, rows, hidden_size), dtype)
-        given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, sums_of_weight, cuts, states
+        total = np.empty((most, *weight.shape), dtype) if parts else d_weight[None]
+        cut = np.array(parts, np.int64).reshape(-1, 4)
+        given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, total, cut, states
         threads.share(_all_sums, given, work)
-        d_weight = _sum(sums_of_weight)
+        d_weight = _sum(total)
     return d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0
 
 
@@ -234,28 +266,6 @@ def _sum(parts: Array) -> Array:
 def _at_once(groups: int, rows: int, columns: int, steps: int) -> bool:
     """Whether sums [rows, columns] of each group stay in the cache, and are small beside what is summed."""
     return rows * columns <= IN_CACHE and groups * rows <= steps
-
-
-def _cuts_of_weight(
-    blocks: list[tuple[int, int, int]], shape: tuple[int, int, int], rows: int, dtype: Any
-) -> tuple[Array, Array]:
-    """The tasks that sum the gradient of weight [directions, G, H], and room for sums to be added up."""
-    directions, _, hidden_size = shape
-    found = []
-    parts = []
-    for at, begin, end in blocks:
-        cuts = product.cut_by_size(hidden_size, end - begin, rows)
-        places = range(len(cuts)) if cuts[0][1] < rows else [0] * len(cuts)
-        parts.append(max(places) + 1)
-        found += [
-            (d, part, first, last, at + column, begin + column, until - column)
-            for d in range(directions)
-            for part, (first, last, column, until) in zip(places, cuts, strict=True)
-        ]
-    sums = np.empty((max(parts), *shape), dtype)
-    for count, (_, begin, end) in zip(parts, blocks, strict=True):
-        sums[count:, :, begin:end] = 0
-    return np.array(found, np.int64), sums
 
 
 def _recurrent_blocks(cell: str, hidden_size: int) -> list[tuple[int, int, int]]:

@@ -32,9 +32,9 @@ def token_rows(token: Array | None, rows: int) -> Array:
 def tasks_of(directions: int, lengths: Any, weight: Any, helpers: int) -> tuple[int, int, int]:
     """Return how many sequences a task takes, how many tasks there are, and who helps with each step instead.
 
-    A task takes whole groups; which task a group falls into changes no bit. Where threads would have no task,
-    or wait for one that is much longer than theirs, and the weights are large, the tasks stay on this thread
-    and its helpers share the product of each step. `lengths` [B] fall.
+    A task takes whole groups; which task a group falls into changes no bit. Where threads would wait for
+    those that have more to do, and the weights are large, the tasks stay on this thread and its helpers share
+    the product of each step. `lengths` [B] fall.
     """
     sequences = len(lengths)
     size = max(1, sequences)
@@ -42,12 +42,20 @@ def tasks_of(directions: int, lengths: Any, weight: Any, helpers: int) -> tuple[
         groups = (sequences + kernels.GROUP - 1) // kernels.GROUP
         size = kernels.GROUP * max(1, groups // (4 * (helpers + 1)))
     tasks = directions * ((sequences + size - 1) // size)
-    if tasks > helpers + 1 or weight.shape[1] * weight.shape[2] < kernels.SPREAD:
+    few = helpers > 0 and tasks <= 4 * (helpers + 1)
+    if not few or weight.shape[1] * weight.shape[2] < kernels.SPREAD:
         return size, tasks, 0
-    steps = 0
-    for start in range(0, sequences, size):
-        steps += directions * lengths[start]
-    uneven = 10 * steps < 9 * (helpers + 1) * (lengths[0] if sequences else 0)
+    # Each task goes to the thread that is done first; the rows of a step are computed in tiles.
+    loads, longest, total = np.zeros(helpers + 1, np.int64), 0, 0
+    for _ in range(directions):
+        for start in range(0, sequences, size):
+            work = lengths[start] * (size if sequences - start > size // 2 else size // 2)
+            least = 0  # NumPy's own ways would load the compiler
+            for thread in range(helpers + 1):
+                least = thread if loads[thread] < loads[least] else least
+            loads[least] += work
+            longest, total = max(longest, loads[least]), total + work
+    uneven = 10 * total < 9 * (helpers + 1) * longest
     return size, tasks, helpers if uneven else 0
 
 

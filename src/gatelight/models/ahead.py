@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.copying import copy_rows
-from gatelight.memory.packing import Packing, gather_rows
+from gatelight.memory.packing import Packing, gather_rows, plan_rows
 from gatelight.models.batches import Sequences, like_lengths
 from gatelight.models.rows import Ids, number_distinct
 
@@ -89,11 +89,15 @@ def judged(
     batch_size: int,
     outputs: int,
     judge: Callable[[Ids, Packing], NDArray[np.float32]],
+    rows: int | None = None,
 ) -> NDArray[np.float32]:
-    """What `judge` gives of packed ids and their plan, [B, outputs], batch by batch and put in order."""
+    """What `judge` gives of packed ids and their plan, [B, outputs], batch by batch and put in order.
+
+    Batches as `like_lengths` makes them.
+    """
     sequences = Sequences.of(ids, lengths)
     result = np.empty((len(lengths), outputs), np.float32)
-    plan = list(like_lengths(sequences.lengths, batch_size))
+    plan = list(like_lengths(sequences.lengths, batch_size, rows))
     made = Ahead(sequences)
     for batch, upcoming in zip_longest(plan, plan[1:]):
         packed, packing, _ = made.take(batch)
@@ -153,25 +157,7 @@ def _make(
     order: Any, falling: Any, alive: Any, first: Any, ids: Any, distinct: Any, number: Any, rows: Any,
     found: Any,
 ) -> None:  # fmt: skip
-    steps, sequences = alive.shape[0], index.shape[0]
-    # How many are longer than t, which is also where those of length t begin among the falling ones.
-    alive[:] = 0
-    for k in range(sequences):
-        if lengths[index[k]] > 0:
-            alive[lengths[index[k]] - 1] += 1
-    for t in range(steps - 2, -1, -1):
-        alive[t] += alive[t + 1]
-    place = np.zeros(steps + 1, np.int64)
-    place[:steps] = alive
-    for k in range(sequences):
-        length = lengths[index[k]]
-        order[place[length]] = k
-        falling[place[length]] = length
-        place[length] += 1
-    row = 0
-    for t in range(steps):
-        first[t] = row
-        row += alive[t]
+    plan_rows(lengths[index], order, falling, alive, first)
     gather_rows(flat, starts[index[order]], alive, ids)
     if marker.shape[0] == 0:
         return

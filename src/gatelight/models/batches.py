@@ -19,6 +19,7 @@ from gatelight.memory.packing import Packing, pack
 
 BATCH = 256  # sequences judged together
 BATCH_ROWS = 1 << 15  # rows: what bounds the memory of such a batch, a single longer sequence aside
+BATCH_BYTES = 1 << 23  # hidden states, narrow ones, that such a batch may have even if its rows are more
 EVEN = 16  # a multiple of so many is taken by the kernels and by two threads without a rest
 CHUNK = 50  # batches whose sequences are sorted by length together; fewer mix lengths, more lose randomness
 
@@ -100,13 +101,24 @@ def plan_batches(
     return [batches[k] for k in random.permutation(len(batches))]
 
 
-def like_lengths(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """Numbers of the sequences, longest first, at most `batch_size` and about BATCH_ROWS rows at a time."""
+def rows_at_once(row_bytes: int) -> int:
+    """How many rows of so many bytes of hidden states a batch to judge may have: fewer batches take less."""
+    return max(BATCH_ROWS, BATCH_BYTES // row_bytes)
+
+
+def like_lengths(
+    lengths: NDArray[np.int64], batch_size: int, rows: int | None = None
+) -> Iterator[NDArray[np.int64]]:
+    """Numbers of the sequences, longest first, at most `batch_size` and about `rows` rows at a time.
+
+    These are BATCH_ROWS unless given.
+    """
+    rows = rows or BATCH_ROWS
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
         longest = max(int(lengths[order[start]]), 1)
-        size = max(1, min(batch_size, BATCH_ROWS // longest))
+        size = max(1, min(batch_size, rows // longest))
         stop = start + (size - size % EVEN if size > EVEN else size)
         yield order[start:stop]
         start = stop

@@ -62,6 +62,7 @@ class FixedNetwork:
         self._head = {
             name.removeprefix("head."): weight for name, weight in weights.items() if name.startswith("head.")
         }
+        self._row_bytes = max(layer.row_bytes for layer in self.layers)
         self._pool = POOLS[config.pool]
         self._dense = None if self._pool.holds_dense else np.ascontiguousarray(self._head["weight"].T)
         size = len(self._embedding) - config.buckets
@@ -93,7 +94,8 @@ class FixedNetwork:
         unless multilabel. `pieces` as in `Classifier.forward`. Raises DataError for ids or lengths that the
         model cannot take.
         """
-        if len(lengths) <= batch_size and len(ids) <= batches.BATCH_ROWS:
+        rows = batches.rows_at_once(self._row_bytes)
+        if len(lengths) <= batch_size and len(ids) <= rows:
             flat, packing = batches.packed(ids, lengths)
             one = packing.sequences == 1 and flat.flags.writeable
             return self._batch(flat if one else packing.gathered(flat), packing, pieces)
@@ -103,6 +105,7 @@ class FixedNetwork:
             batch_size,
             self.config.outputs,
             lambda some, packing: self._batch(some, packing, pieces),
+            rows,
         )
 
     def inputs(self, packed: Ids, pieces: Pieces | None = None) -> tuple[Floats, Ids]:
