@@ -21,6 +21,7 @@ from benchmarks.workload import Contestant, Goal, Options, Prepared, Tell
 from gatelight.models.batches import plan_batches
 
 WARM = 2  # batches
+WARM_STEPS = 300  # enough to choose threads by, of what takes seconds a batch
 
 Arrays = dict[str, Array]
 PACKED = "torch.nn.LSTM, packed"
@@ -128,10 +129,12 @@ def _by_torch(
 ) -> list[Contestant]:
     ready = batches(epoch.part, epoch.plan, note.steps)
     some = [ready[k] for k in evenly(ready, share)]
-    few = ready[:1] if share < 1 else ready[:WARM]
+    few = ready[:WARM]
+    beginning = [(ids, lengths.clamp(max=WARM_STEPS), targets) for ids, lengths, targets in few[:1]]
     return [
         Contestant(
-            PACKED, partial(packed.train, some), _warming(packed, few), share=len(some) / len(ready),
+            PACKED, partial(packed.train, some), _warming(packed, beginning if share < 1 else few),
+            share=len(some) / len(ready),
             setting=lambda: f"{packed.setting()}; {len(some)} of {len(ready)} batches",
         ),
         Contestant(

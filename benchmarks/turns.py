@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Timing
 
@@ -35,17 +36,29 @@ def take_turns(
         contestant.warm()
     seconds: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     rates = []
-    for number in range(rounds):
-        rates.append(rate())
-        for contestant in contestants:
-            gc.collect()
-            time.sleep(settle)
-            began = time.perf_counter()
-            contestant.turn()
-            took = (time.perf_counter() - began) / contestant.share
-            seconds[contestant.name].append(took)
-            tell(f"round {number + 1} of {rounds}: {contestant.name} {took:.3g} s")
+    with nothing_old():
+        for number in range(rounds):
+            rates.append(rate())
+            for contestant in contestants:
+                gc.collect()
+                time.sleep(settle)
+                began = time.perf_counter()
+                contestant.turn()
+                took = (time.perf_counter() - began) / contestant.share
+                seconds[contestant.name].append(took)
+                tell(f"round {number + 1} of {rounds}: {contestant.name} {took:.3g} s")
     return seconds, rates
+
+
+@contextmanager
+def nothing_old() -> Iterator[None]:
+    """Inside the block garbage is sought only among what is new: to look at all takes tenths of a second."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequence[float]) -> Finding:

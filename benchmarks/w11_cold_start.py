@@ -22,7 +22,7 @@ from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Pre
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.models.classifier import Classifier
 
-RECIPE, READ = "note-200", 2000  # texts
+RECIPE, READ = "note-200", (2000, 400)  # texts: full, quick
 SECONDS, OF_KERAS = 2.0, 1 / 3
 FULL_TURNS, QUICK_TURNS = 7, 1
 TORCH = 'python -c "import torch"'
@@ -39,13 +39,13 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
     yield Finding(**{**vars(found), "outcomes": [absolute, *found.outcomes]})
 
 
-def fitted() -> tuple[TextClassifier, str]:
+def fitted(count: int) -> tuple[TextClassifier, str]:
     """A model as `gatelight train` makes it, and a text of as many words as it reads, all of them known."""
-    given = texts()[:READ]
+    given = texts()[:count]
     estimator = TextClassifier.from_recipe(
         RECIPE, tokenizer="word", vectors=vectors(), epochs=1, validation_fraction=0.0
     )
-    estimator.fit(given, ["neg", "pos"] * (READ // 2), baseline=True, origin="the bench")
+    estimator.fit(given, ["neg", "pos"] * (count // 2), baseline=True, origin="the bench")
     steps = estimator.model_.config.max_length or 0
     known = next(words for words in map(with_vector, given) if len(words) >= steps)
     return estimator, " ".join(known[:steps])
@@ -64,7 +64,7 @@ def weights_of(model: Classifier) -> NoteWeights:
 def prepare(folder: Path, options: Options) -> Prepared:
     """The same model saved for both, judged once to warm the caches and to compare."""
     process("tensorflow")  # begins while ours is fitted
-    estimator, text = fitted()
+    estimator, text = fitted(READ[options.quick])
     estimator.save(folder / "model")
     keras = KerasModel("tensorflow", "cold", weights_of(estimator.model_), 0.2)
     keras.save(folder / "model.keras")

@@ -30,7 +30,7 @@ CELLS: dict[str, tuple[type[nn.Module], type[nn.Module], int]] = {
 }
 FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
 FULL_TURNS, QUICK_TURNS = 5, 2
-TURN_SECONDS = 0.1  # short work is repeated within a turn until about so long
+TURN_SECONDS = (0.1, 0.02)  # short work is repeated within a turn until about so long: full, quick
 SETTLE = 0.02
 
 
@@ -99,7 +99,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
     measured = []
     for number, point in enumerate(points):
         tell(f"{number + 1} of {len(points)}: {point}, {'ragged' if point.ragged else 'full'} lengths")
-        prepared = prepare(point)
+        prepared = prepare(point, TURN_SECONDS[options.quick])
         turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
         with only_kernels():
             seconds, rates = take_turns(prepared.contestants, turns, matrix_rate, settle=SETTLE)
@@ -150,7 +150,7 @@ def _slowest(ratios: dict[str, float], what: str, goal: float) -> Outcome:
     return Outcome(f"{what}, the worst of {len(ratios)} points ({point})", ratios[point], goal)
 
 
-def prepare(point: Point) -> Prepared:
+def prepare(point: Point, seconds: float = TURN_SECONDS[0]) -> Prepared:
     """Both layers with the same weights, found to agree, as contestants."""
     shape = (point.dim, point.hidden, point.layers)
     our_type, torch_type, _ = CELLS[point.cell]
@@ -165,7 +165,7 @@ def prepare(point: Point) -> Prepared:
     said = agree(f"{point}", work.results(theirs, other), work.results(ours, mine))
     began = time.perf_counter()
     mine()
-    repeats = max(1, round(TURN_SECONDS / (time.perf_counter() - began)))
+    repeats = max(1, round(seconds / (time.perf_counter() - began)))
     rivals = Repeated(mine, repeats), Repeated(other, repeats)
     names = "gatelight", "torch.nn"
     return Prepared(

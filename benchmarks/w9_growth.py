@@ -17,6 +17,7 @@ from benchmarks.note_epoch import on_end
 from benchmarks.note_models import CHARACTERS, WORDS, NoteModel
 from benchmarks.note_ours import OurNote
 from benchmarks.reviews import Reviews, word_reviews
+from benchmarks.turns import nothing_old
 from benchmarks.w3_bidirectional import BATCH, frequent
 from benchmarks.workload import Finding, Options, Outcome, Tell, Workload
 from gatelight.memory.threads import available
@@ -32,6 +33,8 @@ CORE_TURNS = (15, 3)  # full, quick
 DIM, HIDDEN = 300, 50
 WORDS_KNOWN = 20_000  # a table of which is quickly made
 VOCABULARIES = (10_000, 50_000, 250_000)
+PLACES = (100, 200, 400, 800), (64, 128, 256, 512), (16, 32, 64, 128)
+"""Of T, of the number of texts and of B; a quick run takes the first and the last of each."""
 
 Train = Callable[[Reviews], None]
 
@@ -69,21 +72,23 @@ def axes(every: Reviews, quick: bool) -> Iterator[tuple[str, list[Place]]]:
         return on_end(every, count, steps)
 
     batches = 2 if quick else 4
-    yield (
-        "T",
-        [_place(steps, _words(every, steps), pieces(32 * batches, steps)) for steps in (100, 200, 400, 800)],
-    )
+    lengths, counts, sizes = ((a, d) if quick else (a, b, c, d) for a, b, c, d in PLACES)
+    yield "T", [_place(steps, _words(every, steps), pieces(32 * batches, steps)) for steps in lengths]
     words = _words(every, 400)
     yield (
         "number of texts",
-        [_place(count, words, every.cut(400).select(np.arange(count))) for count in (64, 128, 256, 512)],
+        [_place(count, words, every.cut(400).select(np.arange(count))) for count in counts],
     )
-    yield "B", [_place(size, _words(every, 400, batch=size), pieces(128, 400)) for size in (16, 32, 64, 128)]
-    yield "H", [_place(size, _words(every, 400, hidden=size), pieces(64, 400)) for size in (25, 50, 100, 200)]
+    yield "B", [_place(size, _words(every, 400, batch=size), pieces(128, 400)) for size in sizes]
+    if not quick:
+        yield (
+            "H",
+            [_place(size, _words(every, 400, hidden=size), pieces(64, 400)) for size in (25, 50, 100, 200)],
+        )
     # Tables and moments of V rows are made once a run, so that only the batches in between are counted.
     some = frequent(every.cut(400).select(np.arange(BATCH * (batches + 2))), VOCABULARIES[0])
-    sizes = VOCABULARIES[:2] if quick else VOCABULARIES
-    yield "V", [_of_batches(size, some, batches) for size in sizes]
+    known = VOCABULARIES[:2] if quick else VOCABULARIES
+    yield "V", [_of_batches(size, some, batches) for size in known]
 
 
 def _of_batches(size: int, reviews: Reviews, batches: int) -> Place:
@@ -118,12 +123,13 @@ def medians(works: Sequence[Callable[[], None]], turns: int) -> list[list[float]
     for work in works:
         work()
     seconds: list[list[float]] = [[] for _ in works]
-    for _ in range(turns):
-        for work, taken in zip(works, seconds, strict=True):
-            gc.collect()
-            began = time.perf_counter()
-            work()
-            taken.append(time.perf_counter() - began)
+    with nothing_old():
+        for _ in range(turns):
+            for work, taken in zip(works, seconds, strict=True):
+                gc.collect()
+                began = time.perf_counter()
+                work()
+                taken.append(time.perf_counter() - began)
     return seconds
 
 
@@ -185,7 +191,7 @@ def second_core(quick: bool, tell: Tell) -> Iterator[Finding]:
             [name, f"{one:.3f}", f"{two:.3f}", f"{ratio:.2f}", f"{worth:.2f}",
              f"{sum(gives < WORTH for *_, gives in rounds)} of {len(rounds)}"]
         )  # fmt: skip
-    facts = {"left out": "W3's models, and the largest V"} if quick else {}
+    facts = {"left out": "W3's models, H, the largest V, and the places between"} if quick else {}
     yield Finding("1 and 2 threads", "training", found, table=table, turns=turns, facts=facts)
 
 
