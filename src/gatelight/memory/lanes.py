@@ -26,6 +26,9 @@ def _register_bytes() -> int:
 VECTOR_BYTES = _register_bytes()
 """Width of a vector register of this machine."""
 
+MOST_ROWS = 8
+"""Rows of which parts stand side by side in a register: a whole group's."""
+
 
 class Vectors:
     """Vectors of `lanes` elements (None: a whole register) in the code that `builder` writes."""
@@ -139,6 +142,11 @@ class Lanes:
         return Lanes(vectors, result)
 
 
+def fused(a: Lanes, b: Lanes, c: Lanes) -> Lanes:
+    """a · b + c, rounded once: where c is a product too, the compiler could choose either of them."""
+    return Lanes(a.vectors, a.vectors.fma(a.value, b.value, c.value))
+
+
 def loop(builder: Any, end: Any, body: Callable[[Any], None], step: int = 1) -> None:
     """Write a loop of `body` over 0, step, 2·step, … as long as a whole step is left before `end`."""
     slot = cgutils.alloca_once_value(builder, INDEX(0))
@@ -170,6 +178,30 @@ def halves(vectors: Vectors, left: Any, body: Callable[[Vectors, Any], None]) ->
         first, n = builder.add(first, part), n // 2
 
 
+def joined(builder: Any, parts: list[Any]) -> Any:
+    """Registers of equally many lanes side by side in one; as many as a power of two."""
+    while len(parts) > 1:
+        lanes = 2 * parts[0].type.count
+        every = ir.Constant(ir.VectorType(INT, lanes), list(range(lanes)))
+        parts = [builder.shuffle_vector(a, b, every) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+def apart(builder: Any, value: Any, count: int) -> list[Any]:
+    """The register cut into `count` of equally many lanes."""
+    if count == 1:
+        return [value]
+    lanes = value.type.count // count
+    return [
+        builder.shuffle_vector(
+            value,
+            value,
+            ir.Constant(ir.VectorType(INT, lanes), list(range(k * lanes, (k + 1) * lanes))),
+        )
+        for k in range(count)
+    ]
+
+
 def over_lanes(vectors: Vectors, size: Any, body: Callable[[Vectors, Any], None]) -> None:
     """Write `body(vectors, first)` for all of 0 … size - 1, a register at a time."""
     builder = vectors.builder
@@ -177,3 +209,37 @@ def over_lanes(vectors: Vectors, size: Any, body: Callable[[Vectors, Any], None]
     left = builder.srem(size, INDEX(vectors.lanes))
     whole = builder.sub(size, left)
     halves(vectors, left, lambda part, first: body(part, builder.add(whole, first)))
+
+
+def over_rows(
+    vectors: Vectors, rows: Any, size: Any, body: Callable[[Vectors, list[Any], Any], None]
+) -> None:
+    """Write `body(vectors, numbers, first)` for all of 0 … size - 1 of all rows, a register at a time.
+
+    What a row leaves beyond whole registers is done for several rows together, as many as fill one.
+    """
+    builder = vectors.builder
+    left = builder.srem(size, INDEX(vectors.lanes))
+    whole = builder.sub(size, left)
+
+    def in_whole(row: Any) -> None:
+        loop(builder, whole, lambda first: body(vectors, [row], first), vectors.lanes)
+
+    def rest(part: Vectors, first: Any) -> None:
+        first = builder.add(whole, first)
+        count = min(MOST_ROWS, vectors.lanes // part.lanes)
+        count = count if count > 2 else 1  # two halves of a register take about as long as a whole one
+        done = builder.sub(rows, builder.srem(rows, INDEX(count)))
+        if count > 1:
+            loop(
+                builder,
+                done,
+                lambda row: body(part, [builder.add(row, INDEX(k)) for k in range(count)], first),
+                count,
+            )
+            loop(builder, builder.sub(rows, done), lambda row: body(part, [builder.add(done, row)], first))
+        else:
+            loop(builder, rows, lambda row: body(part, [row], first))
+
+    loop(builder, rows, in_whole)
+    halves(vectors, left, rest)

@@ -147,18 +147,9 @@ class RNN(Layer, nn.RNN):  # type: ignore[misc]  # forward also takes lengths=
         """Arguments as torch.nn.RNN's; backend "reference" selects the equations."""
         _refuse_projection(proj_size)
         nn.RNN.__init__(
-            self,
-            input_size,
-            hidden_size,
-            num_layers,
-            nonlinearity,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            device=device,
-            dtype=dtype,
-        )
+            self, input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout,
+            bidirectional, device=device, dtype=dtype,
+        )  # fmt: skip
         self._use(backend)
 
 
@@ -185,17 +176,9 @@ class LSTM(Layer, nn.LSTM):  # type: ignore[misc]  # forward also takes lengths=
         """Arguments as torch.nn.LSTM's, but no projection; backend "reference" selects the equations."""
         _refuse_projection(proj_size)
         nn.LSTM.__init__(
-            self,
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            device=device,
-            dtype=dtype,
-        )
+            self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            device=device, dtype=dtype,
+        )  # fmt: skip
         self._use(backend)
 
 
@@ -225,18 +208,9 @@ class PeepholeLSTM(Layer):
         """Arguments as torch.nn.LSTM's, but no projection; backend "reference" selects the equations."""
         _refuse_projection(proj_size)
         nn.RNNBase.__init__(
-            self,
-            "LSTM",
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            device=device,
-            dtype=dtype,
-        )
+            self, "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            device=device, dtype=dtype,
+        )  # fmt: skip
         bound = 1 / math.sqrt(hidden_size)
         for layer in range(num_layers):
             for suffix in ("", "_reverse") if bidirectional else ("",):
@@ -269,17 +243,9 @@ class GRU(Layer, nn.GRU):  # type: ignore[misc]  # forward also takes lengths=
         """Arguments as torch.nn.GRU's; backend "reference" selects the equations."""
         _refuse_projection(proj_size)
         nn.GRU.__init__(
-            self,
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            device=device,
-            dtype=dtype,
-        )
+            self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            device=device, dtype=dtype,
+        )  # fmt: skip
         self._use(backend)
 
 

@@ -12,7 +12,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.lanes import INDEX, Lanes, Vectors, loop, over_lanes
+from gatelight.memory.lanes import INDEX, Lanes, Vectors, apart, joined, over_rows
 from gatelight.memory.steps import BLOCKS, STEPS
 
 
@@ -31,28 +31,39 @@ class _Array:
 
 
 class _Blocks:
-    """Loads and stores blocks of H that stand one after the other, at the same element of each."""
+    """Loads and stores blocks of H that stand one after the other, at the same lanes of each.
 
-    def __init__(self, vectors: Vectors, size: Any, first: Any) -> None:
-        self.vectors, self.size, self.first = vectors, size, first
+    Addresses come as lists, one for each row of which these lanes are computed side by side.
+    """
+
+    def __init__(self, part: Vectors, rows: int, size: Any, first: Any) -> None:
+        self.part, self.rows, self.size, self.first = part, rows, size, first
+        self.builder = part.builder
+        self.vectors = part if rows == 1 else Vectors(part.builder, part.element, rows * part.lanes)
 
     def _place(self, where: Any, block: int) -> Any:
-        builder = self.vectors.builder
+        builder = self.builder
         return builder.gep(where, [builder.add(self.first, builder.mul(self.size, INDEX(block)))])
 
-    def load(self, where: Any, blocks: int) -> list[Lanes]:
-        """The blocks from the address `where` on."""
-        vectors = self.vectors
-        return [Lanes(vectors, vectors.load(self._place(where, k))) for k in range(blocks)]
+    def load(self, where: list[Any], blocks: int) -> list[Lanes]:
+        """The blocks from the addresses `where` on."""
+        return [
+            Lanes(self.vectors, joined(self.builder, [self.part.load(self._place(row, k)) for row in where]))
+            for k in range(blocks)
+        ]
 
-    def store(self, values: list[Lanes], where: Any) -> None:
-        """Write the blocks from the address `where` on."""
+    def store(self, values: list[Lanes], where: list[Any]) -> None:
+        """Write the blocks from the addresses `where` on."""
         for block, value in enumerate(values):
-            self.vectors.store(value.value, self._place(where, block))
+            for row, lanes in zip(where, apart(self.builder, value.value, self.rows), strict=True):
+                self.part.store(lanes, self._place(row, block))
 
-    def add(self, values: list[Lanes], where: Any) -> None:
-        """Add to the blocks from the address `where` on."""
-        self.store([old + v for old, v in zip(self.load(where, len(values)), values, strict=True)], where)
+    def add(self, values: list[Lanes], where: list[Any]) -> None:
+        """Add to the blocks from the addresses `where` on, of which several may be the same, row by row."""
+        for block, value in enumerate(values):
+            for row, lanes in zip(where, apart(self.builder, value.value, self.rows), strict=True):
+                place = self._place(row, block)
+                self.part.store(self.builder.fadd(self.part.load(place), lanes), place)
 
 
 def _arguments(context: Any, builder: Any, names: str, signature: Any, values: Any) -> dict[str, Any]:
@@ -102,33 +113,30 @@ def advance(
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
-        def one(k: Any) -> None:
-            at = builder.add(a["kept"], k)
-            row = builder.sext(builder.load(a["token"].at(INDEX(0), builder.add(a["row"], k))), INDEX)
-            x = a["table"].at(row, block(len(equation.gates)))
-            u = a["u"].at(k, INDEX(0))
-            h, c = (a[name].at(builder.add(a["state"], k), INDEX(0)) for name in "hc")
-            saved = a["saved"].at(at, block(len(equation.saved)))
-            cells = a["cells"].at(at, block(1))
-            hidden = a["hidden"].at(builder.add(a["out"], k), block(1))
+        def several(part: Vectors, rows: list[Any], first: Any) -> None:
+            blocks, gates = _Blocks(part, len(rows), size, first), len(equation.gates)
+            at = [builder.add(a["kept"], k) for k in rows]
+            tokens = [
+                builder.sext(builder.load(a["token"].at(INDEX(0), builder.add(a["row"], k))), INDEX)
+                for k in rows
+            ]
+            states = [builder.add(a["state"], k) for k in rows]
+            h, c = ([a[name].at(k, INDEX(0)) for k in states] for name in "hc")
+            [state] = blocks.load(c if equation.has_cell_state else h, 1)
+            kept, after, value = forward(
+                blocks.load([a["table"].at(token, block(gates)) for token in tokens], gates),
+                blocks.load([a["u"].at(k, INDEX(0)) for k in rows], gates),
+                state,
+                blocks.load([weights] * len(rows), peepholes),
+            )
+            blocks.store(kept, [a["saved"].at(k, block(len(equation.saved))) for k in at])
+            if after is not None:
+                blocks.store([after], c)
+                blocks.store([after], [a["cells"].at(k, block(1)) for k in at])
+            blocks.store([value], h)
+            blocks.store([value], [a["hidden"].at(builder.add(a["out"], k), block(1)) for k in rows])
 
-            def some(vectors: Vectors, first: Any) -> None:
-                blocks = _Blocks(vectors, size, first)
-                gates = len(equation.gates)
-                [state] = blocks.load(c if equation.has_cell_state else h, 1)
-                kept, after, value = forward(
-                    blocks.load(x, gates), blocks.load(u, gates), state, blocks.load(weights, peepholes)
-                )
-                blocks.store(kept, saved)
-                if after is not None:
-                    blocks.store([after], c)
-                    blocks.store([after], cells)
-                blocks.store([value], h)
-                blocks.store([value], hidden)
-
-            over_lanes(vectors, size, some)
-
-        loop(builder, a["n"], one)
+        over_rows(vectors, a["n"], size, several)
         return context.get_dummy_value()
 
     return _signature(given), codegen
@@ -174,48 +182,50 @@ def retreat(
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
-        def one(k: Any) -> None:
-            row = builder.add(a["row"], k)
-            saved = a["saved"].at(row, block(len(equation.saved)))
-            cells, hidden, d_hidden = (a[name].at(row, block(1)) for name in ("cells", "hidden", "d_hidden"))
-            d_gates = a["d_gates"].at(builder.add(a["out"], k), block(BLOCKS[name]))
-            d_h, d_c = (a[name].at(k, INDEX(0)) for name in ("d_h", "d_c"))
-            token = builder.sext(builder.load(a["token"].at(INDEX(0), row)), INDEX)
-            by_token = a["by_token"].at(token, block(len(equation.gates)))
-            first_state = builder.add(builder.mul(d, initial.shape[1]), builder.add(a["sequence"], k))
-            before = builder.select(
-                builder.icmp_signed("<", k, a["known"]),
-                states.at(builder.add(a["before"], k), block(1)),
-                initial.at(first_state, INDEX(0)),
-            )
+        def several(part: Vectors, numbers: list[Any], first: Any) -> None:
+            blocks = _Blocks(part, len(numbers), size, first)
+            zero = Lanes(blocks.vectors, blocks.vectors.number(0.0))
+            rows = [builder.add(a["row"], k) for k in numbers]
 
-            def some(vectors: Vectors, first: Any) -> None:
-                blocks = _Blocks(vectors, size, first)
-                zero = Lanes(vectors, vectors.number(0.0))
+            def one(where: list[Any]) -> Lanes:
+                return blocks.load(where, 1)[0]
 
-                def load(where: Any) -> Lanes:
-                    return blocks.load(where, 1)[0]
+            def of_rows(name: str, count: int = 1) -> list[Any]:
+                return [a[name].at(row, block(count)) for row in rows]
 
-                gradients, d_before, passed, added = back(
-                    blocks.load(saved, len(equation.saved)),
-                    load(before),
-                    load(cells) if cell_state else zero,
-                    load(hidden),
-                    load(d_h) + load(d_hidden),
-                    load(d_c) if cell_state else zero,
-                    blocks.load(weights, peepholes),
+            def before(k: Any) -> Any:
+                first_state = builder.add(builder.mul(d, initial.shape[1]), builder.add(a["sequence"], k))
+                return builder.select(
+                    builder.icmp_signed("<", k, a["known"]),
+                    states.at(builder.add(a["before"], k), block(1)),
+                    initial.at(first_state, INDEX(0)),
                 )
-                blocks.store(gradients, d_gates)
-                with builder.if_then(sums_tokens):
-                    blocks.add(gradients[: len(equation.gates)], by_token)
-                if d_before is not None:
-                    blocks.store([d_before], d_c)
-                blocks.store([zero if passed is None else passed], d_h)
-                blocks.add(added, a["sums"].at(INDEX(0), INDEX(0)))
 
-            over_lanes(vectors, size, some)
+            d_h, d_c = ([a[name].at(k, INDEX(0)) for k in numbers] for name in ("d_h", "d_c"))
+            gradients, d_before, passed, added = back(
+                blocks.load(of_rows("saved", len(equation.saved)), len(equation.saved)),
+                one([before(k) for k in numbers]),
+                one(of_rows("cells")) if cell_state else zero,
+                one(of_rows("hidden")),
+                one(d_h) + one(of_rows("d_hidden")),
+                one(d_c) if cell_state else zero,
+                blocks.load([weights] * len(rows), peepholes),
+            )
+            blocks.store(
+                gradients, [a["d_gates"].at(builder.add(a["out"], k), block(BLOCKS[name])) for k in numbers]
+            )
+            with builder.if_then(sums_tokens):
+                tokens = [builder.sext(builder.load(a["token"].at(INDEX(0), row)), INDEX) for row in rows]
+                blocks.add(
+                    gradients[: len(equation.gates)],
+                    [a["by_token"].at(token, block(len(equation.gates))) for token in tokens],
+                )
+            if d_before is not None:
+                blocks.store([d_before], d_c)
+            blocks.store([zero if passed is None else passed], d_h)
+            blocks.add(added, [a["sums"].at(INDEX(0), INDEX(0))] * len(rows))
 
-        loop(builder, n, one)
+        over_rows(vectors, n, size, several)
         return context.get_dummy_value()
 
     return _signature(given), codegen

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gatelight.memory.activations import sigmoid, tanh
-from gatelight.memory.lanes import Lanes
+from gatelight.memory.lanes import Lanes, fused
 
 
 class RNNCell(NamedTuple):
@@ -56,7 +56,7 @@ def _lstm(x: Several, u: Several, c: Lanes, p: Several) -> tuple[Several, Lanes 
     f = sigmoid(x[1] + u[1])
     g = tanh(x[2] + u[2])
     o = sigmoid(x[3] + u[3])
-    c = f * c + i * g
+    c = fused(i, g, f * c)
     return [i, f, g, o], c, o * tanh(c)
 
 
@@ -64,7 +64,7 @@ def _peephole(x: Several, u: Several, c: Lanes, p: Several) -> tuple[Several, La
     i = sigmoid(x[0] + u[0] + p[0] * c)
     f = sigmoid(x[1] + u[1] + p[1] * c)
     g = tanh(x[2] + u[2])
-    c = f * c + i * g
+    c = fused(i, g, f * c)
     o = sigmoid(x[3] + u[3] + p[2] * c)
     return [i, f, g, o], c, o * tanh(c)
 
@@ -73,7 +73,7 @@ def _gru(x: Several, u: Several, h: Lanes, p: Several) -> tuple[Several, Lanes |
     r = sigmoid(x[0] + u[0])
     z = sigmoid(x[1] + u[1])
     n = tanh(x[2] + r * u[2])
-    return [r, z, n, u[2]], None, (1.0 - z) * n + z * h
+    return [r, z, n, u[2]], None, fused(z, h, (1.0 - z) * n)
 
 
 # Backward: what was saved, the state c (h) before the step, c and h after it, the gradients d_h of the hidden
@@ -108,7 +108,7 @@ def _peephole_back(
     d_i = d_c * g * i * (1.0 - i)
     d_f = d_c * before * f * (1.0 - f)
     d_g = d_c * i * (1.0 - g * g)
-    d_before = d_c * f + d_i * p[0] + d_f * p[1]
+    d_before = fused(d_c, f, d_i * p[0]) + d_f * p[1]
     return [d_i, d_f, d_g, d_o], d_before, None, [d_i * before, d_f * before, d_o * c]
 
 

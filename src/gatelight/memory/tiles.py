@@ -191,23 +191,9 @@ def _write_product(
 
 @compiled
 def multiply(
-    a: Any,
-    a_at: int,
-    a_row: int,
-    a_k: int,
-    b: Any,
-    b_at: int,
-    b_k: int,
-    start: Any,
-    start_at: int,
-    start_row: int,
-    out: Any,
-    out_at: int,
-    out_row: int,
-    rows: int,
-    depth: int,
-    columns: int,
-) -> None:
+    a: Any, a_at: int, a_row: int, a_k: int, b: Any, b_at: int, b_k: int, start: Any, start_at: int,
+    start_row: int, out: Any, out_at: int, out_row: int, rows: int, depth: int, columns: int,
+) -> None:  # fmt: skip
     """out[r, j] = start[r, j] + sum over k of a[r, k] * b[k, j], for compiled callers; nothing is checked.
 
     a, b, start, out: C-contiguous arrays of one dtype, float32 or float64; x_at: index of the first
@@ -215,20 +201,6 @@ def multiply(
     read transposed); b_k, start_row, out_row likewise; a stride of 0 repeats a row. start may be out.
     """
     _write_product(
-        a,
-        a_at,
-        a_row,
-        a_k,
-        b,
-        b_at,
-        b_k,
-        start,
-        start_at,
-        start_row,
-        out,
-        out_at,
-        out_row,
-        rows,
-        depth,
+        a, a_at, a_row, a_k, b, b_at, b_k, start, start_at, start_row, out, out_at, out_row, rows, depth,
         columns,
-    )
+    )  # fmt: skip
