@@ -23,7 +23,7 @@ from benchmarks.turns import in_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Prepared, Tell, Workload
 
 GOAL = 10.0
-REVIEWS = {WORDS.name: (2048, 256), CHARACTERS.name: (512, 64)}  # of a turn: full, quick
+REVIEWS = {WORDS.name: (2048, 256), CHARACTERS.name: (2048, 128)}  # of a turn: full, quick
 TURNS = (5, 2)  # full, quick
 SIZES, QUICK_SIZES = (32, 128, 512), (64,)  # batches that a peer may choose from
 SLOW: dict[str, tuple[str, ...]] = {WORDS.name: (), CHARACTERS.name: ("tensorflow",)}  # left out when quick
