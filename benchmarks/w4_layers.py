@@ -31,7 +31,7 @@ CELLS: dict[str, tuple[type[nn.Module], type[nn.Module], int]] = {
 FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
 FULL_TURNS, QUICK_TURNS = 5, 2
 TURN_SECONDS = (0.1, 0.02)  # short work is repeated within a turn until about so long: full, quick
-SETTLE = 0.05  # seconds: BLAS threads that had work turn in circles for some 0.03
+SETTLE = 0.2  # seconds
 NEAR = 0.7  # of the rate: who computes so fast and misses a goal has little left to gain
 
 
