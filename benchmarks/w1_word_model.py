@@ -10,7 +10,7 @@ from benchmarks.turns import in_turns
 from benchmarks.workload import Finding, Goal, Options, Tell, Workload
 
 GOALS = (Goal(8.0),)
-FULL, QUICK = (60, 5), (12, 2)  # batches of a turn, turns
+FULL, QUICK = (60, 5), (8, 2)  # batches of a turn, turns
 SLOW = ("jax",)  # to compile; it takes part in W2
 
 

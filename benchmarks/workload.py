@@ -32,7 +32,7 @@ class Options:
     @property
     def settle(self) -> float:
         """Seconds for the thread pools of the one before to stop spinning."""
-        return 0.2 if self.quick else 0.3
+        return 0.15 if self.quick else 0.3
 
     def extent(self, full: tuple[int, int], quick: tuple[int, int]) -> tuple[int, int]:
         """(steps, turns): what was asked for, else the workload's own for a full or a quick run."""
