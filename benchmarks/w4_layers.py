@@ -31,7 +31,6 @@ CELLS: dict[str, tuple[type[nn.Module], type[nn.Module], int]] = {
 FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
 FULL_TURNS, QUICK_TURNS = 5, 2
 TURN_SECONDS = (0.1, 0.02)  # short work is repeated within a turn until about so long: full, quick
-SETTLE = 0.2  # seconds
 NEAR = 0.7  # of the rate: who computes so fast and misses a goal has little left to gain
 
 
@@ -104,7 +103,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
         prepared = prepare(point, TURN_SECONDS[options.quick])
         turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
         with only_kernels():
-            seconds, rates = take_turns(prepared.contestants, turns, matrix_rate, settle=SETTLE)
+            seconds, rates = take_turns(prepared.contestants, turns, matrix_rate, settle=options.settle)
         found = standing(prepared, seconds, rates)
         measured += rates
         mine, other = found.timings

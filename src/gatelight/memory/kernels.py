@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gatelight.compiled import compiled
-from gatelight.memory.crew import share
+from gatelight.memory.crew import even_part, share
 from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import advance, retreat
 from gatelight.memory.tiles import multiply
@@ -30,13 +30,6 @@ COLUMNS = 16
 
 SPREAD = 1 << 17
 """Elements of a recurrent weight from which on that is worth it: it is read anew at every step."""
-
-
-@compiled
-def _wide(columns: int, helpers: int) -> int:
-    """Columns of each thread's part, so that nobody has more than another."""
-    each = (columns + helpers) // (helpers + 1)
-    return each + -each % COLUMNS
 
 
 @compiled
@@ -100,7 +93,7 @@ def forward(
                 n += 1
             rows = 8 if n > 4 else (4 if n == 3 else n)  # whole tiles; what they add to u is not read
             if helpers > 0:
-                wide = _wide(G, helpers)
+                wide = even_part(G, helpers, COLUMNS)
                 product = h, 0, H, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G, wide
                 share(_columns, product, crew, helpers, (G + wide - 1) // wide)
             else:
@@ -221,7 +214,7 @@ def backward(
             # The rows of a group at a step lie one after the other.
             at = (row if keep else 0) * wide + d * K
             if helpers > 0:
-                narrow = _wide(H, helpers)
+                narrow = even_part(H, helpers, COLUMNS)
                 product = d_gates, at, wide, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H, narrow
                 share(_columns, product, crew, helpers, (H + narrow - 1) // narrow)
             else:

@@ -5,7 +5,7 @@ Code around values of this type reads like the formula that it computes, sixteen
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -55,9 +55,7 @@ class Vectors:
         kind = ir.VectorType(value.type, self.lanes)
         unset = ir.Constant(kind, ir.Undefined)
         one = self.builder.insert_element(unset, value, INT(0))
-        return self.builder.shuffle_vector(
-            one, unset, ir.Constant(ir.VectorType(INT, self.lanes), [0] * self.lanes)
-        )
+        return chosen(self.builder, one, unset, [0] * self.lanes)
 
     def number(self, value: float) -> Any:
         """The constant in every lane."""
@@ -178,12 +176,17 @@ def halves(vectors: Vectors, left: Any, body: Callable[[Vectors, Any], None]) ->
         first, n = builder.add(first, part), n // 2
 
 
+def chosen(builder: Any, a: Any, b: Any, lanes: Iterable[int]) -> Any:
+    """The lanes of these numbers; those of b are numbered on from those of a."""
+    numbers = list(lanes)
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT, len(numbers)), numbers))
+
+
 def joined(builder: Any, parts: list[Any]) -> Any:
     """Registers of equally many lanes side by side in one; as many as a power of two."""
     while len(parts) > 1:
-        lanes = 2 * parts[0].type.count
-        every = ir.Constant(ir.VectorType(INT, lanes), list(range(lanes)))
-        parts = [builder.shuffle_vector(a, b, every) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        every = range(2 * parts[0].type.count)
+        parts = [chosen(builder, a, b, every) for a, b in zip(parts[::2], parts[1::2], strict=True)]
     return parts[0]
 
 
@@ -192,14 +195,7 @@ def apart(builder: Any, value: Any, count: int) -> list[Any]:
     if count == 1:
         return [value]
     lanes = value.type.count // count
-    return [
-        builder.shuffle_vector(
-            value,
-            value,
-            ir.Constant(ir.VectorType(INT, lanes), list(range(k * lanes, (k + 1) * lanes))),
-        )
-        for k in range(count)
-    ]
+    return [chosen(builder, value, value, range(k * lanes, (k + 1) * lanes)) for k in range(count)]
 
 
 def over_lanes(vectors: Vectors, size: Any, body: Callable[[Vectors, Any], None]) -> None:
@@ -230,16 +226,13 @@ def over_rows(
         count = min(MOST_ROWS, vectors.lanes // part.lanes)
         count = count if count > 2 else 1  # two halves of a register take about as long as a whole one
         done = builder.sub(rows, builder.srem(rows, INDEX(count)))
+
+        def several(row: Any) -> None:
+            body(part, [builder.add(row, INDEX(k)) for k in range(count)], first)
+
+        loop(builder, done, several, count)
         if count > 1:
-            loop(
-                builder,
-                done,
-                lambda row: body(part, [builder.add(row, INDEX(k)) for k in range(count)], first),
-                count,
-            )
             loop(builder, builder.sub(rows, done), lambda row: body(part, [builder.add(done, row)], first))
-        else:
-            loop(builder, rows, lambda row: body(part, [row], first))
 
     loop(builder, rows, in_whole)
     halves(vectors, left, rest)

@@ -133,23 +133,23 @@ def _cuts_of_weight(blocks: Any, sums: Any, rows: int, helpers: int) -> Any:
     found = np.empty((directions * (sums.shape[0] * len(blocks) + sums.shape[2]), 7), np.int64)
     n = 0
     for at, begin, end, each in blocks:
-        wide = end - begin if each < rows else product.part_size(end - begin, rows * H, helpers)
+        parts = max(1, (rows + each - 1) // each)
+        wide = end - begin if parts > 1 else product.part_size(end - begin, rows * H, helpers)
         for d in range(directions):
-            for part in range(max(1, (rows + each - 1) // each)):
-                for column in range(0, end - begin, wide):
-                    columns = min(wide, end - begin - column)
-                    task = (
+            for part in range(parts):
+                for column in range(begin, end, wide):
+                    last = min(rows, (part + 1) * each)
+                    found[n] = (
                         d,
                         part,
                         part * each,
-                        min(rows, (part + 1) * each),
-                        at + column,
-                        begin + column,
-                        columns,
+                        last,
+                        at + column - begin,
+                        column,
+                        min(wide, end - column),
                     )
-                    found[n] = task
                     n += 1
-        sums[max(1, (rows + each - 1) // each) :, :, begin:end] = 0
+        sums[parts:, :, begin:end] = 0
     return found[:n]
 
 
@@ -240,16 +240,18 @@ def recurrence_backward(
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
     for at, begin, end in blocks if need_bias else []:
         d_bias[:, begin:end] = sum_of_bias[:, at : at + end - begin]
-    parts = [(*block, product.rows_of_part(hidden_size, block[2] - block[1], rows)) for block in blocks]
-    most = max(1, *(-(-rows // each) for *_, each in parts))
     if weight_at_once:
-        d_weight, parts = transposed(d_weight), []
+        parts, d_weight = [], transposed(d_weight)
+        total = d_weight[None]
+    else:
+        parts = [(*block, product.rows_of_part(hidden_size, block[2] - block[1], rows)) for block in blocks]
+        most = max(1, *(-(-rows // each) for *_, each in parts))
+        total = np.empty((most, *weight.shape), dtype)
     if parts or by_token.size:
         # A product reads the states before each step several times: those of unequal sequences, which do not
         # stand in a row, are put in one first.
         apart = bool(parts) and rows != len(starts) * len(sizes)
         states = buffers.empty((directions if apart else 0, rows, hidden_size), dtype)
-        total = np.empty((most, *weight.shape), dtype) if parts else d_weight[None]
         cut = np.array(parts, np.int64).reshape(-1, 4)
         given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, total, cut, states
         threads.share(_all_sums, given, work)

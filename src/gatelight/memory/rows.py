@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from gatelight.memory.activations import exp
 from gatelight.memory.buffers import LINE
-from gatelight.memory.lanes import INDEX, INT, VECTOR_BYTES, Lanes, Vectors, loop, over_lanes
+from gatelight.memory.lanes import INDEX, INT, VECTOR_BYTES, Lanes, Vectors, apart, loop, over_lanes
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -157,10 +157,7 @@ def _folded(vectors: Vectors, size: Any, start: float, value: Any, combine: Any)
     def to_one(found: Any, count: int) -> None:
         while count > 1:
             count //= 2
-            low, high = (
-                builder.shuffle_vector(found, found, ir.Constant(ir.VectorType(INT, count), list(part)))
-                for part in (range(count), range(count, 2 * count))
-            )
+            low, high = apart(builder, found, 2)
             found = combine(high, low)
         builder.store(combine(builder.extract_element(found, INT(0)), builder.load(one)), one)
 

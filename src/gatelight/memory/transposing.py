@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
 from gatelight.memory import threads
-from gatelight.memory.crew import share
-from gatelight.memory.lanes import INDEX, INT, VECTOR_BYTES, Vectors
+from gatelight.memory.crew import even_part, share
+from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, chosen
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOVE_WORK = 16  # to put an element elsewhere takes about as long as so many multiply-adds
@@ -33,9 +32,6 @@ def _square(typingctx: Any, source: Any, at: Any, row: Any, target: Any, to: Any
         lanes = range(vectors.lanes)
         rows = [vectors.load(builder.gep(begin, [builder.mul(row, INDEX(k))])) for k in lanes]
 
-        def chosen(a: Any, b: Any, order: list[int]) -> Any:
-            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT, len(order)), order))
-
         # Blocks of 1, 2, 4 … change places across the diagonal.
         apart = 1
         while apart < vectors.lanes:
@@ -45,7 +41,7 @@ def _square(typingctx: Any, source: Any, at: Any, row: Any, target: Any, to: Any
             for k in lanes:
                 if not k & apart:
                     a, b = rows[k], rows[k + apart]
-                    rows[k], rows[k + apart] = chosen(a, b, upper), chosen(a, b, lower)
+                    rows[k], rows[k + apart] = chosen(builder, a, b, upper), chosen(builder, a, b, lower)
             apart *= 2
         for k in lanes:
             vectors.store(rows[k], builder.gep(end, [builder.mul(column, INDEX(k))]))
@@ -83,8 +79,7 @@ def _part(a: Any, out: Any, first: int, size: int, k: int) -> None:
 
 @compiled
 def _all_parts(a: Any, out: Any, first: int, crew: Any, helpers: int) -> int:
-    size = max(1, (a.shape[1] + helpers) // (helpers + 1))
-    size += -size % PART
+    size = even_part(a.shape[1], helpers, PART)
     return int(share(_part, (a, out, first, size), crew, helpers, (a.shape[1] + size - 1) // size))
 
 
