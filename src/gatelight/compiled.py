@@ -44,5 +44,6 @@ class _Kept(FunctionCache):  # type: ignore[misc]
         with self._guard_against_spurious_io_errors():
             found = self._load_overload(sig, target_context)
             if found is not None:
+                found.library._reload_init.update(found.reload_init)  # for what will be compiled with it
                 return found
         return super().load_overload(sig, target_context)

@@ -18,12 +18,7 @@ from numpy.typing import NDArray
 from gatelight import __version__
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.arrays import read_arrays, read_shapes, write_arrays
-from gatelight.estimators.folder import (
-    CONFIG_FILE,
-    MODEL_FILE,
-    may_replace,
-    read_config,
-)
+from gatelight.estimators.folder import CONFIG_FILE, MODEL_FILE, may_replace, read_config
 from gatelight.estimators.foreign_reading import ForeignReading
 from gatelight.estimators.opening import IMPORTED
 from gatelight.files import folder_written_aside

@@ -33,6 +33,22 @@ SPREAD = 1 << 17
 
 
 @compiled
+def sequences_of(k: int, directions: int, sequences: int, size: int, threads: int) -> tuple[int, int, int]:
+    """Return direction, first sequence and last + 1 of task k, of parts of `size` sequences.
+
+    Neighbours share cache lines, and threads would fight for them if they took them at the same time.
+    """
+    parts = (sequences + size - 1) // size
+    apart = (parts + threads - 1) // threads
+    left, first = k // directions, 0
+    while left >= (parts - first + apart - 1) // apart:
+        left -= (parts - first + apart - 1) // apart
+        first += 1
+    begin = (first + left * apart) * size
+    return k % directions, begin, min(sequences, begin + size)
+
+
+@compiled
 def _columns(
     a: Any, a_at: int, a_row: int, b: Any, b_at: int, b_k: int, start: Any, start_at: int, start_row: int,
     out: Any, out_at: int, out_row: int, rows: int, depth: int, columns: int, wide: int, k: int,
@@ -48,9 +64,6 @@ def _columns(
 @compiled
 def forward(
     cell: Any,
-    d: int,
-    begin: int,
-    end: int,
     table: Any,  # [U, directions·G] input products with bias, of the distinct inputs
     token: Any,  # [N] int32 row of `table` for each packed row
     first: Any,  # [T] first packed row of each step
@@ -59,16 +72,23 @@ def forward(
     bias: Any,  # [directions, G]
     h_0: Any,  # [directions, B, H]
     c_0: Any,  # [directions, B, H], or [directions, B, 0] for cells without a cell state
-    keep: bool,  # whether the next two have a row for each packed row, else GROUP rows to write over
+    keep: bool,  # whether the next two have a row for each packed row, else nothing is kept
     saved: Any,  # [N, directions·S·H] out: gates
     cells: Any,  # [N, directions·H] out: cell states
     hidden: Any,  # [N, directions·H] out
     h_n: Any,  # [directions, B, H] out
     c_n: Any,  # as c_0, out
+    each: int,  # sequences of a task
+    threads: int,  # by which tasks are taken
     crew: Any,
     helpers: int,  # threads that may take part in each step's product; 0 where they have other sequences
+    task: int,
 ) -> None:
-    """Run sequences begin to end (packed positions) in direction d; write only their rows of each output."""
+    """Run a task: some sequences in one direction. Only their rows of each output are written."""
+    d, begin, end = sequences_of(task, h_0.shape[0], lengths.shape[0], each, threads)
+    if not keep:
+        saved = np.empty((GROUP, saved.shape[1]), saved.dtype)
+        cells = np.empty((GROUP, cells.shape[1]), cells.dtype)
     H = h_0.shape[2]
     C = c_0.shape[2]
     G = bias.shape[1]
@@ -132,9 +152,6 @@ def of_state(
 @compiled
 def backward(
     cell: Any,
-    d: int,
-    begin: int,
-    end: int,
     first: Any,  # these, and all up to `hidden`, as `forward` had or left them
     lengths: Any,
     weight: Any,  # [directions, G, H] recurrent weight, not transposed
@@ -147,7 +164,7 @@ def backward(
     d_h_n: Any,  # [directions, B, H] gradient of the last states
     d_c_n: Any,  # as c_0
     token: Any,  # [N] int32, read where d_table has rows
-    keep: bool,  # whether the next has a row for each packed row, else GROUP rows to write over
+    keep: bool,  # whether the next has a row for each packed row, else it is not kept
     d_gates: Any,  # [N, directions·K·H] out: of the input products, then what else u's gradient has
     d_h_0: Any,  # [directions, B, H] out
     d_c_0: Any,  # as c_0, out
@@ -156,10 +173,16 @@ def backward(
     d_weight: Any,  # [groups, directions, H, G] out, transposed
     d_bias: Any,  # [groups, directions, K·H] out: of d_gates
     d_peephole: Any,  # [groups, directions, 3, H] out, peephole cell
+    each: int,  # these, too, are as in `forward`
+    threads: int,
     crew: Any,
-    helpers: int,  # as in `forward`
+    helpers: int,
+    task: int,
 ) -> None:
-    """Run sequences begin to end (packed positions) back; write only their rows and groups of each output."""
+    """Run a task back. Only the rows and groups of its sequences are written in each output."""
+    d, begin, end = sequences_of(task, h_0.shape[0], lengths.shape[0], each, threads)
+    if not keep:
+        d_gates = np.empty((GROUP, d_gates.shape[1]), d_gates.dtype)
     H = d_h_0.shape[2]
     C = c_0.shape[2]
     G = weight.shape[1]

@@ -12,12 +12,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, kernels, product, threads
 from gatelight.memory.crew import share
-from gatelight.memory.recurrence_forward import (
-    cell_weights,
-    sequences_of,
-    tasks_of,
-    token_rows,
-)
+from gatelight.memory.recurrence_forward import cell_weights, tasks_of, token_rows
 from gatelight.memory.steps import BLOCKS
 from gatelight.memory.transposing import transposed
 
@@ -34,22 +29,6 @@ FEW = 4
 
 
 @compiled
-def _part(
-    cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
-    d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
-    d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, size: int, threads: int, crew: Any,
-    spread: int, k: int,
-) -> None:  # fmt: skip
-    d, begin, end = sequences_of(k, h_0.shape[0], lengths.shape[0], size, threads)
-    if not keep:
-        d_gates = np.empty((kernels.GROUP, d_gates.shape[1]), d_gates.dtype)
-    kernels.backward(
-        cell, d, begin, end, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n,
-        token, keep, d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, crew, spread,
-    )  # fmt: skip
-
-
-@compiled
 def _all_parts(
     cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
     d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
@@ -60,7 +39,7 @@ def _all_parts(
         cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, keep,
         d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, size, helpers + 1, crew, spread,
     )  # fmt: skip
-    return int(share(_part, given, crew, 0 if spread else helpers, tasks))
+    return int(share(kernels.backward, given, crew, 0 if spread else helpers, tasks))
 
 
 @compiled
@@ -139,15 +118,8 @@ def _cuts_of_weight(blocks: Any, sums: Any, rows: int, helpers: int) -> Any:
             for part in range(parts):
                 for column in range(begin, end, wide):
                     last = min(rows, (part + 1) * each)
-                    found[n] = (
-                        d,
-                        part,
-                        part * each,
-                        last,
-                        at + column - begin,
-                        column,
-                        min(wide, end - column),
-                    )
+                    place, columns = at + column - begin, min(wide, end - column)
+                    found[n] = d, part, part * each, last, place, column, columns
                     n += 1
         sums[parts:, :, begin:end] = 0
     return found[:n]

@@ -59,22 +59,6 @@ def tasks_of(directions: int, lengths: Any, weight: Any, helpers: int) -> tuple[
     return size, tasks, helpers if uneven else 0
 
 
-@compiled
-def sequences_of(k: int, directions: int, sequences: int, size: int, threads: int) -> tuple[int, int, int]:
-    """Return direction, first sequence and last + 1 of task k, of parts of `size` sequences.
-
-    Neighbours share cache lines, and threads would fight for them if they took them at the same time.
-    """
-    parts = (sequences + size - 1) // size
-    apart = (parts + threads - 1) // threads
-    left, first = k // directions, 0
-    while left >= (parts - first + apart - 1) // apart:
-        left -= (parts - first + apart - 1) // apart
-        first += 1
-    begin = (first + left * apart) * size
-    return k % directions, begin, min(sequences, begin + size)
-
-
 def kept_shapes(
     cell: str, directions: int, hidden_size: int, state_size: int, rows: Any, keep: bool
 ) -> list[tuple[Any, Any]]:
@@ -89,22 +73,6 @@ def kept_shapes(
 
 
 @compiled
-def _part(
-    cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
-    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, size: int, threads: int, crew: Any,
-    spread: int, k: int,
-) -> None:  # fmt: skip
-    d, begin, end = sequences_of(k, h_0.shape[0], lengths.shape[0], size, threads)
-    if not keep:
-        saved = np.empty((kernels.GROUP, saved.shape[1]), saved.dtype)
-        cells = np.empty((kernels.GROUP, cells.shape[1]), cells.dtype)
-    kernels.forward(
-        cell, d, begin, end, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells,
-        hidden, h_n, c_n, crew, spread,
-    )  # fmt: skip
-
-
-@compiled
 def _all_parts(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
     keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, crew: Any, helpers: int,
@@ -114,7 +82,7 @@ def _all_parts(
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
         size, helpers + 1, crew, spread,
     )  # fmt: skip
-    return int(share(_part, given, crew, 0 if spread else helpers, tasks))
+    return int(share(kernels.forward, given, crew, 0 if spread else helpers, tasks))
 
 
 def recurrence_forward(

@@ -9,19 +9,18 @@ matrices of recurrent networks it is also faster than BLAS.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 import llvmlite.binding as llvm
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
 from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, halves, loop
 
-PRODUCT_ARGUMENTS = (
-    "a a_at a_row a_k b b_at b_k start start_at start_row out out_at out_row rows depth columns"
-)
-
+NUMBERS = "a a_row a_k b b_k start start_row out out_row rows depth columns"
+"""What a product is given: addresses and elements from one row to the next."""
 
 SHAPES = {
     64: {8: 3, 4: 6, 2: 6, 1: 8},
@@ -145,36 +144,15 @@ def _choose(builder: Any, number: Any, cases: dict[int, Callable[[], None]]) -> 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _write_product(
-    typingctx: Any,
-    a: Any,
-    a_at: Any,
-    a_row: Any,
-    a_k: Any,
-    b: Any,
-    b_at: Any,
-    b_k: Any,
-    start: Any,
-    start_at: Any,
-    start_row: Any,
-    out: Any,
-    out_at: Any,
-    out_row: Any,
-    rows: Any,
-    depth: Any,
-    columns: Any,
-) -> Any:
-    names = tuple(PRODUCT_ARGUMENTS.split())
-    integer = types.int64
-    given = {"a": a, "b": b, "start": start, "out": out}
-    signature = types.void(*(given.get(name, integer) for name in names))
-
+    typingctx: Any, like: Any, a: Any, a_row: Any, a_k: Any, b: Any, b_k: Any, start: Any, start_row: Any,
+    out: Any, out_row: Any, rows: Any, depth: Any, columns: Any,
+) -> Any:  # fmt: skip
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        args = dict(zip(names, values, strict=True))
-        for name in given:
-            kind = signature.args[names.index(name)]
-            data = context.make_array(kind)(context, builder, value=args[name]).data
-            args[name] = builder.gep(data, [args[f"{name}_at"]])
-        vectors = Vectors(builder, context.get_data_type(a.dtype))
+        args = dict(zip(NUMBERS.split(), values[1:], strict=True))
+        element = context.get_data_type(like)
+        for name in ("a", "b", "start", "out"):
+            args[name] = builder.inttoptr(args[name], element.as_pointer())
+        vectors = Vectors(builder, element)
         done: Any = INDEX(0)
         for height in sorted(SHAPES, reverse=True):
 
@@ -186,21 +164,71 @@ def _write_product(
             done = builder.add(done, builder.mul(builder.sdiv(left, INDEX(height)), INDEX(height)))
         return context.get_dummy_value()
 
-    return signature, codegen
+    return _types(like), codegen
+
+
+def _types(like: Any) -> Any:
+    return types.void(like, *(types.int64 for _ in NUMBERS.split()))
 
 
 @compiled
-def multiply(
-    a: Any, a_at: int, a_row: int, a_k: int, b: Any, b_at: int, b_k: int, start: Any, start_at: int,
-    start_row: int, out: Any, out_at: int, out_row: int, rows: int, depth: int, columns: int,
+def _product(
+    like: Any, a: int, a_row: int, a_k: int, b: int, b_k: int, start: int, start_row: int, out: int,
+    out_row: int, rows: int, depth: int, columns: int,
 ) -> None:  # fmt: skip
+    _write_product(like, a, a_row, a_k, b, b_k, start, start_row, out, out_row, rows, depth, columns)
+
+
+# The many tiles are compiled once for each type and called by name. As a part of all that multiplies they
+# took a minute of compiling for one cell. A name must be known wherever code that calls it is loaded: what is
+# in `_reload_init` Numba keeps beside the code, and calls first.
+
+
+@cache
+def _name_product(like: Any) -> str:
+    name, given, product = f"gatelight.product.{like}", _types(like).args, cast(Any, _product)
+    product.compile(given)
+    made = product.overloads[given]
+    llvm.add_symbol(name, made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+    return name
+
+
+def _name_single() -> str:
+    return _name_product(types.float32)
+
+
+def _name_double() -> str:
+    return _name_product(types.float64)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def multiply(
+    typingctx: Any, a: Any, a_at: Any, a_row: Any, a_k: Any, b: Any, b_at: Any, b_k: Any, start: Any,
+    start_at: Any, start_row: Any, out: Any, out_at: Any, out_row: Any, rows: Any, depth: Any, columns: Any,
+) -> Any:  # fmt: skip
     """out[r, j] = start[r, j] + sum over k of a[r, k] * b[k, j], for compiled callers; nothing is checked.
 
     a, b, start, out: C-contiguous arrays of one dtype, float32 or float64; x_at: index of the first
     element in the flat array; a_row, a_k: elements from one row and one k to the next (so a may be
     read transposed); b_k, start_row, out_row likewise; a stride of 0 repeats a row. start may be out.
     """
-    _write_product(
-        a, a_at, a_row, a_k, b, b_at, b_k, start, start_at, start_row, out, out_at, out_row, rows, depth,
-        columns,
-    )  # fmt: skip
+    arrays, like = (a, b, start, out), a.dtype
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        left, numbers = list(zip(signature.args, values, strict=True)), []
+        while left:
+            kind, value = left.pop(0)
+            if kind in arrays:  # its place follows it
+                data = context.make_array(kind)(context, builder, value=value).data
+                value = builder.ptrtoint(builder.gep(data, [left.pop(0)[1]]), INDEX)
+            numbers.append(value)
+        name = {types.float32: _name_single, types.float64: _name_double}[like]
+        context.active_code_library._reload_init.add(name)
+        form = context.call_conv.get_function_type(types.none, _types(like).args)
+        product = cgutils.get_or_insert_function(builder.module, form, name())
+        result, error = (cgutils.alloca_once(builder, of.pointee) for of in form.args[:2])
+        builder.call(product, [result, error, context.get_constant(like, 0), *numbers])
+        return context.get_dummy_value()
+
+    n = [types.int64] * 5
+    return types.void(a, *n[:3], b, *n[:2], start, *n[:2], out, *n), codegen
