@@ -32,6 +32,12 @@ def _compiled(function: Function, options: dict[str, Any]) -> Any:
     return made
 
 
+def code_for(function: Any, kinds: tuple[Any, ...]) -> Any:
+    """A compiled function's code for arguments of these of Numba's types: its `library` and `fndesc`."""
+    function.compile(kinds)
+    return function.overloads[kinds]
+
+
 class _Kept(FunctionCache):  # type: ignore[misc]
     """Finds compiled code without loading the compiler.
 

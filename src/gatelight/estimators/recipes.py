@@ -106,11 +106,7 @@ _DEFAULT: dict[str, Any] = {
     "split": "group",
 }
 
-_CHAR: dict[str, Any] = {
-    **_DEFAULT,
-    "unknown": "spelled",
-    "dim": 128,
-}
+_CHAR: dict[str, Any] = {**_DEFAULT, "unknown": "spelled", "dim": 128}
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

@@ -23,12 +23,17 @@ Crew = np.ndarray[Any, np.dtype[np.int64]]
 
 # Written before a job is opened; then that it is open, its next task, who is inside, and who watches.
 CODE, FRAME, COUNT, PLACES, FAILED, OWNED, OPEN, NEXT, INSIDE, AWAKE = 8, 9, 10, 16, 24, 32, 40, 48, 56, 64
-SIZE = 80
+# Of a crew that is called together when it has a job (team.py), else 0: whether it may go again, whether it
+# has been called, the addresses of what calls it and of what its members then do.
+GO, CALLED, CALL, MEMBER = 72, 80, 81, 82
+SIZE = 88
 
 
-def new_crew() -> Crew:
-    """An array for one job at a time, which nobody works at."""
-    return np.zeros(SIZE, np.int64)
+def new_crew(call: int = 0, member: int = 0) -> Crew:
+    """An array for one job at a time, which nobody works at; with addresses it is called when it has one."""
+    crew = np.zeros(SIZE, np.int64)
+    crew[CALL], crew[MEMBER] = call, member
+    return crew
 
 
 def _changed(operation: str) -> Any:
@@ -100,6 +105,20 @@ def share(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, coun
     return types.int64(kernel, given, crew, types.int64, types.int64), codegen
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _call_together(typingctx: Any, crew: Any, members: Any) -> Any:
+    """CALL(MEMBER, the crew's address, members), where this thread counts as one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, value=values[0]).data
+        member, call = (builder.load(builder.gep(data, [INDEX(place)])) for place in (MEMBER, CALL))
+        kind = ir.FunctionType(ir.VoidType(), [INDEX, data.type, INT])
+        builder.call(builder.inttoptr(call, kind.as_pointer()), [member, data, builder.trunc(values[1], INT)])
+        return context.get_dummy_value()
+
+    return types.void(crew, types.int64), codegen
+
+
 @compiled
 def even_part(size: int, helpers: int, multiple: int) -> int:
     """How much of `size` each thread takes where all have one task: a multiple of this, one at least."""
@@ -125,6 +144,9 @@ def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> i
         for task in range(count):
             failed |= _run(code, frame, task)
         return int(failed)
+    if crew[CALL] != 0 and crew[CALLED] == 0:
+        crew[CALLED] = 1
+        _call_together(crew, helpers + 1)
     crew[CODE], crew[FRAME], crew[COUNT] = code, frame, count
     crew[PLACES], crew[FAILED], crew[NEXT] = helpers, 0, 0
     _set(crew, OPEN, 1)
@@ -141,7 +163,7 @@ def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> i
 
 
 @compiled
-def _help(crew: Any) -> bool:
+def help_crew(crew: Any) -> bool:
     """Take turns at the job that is open; whether there was one."""
     if look(crew[OPEN:]) == 0 or look(crew[NEXT:]) >= crew[COUNT]:
         return False
@@ -165,7 +187,7 @@ def serve(crew: Crew, told: Signal, value: int, watched: Signal, seen: int, look
     _add(crew, AWAKE, 1)
     left = looks
     while left > 0 and look(watched) == seen:
-        if _help(crew):
+        if help_crew(crew):
             left = looks
         left -= 1
     _add(crew, AWAKE, -1)

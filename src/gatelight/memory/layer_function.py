@@ -19,6 +19,7 @@ from gatelight.memory.linear import array_of, check_dtype
 from gatelight.memory.packing import Packing
 from gatelight.memory.padding import Layout
 from gatelight.memory.registry import plain, refuse
+from gatelight.memory.threads import beside_torch
 
 Weights = dict[str, list[Tensor]]
 """By kind, a tensor for each direction."""
@@ -106,18 +107,14 @@ class _Layer(torch.autograd.Function):
             for k, kind in enumerate(kinds)
         }
         padded = x.numpy(force=True)
-        way = layer_forward(
-            cell,
-            np.ascontiguousarray(padded) if given is None else given.rows(padded),
-            None if token is None else array_of(token),
-            packing.first,
-            packing.lengths,
-            arrays,
-            None if h_0 is None else array_of(h_0),
-            None if c_0 is None or not EQUATIONS[cell].has_cell_state else array_of(c_0),
-            keep,
-        )
-        hidden = torch.from_numpy(way.hidden if made is None else made.padded(way.hidden))
+        c = c_0 if EQUATIONS[cell].has_cell_state else None
+        tokens, first_h, first_c = (None if one is None else array_of(one) for one in (token, h_0, c))
+        with beside_torch():
+            rows = np.ascontiguousarray(padded) if given is None else given.rows(padded)
+            way = layer_forward(
+                cell, rows, tokens, packing.first, packing.lengths, arrays, first_h, first_c, keep
+            )
+            hidden = torch.from_numpy(way.hidden if made is None else made.padded(way.hidden))
         ends = way.h_n, way.c_n
         h_n, c_n = (torch.from_numpy(a if order is None else order.unpacked(a)) for a in ends)
         if keep:
@@ -141,8 +138,9 @@ class _Layer(torch.autograd.Function):
         ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         if not torch.is_grad_enabled():
-            return _Layer._back(ctx, d_hidden, d_h_n, d_c_n)
-        with torch.no_grad():
+            with beside_torch():
+                return _Layer._back(ctx, d_hidden, d_h_n, d_c_n)
+        with torch.no_grad(), beside_torch():
             found = _Layer._back(ctx, d_hidden, d_h_n, d_c_n)
         # Somebody may ask for a second derivative; without this it would silently be wrong.
         given = [t for t in (d_hidden, d_h_n, d_c_n, *ctx.saved_tensors) if t is not None]

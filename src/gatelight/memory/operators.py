@@ -63,48 +63,25 @@ def recurrence(
     return hidden, h_n, c_n, gates, cells
 
 
+def _arrays(*given: Any) -> list[Any]:
+    return [array_of(one) if isinstance(one, Tensor) else one for one in given]
+
+
 def _recurrence_compute(
-    cell: str,
-    table: Tensor,
-    token: Tensor | None,
-    first: Tensor,
-    lengths: Tensor,
-    weight_hh: Tensor,
-    bias_hh: Tensor,
-    peephole: Tensor | None,
-    h_0: Tensor,
-    c_0: Tensor,
-    keep: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    cell: str, table: Tensor, token: Tensor | None, first: Tensor, lengths: Tensor, weight_hh: Tensor,
+    bias_hh: Tensor, peephole: Tensor | None, h_0: Tensor, c_0: Tensor, keep: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    weight_hh = weight_hh.transpose(1, 2)
     arrays = recurrence_forward(
-        cell,
-        array_of(table),
-        None if token is None else array_of(token),
-        array_of(first),
-        array_of(lengths),
-        array_of(weight_hh.transpose(1, 2)),
-        array_of(bias_hh),
-        None if peephole is None else array_of(peephole),
-        array_of(h_0),
-        array_of(c_0),
-        keep,
+        *_arrays(cell, table, token, first, lengths, weight_hh, bias_hh, peephole, h_0, c_0, keep)
     )
     return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
 
 
 def _recurrence_shapes(
-    cell: str,
-    table: Tensor,
-    token: Tensor | None,
-    first: Tensor,
-    lengths: Tensor,
-    weight_hh: Tensor,
-    bias_hh: Tensor,
-    peephole: Tensor | None,
-    h_0: Tensor,
-    c_0: Tensor,
-    keep: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    cell: str, table: Tensor, token: Tensor | None, first: Tensor, lengths: Tensor, weight_hh: Tensor,
+    bias_hh: Tensor, peephole: Tensor | None, h_0: Tensor, c_0: Tensor, keep: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     rows = table.shape[0] if token is None else token.shape[0]
     directions, _, hidden_size = weight_hh.shape
     shapes = kept_shapes(cell, directions, hidden_size, c_0.shape[2], rows, keep)
@@ -140,78 +117,29 @@ def _recurrence_gradient(
         *(token, first, lengths, weight_hh, peepholes, *states, hidden, gates, cells),
         bias,
     )
-    return (
-        None,
-        d_table if table else None,
-        None,
-        None,
-        None,
-        d_weight if weight else None,
-        d_bias if bias else None,
-        d_peephole if peephole else None,
-        d_h_0 if h_0 else None,
-        d_c_0 if c_0 else None,
-        None,
-    )
+    asked = weight, bias, peephole, h_0, c_0
+    found = d_weight, d_bias, d_peephole, d_h_0, d_c_0
+    others = (gradient if wanted else None for gradient, wanted in zip(found, asked, strict=True))
+    return None, d_table if table else None, None, None, None, *others, None
 
 
 def _recurrence_backward_compute(
-    cell: str,
-    d_hidden: Tensor,
-    d_h_n: Tensor,
-    d_c_n: Tensor,
-    distinct: int,
-    token: Tensor | None,
-    first: Tensor,
-    lengths: Tensor,
-    weight_hh: Tensor,
-    peephole: Tensor | None,
-    h_0: Tensor,
-    c_0: Tensor,
-    hidden: Tensor,
-    gates: Tensor,
-    cells: Tensor,
-    need_bias: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    arrays = recurrence_backward(
-        cell,
-        array_of(d_hidden),
-        array_of(d_h_n),
-        array_of(d_c_n),
-        distinct,
-        None if token is None else array_of(token),
-        array_of(first),
-        array_of(lengths),
-        array_of(weight_hh),
-        None if peephole is None else array_of(peephole),
-        array_of(h_0),
-        array_of(c_0),
-        array_of(hidden),
-        array_of(gates),
-        array_of(cells),
-        need_bias,
-    )
-    return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
+    cell: str, d_hidden: Tensor, d_h_n: Tensor, d_c_n: Tensor, distinct: int, token: Tensor | None,
+    first: Tensor, lengths: Tensor, weight_hh: Tensor, peephole: Tensor | None, h_0: Tensor, c_0: Tensor,
+    hidden: Tensor, gates: Tensor, cells: Tensor, need_bias: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    given = _arrays(
+        cell, d_hidden, d_h_n, d_c_n, distinct, token, first, lengths, weight_hh, peephole, h_0, c_0, hidden,
+        gates, cells, need_bias,
+    )  # fmt: skip
+    return tuple(torch.from_numpy(a) for a in recurrence_backward(*given))  # type: ignore[return-value]
 
 
 def _recurrence_backward_shapes(
-    cell: str,
-    d_hidden: Tensor,
-    d_h_n: Tensor,
-    d_c_n: Tensor,
-    distinct: int,
-    token: Tensor | None,
-    first: Tensor,
-    lengths: Tensor,
-    weight_hh: Tensor,
-    peephole: Tensor | None,
-    h_0: Tensor,
-    c_0: Tensor,
-    hidden: Tensor,
-    gates: Tensor,
-    cells: Tensor,
-    need_bias: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    cell: str, d_hidden: Tensor, d_h_n: Tensor, d_c_n: Tensor, distinct: int, token: Tensor | None,
+    first: Tensor, lengths: Tensor, weight_hh: Tensor, peephole: Tensor | None, h_0: Tensor, c_0: Tensor,
+    hidden: Tensor, gates: Tensor, cells: Tensor, need_bias: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     directions, size, hidden_size = weight_hh.shape
     return (
         d_hidden.new_empty(distinct, directions * size),

@@ -144,25 +144,10 @@ def _all_sums(
 
 
 def recurrence_backward(
-    cell: str,
-    d_hidden: Array,
-    d_h_n: Array,
-    d_c_n: Array,
-    distinct: int,
-    token: Array | None,
-    starts: Array,
-    sizes: Array,
-    weight: Array,
-    peephole: Array | None,
-    h_0: Array,
-    c_0: Array,
-    hidden: Array,
-    gates: Array,
-    cells: Array,
-    need_bias: bool,
-    overwrite: bool = False,
-    wide: bool = False,
-) -> tuple[Array, Array, Array, Array, Array, Array]:
+    cell: str, d_hidden: Array, d_h_n: Array, d_c_n: Array, distinct: int, token: Array | None, starts: Array,
+    sizes: Array, weight: Array, peephole: Array | None, h_0: Array, c_0: Array, hidden: Array, gates: Array,
+    cells: Array, need_bias: bool, overwrite: bool = False, wide: bool = False,
+) -> tuple[Array, Array, Array, Array, Array, Array]:  # fmt: skip
     """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty.
 
     starts [T] and sizes [B] are a packing's `first` and `lengths`; weight [directions, G, H]; the others as

@@ -65,11 +65,7 @@ def kept_shapes(
     """Shapes of hidden, gates, cells; `state_size` is that of the cell state, 0 where there is none."""
     kept = rows if keep else 0
     width = directions * hidden_size
-    return [
-        (rows, width),
-        (kept, len(EQUATIONS[cell].saved) * width),
-        (kept, directions * state_size),
-    ]
+    return [(rows, width), (kept, len(EQUATIONS[cell].saved) * width), (kept, directions * state_size)]
 
 
 @compiled
@@ -86,19 +82,9 @@ def _all_parts(
 
 
 def recurrence_forward(
-    cell: str,
-    table: Array,
-    token: Array | None,
-    first: Array,
-    lengths: Array,
-    weight: Array,
-    bias: Array,
-    peephole: Array | None,
-    h_0: Array,
-    c_0: Array,
-    keep: bool,
-    overwrite: bool = False,
-) -> tuple[Array, Array, Array, Array, Array]:
+    cell: str, table: Array, token: Array | None, first: Array, lengths: Array, weight: Array, bias: Array,
+    peephole: Array | None, h_0: Array, c_0: Array, keep: bool, overwrite: bool = False,
+) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Return hidden, h_n, c_n and, with `keep`, gates and cell states, in shapes as `operators.recurrence`.
 
     weight [directions, H, G] is the recurrent weight transposed; first [T] and lengths [B] are a packing's;

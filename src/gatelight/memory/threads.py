@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 from gatelight.errors import DataError
-from gatelight.memory import workers
+from gatelight.memory import team, workers
 from gatelight.memory.processors import available
 from gatelight.memory.workers import Task
 
 __all__ = [
-    "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "beside", "cuts", "run", "set_threads",
-    "share", "single_threaded_torch", "threads", "together", "using",
+    "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "beside", "beside_torch", "cuts", "run",
+    "set_threads", "share", "single_threaded_torch", "threads", "together", "using",
 ]  # fmt: skip
 
 SHARED_WORK = 1 << 22
@@ -84,8 +84,26 @@ def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None
     as soon as they come. Raises MemoryError when a task finds no memory.
     """
     helpers = threads() - 1 if work >= LITTLE_WORK else 0
-    if region(*given, workers.crew_of(helpers, wake=work >= WAKING_WORK), helpers):
+    crew = team.present() if work >= WAKING_WORK else None
+    if crew is None:
+        failed = region(*given, workers.crew_of(helpers, wake=work >= WAKING_WORK), helpers)
+    else:
+        try:
+            failed = region(*given, crew, helpers)
+        finally:
+            team.dismiss(crew)
+    if failed:
         raise MemoryError("a part of the work found no memory")
+
+
+@contextmanager
+def beside_torch() -> Iterator[None]:
+    """Inside the block torch's threads help, not ours, where its operators run on as many: see team.py."""
+    before, team.here.helps = team.here.helps, team.may_help(threads())
+    try:
+        yield
+    finally:
+        team.here.helps = before
 
 
 def run(tasks: Sequence[Task], work: int) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import llvmlite.binding as llvm
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from gatelight.compiled import compiled
+from gatelight.compiled import code_for, compiled
 from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, halves, loop
 
 NUMBERS = "a a_row a_k b b_k start start_row out out_row rows depth columns"
@@ -186,9 +186,7 @@ def _product(
 
 @cache
 def _name_product(like: Any) -> str:
-    name, given, product = f"gatelight.product.{like}", _types(like).args, cast(Any, _product)
-    product.compile(given)
-    made = product.overloads[given]
+    name, made = f"gatelight.product.{like}", code_for(_product, _types(like).args)
     llvm.add_symbol(name, made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
     return name
 

@@ -133,10 +133,7 @@ class Dense(Layer):
 
     def shapes(self, form: Form) -> Shapes:
         """weight [units, F], bias [units]."""
-        return {
-            "weight": (self.units, form.row),
-            **({"bias": (self.units,)} if self.bias else {}),
-        }
+        return {"weight": (self.units, form.row), **({"bias": (self.units,)} if self.bias else {})}
 
     def after(self, form: Form) -> Form:
         """`units` features."""

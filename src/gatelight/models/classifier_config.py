@@ -87,11 +87,7 @@ def head_shapes(config: ClassifierConfig) -> dict[str, tuple[int, ...]]:
     """Shapes of the head's weights: the dense layer's "weight" and "bias" and what the pool itself learns."""
     pool = POOLS[config.pool]
     width = pool.width(config.features) * (config.max_length or 0 if pool.holds_dense else 1)
-    return {
-        **pool.shapes(config.features),
-        "weight": (config.outputs, width),
-        "bias": (config.outputs,),
-    }
+    return {**pool.shapes(config.features), "weight": (config.outputs, width), "bias": (config.outputs,)}
 
 
 def layer_shapes(config: ClassifierConfig) -> Iterator[dict[str, tuple[int, ...]]]:

@@ -145,15 +145,7 @@ def _archive(path: Path) -> tuple[Architecture, bytes]:
             version = metadata.get("keras_version") if metadata else None
             config = parsed(_member(archive, members[CONFIG], MOST_BYTES), f"{path}, {CONFIG}")
             return architecture(config, str(path), version), _member(archive, members[WEIGHTS], most)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        OSError,
-    ) as error:
+    except DAMAGED as error:
         if isinstance(error, (DataError, ModelFileError)):
             raise
         raise ModelFileError(f"{path} is a damaged archive ({error!s:.100}); copy it again") from None

@@ -1,0 +1,113 @@
+"""torch's own threads as a crew: those of OpenMP, which else turn in circles beside ours; knows no tasks.
+
+After an operator of torch's its threads watch for the next one, and whoever works beside them has half a
+processor. So while a layer is one of torch's operators, they are let help it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from llvmlite import ir
+from numba import carray
+from numba.core import types
+from numba.extending import intrinsic
+
+from gatelight.compiled import code_for, compiled
+from gatelight.memory.crew import CALLED, GO, SIZE, Crew, help_crew, new_crew
+from gatelight.memory.lanes import INDEX
+from gatelight.memory.signals import look
+
+
+@compiled
+def _stand_by(address: Any) -> None:
+    crew = carray(address, SIZE)
+    while look(crew[GO:]) == 0:
+        help_crew(crew)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _address(typingctx: Any) -> Any:
+    """The address of `_stand_by` in C's form of a function."""
+    given = (types.CPointer(types.int64),)  # type: ignore[attr-defined]
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        made = code_for(_stand_by, given)
+        kind = ir.FunctionType(ir.VoidType(), [INDEX.as_pointer()])
+        member = ir.Function(builder.module, kind, builder.module.get_unique_name("gatelight.member"))
+        member.linkage = "internal"
+        written = ir.IRBuilder(member.append_basic_block("entry"))
+        standing_by = context.declare_function(builder.module, made.fndesc)
+        context.call_conv.call_function(written, standing_by, types.none, given, member.args)
+        context.add_linking_libs([made.library])
+        written.ret_void()
+        return builder.ptrtoint(member, INDEX)
+
+    return types.int64(), codegen
+
+
+@compiled
+def _member() -> int:
+    return int(_address())
+
+
+class _Here(threading.local):
+    crew: Crew | None = None  # that the threads are which torch has for this one
+    helps = False
+
+
+here = _Here()
+_lost = False
+
+
+@cache
+def _openmp() -> Any:
+    """The library whose threads torch's operators run on; None where it is not GCC's."""
+    import torch
+
+    for path in (Path(torch.__file__).parent / "lib").glob("libgomp*.so*"):
+        with suppress(OSError, AttributeError):  # it is not loaded, so torch runs on another one
+            library = ctypes.CDLL(str(path), mode=os.RTLD_NOLOAD)
+            return library.GOMP_parallel_start and library
+    return None
+
+
+def may_help(count: int) -> bool:
+    """Whether torch's operators run on so many threads, and these can be called; more or fewer could not."""
+    import torch
+
+    return count > 1 and torch.get_num_threads() == count and not _lost and _openmp() is not None
+
+
+def present() -> Crew | None:
+    """The crew that comes when it has a job, until `dismiss`; None where it may not be called."""
+    if not here.helps:
+        return None
+    if here.crew is None:
+        start = ctypes.cast(_openmp().GOMP_parallel_start, ctypes.c_void_p)
+        here.crew = new_crew(start.value or 0, _member())
+    return here.crew
+
+
+def dismiss(crew: Crew) -> None:
+    """Let all go who were called, and wait until they are gone."""
+    if crew[CALLED]:
+        crew[GO] = 1
+        _openmp().GOMP_parallel_end()
+        crew[CALLED] = crew[GO] = 0
+
+
+def _forget_torch() -> None:
+    # A forked child has none of the threads, and their library does not know.
+    global _lost
+    _lost = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_torch)

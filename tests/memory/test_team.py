@@ -1,0 +1,177 @@
+"""torch's own threads as a crew: they come, they go, and only those come whom torch has."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import gatelight
+from gatelight.compiled import compiled
+from gatelight.memory import team, workers
+from gatelight.memory.crew import CALLED, GO, Crew, share
+from gatelight.memory.signals import look, put
+from gatelight.memory.threads import SHARED_WORK, beside_torch, set_threads
+from gatelight.memory.threads import share as shared
+
+pytestmark = pytest.mark.skipif(team._openmp() is None, reason="torch runs on other threads here")
+
+
+@pytest.fixture(params=[2, 4], autouse=True)
+def both(request: pytest.FixtureRequest) -> Iterator[int]:
+    """torch and we may use so many threads, more than there are processors too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    set_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+    set_threads(None)
+
+
+@pytest.fixture
+def nobody_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own threads may not be asked."""
+
+    def refuse(helpers: int, wake: bool) -> Crew:
+        raise AssertionError("our own threads were asked")
+
+    monkeypatch.setattr(workers, "crew_of", refuse)
+
+
+@compiled
+def _meeting(who: Any, k: int) -> None:
+    put(who[k:], 1)
+    looks = 0
+    while look(who[1 - k :]) == 0 and looks < 100_000_000:
+        looks += 1
+    who[2 + k] = who[1 - k]
+
+
+@compiled
+def _meet(who: Any, crew: Any, helpers: int) -> int:
+    return int(share(_meeting, (who,), crew, helpers, 2))
+
+
+@compiled
+def _note(done: Any, refused: int, k: int) -> None:
+    if k == refused:
+        raise MemoryError("no room")
+    done[k] += 1
+
+
+@compiled
+def _notes(done: Any, refused: int, crew: Any, helpers: int) -> int:
+    failed = 0
+    for _ in range(3):  # a crew that was called stays for the next job of the same call
+        failed |= share(_note, (done, refused), crew, helpers, len(done))
+    return int(failed)
+
+
+def _noted(refused: int = -1) -> bool:
+    done = np.zeros(100, np.int64)
+    with beside_torch():
+        shared(_notes, (done, refused), SHARED_WORK)
+    return bool((done == 3).all())
+
+
+def _multiplied() -> bool:
+    ones = torch.ones(300, 300)
+    return bool(((ones @ ones) == 300).all())
+
+
+@pytest.mark.usefixtures("nobody_of_ours")
+def test_torchs_threads_work_beside_the_caller_and_for_torch_again() -> None:
+    """Red when they are not called, or do not go back."""
+    for _ in range(50):
+        who = np.zeros(4, np.int64)
+        with beside_torch():
+            shared(_meet, (who,), SHARED_WORK)
+        assert who.tolist() == [1, 1, 1, 1]
+        assert _noted()
+        assert team.here.crew is not None
+        assert not team.here.crew[[CALLED, GO]].any()
+        assert _multiplied()
+
+
+@pytest.mark.usefixtures("nobody_of_ours")
+def test_they_go_back_when_a_task_fails() -> None:
+    for _ in range(5):
+        with pytest.raises(MemoryError, match="no memory"):
+            _noted(refused=7)
+        assert _noted()
+        assert _multiplied()
+
+
+@pytest.mark.usefixtures("nobody_of_ours")
+def test_each_thread_that_calls_has_a_crew_of_its_own() -> None:
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(lambda _: all(_noted() and _multiplied() for _ in range(50)), range(3)):
+            assert found
+
+
+def test_others_than_torchs_number_are_ours(both: int) -> None:
+    """Another number would let OpenMP end threads and start them anew at every turn."""
+    assert team.may_help(both)
+    assert not team.may_help(both + 1)
+    assert not team.may_help(1)
+    torch.set_num_threads(1)
+    with beside_torch():
+        assert team.present() is None
+    torch.set_num_threads(both)
+    assert team.present() is None  # outside of the block
+
+
+@pytest.mark.parametrize(
+    "layer", [gatelight.LSTM(16, 64, 2, bidirectional=True, batch_first=True), gatelight.GRU(16, 256)]
+)
+def test_a_layer_has_the_same_bits_whoever_helps(
+    layer: Any, monkeypatch: pytest.MonkeyPatch, both: int
+) -> None:
+    """Red when layers do not call torch's threads, or a result depends on it."""
+    x = torch.randn(20, 30, 16, requires_grad=True)
+    lengths = torch.randint(1, 20, (20 if layer.batch_first else 30,))
+
+    def results() -> list[bytes]:
+        x.grad = None
+        layer.zero_grad()
+        hidden, _ = layer(x, lengths=lengths)
+        (hidden * hidden).sum().backward()
+        gradients = [p.grad for p in (x, *layer.parameters())]
+        return [t.detach().numpy().tobytes() for t in (hidden, *gradients) if t is not None]
+
+    set_threads(1)
+    alone = results()
+    set_threads(both)
+    torch.set_num_threads(1)
+    assert results() == alone
+    torch.set_num_threads(both)
+    monkeypatch.setattr(team.here, "crew", None)
+    assert results() == alone
+    assert team.here.crew is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_threads_that_stayed_with_its_parent() -> None:
+    assert _noted()
+    assert _exit_code(lambda: _noted() and team.present() is None) == 0
+    assert _noted()
+
+
+def _exit_code(work: Callable[[], bool]) -> int:
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if work() else 1)
+    for _ in range(200):
+        finished, code = os.waitpid(child, os.WNOHANG)
+        if finished:
+            return code
+        time.sleep(0.05)
+    os.kill(child, 9)
+    pytest.fail("the child hangs")
