@@ -22,14 +22,16 @@ from numba.extending import intrinsic
 from gatelight.compiled import code_for, compiled
 from gatelight.memory.crew import CALLED, GO, SIZE, Crew, help_crew, new_crew
 from gatelight.memory.lanes import INDEX
-from gatelight.memory.signals import look
+from gatelight.memory.signals import LOOKS, give_way, look
 
 
 @compiled
 def _stand_by(address: Any) -> None:
-    crew = carray(address, SIZE)
+    crew, vain = carray(address, SIZE), 0
     while look(crew[GO:]) == 0:
-        help_crew(crew)
+        vain = 0 if help_crew(crew) else vain + 1
+        if vain > LOOKS:  # there may be fewer processors than threads
+            give_way()
 
 
 @intrinsic  # type: ignore[untyped-decorator]

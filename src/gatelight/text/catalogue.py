@@ -122,11 +122,7 @@ _ALL = (
         source=WebSource(
             "https://raw.githubusercontent.com/alexwarstadt/blimp/"
             "3e56b06fcabca9b30822fc66435fca6b1aa40bb1/BLiMP.zip",
-            File(
-                "BLiMP.zip",
-                "172a1a714d72e72a89e8384dd531483f3d0f8a9aee3d33dccaf7992d8cecbb73",
-                2_354_164,
-            ),
+            File("BLiMP.zip", "172a1a714d72e72a89e8384dd531483f3d0f8a9aee3d33dccaf7992d8cecbb73", 2_354_164),
         ),
         format="jsonl",
     ),
