@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,3 +111,25 @@ def test_servers_that_refuse_or_are_not_there(server: Server, tmp_path: Path) ->
     with pytest.raises(DataError, match=r"cannot be fetched .*refused.*after 10 bytes, or give a local copy"):
         fetching.download("http://127.0.0.1:9/a.bin", tmp_path / "a.bin", FILE)
     assert (tmp_path / "a.bin.partial").read_bytes() == BODY[:10]
+
+
+def test_what_pip_has_fetched_is_weighed_while_pip_moves_it(tmp_path: Path) -> None:
+    """Red when a folder that vanishes between being seen and being read is an error."""
+    (tmp_path / "stays").write_bytes(b"12345")
+    done = threading.Event()
+
+    def move() -> None:
+        while not done.is_set():
+            for number in range(30):
+                (tmp_path / f"{number}" / "inner").mkdir(parents=True)
+            for number in range(30):
+                shutil.rmtree(tmp_path / f"{number}")
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        for _ in range(400):
+            assert fetching._weight(tmp_path) == 5
+    finally:
+        done.set()
+        mover.join()

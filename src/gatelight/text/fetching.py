@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -173,11 +174,10 @@ def wheel(project: str, version: str, folder: Path, size: int, on_progress: OnPr
 
 def _weight(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # pip has moved it away meanwhile
-            continue
+    for inner, _, files in os.walk(folder):  # which passes over folders that pip has removed meanwhile
+        for name in files:
+            with suppress(FileNotFoundError):
+                total += Path(inner, name).stat().st_size
     return total
 
 
