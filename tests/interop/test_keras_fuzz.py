@@ -123,3 +123,18 @@ def shuffled(value: object, draw: random.Random) -> object:
     if isinstance(value, list):
         return [shuffled(inside, draw) for inside in value]
     return value
+
+
+def test_an_archive_whose_lzma_stream_is_damaged(tmp_path: Path) -> None:
+    """Red when an error of that decompressor's own, which is no other's, comes through."""
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for name in ("metadata.json", "config.json", "model.weights.h5"):
+            archive.writestr(name, b"{}" * 500)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"metadata.json") + len("metadata.json")
+    for place in range(start + 12, start + 40):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(GatelightError, match="damaged archive"):
+        keras.load(path)
