@@ -26,9 +26,12 @@ def compiled(function: Function | None = None, /, **options: Any) -> Any:
 
 def _compiled(function: Function, options: dict[str, Any]) -> Any:
     made = njit(cache=True, nogil=True, **options)(function)
-    # Where Numba is switched off, or keeps its code otherwise than it does today, it is left alone.
-    if type(getattr(made, "_cache", None)) is FunctionCache and hasattr(FunctionCache, "_load_overload"):
-        made._cache.__class__ = _Kept
+    if not hasattr(made, "_cache"):  # Numba is switched off
+        return made
+    # If Numba kept code otherwise than today, it would be loaded without the names that it calls (tiles.py).
+    if type(made._cache) is not FunctionCache or not hasattr(FunctionCache, "_load_overload"):
+        return njit(nogil=True, **options)(function)
+    made._cache.__class__ = _Kept
     return made
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from crew_cases import both_meet, exit_code
 
 from gatelight.compiled import compiled
 from gatelight.memory.crew import INSIDE, OPEN, OWNED, new_crew, serve, share
-from gatelight.memory.signals import look, new_signal, put
+from gatelight.memory.signals import new_signal
 from gatelight.memory.threads import LITTLE_WORK, SHARED_WORK
 from gatelight.memory.threads import share as shared
 
@@ -40,20 +41,6 @@ def _fail(refused: int, k: int) -> None:
 @compiled
 def _all_fail(refused: int, count: int, crew: Any, helpers: int) -> int:
     return int(share(_fail, (refused,), crew, helpers, count))
-
-
-@compiled
-def _meeting(who: Any, k: int) -> None:
-    put(who[k:], 1)
-    looks = 0
-    while look(who[1 - k :]) == 0 and looks < 100_000_000:
-        looks += 1
-    who[2 + k] = who[1 - k]
-
-
-@compiled
-def _both(who: Any, crew: Any, helpers: int) -> int:
-    return int(share(_meeting, (who,), crew, helpers, 2))
 
 
 @pytest.mark.parametrize("spin", [0, 20_000])
@@ -96,12 +83,12 @@ def test_somebody_else_does_help() -> None:
     """Red when all tasks are left to the caller: neither of these two ends before the other begins."""
     crew, told, watched = new_crew(), new_signal(), new_signal()
     other = threading.Thread(target=lambda: serve(crew, told, 0, watched, 0, 10**9))
-    _both(np.ones(4, np.int64), crew, 0)  # compiled
+    both_meet(np.ones(4, np.int64), crew, 0)  # compiled
     other.start()
     try:
         for _ in range(100):
             who = np.zeros(4, np.int64)
-            assert _both(who, crew, 1) == 0
+            assert both_meet(who, crew, 1) == 0
             assert who.tolist() == [1, 1, 1, 1]
     finally:
         watched[0] = 1
@@ -119,12 +106,4 @@ def test_a_forked_child_has_a_crew_of_its_own(several: int) -> None:
     if child == 0:
         shared(_all_notes, (done, 1, 10_000), SHARED_WORK)
         os._exit(0 if (done == 2).all() else 1)
-    for _ in range(200):
-        finished, code = os.waitpid(child, os.WNOHANG)
-        if finished:
-            break
-        time.sleep(0.05)
-    else:
-        os.kill(child, 9)
-        pytest.fail("the child hangs")
-    assert code == 0
+    assert exit_code(child) == 0

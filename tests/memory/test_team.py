@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from crew_cases import both_meet, exit_code
 
 import gatelight
 from gatelight.compiled import compiled
 from gatelight.memory import team, workers
 from gatelight.memory.crew import CALLED, GO, Crew, share
-from gatelight.memory.signals import look, put
 from gatelight.memory.threads import SHARED_WORK, beside_torch, set_threads
 from gatelight.memory.threads import share as shared
 
@@ -42,20 +41,6 @@ def nobody_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("our own threads were asked")
 
     monkeypatch.setattr(workers, "crew_of", refuse)
-
-
-@compiled
-def _meeting(who: Any, k: int) -> None:
-    put(who[k:], 1)
-    looks = 0
-    while look(who[1 - k :]) == 0 and looks < 100_000_000:
-        looks += 1
-    who[2 + k] = who[1 - k]
-
-
-@compiled
-def _meet(who: Any, crew: Any, helpers: int) -> int:
-    return int(share(_meeting, (who,), crew, helpers, 2))
 
 
 @compiled
@@ -91,7 +76,7 @@ def test_torchs_threads_work_beside_the_caller_and_for_torch_again() -> None:
     for _ in range(50):
         who = np.zeros(4, np.int64)
         with beside_torch():
-            shared(_meet, (who,), SHARED_WORK)
+            shared(both_meet, (who,), SHARED_WORK)
         assert who.tolist() == [1, 1, 1, 1]
         assert _noted()
         assert team.here.crew is not None
@@ -160,18 +145,8 @@ def test_a_layer_has_the_same_bits_whoever_helps(
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_does_not_wait_for_threads_that_stayed_with_its_parent() -> None:
     assert _noted()
-    assert _exit_code(lambda: _noted() and team.present() is None) == 0
-    assert _noted()
-
-
-def _exit_code(work: Callable[[], bool]) -> int:
     child = os.fork()
     if child == 0:
-        os._exit(0 if work() else 1)
-    for _ in range(200):
-        finished, code = os.waitpid(child, os.WNOHANG)
-        if finished:
-            return code
-        time.sleep(0.05)
-    os.kill(child, 9)
-    pytest.fail("the child hangs")
+        os._exit(0 if _noted() and team.present() is None else 1)
+    assert exit_code(child) == 0
+    assert _noted()

@@ -91,6 +91,7 @@ class _Form(NamedTuple):
 
 class _Layer(torch.autograd.Function):
     @staticmethod
+    @beside_torch()
     def forward(
         ctx: Any,
         form: _Form,
@@ -107,14 +108,11 @@ class _Layer(torch.autograd.Function):
             for k, kind in enumerate(kinds)
         }
         padded = x.numpy(force=True)
-        c = c_0 if EQUATIONS[cell].has_cell_state else None
-        tokens, first_h, first_c = (None if one is None else array_of(one) for one in (token, h_0, c))
-        with beside_torch():
-            rows = np.ascontiguousarray(padded) if given is None else given.rows(padded)
-            way = layer_forward(
-                cell, rows, tokens, packing.first, packing.lengths, arrays, first_h, first_c, keep
-            )
-            hidden = torch.from_numpy(way.hidden if made is None else made.padded(way.hidden))
+        given_c = c_0 if EQUATIONS[cell].has_cell_state else None
+        tokens, h, c = (None if one is None else array_of(one) for one in (token, h_0, given_c))
+        rows = np.ascontiguousarray(padded) if given is None else given.rows(padded)
+        way = layer_forward(cell, rows, tokens, packing.first, packing.lengths, arrays, h, c, keep)
+        hidden = torch.from_numpy(way.hidden if made is None else made.padded(way.hidden))
         ends = way.h_n, way.c_n
         h_n, c_n = (torch.from_numpy(a if order is None else order.unpacked(a)) for a in ends)
         if keep:
@@ -138,15 +136,15 @@ class _Layer(torch.autograd.Function):
         ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         if not torch.is_grad_enabled():
-            with beside_torch():
-                return _Layer._back(ctx, d_hidden, d_h_n, d_c_n)
-        with torch.no_grad(), beside_torch():
+            return _Layer._back(ctx, d_hidden, d_h_n, d_c_n)
+        with torch.no_grad():
             found = _Layer._back(ctx, d_hidden, d_h_n, d_c_n)
         # Somebody may ask for a second derivative; without this it would silently be wrong.
         given = [t for t in (d_hidden, d_h_n, d_c_n, *ctx.saved_tensors) if t is not None]
         return tuple(None if gradient is None else _Once.apply(gradient, *given) for gradient in found)  # type: ignore[no-untyped-call]
 
     @staticmethod
+    @beside_torch()
     def _back(
         ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:

@@ -71,11 +71,9 @@ def _recurrence_compute(
     cell: str, table: Tensor, token: Tensor | None, first: Tensor, lengths: Tensor, weight_hh: Tensor,
     bias_hh: Tensor, peephole: Tensor | None, h_0: Tensor, c_0: Tensor, keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    weight_hh = weight_hh.transpose(1, 2)
-    arrays = recurrence_forward(
-        *_arrays(cell, table, token, first, lengths, weight_hh, bias_hh, peephole, h_0, c_0, keep)
-    )
-    return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
+    weight = weight_hh.transpose(1, 2)
+    given = _arrays(cell, table, token, first, lengths, weight, bias_hh, peephole, h_0, c_0, keep)
+    return tuple(torch.from_numpy(a) for a in recurrence_forward(*given))  # type: ignore[return-value]
 
 
 def _recurrence_shapes(

@@ -84,9 +84,10 @@ def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None
     as soon as they come. Raises MemoryError when a task finds no memory.
     """
     helpers = threads() - 1 if work >= LITTLE_WORK else 0
-    crew = team.present() if work >= WAKING_WORK else None
+    wake = work >= WAKING_WORK
+    crew = team.present() if wake else None
     if crew is None:
-        failed = region(*given, workers.crew_of(helpers, wake=work >= WAKING_WORK), helpers)
+        failed = region(*given, workers.crew_of(helpers, wake=wake), helpers)
     else:
         try:
             failed = region(*given, crew, helpers)
