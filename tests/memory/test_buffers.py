@@ -60,3 +60,16 @@ def test_zeros_are_zeros_in_used_memory() -> None:
     first.fill(7)
     del first
     assert not buffers.zeros(LARGE, np.float32).any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("shape", [(3, 50), (2, 7, 20), (40, 5000), (5, 16), (4, 9)])
+def test_rows_begin_at_lines(dtype: type, shape: tuple[int, ...]) -> None:
+    given = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    assert buffers.empty(shape, dtype).ctypes.data % buffers.LINE == 0
+    for array in (given, given.swapaxes(0, -1)):
+        found = buffers.in_lines(array)
+        assert found.flags.c_contiguous
+        assert found.ctypes.data % buffers.LINE == found.strides[-2] % buffers.LINE == 0
+        np.testing.assert_array_equal(found[..., : array.shape[-1]], array)
+        assert buffers.in_lines(found) is found

@@ -5,9 +5,11 @@ Knows nothing of cells.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llvmlite import ir
 
-from gatelight.memory.lanes import INT, Lanes
+from gatelight.memory.lanes import INT, QUICK_RECIPROCAL, Lanes, fused
 
 # Odd rational function of degree 13/6 with Eigen's coefficients; beyond the clamp float32 tanh is 1.
 CLAMP = 7.90531110763549805
@@ -31,14 +33,32 @@ def tanh(x: Lanes) -> Lanes:
     """Hyperbolic tangent, in float32 within 5 ulp."""
     if not x.vectors.single:
         return x.each("tanh")
-    x = x.clamped(CLAMP)
-    square = x * x
-    return x * _polynomial(square, ABOVE) / _polynomial(square, BELOW)
+    above, below = _ratio(x, 1.0)
+    return above * _inverse(below) if QUICK_RECIPROCAL else above / below
 
 
 def sigmoid(x: Lanes) -> Lanes:
-    """1 / (1 + exp(-x))."""
-    return 0.5 * tanh(0.5 * x) + 0.5
+    """1 / (1 + exp(-x)), which is (1 + tanh(x / 2)) / 2."""
+    half = Lanes(x.vectors, x.vectors.number(0.5))
+    if not x.vectors.single:
+        return fused(half, tanh(0.5 * x), half)
+    above, below = _ratio(x, 0.5)
+    return fused(above, _inverse(below), half) if QUICK_RECIPROCAL else above / below + 0.5
+
+
+def _ratio(x: Lanes, scale: float) -> tuple[Lanes, Lanes]:
+    """scale · tanh(scale · x) as a fraction; a scale that is a power of 2 changes no bit of a coefficient."""
+    x = x.clamped(CLAMP / scale)
+    square = x * x
+    above = [value * scale ** (2 * (len(ABOVE) - k)) for k, value in enumerate(ABOVE)]
+    below = [value * scale ** (2 * (len(BELOW) - 1 - k)) for k, value in enumerate(BELOW)]
+    return x * _polynomial(square, above), _polynomial(square, below)
+
+
+def _inverse(x: Lanes) -> Lanes:
+    """1 / x within an ulp: an estimate, and a step of Newton's."""
+    first = Lanes(x.vectors, x.vectors.reciprocal(x.value))
+    return fused(first, 1.0 - x * first, first)
 
 
 def exp(x: Lanes) -> Lanes:
@@ -57,7 +77,7 @@ def exp(x: Lanes) -> Lanes:
     return (_polynomial(r, EXP) * r * r + r + 1.0) * power
 
 
-def _polynomial(x: Lanes, coefficients: tuple[float, ...]) -> Lanes:
+def _polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
     """From the highest power to the constant."""
     value: Lanes | float = coefficients[0]
     for coefficient in coefficients[1:]:

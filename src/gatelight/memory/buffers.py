@@ -42,11 +42,15 @@ class _Block(np.ndarray[Any, np.dtype[np.uint8]]):
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return an array as numpy.empty does, C-contiguous, perhaps in memory that was used before."""
+    """Return an array as numpy.empty does, C-contiguous, perhaps in memory that was used before.
+
+    It begins at a multiple of LINE bytes, so that no register of a whole line is read from two of them.
+    """
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
     if size < SMALLEST:
-        return np.empty(shape, dtype)
+        small = np.empty(size + LINE, np.uint8)
+        return np.ndarray(shape, dtype, small, -small.ctypes.data % LINE)
     memory = _take(size) or _fresh(size + size // 8)  # a little room, so that near sizes share it
     # The memory must not be a numpy array: numpy would make that the owner, past the block.
     block = np.ndarray.__new__(_Block, (len(memory),), np.uint8, buffer=memory)
@@ -68,11 +72,25 @@ def sparse(shape: tuple[int, ...], dtype: Any) -> Array:
     return np.ndarray(shape, dtype, buffer=mmap.mmap(-1, size)) if size else np.empty(shape, dtype)
 
 
+def lined(shape: tuple[int, ...], dtype: Any) -> Array:
+    """As `empty`, with rows of the last size made so long that each begins at a line, like the first."""
+    per_line = LINE // np.dtype(dtype).itemsize
+    return empty((*shape[:-1], shape[-1] + -shape[-1] % per_line), dtype)
+
+
+def in_lines(array: Array) -> Array:
+    """Return the array if it is C-contiguous and each row begins at a line, else a copy as of `lined`."""
+    whole = array.flags.c_contiguous and not array.shape[-1] * array.itemsize % LINE
+    if whole and not array.ctypes.data % LINE:
+        return array
+    copy = lined(array.shape, array.dtype)
+    copy[..., : array.shape[-1]] = array
+    return copy
+
+
 def aligned(array: Array) -> Array:
-    """Return a C-contiguous copy at a multiple of LINE bytes, so that no register is read from two lines."""
-    block = np.empty(array.nbytes + LINE, np.uint8)
-    begin = -block.ctypes.data % LINE
-    copy: Array = block[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    """Return a C-contiguous copy that begins at a multiple of LINE bytes."""
+    copy = empty(array.shape, array.dtype)
     copy[...] = array
     return copy
 

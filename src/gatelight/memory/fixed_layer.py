@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gatelight.memory.buffers import aligned
+from gatelight.memory.buffers import in_lines
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.packing import Packing
 from gatelight.memory.product import rows_times
@@ -51,11 +51,9 @@ class FixedLayer:
             return np.stack([weights[n] for n in (f"{name}_l0", f"{name}_l0_reverse") if n in weights])
 
         weight_hh = stacked("weight_hh")
-        self._weight_ih = np.ascontiguousarray(
-            stacked("weight_ih").reshape(-1, weights["weight_ih_l0"].shape[1]).T
-        )
+        self._weight_ih = in_lines(stacked("weight_ih").reshape(-1, weights["weight_ih_l0"].shape[1]).T)
         self._bias_ih = stacked("bias_ih").ravel()
-        self._weight_hh = aligned(weight_hh.transpose(0, 2, 1))
+        self._weight_hh = in_lines(weight_hh.transpose(0, 2, 1))
         self._bias_hh = stacked("bias_hh")
         self._peephole = stacked("weight_peephole") if EQUATIONS[cell].peepholes else None
         self._state = len(weight_hh), weight_hh.shape[2], weight_hh.shape[2] * EQUATIONS[cell].has_cell_state

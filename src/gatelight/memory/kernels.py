@@ -68,7 +68,7 @@ def forward(
     token: Any,  # [N] int32 row of `table` for each packed row
     first: Any,  # [T] first packed row of each step
     lengths: Any,  # [B] falling
-    weight: Any,  # [directions, H, G] recurrent weight, transposed
+    weight: Any,  # [directions, H, ≥ G] recurrent weight, transposed
     bias: Any,  # [directions, G]
     h_0: Any,  # [directions, B, H]
     c_0: Any,  # [directions, B, H], or [directions, B, 0] for cells without a cell state
@@ -91,7 +91,7 @@ def forward(
         cells = np.empty((GROUP, cells.shape[1]), cells.dtype)
     H = h_0.shape[2]
     C = c_0.shape[2]
-    G = bias.shape[1]
+    G, W = bias.shape[1], weight.shape[2]
     S = saved.shape[1] // h_0.shape[0]
     apart = lengths.shape[0] > GROUP  # else the rows of one step follow those of another
     large = table.shape[0] * table.shape[1] > NEAR
@@ -114,10 +114,10 @@ def forward(
             rows = 8 if n > 4 else (4 if n == 3 else n)  # whole tiles; what they add to u is not read
             if helpers > 0:
                 wide = even_part(G, helpers, COLUMNS)
-                product = h, 0, H, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G, wide
+                product = h, 0, H, weight, d * H * W, W, bias, d * G, 0, u, 0, G, rows, H, G, wide
                 share(_columns, product, crew, helpers, (G + wide - 1) // wide)
             else:
-                multiply(h, 0, H, 1, weight, d * H * G, G, bias, d * G, 0, u, 0, G, rows, H, G)
+                multiply(h, 0, H, 1, weight, d * H * W, W, bias, d * G, 0, u, 0, G, rows, H, G)
             row = first[t] + start
             kept = row if keep else 0
             if apart and s + 1 < steps:
@@ -154,7 +154,7 @@ def backward(
     cell: Any,
     first: Any,  # these, and all up to `hidden`, as `forward` had or left them
     lengths: Any,
-    weight: Any,  # [directions, G, H] recurrent weight, not transposed
+    weight: Any,  # [directions, G, ≥ H] recurrent weight, not transposed
     h_0: Any,
     c_0: Any,
     saved: Any,
@@ -185,7 +185,7 @@ def backward(
         d_gates = np.empty((GROUP, d_gates.shape[1]), d_gates.dtype)
     H = d_h_0.shape[2]
     C = c_0.shape[2]
-    G = weight.shape[1]
+    G, W = weight.shape[1:]
     K = d_gates.shape[1] // c_0.shape[0]
     S = saved.shape[1] // h_0.shape[0]
     wide, width = d_gates.shape[1], hidden.shape[1]
@@ -238,13 +238,13 @@ def backward(
             at = (row if keep else 0) * wide + d * K
             if helpers > 0:
                 narrow = even_part(H, helpers, COLUMNS)
-                product = d_gates, at, wide, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H, narrow
+                product = d_gates, at, wide, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H, narrow
                 share(_columns, product, crew, helpers, (H + narrow - 1) // narrow)
             else:
-                multiply(d_gates, at, wide, 1, weight, d * G * H, H, d_h, 0, H, d_h, 0, H, n, same, H)
+                multiply(d_gates, at, wide, 1, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H)
             if K > G:
                 multiply(
-                    d_gates, at + K - H, wide, 1, weight, (d * G + same) * H, H,
+                    d_gates, at + K - H, wide, 1, weight, (d * G + same) * W, W,
                     d_h, 0, H, d_h, 0, H, n, H, H,
                 )  # fmt: skip
             if d_bias.shape[2] > 0:

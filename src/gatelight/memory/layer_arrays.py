@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gatelight.memory import buffers
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.product import linear_back, rows_times
 from gatelight.memory.recurrence_backward import recurrence_backward
@@ -68,8 +69,8 @@ def layer_forward(
     weight_ih, weight_hh = _joined(weights["weight_ih"]), _stacked(weights["weight_hh"])
     directions, size, hidden_size = weight_hh.shape
     none = np.zeros((directions, size), x.dtype) if "bias_hh" not in weights else None
-    bias_ih = None if none is not None else _joined(weights["bias_ih"])
-    table = rows_times(x, transposed(*(w[None] for w in weights["weight_ih"]))[0], bias_ih)
+    bias_ih = none.reshape(-1) if none is not None else _joined(weights["bias_ih"])
+    table = rows_times(x, transposed(*(w[None] for w in weights["weight_ih"]), lined=True)[0], bias_ih)
     shape = directions, len(lengths), hidden_size
     h_0 = np.zeros(shape, x.dtype) if h_0 is None else h_0
     if not EQUATIONS[cell].has_cell_state:
@@ -78,7 +79,7 @@ def layer_forward(
         c_0 = np.zeros(shape, x.dtype)
     peephole = _stacked(weights["weight_peephole"]) if EQUATIONS[cell].peepholes else None
     hidden, h_n, c_n, gates, cells = recurrence_forward(
-        cell, table, token, first, lengths, transposed(weight_hh),
+        cell, table, token, first, lengths, transposed(weight_hh, lined=True),
         _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep, overwrite=True,
     )  # fmt: skip
     return Way(
@@ -131,7 +132,10 @@ def layer_backward(
 
 
 def _joined(parts: Sequence[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if len(parts) == 1:
+        return parts[0]
+    shape = (sum(map(len, parts)), *parts[0].shape[1:])
+    return np.concatenate(parts, out=buffers.empty(shape, parts[0].dtype))
 
 
 def _stacked(parts: Sequence[Array]) -> Array:

@@ -12,14 +12,18 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.crew import share
-from gatelight.memory.rows import add_row
+from gatelight.memory.lanes import VECTOR_BYTES
+from gatelight.memory.rows import add_row, copy_row
 from gatelight.memory.threads import LITTLE_WORK
-from gatelight.memory.tiles import multiply
+from gatelight.memory.tiles import WIDEST, multiply
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-CHUNK = 256
-"""Rows summed at a time in a transposed product: they stay in the second-level cache."""
+CHUNK = 160
+"""Rows summed at a time in a transposed product: those of a panel stay in the first-level cache."""
+
+LARGE = 1 << 15
+"""Elements of its result from which on both factors are put into panels first: so they are read in a row."""
 
 SMALL, PARTS, FEWEST = 1 << 14, 4, 64
 """Elements below which a transposed product is summed in parts, each of some rows; how many, of how many."""
@@ -47,10 +51,10 @@ def part_size(rows: int, work_per_row: int, helpers: int) -> int:
 
 @compiled
 def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None:
-    depth, columns = b.shape
+    (depth, wide), columns = b.shape, out.shape[1]
     begin = k * size
     multiply(
-        a, begin * depth, depth, 1, b, 0, columns, start, 0, 0,
+        a, begin * depth, depth, 1, b, 0, wide, start, 0, 0,
         out, begin * columns, columns, min(size, len(a) - begin), depth, columns,
     )  # fmt: skip
 
@@ -67,11 +71,11 @@ def _tasks(rows: int, size: int) -> int:
 
 
 def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
-    """Return start + a @ b for a [M, K], b [K, G] and start [G] or None (zeros) as a new array [M, G]."""
-    out = buffers.empty((len(a), b.shape[1]), a.dtype)
+    """Return start + a @ b for a [M, K], b [K, ≥ G] and start [G] or None (zeros) as a new array [M, G]."""
     if start is None:
         start = np.zeros(b.shape[1], a.dtype)
-    threads.share(_all_rows, (a, b, start, out), a.size * b.shape[1])
+    out = buffers.empty((len(a), len(start)), a.dtype)
+    threads.share(_all_rows, (a, b, start, out), a.size * len(start))
     return out
 
 
@@ -84,11 +88,34 @@ def add_transposed_times(
 
     a [N, ·] is read at `columns` columns from a_at on; row n of b begins at b[b_at + n * b_row].
     """
+    large, wide = columns * size >= LARGE, WIDEST * (VECTOR_BYTES // a.itemsize)
+    left = np.empty((columns + wide) * CHUNK if large else 0, a.dtype)
+    right = np.empty((size + wide) * CHUNK if large else 0, a.dtype)
     for first in range(begin, end, CHUNK):
-        multiply(
-            a, first * a.shape[1] + a_at, 1, a.shape[1], b, b_at + first * b_row, b_row,
-            out, out_at, size, out, out_at, size, columns, min(CHUNK, end - first), size,
-        )  # fmt: skip
+        rows, a_first, b_first = min(CHUNK, end - first), first * a.shape[1] + a_at, b_at + first * b_row
+        if not large:
+            multiply(
+                a, a_first, 1, a.shape[1], b, b_first, b_row,
+                out, out_at, size, out, out_at, size, columns, rows, size,
+            )  # fmt: skip
+            continue
+        _to_panels(a, a_first, a.shape[1], rows, columns, wide, left)
+        _to_panels(b, b_first, b_row, rows, size, wide, right)
+        for column in range(0, size, wide):
+            for row in range(0, columns, wide):
+                to = out_at + row * size + column
+                multiply(
+                    left, row * rows, 1, wide, right, column * rows, wide, out, to, size, out, to, size,
+                    min(wide, columns - row), rows, min(wide, size - column),
+                )  # fmt: skip
+
+
+@compiled
+def _to_panels(a: Any, at: int, row: int, rows: int, columns: int, wide: int, out: Any) -> None:
+    """Copy rows from a[at], `row` elements apart, into panels of `wide` columns, one after the other."""
+    for k in range(rows):
+        for first in range(0, columns, wide):
+            copy_row(a, at + k * row + first, out, first * rows + k * wide, min(wide, columns - first))
 
 
 @compiled

@@ -44,7 +44,7 @@ def _all_parts(
 
 @compiled
 def _before_part(hidden: Any, numbers: Any, h_0: Any, states: Any, parts: int, k: int) -> None:
-    directions, rows, size = states.shape
+    directions, rows, size = h_0.shape[0], hidden.shape[0], h_0.shape[2]
     for d in range(directions):
         for n in range(rows * k // parts, rows * (k + 1) // parts):
             row = numbers[d, n]
@@ -75,8 +75,9 @@ def _sum_part(
     at, to = d * K + source, ((part * directions + d) * G + column) * H
     sums[part, d, column : column + columns] = 0
     if states.shape[0] > 0:
+        wide = states.shape[2]
         product.add_transposed_times(
-            d_gates, at, states, d * rows * H, H, begin, end, sums, to, columns, H
+            d_gates, at, states, d * rows * wide, wide, begin, end, sums, to, columns, H
         )  # fmt: skip
         return
     # All are equally long: the states before stand in a row, first or last the initial ones.
@@ -182,8 +183,8 @@ def recurrence_backward(
 
     work = rows * weight.size
     given = (
-        step_cell, starts, sizes, weight, *forward, *from_above, tokens, not table_at_once, d_gates,
-        d_h_0, d_c_0, *sums,
+        step_cell, starts, sizes, buffers.in_lines(weight), *forward, *from_above, tokens, not table_at_once,
+        d_gates, d_h_0, d_c_0, *sums,
     )  # fmt: skip
     threads.share(_all_parts, given, work)
 
@@ -208,7 +209,7 @@ def recurrence_backward(
         # A product reads the states before each step several times: those of unequal sequences, which do not
         # stand in a row, are put in one first.
         apart = bool(parts) and rows != len(starts) * len(sizes)
-        states = buffers.empty((directions if apart else 0, rows, hidden_size), dtype)
+        states = buffers.lined((directions if apart else 0, rows, hidden_size), dtype)
         cut = np.array(parts, np.int64).reshape(-1, 4)
         given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, total, cut, states
         threads.share(_all_sums, given, work)

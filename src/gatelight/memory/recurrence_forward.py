@@ -87,7 +87,7 @@ def recurrence_forward(
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Return hidden, h_n, c_n and, with `keep`, gates and cell states, in shapes as `operators.recurrence`.
 
-    weight [directions, H, G] is the recurrent weight transposed; first [T] and lengths [B] are a packing's;
+    weight [directions, H, ≥ G] is the recurrent weight transposed; first [T] and lengths [B] are a packing's;
     c_0 [directions, B, 0] for cells without a cell state. With `overwrite` the table is lost: gates are
     written where the products were read that they are made of, which spares memory the way there and back.
     """

@@ -44,17 +44,15 @@ def fetch(typingctx: Any, source: Any, source_at: Any, size: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def copy_row(typingctx: Any, source: Any, source_at: Any, target: Any, target_at: Any, size: Any) -> Any:
+    """target = source, for `size` elements."""
+    return _writes(lambda vectors, old, new: new, source, target)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def add_row(typingctx: Any, source: Any, source_at: Any, target: Any, target_at: Any, size: Any) -> Any:
     """target += source, for `size` elements."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        def added(vectors: Vectors, old: Any, new: Any) -> Any:
-            return builder.fadd(old, new)
-
-        _write(context, builder, signature, values, added)
-        return context.get_dummy_value()
-
-    return types.void(source, types.int64, target, types.int64, types.int64), codegen
+    return _writes(lambda vectors, old, new: vectors.builder.fadd(old, new), source, target)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -81,14 +79,10 @@ def add_product_row(
 ) -> Any:
     """target += a · b, element by element, for `size` of them; products are rounded too, as NumPy's are."""
 
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        def added(vectors: Vectors, old: Any, one: Any, other: Any) -> Any:
-            return builder.fadd(old, builder.fmul(one, other))
+    def added(vectors: Vectors, old: Any, one: Any, other: Any) -> Any:
+        return vectors.builder.fadd(old, vectors.builder.fmul(one, other))
 
-        _write(context, builder, signature, values, added)
-        return context.get_dummy_value()
-
-    return types.void(a, types.int64, b, types.int64, target, types.int64, types.int64), codegen
+    return _writes(added, a, b, target)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -171,6 +165,17 @@ def _folded(vectors: Vectors, size: Any, start: float, value: Any, combine: Any)
     over_lanes(vectors, size, some)
     to_one(builder.load(several), lanes)
     return builder.load(one)
+
+
+def _writes(formula: Any, *arrays: Any) -> Any:
+    """An intrinsic that writes the formula of these arrays into the last one, as `_write` does."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        _write(context, builder, signature, values, formula)
+        return context.get_dummy_value()
+
+    placed = (kind for array in arrays for kind in (array, types.int64))
+    return types.void(*placed, types.int64), codegen
 
 
 def _write(context: Any, builder: Any, signature: Any, values: Any, formula: Any) -> None:

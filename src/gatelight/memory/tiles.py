@@ -33,6 +33,9 @@ rows x width sums, one row of b and a repeated element of a must all fit into th
 AVX-512 and on ARM, 16 with AVX and SSE.
 """
 
+WIDEST = SHAPES[max(SHAPES)]
+"""Registers of the tile that is computed most: the tallest."""
+
 TALL = 4
 """Rows from which on a tile one register wide has enough sums to keep the multipliers busy."""
 

@@ -9,7 +9,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
-from gatelight.memory import threads
+from gatelight.memory import buffers, threads
 from gatelight.memory.crew import even_part, share
 from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, chosen
 
@@ -83,10 +83,14 @@ def _all_parts(a: Any, out: Any, first: int, crew: Any, helpers: int) -> int:
     return int(share(_part, (a, out, first, size), crew, helpers, (a.shape[1] + size - 1) // size))
 
 
-def transposed(*parts: Array) -> Array:
-    """Return parts [n, M, K] of one shape, transposed and side by side: [n, K, parts·M]."""
+def transposed(*parts: Array, lined: bool = False) -> Array:
+    """Return parts [n, M, K] of one shape, transposed and side by side: [n, K, parts·M].
+
+    With `lined` more columns follow, unset, such that each row begins at a cache line: for many products.
+    """
     number, rows, columns = parts[0].shape
-    out = np.empty((number, columns, len(parts) * rows), parts[0].dtype)
+    made = buffers.lined if lined else buffers.empty
+    out = made((number, columns, len(parts) * rows), parts[0].dtype)
     for k, part in enumerate(parts):
         transpose(part, out, k * rows)
     return out

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers
+from gatelight.memory.buffers import in_lines
 from gatelight.memory.copying import copied_rows
 from gatelight.memory.fixed_layer import FixedLayer
 from gatelight.memory.packing import Packing
@@ -64,7 +65,7 @@ class FixedNetwork:
         }
         self._row_bytes = max(layer.row_bytes for layer in self.layers)
         self._pool = POOLS[config.pool]
-        self._dense = None if self._pool.holds_dense else np.ascontiguousarray(self._head["weight"].T)
+        self._dense = None if self._pool.holds_dense else in_lines(self._head["weight"].T)
         size = len(self._embedding) - config.buckets
         self._distinct, self._distinct_pieces = DistinctIds(size), DistinctIds(config.buckets)
         shape = size, self.layers[0].columns
