@@ -11,6 +11,7 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
+from gatelight.memory.buffers import LINE
 from gatelight.memory.crew import share
 from gatelight.memory.lanes import VECTOR_BYTES
 from gatelight.memory.rows import add_row, copy_row
@@ -22,8 +23,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 160
 """Rows summed at a time in a transposed product: those of a panel stay in the first-level cache."""
 
-LARGE = 1 << 15
+LARGE = 1 << 14
 """Elements of its result from which on both factors are put into panels first: so they are read in a row."""
+
+MANY = 1 << 9
+"""Rows for which it is worth it to copy a weight, so that its rows begin at cache lines."""
+
+PART = 128
+"""Columns that a task sums at least, where there are many: so much of a row is read in one go."""
 
 SMALL, PARTS, FEWEST = 1 << 14, 4, 64
 """Elements below which a transposed product is summed in parts, each of some rows; how many, of how many."""
@@ -47,6 +54,13 @@ def part_size(rows: int, work_per_row: int, helpers: int) -> int:
         if longest < least:
             best, least = size, longest
     return 8 * best
+
+
+@compiled
+def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
+    """Return how many of so many columns a task should sum."""
+    size = part_size(columns, work_per_column, helpers)
+    return int(max(PART, size) if columns >= 2 * (helpers + 1) * PART else size)
 
 
 @compiled
@@ -89,8 +103,8 @@ def add_transposed_times(
     a [N, ·] is read at `columns` columns from a_at on; row n of b begins at b[b_at + n * b_row].
     """
     large, wide = columns * size >= LARGE, WIDEST * (VECTOR_BYTES // a.itemsize)
-    left = np.empty((columns + wide) * CHUNK if large else 0, a.dtype)
-    right = np.empty((size + wide) * CHUNK if large else 0, a.dtype)
+    left = _in_line(np.empty((columns + 2 * wide) * CHUNK if large else 0, a.dtype))
+    right = _in_line(np.empty((size + 2 * wide) * CHUNK if large else 0, a.dtype))
     for first in range(begin, end, CHUNK):
         rows, a_first, b_first = min(CHUNK, end - first), first * a.shape[1] + a_at, b_at + first * b_row
         if not large:
@@ -111,6 +125,12 @@ def add_transposed_times(
 
 
 @compiled
+def _in_line(a: Any) -> Any:
+    """The part that begins at a cache line."""
+    return a[-a.ctypes.data % LINE // a.itemsize :]
+
+
+@compiled
 def _to_panels(a: Any, at: int, row: int, rows: int, columns: int, wide: int, out: Any) -> None:
     """Copy rows from a[at], `row` elements apart, into panels of `wide` columns, one after the other."""
     for k in range(rows):
@@ -124,34 +144,33 @@ def _back_part(
     wide: int, k: int,
 ) -> None:  # fmt: skip
     dim, apart, each = x.shape[1], d_out.shape[1] // blocks, weight.shape[0] // blocks
-    if k == 0:
-        d_bias[:] = 0
-        for row in range(d_out.shape[0] if d_bias.shape[0] else 0):
-            for block in range(blocks):
-                add_row(d_out, row * d_out.shape[1] + block * apart, d_bias, block * each, each)
-        return
-    k -= 1
-    tasks = _tasks(d_x.shape[0], size)
+    tasks, length = _tasks(d_x.shape[0], size), weight.shape[1]
     if k < tasks:
         begin = k * size
         start, start_at, start_row = zeros, 0, 0
         for block in range(blocks):
             multiply(
                 d_out, begin * d_out.shape[1] + block * apart, d_out.shape[1], 1,
-                weight, block * each * dim, dim, start, start_at, start_row,
+                weight, block * each * length, length, start, start_at, start_row,
                 d_x, begin * dim, dim, min(size, len(d_x) - begin), each, dim,
             )  # fmt: skip
             start, start_at, start_row = d_x.reshape(-1), begin * dim, dim
         return
     begin = (k - tasks) * wide
-    end = min(d_weight.shape[0], begin + wide)
+    end = min(weight.shape[0], begin + wide)
     d_weight[begin:end] = 0
+    d_bias[begin:end] = 0
     for block in range(begin // each, (end + each - 1) // each):
         first, last = max(begin, block * each), min(end, (block + 1) * each)
-        add_transposed_times(
-            d_out, block * (apart - each) + first, x, 0, dim, 0, d_out.shape[0],
-            d_weight, first * dim, last - first, dim,
-        )  # fmt: skip
+        at, columns = block * (apart - each) + first, last - first
+        for row in range(0, d_out.shape[0], CHUNK):
+            after = min(row + CHUNK, d_out.shape[0])
+            for one in range(row, after if d_bias.shape[0] else row):
+                add_row(d_out, one * d_out.shape[1] + at, d_bias, first, columns)
+            if d_weight.shape[0]:
+                add_transposed_times(
+                    d_out, at, x, 0, dim, row, after, d_weight, first * dim, columns, dim
+                )  # fmt: skip
 
 
 @compiled
@@ -159,10 +178,10 @@ def _all_back(
     d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, blocks: int, crew: Any,
     helpers: int,
 ) -> int:  # fmt: skip
-    size = part_size(d_x.shape[0], weight.size, helpers)
-    wide = part_size(d_weight.shape[0], x.size, helpers)
+    size, summed = part_size(d_x.shape[0], weight.size, helpers), max(d_weight.shape[0], d_bias.shape[0])
+    wide = columns_of_part(summed, x.size, helpers)
     given = d_out, x, weight, zeros, d_x, d_weight, d_bias, blocks, size, wide
-    tasks = _tasks(d_x.shape[0], size) + _tasks(d_weight.shape[0], wide) + 1
+    tasks = _tasks(d_x.shape[0], size) + _tasks(summed, wide)
     return int(share(_back_part, given, crew, helpers, tasks))
 
 
@@ -179,6 +198,8 @@ def linear_back(
     d_bias = np.empty(len(weight) if need_bias else 0, d_out.dtype)
     if d_out.shape[1] == len(weight):
         blocks = 1
+    if need_x and len(x) >= MANY:
+        weight = buffers.in_lines(weight)
     given = d_out, x, weight, np.zeros(x.shape[1], d_out.dtype), d_x, d_weight, d_bias, blocks
     threads.share(_all_back, given, x.size * len(weight) * (need_x + need_weight))
     return d_x, d_weight, d_bias

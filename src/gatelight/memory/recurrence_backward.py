@@ -114,7 +114,7 @@ def _cuts_of_weight(blocks: Any, sums: Any, rows: int, helpers: int) -> Any:
     n = 0
     for at, begin, end, each in blocks:
         parts = max(1, (rows + each - 1) // each)
-        wide = end - begin if parts > 1 else product.part_size(end - begin, rows * H, helpers)
+        wide = end - begin if parts > 1 else product.columns_of_part(end - begin, rows * H, helpers)
         for d in range(directions):
             for part in range(parts):
                 for column in range(begin, end, wide):
