@@ -63,7 +63,7 @@ def test_zeros_are_zeros_in_used_memory() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
-@pytest.mark.parametrize("shape", [(3, 50), (2, 7, 20), (40, 5000), (5, 16), (4, 9)])
+@pytest.mark.parametrize("shape", [(3, 50), (2, 7, 20), (40, 5000), (5, 16), (4, 9), (1024, 512)])
 def test_rows_begin_at_lines(dtype: type, shape: tuple[int, ...]) -> None:
     given = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     assert buffers.empty(shape, dtype).ctypes.data % buffers.LINE == 0

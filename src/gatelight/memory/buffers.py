@@ -25,6 +25,9 @@ ROOM = 4
 KEPT = 1 << 30
 """Most bytes kept for use again; what is let go beyond them is returned to the system."""
 
+CACHED = 1 << 20
+"""Bytes that stay in the second-level cache."""
+
 LINE = 64
 """Bytes of a cache line, and of the widest register."""
 
@@ -73,18 +76,27 @@ def sparse(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def lined(shape: tuple[int, ...], dtype: Any) -> Array:
-    """As `empty`, with rows of the last size made so long that each begins at a line, like the first."""
+    """As `empty`, with rows of the last size made so long that each begins at a line, like the first.
+
+    They are an odd number of lines apart: else some columns of many rows would share few places of a cache.
+    """
     per_line = LINE // np.dtype(dtype).itemsize
-    return empty((*shape[:-1], shape[-1] + -shape[-1] % per_line), dtype)
+    return empty((*shape[:-1], (-(-shape[-1] // per_line) | 1) * per_line), dtype)
 
 
-def in_lines(array: Array) -> Array:
-    """Return the array if it is C-contiguous and each row begins at a line, else a copy as of `lined`."""
-    whole = array.flags.c_contiguous and not array.shape[-1] * array.itemsize % LINE
-    if whole and not array.ctypes.data % LINE:
+def in_lines(array: Array, *below: Array) -> Array:
+    """Return the array if it is C-contiguous and each row begins at a line, else a copy as of `lined`.
+
+    So is one that is too large to be read as a whole each time, and of whose columns some will be. Arrays
+    `below` stand under the first.
+    """
+    lines, rest = divmod(array.shape[-1] * array.itemsize, LINE)
+    whole = array.flags.c_contiguous and not rest and (lines % 2 or array.nbytes <= CACHED)
+    if whole and not below and not array.ctypes.data % LINE:
         return array
-    copy = lined(array.shape, array.dtype)
-    copy[..., : array.shape[-1]] = array
+    every = array, *below
+    copy = lined((sum(map(len, every)), *array.shape[1:]), array.dtype)
+    np.concatenate(every, out=copy[..., : array.shape[-1]])
     return copy
 
 

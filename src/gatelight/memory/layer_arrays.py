@@ -39,7 +39,7 @@ class Way(NamedTuple):
     token: Array | None
     x: Array
     distinct: int
-    weight_ih: Array  # [directions·G, D]
+    weight_ih: Sequence[Array]  # [G, D] each
     weight_hh: Array  # [directions, G, H]
     peephole: Array | None
     h_0: Array
@@ -66,7 +66,7 @@ def layer_forward(
 
     States that are None are zeros. Without `keep` there is no way back.
     """
-    weight_ih, weight_hh = _joined(weights["weight_ih"]), _stacked(weights["weight_hh"])
+    weight_hh = _stacked(weights["weight_hh"])
     directions, size, hidden_size = weight_hh.shape
     none = np.zeros((directions, size), x.dtype) if "bias_hh" not in weights else None
     bias_ih = none.reshape(-1) if none is not None else _joined(weights["bias_ih"])
@@ -83,7 +83,7 @@ def layer_forward(
         _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep, overwrite=True,
     )  # fmt: skip
     return Way(
-        cell, first, lengths, token, x, len(table), weight_ih, weight_hh, peephole, h_0, c_0,
+        cell, first, lengths, token, x, len(table), weights["weight_ih"], weight_hh, peephole, h_0, c_0,
         hidden, h_n, c_n, gates, cells,
     )  # fmt: skip
 
@@ -118,8 +118,9 @@ def layer_backward(
         way.distinct, way.token, way.first, way.lengths, way.weight_hh, way.peephole, way.h_0, way.c_0,
         way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite, True,
     )  # fmt: skip
+    weight_ih = way.weight_ih[0] if directions == 1 else buffers.in_lines(*way.weight_ih)
     d_x, d_weight_ih, d_bias_ih = linear_back(
-        d_table, way.x, way.weight_ih, need_x, wanted["weight_ih"], wanted.get("bias_ih", False), directions
+        d_table, way.x, weight_ih, need_x, wanted["weight_ih"], wanted.get("bias_ih", False), directions
     )
     found: dict[str, Sequence[Array]] = {
         "weight_ih": _apart(d_weight_ih, directions),
@@ -132,14 +133,13 @@ def layer_backward(
 
 
 def _joined(parts: Sequence[Array]) -> Array:
-    if len(parts) == 1:
-        return parts[0]
-    shape = (sum(map(len, parts)), *parts[0].shape[1:])
-    return np.concatenate(parts, out=buffers.empty(shape, parts[0].dtype))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _stacked(parts: Sequence[Array]) -> Array:
-    return parts[0][None] if len(parts) == 1 else np.stack(parts)
+    if len(parts) == 1:
+        return parts[0][None]
+    return np.stack(parts, out=buffers.empty((len(parts), *parts[0].shape), parts[0].dtype))
 
 
 def _apart(joined: Array, directions: int) -> Sequence[Array]:

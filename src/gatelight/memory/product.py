@@ -26,6 +26,9 @@ CHUNK = 160
 LARGE = 1 << 14
 """Elements of its result from which on both factors are put into panels first: so they are read in a row."""
 
+CACHED, COLUMNS = 1 << 16, 48
+"""Elements of a right factor that rows are multiplied by before the next ones are; whole tiles of columns."""
+
 MANY = 1 << 9
 """Rows for which it is worth it to copy a weight, so that its rows begin at cache lines."""
 
@@ -66,11 +69,21 @@ def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
 @compiled
 def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None:
     (depth, wide), columns = b.shape, out.shape[1]
-    begin = k * size
-    multiply(
-        a, begin * depth, depth, 1, b, 0, wide, start, 0, 0,
-        out, begin * columns, columns, min(size, len(a) - begin), depth, columns,
-    )  # fmt: skip
+    begin, some = k * size, _columns_at_once(depth, columns)
+    for column in range(0, columns, some):
+        multiply(
+            a, begin * depth, depth, 1, b, column, wide, start, column, 0,
+            out, begin * columns + column, columns, min(size, len(a) - begin), depth,
+            min(some, columns - column),
+        )  # fmt: skip
+
+
+@compiled
+def _columns_at_once(depth: int, columns: int) -> int:
+    """Of how many columns the right factor stays in the second-level cache while rows pass by."""
+    if depth * columns <= CACHED:
+        return max(1, columns)
+    return max(COLUMNS, CACHED // depth // COLUMNS * COLUMNS)
 
 
 @compiled
@@ -148,12 +161,15 @@ def _back_part(
     if k < tasks:
         begin = k * size
         start, start_at, start_row = zeros, 0, 0
+        some = _columns_at_once(each, dim)
         for block in range(blocks):
-            multiply(
-                d_out, begin * d_out.shape[1] + block * apart, d_out.shape[1], 1,
-                weight, block * each * length, length, start, start_at, start_row,
-                d_x, begin * dim, dim, min(size, len(d_x) - begin), each, dim,
-            )  # fmt: skip
+            for column in range(0, dim, some):
+                multiply(
+                    d_out, begin * d_out.shape[1] + block * apart, d_out.shape[1], 1,
+                    weight, block * each * length + column, length, start, start_at + column, start_row,
+                    d_x, begin * dim + column, dim, min(size, len(d_x) - begin), each,
+                    min(some, dim - column),
+                )  # fmt: skip
             start, start_at, start_row = d_x.reshape(-1), begin * dim, dim
         return
     begin = (k - tasks) * wide
@@ -188,13 +204,13 @@ def _all_back(
 def linear_back(
     d_out: Array, x: Array, weight: Array, need_x: bool, need_weight: bool, need_bias: bool, blocks: int = 1
 ) -> tuple[Array, Array, Array]:
-    """Return the gradients of x [M, D], weight [G, D] and bias [G] from that of x @ weight.T + bias [M, G].
+    """Return the gradients of x [M, D], weight [G, ≥ D] and bias [G] from that of x @ weight.T + bias [M, G].
 
     Those not needed are empty. The given one may be [M, blocks·K] with K ≥ G / blocks: of each block of
     columns the first G / blocks count.
     """
     d_x = buffers.empty(x.shape if need_x else (0, 0), d_out.dtype)
-    d_weight = np.empty(weight.shape if need_weight else (0, 0), d_out.dtype)
+    d_weight = np.empty((len(weight), x.shape[1]) if need_weight else (0, 0), d_out.dtype)
     d_bias = np.empty(len(weight) if need_bias else 0, d_out.dtype)
     if d_out.shape[1] == len(weight):
         blocks = 1
