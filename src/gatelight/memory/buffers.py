@@ -84,14 +84,14 @@ def lined(shape: tuple[int, ...], dtype: Any) -> Array:
     return empty((*shape[:-1], (-(-shape[-1] // per_line) | 1) * per_line), dtype)
 
 
-def in_lines(array: Array, *below: Array) -> Array:
+def in_lines(array: Array, *below: Array, odd: bool = False) -> Array:
     """Return the array if it is C-contiguous and each row begins at a line, else a copy as of `lined`.
 
-    So is one that is too large to be read as a whole each time, and of whose columns some will be. Arrays
-    `below` stand under the first.
+    With `odd`, for what is read some columns at a time, they must be an odd number of lines apart, too.
+    Arrays `below` stand under the first.
     """
     lines, rest = divmod(array.shape[-1] * array.itemsize, LINE)
-    whole = array.flags.c_contiguous and not rest and (lines % 2 or array.nbytes <= CACHED)
+    whole = array.flags.c_contiguous and not rest and (lines % 2 or not odd)
     if whole and not below and not array.ctypes.data % LINE:
         return array
     every = array, *below

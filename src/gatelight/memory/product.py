@@ -11,7 +11,7 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
-from gatelight.memory.buffers import LINE
+from gatelight.memory.buffers import CACHED, LINE
 from gatelight.memory.crew import share
 from gatelight.memory.lanes import VECTOR_BYTES
 from gatelight.memory.rows import add_row, copy_row
@@ -25,9 +25,6 @@ CHUNK = 160
 
 LARGE = 1 << 14
 """Elements of its result from which on both factors are put into panels first: so they are read in a row."""
-
-CACHED, COLUMNS = 1 << 16, 48
-"""Elements of a right factor that rows are multiplied by before the next ones are; whole tiles of columns."""
 
 MANY = 1 << 9
 """Rows for which it is worth it to copy a weight, so that its rows begin at cache lines."""
@@ -69,7 +66,7 @@ def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
 @compiled
 def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None:
     (depth, wide), columns = b.shape, out.shape[1]
-    begin, some = k * size, _columns_at_once(depth, columns)
+    begin, some = k * size, _columns_at_once(b, depth, columns)
     for column in range(0, columns, some):
         multiply(
             a, begin * depth, depth, 1, b, column, wide, start, column, 0,
@@ -79,11 +76,15 @@ def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None
 
 
 @compiled
-def _columns_at_once(depth: int, columns: int) -> int:
-    """Of how many columns the right factor stays in the second-level cache while rows pass by."""
-    if depth * columns <= CACHED:
-        return max(1, columns)
-    return max(COLUMNS, CACHED // depth // COLUMNS * COLUMNS)
+def _columns_at_once(b: Any, depth: int, columns: int) -> int:
+    """Of how many columns b takes a quarter of the second-level cache, in whole tiles, while rows pass by."""
+    room, wide = CACHED // 4 // b.itemsize, _tile_columns(b)
+    return max(1, columns) if depth * columns <= room else max(wide, room // depth // wide * wide)
+
+
+@compiled
+def _tile_columns(a: Any) -> int:
+    return int(WIDEST * (VECTOR_BYTES // a.itemsize))
 
 
 @compiled
@@ -115,7 +116,7 @@ def add_transposed_times(
 
     a [N, ·] is read at `columns` columns from a_at on; row n of b begins at b[b_at + n * b_row].
     """
-    large, wide = columns * size >= LARGE, WIDEST * (VECTOR_BYTES // a.itemsize)
+    large, wide = columns * size >= LARGE, _tile_columns(a)
     left = _in_line(np.empty((columns + 2 * wide) * CHUNK if large else 0, a.dtype))
     right = _in_line(np.empty((size + 2 * wide) * CHUNK if large else 0, a.dtype))
     for first in range(begin, end, CHUNK):
@@ -161,7 +162,7 @@ def _back_part(
     if k < tasks:
         begin = k * size
         start, start_at, start_row = zeros, 0, 0
-        some = _columns_at_once(each, dim)
+        some = _columns_at_once(weight, each, dim)
         for block in range(blocks):
             for column in range(0, dim, some):
                 multiply(
@@ -215,7 +216,7 @@ def linear_back(
     if d_out.shape[1] == len(weight):
         blocks = 1
     if need_x and len(x) >= MANY:
-        weight = buffers.in_lines(weight)
+        weight = buffers.in_lines(weight, odd=weight.nbytes > CACHED)
     given = d_out, x, weight, np.zeros(x.shape[1], d_out.dtype), d_x, d_weight, d_bias, blocks
     threads.share(_all_back, given, x.size * len(weight) * (need_x + need_weight))
     return d_x, d_weight, d_bias
