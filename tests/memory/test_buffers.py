@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,18 @@ def test_a_much_larger_block_is_not_spent_on_a_small_array() -> None:
     address = large.ctypes.data
     del large
     assert buffers.empty((buffers.SMALLEST,), np.uint8).ctypes.data != address
+
+
+def test_an_array_that_outlives_its_module_goes_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When Python ends it takes modules apart first, and the screen would show an error of nobody's."""
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    array = buffers.empty(LARGE, np.float32)
+    with monkeypatch.context() as ended:
+        ended.setattr(buffers, "_let_go", None)
+        ended.setattr(buffers, "mmap", None)
+        del array
+    assert told == []
 
 
 def test_zeros_are_zeros_in_used_memory() -> None:

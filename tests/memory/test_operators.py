@@ -198,6 +198,28 @@ def test_the_number_of_threads_changes_no_bit(cell: str) -> None:
             assert one is other is None or torch.equal(one, other)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("sequences", [40, 136])
+def test_a_weights_gradient_summed_on_the_way_is_that_of_the_equations(cell: str, sequences: int) -> None:
+    """Where a group or several are a part, the rows of a step fewer and fewer, and blocks end between steps."""
+    lengths, hidden = tuple(40 + 7 * k % 53 for k in range(sequences)), 70 if cell == "rnn" else 40
+    inputs = case(cell, lengths, hidden, 2, torch.float64, distinct=300)
+    rows, groups, size = inputs[2].rows, -(-sequences // 8), inputs[3][0].numel()
+    assert size > recurrence_backward.IN_CACHE
+    assert recurrence_backward.parts_of(2, groups, size, rows) == {40: 5, 136: 6}[sequences]
+    seen = []
+    for count in (1, 2, 3):
+        with threads.using(count):
+            seen.append(gradients(operators.recurrence(cell, *inputs), inputs))
+    for one, two, three, other in zip(
+        *seen, gradients(reference.recurrence(cell, *inputs), inputs), strict=True
+    ):
+        if other is not None:  # a cell without a cell state has no c_0
+            assert torch.equal(one, two)
+            assert torch.equal(one, three)
+            torch.testing.assert_close(one, other, atol=FLOAT64 * float(other.abs().max()), rtol=FLOAT64)
+
+
 def test_a_row_of_linear_has_its_bits_in_any_company() -> None:
     generator = torch.Generator().manual_seed(5)
     x, weight = torch.randn(37, 45, generator=generator), torch.randn(101, 45, generator=generator)

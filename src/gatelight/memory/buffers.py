@@ -40,7 +40,8 @@ class _Block(np.ndarray[Any, np.dtype[np.uint8]]):
     """The owner of an array's memory: numpy and torch keep it as long as anything reads the array."""
 
     def __del__(self) -> None:
-        if isinstance(self.base, mmap.mmap):  # else a view of a block
+        # Else it is a view of a block; or Python ends, and has taken this module apart already.
+        if _let_go is not None and isinstance(self.base, mmap.mmap):
             _let_go(self.base)
 
 

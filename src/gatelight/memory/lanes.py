@@ -160,6 +160,14 @@ def fused(a: Lanes, b: Lanes, c: Lanes) -> Lanes:
     return Lanes(a.vectors, a.vectors.fma(a.value, b.value, c.value))
 
 
+def fetch_line(builder: Any, address: Any, level: int) -> None:
+    """Begin to bring the line at the address, a number, into the first or second cache; there may be none."""
+    where = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [where, INT, INT, INT])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(prefetch, [builder.inttoptr(address, where), INT(0), INT(4 - level), INT(1)])
+
+
 def loop(builder: Any, end: Any, body: Callable[[Any], None], step: int = 1) -> None:
     """Write a loop of `body` over 0, step, 2·step, … as long as a whole step is left before `end`."""
     slot = cgutils.alloca_once_value(builder, INDEX(0))

@@ -11,17 +11,14 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
-from gatelight.memory.buffers import CACHED, LINE
+from gatelight.memory.buffers import CACHED
 from gatelight.memory.crew import share
-from gatelight.memory.lanes import VECTOR_BYTES
-from gatelight.memory.rows import add_row, copy_row
+from gatelight.memory.panels import CHUNK, add_product_of_panels, into_panels, panel_columns, panels
+from gatelight.memory.rows import add_row
 from gatelight.memory.threads import LITTLE_WORK
-from gatelight.memory.tiles import WIDEST, multiply
+from gatelight.memory.tiles import multiply
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-CHUNK = 160
-"""Rows summed at a time in a transposed product: those of a panel stay in the first-level cache."""
 
 LARGE = 1 << 14
 """Elements of its result from which on both factors are put into panels first: so they are read in a row."""
@@ -78,13 +75,8 @@ def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None
 @compiled
 def _columns_at_once(b: Any, depth: int, columns: int) -> int:
     """Of how many columns b takes a quarter of the second-level cache, in whole tiles, while rows pass by."""
-    room, wide = CACHED // 4 // b.itemsize, _tile_columns(b)
+    room, wide = CACHED // 4 // b.itemsize, panel_columns(b)
     return max(1, columns) if depth * columns <= room else max(wide, room // depth // wide * wide)
-
-
-@compiled
-def _tile_columns(a: Any) -> int:
-    return int(WIDEST * (VECTOR_BYTES // a.itemsize))
 
 
 @compiled
@@ -116,9 +108,8 @@ def add_transposed_times(
 
     a [N, ·] is read at `columns` columns from a_at on; row n of b begins at b[b_at + n * b_row].
     """
-    large, wide = columns * size >= LARGE, _tile_columns(a)
-    left = _in_line(np.empty((columns + 2 * wide) * CHUNK if large else 0, a.dtype))
-    right = _in_line(np.empty((size + 2 * wide) * CHUNK if large else 0, a.dtype))
+    large = columns * size >= LARGE
+    left, right, _ = panels(a, columns if large else 0, size if large else 0, 0)
     for first in range(begin, end, CHUNK):
         rows, a_first, b_first = min(CHUNK, end - first), first * a.shape[1] + a_at, b_at + first * b_row
         if not large:
@@ -127,29 +118,10 @@ def add_transposed_times(
                 out, out_at, size, out, out_at, size, columns, rows, size,
             )  # fmt: skip
             continue
-        _to_panels(a, a_first, a.shape[1], rows, columns, wide, left)
-        _to_panels(b, b_first, b_row, rows, size, wide, right)
-        for column in range(0, size, wide):
-            for row in range(0, columns, wide):
-                to = out_at + row * size + column
-                multiply(
-                    left, row * rows, 1, wide, right, column * rows, wide, out, to, size, out, to, size,
-                    min(wide, columns - row), rows, min(wide, size - column),
-                )  # fmt: skip
-
-
-@compiled
-def _in_line(a: Any) -> Any:
-    """The part that begins at a cache line."""
-    return a[-a.ctypes.data % LINE // a.itemsize :]
-
-
-@compiled
-def _to_panels(a: Any, at: int, row: int, rows: int, columns: int, wide: int, out: Any) -> None:
-    """Copy rows from a[at], `row` elements apart, into panels of `wide` columns, one after the other."""
-    for k in range(rows):
-        for first in range(0, columns, wide):
-            copy_row(a, at + k * row + first, out, first * rows + k * wide, min(wide, columns - first))
+        for k in range(rows):
+            into_panels(a, a_first + k * a.shape[1], columns, left, k)
+            into_panels(b, b_first + k * b_row, size, right, k)
+        add_product_of_panels(left, right, rows, out, out_at, size, columns, size)
 
 
 @compiled

@@ -10,36 +10,45 @@ from typing import Any
 import numpy as np
 
 from gatelight.compiled import compiled
-from gatelight.memory import buffers, kernels, product, threads
+from gatelight.memory import buffers, kernels, product, threads, way_back
 from gatelight.memory.crew import share
 from gatelight.memory.recurrence_forward import cell_weights, tasks_of, token_rows
+from gatelight.memory.rows import add_row
 from gatelight.memory.steps import BLOCKS
-from gatelight.memory.transposing import transposed
+from gatelight.memory.transposing import MOVE_WORK, transpose_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 IN_CACHE = 1 << 12
 """Elements up to which what a group sums stays in the first-level cache from step to step."""
 
-COLUMNS = 64
-"""Columns of the gradient of a table that a task sums by token."""
+PARTS, ROWS = 8, 128
+"""Parts, of at least so many rows, in which a larger weight's gradient is summed on the way."""
 
 FEW = 4
-"""Rows of a step, on average, from which on their share of a weight's gradient is added at once."""
+"""Tasks below which they might not occupy two threads all the way, as a product after it does."""
+
+COLUMNS = 64, 256
+"""Columns of the gradient of a table that a task sums by token: at least, and at most."""
+
+STRIP = 16
+"""Rows of the parts of a weight's gradient that a task adds up."""
 
 
 @compiled
 def _all_parts(
     cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
     d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
-    d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, crew: Any, helpers: int,
+    d_table: Any, d_weight: Any, d_bias: Any, d_peephole: Any, together: int, crew: Any,
+    helpers: int,
 ) -> int:  # fmt: skip
-    size, tasks, spread = tasks_of(h_0.shape[0], lengths, weight, helpers)
+    size, tasks, spread = tasks_of(h_0.shape[0], lengths, weight, helpers, together)
     given = (
         cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, keep,
-        d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, size, helpers + 1, crew, spread,
+        d_gates, d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, together, size, helpers + 1, crew,
+        spread,
     )  # fmt: skip
-    return int(share(kernels.backward, given, crew, 0 if spread else helpers, tasks))
+    return int(share(way_back.backward, given, crew, 0 if spread else helpers, tasks))
 
 
 @compiled
@@ -58,16 +67,17 @@ def _before_part(hidden: Any, numbers: Any, h_0: Any, states: Any, parts: int, k
 
 @compiled
 def _sum_part(
-    d_gates: Any, hidden: Any, states: Any, h_0: Any, token: Any, d_table: Any, sums: Any, cuts: Any, k: int
+    d_gates: Any, hidden: Any, states: Any, h_0: Any, token: Any, d_table: Any, sums: Any, cuts: Any,
+    wide: int, k: int,
 ) -> None:  # fmt: skip
     _, directions, G, H = sums.shape
-    K = d_gates.shape[1] // directions
-    by_token = _token_tasks(directions, d_table)
+    K, size = d_gates.shape[1] // directions, d_table.shape[1] // directions
+    each = (size + wide - 1) // wide
+    by_token = directions * each
     if k < by_token:
-        each, size = by_token // directions, d_table.shape[1] // directions
-        d, column = k // each, k % each * COLUMNS
+        d, column = k // each, k % each * wide
         product.sum_by_token(
-            d_gates, d * K + column, min(COLUMNS, size - column), token, d_table, d * size + column
+            d_gates, d * K + column, min(wide, size - column), token, d_table, d * size + column
         )
         return
     d, part, begin, end, source, column, columns = cuts[k - by_token]
@@ -75,9 +85,9 @@ def _sum_part(
     at, to = d * K + source, ((part * directions + d) * G + column) * H
     sums[part, d, column : column + columns] = 0
     if states.shape[0] > 0:
-        wide = states.shape[2]
+        length = states.shape[2]
         product.add_transposed_times(
-            d_gates, at, states, d * rows * wide, wide, begin, end, sums, to, columns, H
+            d_gates, at, states, d * rows * length, length, begin, end, sums, to, columns, H
         )  # fmt: skip
         return
     # All are equally long: the states before stand in a row, first or last the initial ones.
@@ -96,11 +106,6 @@ def _sum_part(
         product.add_transposed_times(
             d_gates, at, h_0, (2 * sequences - rows) * H, H, max(begin, last), end, sums, to, columns, H
         )  # fmt: skip
-
-
-@compiled
-def _token_tasks(directions: int, d_table: Any) -> int:
-    return int(directions * ((d_table.shape[1] // directions + COLUMNS - 1) // COLUMNS))
 
 
 @compiled
@@ -139,8 +144,12 @@ def _all_sums(
         parts = helpers + 1
         failed = share(_before_part, (hidden, numbers, h_0, states, parts), crew, helpers, parts)
     cuts = _cuts_of_weight(blocks, sums, len(hidden), helpers)
-    given = d_gates, hidden, states, h_0, token, d_table, sums, cuts
-    tasks = len(cuts) + _token_tasks(sums.shape[1], d_table)
+    directions = sums.shape[1]
+    size, (least, most) = d_table.shape[1] // directions, COLUMNS
+    # A row that is read some columns at a time comes slower from memory than one that is read at once.
+    wide = max(least, min(most, size * directions // (2 * (helpers + 1)) // 16 * 16))
+    given = d_gates, hidden, states, h_0, token, d_table, sums, cuts, wide
+    tasks = len(cuts) + directions * ((size + wide - 1) // wide)
     return int(failed | share(_sum_part, given, crew, helpers, tasks))
 
 
@@ -161,22 +170,19 @@ def recurrence_backward(
     width, groups = directions * BLOCKS[cell] * hidden_size, -(-len(sizes) // kernels.GROUP)
     # Where each row is its own token there is nothing to sum.
     own = token is None and (wide or width == directions * size)
-    # A few rows at a time would spend more on the sums' way in and out of registers than on adding.
-    weight_at_once = rows >= FEW * len(starts) and _at_once(groups, hidden_size, size, rows)
-    table_at_once = weight_at_once and not own and _at_once(groups, distinct, directions * size, rows)
+    parts = parts_of(directions, groups, hidden_size * size, rows)
+    each = max(1, -(-groups // max(1, parts or groups)))
+    table_at_once = bool(parts) and not own and _at_once(groups, distinct, directions * size, rows)
     if overwrite and not table_at_once and gates.shape == (rows, width):
         d_gates = gates  # each is written where those that it is made of were read
     else:
         d_gates = buffers.empty((0 if table_at_once else rows, width), dtype)
     d_h_0, d_c_0 = np.empty(d_h_n.shape, dtype), np.empty(c_0.shape, dtype)
     sums = [
-        np.empty((groups, *shape), dtype)
-        for shape in (
-            (distinct if table_at_once else 0, directions * size),
-            (directions, hidden_size if weight_at_once else 0, size),
-            (directions, width // directions if need_bias else 0),
-            (directions, 3, hidden_size if peephole is not None else 0),
-        )
+        np.empty((groups, distinct if table_at_once else 0, directions * size), dtype),
+        buffers.empty((parts, directions, hidden_size, size), dtype),
+        np.empty((groups, directions, width // directions if need_bias else 0), dtype),
+        np.empty((groups, directions, 3, hidden_size if peephole is not None else 0), dtype),
     ]
     forward, from_above = (h_0, c_0, gates, cells, hidden), (d_hidden, d_h_n, d_c_n)
     step_cell, tokens = cell_weights(cell, peephole, dtype), token_rows(token, rows)
@@ -184,11 +190,11 @@ def recurrence_backward(
     work = rows * weight.size
     given = (
         step_cell, starts, sizes, buffers.in_lines(weight), *forward, *from_above, tokens, not table_at_once,
-        d_gates, d_h_0, d_c_0, *sums,
+        d_gates, d_h_0, d_c_0, *sums, each,
     )  # fmt: skip
     threads.share(_all_parts, given, work)
 
-    d_table, d_weight, sum_of_bias, d_peephole = map(_sum, sums)
+    d_table, sum_of_bias, d_peephole = map(_sum, (sums[0], *sums[2:]))
     by_token = np.empty((0, 0), dtype)
     if own:
         d_table = d_gates
@@ -198,23 +204,57 @@ def recurrence_backward(
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
     for at, begin, end in blocks if need_bias else []:
         d_bias[:, begin:end] = sum_of_bias[:, at : at + end - begin]
-    if weight_at_once:
-        parts, d_weight = [], transposed(d_weight)
-        total = d_weight[None]
+    if parts:
+        cuts, total = [], np.empty((1, *weight.shape), dtype)
+        threads.share(_all_added, (sums[1], total[0]), sums[1].size * MOVE_WORK)
     else:
-        parts = [(*block, product.rows_of_part(hidden_size, block[2] - block[1], rows)) for block in blocks]
-        most = max(1, *(-(-rows // each) for *_, each in parts))
+        cuts = [(*block, product.rows_of_part(hidden_size, block[2] - block[1], rows)) for block in blocks]
+        most = max(1, *(-(-rows // each) for *_, each in cuts))
         total = np.empty((most, *weight.shape), dtype)
-    if parts or by_token.size:
+    if cuts or by_token.size:
         # A product reads the states before each step several times: those of unequal sequences, which do not
         # stand in a row, are put in one first.
-        apart = bool(parts) and rows != len(starts) * len(sizes)
+        apart = bool(cuts) and rows != len(starts) * len(sizes)
         states = buffers.lined((directions if apart else 0, rows, hidden_size), dtype)
-        cut = np.array(parts, np.int64).reshape(-1, 4)
-        given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, total, cut, states
+        blocks_of = np.array(cuts, np.int64).reshape(-1, 4)
+        given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, total, blocks_of, states
         threads.share(_all_sums, given, work)
-        d_weight = _sum(total)
-    return d_table, d_weight, d_bias, d_peephole, d_h_0, d_c_0
+    return d_table, _sum(total), d_bias, d_peephole, d_h_0, d_c_0
+
+
+@compiled
+def _added_part(parts: Any, out: Any, k: int) -> None:
+    number, directions, H, G = parts.shape
+    each = (H + STRIP - 1) // STRIP
+    d, begin = k // each, k % each * STRIP
+    end = min(H, begin + STRIP)
+    if number == 1:
+        transpose_rows(parts[0, d : d + 1], out[d : d + 1], 0, begin, end)
+        return
+    sums = np.zeros((1, end - begin, G), parts.dtype)
+    for part in range(number):
+        for j in range(begin, end):
+            add_row(parts, ((part * directions + d) * H + j) * G, sums, (j - begin) * G, G)
+    transpose_rows(sums, out[d : d + 1], begin, 0, end - begin)
+
+
+@compiled
+def _all_added(parts: Any, out: Any, crew: Any, helpers: int) -> int:
+    tasks = parts.shape[1] * ((parts.shape[2] + STRIP - 1) // STRIP)
+    return int(share(_added_part, (parts, out), crew, helpers, tasks))
+
+
+def parts_of(directions: int, groups: int, size: int, rows: int) -> int:
+    """In how many parts the gradient of a recurrent weight is summed on the way; 0: in a product after it.
+
+    Groups of a part follow each other on one thread. The weight and its gradient must stay in a cache.
+    """
+    if size <= IN_CACHE:
+        return groups
+    most = min(PARTS, groups, rows // ROWS)
+    if size > kernels.SPREAD // 2 or directions * most < FEW:
+        return 0
+    return -(-groups // -(-groups // most))
 
 
 def _sum(parts: Array) -> Array:

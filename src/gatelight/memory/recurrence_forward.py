@@ -29,18 +29,19 @@ def token_rows(token: Array | None, rows: int) -> Array:
 
 
 @compiled
-def tasks_of(directions: int, lengths: Any, weight: Any, helpers: int) -> tuple[int, int, int]:
+def tasks_of(directions: int, lengths: Any, weight: Any, helpers: int, together: int) -> tuple[int, int, int]:
     """Return how many sequences a task takes, how many tasks there are, and who helps with each step instead.
 
-    A task takes whole groups; which task a group falls into changes no bit. Where threads would wait for
-    those that have more to do, and the weights are large, the tasks stay on this thread and its helpers share
-    the product of each step. `lengths` [B] fall.
+    A task takes whole groups, `together` of them or a multiple; which task a group falls into changes no bit.
+    Where threads would wait for those that have more to do, and the weights are large, the tasks stay on this
+    thread and its helpers share the product of each step. `lengths` [B] fall.
     """
     sequences = len(lengths)
     size = max(1, sequences)
     if helpers > 0:
         groups = (sequences + kernels.GROUP - 1) // kernels.GROUP
-        size = kernels.GROUP * max(1, groups // (4 * (helpers + 1)))
+        each = (groups // (4 * (helpers + 1)) + together - 1) // together * together
+        size = kernels.GROUP * max(together, each)
     tasks = directions * ((sequences + size - 1) // size)
     few = helpers > 0 and tasks <= 4 * (helpers + 1)
     if not few or weight.shape[1] * weight.shape[2] < kernels.SPREAD:
@@ -73,7 +74,7 @@ def _all_parts(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
     keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    size, tasks, spread = tasks_of(h_0.shape[0], lengths, weight, helpers)
+    size, tasks, spread = tasks_of(h_0.shape[0], lengths, weight, helpers, 1)
     given = (
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
         size, helpers + 1, crew, spread,

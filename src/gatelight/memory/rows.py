@@ -7,6 +7,7 @@ flat array x. Nothing is checked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -15,32 +16,68 @@ from numba.extending import intrinsic
 
 from gatelight.memory.activations import exp
 from gatelight.memory.buffers import LINE
-from gatelight.memory.lanes import INDEX, INT, VECTOR_BYTES, Lanes, Vectors, apart, loop, over_lanes
+from gatelight.memory.lanes import (
+    INDEX,
+    INT,
+    VECTOR_BYTES,
+    Lanes,
+    Vectors,
+    apart,
+    fetch_line,
+    loop,
+    over_lanes,
+)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def fetch(typingctx: Any, source: Any, source_at: Any, size: Any) -> Any:
-    """Begin to bring `size` elements into the cache, for work that is not so far yet; a place may not exist.
+def fetch(
+    typingctx: Any, source: Any, row: Any, rows: Any, column: Any, size: Any, ahead: Any, count: Any
+) -> Any:
+    """Have `size` columns of rows brought into the cache, for work to come; not all need to exist.
 
-    The processor looks ahead by itself only where memory is read from end to end.
+    The processor looks ahead by itself only where memory is read from end to end. Where the list `ahead`,
+    int64, has room, their lines are noted in it from `count` on, for `multiply_ahead`, else it begins now.
+    How many are noted then.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        array, at, size = values
-        data = context.make_array(source)(context, builder, value=array).data
-        address = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [address, INT, INT, INT])
-        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        line = LINE // (source.dtype.bitwidth // 8)
+        given, row, rows, column, size, room, count = values
+        array = context.make_array(source)(context, builder, value=given)
+        room = context.make_array(ahead)(context, builder, value=room)
+        [length] = cgutils.unpack_tuple(builder, room.shape, 1)
+        width = cgutils.unpack_tuple(builder, array.shape, 2)[1]
+        item, noted = INDEX(source.dtype.bitwidth // 8), cgutils.alloca_once_value(builder, count)
+        begin = builder.ptrtoint(array.data, INDEX)
+        begin = builder.add(begin, builder.mul(builder.add(builder.mul(row, width), column), item))
+        whole = builder.icmp_signed("==", size, width)  # rows of which all is wanted are one
+        size = builder.mul(builder.select(whole, builder.mul(size, rows), size), item)
+        rows, apart = builder.select(whole, INDEX(1), rows), builder.mul(width, item)
 
-        def one(first: Any) -> None:
-            where = builder.bitcast(builder.gep(data, [builder.add(at, first)]), address)
-            builder.call(prefetch, [where, INT(0), INT(3), INT(1)])
+        def lines(do: Callable[[Any, Any], None]) -> None:
+            def of_row(k: Any) -> None:
+                start = builder.add(begin, builder.mul(k, apart))
+                first = builder.and_(start, INDEX(-LINE))
+                several = builder.add(builder.sub(builder.add(start, size), first), INDEX(LINE - 1))
+                before = builder.load(noted)
+                loop(
+                    builder, several,
+                    lambda at: do(builder.add(before, builder.lshr(at, INDEX(6))), builder.add(first, at)),
+                    LINE,
+                )  # fmt: skip
+                builder.store(builder.add(before, builder.lshr(several, INDEX(6))), noted)
 
-        loop(builder, builder.add(size, INDEX(line - 1)), one, line)
-        return context.get_dummy_value()
+            loop(builder, rows, of_row)
 
-    return types.void(source, types.int64, types.int64), codegen
+        with builder.if_else(builder.icmp_signed(">", length, INDEX(0))) as (later, now):
+            with later:
+                lines(lambda k, place: builder.store(place, builder.gep(room.data, [k])))
+            with now:
+                lines(lambda k, place: fetch_line(builder, place, 1))
+                builder.store(count, noted)
+        return builder.load(noted)
+
+    n = [types.int64] * 4
+    return types.int64(source, *n, ahead, types.int64), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -17,10 +17,10 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gatelight.compiled import code_for, compiled
-from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, halves, loop
+from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, fetch_line, halves, loop
 
-NUMBERS = "a a_row a_k b b_k start start_row out out_row rows depth columns"
-"""What a product is given: addresses and elements from one row to the next."""
+NUMBERS = "a a_row a_k b b_k start start_row out out_row rows depth columns ahead last"
+"""What a product is given: addresses and elements from one row to the next; what to fetch meanwhile."""
 
 SHAPES = {
     64: {8: 3, 4: 6, 2: 6, 1: 8},
@@ -41,11 +41,13 @@ TALL = 4
 
 
 def _write_tile(
-    vectors: Vectors, args: dict[str, Any], rows: int, width: int, row: Any, column: Any, mask: Any = None
-) -> None:
+    vectors: Vectors, args: dict[str, Any], rows: int, width: int, row: Any, column: Any, mask: Any = None,
+    fetches: bool = False,
+) -> None:  # fmt: skip
     """Write code for `rows` rows and `width` registers of columns from `column` on, the last one masked.
 
-    out[r, j] = start[r, j] + sum over k of a[r, k] * b[k, j].
+    out[r, j] = start[r, j] + sum over k of a[r, k] * b[k, j]. Where it `fetches`, one line with each k: many
+    at once would wait for each other, and what follows for them.
     """
     builder, lanes = vectors.builder, vectors.lanes
 
@@ -64,6 +66,7 @@ def _write_tile(
         vectors.load(place("start", row_offset("start", r), register), mask_of(register))
         for r, register in cells
     ]
+    reached = builder.load(args["reached"]) if fetches else None
     entry = builder.block
     head, body, done = (builder.append_basic_block(f"tile.{name}") for name in ("head", "body", "done"))
     builder.branch(head)
@@ -75,9 +78,16 @@ def _write_tile(
     for value in first:
         sums.append(builder.phi(vectors.type))
         sums[-1].add_incoming(value, entry)
+    if fetches:
+        ahead = builder.phi(INDEX)
+        ahead.add_incoming(reached, entry)
     builder.cbranch(builder.icmp_signed("<", k, args["depth"]), body, done)
 
     builder.position_at_end(body)
+    if fetches:
+        fetch_line(builder, builder.load(builder.gep(args["ahead"], [ahead])), 2)
+        more = builder.icmp_signed("<", ahead, args["last"])
+        ahead.add_incoming(builder.add(ahead, builder.zext(more, INDEX)), body)
     b_row = builder.mul(k, args["b_k"])
     b_vectors = [vectors.load(place("b", b_row, register), mask_of(register)) for register in range(width)]
     a_column = builder.gep(args["a"], [builder.mul(k, args["a_k"])])
@@ -90,6 +100,8 @@ def _write_tile(
     builder.branch(head)
 
     builder.position_at_end(done)
+    if fetches:
+        builder.store(ahead, args["reached"])
     for (r, register), total in zip(cells, sums, strict=True):
         vectors.store(total, place("out", row_offset("out", r), register), mask_of(register))
 
@@ -98,21 +110,30 @@ def _write_rows(vectors: Vectors, args: dict[str, Any], height: int, row: Any) -
     """Write code that covers `height` rows from `row` with tiles, from the first column to the last."""
     builder, lanes, widest = vectors.builder, vectors.lanes, SHAPES[height]
     wide = INDEX(widest * lanes)
-    loop(
-        builder,
-        builder.sub(args["columns"], INDEX(1)),  # so that something is left for the last tile
-        lambda column: _write_tile(vectors, args, height, widest, row, column),
-        widest * lanes,
-    )
+
+    def whole(column: Any) -> None:
+        if height < max(SHAPES):
+            _write_tile(vectors, args, height, widest, row, column)
+            return
+        with builder.if_else(builder.icmp_signed(">=", args["last"], INDEX(0))) as (some, none):
+            with some:
+                _write_tile(vectors, args, height, widest, row, column, fetches=True)
+            with none:
+                _write_tile(vectors, args, height, widest, row, column)
+
+    # One less, so that something is left for the last tile.
+    loop(builder, builder.sub(args["columns"], INDEX(1)), whole, widest * lanes)
     columns = args["columns"]
     column = builder.mul(builder.sdiv(builder.sub(columns, INDEX(1)), wide), wide)
     left = builder.sub(columns, column)
     if height >= TALL:  # what is left beyond whole registers is done in halves and quarters of one
-        whole = builder.sdiv(left, INDEX(lanes))
+        registers = builder.sdiv(left, INDEX(lanes))
         _choose(
-            builder, whole, {w: _tile_of(vectors, args, height, w, row, column) for w in range(1, widest + 1)}
+            builder,
+            registers,
+            {w: _tile_of(vectors, args, height, w, row, column) for w in range(1, widest + 1)},
         )
-        column = builder.add(column, builder.mul(whole, INDEX(lanes)))
+        column = builder.add(column, builder.mul(registers, INDEX(lanes)))
         halves(
             vectors,
             builder.sub(columns, column),
@@ -148,13 +169,15 @@ def _choose(builder: Any, number: Any, cases: dict[int, Callable[[], None]]) -> 
 @intrinsic  # type: ignore[untyped-decorator]
 def _write_product(
     typingctx: Any, like: Any, a: Any, a_row: Any, a_k: Any, b: Any, b_k: Any, start: Any, start_row: Any,
-    out: Any, out_row: Any, rows: Any, depth: Any, columns: Any,
+    out: Any, out_row: Any, rows: Any, depth: Any, columns: Any, ahead: Any, last: Any,
 ) -> Any:  # fmt: skip
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         args = dict(zip(NUMBERS.split(), values[1:], strict=True))
         element = context.get_data_type(like)
         for name in ("a", "b", "start", "out"):
             args[name] = builder.inttoptr(args[name], element.as_pointer())
+        args["ahead"] = builder.inttoptr(args["ahead"], INDEX.as_pointer())
+        args["reached"] = cgutils.alloca_once_value(builder, INDEX(0))
         vectors = Vectors(builder, element)
         done: Any = INDEX(0)
         for height in sorted(SHAPES, reverse=True):
@@ -177,9 +200,11 @@ def _types(like: Any) -> Any:
 @compiled
 def _product(
     like: Any, a: int, a_row: int, a_k: int, b: int, b_k: int, start: int, start_row: int, out: int,
-    out_row: int, rows: int, depth: int, columns: int,
+    out_row: int, rows: int, depth: int, columns: int, ahead: int, last: int,
 ) -> None:  # fmt: skip
-    _write_product(like, a, a_row, a_k, b, b_k, start, start_row, out, out_row, rows, depth, columns)
+    _write_product(
+        like, a, a_row, a_k, b, b_k, start, start_row, out, out_row, rows, depth, columns, ahead, last
+    )
 
 
 # The many tiles are compiled once for each type and called by name. As a part of all that multiplies they
@@ -202,6 +227,33 @@ def _name_double() -> str:
     return _name_product(types.float64)
 
 
+def _call(typed: Any, arrays: Any, ahead: bool) -> Any:
+    """An intrinsic that calls the product of `arrays`' type; see `multiply`."""
+    like = arrays[0].dtype
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        left, numbers = list(zip(signature.args, values, strict=True)), []
+        while left:
+            kind, value = left.pop(0)
+            if isinstance(kind, types.Array):
+                data = context.make_array(kind)(context, builder, value=value).data
+                if kind in arrays:  # its place follows it
+                    data = builder.gep(data, [left.pop(0)[1]])
+                value = builder.ptrtoint(data, INDEX)
+            numbers.append(value)
+        if not ahead:
+            numbers += [INDEX(0), INDEX(-1)]
+        name = {types.float32: _name_single, types.float64: _name_double}[like]
+        context.active_code_library._reload_init.add(name)
+        form = context.call_conv.get_function_type(types.none, _types(like).args)
+        product = cgutils.get_or_insert_function(builder.module, form, name())
+        result, error = (cgutils.alloca_once(builder, of.pointee) for of in form.args[:2])
+        builder.call(product, [result, error, context.get_constant(like, 0), *numbers])
+        return context.get_dummy_value()
+
+    return typed, codegen
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def multiply(
     typingctx: Any, a: Any, a_at: Any, a_row: Any, a_k: Any, b: Any, b_at: Any, b_k: Any, start: Any,
@@ -213,23 +265,21 @@ def multiply(
     element in the flat array; a_row, a_k: elements from one row and one k to the next (so a may be
     read transposed); b_k, start_row, out_row likewise; a stride of 0 repeats a row. start may be out.
     """
-    arrays, like = (a, b, start, out), a.dtype
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        left, numbers = list(zip(signature.args, values, strict=True)), []
-        while left:
-            kind, value = left.pop(0)
-            if kind in arrays:  # its place follows it
-                data = context.make_array(kind)(context, builder, value=value).data
-                value = builder.ptrtoint(builder.gep(data, [left.pop(0)[1]]), INDEX)
-            numbers.append(value)
-        name = {types.float32: _name_single, types.float64: _name_double}[like]
-        context.active_code_library._reload_init.add(name)
-        form = context.call_conv.get_function_type(types.none, _types(like).args)
-        product = cgutils.get_or_insert_function(builder.module, form, name())
-        result, error = (cgutils.alloca_once(builder, of.pointee) for of in form.args[:2])
-        builder.call(product, [result, error, context.get_constant(like, 0), *numbers])
-        return context.get_dummy_value()
-
     n = [types.int64] * 5
-    return types.void(a, *n[:3], b, *n[:2], start, *n[:2], out, *n), codegen
+    return _call(types.void(a, *n[:3], b, *n[:2], start, *n[:2], out, *n), (a, b, start, out), False)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def multiply_ahead(
+    typingctx: Any, a: Any, a_at: Any, a_row: Any, a_k: Any, b: Any, b_at: Any, b_k: Any, start: Any,
+    start_at: Any, start_row: Any, out: Any, out_at: Any, out_row: Any, rows: Any, depth: Any, columns: Any,
+    ahead: Any, last: Any,
+) -> Any:  # fmt: skip
+    """`multiply`, which meanwhile fetches the cache lines at the addresses ahead[0 … last], int64.
+
+    One with each k of a whole tile, as far as there are so many.
+    """
+    n = [types.int64] * 5
+    return _call(
+        types.void(a, *n[:3], b, *n[:2], start, *n[:2], out, *n, ahead, types.int64), (a, b, start, out), True
+    )

@@ -52,8 +52,8 @@ def _square(typingctx: Any, source: Any, at: Any, row: Any, target: Any, to: Any
 
 
 @compiled
-def _transpose(a: Any, out: Any, first: int, begin: int, end: int) -> None:
-    """Do so for rows begin to end of each part."""
+def transpose_rows(a: Any, out: Any, first: int, begin: int, end: int) -> None:
+    """As `transpose`, of rows begin to end of each part, for compiled callers."""
     parts, rows, columns = a.shape
     wide, side = out.shape[2], VECTOR_BYTES // a.itemsize
     whole_rows, whole_columns = end - (end - begin) % side, columns - columns % side
@@ -74,7 +74,7 @@ def transpose(a: Array, out: Array, first: int = 0) -> None:
 
 @compiled
 def _part(a: Any, out: Any, first: int, size: int, k: int) -> None:
-    _transpose(a, out, first, k * size, min(a.shape[1], (k + 1) * size))
+    transpose_rows(a, out, first, k * size, min(a.shape[1], (k + 1) * size))
 
 
 @compiled

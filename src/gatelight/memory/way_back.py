@@ -1,0 +1,150 @@
+"""The recurrence of kernels.py back, with the sums of what its weights get; knows arrays only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatelight.compiled import compiled
+from gatelight.memory.crew import even_part, share
+from gatelight.memory.kernels import COLUMNS, GROUP, room_for, sequences_of, some_columns
+from gatelight.memory.panels import CHUNK, add_product_of_panels, into_panels, panels
+from gatelight.memory.rows import add_row, fetch
+from gatelight.memory.stepping import retreat
+from gatelight.memory.tiles import multiply, multiply_ahead
+
+
+@compiled
+def backward(
+    cell: Any,
+    first: Any,  # these, and all up to `hidden`, as `forward` had or left them
+    lengths: Any,
+    weight: Any,  # [directions, G, ≥ H] recurrent weight, not transposed
+    h_0: Any,
+    c_0: Any,
+    saved: Any,
+    cells: Any,
+    hidden: Any,
+    d_hidden: Any,  # [N, directions·H] gradient of the outputs
+    d_h_n: Any,  # [directions, B, H] gradient of the last states
+    d_c_n: Any,  # as c_0
+    token: Any,  # [N] int32, read where d_table has rows
+    keep: bool,  # whether the next has a row for each packed row, else it is not kept
+    d_gates: Any,  # [N, directions·K·H] out: of the input products, then what else u's gradient has
+    d_h_0: Any,  # [directions, B, H] out
+    d_c_0: Any,  # as c_0, out
+    # Sums of each group by itself, so that no thread changes an order. Each may be empty, [·, ·, 0] or so.
+    d_table: Any,  # [groups, U, directions·G] out: by row of the table
+    d_weight: Any,  # [parts, directions, H, G] out, transposed; each of `per` groups
+    d_bias: Any,  # [groups, directions, K·H] out: of d_gates
+    d_peephole: Any,  # [groups, directions, 3, H] out, peephole cell
+    per: int,
+    each: int,  # these, too, are as in `forward`; a task takes whole parts
+    threads: int,
+    crew: Any,
+    helpers: int,
+    task: int,
+) -> None:
+    """Run a task back. Only the rows and groups of its sequences are written in each output."""
+    d, begin, end = sequences_of(task, h_0.shape[0], lengths.shape[0], each, threads)
+    if not keep:
+        d_gates = np.empty((GROUP, d_gates.shape[1]), d_gates.dtype)
+    H = d_h_0.shape[2]
+    C = c_0.shape[2]
+    G, W = weight.shape[1:]
+    K = d_gates.shape[1] // c_0.shape[0]
+    S = saved.shape[1] // h_0.shape[0]
+    wide, width = d_gates.shape[1], hidden.shape[1]
+    same = G - H if K > G else G  # GRU: its candidate's recurrent part stands apart
+    apart = lengths.shape[0] > GROUP
+    in_parts = d_weight.shape[0] > 0
+    states, gradients, others = panels(
+        d_gates, H if in_parts else 0, same if in_parts else 0, H if in_parts and K > G else 0
+    )
+    d_h = np.zeros((GROUP, H), d_gates.dtype)
+    d_c = np.zeros((GROUP, C), d_gates.dtype)
+    ahead = room_for(S + K + H + H + C, same, H, d_gates)
+    for start in range(begin, end, GROUP):
+        size = min(GROUP, end - start)
+        for k in range(size):
+            d_h[k] = d_h_n[d, start + k]
+            d_c[k] = d_c_n[d, start + k]
+        group = start // GROUP
+        by_token, sums = d_table[group], d_peephole[group, d]
+        by_token[:, d * G : (d + 1) * G] = 0
+        sums[:] = 0
+        part, filled = group // per, 0
+        total = (part * c_0.shape[0] + d) * H * G  # where the group's d_weight stands
+        if in_parts and group % per == 0:
+            d_weight[part, d] = 0
+        d_bias[group, d] = 0
+        steps = lengths[start]
+        n = 0 if d == 0 else size
+        for s in range(steps):
+            t = steps - 1 - s if d == 0 else s
+            while n < size and d == 0 and lengths[start + n] > t:
+                n += 1
+            while n > 0 and d == 1 and lengths[start + n - 1] <= t:
+                n -= 1
+            row = first[t] + start
+            known = n if d == 0 and t > 0 else 0
+            while d == 1 and known < n and lengths[start + known] > t + 1:
+                known += 1
+            before = first[t - 1 + 2 * d] + start if known else row
+            count = 0
+            if apart and s + 1 < steps:
+                after = first[t - 1 + 2 * d] + start
+                count = fetch(saved, after, n, d * S, S, ahead, count)
+                count = fetch(d_hidden, after, n, d * H, H, ahead, count)
+                if keep and d_gates.ctypes.data != saved.ctypes.data:
+                    count = fetch(d_gates, after, n, d * K, K, ahead, count)
+                if s + 2 < steps:
+                    after = first[t - 2 + 4 * d] + start
+                    if C == 0 or in_parts:
+                        count = fetch(hidden, after, n, d * H, H, ahead, count)
+                    count = fetch(cells, after, n, d * C, C, ahead, count)
+            retreat(
+                cell, d, n, row, known, before, start, h_0, c_0, saved, cells, hidden,
+                d_hidden, d_h, d_c, d_gates, row if keep else 0, token, by_token, sums,
+            )  # fmt: skip
+            # The rows of a group at a step lie one after the other.
+            at = (row if keep else 0) * wide + d * K
+            if helpers > 0:
+                narrow = even_part(H, helpers, COLUMNS)
+                product = d_gates, at, wide, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H, narrow
+                share(some_columns, product, crew, helpers, (H + narrow - 1) // narrow)
+            elif count > 0:
+                multiply_ahead(
+                    d_gates, at, wide, 1, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H,
+                    ahead, count - 1,
+                )  # fmt: skip
+            else:
+                multiply(d_gates, at, wide, 1, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H)
+            if K > G:
+                multiply(
+                    d_gates, at + K - H, wide, 1, weight, (d * G + same) * W, W,
+                    d_h, 0, H, d_h, 0, H, n, H, H,
+                )  # fmt: skip
+            if d_bias.shape[2] > 0:
+                for k in range(n):
+                    add_row(d_gates, at + k * wide, d_bias, (group * c_0.shape[0] + d) * K, K)
+            if not in_parts:
+                continue
+            for k in range(n):  # they are in the cache now
+                if k < known:
+                    into_panels(hidden, (before + k) * width + d * H, H, states, filled)
+                else:
+                    into_panels(h_0, (d * h_0.shape[1] + start + k) * H, H, states, filled)
+                into_panels(d_gates, at + k * wide, same, gradients, filled)
+                if K > G:
+                    into_panels(d_gates, at + k * wide + K - H, H, others, filled)
+                filled += 1
+            if filled > CHUNK - GROUP or s + 1 == steps:
+                add_product_of_panels(states, gradients, filled, d_weight, total, G, H, same)
+                if K > G:
+                    add_product_of_panels(states, others, filled, d_weight, total + same, G, H, H)
+                filled = 0
+        for k in range(size):
+            d_h_0[d, start + k] = d_h[k]
+            d_c_0[d, start + k] = d_c[k]
