@@ -201,7 +201,7 @@ def test_the_number_of_threads_changes_no_bit(cell: str) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("sequences", [40, 136])
 def test_a_weights_gradient_summed_on_the_way_is_that_of_the_equations(cell: str, sequences: int) -> None:
-    """Where a group or several are a part, the rows of a step fewer and fewer, and blocks end between steps."""
+    """A group or several are a part; a step has fewer and fewer rows, and blocks end between steps."""
     lengths, hidden = tuple(40 + 7 * k % 53 for k in range(sequences)), 70 if cell == "rnn" else 40
     inputs = case(cell, lengths, hidden, 2, torch.float64, distinct=300)
     rows, groups, size = inputs[2].rows, -(-sequences // 8), inputs[3][0].numel()

@@ -14,18 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
+from gatelight.memory.crew import share
 
 Array = NDArray[Any]
 
+CHUNK = 1 << 15
+"""Elements of a part that a thread takes: fixed, so that sums do not depend on how many threads there are."""
+
 
 @compiled(fastmath={"reassoc", "contract"})
-def sum_of_squares(values: Array) -> float:
-    """The sum of the squares of values[N] in float64, in the order of the vector registers."""
+def _sum_of_squares(values: Array, sums: Array, k: int) -> None:
     total = 0.0
-    for k in range(values.shape[0]):
-        value = np.float64(values[k])
+    for n in range(k * CHUNK, min((k + 1) * CHUNK, values.shape[0])):
+        value = np.float64(values[n])
         total += value * value
-    return total
+    sums[k] = total
+
+
+@compiled
+def all_sums_of_squares(values: Array, sums: Array, crew: Any, helpers: int) -> int:
+    """The sum of the squares of each CHUNK of values[N] in sums float64, shared among threads."""
+    return int(share(_sum_of_squares, (values, sums), crew, helpers, len(sums)))
 
 
 # error_model="numpy": Python's check for division by zero would keep the loops from being vectorised.

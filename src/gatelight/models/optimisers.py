@@ -1,8 +1,8 @@
 """SGD, RMSprop, Adam, AdamW and LazyAdam over dense parameters and over the touched rows of one table.
 
-Knows parameters and gradients: nothing of models, losses or schedules. Dense parameters go through
-torch's own functions, one call for all; the rows through a compiled kernel, so that a step costs
-nothing that grows with the table's height V. All state is held in named tensors, made at the start.
+Knows parameters and gradients: nothing of models, losses or schedules. The same compiled kernels serve dense
+parameters and rows, so that a step costs nothing that grows with the table's height V; on other devices than
+the CPU torch's own functions do. All state is held in named tensors, made at the start.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from torch.optim.sgd import sgd
 from gatelight.errors import DataError
 from gatelight.memory import threads
 from gatelight.models.optimiser_kernels import (
+    CHUNK,
     adam_rows,
+    all_sums_of_squares,
     coast_rows,
     fade_rows,
     rmsprop_rows,
     sgd_rows,
-    sum_of_squares,
 )
 from gatelight.models.training_config import OPTIMISERS
 
@@ -39,6 +40,7 @@ BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
 RHO, RMSPROP_EPSILON = 0.9, 1e-7
 ROOT_WORK = 32  # a root and a division take about as long as so many multiply-adds
 ROW_WORK = 8  # a number of a row takes about as long as so many multiply-adds
+DENSE_PART = 1 << 16  # elements of a dense parameter that a thread takes at once
 ONE = np.zeros(1, np.int64)  # a dense parameter taken as a table of one row
 
 Touched = tuple[NDArray[np.int64], Tensor]
@@ -80,6 +82,7 @@ class Optimiser:
         self._dense = [parameter.detach() for parameter in parameters.values()]
         self._parameters = list(parameters.values())
         self._table = None if table is None else table.detach()
+        self._kernel = {"sgd": sgd_rows, "rmsprop": rmsprop_rows}.get(kind, adam_rows)
         self._slots = {"sgd": ("velocity",), "rmsprop": ("square",)}.get(kind, ("mean", "square"))
         self._state = {slot: [torch.zeros_like(p) for p in self._dense] for slot in self._slots}
         # What the kernels write to, each as a table of one row: [weight, state …] of each dense parameter.
@@ -103,7 +106,7 @@ class Optimiser:
         if touched is not None and touched[1].grad is not None:
             held.append(touched[1])  # type: ignore[arg-type]
         gradients = [p.grad for p in held if p.grad is not None]
-        norm = math.sqrt(sum(sum_of_squares(g.numpy(force=True).ravel()) for g in gradients))
+        norm = math.sqrt(sum(_sum_of_squares(g.numpy(force=True).ravel()) for g in gradients))
         if self.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(held, self.clip, torch.tensor(norm))
         return norm
@@ -177,24 +180,23 @@ class Optimiser:
         weights, counts = pick(self._dense), pick(self._counts)
         gradients = [g for g in (self._parameters[k].grad for k in present) if g is not None]
         state = [pick(self._state[slot]) for slot in self._slots]
-        if self.kind == "sgd":
+        if len(self._arrays) == len(self._dense):
+            # torch's calls take longer than the arithmetic, or have one thread here.
+            torch._foreach_add_(counts, 1)
+            tasks: list[threads.Task] = []
+            for k, gradient, count in zip(present, gradients, counts, strict=True):
+                row, numbers = gradient.numpy().reshape(1, -1), self._numbers(rate, int(count), gradient)
+                for begin in range(0, row.shape[1], DENSE_PART):
+                    part = slice(begin, begin + DENSE_PART)
+                    arrays = (array[:, part] for array in self._arrays[k])
+                    tasks.append(partial(self._kernel, *arrays, ONE, row[:, part], *numbers))
+            threads.run(tasks, ROOT_WORK * sum(gradient.numel() for gradient in gradients))
+            torch.autograd.graph.increment_version(weights)
+        elif self.kind == "sgd":
             sgd(
                 weights, gradients, list(state[0]), foreach=True, weight_decay=self.weight_decay,
                 momentum=self.momentum, lr=rate, dampening=0.0, nesterov=False, maximize=False,
             )  # fmt: skip
-        elif self.kind == "rmsprop" and len(self._arrays) == len(self._dense):
-            # A call of torch's for each operation took longer than all of the arithmetic.
-            numbers: dict[Any, list[Any]] = {}
-            tasks: list[threads.Task] = []
-            for k, gradient in zip(present, gradients, strict=True):
-                weight, square = self._arrays[k]
-                if weight.dtype not in numbers:
-                    given = rate, RHO, RMSPROP_EPSILON, self.weight_decay
-                    numbers[weight.dtype] = [weight.dtype.type(number) for number in given]
-                row = gradient.numpy().reshape(1, -1)
-                tasks.append(partial(rmsprop_rows, weight, square, ONE, row, *numbers[weight.dtype]))
-            threads.run(tasks, ROOT_WORK * sum(gradient.numel() for gradient in gradients))
-            torch.autograd.graph.increment_version(weights)
         elif self.kind == "rmsprop":
             rmsprop(
                 weights, gradients, state[0], [], [], counts, foreach=True, lr=rate, alpha=RHO,
@@ -207,32 +209,37 @@ class Optimiser:
                 maximize=False,
             )  # fmt: skip
 
+    def _numbers(self, rate: float, step: int, like: Tensor) -> list[Any]:
+        """What the kernel of this kind is given besides arrays, in their type; `step` counts from 1."""
+        decay = self.weight_decay
+        if self.kind == "sgd":
+            numbers = [rate, self.momentum, decay]
+        elif self.kind == "rmsprop":
+            numbers = [rate, RHO, RMSPROP_EPSILON, decay]
+        else:
+            decoupled, root = self.kind == "adamw", math.sqrt(1.0 - BETA2**step)
+            decays = (0.0, 1.0 - rate * decay) if decoupled else (decay, 1.0)
+            numbers = [rate / (1.0 - BETA1**step), BETA1, BETA2, ADAM_EPSILON, *decays, root]
+        real: Any = np.float32 if like.dtype == torch.float32 else np.float64
+        return [real(number) for number in numbers]
+
     def _row_step(self, rows: NDArray[np.int64], gradient: Tensor, rate: float) -> None:
         if self._table is None:
             raise DataError("rows were touched, but the optimiser was made without a table")
         table, g = self._table.numpy(), gradient.contiguous().numpy()
-        state = [self._rows[slot].numpy() for slot in self._slots]
+        arrays = table, *(self._rows[slot].numpy() for slot in self._slots)
         self._last.numpy()[rows] = self.steps
-        real: Any = table.dtype.type
-        decay = real(self.weight_decay)
-        if self.kind == "sgd":
-            sgd_rows(table, state[0], rows, g, real(rate), real(self.momentum), decay)
-        elif self.kind == "rmsprop":
-            rmsprop_rows(table, state[0], rows, g, real(rate), real(RHO), real(RMSPROP_EPSILON), decay)
-        else:
-            decoupled = self.kind == "adamw"
-            numbers = (
-                real(rate / (1.0 - BETA1**self.steps)), real(BETA1), real(BETA2), real(ADAM_EPSILON),
-                real(0.0) if decoupled else decay,
-                real(1.0 - rate * self.weight_decay) if decoupled else real(1.0),
-                real(math.sqrt(1.0 - BETA2**self.steps)),
-            )  # fmt: skip
-            both = state[0], state[1]
-            _by_rows(
-                lambda part: adam_rows(table, *both, rows[part], g[part], *numbers), len(rows), table.shape[1]
-            )
+        numbers = self._numbers(rate, self.steps, gradient)
+        _by_rows(lambda part: self._kernel(*arrays, rows[part], g[part], *numbers), len(rows), table.shape[1])
         # The kernel wrote past torch's back: whoever keeps something computed from the table must notice.
         torch.autograd.graph.increment_version(self._table)
+
+
+def _sum_of_squares(values: NDArray[Any]) -> float:
+    """In float64, in an order that does not depend on the threads."""
+    sums = np.empty(-(-len(values) // CHUNK))
+    threads.share(all_sums_of_squares, (values, sums), len(values))
+    return float(sums.sum())
 
 
 def _by_rows(work: Callable[[slice], None], rows: int, columns: int) -> None:

@@ -58,14 +58,14 @@ def max_forward(
 
 
 @compiled
-def max_backward(d_pooled: Floats, where: Rows, d_hidden: Floats) -> None:
-    """Adds to d_hidden[N, F] the gradient d_pooled[B, F] at the rows of the maxima."""
+def max_backward(d_pooled: Floats, where: Rows, d_hidden: Floats, begin: int, end: int) -> None:
+    """Adds to rows begin to end of d_hidden[N, F] the gradient d_pooled[B, F], at the rows of the maxima."""
     sequences, features = d_pooled.shape
     for k in range(sequences):
-        if where[k, 0] == NOWHERE:
-            continue
         for j in range(features):
-            d_hidden[where[k, j], j] += d_pooled[k, j]
+            row = where[k, j]
+            if begin <= row and row < end:  # NOWHERE is before all of them
+                d_hidden[row, j] += d_pooled[k, j]
 
 
 @compiled

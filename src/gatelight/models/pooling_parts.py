@@ -9,7 +9,7 @@ from typing import Any
 
 from gatelight.compiled import compiled
 from gatelight.memory.crew import share
-from gatelight.models.pooling_kernels import flatten_backward, flatten_forward, max_forward
+from gatelight.models.pooling_kernels import flatten_backward, flatten_forward, max_backward, max_forward
 
 
 @compiled
@@ -24,6 +24,24 @@ def all_max_forward(
     """max_forward of the parts between `cuts`, shared among threads."""
     given = hidden, first, alive, pooled, where, cuts
     return int(share(_max_part, given, crew, helpers, len(cuts) - 1))
+
+
+@compiled
+def _max_back_part(d_pooled: Any, where: Any, d_hidden: Any, clear: bool, parts: int, k: int) -> None:
+    rows = d_hidden.shape[0]
+    begin, end = rows * k // parts, rows * (k + 1) // parts
+    if clear:
+        d_hidden[begin:end] = 0
+    max_backward(d_pooled, where, d_hidden, begin, end)
+
+
+@compiled
+def all_max_backward(
+    d_pooled: Any, where: Any, d_hidden: Any, clear: bool, crew: Any, helpers: int
+) -> int:  # fmt: skip
+    """max_backward of all rows, shared among threads; with `clear` nothing else is in them."""
+    parts = helpers + 1
+    return int(share(_max_back_part, (d_pooled, where, d_hidden, clear, parts), crew, helpers, parts))
 
 
 @compiled

@@ -99,8 +99,8 @@ class Maximum(Pool):
         d_pooled: Floats, hidden: Floats, packing: Packing, weights: Weights, directions: int, kept: Any
     ) -> Gradients:
         """Each maximum's row takes all."""
-        d_hidden = buffers.zeros(hidden.shape, hidden.dtype)
-        kernels.max_backward(d_pooled, kept, d_hidden)
+        d_hidden = buffers.empty(hidden.shape, hidden.dtype)
+        threads.share(pooling_parts.all_max_backward, (d_pooled, kept, d_hidden, True), hidden.size)
         return d_hidden, {}
 
 
@@ -146,7 +146,7 @@ class MaximumAndMean(Pool):
         features = hidden.shape[1]
         highest, mean = (np.ascontiguousarray(d) for d in (d_pooled[:, :features], d_pooled[:, features:]))
         d_hidden, _ = Mean.backward(mean, hidden, packing, weights, directions, None)
-        kernels.max_backward(highest, kept, d_hidden)
+        threads.share(pooling_parts.all_max_backward, (highest, kept, d_hidden, False), hidden.size)
         return d_hidden, {}
 
 
