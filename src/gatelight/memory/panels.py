@@ -19,9 +19,6 @@ from gatelight.memory.tiles import WIDEST, multiply
 CHUNK = 160
 """Rows summed at a time: those of a panel stay in the first-level cache."""
 
-KEPT = 1 << 19
-"""Bytes asked for at least: of a few small pieces the C library returns the pages again and again."""
-
 
 @compiled
 def panel_columns(like: Any) -> int:
@@ -38,7 +35,7 @@ def panels(like: Any, first: int, second: int, third: int) -> tuple[Any, Any, An
     if needed == 0:
         none = np.empty(0, like.dtype)
         return none, none, none
-    a = np.empty(max(needed, KEPT // like.itemsize) + LINE, like.dtype)
+    a = np.empty(needed + LINE, like.dtype)
     a = a[-a.ctypes.data % LINE // a.itemsize :]
     return a[: sizes[0]], a[sizes[0] : sizes[0] + sizes[1]], a[sizes[0] + sizes[1] :]
 
