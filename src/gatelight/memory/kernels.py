@@ -66,10 +66,11 @@ def some_columns(
 def room_for(columns: int, depth: int, width: int, like: Any) -> Any:
     """Return a list for the cache lines of a group's rows of `columns` elements, in at most six arrays.
 
-    It is empty where a product [GROUP, width] over `depth` is too short to fetch so many meanwhile.
+    In each of them a row may begin and end within a line. The list is empty where a product [GROUP, width]
+    over `depth` is too short to fetch so many meanwhile.
     """
-    most = GROUP * (columns * like.itemsize // LINE + 6)
-    return np.empty(2 * most if depth * (width // panel_columns(like)) >= most else 0, np.int64)
+    most = GROUP * (columns * like.itemsize // LINE + 2 * 6)
+    return np.empty(most if depth * (width // panel_columns(like)) >= most else 0, np.int64)
 
 
 @compiled
@@ -138,12 +139,10 @@ def forward(
                 wide = even_part(G, helpers, COLUMNS)
                 product = h, 0, H, weight, d * H * W, W, bias, d * G, 0, u, 0, G, rows, H, G, wide
                 share(some_columns, product, crew, helpers, (G + wide - 1) // wide)
-            elif count > 0:
+            else:
                 multiply_ahead(
                     h, 0, H, 1, weight, d * H * W, W, bias, d * G, 0, u, 0, G, rows, H, G, ahead, count - 1
                 )  # fmt: skip
-            else:
-                multiply(h, 0, H, 1, weight, d * H * W, W, bias, d * G, 0, u, 0, G, rows, H, G)
             row = first[t] + start
             kept = row if keep else 0
             advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, kept, hidden, row)

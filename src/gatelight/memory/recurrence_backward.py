@@ -11,7 +11,7 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, kernels, product, threads, way_back
-from gatelight.memory.crew import share
+from gatelight.memory.crew import even_part, share
 from gatelight.memory.recurrence_forward import cell_weights, tasks_of, token_rows
 from gatelight.memory.rows import add_row
 from gatelight.memory.steps import BLOCKS
@@ -22,8 +22,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 IN_CACHE = 1 << 12
 """Elements up to which what a group sums stays in the first-level cache from step to step."""
 
+SUMMED = 1 << 16
+"""Elements of a larger weight up to which it and its gradient stay in the second-level cache."""
+
 PARTS, ROWS = 8, 128
-"""Parts, of at least so many rows, in which a larger weight's gradient is summed on the way."""
+"""Parts, of at least so many rows, in which such a weight's gradient is summed on the way."""
 
 FEW = 4
 """Tasks below which they might not occupy two threads all the way, as a product after it does."""
@@ -147,7 +150,7 @@ def _all_sums(
     directions = sums.shape[1]
     size, (least, most) = d_table.shape[1] // directions, COLUMNS
     # A row that is read some columns at a time comes slower from memory than one that is read at once.
-    wide = max(least, min(most, size * directions // (2 * (helpers + 1)) // 16 * 16))
+    wide = min(most, even_part(size * directions, 2 * helpers + 1, least))
     given = d_gates, hidden, states, h_0, token, d_table, sums, cuts, wide
     tasks = len(cuts) + directions * ((size + wide - 1) // wide)
     return int(failed | share(_sum_part, given, crew, helpers, tasks))
@@ -171,30 +174,30 @@ def recurrence_backward(
     # Where each row is its own token there is nothing to sum.
     own = token is None and (wide or width == directions * size)
     parts = parts_of(directions, groups, hidden_size * size, rows)
-    each = max(1, -(-groups // max(1, parts or groups)))
-    table_at_once = bool(parts) and not own and _at_once(groups, distinct, directions * size, rows)
+    together = -(-groups // parts) if parts else 1
+    # Whether each group's sums stay in the cache, and are small beside what is summed.
+    table_at_once = bool(parts) and not own and distinct * directions * size <= IN_CACHE
+    table_at_once = table_at_once and groups * distinct <= rows
     if overwrite and not table_at_once and gates.shape == (rows, width):
         d_gates = gates  # each is written where those that it is made of were read
     else:
         d_gates = buffers.empty((0 if table_at_once else rows, width), dtype)
     d_h_0, d_c_0 = np.empty(d_h_n.shape, dtype), np.empty(c_0.shape, dtype)
-    sums = [
-        np.empty((groups, distinct if table_at_once else 0, directions * size), dtype),
-        buffers.empty((parts, directions, hidden_size, size), dtype),
-        np.empty((groups, directions, width // directions if need_bias else 0), dtype),
-        np.empty((groups, directions, 3, hidden_size if peephole is not None else 0), dtype),
-    ]
+    of_table = np.empty((groups, distinct if table_at_once else 0, directions * size), dtype)
+    of_weight = buffers.empty((parts, directions, hidden_size, size), dtype)
+    of_bias = np.empty((groups, directions, width // directions if need_bias else 0), dtype)
+    of_peephole = np.empty((groups, directions, 3, hidden_size if peephole is not None else 0), dtype)
     forward, from_above = (h_0, c_0, gates, cells, hidden), (d_hidden, d_h_n, d_c_n)
     step_cell, tokens = cell_weights(cell, peephole, dtype), token_rows(token, rows)
 
     work = rows * weight.size
     given = (
         step_cell, starts, sizes, buffers.in_lines(weight), *forward, *from_above, tokens, not table_at_once,
-        d_gates, d_h_0, d_c_0, *sums, each,
+        d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together,
     )  # fmt: skip
     threads.share(_all_parts, given, work)
 
-    d_table, sum_of_bias, d_peephole = map(_sum, (sums[0], *sums[2:]))
+    d_table, sum_of_bias, d_peephole = map(_sum, (of_table, of_bias, of_peephole))
     by_token = np.empty((0, 0), dtype)
     if own:
         d_table = d_gates
@@ -206,7 +209,7 @@ def recurrence_backward(
         d_bias[:, begin:end] = sum_of_bias[:, at : at + end - begin]
     if parts:
         cuts, total = [], np.empty((1, *weight.shape), dtype)
-        threads.share(_all_added, (sums[1], total[0]), sums[1].size * MOVE_WORK)
+        threads.share(_all_added, (of_weight, total[0]), of_weight.size * MOVE_WORK)
     else:
         cuts = [(*block, product.rows_of_part(hidden_size, block[2] - block[1], rows)) for block in blocks]
         most = max(1, *(-(-rows // each) for *_, each in cuts))
@@ -217,8 +220,8 @@ def recurrence_backward(
         apart = bool(cuts) and rows != len(starts) * len(sizes)
         states = buffers.lined((directions if apart else 0, rows, hidden_size), dtype)
         blocks_of = np.array(cuts, np.int64).reshape(-1, 4)
-        given = d_gates, hidden, starts, sizes, h_0, tokens, by_token, total, blocks_of, states
-        threads.share(_all_sums, given, work)
+        to_sum = d_gates, hidden, starts, sizes, h_0, tokens, by_token, total, blocks_of, states
+        threads.share(_all_sums, to_sum, work)
     return d_table, _sum(total), d_bias, d_peephole, d_h_0, d_c_0
 
 
@@ -252,7 +255,7 @@ def parts_of(directions: int, groups: int, size: int, rows: int) -> int:
     if size <= IN_CACHE:
         return groups
     most = min(PARTS, groups, rows // ROWS)
-    if size > kernels.SPREAD // 2 or directions * most < FEW:
+    if size > SUMMED or directions * most < FEW:
         return 0
     return -(-groups // -(-groups // most))
 
@@ -261,11 +264,6 @@ def _sum(parts: Array) -> Array:
     """The sum of each group's part, of which there may be none; NumPy takes its time for nothing, too."""
     total: Array = parts.sum(0) if len(parts) != 1 and (parts.size or not len(parts)) else parts[0]
     return total
-
-
-def _at_once(groups: int, rows: int, columns: int, steps: int) -> bool:
-    """Whether sums [rows, columns] of each group stay in the cache, and are small beside what is summed."""
-    return rows * columns <= IN_CACHE and groups * rows <= steps
 
 
 def _recurrent_blocks(cell: str, hidden_size: int) -> list[tuple[int, int, int]]:

@@ -61,10 +61,10 @@ def fetch(
                 before = builder.load(noted)
                 loop(
                     builder, several,
-                    lambda at: do(builder.add(before, builder.lshr(at, INDEX(6))), builder.add(first, at)),
+                    lambda at: do(builder.add(before, builder.udiv(at, INDEX(LINE))), builder.add(first, at)),
                     LINE,
                 )  # fmt: skip
-                builder.store(builder.add(before, builder.lshr(several, INDEX(6))), noted)
+                builder.store(builder.add(before, builder.udiv(several, INDEX(LINE))), noted)
 
             loop(builder, rows, of_row)
 
@@ -78,12 +78,6 @@ def fetch(
 
     n = [types.int64] * 4
     return types.int64(source, *n, ahead, types.int64), codegen
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def copy_row(typingctx: Any, source: Any, source_at: Any, target: Any, target_at: Any, size: Any) -> Any:
-    """target = source, for `size` elements."""
-    return _writes(lambda vectors, old, new: new, source, target)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -277,7 +277,7 @@ def multiply_ahead(
 ) -> Any:  # fmt: skip
     """`multiply`, which meanwhile fetches the cache lines at the addresses ahead[0 … last], int64.
 
-    One with each k of a whole tile, as far as there are so many.
+    One with each k of a whole tile, as far as there are so many; none where `last` is -1.
     """
     n = [types.int64] * 5
     return _call(

@@ -36,10 +36,10 @@ def backward(
     d_c_0: Any,  # as c_0, out
     # Sums of each group by itself, so that no thread changes an order. Each may be empty, [·, ·, 0] or so.
     d_table: Any,  # [groups, U, directions·G] out: by row of the table
-    d_weight: Any,  # [parts, directions, H, G] out, transposed; each of `per` groups
+    d_weight: Any,  # [parts, directions, H, G] out, transposed; each of as many groups
     d_bias: Any,  # [groups, directions, K·H] out: of d_gates
     d_peephole: Any,  # [groups, directions, 3, H] out, peephole cell
-    per: int,
+    together: int,  # groups of a part
     each: int,  # these, too, are as in `forward`; a task takes whole parts
     threads: int,
     crew: Any,
@@ -74,9 +74,9 @@ def backward(
         by_token, sums = d_table[group], d_peephole[group, d]
         by_token[:, d * G : (d + 1) * G] = 0
         sums[:] = 0
-        part, filled = group // per, 0
+        part, filled = group // together, 0
         total = (part * c_0.shape[0] + d) * H * G  # where the group's d_weight stands
-        if in_parts and group % per == 0:
+        if in_parts and group % together == 0:
             d_weight[part, d] = 0
         d_bias[group, d] = 0
         steps = lengths[start]
@@ -114,13 +114,11 @@ def backward(
                 narrow = even_part(H, helpers, COLUMNS)
                 product = d_gates, at, wide, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H, narrow
                 share(some_columns, product, crew, helpers, (H + narrow - 1) // narrow)
-            elif count > 0:
+            else:
                 multiply_ahead(
                     d_gates, at, wide, 1, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H,
                     ahead, count - 1,
                 )  # fmt: skip
-            else:
-                multiply(d_gates, at, wide, 1, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H)
             if K > G:
                 multiply(
                     d_gates, at + K - H, wide, 1, weight, (d * G + same) * W, W,

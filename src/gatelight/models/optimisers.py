@@ -182,10 +182,11 @@ class Optimiser:
         state = [pick(self._state[slot]) for slot in self._slots]
         if len(self._arrays) == len(self._dense):
             # torch's calls take longer than the arithmetic, or have one thread here.
-            torch._foreach_add_(counts, 1)
             tasks: list[threads.Task] = []
             for k, gradient, count in zip(present, gradients, counts, strict=True):
-                row, numbers = gradient.numpy().reshape(1, -1), self._numbers(rate, int(count), gradient)
+                count += 1
+                row = gradient.numpy().reshape(1, -1)
+                numbers = self._numbers(rate, int(count), row.dtype)
                 for begin in range(0, row.shape[1], DENSE_PART):
                     part = slice(begin, begin + DENSE_PART)
                     arrays = (array[:, part] for array in self._arrays[k])
@@ -209,8 +210,8 @@ class Optimiser:
                 maximize=False,
             )  # fmt: skip
 
-    def _numbers(self, rate: float, step: int, like: Tensor) -> list[Any]:
-        """What the kernel of this kind is given besides arrays, in their type; `step` counts from 1."""
+    def _numbers(self, rate: float, step: int, dtype: np.dtype[Any]) -> list[Any]:
+        """What the kernel of this kind is given besides arrays of this type; `step` counts from 1."""
         decay = self.weight_decay
         if self.kind == "sgd":
             numbers = [rate, self.momentum, decay]
@@ -220,8 +221,7 @@ class Optimiser:
             decoupled, root = self.kind == "adamw", math.sqrt(1.0 - BETA2**step)
             decays = (0.0, 1.0 - rate * decay) if decoupled else (decay, 1.0)
             numbers = [rate / (1.0 - BETA1**step), BETA1, BETA2, ADAM_EPSILON, *decays, root]
-        real: Any = np.float32 if like.dtype == torch.float32 else np.float64
-        return [real(number) for number in numbers]
+        return [dtype.type(number) for number in numbers]
 
     def _row_step(self, rows: NDArray[np.int64], gradient: Tensor, rate: float) -> None:
         if self._table is None:
@@ -229,7 +229,7 @@ class Optimiser:
         table, g = self._table.numpy(), gradient.contiguous().numpy()
         arrays = table, *(self._rows[slot].numpy() for slot in self._slots)
         self._last.numpy()[rows] = self.steps
-        numbers = self._numbers(rate, self.steps, gradient)
+        numbers = self._numbers(rate, self.steps, table.dtype)
         _by_rows(lambda part: self._kernel(*arrays, rows[part], g[part], *numbers), len(rows), table.shape[1])
         # The kernel wrote past torch's back: whoever keeps something computed from the table must notice.
         torch.autograd.graph.increment_version(self._table)

@@ -36,9 +36,7 @@ def _max_back_part(d_pooled: Any, where: Any, d_hidden: Any, clear: bool, parts:
 
 
 @compiled
-def all_max_backward(
-    d_pooled: Any, where: Any, d_hidden: Any, clear: bool, crew: Any, helpers: int
-) -> int:  # fmt: skip
+def all_max_backward(d_pooled: Any, where: Any, d_hidden: Any, clear: bool, crew: Any, helpers: int) -> int:
     """max_backward of all rows, shared among threads; with `clear` nothing else is in them."""
     parts = helpers + 1
     return int(share(_max_back_part, (d_pooled, where, d_hidden, clear, parts), crew, helpers, parts))
