@@ -29,8 +29,9 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(BIN)/python tools/demo.py
 
+# On several processors, each with whole files, since tests of a file share what is dear to set up.
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 # Tools are called as modules: the scripts in bin/ name the folder in which they were installed.
 check: $(READY)
