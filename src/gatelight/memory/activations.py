@@ -33,8 +33,9 @@ def tanh(x: Lanes) -> Lanes:
     """Hyperbolic tangent, in float32 within 5 ulp."""
     if not x.vectors.single:
         return x.each("tanh")
-    above, below = _ratio(x, 1.0)
-    return above * _inverse(below) if QUICK_RECIPROCAL else above / below
+    above, below = _ratio(x + x)
+    half = above * _inverse(below) if QUICK_RECIPROCAL else above / below
+    return half + half
 
 
 def sigmoid(x: Lanes) -> Lanes:
@@ -42,16 +43,19 @@ def sigmoid(x: Lanes) -> Lanes:
     half = Lanes(x.vectors, x.vectors.number(0.5))
     if not x.vectors.single:
         return fused(half, tanh(0.5 * x), half)
-    above, below = _ratio(x, 0.5)
+    above, below = _ratio(x)
     return fused(above, _inverse(below), half) if QUICK_RECIPROCAL else above / below + 0.5
 
 
-def _ratio(x: Lanes, scale: float) -> tuple[Lanes, Lanes]:
-    """scale · tanh(scale · x) as a fraction; a scale that is a power of 2 changes no bit of a coefficient."""
-    x = x.clamped(CLAMP / scale)
+def _ratio(x: Lanes) -> tuple[Lanes, Lanes]:
+    """tanh(x / 2) / 2 as a fraction.
+
+    Powers of 2 change no bit of a coefficient. tanh and sigmoid share these, so that all stay in registers.
+    """
+    x = x.clamped(2.0 * CLAMP)
     square = x * x
-    above = [value * scale ** (2 * (len(ABOVE) - k)) for k, value in enumerate(ABOVE)]
-    below = [value * scale ** (2 * (len(BELOW) - 1 - k)) for k, value in enumerate(BELOW)]
+    above = [value * 0.25 ** (len(ABOVE) - k) for k, value in enumerate(ABOVE)]
+    below = [value * 0.25 ** (len(BELOW) - 1 - k) for k, value in enumerate(BELOW)]
     return x * _polynomial(square, above), _polynomial(square, below)
 
 

@@ -98,9 +98,6 @@ def forward(
 ) -> None:
     """Run a task: some sequences in one direction. Only their rows of each output are written."""
     d, begin, end = sequences_of(task, h_0.shape[0], lengths.shape[0], each, threads)
-    if not keep:
-        saved = np.empty((GROUP, saved.shape[1]), saved.dtype)
-        cells = np.empty((GROUP, cells.shape[1]), cells.dtype)
     H = h_0.shape[2]
     C = c_0.shape[2]
     G, W = bias.shape[1], weight.shape[2]

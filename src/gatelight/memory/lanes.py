@@ -59,6 +59,11 @@ class Vectors:
 
     def reciprocal(self, value: Any) -> Any:
         """1 / value to within 2^-14, in float32, where QUICK_RECIPROCAL says that the processor has it."""
+        most = VECTOR_BYTES // self.bytes
+        if self.lanes > most:
+            part = Vectors(self.builder, self.element, most)
+            parts = apart(self.builder, value, self.lanes // most)
+            return joined(self.builder, [part.reciprocal(one) for one in parts])
         lanes = max(4, self.lanes)
         wide = value if self.lanes == lanes else chosen(self.builder, value, value, [0, self.lanes - 1] * 2)
         name, every = f"llvm.x86.avx512.rcp14.ps.{32 * lanes}", ir.IntType(max(8, lanes))
@@ -231,31 +236,30 @@ def over_lanes(vectors: Vectors, size: Any, body: Callable[[Vectors, Any], None]
 
 
 def over_rows(
-    vectors: Vectors, rows: Any, size: Any, body: Callable[[Vectors, list[Any], Any], None]
+    vectors: Vectors, rows: Any, size: Any, body: Callable[[Vectors, list[Any], Any], None], side: int = 1
 ) -> None:
-    """Write `body(vectors, numbers, first)` for all of 0 … size - 1 of all rows, a register at a time.
+    """Write `body(vectors, numbers, first)` for all of 0 … size - 1 of all rows, `side` registers at a time.
 
-    What a row leaves beyond whole registers is done for several rows together, as many as fill one.
+    What a row leaves beyond whole registers is done for several rows together, as many as fill these.
     """
     builder = vectors.builder
     left = builder.srem(size, INDEX(vectors.lanes))
     whole = builder.sub(size, left)
 
-    def in_whole(row: Any) -> None:
-        loop(builder, whole, lambda first: body(vectors, [row], first), vectors.lanes)
+    def together(count: int, some: Callable[[list[Any]], None]) -> None:
+        done = builder.sub(rows, builder.srem(rows, INDEX(count)))
+        loop(builder, done, lambda row: some([builder.add(row, INDEX(k)) for k in range(count)]), count)
+        if count > 1:
+            loop(builder, builder.sub(rows, done), lambda row: some([builder.add(done, row)]))
+
+    def in_whole(numbers: list[Any]) -> None:
+        loop(builder, whole, lambda first: body(vectors, numbers, first), vectors.lanes)
 
     def rest(part: Vectors, first: Any) -> None:
         first = builder.add(whole, first)
-        count = min(MOST_ROWS, vectors.lanes // part.lanes)
+        count = min(MOST_ROWS, side * vectors.lanes // part.lanes)
         count = count if count > 2 else 1  # two halves of a register take about as long as a whole one
-        done = builder.sub(rows, builder.srem(rows, INDEX(count)))
+        together(count, lambda numbers: body(part, numbers, first))
 
-        def several(row: Any) -> None:
-            body(part, [builder.add(row, INDEX(k)) for k in range(count)], first)
-
-        loop(builder, done, several, count)
-        if count > 1:
-            loop(builder, builder.sub(rows, done), lambda row: body(part, [builder.add(done, row)], first))
-
-    loop(builder, rows, in_whole)
+    together(side, in_whole)
     halves(vectors, left, rest)

@@ -12,8 +12,11 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.lanes import INDEX, Lanes, Vectors, apart, joined, over_rows
+from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Lanes, Vectors, apart, joined, over_rows
 from gatelight.memory.steps import BLOCKS, STEPS
+
+TOGETHER = 2 if VECTOR_BYTES == 64 else 1
+"""Registers computed side by side on the way forward, where one alone waits for its own tanh."""
 
 
 class _Array:
@@ -96,8 +99,8 @@ def advance(
 
     The k-th reads its input product from row token[row + k] of table [U, directions·G], its recurrent
     product with bias from u [n, G], its state from row state + k of h and c, which are replaced; it writes
-    row kept + k of saved [·, directions·S·H] and of cells [·, directions·C], and row out + k of hidden
-    [·, directions·H]. `which` is the row of the cell's own weights.
+    row out + k of hidden [·, directions·H] and, if saved has rows, row kept + k of saved [·, directions·S·H]
+    and of cells [·, directions·C]. `which` is the row of the cell's own weights.
     """
     given = (cell, which, d, n, table, token, row, u, h, c, state, saved, cells, kept, hidden, out)
     name, forward, _ = STEPS[cell.instance_class]
@@ -109,6 +112,7 @@ def advance(
         size, d = a["h"].shape[-1], a["d"]
         own, peepholes = _peepholes(context, builder, cell, a["cell"], name)
         weights = own.at(builder.mul(a["which"], INDEX(3)), INDEX(0))
+        keeps = builder.icmp_signed(">", a["saved"].shape[0], INDEX(0))
 
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
@@ -129,14 +133,16 @@ def advance(
                 state,
                 blocks.load([weights] * len(rows), peepholes),
             )
-            blocks.store(kept, [a["saved"].at(k, block(len(equation.saved))) for k in at])
             if after is not None:
                 blocks.store([after], c)
-                blocks.store([after], [a["cells"].at(k, block(1)) for k in at])
             blocks.store([value], h)
             blocks.store([value], [a["hidden"].at(builder.add(a["out"], k), block(1)) for k in rows])
+            with builder.if_then(keeps):
+                blocks.store(kept, [a["saved"].at(k, block(len(equation.saved))) for k in at])
+                if after is not None:
+                    blocks.store([after], [a["cells"].at(k, block(1)) for k in at])
 
-        over_rows(vectors, a["n"], size, several)
+        over_rows(vectors, a["n"], size, several, TOGETHER if vectors.single else 1)
         return context.get_dummy_value()
 
     return _signature(given), codegen

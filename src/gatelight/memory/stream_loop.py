@@ -150,7 +150,7 @@ class StreamLoop:
         def tasks(signals: NDArray[np.int64]) -> list[threads.Task]:
             return [
                 partial(
-                    _draw, *self._weights, *state, np.empty((1, self._saved * self._shape[1]), scores.dtype),
+                    _draw, *self._weights, *state, np.empty((0, self._saved * self._shape[1]), scores.dtype),
                     allowed, *how_drawn, draws, stop, out, drawn, signals, part, DISTURBED,
                 )
                 for part in range(len(signals))
@@ -184,7 +184,7 @@ def _draw(
     c: Floats,  # as h, or [L·b, 0] for cells without a cell state; replaced
     hidden: Floats,  # [2·L·b, w]: the state once more, for all to read, then written to by turns
     scores: Floats,  # [V] replaced
-    saved: Floats,  # [1, S·w] written over
+    saved: Floats,  # [0, S·w]: nothing is kept
     allowed: NDArray[np.bool_],  # [V]
     temperature: float,
     top_k: int,
@@ -205,7 +205,7 @@ def _draw(
     begin, end = b * part // parts, b * (part + 1) // parts
     panels, _, wide = output_weight.shape
     x, u = np.empty((1, g), table.dtype), np.empty((b, g), table.dtype)
-    cells, row = np.empty(c.shape[1], table.dtype), np.zeros(1, np.int32)
+    row = np.zeros(1, np.int32)
     meetings, waits, half = 0, 0, L * b
     for n in range(draws.shape[0]):
         token = choose(scores, allowed, temperature, top_k, top_p, draws[n])  # each finds the same
@@ -229,7 +229,7 @@ def _draw(
                 if layer == 0:
                     row[0] = token * b + k
                     advance(
-                        cell, own, 0, 1, table, row, 0, u[k : k + 1], h, c, own, saved, cells, 0,
+                        cell, own, 0, 1, table, row, 0, u[k : k + 1], h, c, own, saved, c, 0,
                         hidden, new + own,
                     )  # fmt: skip
                 else:
@@ -239,7 +239,7 @@ def _draw(
                         input_bias, (own - b) * g, 0, x, 0, g, 1, H, g,
                     )  # fmt: skip
                     advance(
-                        cell, own, 0, 1, x, row, 0, u[k : k + 1], h, c, own, saved, cells, 0,
+                        cell, own, 0, 1, x, row, 0, u[k : k + 1], h, c, own, saved, c, 0,
                         hidden, new + own,
                     )  # fmt: skip
         meetings += 1
