@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from memory_cases import TORCH
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from gatelight.memory import CELLS
+from gatelight.memory import CELLS, kernels
+from gatelight.memory.equations import EQUATIONS
+from gatelight.memory.packing import pack
+from gatelight.memory.recurrence_forward import recurrence_forward
 from gatelight.memory.threads import using
 
 LARGE = 224
@@ -78,3 +82,49 @@ def test_threads_that_share_steps_change_no_bit(sequences: int, ragged: bool, ce
         assert torch.equal(one, two)
         assert torch.equal(one, three)
         torch.testing.assert_close(one, expected, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cell", ["lstm", "peephole", "gru", "rnn"])
+def test_what_is_kept_is_the_same_past_the_caches(cell: str, dtype: type) -> None:
+    """Gates of many sequences are written past the caches, those of a fifth of them are not."""
+    equation, size, sequences = EQUATIONS[cell], 32, 80
+    numbers = np.random.default_rng(5)
+    G, C = len(equation.gates) * size, size * equation.has_cell_state
+    lengths = np.sort(numbers.integers(60, 101, sequences))[::-1]
+
+    def drawn(*shape: int) -> Any:
+        return numbers.standard_normal(shape).astype(dtype)
+
+    table, weight, bias, h, c = (
+        drawn(9, 2 * G),
+        drawn(2, size, G),
+        drawn(2, G),
+        drawn(2, sequences, size),
+        drawn(2, sequences, C),
+    )
+    peephole = drawn(2, 3, size) if equation.peepholes else None
+    token = numbers.integers(0, 9, (sequences, 100)).astype(np.int32)
+
+    def kept(some: slice) -> tuple[Any, ...]:
+        packing = pack(lengths[some])
+        tokens = np.concatenate([token[some][:alive, t] for t, alive in enumerate(packing.alive)])
+        return packing, recurrence_forward(
+            cell, table, tokens, packing.first, packing.lengths, weight, bias, peephole,
+            *(np.ascontiguousarray(state[:, some]) for state in (h, c)), True,
+        )  # fmt: skip
+
+    whole, (hidden, _, _, gates, cells) = kept(slice(None))
+    assert cell == "rnn" or kernels.goes_past(gates, cells, table, size)
+    for begin in range(0, sequences, 16):
+        _, found = kept(slice(begin, begin + 16))
+        assert not kernels.goes_past(found[3], found[4], table, size)
+        rows = np.concatenate(
+            [
+                np.arange(first + begin, first + min(begin + 16, alive))
+                for first, alive in zip(whole.first, whole.alive, strict=True)
+                if alive > begin
+            ]
+        )
+        for all_rows, own in ((hidden, found[0]), (gates, found[3]), (cells, found[4])):
+            np.testing.assert_array_equal(all_rows[rows], own)

@@ -26,6 +26,9 @@ GROUP = 8
 NEAR = 1 << 13
 """Elements of a table that stays in the first-level cache."""
 
+FAR = 1 << 22
+"""Bytes of gates from which on the way back will not find them in a cache."""
+
 COLUMNS = 16
 """Threads that share the product of one step take a multiple of so many columns each."""
 
@@ -74,6 +77,19 @@ def room_for(columns: int, depth: int, width: int, like: Any) -> Any:
 
 
 @compiled
+def goes_past(saved: Any, cells: Any, table: Any, size: int) -> bool:
+    """Whether what is kept is written past the caches: more than they hold, in whole lines, not read before.
+
+    Else each line would be read from memory to be written over. Other threads see it all: whoever is done
+    with a task takes the next one, or finds none, by an instruction that waits for such writes.
+    """
+    places = saved.ctypes.data | cells.ctypes.data | size * saved.itemsize
+    return bool(
+        saved.size * saved.itemsize > FAR and places % LINE == 0 and saved.ctypes.data != table.ctypes.data
+    )
+
+
+@compiled
 def forward(
     cell: Any,
     table: Any,  # [U, directions·G] input products with bias, of the distinct inputs
@@ -104,6 +120,7 @@ def forward(
     S = saved.shape[1] // h_0.shape[0]
     apart = lengths.shape[0] > GROUP  # else the rows of one step follow those of another
     large = table.shape[0] * table.shape[1] > NEAR
+    past = int(keep and goes_past(saved, cells, table, H))
     h = np.zeros((GROUP, H), table.dtype)
     c = np.zeros((GROUP, C), table.dtype)
     u = np.empty((GROUP, G), table.dtype)
@@ -129,7 +146,7 @@ def forward(
                 for k in range(after, after + some if large else after):
                     count = fetch(table, token[k], 1, d * G, G, ahead, count)
                 count = fetch(hidden, after, some, d * H, H, ahead, count)
-                if keep:
+                if keep and not past:
                     count = fetch(saved, after, some, d * S, S, ahead, count)
                     count = fetch(cells, after, some, d * C, C, ahead, count)
             if helpers > 0:
@@ -142,7 +159,7 @@ def forward(
                 )  # fmt: skip
             row = first[t] + start
             kept = row if keep else 0
-            advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, kept, hidden, row)
+            advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, kept, past, hidden, row)
         for k in range(size):
             h_n[d, start + k] = h[k]
             c_n[d, start + k] = c[k]

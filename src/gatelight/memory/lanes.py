@@ -96,6 +96,12 @@ class Vectors:
             self.type, [where, INT(self.bytes), mask, self.number(0.0)],
         )  # fmt: skip
 
+    def store_past_caches(self, value: Any, where: Any) -> None:
+        """Write a whole register to the address, a multiple of its size; the line is not read before."""
+        where = self.builder.bitcast(where, self.type.as_pointer())
+        made = self.builder.store(value, where, align=self.lanes * self.bytes)
+        made.set_metadata("nontemporal", self.builder.module.add_metadata([INT(1)]))
+
     def store(self, value: Any, where: Any, mask: Any = None) -> None:
         """Write `value` to the address `where`; nothing outside of `mask`."""
         where = self.builder.bitcast(where, self.type.as_pointer())

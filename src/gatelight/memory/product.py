@@ -26,7 +26,7 @@ LARGE = 1 << 14
 MANY = 1 << 9
 """Rows for which it is worth it to copy a weight, so that its rows begin at cache lines."""
 
-PART = 128
+PART = 256
 """Columns that a task sums at least, where there are many: so much of a row is read in one go."""
 
 SMALL, PARTS, FEWEST = 1 << 14, 4, 64

@@ -55,11 +55,12 @@ class _Blocks:
             for k in range(blocks)
         ]
 
-    def store(self, values: list[Lanes], where: list[Any]) -> None:
+    def store(self, values: list[Lanes], where: list[Any], past_caches: bool = False) -> None:
         """Write the blocks from the addresses `where` on."""
+        write = self.part.store_past_caches if past_caches else self.part.store
         for block, value in enumerate(values):
             for row, lanes in zip(where, apart(self.builder, value.value, self.rows), strict=True):
-                self.part.store(lanes, self._place(row, block))
+                write(lanes, self._place(row, block))
 
     def add(self, values: list[Lanes], where: list[Any]) -> None:
         """Add to the blocks from the addresses `where` on, of which several may be the same, row by row."""
@@ -87,22 +88,23 @@ def _peepholes(context: Any, builder: Any, kind: Any, cell: Any, name: str) -> t
     return array, len(EQUATIONS[name].peepholes)
 
 
-ADVANCE = "cell which d n table token row u h c state saved cells kept hidden out"
+ADVANCE = "cell which d n table token row u h c state saved cells kept past hidden out"
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def advance(
     typingctx: Any, cell: Any, which: Any, d: Any, n: Any, table: Any, token: Any, row: Any,
-    u: Any, h: Any, c: Any, state: Any, saved: Any, cells: Any, kept: Any, hidden: Any, out: Any,
+    u: Any, h: Any, c: Any, state: Any, saved: Any, cells: Any, kept: Any, past: Any, hidden: Any, out: Any,
 ) -> Any:  # fmt: skip
     """Advance n sequences by one step in direction d, for compiled callers; nothing is checked.
 
     The k-th reads its input product from row token[row + k] of table [U, directions·G], its recurrent
     product with bias from u [n, G], its state from row state + k of h and c, which are replaced; it writes
     row out + k of hidden [·, directions·H] and, if saved has rows, row kept + k of saved [·, directions·S·H]
-    and of cells [·, directions·C]. `which` is the row of the cell's own weights.
+    and of cells [·, directions·C], past the caches if `past` is not 0. `which` is the row of the cell's own
+    weights.
     """
-    given = (cell, which, d, n, table, token, row, u, h, c, state, saved, cells, kept, hidden, out)
+    given = (cell, which, d, n, table, token, row, u, h, c, state, saved, cells, kept, past, hidden, out)
     name, forward, _ = STEPS[cell.instance_class]
     equation = EQUATIONS[name]
 
@@ -137,10 +139,22 @@ def advance(
                 blocks.store([after], c)
             blocks.store([value], h)
             blocks.store([value], [a["hidden"].at(builder.add(a["out"], k), block(1)) for k in rows])
-            with builder.if_then(keeps):
-                blocks.store(kept, [a["saved"].at(k, block(len(equation.saved))) for k in at])
+
+            def keep(past_caches: bool) -> None:
+                saved = [a["saved"].at(k, block(len(equation.saved))) for k in at]
+                blocks.store(kept, saved, past_caches)
                 if after is not None:
-                    blocks.store([after], [a["cells"].at(k, block(1)) for k in at])
+                    blocks.store([after], [a["cells"].at(k, block(1)) for k in at], past_caches)
+
+            with builder.if_then(keeps):
+                if part.lanes < vectors.lanes:
+                    keep(False)
+                else:
+                    with builder.if_else(builder.icmp_signed("!=", a["past"], INDEX(0))) as (past, near):
+                        with past:
+                            keep(True)
+                        with near:
+                            keep(False)
 
         over_rows(vectors, a["n"], size, several, TOGETHER if vectors.single else 1)
         return context.get_dummy_value()
