@@ -44,6 +44,46 @@ def row_key(seed: int, row: int) -> Any:
     return _mix(np.uint32(_mix(np.uint32(_mix(np.uint32(row ^ low)) + high)) ^ np.uint32(row >> 32)))
 
 
+def _factors(vectors: Vectors, first: Any, key: Any, limit: Any, scale: Any) -> Any:
+    """What the elements of a row from the `first` on are multiplied by: 0 or `scale`."""
+    builder, kind = vectors.builder, ir.VectorType(INT, vectors.lanes)
+
+    def all_lanes(number: int) -> Any:
+        return ir.Constant(kind, [number] * vectors.lanes)
+
+    column = builder.add(
+        vectors.repeat(builder.trunc(first, INT)), ir.Constant(kind, list(range(vectors.lanes)))
+    )
+    x = builder.add(vectors.repeat(key), builder.mul(column, all_lanes(_GOLDEN)))
+    for shift, factor in _MIX:
+        x = builder.xor(x, builder.lshr(x, all_lanes(shift)))
+        x = x if factor is None else builder.mul(x, all_lanes(factor))
+    stays = builder.icmp_unsigned(">=", x, vectors.repeat(limit))
+    return builder.select(stays, vectors.repeat(scale), vectors.number(0.0))
+
+
+def _over_rows(signature: Any, context: Any, builder: Any, values: Any, write: Any) -> Any:
+    """Write `write(vectors, factors, addresses)` for all elements of some rows, whose addresses these are.
+
+    Among the values are key, limit and scale one after the other, each array is followed by where its row
+    begins, and last is how many elements there are.
+    """
+    kinds = signature.args
+    at = kinds.index(types.uint32)
+    begins = [
+        builder.gep(context.make_array(kind)(context, builder, value=values[k]).data, [values[k + 1]])
+        for k, kind in enumerate(kinds)
+        if isinstance(kind, types.Array)
+    ]
+
+    def some(vectors: Vectors, first: Any) -> None:
+        factors = _factors(vectors, first, *values[at : at + 3])
+        write(vectors, factors, [builder.gep(begin, [first]) for begin in begins])
+
+    over_lanes(Vectors(builder, context.get_data_type(kinds[0].dtype)), values[-1], some)
+    return context.get_dummy_value()
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def drop_row(
     typingctx: Any, source: Any, source_at: Any, key: Any, limit: Any, scale: Any, target: Any,
@@ -54,36 +94,61 @@ def drop_row(
     For compiled callers, as `memory.rows` has it: `size` elements from source_at and target_at on.
     """
 
+    def write(vectors: Vectors, factors: Any, at: list[Any]) -> None:
+        vectors.store(vectors.builder.fmul(vectors.load(at[0]), factors), at[1])
+
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        given, given_at, key, limit, scale, taken, taken_at, size = values
-        begin, end = (
-            builder.gep(context.make_array(kind)(context, builder, value=array).data, [at])
-            for kind, array, at in ((source, given, given_at), (target, taken, taken_at))
-        )
-
-        def some(vectors: Vectors, first: Any) -> None:
-            kind = ir.VectorType(INT, vectors.lanes)
-
-            def all_lanes(number: int) -> Any:
-                return ir.Constant(kind, [number] * vectors.lanes)
-
-            column = builder.add(
-                vectors.repeat(builder.trunc(first, INT)), ir.Constant(kind, list(range(vectors.lanes)))
-            )
-            x = builder.add(vectors.repeat(key), builder.mul(column, all_lanes(_GOLDEN)))
-            for shift, factor in _MIX:
-                x = builder.xor(x, builder.lshr(x, all_lanes(shift)))
-                x = x if factor is None else builder.mul(x, all_lanes(factor))
-            stays = builder.icmp_unsigned(">=", x, vectors.repeat(limit))
-            factors = builder.select(stays, vectors.repeat(scale), vectors.number(0.0))
-            value = vectors.load(builder.gep(begin, [first]))
-            vectors.store(builder.fmul(value, factors), builder.gep(end, [first]))
-
-        over_lanes(Vectors(builder, context.get_data_type(source.dtype)), size, some)
-        return context.get_dummy_value()
+        return _over_rows(signature, context, builder, values, write)
 
     place = types.int64
     return types.void(source, place, types.uint32, types.uint32, source.dtype, target, place, place), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_product_of_dropped(
+    typingctx: Any, source: Any, source_at: Any, key: Any, limit: Any, scale: Any, weight: Any,
+    weight_at: Any, target: Any, target_at: Any, size: Any,
+) -> Any:  # fmt: skip
+    """target += drop_row's result · weight, element by element: in one go, with the bits of two."""
+
+    def write(vectors: Vectors, factors: Any, at: list[Any]) -> None:
+        builder, (value, weight, target) = vectors.builder, (vectors.load(where) for where in at)
+        product = builder.fmul(builder.fmul(value, factors), weight)
+        vectors.store(builder.fadd(target, product), at[2])
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return _over_rows(signature, context, builder, values, write)
+
+    place = types.int64
+    numbers = types.uint32, types.uint32, source.dtype
+    return types.void(source, place, *numbers, weight, place, target, place, place), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def product_of_dropped_back(
+    typingctx: Any, source: Any, source_at: Any, key: Any, limit: Any, scale: Any, weight: Any,
+    weight_at: Any, gradient: Any, d_source: Any, d_source_at: Any, d_weight: Any, d_weight_at: Any,
+    size: Any,
+) -> Any:  # fmt: skip
+    """The way back of `add_product_of_dropped` from a sum's `gradient`: d_source set, d_weight added to."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        gradient = values[7]
+
+        def write(vectors: Vectors, factors: Any, at: list[Any]) -> None:
+            source, weight, _, d_weight = (vectors.load(where) for where in at)
+            every = vectors.repeat(gradient)
+            d_dropped = vectors.fma(every, weight, vectors.number(0.0))
+            vectors.store(builder.fmul(d_dropped, factors), at[2])
+            vectors.store(vectors.fma(every, builder.fmul(source, factors), d_weight), at[3])
+
+        return _over_rows(signature, context, builder, values, write)
+
+    place, dtype = types.int64, source.dtype
+    arrays = d_source, place, d_weight, place
+    return types.void(
+        source, place, types.uint32, types.uint32, dtype, weight, place, dtype, *arrays, place
+    ), codegen
 
 
 @compiled

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory.rows import add_product_row, add_scaled_row
-from gatelight.models.dropping import drop_row, row_key
+from gatelight.models.dropping import add_product_of_dropped, drop_row, product_of_dropped_back, row_key
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -201,6 +201,12 @@ def flatten_forward(
         for k in range(begin, min(end, alive[t])):
             row = first[t] + k
             at = row * features
+            if limit > 0 and outputs == 1:
+                add_product_of_dropped(
+                    hidden, at, row_key(seed, row), limit, scale, weight, t * features,
+                    sums, (k - begin) * features, features,
+                )  # fmt: skip
+                continue
             if limit > 0:
                 drop_row(hidden, at, row_key(seed, row), limit, scale, left, 0, features)
             for o in range(outputs):
@@ -242,6 +248,12 @@ def flatten_backward(
         for k in range(alive[t]):
             row = first[t] + k
             at, key = row * features, row_key(seed, row)
+            if outputs == 1:
+                product_of_dropped_back(
+                    hidden, at, key, limit, scale, weight, t * features, d_logits[k, 0],
+                    d_hidden, at, d_weight, t * features, features,
+                )  # fmt: skip
+                continue
             if limit > 0:
                 drop_row(hidden, at, key, limit, scale, left, 0, features)
             else:
