@@ -10,7 +10,7 @@ from torch import Tensor
 from gatelight.errors import DataError
 from gatelight.memory.packing import Packing, pack
 from gatelight.models.pooling import pooled
-from gatelight.models.pools import POOLS
+from gatelight.models.pools import POOLS, Flatten
 
 RAGGED = [3, 0, 7, 1, 7, 2, 0, 5]
 MAX_LENGTH = 9
@@ -171,3 +171,25 @@ def test_attention_of_huge_scores_is_finite() -> None:
     hidden = torch.tensor([[1.0], [-1.0], [0.0]])
     made = pooled("attention", hidden, pack(np.array([3])), {"query": torch.tensor([1000.0])}, 1)
     assert made.item() == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("features", [5, 16, 20, 50])
+def test_dense_layer_over_all_steps_has_the_same_bits_for_one_and_for_many(
+    features: int, dtype: type
+) -> None:
+    """Red when weights that are repeated for rows side by side meet another row's numbers."""
+    numbers = np.random.default_rng(features)
+    packing = pack(np.sort(numbers.integers(1, 9, 150))[::-1])
+    hidden, weight = (
+        numbers.standard_normal(shape).astype(dtype)
+        for shape in ((packing.rows, features), (1, 9 * features))
+    )
+    weights = {"weight": weight, "bias": np.ones(1, dtype)}
+    together, _ = Flatten.forward(hidden, packing, weights, 1)
+    for k in (0, 1, 63, 64, 149):
+        length = int(packing.lengths[k])
+        own = hidden[packing.first[:length] + k]
+        alone, _ = Flatten.forward(own, pack([length]), weights, 1)
+        np.testing.assert_array_equal(together[k], alone[0])
+        np.testing.assert_allclose(alone[0], 1 + own.ravel() @ weight[0, : own.size], rtol=1e-4, atol=1e-5)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
+from gatelight.memory.lanes import VECTOR_BYTES
 from gatelight.memory.rows import add_product_row, add_scaled_row
 from gatelight.models.dropping import add_product_of_dropped, drop_row, product_of_dropped_back, row_key
 
@@ -23,6 +24,8 @@ Floats = NDArray[Any]
 Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
 
+REGISTER = VECTOR_BYTES // 4  # numbers in one of float32
+MANY = 4  # times that weights must be used for which copies of them are made
 NOWHERE = -1  # the row number of a maximum that does not exist: the sequence is empty
 
 
@@ -197,8 +200,20 @@ def flatten_forward(
     left = np.empty(features, hidden.dtype)
     # One partial sum per feature keeps the order fixed and the loop free of a chain of additions.
     sums = np.zeros((end - begin, outputs, features), hidden.dtype)
+    # Rows of a step follow each other, so copies of its weights fit several at once, in whole registers.
+    copies = REGISTER // math.gcd(features, REGISTER) if outputs == 1 and limit == 0 else 0
+    some = np.empty(copies * features, hidden.dtype)
     for t in range(alive.shape[0]):
-        for k in range(begin, min(end, alive[t])):
+        stop = min(end, alive[t])
+        if copies > 0 and stop - begin >= MANY * copies:
+            for j in range(some.shape[0]):
+                some[j] = weight[0, t * features + j % features]
+            at, every = (first[t] + begin) * features, (stop - begin) * features
+            for done in range(0, every, some.shape[0]):
+                size = min(some.shape[0], every - done)
+                add_product_row(hidden, at + done, some, 0, sums, done, size)
+            continue
+        for k in range(begin, stop):
             row = first[t] + k
             at = row * features
             if limit > 0 and outputs == 1:
