@@ -158,8 +158,7 @@ def forward(
                     h, 0, H, 1, weight, d * H * W, W, bias, d * G, 0, u, 0, G, rows, H, G, ahead, count - 1
                 )  # fmt: skip
             row = first[t] + start
-            kept = row if keep else 0
-            advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, kept, past, hidden, row)
+            advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, past, hidden, row)
         for k in range(size):
             h_n[d, start + k] = h[k]
             c_n[d, start + k] = c[k]

@@ -88,23 +88,22 @@ def _peepholes(context: Any, builder: Any, kind: Any, cell: Any, name: str) -> t
     return array, len(EQUATIONS[name].peepholes)
 
 
-ADVANCE = "cell which d n table token row u h c state saved cells kept past hidden out"
+ADVANCE = "cell which d n table token row u h c state saved cells past hidden out"
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def advance(
     typingctx: Any, cell: Any, which: Any, d: Any, n: Any, table: Any, token: Any, row: Any,
-    u: Any, h: Any, c: Any, state: Any, saved: Any, cells: Any, kept: Any, past: Any, hidden: Any, out: Any,
+    u: Any, h: Any, c: Any, state: Any, saved: Any, cells: Any, past: Any, hidden: Any, out: Any,
 ) -> Any:  # fmt: skip
     """Advance n sequences by one step in direction d, for compiled callers; nothing is checked.
 
     The k-th reads its input product from row token[row + k] of table [U, directions·G], its recurrent
     product with bias from u [n, G], its state from row state + k of h and c, which are replaced; it writes
-    row out + k of hidden [·, directions·H] and, if saved has rows, row kept + k of saved [·, directions·S·H]
-    and of cells [·, directions·C], past the caches if `past` is not 0. `which` is the row of the cell's own
-    weights.
+    row out + k of hidden [·, directions·H] and, if saved has rows, of saved [·, directions·S·H] and of cells
+    [·, directions·C], past the caches if `past` is not 0. `which` is the row of the cell's own weights.
     """
-    given = (cell, which, d, n, table, token, row, u, h, c, state, saved, cells, kept, past, hidden, out)
+    given = (cell, which, d, n, table, token, row, u, h, c, state, saved, cells, past, hidden, out)
     name, forward, _ = STEPS[cell.instance_class]
     equation = EQUATIONS[name]
 
@@ -121,7 +120,7 @@ def advance(
 
         def several(part: Vectors, rows: list[Any], first: Any) -> None:
             blocks, gates = _Blocks(part, len(rows), size, first), len(equation.gates)
-            at = [builder.add(a["kept"], k) for k in rows]
+            at = [builder.add(a["out"], k) for k in rows]
             tokens = [
                 builder.sext(builder.load(a["token"].at(INDEX(0), builder.add(a["row"], k))), INDEX)
                 for k in rows
@@ -138,7 +137,7 @@ def advance(
             if after is not None:
                 blocks.store([after], c)
             blocks.store([value], h)
-            blocks.store([value], [a["hidden"].at(builder.add(a["out"], k), block(1)) for k in rows])
+            blocks.store([value], [a["hidden"].at(k, block(1)) for k in at])
 
             def keep(past_caches: bool) -> None:
                 saved = [a["saved"].at(k, block(len(equation.saved))) for k in at]

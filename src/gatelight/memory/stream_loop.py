@@ -229,7 +229,7 @@ def _draw(
                 if layer == 0:
                     row[0] = token * b + k
                     advance(
-                        cell, own, 0, 1, table, row, 0, u[k : k + 1], h, c, own, saved, c, 0, 0,
+                        cell, own, 0, 1, table, row, 0, u[k : k + 1], h, c, own, saved, c, 0,
                         hidden, new + own,
                     )  # fmt: skip
                 else:
@@ -239,7 +239,7 @@ def _draw(
                         input_bias, (own - b) * g, 0, x, 0, g, 1, H, g,
                     )  # fmt: skip
                     advance(
-                        cell, own, 0, 1, x, row, 0, u[k : k + 1], h, c, own, saved, c, 0, 0,
+                        cell, own, 0, 1, x, row, 0, u[k : k + 1], h, c, own, saved, c, 0,
                         hidden, new + own,
                     )  # fmt: skip
         meetings += 1
