@@ -22,6 +22,7 @@ from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Pre
 from gatelight.estimators.preparation import TokenisedTexts
 from gatelight.text.corpus import Corpus
 from gatelight.text.encoding import Encoded, encode_numbered
+from gatelight.text.numbering import NumberedTexts
 from gatelight.text.tokens import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -68,7 +69,7 @@ def prepare(path: Path, warm: Path) -> Prepared:
 def by_ours(kind: str, path: Path) -> Encoded:
     """As `TextClassifier` reads: texts, tokens, vocabulary, ids."""
     corpus = Corpus.read(path, parts=("train",))
-    tokens = TokenisedTexts(corpus.texts, tokenizer(kind))
+    tokens = TokenisedTexts(NumberedTexts.of(corpus.texts, tokenizer(kind)))
     return encode_numbered(tokens.numbered, Vocabulary.from_counts(tokens.counts()))
 
 

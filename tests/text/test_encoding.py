@@ -168,6 +168,28 @@ def test_numbered_words_are_encoded_as_lists_of_tokens(
     assert made.beyond == wanted.beyond
 
 
+@pytest.mark.parametrize("kind", ["word", "treebank"])
+@pytest.mark.parametrize("unknown", ["unk", "drop", "random", "subword"])
+@given(st.lists(st.text("ab cd.'", max_size=12), max_size=6), st.integers(0, 6))
+@settings(max_examples=30, deadline=None)
+def test_texts_numbered_together_are_as_if_apart(
+    kind: str, unknown: str, texts: list[str], first: int
+) -> None:
+    """Of words that only held-out texts have none may be counted: the vocabulary would have seen them."""
+    cut = tokenizer(kind)
+    own, held = NumberedTexts.of(texts, cut).parted(first)
+    alone = NumberedTexts.of(texts[:first], cut)
+    assert own.words == alone.words
+    np.testing.assert_array_equal(own.numbers, alone.numbers)
+    np.testing.assert_array_equal(own.lengths, alone.lengths)
+    beyond = encode_numbered(own, WORDS, unknown=unknown).beyond
+    made = encode_numbered(held, WORDS, unknown=unknown, beyond=beyond)
+    wanted = encode(texts[first:], cut, WORDS, unknown=unknown, beyond=beyond)
+    for name in ("ids", "lengths", "unknown", "total"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(wanted, name))
+    assert made.beyond == wanted.beyond
+
+
 def test_pieces_are_forgotten_and_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A corpus of ever new words must not take memory for all their pieces, nor lose a word at the border."""
     texts = [f"a{k} b, it's c{k % 7}." for k in range(50)]

@@ -100,7 +100,7 @@ def test_treebank_is_nltks(text: str) -> None:
     assert cut.tokens(text) == TreebankWordTokenizer().tokenize(text)
 
 
-PIECES = st.text("ab.,:;'\"`()[]{}<>-$%&?!7\u2019\ue000", max_size=6) | st.sampled_from(
+PIECES = st.text("abxs\u00e9\u00b2_.,:;'\"`()[]{}<>-$%&?!7\u2019\u0301\ue000", max_size=6) | st.sampled_from(
     [
         "cannot",
         "Gonna",
@@ -109,7 +109,11 @@ PIECES = st.text("ab.,:;'\"`()[]{}<>-$%&?!7\u2019\ue000", max_size=6) | st.sampl
         "more'n",
         "d'ye",
         "wanna",
+        "wanna,",
         "gimme",
+        "(Cannot!)",
+        "cannot2",
+        "%s",
         "it's",
         "they'll",
         "n't",

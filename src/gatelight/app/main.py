@@ -6,6 +6,7 @@ that `gatelight --help` answers at once; and of a verb that is typed, no other v
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 from importlib import import_module
@@ -42,6 +43,8 @@ VERBS = {
 """Each verb's module, in which a function has its name."""
 GROUPS = ("data", "vectors", "lab")
 """Modules with verbs of their own, under `app`."""
+COLLECTED_AFTER = 50_000
+"""New objects after which cycles are looked for; by Python's 700 that is a tenth of importing and reading."""
 NEED_NOTHING = {"summary", "status"}  # the others show their help when nothing is given
 
 
@@ -91,6 +94,7 @@ def run() -> None:
     """Run the command line on sys.argv; exit codes: 0 done, 1 our fault, 2 the user's, 130 interrupted."""
     if sys.stdout is None or sys.stderr is None:
         sys.exit(USER_MISTAKE)
+    gc.set_threshold(COLLECTED_AFTER)
     for stream in (sys.stdout, sys.stderr):
         # A text may hold what the terminal's encoding cannot write, and half a surrogate pair even in UTF-8.
         if isinstance(stream, io.TextIOWrapper):

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ from gatelight.models.training import train
 from gatelight.text.characters import Spelling
 from gatelight.text.encoding import Encoded
 from gatelight.text.lengths import LengthStatistics
+from gatelight.text.numbering import NumberedTexts
 from gatelight.text.splits import held_out
 from gatelight.text.tokens import tokenizer, tokens_of_all
 
@@ -121,9 +123,15 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         valid_texts, valid_targets = request.validation[0], classes.targets(request.validation[1])
 
     request.on_stage("tokenize")
-    # Characters are read again in the time that keeping them would take.
-    spelled = SpelledTexts(texts, cut) if isinstance(cut, Spelling) else None
-    tokens = spelled or TokenisedTexts(texts, cut)
+    tokens: SpelledTexts | TokenisedTexts
+    own: list[str] | NumberedTexts = texts
+    held: list[str] | NumberedTexts = valid_texts
+    if isinstance(cut, Spelling):  # characters are read again in the time that keeping them would take
+        tokens = SpelledTexts(texts, cut)
+    else:
+        # In one go, so that equal pieces are cut once; none of the words that only `held` has is counted.
+        own, held = NumberedTexts.of(chain(texts, valid_texts), cut).parted(len(texts))
+        tokens = TokenisedTexts(own)
     if not tokens.lengths.any():
         raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
     if settings["vectors"] not in (None, ONE_HOT):
@@ -147,12 +155,9 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         settings["unknown"],
         settings["seed"],
     )
-    if isinstance(tokens, TokenisedTexts):
-        encoded = reading.encode_numbered(tokens.numbered)
-    else:
-        encoded = reading.encode(texts)
-    del tokens, spelled
-    valid = reading.encode(valid_texts, encoded.beyond) if valid_texts else None
+    encoded = reading.encode(own)
+    valid = reading.encode(held, encoded.beyond) if valid_texts else None
+    del tokens, own, held
     # N-grams of validation words are numbered with the others; only what is read in training is learned.
     config = classifier_config(
         {**settings, "dim": beginning.dim}, len(beginning.vocabulary), classes.outputs, classes.multilabel

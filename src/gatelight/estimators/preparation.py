@@ -25,7 +25,6 @@ from gatelight.memory.threads import threads
 from gatelight.text.characters import Spelling, code_points
 from gatelight.text.datasets import resolve
 from gatelight.text.numbering import NumberedTexts
-from gatelight.text.tokens import Tokenizer
 from gatelight.text.vectors import WordVectors
 from gatelight.text.vocabulary import PAD_ID, SPECIALS, Vocabulary
 from gatelight.text.word2vec import train_word2vec
@@ -41,9 +40,9 @@ SMALL_CORPUS = 100_000  # tokens; below, word2vec keeps the words that the vocab
 class TokenisedTexts:
     """Texts as lists of tokens that can be gone through again and again at 4 bytes a token."""
 
-    def __init__(self, texts: Iterable[str], tokenizer: Tokenizer) -> None:
-        self.numbered = NumberedTexts.of(texts, tokenizer)
-        self.lengths = self.numbered.lengths
+    def __init__(self, numbered: NumberedTexts) -> None:
+        self.numbered = numbered
+        self.lengths = numbered.lengths
 
     def __len__(self) -> int:
         return len(self.lengths)

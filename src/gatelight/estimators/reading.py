@@ -43,17 +43,15 @@ class Reading:
     unknown: str
     seed: int = 0
 
-    def encode(self, texts: Iterable[str], beyond: Sequence[str] = ()) -> Encoded:
+    def encode(self, texts: Iterable[str] | NumberedTexts, beyond: Sequence[str] = ()) -> Encoded:
         """Turn texts into flat ids and lengths; `beyond` as in `text.unknown.Reader`."""
+        if isinstance(texts, NumberedTexts):
+            return encode_numbered(texts, self.vocabulary, beyond=beyond, **self._cut())
         return encode(texts, self.tokenizer, self.vocabulary, beyond=beyond, **self._cut())
 
     def encode_tokens(self, token_lists: Iterable[list[str]], beyond: Sequence[str] = ()) -> Encoded:
         """Turn token lists into flat ids and lengths."""
         return encode_tokens(token_lists, self.vocabulary, beyond=beyond, **self._cut())
-
-    def encode_numbered(self, texts: NumberedTexts) -> Encoded:
-        """Turn numbered words into flat ids and lengths."""
-        return encode_numbered(texts, self.vocabulary, **self._cut())
 
     def pieces(self, beyond: Sequence[str], buckets: int, *, whole: bool = False) -> Pieces | None:
         """Return the n-grams of the words `beyond` the vocabulary, with `whole` of its own words too.

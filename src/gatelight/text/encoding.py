@@ -138,6 +138,7 @@ def encode_numbered(
     truncation: str = "head",
     unknown: str = "unk",
     seed: int = 0,
+    beyond: Sequence[str] = (),
 ) -> Encoded:
     """Turn numbered words into ids as `encode` does."""
     if unknown in PLACED_POLICIES:
@@ -145,7 +146,7 @@ def encode_numbered(
             texts, vocabulary, max_length=max_length, truncation=truncation, unknown=unknown, seed=seed
         )
     words = texts.words
-    reader = Reader(vocabulary, unknown, seed=seed)
+    reader = Reader(vocabulary, unknown, seed=seed, beyond=beyond)
     table = np.array(reader.places(words)[0], np.int32)
     known = vocabulary.known_ids()
     strange = np.array([unknown != "spelled" and word not in known for word in words], np.bool_)

@@ -44,6 +44,15 @@ class NumberedTexts:
             lengths.append(len(tokens))
         return cls(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), list(words))
 
+    def parted(self, texts: int) -> tuple[NumberedTexts, NumberedTexts]:
+        """Return the first texts with their own words only, and the rest with the words of both."""
+        end = int(self.lengths[:texts].sum())
+        words = int(self.numbers[:end].max(initial=-1)) + 1  # they stand in order of their first use
+        return (
+            NumberedTexts(self.numbers[:end], self.lengths[:texts], self.words[:words]),
+            NumberedTexts(self.numbers[end:], self.lengths[texts:], self.words),
+        )
+
     def __iter__(self) -> Iterator[list[str]]:
         start = 0
         for length in self.lengths.tolist():

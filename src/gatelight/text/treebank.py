@@ -19,6 +19,9 @@ WHOLE, FIRST, LAST = 2 * MARK, f" {MARK}", f"{MARK} "
 """What a piece begins or ends with that is a whole text, the first one of a text, or its last."""
 
 QUOTES = ('"', "''")
+LETTER = "x"
+VERBATIM = "\n"  # before a piece whose letters count; no piece holds one
+_LETTERS = re.compile(r"[^\W\d_]+")
 TOGETHER = 4096  # pieces that are cut by one call
 
 Tokens = list[str]
@@ -50,17 +53,33 @@ class TreebankPieces:
 
     def cut(self, pieces: Sequence[str]) -> list[Tokens]:
         """Return the tokens of each piece; of many in a fraction of the time that each alone takes."""
-        found: list[Tokens] = []
-        mixed: list[int] = []
-        for piece in pieces:
-            if MARK in piece:
-                found.append(self._marked(piece))
-                continue
-            # No rule but those of contractions touches letters alone.
-            if not piece.isalpha() or self._contractions.search(f" {piece} "):
-                mixed.append(len(found))
-            found.append([piece])
-        places = iter(mixed)
+        if not pieces:
+            return []
+        shapes, letters = self._shapes(pieces)
+        distinct = list(dict.fromkeys(shapes))
+        found = self._cut_all([shape.removeprefix(VERBATIM) for shape in distinct])
+        cuts = {}
+        for shape, tokens in zip(distinct, found, strict=True):
+            pattern = " ".join(tokens).replace("%", "%%")
+            cuts[shape] = pattern if shape.startswith(VERBATIM) else pattern.replace(LETTER, "%s")
+        filled = "\n".join([cuts[shape] for shape in shapes]) % tuple(letters)
+        return [tokens.split() for tokens in filled.split("\n")]
+
+    def _shapes(self, pieces: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return each piece with LETTER for each run of letters, and these runs of all pieces.
+
+        Rules look at letters only beside an apostrophe and in contractions: such pieces stay as they are.
+        """
+        words = set(_LETTERS.findall("\n".join(pieces)))
+        contracted = [word for word in words if self._contractions.search(f" {word} ")]
+        looked_at = re.compile("|".join(["'", *contracted]))
+        text = "\n".join(["" if looked_at.search(piece) else piece for piece in pieces])
+        shapes = zip(_LETTERS.sub(LETTER, text).split("\n"), pieces, strict=True)
+        return [shape or VERBATIM + piece for shape, piece in shapes], _LETTERS.findall(text)
+
+    def _cut_all(self, pieces: Sequence[str]) -> list[Tokens]:
+        found: list[Tokens] = [[]] * len(pieces)
+        places = iter([place for place, piece in enumerate(pieces) if MARK not in piece])
         while some := list(islice(places, TOGETHER)):
             tokens = self._cut(f"{MARK} {f' {MARK} '.join([pieces[k] for k in some])} {MARK}")
             begin = 1
@@ -68,6 +87,9 @@ class TreebankPieces:
                 end = tokens.index(MARK, begin)
                 found[place] = tokens[begin:end]
                 begin = end + 1
+        for place, piece in enumerate(pieces):
+            if MARK in piece:
+                found[place] = self._marked(piece)
         return found
 
     def _marked(self, piece: str) -> Tokens:
