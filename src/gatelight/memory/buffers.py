@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import threading
 from bisect import bisect_left, insort
+from ctypes import addressof, c_char
 from math import prod
 from typing import Any
 
@@ -54,7 +55,9 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     size = prod(shape) * dtype.itemsize
     if size < SMALLEST:
         small = np.empty(size + LINE, np.uint8)
-        return np.ndarray(shape, dtype, small, -small.ctypes.data % LINE)
+        # In a third of the time that numpy takes to tell it.
+        address = addressof(c_char.from_buffer(small))  # type: ignore[arg-type]
+        return np.ndarray(shape, dtype, small, -address % LINE)
     memory = _take(size) or _fresh(size + size // 8)  # a little room, so that near sizes share it
     # The memory must not be a numpy array: numpy would make that the owner, past the block.
     block = np.ndarray.__new__(_Block, (len(memory),), np.uint8, buffer=memory)

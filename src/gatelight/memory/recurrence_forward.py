@@ -5,6 +5,7 @@ Knows nothing of gradients or parameters. Arrays are C-contiguous and of one dty
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def cell_weights(name: str, peephole: Array | None, dtype: Any) -> Any:
     """Return what a step of the cell reads itself, as the NamedTuple by which kernels know the cell."""
-    return CELL_CLASSES[name](np.zeros((1, 1, 1), dtype) if peephole is None else peephole)
+    return _no_weights(name, np.dtype(dtype)) if peephole is None else CELL_CLASSES[name](peephole)
+
+
+@cache
+def _no_weights(name: str, dtype: np.dtype[Any]) -> Any:
+    return CELL_CLASSES[name](np.zeros((1, 1, 1), dtype))
 
 
 def token_rows(token: Array | None, rows: int) -> Array:

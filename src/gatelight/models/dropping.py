@@ -6,7 +6,7 @@ remembering, and the same seed drops the same elements at any thread count.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -193,6 +193,12 @@ class Drop(NamedTuple):
     def of(cls, share: float, seed: int, dtype: Any) -> Drop:
         """The numbers of `seed` for a share of the values."""
         return cls(seed, limit_of(share), np.dtype(dtype).type(1.0 / (1.0 - share)))
+
+    @classmethod
+    @cache
+    def nothing(cls, dtype: np.dtype[Any]) -> Drop:
+        """Those by which all rows stay as they are."""
+        return cls.of(0.0, 0, dtype)
 
 
 def dropped(values: NDArray[Any], share: float, seed: int) -> NDArray[Any]:

@@ -207,7 +207,7 @@ class Flatten(Pool):
         logits = np.empty((packing.sequences, len(bias)), hidden.dtype)
         arrays = hidden, packing.first, packing.alive, weight, bias, logits
         cuts = _cuts(packing.lengths, packing.sequences)
-        drop = drop or Drop.of(0.0, 0, hidden.dtype)
+        drop = drop or Drop.nothing(hidden.dtype)
         work = hidden.size * len(bias) * FLATTEN_WORK
         threads.share(pooling_parts.all_flatten_forward, (*arrays, *drop, cuts), work)
         return logits, drop
@@ -250,8 +250,10 @@ def _scale(hidden: Floats) -> float:
 
 def _cuts(rows: NDArray[np.int64], end: int) -> NDArray[np.int64]:
     """Cut 0 … end - 1 into parts with about as many rows each; `rows`: how many each of them has."""
-    parts = threads.threads()
-    parts = parts if parts == 1 else TASKS * parts
+    parts = threads.threads() if end > 1 else 1
+    if parts == 1:
+        return np.array([0, end], np.int64)
+    parts *= TASKS
     up_to = np.cumsum(rows)
     total = int(up_to[-1]) if len(up_to) else 0
     inner = np.searchsorted(up_to, [total * k // parts for k in range(1, parts)])
