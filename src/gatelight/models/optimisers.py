@@ -94,7 +94,9 @@ class Optimiser:
         self._rows = {} if table is None else {slot: torch.zeros_like(table.detach()) for slot in self._slots}
         self._last = torch.zeros(0 if table is None else len(table), dtype=torch.int64)
         self._weights = np.zeros(0)  # of each step so far: its rate, with Adam's bias correction
-        self._counts = [torch.zeros(()) for _ in self._dense]
+        # Steps of each dense parameter. torch's own arithmetic of one number takes as long as a small kernel.
+        self._made = np.zeros(len(self._dense), np.float32)
+        self._counts = list(torch.from_numpy(self._made))
 
     def gradient_norm(self, touched: Touched | None) -> float:
         """The 2-norm of all gradients together, dense and rows; scales them down to `clip` if it is larger.
@@ -106,7 +108,7 @@ class Optimiser:
         if touched is not None and touched[1].grad is not None:
             held.append(touched[1])  # type: ignore[arg-type]
         gradients = [p.grad for p in held if p.grad is not None]
-        norm = math.sqrt(sum(_sum_of_squares(g.numpy(force=True).ravel()) for g in gradients))
+        norm = math.sqrt(sum(map(_sum_of_squares, gradients)))
         if self.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(held, self.clip, torch.tensor(norm))
         return norm
@@ -177,23 +179,29 @@ class Optimiser:
         def pick(tensors: list[Tensor]) -> list[Tensor]:
             return [tensors[k] for k in present]
 
-        weights, counts = pick(self._dense), pick(self._counts)
+        weights = pick(self._dense)
         gradients = [g for g in (self._parameters[k].grad for k in present) if g is not None]
-        state = [pick(self._state[slot]) for slot in self._slots]
         if len(self._arrays) == len(self._dense):
             # torch's calls take longer than the arithmetic, or have one thread here.
             tasks: list[threads.Task] = []
-            for k, gradient, count in zip(present, gradients, counts, strict=True):
-                count += 1
+            numbers: dict[tuple[int, Any], list[Any]] = {}
+            size = 0
+            self._made[present] += 1
+            for k, gradient in zip(present, gradients, strict=True):
                 row = gradient.numpy().reshape(1, -1)
-                numbers = self._numbers(rate, int(count), row.dtype)
+                which = int(self._made[k]), row.dtype
+                if which not in numbers:
+                    numbers[which] = self._numbers(rate, *which)
+                size += row.shape[1]
                 for begin in range(0, row.shape[1], DENSE_PART):
                     part = slice(begin, begin + DENSE_PART)
                     arrays = (array[:, part] for array in self._arrays[k])
-                    tasks.append(partial(self._kernel, *arrays, ONE, row[:, part], *numbers))
-            threads.run(tasks, ROOT_WORK * sum(gradient.numel() for gradient in gradients))
+                    tasks.append(partial(self._kernel, *arrays, ONE, row[:, part], *numbers[which]))
+            threads.run(tasks, ROOT_WORK * size)
             torch.autograd.graph.increment_version(weights)
-        elif self.kind == "sgd":
+            return
+        counts, state = pick(self._counts), [pick(self._state[slot]) for slot in self._slots]
+        if self.kind == "sgd":
             sgd(
                 weights, gradients, list(state[0]), foreach=True, weight_decay=self.weight_decay,
                 momentum=self.momentum, lr=rate, dampening=0.0, nesterov=False, maximize=False,
@@ -235,11 +243,12 @@ class Optimiser:
         torch.autograd.graph.increment_version(self._table)
 
 
-def _sum_of_squares(values: NDArray[Any]) -> float:
+def _sum_of_squares(gradient: Tensor) -> float:
     """In float64, in an order that does not depend on the threads."""
+    values = gradient.numpy(force=True).ravel()
     sums = np.empty(-(-len(values) // CHUNK))
     threads.share(all_sums_of_squares, (values, sums), len(values))
-    return float(sums.sum())
+    return float(sums[0] if len(sums) == 1 else sums.sum())
 
 
 def _by_rows(work: Callable[[slice], None], rows: int, columns: int) -> None:

@@ -7,9 +7,31 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gatelight.compiled import compiled
 from gatelight.memory.crew import share
 from gatelight.models.pooling_kernels import flatten_backward, flatten_forward, max_backward, max_forward
+
+TASKS = 2  # for each thread, so that one that comes late finds some
+
+
+@compiled
+def _cuts(rows: Any, end: int, helpers: int) -> Any:
+    """Cut 0 … end - 1 into parts with about as many rows each; `rows`: how many each of them has."""
+    parts = TASKS * (helpers + 1) if helpers > 0 and end > 1 else 1
+    cuts, total = np.empty(parts + 1, np.int64), 0
+    for part in range(parts + 1):
+        cuts[part] = end if part else 0
+    for k in range(len(rows)):
+        total += rows[k]
+    part, so_far = 1, 0
+    for k in range(len(rows)):
+        so_far += rows[k]
+        while part < parts and so_far >= total * part // parts:
+            cuts[part] = k
+            part += 1
+    return cuts
 
 
 @compiled
@@ -19,9 +41,10 @@ def _max_part(hidden: Any, first: Any, alive: Any, pooled: Any, where: Any, cuts
 
 @compiled
 def all_max_forward(
-    hidden: Any, first: Any, alive: Any, pooled: Any, where: Any, cuts: Any, crew: Any, helpers: int
+    hidden: Any, first: Any, alive: Any, lengths: Any, pooled: Any, where: Any, crew: Any, helpers: int
 ) -> int:  # fmt: skip
-    """max_forward of the parts between `cuts`, shared among threads."""
+    """max_forward of all sequences, shared among threads; `lengths` [B] as they are packed."""
+    cuts = _cuts(lengths, len(lengths), helpers)
     given = hidden, first, alive, pooled, where, cuts
     return int(share(_max_part, given, crew, helpers, len(cuts) - 1))
 
@@ -54,10 +77,11 @@ def _flatten_part(
 
 @compiled
 def all_flatten_forward(
-    hidden: Any, first: Any, alive: Any, weight: Any, bias: Any, logits: Any, seed: int, limit: Any,
-    scale: Any, cuts: Any, crew: Any, helpers: int,
+    hidden: Any, first: Any, alive: Any, lengths: Any, weight: Any, bias: Any, logits: Any, seed: int,
+    limit: Any, scale: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    """flatten_forward of the parts between `cuts`, shared among threads."""
+    """flatten_forward of all sequences, shared among threads; `lengths` [B] as they are packed."""
+    cuts = _cuts(lengths, len(lengths), helpers)
     given = hidden, first, alive, weight, bias, logits, seed, limit, scale, cuts
     return int(share(_flatten_part, given, crew, helpers, len(cuts) - 1))
 
@@ -75,8 +99,10 @@ def _flatten_back_part(
 @compiled
 def all_flatten_backward(
     d_logits: Any, hidden: Any, first: Any, alive: Any, weight: Any, d_hidden: Any, d_weight: Any, seed: int,
-    limit: Any, scale: Any, cuts: Any, crew: Any, helpers: int,
+    limit: Any, scale: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    """flatten_backward of the parts between `cuts`, shared among threads."""
+    """flatten_backward of all steps, shared among threads."""
+    # The last part also clears the weights of steps that no sequence has.
+    cuts = _cuts(alive, weight.shape[1] // hidden.shape[1], helpers)
     given = d_logits, hidden, first, alive, weight, d_hidden, d_weight, seed, limit, scale, cuts
     return int(share(_flatten_back_part, given, crew, helpers, len(cuts) - 1))

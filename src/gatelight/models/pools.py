@@ -26,7 +26,6 @@ Gradients = tuple[Floats, dict[str, Floats]]
 """Of the hidden states, [N, F], and of the head's own weights by name."""
 
 FLATTEN_WORK = 4  # reading a row takes longer than multiplying it
-TASKS = 2  # for each thread, so that one that comes late finds some
 
 
 class Pool:
@@ -89,9 +88,8 @@ class Maximum(Pool):
         """Keeps the rows of the maxima [B, F]."""
         pooled = np.empty((packing.sequences, hidden.shape[1]), hidden.dtype)
         where = np.empty(pooled.shape, np.int32)
-        arrays = hidden, packing.first, packing.alive, pooled, where
-        cuts = _cuts(packing.lengths, packing.sequences)
-        threads.share(pooling_parts.all_max_forward, (*arrays, cuts), hidden.size)
+        arrays = hidden, packing.first, packing.alive, packing.lengths, pooled, where
+        threads.share(pooling_parts.all_max_forward, arrays, hidden.size)
         return pooled, where
 
     @staticmethod
@@ -205,11 +203,10 @@ class Flatten(Pool):
                 f"{weight.shape[1] // hidden.shape[1]}; cut the sequences to that length"
             )
         logits = np.empty((packing.sequences, len(bias)), hidden.dtype)
-        arrays = hidden, packing.first, packing.alive, weight, bias, logits
-        cuts = _cuts(packing.lengths, packing.sequences)
+        arrays = hidden, packing.first, packing.alive, packing.lengths, weight, bias, logits
         drop = drop or Drop.nothing(hidden.dtype)
         work = hidden.size * len(bias) * FLATTEN_WORK
-        threads.share(pooling_parts.all_flatten_forward, (*arrays, *drop, cuts), work)
+        threads.share(pooling_parts.all_flatten_forward, (*arrays, *drop), work)
         return logits, drop
 
     @staticmethod
@@ -220,10 +217,8 @@ class Flatten(Pool):
         weight = weights["weight"]
         d_hidden, d_weight = buffers.empty(hidden.shape, hidden.dtype), np.empty(weight.shape, weight.dtype)
         arrays = d_pooled, hidden, packing.first, packing.alive, weight, d_hidden, d_weight
-        # The last part also clears the weights of steps that no sequence has.
-        cuts = _cuts(packing.alive, weight.shape[1] // hidden.shape[1])
         work = hidden.size * len(weight) * FLATTEN_WORK
-        threads.share(pooling_parts.all_flatten_backward, (*arrays, *kept, cuts), work)
+        threads.share(pooling_parts.all_flatten_backward, (*arrays, *kept), work)
         return d_hidden, {"weight": d_weight, "bias": d_pooled.sum(0)}
 
 
@@ -246,15 +241,3 @@ def _ends(hidden: Floats, packing: Packing, directions: int) -> tuple[int, NDArr
 
 def _scale(hidden: Floats) -> float:
     return float(hidden.shape[1] ** -0.5)
-
-
-def _cuts(rows: NDArray[np.int64], end: int) -> NDArray[np.int64]:
-    """Cut 0 … end - 1 into parts with about as many rows each; `rows`: how many each of them has."""
-    parts = threads.threads() if end > 1 else 1
-    if parts == 1:
-        return np.array([0, end], np.int64)
-    parts *= TASKS
-    up_to = np.cumsum(rows)
-    total = int(up_to[-1]) if len(up_to) else 0
-    inner = np.searchsorted(up_to, [total * k // parts for k in range(1, parts)])
-    return np.array([0, *inner, end], np.int64)
