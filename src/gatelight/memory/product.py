@@ -14,7 +14,7 @@ from gatelight.memory import buffers, threads
 from gatelight.memory.buffers import CACHED
 from gatelight.memory.crew import share
 from gatelight.memory.panels import CHUNK, add_product_of_panels, into_panels, panel_columns, panels
-from gatelight.memory.rows import add_row
+from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.threads import LITTLE_WORK
 from gatelight.memory.tiles import multiply
 
@@ -28,6 +28,9 @@ MANY = 1 << 9
 
 PART = 256
 """Columns that a task sums at least, where there are many: so much of a row is read in one go."""
+
+AT_ONCE = 1 << 10
+"""Bytes that may be fetched at a time without waiting for each other."""
 
 SMALL, PARTS, FEWEST = 1 << 14, 4, 64
 """Elements below which a transposed product is summed in parts, each of some rows; how many, of how many."""
@@ -205,12 +208,44 @@ def rows_of_part(rows: int, columns: int, depth: int) -> int:
 
 
 @compiled
-def sum_by_token(d_gates: Any, begin: int, width: int, token: Any, d_table: Any, at: int) -> None:
-    """Sum `width` columns from `begin` on of a token's rows of d_gates [N, ·] into its row of d_table [U, ·].
+def rows_by_token(token: Any, distinct: int) -> tuple[Any, Any]:
+    """The rows of each token in their order, int32 [N], and where each token's begin, int64 [U + 1].
 
-    They are written from column `at` on; token int32 [N]. For compiled callers.
+    token int32 [N]. For compiled callers.
     """
-    d_table[:, at : at + width] = 0
-    for row in range(token.shape[0]):
-        target = token[row] * d_table.shape[1] + at
-        add_row(d_gates, row * d_gates.shape[1] + begin, d_table, target, width)
+    starts, rows = np.empty(distinct + 1, np.int64), np.empty(len(token), np.int32)
+    for k in range(distinct + 1):
+        starts[k] = 0
+    for row in range(len(token)):
+        starts[token[row]] += 1
+    end = 0
+    for k in range(distinct):
+        end += starts[k]
+        starts[k] = end
+    starts[distinct] = end
+    for row in range(len(token) - 1, -1, -1):  # backwards, each token's places fill from their end
+        place = starts[token[row]] - 1
+        starts[token[row]] = place
+        rows[place] = row
+    return rows, starts
+
+
+@compiled
+def sum_by_token(
+    d_gates: Any, directions: int, rows: Any, starts: Any, d_table: Any, begin: int, end: int
+) -> None:
+    """Sum each token's rows of d_gates [N, ·], in their order, into its own, begin to end, of d_table [U, ·].
+
+    Of each direction's columns of d_gates the first are those of d_table. For compiled callers.
+    """
+    apart, size = d_gates.shape[1] // directions, d_table.shape[1] // directions
+    d_table[begin:end] = 0
+    none = np.empty(0, np.int64)
+    soon = starts[end] if d_gates.shape[1] * d_gates.itemsize <= AT_ONCE else 0
+    for k in range(begin, end):
+        for place in range(starts[k], starts[k + 1]):
+            if place + 1 < soon:
+                fetch(d_gates, rows[place + 1], 1, 0, d_gates.shape[1], none, 0)
+            for d in range(directions):
+                at = rows[place] * d_gates.shape[1] + d * apart
+                add_row(d_gates, at, d_table, k * d_table.shape[1] + d * size, size)

@@ -11,7 +11,7 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, kernels, product, threads, way_back
-from gatelight.memory.crew import even_part, share
+from gatelight.memory.crew import share
 from gatelight.memory.recurrence_forward import cell_weights, tasks_of, token_rows
 from gatelight.memory.rows import add_row
 from gatelight.memory.steps import BLOCKS
@@ -31,8 +31,8 @@ PARTS, ROWS = 8, 128
 FEW = 4
 """Tasks below which they might not occupy two threads all the way, as a product after it does."""
 
-COLUMNS = 64, 256
-"""Columns of the gradient of a table that a task sums by token: at least, and at most."""
+TASKS = 4
+"""Tasks of each thread that sum the gradient of a table by token."""
 
 STRIP = 16
 """Rows of the parts of a weight's gradient that a task adds up."""
@@ -70,20 +70,15 @@ def _before_part(hidden: Any, numbers: Any, h_0: Any, states: Any, parts: int, k
 
 @compiled
 def _sum_part(
-    d_gates: Any, hidden: Any, states: Any, h_0: Any, token: Any, d_table: Any, sums: Any, cuts: Any,
-    wide: int, k: int,
+    d_gates: Any, hidden: Any, states: Any, h_0: Any, by_token: Any, starts: Any, tokens: Any, d_table: Any,
+    sums: Any, cuts: Any, k: int,
 ) -> None:  # fmt: skip
     _, directions, G, H = sums.shape
-    K, size = d_gates.shape[1] // directions, d_table.shape[1] // directions
-    each = (size + wide - 1) // wide
-    by_token = directions * each
-    if k < by_token:
-        d, column = k // each, k % each * wide
-        product.sum_by_token(
-            d_gates, d * K + column, min(wide, size - column), token, d_table, d * size + column
-        )
+    K = d_gates.shape[1] // directions
+    if k < len(tokens) - 1:
+        product.sum_by_token(d_gates, directions, by_token, starts, d_table, tokens[k], tokens[k + 1])
         return
-    d, part, begin, end, source, column, columns = cuts[k - by_token]
+    d, part, begin, end, source, column, columns = cuts[k - len(tokens) + 1]
     rows, sequences, width = hidden.shape[0], h_0.shape[1], hidden.shape[1]
     at, to = d * K + source, ((part * directions + d) * G + column) * H
     sums[part, d, column : column + columns] = 0
@@ -135,6 +130,19 @@ def _cuts_of_weight(blocks: Any, sums: Any, rows: int, helpers: int) -> Any:
 
 
 @compiled
+def _cuts_of_tokens(starts: Any, tasks: int) -> Any:
+    """Where each task's tokens begin, and where the last one's end: about as many rows each."""
+    cuts, distinct = np.empty(tasks + 1, np.int64), len(starts) - 1
+    token = 0
+    for k in range(tasks):
+        while token < distinct and starts[token] < starts[distinct] * k // tasks:
+            token += 1
+        cuts[k] = token
+    cuts[tasks] = distinct
+    return cuts
+
+
+@compiled
 def _all_sums(
     d_gates: Any, hidden: Any, first: Any, lengths: Any, h_0: Any, token: Any, d_table: Any, sums: Any,
     blocks: Any, states: Any, crew: Any, helpers: int,
@@ -147,13 +155,10 @@ def _all_sums(
         parts = helpers + 1
         failed = share(_before_part, (hidden, numbers, h_0, states, parts), crew, helpers, parts)
     cuts = _cuts_of_weight(blocks, sums, len(hidden), helpers)
-    directions = sums.shape[1]
-    size, (least, most) = d_table.shape[1] // directions, COLUMNS
-    # A row that is read some columns at a time comes slower from memory than one that is read at once.
-    wide = min(most, even_part(size * directions, 2 * helpers + 1, least))
-    given = d_gates, hidden, states, h_0, token, d_table, sums, cuts, wide
-    tasks = len(cuts) + directions * ((size + wide - 1) // wide)
-    return int(failed | share(_sum_part, given, crew, helpers, tasks))
+    by_token, starts = product.rows_by_token(token[: len(token) if len(d_table) else 0], len(d_table))
+    tokens = _cuts_of_tokens(starts, min(len(d_table), TASKS * (helpers + 1) if helpers else 1))
+    given = d_gates, hidden, states, h_0, by_token, starts, tokens, d_table, sums, cuts
+    return int(failed | share(_sum_part, given, crew, helpers, len(tokens) - 1 + len(cuts)))
 
 
 def recurrence_backward(
