@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from gatelight.memory import CELLS
+from gatelight.errors import DataError
+from gatelight.memory import CELLS, threads
 from gatelight.memory.status import calls
 from gatelight.models.classifier import Classifier, classifier_of
 from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
+from gatelight.models.judging_parts import HEADS
 from gatelight.models.pieces import Pieces
 from gatelight.models.pools import POOLS
 from gatelight.models.prediction import Predictor
@@ -83,6 +85,35 @@ def test_every_network_has_the_bits_of_torchs(cell: str, pool: str) -> None:
         without_table = FixedNetwork(model.config, arrays_of(model), table_bytes=0)
         assert np.array_equal(without_table.probabilities(ids, lengths), expected)
         assert np.array_equal(Predictor(model).probabilities(ids, lengths), expected)
+
+
+@pytest.mark.parametrize("pool", HEADS)
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("both", "size"), [(False, 40), (True, 400)])
+def test_many_texts_judged_by_groups_have_the_bits_of_torchs(
+    cell: str, pool: str, both: bool, size: int
+) -> None:
+    """Groups, a short last one and texts without a token among them, must not change a probability."""
+    model = some_model(replace(CONFIG, cell=cell, pool=pool, bidirectional=both, vocabulary_size=size))
+    network = FixedNetwork(model.config, arrays_of(model))
+    rng = np.random.default_rng(4)
+    lengths = rng.integers(0, 31, 77)
+    lengths[:9] = 0
+    ids = rng.integers(0, size, int(lengths.sum())).astype(np.int32)
+    assert network._head_at_once
+    wanted = by_torch(model, ids, lengths)
+    for count in (1, 2):
+        with threads.using(count):
+            np.testing.assert_array_equal(network.probabilities(ids, lengths), wanted)
+    np.testing.assert_array_equal(network.probabilities(ids[:0], np.zeros(40, np.int64))[0], wanted[0])
+
+
+def test_many_texts_too_long_for_a_flattened_layer_are_refused() -> None:
+    """The dense layer has no weights for their last steps, and would read beyond its own."""
+    model = some_model(replace(CONFIG, pool="flatten"))
+    ids, lengths = np.zeros(31 * 40, np.int32), np.full(40, 31)
+    with pytest.raises(DataError, match="a sequence has 31 steps and the dense layer has weights for 30"):
+        FixedNetwork(model.config, arrays_of(model)).probabilities(ids, lengths)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -15,7 +15,7 @@ from gatelight.memory.buffers import in_lines
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.packing import Packing
 from gatelight.memory.product import rows_times
-from gatelight.memory.recurrence_forward import recurrence_forward
+from gatelight.memory.recurrence_forward import cell_weights, recurrence_forward
 from gatelight.memory.status import count
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -77,6 +77,11 @@ class FixedLayer:
     def input_table(self, x: Array) -> Array:
         """x [U, D] → the input products with their bias [U, directions·G]."""
         return rows_times(x, self._weight_ih, self._bias_ih)
+
+    def prepared(self) -> tuple[Any, Array, Array, tuple[int, int, int]]:
+        """For the kernels: the cell's own weights, W_hh, b_hh, and (directions, H, width of a cell state)."""
+        own = cell_weights(self.cell, self._peephole, self.dtype)
+        return own, self._weight_hh, self._bias_hh, self._state
 
     def hidden(self, table: Array, packing: Packing, token: Array | None = None) -> Array:
         """Input products [U, directions·G], token int32 [N] → hidden states [N, directions·H], from zeros."""

@@ -140,13 +140,14 @@ def forward(
                 n += 1
             rows = 8 if n > 4 else (4 if n == 3 else n)  # whole tiles; what they add to u is not read
             count = 0
-            if apart and s + 1 < steps:
+            if (apart or large) and s + 1 < steps:
                 after = first[t + 1 - 2 * d] + start
                 some = min(n, hidden.shape[0] - after)
                 for k in range(after, after + some if large else after):
                     count = fetch(table, token[k], 1, d * G, G, ahead, count)
-                count = fetch(hidden, after, some, d * H, H, ahead, count)
-                if keep and not past:
+                if apart:
+                    count = fetch(hidden, after, some, d * H, H, ahead, count)
+                if apart and keep and not past:
                     count = fetch(saved, after, some, d * S, S, ahead, count)
                     count = fetch(cells, after, some, d * C, C, ahead, count)
             if helpers > 0:

@@ -17,7 +17,7 @@ from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.memory.packing import Packing, pack
 
-BATCH = 256  # sequences judged together
+BATCH = 1024  # sequences judged together
 BATCH_ROWS = 1 << 15  # rows: what bounds the memory of such a batch, a single longer sequence aside
 BATCH_BYTES = 1 << 23  # hidden states, narrow ones, that such a batch may have even if its rows are more
 EVEN = 16  # a multiple of so many is taken by the kernels and by two threads without a rest

@@ -17,19 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory import buffers
+from gatelight.memory import buffers, threads
 from gatelight.memory.buffers import in_lines
 from gatelight.memory.copying import copied_rows
 from gatelight.memory.fixed_layer import FixedLayer
+from gatelight.memory.kernels import GROUP, SPREAD
 from gatelight.memory.packing import Packing
 from gatelight.memory.product import rows_times
+from gatelight.memory.recurrence_forward import kept_shapes
+from gatelight.memory.status import count
 from gatelight.models import batches
 from gatelight.models.ahead import judged
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
+from gatelight.models.dropping import Drop
+from gatelight.models.judging_parts import HEADS, all_judged
 from gatelight.models.pieces import Pieces, list_means
-from gatelight.models.pools import POOLS
+from gatelight.models.pools import POOLS, check_steps
 from gatelight.models.rows import DistinctIds, Ids, lists_of_rows
 
+AT_ONCE = 4 * GROUP  # sequences from which on there are groups for every thread
 TABLE_BYTES = 1 << 29  # a token table that could grow beyond this is not kept
 
 Floats = NDArray[Any]
@@ -66,6 +72,9 @@ class FixedNetwork:
         self._row_bytes = max(layer.row_bytes for layer in self.layers)
         self._pool = POOLS[config.pool]
         self._dense = None if self._pool.holds_dense else in_lines(self._head["weight"].T)
+        # A larger weight needs the cache for itself.
+        small = self.layers[0].prepared()[1][0].size <= SPREAD
+        self._head_at_once = small and len(self.layers) == 1 and config.pool in HEADS
         size = len(self._embedding) - config.buckets
         self._distinct, self._distinct_pieces = DistinctIds(size), DistinctIds(config.buckets)
         shape = size, self.layers[0].columns
@@ -95,7 +104,8 @@ class FixedNetwork:
         unless multilabel. `pieces` as in `Classifier.forward`. Raises DataError for ids or lengths that the
         model cannot take.
         """
-        rows = batches.rows_at_once(self._row_bytes)
+        # Where hidden states do not leave the cache, only ids and their plan grow with a batch.
+        rows = batches.rows_at_once(ids.itemsize if self._head_at_once else self._row_bytes)
         if len(lengths) <= batch_size and len(ids) <= rows:
             flat, packing = batches.packed(ids, lengths)
             one = packing.sequences == 1 and flat.flags.writeable
@@ -126,14 +136,45 @@ class FixedNetwork:
 
     def _batch(self, packed: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
         table, token = self.inputs(packed, pieces)
+        if self._head_at_once and packing.sequences >= AT_ONCE:
+            logits = self._judged(table, token, packing)
+        else:
+            logits = self._pooled(table, token, packing)
+        if self._dense is not None:
+            logits = rows_times(logits, self._dense, self._head["bias"])
+        return shares(logits, packing.order, self.config)
+
+    def _pooled(self, table: Floats, token: Ids, packing: Packing) -> Floats:
         hidden = self.layers[0].hidden(table, packing, token)
         for layer in self.layers[1:]:
             hidden = layer.hidden(layer.input_table(hidden), packing)
         directions = 1 + self.config.bidirectional
-        logits, _ = self._pool.forward(hidden, packing, self._head, directions)
-        if self._dense is not None:
-            logits = rows_times(logits, self._dense, self._head["bias"])
-        return shares(logits, packing.order, self.config)
+        pooled, _ = self._pool.forward(hidden, packing, self._head, directions)
+        return pooled
+
+    def _judged(self, table: Floats, token: Ids, packing: Packing) -> Floats:
+        """As `_pooled`, with as many threads as there are, for one layer and one of HEADS."""
+        layer, config = self.layers[0], self.config
+        own, weight_hh, bias_hh, (directions, size, cell_size) = layer.prepared()
+        width, dtype = directions * size, layer.dtype
+        if self._pool.holds_dense:
+            check_steps(packing.steps, width, self._head["weight"])
+            weight, bias = self._head["weight"], self._head["bias"]
+        else:
+            weight, bias = np.empty((1, width), dtype), np.empty(1, dtype)
+        count("kernels")
+        zeros = np.zeros((directions, GROUP, size), dtype)
+        no_cells = zeros if cell_size else np.empty((directions, GROUP, 0), dtype)
+        shapes = kept_shapes(config.cell, directions, size, cell_size, 0, False)[1:]
+        saved, cells = (np.empty(shape, dtype) for shape in shapes)
+        out = np.empty((packing.sequences, len(bias) if self._pool.holds_dense else width), dtype)
+        _, limit, scale = Drop.nothing(dtype)
+        given = (
+            own, table, token, packing.first, packing.lengths, weight_hh, bias_hh, zeros, no_cells, saved,
+            cells, HEADS.index(config.pool), weight, bias, limit, scale, out,
+        )  # fmt: skip
+        threads.share(all_judged, given, len(token) * weight_hh.size)
+        return out
 
     def _fill(self, ids: Ids) -> None:
         assert self._table is not None

@@ -197,11 +197,7 @@ class Flatten(Pool):
     ) -> tuple[Floats, Any]:
         """With `drop` of the hidden states. Raises DataError for a sequence longer than max_length."""
         weight, bias = weights["weight"], weights["bias"]
-        if packing.steps * hidden.shape[1] > weight.shape[1]:
-            raise DataError(
-                f"a sequence has {packing.steps} steps and the dense layer has weights for "
-                f"{weight.shape[1] // hidden.shape[1]}; cut the sequences to that length"
-            )
+        check_steps(packing.steps, hidden.shape[1], weight)
         logits = np.empty((packing.sequences, len(bias)), hidden.dtype)
         arrays = hidden, packing.first, packing.alive, packing.lengths, weight, bias, logits
         drop = drop or Drop.nothing(hidden.dtype)
@@ -230,6 +226,15 @@ POOLS: dict[str, type[Pool]] = {
     "attention": Attention,
     "flatten": Flatten,
 }
+
+
+def check_steps(steps: int, features: int, weight: Floats) -> None:
+    """Raise DataError where a flattened layer has no weights [O, max_length · F] for so many steps."""
+    if steps * features > weight.shape[1]:
+        raise DataError(
+            f"a sequence has {steps} steps and the dense layer has weights for "
+            f"{weight.shape[1] // features}; cut the sequences to that length"
+        )
 
 
 def _ends(hidden: Floats, packing: Packing, directions: int) -> tuple[int, NDArray[np.int64], int]:
