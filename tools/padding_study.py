@@ -39,6 +39,7 @@ from gatelight.models.trials import describe, run_trials
 from gatelight.text.corpus import Corpus
 from gatelight.text.datasets import resolve
 from gatelight.text.encoding import TRUNCATIONS, Encoded, encode_tokens
+from gatelight.text.numbering import NumberedTexts
 from gatelight.text.tokens import tokenizer
 from gatelight.text.vectors import WordVectors
 from gatelight.text.vocabulary import Vocabulary
@@ -114,7 +115,9 @@ def read(arguments: argparse.Namespace) -> Material:
     settings = {**recipe("note-400"), "pool": arguments.pool, "truncation": arguments.truncation}
     settings |= {"epochs": arguments.epochs, "threads": None}
     cutter = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
-    tokens, test_tokens = (TokenisedTexts(texts.texts, cutter) for texts in (training, test))
+    tokens, test_tokens = (
+        TokenisedTexts(NumberedTexts.of(texts.texts, cutter)) for texts in (training, test)
+    )
     counts = tokens.counts()
     vectors = WordVectors.read(resolve(arguments.vectors), counts)
     vocabulary = Vocabulary.from_counts({word: n for word, n in counts.items() if word in vectors})

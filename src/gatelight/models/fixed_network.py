@@ -83,6 +83,7 @@ class FixedNetwork:
         self._table = buffers.sparse(shape, self._embedding.dtype) if keeps else None
         self._filled = np.zeros(size if keeps else 0, np.bool_)
         self._lock = threading.Lock()
+        threads.threads()  # a wrong number is told now, not when a text is long enough for two
 
     def __getstate__(self) -> dict[str, Any]:
         # Neither a lock nor a table that is quickly filled again is copied or pickled.
