@@ -19,7 +19,6 @@ from benchmarks.note_ours import OurNote
 from benchmarks.review_files import archive, whole_archive
 from benchmarks.turns import in_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Workload
-from gatelight.estimators.preparation import TokenisedTexts
 from gatelight.text.corpus import Corpus
 from gatelight.text.encoding import Encoded, encode_numbered
 from gatelight.text.numbering import NumberedTexts
@@ -69,8 +68,8 @@ def prepare(path: Path, warm: Path) -> Prepared:
 def by_ours(kind: str, path: Path) -> Encoded:
     """As `TextClassifier` reads: texts, tokens, vocabulary, ids."""
     corpus = Corpus.read(path, parts=("train",))
-    tokens = TokenisedTexts(NumberedTexts.of(corpus.texts, tokenizer(kind)))
-    return encode_numbered(tokens.numbered, Vocabulary.from_counts(tokens.counts()))
+    tokens = NumberedTexts.of(corpus.texts, tokenizer(kind))
+    return encode_numbered(tokens, Vocabulary.from_counts(tokens.counts()))
 
 
 def members(path: Path) -> Iterator[str]:

@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import GatelightError
-from gatelight.estimators.preparation import TokenisedTexts
 from gatelight.estimators.recipes import recipe
 from gatelight.estimators.settings import classifier_config, training_config
 from gatelight.files import file_written_aside
@@ -115,9 +114,7 @@ def read(arguments: argparse.Namespace) -> Material:
     settings = {**recipe("note-400"), "pool": arguments.pool, "truncation": arguments.truncation}
     settings |= {"epochs": arguments.epochs, "threads": None}
     cutter = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
-    tokens, test_tokens = (
-        TokenisedTexts(NumberedTexts.of(texts.texts, cutter)) for texts in (training, test)
-    )
+    tokens, test_tokens = (NumberedTexts.of(texts.texts, cutter) for texts in (training, test))
     counts = tokens.counts()
     vectors = WordVectors.read(resolve(arguments.vectors), counts)
     vocabulary = Vocabulary.from_counts({word: n for word, n in counts.items() if word in vectors})

@@ -182,6 +182,7 @@ def test_texts_numbered_together_are_as_if_apart(
     assert own.words == alone.words
     np.testing.assert_array_equal(own.numbers, alone.numbers)
     np.testing.assert_array_equal(own.lengths, alone.lengths)
+    assert set(held.words) == {word for tokens in held for word in tokens}
     beyond = encode_numbered(own, WORDS, unknown=unknown).beyond
     made = encode_numbered(held, WORDS, unknown=unknown, beyond=beyond)
     wanted = encode(texts[first:], cut, WORDS, unknown=unknown, beyond=beyond)

@@ -25,7 +25,7 @@ from gatelight.estimators.calibration import fitted_temperature
 from gatelight.estimators.evaluation import measure
 from gatelight.estimators.judging import Judge
 from gatelight.estimators.labels import Classes, checked_labels
-from gatelight.estimators.preparation import SpelledTexts, TokenisedTexts, kept_beside, start
+from gatelight.estimators.preparation import SpelledTexts, kept_beside, start
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.settings import ONE_HOT, check_settings, classifier_config, plain, training_config
 from gatelight.estimators.texts import checked_texts, group_names
@@ -123,15 +123,15 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         valid_texts, valid_targets = request.validation[0], classes.targets(request.validation[1])
 
     request.on_stage("tokenize")
-    tokens: SpelledTexts | TokenisedTexts
+    tokens: SpelledTexts | NumberedTexts
     own: list[str] | NumberedTexts = texts
     held: list[str] | NumberedTexts = valid_texts
     if isinstance(cut, Spelling):  # characters are read again in the time that keeping them would take
         tokens = SpelledTexts(texts, cut)
     else:
         # In one go, so that equal pieces are cut once; none of the words that only `held` has is counted.
-        own, held = NumberedTexts.of(chain(texts, valid_texts), cut).parted(len(texts))
-        tokens = TokenisedTexts(own)
+        tokens, held = NumberedTexts.of(chain(texts, valid_texts), cut).parted(len(texts))
+        own = tokens
     if not tokens.lengths.any():
         raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
     if settings["vectors"] not in (None, ONE_HOT):

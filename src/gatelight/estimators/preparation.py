@@ -37,27 +37,6 @@ MOST_ONE_HOT = 4_096  # tokens; their table takes 64 MB
 SMALL_CORPUS = 100_000  # tokens; below, word2vec keeps the words that the vocabulary keeps
 
 
-class TokenisedTexts:
-    """Texts as lists of tokens that can be gone through again and again at 4 bytes a token."""
-
-    def __init__(self, numbered: NumberedTexts) -> None:
-        self.numbered = numbered
-        self.lengths = numbered.lengths
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[list[str]]:
-        return iter(self.numbered)
-
-    def counts(self) -> dict[str, int]:
-        """Return how often each token occurs."""
-        words = self.numbered.words
-        return dict(
-            zip(words, np.bincount(self.numbered.numbers, minlength=len(words)).tolist(), strict=True)
-        )
-
-
 class SpelledTexts:
     """Texts every code point of which is a token; nothing is kept beside them, they are read again."""
 
@@ -98,7 +77,7 @@ class Start:
 
 def start(
     settings: Mapping[str, Any],
-    texts: TokenisedTexts | SpelledTexts,
+    texts: NumberedTexts | SpelledTexts,
     unlabelled: Iterable[list[str]] = (),
     *,
     kept: Path | None = None,

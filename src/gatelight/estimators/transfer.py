@@ -12,10 +12,11 @@ from typing import Any
 from gatelight.errors import DataError
 from gatelight.estimators.language import LanguageModel
 from gatelight.estimators.opening import load_language_model
-from gatelight.estimators.preparation import SpelledTexts, Start, TokenisedTexts
+from gatelight.estimators.preparation import SpelledTexts, Start
 from gatelight.estimators.recipes import recipe
 from gatelight.estimators.settings import IN_MEMORY, PIECES
 from gatelight.models.classifier import Classifier
+from gatelight.text.numbering import NumberedTexts
 from gatelight.text.vocabulary import PAD_ID
 
 TAKEN_OVER = (
@@ -80,7 +81,7 @@ def resolved(settings: Mapping[str, Any]) -> tuple[dict[str, Any], LanguageModel
     return settings_after(model, settings, chosen), model
 
 
-def start_from(model: LanguageModel, texts: TokenisedTexts | SpelledTexts) -> Start:
+def start_from(model: LanguageModel, texts: NumberedTexts | SpelledTexts) -> Start:
     """The model's vocabulary and a copy of its vectors."""
     table = model.model_.embedding.weight.detach().numpy().copy()  # type: ignore[operator]
     table[PAD_ID] = 0  # of tied weights it is an output's too

@@ -13,6 +13,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory import kernels
 from gatelight.memory.crew import share
+from gatelight.memory.packing import plan_rows
 from gatelight.models.pooling_kernels import flatten_forward, max_forward, mean_forward
 
 GROUP = kernels.GROUP
@@ -27,14 +28,11 @@ def _packed_group(token: Any, first: Any, lengths: Any, begin: int) -> tuple[Any
     for k in range(len(lengths)):
         rows += lengths[k]
     own, own_first, own_alive = np.empty(rows, np.int32), np.empty(steps, np.int64), np.empty(steps, np.int64)
-    row, alive = 0, len(lengths)
+    order, falling = np.empty(len(lengths), np.int64), np.empty(len(lengths), np.int64)
+    plan_rows(lengths, order, falling, own_alive, own_first)
     for t in range(steps):
-        while lengths[alive - 1] <= t:
-            alive -= 1
-        own_first[t], own_alive[t] = row, alive
-        for k in range(alive):
-            own[row + k] = token[first[t] + begin + k]
-        row += alive
+        for k in range(own_alive[t]):
+            own[own_first[t] + k] = token[first[t] + begin + k]
     return own, own_first, own_alive
 
 

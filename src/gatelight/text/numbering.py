@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
@@ -45,13 +45,25 @@ class NumberedTexts:
         return cls(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), list(words))
 
     def parted(self, texts: int) -> tuple[NumberedTexts, NumberedTexts]:
-        """Return the first texts with their own words only, and the rest with the words of both."""
+        """Return the first texts and the rest, each with its own words only, which stay in their order."""
         end = int(self.lengths[:texts].sum())
         words = int(self.numbers[:end].max(initial=-1)) + 1  # they stand in order of their first use
+        rest, present = self.numbers[end:], np.zeros(len(self.words), np.bool_)
+        present[rest] = True
+        numbers = (np.cumsum(present, dtype=np.int32) - 1)[rest]
         return (
             NumberedTexts(self.numbers[:end], self.lengths[:texts], self.words[:words]),
-            NumberedTexts(self.numbers[end:], self.lengths[texts:], self.words),
+            NumberedTexts(numbers, self.lengths[texts:], list(compress(self.words, present))),
         )
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each word occurs."""
+        times = np.bincount(self.numbers, minlength=len(self.words)).tolist()
+        return dict(zip(self.words, times, strict=True))
+
+    def __len__(self) -> int:
+        """Return B."""
+        return len(self.lengths)
 
     def __iter__(self) -> Iterator[list[str]]:
         start = 0
