@@ -15,14 +15,14 @@ def test_a_weights_gradient_is_that_of_its_parts(dtype: type, rows: int, gates: 
         numbers.standard_normal(shape).astype(dtype) for shape in ((rows, gates), (rows, dim), (gates, dim))
     )
     with threads.using(1):  # else each thread's share might be small
-        d_x, whole, _ = product.linear_back(d_out, x, weight, True, True, False)
+        d_x, whole, _ = product.linear_back(d_out, x, [weight], True, True, False)
         assert whole.size >= product.LARGE
         np.testing.assert_allclose(whole, d_out.T @ x, rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(d_x, d_out @ weight, rtol=1e-3, atol=1e-3)
         for begin in range(0, gates, 40):
             part = slice(begin, begin + 40)
-            some = np.ascontiguousarray(d_out[:, part]), x, weight[part]
-            assert some[2].size < product.LARGE
+            some = np.ascontiguousarray(d_out[:, part]), x, [weight[part]]
+            assert some[2][0].size < product.LARGE
             np.testing.assert_array_equal(whole[part], product.linear_back(*some, False, True, False)[1])
     with threads.using(2):
-        np.testing.assert_array_equal(whole, product.linear_back(d_out, x, weight, False, True, False)[1])
+        np.testing.assert_array_equal(whole, product.linear_back(d_out, x, [weight], False, True, False)[1])

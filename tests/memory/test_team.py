@@ -60,8 +60,7 @@ def _notes(done: Any, refused: int, crew: Any, helpers: int) -> int:
 
 def _noted(refused: int = -1) -> bool:
     done = np.zeros(100, np.int64)
-    with beside_torch():
-        shared(_notes, (done, refused), SHARED_WORK)
+    beside_torch(shared)(_notes, (done, refused), SHARED_WORK)
     return bool((done == 3).all())
 
 
@@ -75,8 +74,7 @@ def test_torchs_threads_work_beside_the_caller_and_for_torch_again() -> None:
     """Red when they are not called, or do not go back."""
     for _ in range(50):
         who = np.zeros(4, np.int64)
-        with beside_torch():
-            shared(both_meet, (who,), SHARED_WORK)
+        beside_torch(shared)(both_meet, (who,), SHARED_WORK)
         assert who.tolist() == [1, 1, 1, 1]
         assert _noted()
         assert team.here.crew is not None
@@ -106,8 +104,7 @@ def test_others_than_torchs_number_are_ours(both: int) -> None:
     assert not team.may_help(both + 1)
     assert not team.may_help(1)
     torch.set_num_threads(1)
-    with beside_torch():
-        assert team.present() is None
+    assert beside_torch(team.present)() is None
     torch.set_num_threads(both)
     assert team.present() is None  # outside of the block
 

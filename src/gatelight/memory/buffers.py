@@ -88,19 +88,22 @@ def lined(shape: tuple[int, ...], dtype: Any) -> Array:
     return empty((*shape[:-1], (-(-shape[-1] // per_line) | 1) * per_line), dtype)
 
 
-def in_lines(array: Array, *below: Array, odd: bool = False) -> Array:
-    """Return the array if it is C-contiguous and each row begins at a line, else a copy as of `lined`.
+def begins_lines(array: Array, odd: bool = False) -> bool:
+    """Whether the array is C-contiguous and each row begins at a line.
 
-    With `odd`, for what is read some columns at a time, they must be an odd number of lines apart, too.
-    Arrays `below` stand under the first.
+    With `odd`, for what is read some columns at a time, rows must be an odd number of lines apart, too.
     """
     lines, rest = divmod(array.shape[-1] * array.itemsize, LINE)
     whole = array.flags.c_contiguous and not rest and (lines % 2 or not odd)
-    if whole and not below and not array.ctypes.data % LINE:
+    return bool(whole and not array.ctypes.data % LINE)
+
+
+def in_lines(array: Array) -> Array:
+    """Return the array if it is C-contiguous and each row begins at a line, else a copy as of `lined`."""
+    if begins_lines(array):
         return array
-    every = array, *below
-    copy = lined((sum(map(len, every)), *array.shape[1:]), array.dtype)
-    np.concatenate(every, out=copy[..., : array.shape[-1]])
+    copy = lined(array.shape, array.dtype)
+    copy[..., : array.shape[-1]] = array
     return copy
 
 

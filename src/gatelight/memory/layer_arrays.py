@@ -8,26 +8,30 @@ no autograd. Arrays are C-contiguous and of one dtype, float32 or float64. The b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatelight.memory import buffers
+from gatelight.compiled import compiled
+from gatelight.memory import buffers, threads
+from gatelight.memory.crew import even_part, share
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.product import linear_back, rows_times
 from gatelight.memory.recurrence_backward import recurrence_backward
 from gatelight.memory.recurrence_forward import recurrence_forward
-from gatelight.memory.transposing import transposed
+from gatelight.memory.transposing import MOVE_WORK, PART, transpose_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Weights = Mapping[str, Sequence[Array]]
 """By kind ("weight_ih", …), without the biases where there are none; an array for each direction."""
 
 
-def kinds_of(cell: str, bias: bool = True) -> list[str]:
+@cache
+def kinds_of(cell: str, bias: bool = True) -> tuple[str, ...]:
     """The kinds of weights that a layer of this cell has."""
-    biases = ["bias_ih", "bias_hh"] if bias else []
-    return ["weight_ih", "weight_hh", *biases, *(["weight_peephole"] if EQUATIONS[cell].peepholes else [])]
+    biases = ("bias_ih", "bias_hh") if bias else ()
+    return "weight_ih", "weight_hh", *biases, *(("weight_peephole",) if EQUATIONS[cell].peepholes else ())
 
 
 class Way(NamedTuple):
@@ -37,16 +41,17 @@ class Way(NamedTuple):
     first: Array  # [T] and
     lengths: Array  # [B]: a packing's
     token: Array | None
-    x: Array
     distinct: int
     weight_ih: Sequence[Array]  # [G, D] each
     weight_hh: Array  # [directions, G, H]
     peephole: Array | None
     h_0: Array
     c_0: Array
-    hidden: Array  # [N, directions·H]
     h_n: Array
     c_n: Array
+    # The last are those that may be large.
+    x: Array
+    hidden: Array  # [N, directions·H]
     gates: Array
     cells: Array
 
@@ -66,11 +71,11 @@ def layer_forward(
 
     States that are None are zeros. Without `keep` there is no way back.
     """
-    weight_hh = _stacked(weights["weight_hh"])
+    table_weight, step_weight, weight_hh = _prepared(weights["weight_ih"], weights["weight_hh"])
     directions, size, hidden_size = weight_hh.shape
     none = np.zeros((directions, size), x.dtype) if "bias_hh" not in weights else None
     bias_ih = none.reshape(-1) if none is not None else _joined(weights["bias_ih"])
-    table = rows_times(x, transposed(*(w[None] for w in weights["weight_ih"]), lined=True)[0], bias_ih)
+    table = rows_times(x, table_weight, bias_ih)
     shape = directions, len(lengths), hidden_size
     h_0 = np.zeros(shape, x.dtype) if h_0 is None else h_0
     if not EQUATIONS[cell].has_cell_state:
@@ -79,13 +84,65 @@ def layer_forward(
         c_0 = np.zeros(shape, x.dtype)
     peephole = _stacked(weights["weight_peephole"]) if EQUATIONS[cell].peepholes else None
     hidden, h_n, c_n, gates, cells = recurrence_forward(
-        cell, table, token, first, lengths, transposed(weight_hh, lined=True),
+        cell, table, token, first, lengths, step_weight,
         _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep, overwrite=True,
     )  # fmt: skip
     return Way(
-        cell, first, lengths, token, x, len(table), weights["weight_ih"], weight_hh, peephole, h_0, c_0,
-        hidden, h_n, c_n, gates, cells,
+        cell, first, lengths, token, len(table), weights["weight_ih"], weight_hh, peephole, h_0, c_0,
+        h_n, c_n, x, hidden, gates, cells,
     )  # fmt: skip
+
+
+def _prepared(weight_ih: Sequence[Array], weight_hh: Sequence[Array]) -> tuple[Array, Array, Array]:
+    """Weights [G, D] and [G, H] of each direction as kernels want them.
+
+    That is, with rows that begin at lines, the transposed ones [D, ≥ directions·G] and [directions, H, ≥ G],
+    and the recurrent ones [directions, G, H] for the way back.
+    """
+    directions, (size, dim), (_, hidden_size) = len(weight_ih), weight_ih[0].shape, weight_hh[0].shape
+    dtype = weight_ih[0].dtype
+    table_weight = buffers.lined((dim, directions * size), dtype)
+    step_weight = buffers.lined((directions, hidden_size, size), dtype)
+    alone = directions == 1
+    stacked = weight_hh[0][None] if alone else buffers.empty((directions, size, hidden_size), dtype)
+    given = weight_ih[0], weight_ih[-1], weight_hh[0], weight_hh[-1], table_weight, step_weight, stacked
+    threads.share(_all_prepared, given, directions * size * (dim + hidden_size) * MOVE_WORK)
+    return table_weight, step_weight, stacked
+
+
+@compiled
+def _prepared_part(
+    weight_ih: Any, other_ih: Any, weight_hh: Any, other_hh: Any, table_weight: Any, step_weight: Any,
+    stacked: Any, each: int, parts: int, k: int,
+) -> None:  # fmt: skip
+    directions, H = step_weight.shape[:2]
+    G, D = weight_ih.shape
+    d, begin = k // parts % directions, k % parts * each
+    end = min(G, begin + each)
+    if k < parts * directions:
+        given = weight_ih if d == 0 else other_ih
+        transpose_rows(given.reshape(1, G, D), table_weight.reshape(1, D, -1), d * G, begin, end)
+        return
+    given = weight_hh if d == 0 else other_hh
+    transpose_rows(given.reshape(1, G, H), step_weight[d : d + 1], 0, begin, end)
+    if directions > 1:
+        for row in range(begin, end):
+            for j in range(H):
+                stacked[d, row, j] = given[row, j]
+
+
+@compiled
+def _all_prepared(
+    weight_ih: Any, other_ih: Any, weight_hh: Any, other_hh: Any, table_weight: Any, step_weight: Any,
+    stacked: Any, crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    G = len(weight_ih)
+    each = even_part(G, helpers, PART)
+    parts = (G + each - 1) // each
+    given = (
+        weight_ih, other_ih, weight_hh, other_hh, table_weight, step_weight, stacked, each, parts
+    )  # fmt: skip
+    return int(share(_prepared_part, given, crew, helpers, 2 * len(step_weight) * parts))
 
 
 class Gradients(NamedTuple):
@@ -118,9 +175,8 @@ def layer_backward(
         way.distinct, way.token, way.first, way.lengths, way.weight_hh, way.peephole, way.h_0, way.c_0,
         way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite, True,
     )  # fmt: skip
-    weight_ih = way.weight_ih[0] if directions == 1 else buffers.in_lines(*way.weight_ih)
     d_x, d_weight_ih, d_bias_ih = linear_back(
-        d_table, way.x, weight_ih, need_x, wanted["weight_ih"], wanted.get("bias_ih", False), directions
+        d_table, way.x, way.weight_ih, need_x, wanted["weight_ih"], wanted.get("bias_ih", False)
     )
     found: dict[str, Sequence[Array]] = {
         "weight_ih": _apart(d_weight_ih, directions),
@@ -143,4 +199,5 @@ def _stacked(parts: Sequence[Array]) -> Array:
 
 
 def _apart(joined: Array, directions: int) -> Sequence[Array]:
-    return [joined] if directions == 1 else np.split(joined, directions)
+    each = len(joined) // directions
+    return [joined[d * each : (d + 1) * each] for d in range(directions)]

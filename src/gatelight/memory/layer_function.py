@@ -6,31 +6,24 @@ operators one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.layer_arrays import layer_backward, layer_forward
+from gatelight.memory.layer_arrays import Way, layer_backward, layer_forward
 from gatelight.memory.linear import array_of, check_dtype
 from gatelight.memory.packing import Packing
 from gatelight.memory.padding import Layout
 from gatelight.memory.registry import plain, refuse
 from gatelight.memory.threads import beside_torch
 
-Weights = dict[str, list[Tensor]]
-"""By kind, a tensor for each direction."""
 States = tuple[Tensor | None, Tensor | None]
 """h_0 and c_0 [layers, directions, B, H]; None: zeros."""
-
-
-def serves(x: Tensor, initial: States, layers: list[Weights]) -> bool:
-    """Whether all is plain tensors on the CPU, and no tracing, no mode and no transform is under way."""
-    weights = (weight for layer in layers for of in layer.values() for weight in of)
-    return not torch.compiler.is_compiling() and plain((x, *initial, *weights))
 
 
 def run_layers(
@@ -38,38 +31,44 @@ def run_layers(
     x: Tensor,
     token: Tensor | None,
     packing: Packing,
-    layers: list[Weights],
+    kinds: Sequence[str],
+    layers: Sequence[Sequence[Tensor]],
     initial: States,
     dropout: float = 0.0,
     layout: Layout | None = None,
-) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]] | None:
     """x [N, D], or [U, D] with token int32 [N] → hidden [N, directions·H], and of each layer h_n and c_n.
+
+    A layer's weights stand kind by kind, each of all directions. None unless all is plain tensors on the CPU,
+    and no tracing, no mode and no transform is under way.
 
     With `layout` x and hidden are padded as it says, and h_n and c_n in the order of the sequences there;
     else, as `initial` always is, in packed order. They are [directions, B, H]. `dropout` is torch's, between
     the layers. Differentiable once. Raises TypeError for unequal dtypes.
     """
-    kinds = list(layers[0])
+    if torch.compiler.is_compiling() or not plain((x, *initial, *chain.from_iterable(layers))):
+        return None
     last: list[tuple[Tensor, Tensor]] = []
+    order = None if layout is None or layout.uniform else layout
     for number, weights in enumerate(layers):
-        flat = [weight for kind in kinds for weight in weights[kind]]
         h_0, c_0 = (None if state is None else state[number] for state in initial)
-        check_dtype(x, h_0, c_0, *flat)
+        check_dtype(x, h_0, c_0, *weights)
         if number and dropout:
             x = nn.functional.dropout(x, dropout)
-        given = (t for t in (x, h_0, c_0, *flat) if t is not None)
-        keep = torch.is_grad_enabled() and any(t.requires_grad for t in given)
-        given_as, made_as = (layout if here else None for here in (not number, number + 1 == len(layers)))
-        order = None if layout is None or packing.uniform else layout
-        form = _Form(cell, packing, kinds, keep, given_as, made_as, order)
-        x, *states = _Layer.apply(form, token, x, h_0, c_0, *flat)  # type: ignore[no-untyped-call]
+        keep = torch.is_grad_enabled() and any(
+            t is not None and t.requires_grad for t in (x, h_0, c_0, *weights)
+        )
+        made = layout if number + 1 == len(layers) else None
+        form = cell, packing, kinds, keep, None if number else layout, made, order
+        x, *states = _Layer.apply(form, token, x, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
         token = None
         last.append((states[0], states[1]))
     return x, last
 
 
-_NONE = np.empty((0, 0))
-
+Form = tuple[str, Packing, Sequence[str], bool, Layout | None, Layout | None, Layout | None]
+"""Cell, packing, kinds of weights, whether there is a way back; then how x and hidden are padded (None: they
+are packed rows), and the layout in whose order the last states are (None: packed order)."""
 
 _goes_again: Callable[[], bool] = getattr(
     torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True
@@ -77,24 +76,12 @@ _goes_again: Callable[[], bool] = getattr(
 """Whether the way back that is under way may be gone once more; yes where torch does not tell."""
 
 
-class _Form(NamedTuple):
-    """How a layer is run, and in which form what is given to it and what it gives."""
-
-    cell: str
-    packing: Packing
-    kinds: list[str]
-    keep: bool
-    given: Layout | None  # of x; None: packed rows
-    made: Layout | None  # of hidden
-    order: Layout | None  # of the last states; None: packed order
-
-
 class _Layer(torch.autograd.Function):
     @staticmethod
-    @beside_torch()
+    @beside_torch
     def forward(
         ctx: Any,
-        form: _Form,
+        form: Form,
         token: Tensor | None,
         x: Tensor,
         h_0: Tensor | None,
@@ -103,10 +90,8 @@ class _Layer(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         cell, packing, kinds, keep, given, made, order = form
         directions = len(weights) // len(kinds)
-        arrays = {
-            kind: [array_of(weight) for weight in weights[k * directions : (k + 1) * directions]]
-            for k, kind in enumerate(kinds)
-        }
+        each = [array_of(weight) for weight in weights]
+        arrays = {kind: each[k * directions : (k + 1) * directions] for k, kind in enumerate(kinds)}
         padded = x.numpy(force=True)
         given_c = c_0 if EQUATIONS[cell].has_cell_state else None
         tokens, h, c = (None if one is None else array_of(one) for one in (token, h_0, given_c))
@@ -126,7 +111,7 @@ class _Layer(torch.autograd.Function):
             ]
             ctx.save_for_backward(*own, *kept, h_0, c_0, *weights)
             # What is large is let go by torch as soon as the way back is gone.
-            ctx.way = way._replace(x=_NONE, hidden=_NONE, gates=_NONE, cells=_NONE)
+            ctx.way = way[:-4]
             ctx.form, ctx.directions, ctx.shared = form, directions, shared
             ctx.set_materialize_grads(False)
         return hidden, h_n, c_n
@@ -144,7 +129,7 @@ class _Layer(torch.autograd.Function):
         return tuple(None if gradient is None else _Once.apply(gradient, *given) for gradient in found)  # type: ignore[no-untyped-call]
 
     @staticmethod
-    @beside_torch()
+    @beside_torch
     def _back(
         ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
@@ -154,7 +139,7 @@ class _Layer(torch.autograd.Function):
             x = given.rows(x)
         if made is not None and ctx.shared[1]:
             hidden = made.rows(hidden)
-        way = ctx.way._replace(x=np.ascontiguousarray(x), hidden=hidden, gates=gates, cells=cells)
+        way = Way._make((*ctx.way, np.ascontiguousarray(x), hidden, gates, cells))
         directions, needs = ctx.directions, ctx.needs_input_grad
         of_weights = needs[5:]
         wanted = {

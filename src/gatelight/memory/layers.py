@@ -72,7 +72,8 @@ class Layer(Stack):
     ) -> tuple[Tensor, State]:
         """Outputs padded as x is, and the final state in the order of its sequences."""
         steps = x.shape[1 if batch_first else 0]
-        if isinstance(packing, Packing) and x.dtype == self.weight_hh_l0.dtype and self.path() == "kernels":
+        fits = x.dtype == self._parameter("weight_hh_l0").dtype
+        if fits and isinstance(packing, Packing) and self.path() == "kernels":
             with without_autocast(x):
                 found = self._whole(x, packing, None, initial, layout_of(packing, steps, batch_first))
             if found is not None:

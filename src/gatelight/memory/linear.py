@@ -28,8 +28,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def check_dtype(first: Tensor, *others: Tensor | None) -> None:
     """Raise TypeError unless all tensors are of one dtype, float32 or float64."""
-    dtypes = {t.dtype for t in (first, *others) if t is not None}
-    if len(dtypes) > 1 or first.dtype not in (torch.float32, torch.float64):
+    dtype = first.dtype
+    if dtype not in (torch.float32, torch.float64) or any(t is not None and t.dtype != dtype for t in others):
+        dtypes = {t.dtype for t in (first, *others) if t is not None}
         raise TypeError(f"tensors came as {sorted(map(str, dtypes))}; expected all float32 or all float64")
 
 
@@ -53,7 +54,7 @@ def _linear_backward_compute(
     d_out: Tensor, x: Tensor, weight: Tensor, need_x: bool, need_weight: bool, need_bias: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     arrays = product.linear_back(
-        array_of(d_out), array_of(x), array_of(weight), need_x, need_weight, need_bias
+        array_of(d_out), array_of(x), [array_of(weight)], need_x, need_weight, need_bias
     )
     return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
 

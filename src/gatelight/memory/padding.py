@@ -6,15 +6,15 @@ Knows shapes and lengths only, nothing of cells or parameters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gatelight.memory.copying import copied_rows
-from gatelight.memory.packing import Index, Packing, pack
+from gatelight.memory.copying import packed_of, padded_of
+from gatelight.memory.packing import Packing, pack
 
 State = Tensor | tuple[Tensor, Tensor]  # (h, c) for cells with a cell state, else h
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -81,16 +81,9 @@ class Layout:
 
     def __init__(self, packing: Packing, steps: int, batch_first: bool) -> None:
         self.packing, self.steps, self.batch_first = packing, steps, batch_first
-        self.full = packing.uniform and packing.steps == steps
-        self.shape = (packing.sequences, steps) if batch_first else (steps, packing.sequences)
-
-    @cached_property
-    def _places(self) -> tuple[Index, Index]:
-        """Place [N] of each packed row in the padded ones; packed row [T·B] of each of these, or -1."""
-        at = self.packing.padded_rows(self.steps, self.batch_first)
-        back = np.full(self.steps * self.packing.sequences, -1, np.int64)
-        back[at] = np.arange(len(at))
-        return at, back
+        self.uniform = packing.uniform
+        self.full = self.uniform and packing.steps == steps
+        self._plan = packing.first, packing.lengths, packing.order
 
     def packed(self, state: Array) -> Array:
         """A state [·, B, H] of the sequences in packed order."""
@@ -98,28 +91,27 @@ class Layout:
 
     def unpacked(self, state: Array) -> Array:
         """A state [·, B, H] in packed order in that of the sequences."""
-        return state.take(self.packing.positions(), axis=1)
+        found = np.empty_like(state)
+        found[:, self.packing.order] = state
+        return found
 
     def rows(self, padded: Array) -> Array:
         """The packed rows [N, D] of padded [T, B, D], or [B, T, D]; a view if they lie there one by one."""
-        width = padded.shape[2]
         if self.full:
             by_step = padded.transpose(1, 0, 2) if self.batch_first else padded
             if by_step.flags.c_contiguous:
-                return by_step.reshape(-1, width)
-        flat = np.ascontiguousarray(padded).reshape(-1, width)
-        return copied_rows(flat, self._places[0]) if self.batch_first or not self.full else flat
+                return by_step.reshape(-1, padded.shape[2])
+        return packed_of(np.ascontiguousarray(padded), self._plan, self.packing.rows, self.batch_first)
 
     def padded(self, rows: Array, contiguous: bool = False) -> Array:
         """Packed rows [N, D] laid out; steps that do not exist are zeros. A view where all exist.
 
         With `contiguous` it is a copy where the view would not be so.
         """
-        width = rows.shape[1]
-        if self.full and not (contiguous and self.batch_first and 1 not in self.shape):
-            by_step: Array = rows.reshape(self.steps, self.packing.sequences, width)
+        if self.full and not (contiguous and self.batch_first and self.steps > 1 < len(self._plan[1])):
+            by_step: Array = rows.reshape(self.steps, self.packing.sequences, rows.shape[1])
             return by_step.transpose(1, 0, 2) if self.batch_first else by_step
-        return copied_rows(rows, self._places[1]).reshape(*self.shape, width)
+        return padded_of(rows, self._plan, self.steps, self.batch_first)
 
 
 @lru_cache(maxsize=16)

@@ -5,6 +5,7 @@ See tiles.py for why this is not BLAS. All arrays are C-contiguous and of one dt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.buffers import CACHED
-from gatelight.memory.crew import share
+from gatelight.memory.crew import even_part, share
 from gatelight.memory.panels import CHUNK, add_product_of_panels, into_panels, panel_columns, panels
-from gatelight.memory.rows import add_row, fetch
+from gatelight.memory.rows import add_row, copy_row, fetch
 from gatelight.memory.threads import LITTLE_WORK
 from gatelight.memory.tiles import multiply
 
@@ -129,10 +130,10 @@ def add_transposed_times(
 
 @compiled
 def _back_part(
-    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, blocks: int, size: int,
-    wide: int, k: int,
+    d_out: Any, x: Any, weight: Any, columns: int, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any,
+    blocks: int, size: int, wide: int, k: int,
 ) -> None:  # fmt: skip
-    dim, apart, each = x.shape[1], d_out.shape[1] // blocks, weight.shape[0] // blocks
+    dim, apart, each = x.shape[1], d_out.shape[1] // blocks, columns // blocks
     tasks, length = _tasks(d_x.shape[0], size), weight.shape[1]
     if k < tasks:
         begin = k * size
@@ -149,54 +150,70 @@ def _back_part(
             start, start_at, start_row = d_x.reshape(-1), begin * dim, dim
         return
     begin = (k - tasks) * wide
-    end = min(weight.shape[0], begin + wide)
+    end = min(columns, begin + wide)
     d_weight[begin:end] = 0
     d_bias[begin:end] = 0
     for block in range(begin // each, (end + each - 1) // each):
         first, last = max(begin, block * each), min(end, (block + 1) * each)
-        at, columns = block * (apart - each) + first, last - first
+        at, some = block * (apart - each) + first, last - first
         for row in range(0, d_out.shape[0], CHUNK):
             after = min(row + CHUNK, d_out.shape[0])
             for one in range(row, after if d_bias.shape[0] else row):
-                add_row(d_out, one * d_out.shape[1] + at, d_bias, first, columns)
+                add_row(d_out, one * d_out.shape[1] + at, d_bias, first, some)
             if d_weight.shape[0]:
                 add_transposed_times(
-                    d_out, at, x, 0, dim, row, after, d_weight, first * dim, columns, dim
+                    d_out, at, x, 0, dim, row, after, d_weight, first * dim, some, dim
                 )  # fmt: skip
 
 
 @compiled
+def _lined_part(weight: Any, other: Any, lined: Any, size: int, k: int) -> None:
+    each, dim = weight.shape
+    for row in range(k * size, min((k + 1) * size, lined.shape[0])):
+        given = weight if row < each else other
+        copy_row(given, row % each * dim, lined, row * lined.shape[1], dim)
+
+
+@compiled
 def _all_back(
-    d_out: Any, x: Any, weight: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any, blocks: int, crew: Any,
-    helpers: int,
+    d_out: Any, x: Any, weight: Any, other: Any, lined: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any,
+    parts: int, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    size, summed = part_size(d_x.shape[0], weight.size, helpers), max(d_weight.shape[0], d_bias.shape[0])
+    failed = 0
+    if lined.ctypes.data != weight.ctypes.data:
+        each = even_part(lined.shape[0], helpers, 1)
+        failed = share(_lined_part, (weight, other, lined, each), crew, helpers, _tasks(len(lined), each))
+    # Where nothing stands between them, the parts are one.
+    blocks = 1 if d_out.shape[1] == parts * weight.shape[0] else parts
+    size, summed = part_size(d_x.shape[0], parts * weight.size, helpers), max(len(d_weight), len(d_bias))
     wide = columns_of_part(summed, x.size, helpers)
-    given = d_out, x, weight, zeros, d_x, d_weight, d_bias, blocks, size, wide
+    given = d_out, x, lined, parts * weight.shape[0], zeros, d_x, d_weight, d_bias, blocks, size, wide
     tasks = _tasks(d_x.shape[0], size) + _tasks(summed, wide)
-    return int(share(_back_part, given, crew, helpers, tasks))
+    return int(failed | share(_back_part, given, crew, helpers, tasks))
 
 
 def linear_back(
-    d_out: Array, x: Array, weight: Array, need_x: bool, need_weight: bool, need_bias: bool, blocks: int = 1
+    d_out: Array, x: Array, weights: Sequence[Array], need_x: bool, need_weight: bool, need_bias: bool
 ) -> tuple[Array, Array, Array]:
-    """Return the gradients of x [M, D], weight [G, ≥ D] and bias [G] from that of x @ weight.T + bias [M, G].
+    """Return the gradients of x [M, D], weight [G, D] and bias [G] from that of x @ weight.T + bias [M, G].
 
-    Those not needed are empty. The given one may be [M, blocks·K] with K ≥ G / blocks: of each block of
-    columns the first G / blocks count.
+    Those not needed are empty. The weight is given in one part or two, [G / parts, D] each. The gradient may
+    be [M, parts·K] with K ≥ G / parts: of each part's columns the first G / parts count.
     """
-    d_x = buffers.empty(x.shape if need_x else (0, 0), d_out.dtype)
-    d_weight = np.empty((len(weight), x.shape[1]) if need_weight else (0, 0), d_out.dtype)
-    d_bias = np.empty(len(weight) if need_bias else 0, d_out.dtype)
-    if d_out.shape[1] == len(weight):
-        blocks = 1
-    if need_x and len(x) >= MANY:
-        weight = buffers.in_lines(weight, odd=weight.nbytes > CACHED)
-    given = d_out, x, weight, np.zeros(x.shape[1], d_out.dtype), d_x, d_weight, d_bias, blocks
-    threads.share(_all_back, given, x.size * len(weight) * (need_x + need_weight))
+    dtype, dim, parts = d_out.dtype, x.shape[1], len(weights)
+    size = parts * len(weights[0])
+    d_x = buffers.empty(x.shape, dtype) if need_x else np.empty((0, 0), dtype)
+    d_weight = np.empty((size, dim) if need_weight else (0, 0), dtype)
+    d_bias = np.empty(size if need_bias else 0, dtype)
+    many, large = len(x) >= MANY, weights[0].nbytes > CACHED
+    copied = need_x and (parts > 1 or (many and not buffers.begins_lines(weights[0], odd=large)))
+    lined = buffers.lined((size, dim), dtype) if copied else weights[0]
+    given = d_out, x, weights[0], weights[-1], lined, np.zeros(dim, dtype), d_x, d_weight, d_bias, parts
+    threads.share(_all_back, given, x.size * size * (need_x + need_weight))
     return d_x, d_weight, d_bias
 
 
+@compiled
 def rows_of_part(rows: int, columns: int, depth: int) -> int:
     """Return over how many of `depth` rows a part of a product [rows, columns] is summed.
 

@@ -33,7 +33,7 @@ def operator(
     text does; what traces, transforms or compiles the program meets the operator.
     """
     schema = torch.library.infer_schema(compute, mutates_args=(), op_name=name)
-    compute = beside_torch()(compute)
+    compute = beside_torch(compute)
     LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
     LIBRARY.impl(name, compute, "CPU")  # type: ignore[no-untyped-call]
     qualified = f"gatelight::{name}"
@@ -69,12 +69,14 @@ def _function(
 
 def plain(arguments: tuple[Any, ...]) -> bool:
     """Whether nobody looks on: no tracing, no mode, no transform of functions; and all is on the CPU."""
+    for a in arguments:
+        if isinstance(a, Tensor) and not (type(a) in _PLAIN and a.is_cpu):
+            return False
     return (
         torch._C._len_torch_dispatch_stack() == 0
         and torch._C._len_torch_function_stack() == 0
         and torch._C._functorch.peek_interpreter_stack() is None
         and torch._C._get_tracing_state() is None
-        and all(type(a) in _PLAIN and a.is_cpu for a in arguments if isinstance(a, Tensor))
     )
 
 

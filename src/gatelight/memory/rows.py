@@ -81,6 +81,12 @@ def fetch(
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def copy_row(typingctx: Any, source: Any, source_at: Any, target: Any, target_at: Any, size: Any) -> Any:
+    """target = source, for `size` elements."""
+    return _writes(lambda vectors, old, new: new, source, target)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def add_row(typingctx: Any, source: Any, source_at: Any, target: Any, target_at: Any, size: Any) -> Any:
     """target += source, for `size` elements."""
     return _writes(lambda vectors, old, new: vectors.builder.fadd(old, new), source, target)

@@ -7,6 +7,7 @@ arithmetic itself is in the operators, in torch's own kernels or in the equation
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -17,7 +18,7 @@ from gatelight.errors import DataError
 from gatelight.memory.arithmetic import arithmetic_of
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.layer_arrays import kinds_of
-from gatelight.memory.layer_function import run_layers, serves
+from gatelight.memory.layer_function import run_layers
 from gatelight.memory.packing import Packing
 from gatelight.memory.padding import AnyPacking, Layout, State, check_rows
 from gatelight.memory.status import BACKENDS, Path, count, path_of
@@ -50,30 +51,26 @@ class Stack(nn.RNNBase):
         with without_autocast(x):
             x = x.to(self.weight_hh_l0.dtype)
             if path == "kernels" and isinstance(packing, Packing):
-                found = self._whole(x, packing, token, initial)
+                found = self._whole(x, packing, token, initial, None)
                 if found is not None:
                     return found
             hidden, state, _ = self._run(path, self._table(0, x, path), packing, token, initial)
         return hidden, state
 
     def _whole(
-        self,
-        x: Tensor,
-        packing: Packing,
-        token: Tensor | None,
-        initial: State | None,
-        layout: Layout | None = None,
+        self, x: Tensor, packing: Packing, token: Tensor | None, initial: State | None, layout: Layout | None
     ) -> tuple[Tensor, State] | None:
         """Each layer as one step of autograd, padded if there is a layout; None where that cannot be."""
         states = self._states(initial, packing, x.dtype)
         kinds = kinds_of(self.cell, self.bias)
-        weights = [{k: self._of_layer(k, layer) for k in kinds} for layer in range(self.num_layers)]
-        if not serves(x, states, weights):
+        names = _names(kinds, self.num_layers, self._directions)
+        weights = [[self._parameter(name) for name in layer] for layer in names]
+        dropout = self.dropout if self.training else 0.0
+        found = run_layers(self.cell, x, token, packing, kinds, weights, states, dropout, layout)
+        if found is None:
             return None
         count("kernels")
-        dropout = self.dropout if self.training else 0.0
-        hidden, last = run_layers(self.cell, x, token, packing, weights, states, dropout, layout)
-        return hidden, self._final(last)
+        return found[0], self._final(found[1])
 
     def packed_from_table(
         self, table: Tensor, packing: Packing, token: Tensor | None, initial: State | None = None
@@ -134,7 +131,7 @@ class Stack(nn.RNNBase):
     def path(self) -> Path:
         """Who computes: decided by the weights, since the input must be of their type and on their device."""
         kind = "rnn_relu" if self.mode == "RNN_RELU" else self.cell
-        weight = self.weight_hh_l0
+        weight = self._parameter("weight_hh_l0")
         return path_of(kind, weight.device.type, weight.dtype, self.backend)[0]
 
     def _own_path(self) -> Path:
@@ -181,10 +178,12 @@ class Stack(nn.RNNBase):
 
     def _of_layer(self, name: str, layer: int) -> list[Tensor]:
         """One parameter of a layer, for each direction."""
-        suffixes = ("", "_reverse") if self.bidirectional else ("",)
-        names, own = [f"{name}_l{layer}{suffix}" for suffix in suffixes], self._parameters
+        return [self._parameter(each) for each in _names((name,), layer + 1, self._directions)[layer]]
+
+    def _parameter(self, name: str) -> Tensor:
         # torch's lookup takes its time; what is no parameter may be computed from one.
-        return [getattr(self, name) if own.get(name) is None else own[name] for name in names]  # type: ignore[misc]
+        found = self._parameters.get(name)
+        return getattr(self, name) if found is None else found
 
     def _table(self, layer: int, x: Tensor, path: Path) -> Tensor:
         weight = _joined(self._of_layer("weight_ih", layer))
@@ -276,6 +275,13 @@ class Stack(nn.RNNBase):
             torch.cat((now, part[:, alive:].to(now)), dim=1) for now, part in zip(ends, parts, strict=True)
         ]
         return output.data, (last[0], last[1]) if len(last) == 2 else last[0]
+
+
+@cache
+def _names(kinds: tuple[str, ...], layers: int, directions: int) -> list[list[str]]:
+    """Of each layer the names of its parameters, kind by kind."""
+    suffixes = ("", "_reverse")[:directions]
+    return [[f"{kind}_l{n}{suffix}" for kind in kinds for suffix in suffixes] for n in range(layers)]
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -62,6 +62,7 @@ def _member() -> int:
 class _Here(threading.local):
     crew: Crew | None = None  # that the threads are which torch has for this one
     helps = False
+    threads = 0  # that may be used, as far as it has been asked
 
 
 here = _Here()

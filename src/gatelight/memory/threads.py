@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
 
 from gatelight.errors import DataError
 from gatelight.memory import team, workers
@@ -22,6 +22,9 @@ __all__ = [
     "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "beside", "beside_torch", "cuts", "run",
     "set_threads", "share", "single_threaded_torch", "threads", "together", "using",
 ]  # fmt: skip
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SHARED_WORK = 1 << 22
 """Multiply-adds below which a second thread costs more than it saves (about 80 µs of one core)."""
@@ -37,8 +40,9 @@ def threads() -> int:
 
     Raises DataError when GATELIGHT_THREADS is not a positive number.
     """
-    if _threads is not None:
-        return _threads
+    known = _threads or team.here.threads
+    if known:
+        return known
     wish = os.environ.get("GATELIGHT_THREADS", "")
     if not wish:
         return available()
@@ -97,14 +101,24 @@ def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None
         raise MemoryError("a part of the work found no memory")
 
 
-@contextmanager
-def beside_torch() -> Iterator[None]:
-    """Inside the block torch's threads help, not ours, where its operators run on as many: see team.py."""
-    before, team.here.helps = team.here.helps, team.may_help(threads())
-    try:
-        yield
-    finally:
-        team.here.helps = before
+def beside_torch(function: Callable[P, R]) -> Callable[P, R]:
+    """While `function` runs torch's threads help, not ours, where its operators run on as many: see team.py.
+
+    How many threads may be used is asked once.
+    """
+
+    @wraps(function)
+    def helped(*args: P.args, **kwargs: P.kwargs) -> R:
+        here = team.here
+        before = here.threads, here.helps
+        here.threads = threads()
+        here.helps = team.may_help(here.threads)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            here.threads, here.helps = before
+
+    return helped
 
 
 def run(tasks: Sequence[Task], work: int) -> None:

@@ -104,7 +104,7 @@ class ClassifierPass:
 
         def back(d_logits: Floats, need: bool) -> Floats:
             d_rows, d_weight, d_bias = linear_back(
-                d_logits, rows, self._head["weight"], True, weight.requires_grad, bias.requires_grad
+                d_logits, rows, [self._head["weight"]], True, weight.requires_grad, bias.requires_grad
             )
             give(weight, d_weight)
             give(bias, d_bias)

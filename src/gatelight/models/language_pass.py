@@ -95,7 +95,7 @@ class LanguagePass:
             scores = rows_times(hidden, transposed(weight[None], lined=True)[0], bias)
             loss, right = of_next_ids(scores, targets)
             wanted = [parameter.requires_grad for parameter in parameters]
-            gradients = partial(linear_back, scores, hidden, weight, True, *wanted)
+            gradients = partial(linear_back, scores, hidden, [weight], True, *wanted)
 
         def back() -> Floats:
             d_hidden, *of_parameters = gradients()

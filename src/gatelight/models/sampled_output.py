@@ -59,7 +59,7 @@ class SampledLoss:
 
     def back(self) -> tuple[Floats, Floats, Floats]:
         """The gradients of hidden, weight and bias."""
-        d_hidden, d_rows, d_start = linear_back(self._scores, self._hidden, self._rows, True, True, True)
+        d_hidden, d_rows, d_start = linear_back(self._scores, self._hidden, [self._rows], True, True, True)
         d_weight, d_bias = np.zeros_like(self._weight), np.zeros(len(self._weight), self._weight.dtype)
         _spread(
             self._scores, self._hidden, self._targets, self._weight, self._drawn.ids, d_rows, d_start,
