@@ -14,7 +14,8 @@ from torch.optim.swa_utils import AveragedModel
 from gatelight.errors import DataError
 from gatelight.memory import threads
 from gatelight.models.averaging import WeightAverage
-from gatelight.models.optimisers import DENSE_PART, RHO, RMSPROP_EPSILON, Optimiser
+from gatelight.models.optimiser_kernels import PART
+from gatelight.models.optimisers import RHO, RMSPROP_EPSILON, Optimiser
 
 RATE, STEPS, V, D = 0.03, 9, 37, 5
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}  # float32, after nine steps whose sums are in another order
@@ -79,7 +80,7 @@ def test_a_large_parameter_is_shared_among_threads_to_the_same_bits(kind: str) -
     """Parts that were left out or taken twice would show beside torch, a sum by threads in its bits."""
     found = []
     for count in (1, 2, 3):
-        large = nn.Parameter(normal(3, 2 * DENSE_PART // 3 + 50, seed=1))
+        large = nn.Parameter(normal(3, 2 * PART // 3 + 50, seed=1))
         other = nn.Parameter(large.detach().clone())
         ours, theirs = Optimiser(kind, {"large": large}, clip=0.5), TORCH[kind]([other], 0.0)
         for step in range(4):
@@ -200,6 +201,39 @@ def test_state_restored_goes_on_with_the_same_bits(kind: str) -> None:
     steps(resumed, dense2, range(4, 8))
     for mine, yours in zip([*dense.values(), table], [*dense2.values(), table2], strict=True):
         assert torch.equal(mine, yours)
+
+
+@pytest.mark.parametrize("clip", [None, 0.7, 1e6])
+@pytest.mark.parametrize("kind", sorted(TORCH))
+def test_any_gradients_are_taken_as_torch_takes_them(kind: str, clip: float | None) -> None:
+    """Of two types, one not in a row, one missing at a step: each has its own address, type and count."""
+    ours = {
+        "single": nn.Parameter(normal(4, 3, seed=1)),
+        "double": nn.Parameter(normal(5, seed=2).double()),
+        "none": nn.Parameter(torch.empty(0)),
+        "wide": nn.Parameter(normal(6, 4, seed=3)),
+    }
+    others = [nn.Parameter(p.detach().clone()) for p in ours.values()]
+    optimiser, theirs = Optimiser(kind, ours, weight_decay=0.1, clip=clip), TORCH[kind](others, 0.1)
+    for step in range(STEPS):
+        given = [
+            normal(4, 1, seed=step).expand(4, 3),
+            normal(5, seed=step + 50).double(),
+            torch.empty(0),
+            normal(4, 6, seed=step + 90).t() if step != 2 else None,
+        ]
+        for mine, yours, gradient in zip(ours.values(), others, given, strict=True):
+            mine.grad = gradient
+            yours.grad = None if gradient is None else gradient.clone().contiguous()
+        held = [p for p in others if p.grad is not None]
+        expected = float(torch.nn.utils.get_total_norm([p.grad.double() for p in held if p.grad is not None]))
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(held, clip)
+        assert optimiser.gradient_norm(None) == pytest.approx(expected, rel=1e-6)
+        optimiser.step(RATE, None)
+        theirs.step()
+    for mine, yours in zip(ours.values(), others, strict=True):
+        torch.testing.assert_close(mine.detach(), yours.detach(), **CLOSE)
 
 
 def test_parameters_without_gradient_are_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""One step of each optimiser on some rows of a table, compiled; knows nothing of models or of torch.
+"""One step of each optimiser on some rows of a table, or on dense parameters; knows no models and no torch.
 
 Shapes: `table` and its state [V, D], updated in place; `rows` int64 [U], all distinct; `gradient` [U, D].
 Nothing here costs time that grows with V. Each element is computed by itself, in a fixed order.
@@ -11,6 +11,9 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import carray
+from numba.core import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
@@ -22,19 +25,132 @@ CHUNK = 1 << 15
 """Elements of a part that a thread takes: fixed, so that sums do not depend on how many threads there are."""
 
 
-@compiled(fastmath={"reassoc", "contract"})
-def _sum_of_squares(values: Array, sums: Array, k: int) -> None:
-    total = 0.0
-    for n in range(k * CHUNK, min((k + 1) * CHUNK, values.shape[0])):
-        value = np.float64(values[n])
-        total += value * value
-    sums[k] = total
+PART = 1 << 16
+"""Elements of a dense parameter that a thread takes at once."""
+
+TASKS = 4
+"""Of each thread, where rows of a table are shared."""
+
+SGD, RMSPROP, ADAM = range(3)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _pointer(typingctx: Any, address: Any, like: Any) -> Any:
+    """The address as a pointer to elements of `like`'s type."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.inttoptr(values[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(types.int64, like), codegen  # type: ignore[attr-defined]
 
 
 @compiled
-def all_sums_of_squares(values: Array, sums: Array, crew: Any, helpers: int) -> int:
-    """The sum of the squares of each CHUNK of values[N] in sums float64, shared among threads."""
-    return int(share(_sum_of_squares, (values, sums), crew, helpers, len(sums)))
+def _parts(sizes: Array, part: int) -> Array:
+    """Which array, and from which element on, of each part of arrays of these sizes: int64 [·, 2]."""
+    found, n = np.empty((np.sum((sizes + part - 1) // part), 2), np.int64), 0
+    for k in range(len(sizes)):
+        for begin in range(0, sizes[k], part):
+            found[n] = k, begin
+            n += 1
+    return found
+
+
+@compiled(fastmath={"reassoc", "contract"})
+def _sum_of_squares(like: Array, places: Array, sizes: Array, parts: Array, sums: Array, part: int) -> None:
+    k, begin = parts[part]
+    values = carray(_pointer(places[k, -1], like), sizes[k])
+    total = 0.0
+    for n in range(begin, min(begin + CHUNK, sizes[k])):
+        value = np.float64(values[n])
+        total += value * value
+    sums[part] = total
+
+
+@compiled
+def all_sums_of_squares(
+    like: Array, places: Array, sizes: Array, sums: Array, crew: Any, helpers: int
+) -> int:
+    """The sum of the squares of each CHUNK, of arrays of `like`'s type, in sums float64.
+
+    places int64 [P, ·] are the arrays' addresses, in the last column, sizes int64 [P] their elements.
+    """
+    parts = _parts(sizes, CHUNK)
+    return int(share(_sum_of_squares, (like, places, sizes, parts, sums), crew, helpers, len(parts)))
+
+
+@compiled
+def _step_rows(
+    kind: int, table: Array, first: Array, second: Array, rows: Array, gradient: Array, n: Array
+) -> None:
+    """A step of `kind` with its numbers n, in the order in which its function below takes them."""
+    if kind == SGD:
+        sgd_rows(table, first, rows, gradient, n[0], n[1], n[2])
+    elif kind == RMSPROP:
+        rmsprop_rows(table, first, rows, gradient, n[0], n[1], n[2], n[3])
+    else:
+        adam_rows(table, first, second, rows, gradient, n[0], n[1], n[2], n[3], n[4], n[5], n[6])
+
+
+@compiled
+def _dense_part(kind: int, places: Array, sizes: Array, numbers: Array, parts: Array, part: int) -> None:
+    k, begin = parts[part]
+    size, at = min(PART, sizes[k] - begin), places[k] + begin * numbers.itemsize
+    # Each is taken as a table of one row.
+    weight = carray(_pointer(at[0], numbers), (1, size))
+    first, second = carray(_pointer(at[1], numbers), (1, size)), carray(_pointer(at[2], numbers), (1, size))
+    gradient = carray(_pointer(at[3], numbers), (1, size))
+    _step_rows(kind, weight, first, second, np.zeros(1, np.int64), gradient, numbers[k])
+
+
+@compiled
+def all_dense(kind: int, places: Array, sizes: Array, numbers: Array, crew: Any, helpers: int) -> int:
+    """A step on dense parameters of the type of numbers [P, ·], which are each one's.
+
+    places int64 [P, 4] are the addresses of weight, state, second state (or the first again) and gradient,
+    sizes int64 [P] how many elements these have.
+    """
+    parts = _parts(sizes, PART)
+    return int(share(_dense_part, (kind, places, sizes, numbers, parts), crew, helpers, len(parts)))
+
+
+@compiled
+def _rows_part(
+    kind: int, table: Array, first: Array, second: Array, rows: Array, gradient: Array, numbers: Array,
+    parts: int, k: int,
+) -> None:  # fmt: skip
+    begin, end = len(rows) * k // parts, len(rows) * (k + 1) // parts
+    _step_rows(kind, table, first, second, rows[begin:end], gradient[begin:end], numbers)
+
+
+@compiled
+def all_rows(
+    kind: int, table: Array, first: Array, second: Array, rows: Array, gradient: Array, numbers: Array,
+    crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    """A step on rows of a table; where there is no second state it is the first again."""
+    parts = TASKS * (helpers + 1)
+    given = kind, table, first, second, rows, gradient, numbers, parts
+    return int(share(_rows_part, given, crew, helpers, parts))
+
+
+@compiled
+def _coast_part(
+    table: Array, mean: Array, square: Array, last: Array, rows: Array, rates: Array, steps: int, keep: float,
+    keep_square: float, epsilon: Any, parts: int, k: int,
+) -> None:  # fmt: skip
+    some = rows[len(rows) * k // parts : len(rows) * (k + 1) // parts]
+    coast_rows(table, mean, square, last, some, rates, steps, keep, keep_square, epsilon)
+
+
+@compiled
+def all_coasting(
+    table: Array, mean: Array, square: Array, last: Array, rows: Array, rates: Array, steps: int, keep: float,
+    keep_square: float, epsilon: Any, crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    """`coast_rows`, shared among threads."""
+    parts = TASKS * (helpers + 1)
+    given = table, mean, square, last, rows, rates, steps, keep, keep_square, epsilon, parts
+    return int(share(_coast_part, given, crew, helpers, parts))
 
 
 # error_model="numpy": Python's check for division by zero would keep the loops from being vectorised.

@@ -8,9 +8,7 @@ the CPU torch's own functions do. All state is held in named tensors, made at th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -24,13 +22,15 @@ from torch.optim.sgd import sgd
 from gatelight.errors import DataError
 from gatelight.memory import threads
 from gatelight.models.optimiser_kernels import (
+    ADAM,
     CHUNK,
-    adam_rows,
+    RMSPROP,
+    SGD,
+    all_coasting,
+    all_dense,
+    all_rows,
     all_sums_of_squares,
-    coast_rows,
     fade_rows,
-    rmsprop_rows,
-    sgd_rows,
 )
 from gatelight.models.training_config import OPTIMISERS
 
@@ -39,9 +39,10 @@ BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
 # and torch; tf.keras and Keras 3 have it inside, which is a far larger one where gradients are small.
 RHO, RMSPROP_EPSILON = 0.9, 1e-7
 ROOT_WORK = 32  # a root and a division take about as long as so many multiply-adds
+KERNEL_TYPES = torch.float32, torch.float64
+NUMBERS = 7  # that a kernel is given beside arrays, at most
+NEAR = 0.999  # a norm below this share of `clip` is clipped by a factor of 1, whatever is rounded
 ROW_WORK = 8  # a number of a row takes about as long as so many multiply-adds
-DENSE_PART = 1 << 16  # elements of a dense parameter that a thread takes at once
-ONE = np.zeros(1, np.int64)  # a dense parameter taken as a table of one row
 
 Touched = tuple[NDArray[np.int64], Tensor]
 
@@ -82,15 +83,11 @@ class Optimiser:
         self._dense = [parameter.detach() for parameter in parameters.values()]
         self._parameters = list(parameters.values())
         self._table = None if table is None else table.detach()
-        self._kernel = {"sgd": sgd_rows, "rmsprop": rmsprop_rows}.get(kind, adam_rows)
+        self._kernel = {"sgd": SGD, "rmsprop": RMSPROP}.get(kind, ADAM)
         self._slots = {"sgd": ("velocity",), "rmsprop": ("square",)}.get(kind, ("mean", "square"))
         self._state = {slot: [torch.zeros_like(p) for p in self._dense] for slot in self._slots}
-        # What the kernels write to, each as a table of one row: [weight, state …] of each dense parameter.
-        self._arrays = [
-            [t.numpy().reshape(1, -1) for t in (weight, *state)]
-            for weight, *state in zip(self._dense, *self._state.values(), strict=True)
-            if weight.is_cpu
-        ]
+        self._compiled = all(w.is_cpu and w.is_contiguous() and w.dtype in KERNEL_TYPES for w in self._dense)
+        self._held: dict[tuple[int, ...], list[_Held]] = {}
         self._rows = {} if table is None else {slot: torch.zeros_like(table.detach()) for slot in self._slots}
         self._last = torch.zeros(0 if table is None else len(table), dtype=torch.int64)
         self._weights = np.zeros(0)  # of each step so far: its rate, with Adam's bias correction
@@ -105,11 +102,15 @@ class Optimiser:
         count as zero. Its bits do not depend on the thread count as long as torch runs on one thread.
         """
         held = [p for p in self._parameters if p.grad is not None]
+        if self._compiled:
+            squares = sum(some.sum_of_squares() for some in self._with_gradient())
+        else:
+            squares = sum(_sum_of_squares(p.grad) for p in held if p.grad is not None)
         if touched is not None and touched[1].grad is not None:
             held.append(touched[1])  # type: ignore[arg-type]
-        gradients = [p.grad for p in held if p.grad is not None]
-        norm = math.sqrt(sum(map(_sum_of_squares, gradients)))
-        if self.clip is not None:
+            squares += _sum_of_squares(touched[1].grad)
+        norm = math.sqrt(squares)
+        if self.clip is not None and not norm < NEAR * self.clip:  # else its factor would be 1
             torch.nn.utils.clip_grads_with_norm_(held, self.clip, torch.tensor(norm))
         return norm
 
@@ -157,7 +158,7 @@ class Optimiser:
             given = table, state[0], state[0], last, weights, steps, self.momentum, 0.0, real(0)
         else:
             given = table, state[0], state[1], last, weights, steps, BETA1, BETA2, real(ADAM_EPSILON)
-        _by_rows(lambda part: coast_rows(*given[:4], rows[part], *given[4:]), len(rows), table.shape[1])
+        threads.share(all_coasting, (*given[:4], rows, *given[4:]), rows.size * table.shape[1] * ROW_WORK)
         torch.autograd.graph.increment_version(self._table)
 
     def go_on_from(self, rates: Iterable[float]) -> None:
@@ -180,26 +181,19 @@ class Optimiser:
             return [tensors[k] for k in present]
 
         weights = pick(self._dense)
-        gradients = [g for g in (self._parameters[k].grad for k in present) if g is not None]
-        if len(self._arrays) == len(self._dense):
+        if self._compiled:
             # torch's calls take longer than the arithmetic, or have one thread here.
-            tasks: list[threads.Task] = []
-            numbers: dict[tuple[int, Any], list[Any]] = {}
-            size = 0
             self._made[present] += 1
-            for k, gradient in zip(present, gradients, strict=True):
-                row = gradient.numpy().reshape(1, -1)
-                which = int(self._made[k]), row.dtype
-                if which not in numbers:
-                    numbers[which] = self._numbers(rate, *which)
-                size += row.shape[1]
-                for begin in range(0, row.shape[1], DENSE_PART):
-                    part = slice(begin, begin + DENSE_PART)
-                    arrays = (array[:, part] for array in self._arrays[k])
-                    tasks.append(partial(self._kernel, *arrays, ONE, row[:, part], *numbers[which]))
-            threads.run(tasks, ROOT_WORK * size)
+            for some in self._with_gradient():
+                made = self._made[some.which].tolist()
+                alike = made.count(made[0]) == len(made)
+                each = made[:1] if alike else made
+                some.numbers[:] = [self._numbers(rate, int(step)) for step in each]
+                given = self._kernel, some.places, some.sizes, some.numbers
+                threads.share(all_dense, given, ROOT_WORK * some.size)
             torch.autograd.graph.increment_version(weights)
             return
+        gradients = [g for g in (self._parameters[k].grad for k in present) if g is not None]
         counts, state = pick(self._counts), [pick(self._state[slot]) for slot in self._slots]
         if self.kind == "sgd":
             sgd(
@@ -218,40 +212,83 @@ class Optimiser:
                 maximize=False,
             )  # fmt: skip
 
-    def _numbers(self, rate: float, step: int, dtype: np.dtype[Any]) -> list[Any]:
-        """What the kernel of this kind is given besides arrays of this type; `step` counts from 1."""
+    def _with_gradient(self) -> list[_Held]:
+        """The dense parameters that have a gradient now, those of one type together."""
+        present = tuple(k for k, p in enumerate(self._parameters) if p.grad is not None)
+        if present not in self._held:
+            states = self._state[self._slots[0]], self._state[self._slots[-1]]
+            by_type: dict[torch.dtype, list[int]] = {}
+            for k in present:
+                by_type.setdefault(self._dense[k].dtype, []).append(k)
+            self._held[present] = [
+                _Held(numbers, self._parameters, (self._dense, *states)) for numbers in by_type.values()
+            ]
+        for some in self._held[present]:
+            some.point()
+        return self._held[present]
+
+    def _numbers(self, rate: float, step: int) -> list[float]:
+        """What the kernel of this kind is given besides arrays; `step` counts from 1."""
         decay = self.weight_decay
         if self.kind == "sgd":
-            numbers = [rate, self.momentum, decay]
-        elif self.kind == "rmsprop":
-            numbers = [rate, RHO, RMSPROP_EPSILON, decay]
-        else:
-            decoupled, root = self.kind == "adamw", math.sqrt(1.0 - BETA2**step)
-            decays = (0.0, 1.0 - rate * decay) if decoupled else (decay, 1.0)
-            numbers = [rate / (1.0 - BETA1**step), BETA1, BETA2, ADAM_EPSILON, *decays, root]
-        return [dtype.type(number) for number in numbers]
+            return [rate, self.momentum, decay, 0.0, 0.0, 0.0, 0.0]
+        if self.kind == "rmsprop":
+            return [rate, RHO, RMSPROP_EPSILON, decay, 0.0, 0.0, 0.0]
+        decoupled, root = self.kind == "adamw", math.sqrt(1.0 - BETA2**step)
+        decays = (0.0, 1.0 - rate * decay) if decoupled else (decay, 1.0)
+        return [rate / (1.0 - BETA1**step), BETA1, BETA2, ADAM_EPSILON, *decays, root]
 
     def _row_step(self, rows: NDArray[np.int64], gradient: Tensor, rate: float) -> None:
         if self._table is None:
             raise DataError("rows were touched, but the optimiser was made without a table")
         table, g = self._table.numpy(), gradient.contiguous().numpy()
-        arrays = table, *(self._rows[slot].numpy() for slot in self._slots)
+        states = [self._rows[slot].numpy() for slot in self._slots]
         self._last.numpy()[rows] = self.steps
-        numbers = self._numbers(rate, self.steps, table.dtype)
-        _by_rows(lambda part: self._kernel(*arrays, rows[part], g[part], *numbers), len(rows), table.shape[1])
+        numbers = np.array(self._numbers(rate, self.steps), table.dtype)
+        given = self._kernel, table, states[0], states[-1], rows, g, numbers
+        threads.share(all_rows, given, g.size * ROW_WORK)
         # The kernel wrote past torch's back: whoever keeps something computed from the table must notice.
         torch.autograd.graph.increment_version(self._table)
 
 
+class _Held:
+    """Dense parameters of one type, all with a gradient, as the kernels take them."""
+
+    def __init__(
+        self, which: list[int], parameters: list[nn.Parameter], written: Iterable[list[Tensor]]
+    ) -> None:
+        self.which, self._parameters = which, [parameters[k] for k in which]
+        self.sizes = np.array([p.numel() for p in self._parameters])
+        self.size = int(self.sizes.sum())
+        addresses = [[tensors[k].data_ptr() for k in which] for tensors in written]
+        self.places = np.array([*addresses, addresses[0]]).T.copy()
+        dtype = self._parameters[0].detach().numpy().dtype
+        self.numbers = np.zeros((len(which), NUMBERS), dtype)
+        self._ends = np.cumsum(-(-self.sizes // CHUNK)).tolist()
+        self._sums = np.empty(self._ends[-1])
+
+    def point(self) -> None:
+        """Note where the gradients are now."""
+        for parameter in self._parameters:
+            if parameter.grad is not None and not parameter.grad.is_contiguous():
+                parameter.grad = parameter.grad.contiguous()
+        self.places[:, -1] = [p.grad.data_ptr() for p in self._parameters if p.grad is not None]
+
+    def sum_of_squares(self) -> float:
+        """In float64, in an order that does not depend on the threads."""
+        given = self.numbers, self.places, self.sizes, self._sums
+        threads.share(all_sums_of_squares, given, self.size)
+        if len(self._sums) == len(self.sizes):
+            return float(sum(self._sums.tolist()))
+        cuts = zip([0, *self._ends], self._ends, strict=False)
+        return float(sum(self._sums[begin:end].sum() for begin, end in cuts))
+
+
 def _sum_of_squares(gradient: Tensor) -> float:
     """In float64, in an order that does not depend on the threads."""
-    values = gradient.numpy(force=True).ravel()
-    sums = np.empty(-(-len(values) // CHUNK))
-    threads.share(all_sums_of_squares, (values, sums), len(values))
-    return float(sums[0] if len(sums) == 1 else sums.sum())
-
-
-def _by_rows(work: Callable[[slice], None], rows: int, columns: int) -> None:
-    """Do for parts of the rows what changes each of them by itself."""
-    tasks = [partial(work, slice(*cut)) for cut in threads.cuts(rows)]
-    threads.run(tasks, rows * columns * ROW_WORK)
+    values = gradient if gradient.dtype in KERNEL_TYPES else gradient.double()
+    array = np.ascontiguousarray(values.numpy(force=True))
+    sums = np.empty(-(-array.size // CHUNK))
+    given = array, np.array([[array.ctypes.data]]), np.array([array.size]), sums
+    threads.share(all_sums_of_squares, given, array.size)
+    return float(sums.sum())
