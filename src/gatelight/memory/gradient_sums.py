@@ -84,19 +84,27 @@ def _blocks_of(wide: int, G: int, H: int) -> Any:
 
 
 @compiled
-def _cuts_of_weight(wide: int, sums: Any, rows: int, helpers: int) -> Any:
+def _parts_of(rows: int, columns: int, H: int) -> int:
+    """In how many parts of the rows the gradient of so many gates is summed."""
+    each = product.rows_of_part(H, columns, rows)
+    return max(1, (rows + each - 1) // each) if columns else 0
+
+
+@compiled
+def _cuts_of_weight(step_columns: int, sums: Any, rows: int, helpers: int) -> Any:
     """The tasks that sum weight gradients: direction, part, first row, last + 1, column, its place, columns.
 
-    Parts of `sums` in which nobody will sum a block become zeros.
+    And how many parts they need; of these, those in which nobody will sum a block become zeros.
     """
     directions, G, H = sums.shape[1:]
-    found = np.empty((directions * (sums.shape[0] * 2 + G), 7), np.int64)
-    n = 0
-    for at, begin, end in _blocks_of(wide, G, H):
-        if begin == end or sums.shape[0] == 0:
-            continue
+    blocks = _blocks_of(step_columns, G, H)
+    found = np.empty((directions * (sums.shape[0] * len(blocks) + G), 7), np.int64)
+    n, most = 0, 0
+    for _, begin, end in blocks:
+        most = max(most, _parts_of(rows, end - begin, H)) if len(sums) else 0
+    for at, begin, end in blocks:
+        parts = _parts_of(rows, end - begin, H) if len(sums) else 0
         each = product.rows_of_part(H, end - begin, rows)
-        parts = max(1, (rows + each - 1) // each)
         wide = end - begin if parts > 1 else product.columns_of_part(end - begin, rows * H, helpers)
         for d in range(directions):
             for part in range(parts):
@@ -105,8 +113,8 @@ def _cuts_of_weight(wide: int, sums: Any, rows: int, helpers: int) -> Any:
                     place, columns = at + column - begin, min(wide, end - column)
                     found[n] = d, part, part * each, last, place, column, columns
                     n += 1
-        sums[parts:, :, begin:end] = 0
-    return found[:n]
+        sums[parts:most, :, begin:end] = 0
+    return found[:n], most
 
 
 @compiled
@@ -141,10 +149,10 @@ def all_sums(
         failed = share(_before_part, (hidden, numbers, h_0, states, parts), crew, helpers, parts)
     by_token, starts = product.rows_by_token(token[: len(token) if len(d_table) else 0], len(d_table))
     tokens = _cuts_of_tokens(starts, min(len(d_table), TASKS * (helpers + 1) if helpers else 1))
-    cuts = _cuts_of_weight(d_gates.shape[1] // h_0.shape[0], sums, len(hidden), helpers)
+    cuts, most = _cuts_of_weight(d_gates.shape[1] // h_0.shape[0], sums, len(hidden), helpers)
     given = d_gates, hidden, states, h_0, by_token, starts, tokens, d_table, sums, cuts
     failed |= share(_sum_part, given, crew, helpers, len(tokens) - 1 + len(cuts))
-    for part in range(1, sums.shape[0]):
+    for part in range(1, most):
         add_row(sums, part * sums[0].size, sums, 0, sums[0].size)
     return int(failed)
 

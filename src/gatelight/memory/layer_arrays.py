@@ -20,6 +20,7 @@ from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.product import linear_back, rows_times
 from gatelight.memory.recurrence_backward import recurrence_backward
 from gatelight.memory.recurrence_forward import recurrence_forward
+from gatelight.memory.rows import copy_row
 from gatelight.memory.transposing import MOVE_WORK, PART, transpose_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -43,7 +44,7 @@ class Way(NamedTuple):
     token: Array | None
     distinct: int
     weight_ih: Sequence[Array]  # [G, D] each
-    weight_hh: Array  # [directions, G, H]
+    weight_hh: Array  # [directions, G, ≥ H]
     peephole: Array | None
     h_0: Array
     c_0: Array
@@ -72,7 +73,7 @@ def layer_forward(
     States that are None are zeros. Without `keep` there is no way back.
     """
     table_weight, step_weight, weight_hh = _prepared(weights["weight_ih"], weights["weight_hh"])
-    directions, size, hidden_size = weight_hh.shape
+    directions, (size, hidden_size) = len(weight_hh), weights["weight_hh"][0].shape
     none = np.zeros((directions, size), x.dtype) if "bias_hh" not in weights else None
     bias_ih = none.reshape(-1) if none is not None else _joined(weights["bias_ih"])
     table = rows_times(x, table_weight, bias_ih)
@@ -97,14 +98,16 @@ def _prepared(weight_ih: Sequence[Array], weight_hh: Sequence[Array]) -> tuple[A
     """Weights [G, D] and [G, H] of each direction as kernels want them.
 
     That is, with rows that begin at lines, the transposed ones [D, ≥ directions·G] and [directions, H, ≥ G],
-    and the recurrent ones [directions, G, H] for the way back.
+    and the recurrent ones [directions, G, ≥ H] for the way back.
     """
     directions, (size, dim), (_, hidden_size) = len(weight_ih), weight_ih[0].shape, weight_hh[0].shape
     dtype = weight_ih[0].dtype
     table_weight = buffers.lined((dim, directions * size), dtype)
     step_weight = buffers.lined((directions, hidden_size, size), dtype)
-    alone = directions == 1
-    stacked = weight_hh[0][None] if alone else buffers.empty((directions, size, hidden_size), dtype)
+    if directions == 1 and buffers.begins_lines(weight_hh[0]):
+        stacked = weight_hh[0][None]
+    else:
+        stacked = buffers.lined((directions, size, hidden_size), dtype)
     given = weight_ih[0], weight_ih[-1], weight_hh[0], weight_hh[-1], table_weight, step_weight, stacked
     threads.share(_all_prepared, given, directions * size * (dim + hidden_size) * MOVE_WORK)
     return table_weight, step_weight, stacked
@@ -125,10 +128,9 @@ def _prepared_part(
         return
     given = weight_hh if d == 0 else other_hh
     transpose_rows(given.reshape(1, G, H), step_weight[d : d + 1], 0, begin, end)
-    if directions > 1:
+    if stacked.ctypes.data != weight_hh.ctypes.data:
         for row in range(begin, end):
-            for j in range(H):
-                stacked[d, row, j] = given[row, j]
+            copy_row(given, row * H, stacked, (d * G + row) * stacked.shape[2], H)
 
 
 @compiled

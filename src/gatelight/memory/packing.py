@@ -99,7 +99,7 @@ def pack(lengths: ArrayLike) -> Packing:
         steps = int(given[0])
         alive, first = np.ones(steps, np.int64), np.arange(steps)
         return Packing(np.zeros(1, np.int64), np.array([steps]), alive, first, steps)
-    given = np.require(given, np.int64, ("C", "W"))
+    given = np.array(given, np.int64)  # compiled code tells arrays apart by whether they may be written to
     least, steps, rows = _extent(given)
     if least < 0:
         raise DataError(f"lengths hold {least}; a sequence has zero or more steps")

@@ -71,13 +71,13 @@ def recurrence_backward(
 ) -> tuple[Array, Array, Array, Array, Array, Array]:  # fmt: skip
     """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty.
 
-    starts [T] and sizes [B] are a packing's `first` and `lengths`; weight [directions, G, H]; the others as
+    starts [T] and sizes [B] are a packing's `first` and `lengths`; weight [directions, G, ≥ H]; the others as
     in `operators.recurrence`, d_x the gradient of its result x. With `overwrite` gates are lost. With `wide`
     that of a table whose rows are tokens each is as steps leave it, [N, directions·K·H]: in each direction
     what GRU's has beside the table's follows it.
     """
-    directions, size, hidden_size = weight.shape
-    rows, dtype = len(hidden), d_hidden.dtype
+    directions, size = weight.shape[:2]
+    hidden_size, rows, dtype = h_0.shape[2], len(hidden), d_hidden.dtype
     width, groups = directions * BLOCKS[cell] * hidden_size, -(-len(sizes) // kernels.GROUP)
     # Where each row is its own token there is nothing to sum.
     own = token is None and (wide or width == directions * size)
@@ -103,8 +103,9 @@ def recurrence_backward(
     d_peephole = np.empty(of_peephole.shape[1:], dtype)
     # A small one is summed in parts; a product reads the states before each step several times: those of
     # unequal sequences, which do not stand in a row, are put in one first.
-    in_rows = 1 if parts else _most_parts(cell, hidden_size, rows)
-    d_weight = np.empty((in_rows, *weight.shape), dtype)
+    least = hidden_size * (hidden_size if cell == "gru" else size)  # GRU sums its candidate's part by itself
+    in_rows = product.PARTS if not parts and least < product.SMALL else 1
+    d_weight = np.empty((in_rows, directions, size, hidden_size), dtype)
     if parts or rows == len(starts) * len(sizes):
         states = np.empty((0, 0, 0), dtype)
     else:
@@ -129,10 +130,3 @@ def parts_of(directions: int, groups: int, size: int, rows: int) -> int:
     if size > SUMMED or directions * most < FEW:
         return 0
     return -(-groups // -(-groups // most))
-
-
-def _most_parts(cell: str, hidden_size: int, rows: int) -> int:
-    """In how many parts the gradient of a recurrent weight is summed by a product, at most."""
-    blocks = (2, 1) if cell == "gru" else (BLOCKS[cell],)
-    each = (int(product.rows_of_part(hidden_size, b * hidden_size, rows)) for b in blocks)
-    return max(1, *(-(-rows // size) for size in each))
