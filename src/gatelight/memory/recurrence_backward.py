@@ -37,8 +37,8 @@ FEW = 4
 def _all_back(
     cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
     d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
-    of_table: Any, of_weight: Any, of_bias: Any, of_peephole: Any, together: int, d_table: Any, states: Any,
-    d_weight: Any, d_bias: Any, d_peephole: Any, crew: Any, helpers: int,
+    of_table: Any, of_weight: Any, of_bias: Any, of_peephole: Any, together: int, d_table: Any, d_weight: Any,
+    d_bias: Any, d_peephole: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
     size, tasks, spread = tasks_of(h_0.shape[0], lengths, weight, helpers, together)
     given = (
@@ -47,15 +47,9 @@ def _all_back(
         spread,
     )  # fmt: skip
     failed = share(way_back.backward, given, crew, 0 if spread else helpers, tasks)
-    in_parts, by_token = of_weight.shape[0] > 0, keep and len(d_table) > 0
-    if in_parts:
+    if of_weight.shape[0] > 0:
         few = of_weight.size * MOVE_WORK < LITTLE_WORK
         failed |= all_added(of_weight, d_weight[0], crew, 0 if few else helpers)
-    if by_token or not in_parts:
-        failed |= all_sums(
-            d_gates, hidden, first, lengths, h_0, token, d_table[: len(d_table) if by_token else 0],
-            d_weight[: 0 if in_parts else len(d_weight)], states, crew, helpers,
-        )  # fmt: skip
     if not keep:
         sum_groups(of_table, d_table)
     sum_groups(of_peephole, d_peephole)
@@ -101,21 +95,25 @@ def recurrence_backward(
     d_table = np.empty((0, size), dtype) if own else buffers.empty((distinct, directions * size), dtype)
     d_bias = np.empty((directions, size if need_bias else 0), dtype)
     d_peephole = np.empty(of_peephole.shape[1:], dtype)
-    # A small one is summed in parts; a product reads the states before each step several times: those of
-    # unequal sequences, which do not stand in a row, are put in one first.
+    # A product sums a small one in parts.
     least = hidden_size * (hidden_size if cell == "gru" else size)  # GRU sums its candidate's part by itself
     in_rows = product.PARTS if not parts and least < product.SMALL else 1
     d_weight = np.empty((in_rows, directions, size, hidden_size), dtype)
-    if parts or rows == len(starts) * len(sizes):
-        states = np.empty((0, 0, 0), dtype)
-    else:
-        states = buffers.lined((directions, rows, hidden_size), dtype)
     given = (
         step_cell, starts, sizes, buffers.in_lines(weight), *forward, *from_above, tokens, not table_at_once,
-        d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together, d_table, states, d_weight,
-        d_bias, d_peephole,
+        d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together, d_table, d_weight, d_bias,
+        d_peephole,
     )  # fmt: skip
-    threads.share(_all_back, given, rows * weight.size)
+    work = rows * weight.size
+    threads.share(_all_back, given, work)
+    summed, by_token = d_weight[: 0 if parts else in_rows], d_table[: 0 if table_at_once else None]
+    if len(summed) or len(by_token):
+        # A product reads the states before each step several times: those of unequal sequences, which do not
+        # stand in a row, are put in one first.
+        apart = not parts and rows != len(starts) * len(sizes)
+        states = buffers.lined((directions if apart else 0, rows, hidden_size), dtype)
+        to_sum = d_gates, hidden, starts, sizes, h_0, tokens, by_token, summed, states
+        threads.share(all_sums, to_sum, work)
     return d_gates if own else d_table, d_weight[0], d_bias, d_peephole, d_h_0, d_c_0
 
 

@@ -8,12 +8,12 @@ Formulas and the place of epsilon are torch.optim's.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import carray
 from numba.core import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
@@ -31,7 +31,23 @@ PART = 1 << 16
 TASKS = 4
 """Of each thread, where rows of a table are shared."""
 
-SGD, RMSPROP, ADAM = range(3)
+
+class Sgd(NamedTuple):
+    """By which compiled code knows `sgd_rows`, as by the next ones the others: it compiles what it needs."""
+
+    of: int = 0
+
+
+class RMSprop(NamedTuple):
+    """`rmsprop_rows`."""
+
+    of: int = 0
+
+
+class Adam(NamedTuple):
+    """`adam_rows`."""
+
+    of: int = 0
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -47,7 +63,10 @@ def _pointer(typingctx: Any, address: Any, like: Any) -> Any:
 @compiled
 def _parts(sizes: Array, part: int) -> Array:
     """Which array, and from which element on, of each part of arrays of these sizes: int64 [·, 2]."""
-    found, n = np.empty((np.sum((sizes + part - 1) // part), 2), np.int64), 0
+    count, n = 0, 0
+    for k in range(len(sizes)):
+        count += (sizes[k] + part - 1) // part
+    found = np.empty((count, 2), np.int64)
     for k in range(len(sizes)):
         for begin in range(0, sizes[k], part):
             found[n] = k, begin
@@ -78,21 +97,35 @@ def all_sums_of_squares(
     return int(share(_sum_of_squares, (like, places, sizes, parts, sums), crew, helpers, len(parts)))
 
 
-@compiled
 def _step_rows(
-    kind: int, table: Array, first: Array, second: Array, rows: Array, gradient: Array, n: Array
+    kind: Any, table: Array, first: Array, second: Array, rows: Array, gradient: Array, n: Array
 ) -> None:
-    """A step of `kind` with its numbers n, in the order in which its function below takes them."""
-    if kind == SGD:
-        sgd_rows(table, first, rows, gradient, n[0], n[1], n[2])
-    elif kind == RMSPROP:
-        rmsprop_rows(table, first, rows, gradient, n[0], n[1], n[2], n[3])
-    else:
-        adam_rows(table, first, second, rows, gradient, n[0], n[1], n[2], n[3], n[4], n[5], n[6])
+    """A step of `kind` with its numbers n, in the order in which its function takes them."""
+    _stepper(type(kind))(kind, table, first, second, rows, gradient, n)
+
+
+@overload(_step_rows)
+def _step_of_kind(kind, table, first, second, rows, gradient, n):  # type: ignore[no-untyped-def]
+    # Without annotations, as those that it returns: Numba compares them.
+    return _stepper(kind.instance_class)
+
+
+def _stepper(kind: type[Any]) -> Any:
+    if kind is Sgd:
+        return lambda kind, table, first, second, rows, gradient, n: sgd_rows(
+            table, first, rows, gradient, n[0], n[1], n[2]
+        )
+    if kind is RMSprop:
+        return lambda kind, table, first, second, rows, gradient, n: rmsprop_rows(
+            table, first, rows, gradient, n[0], n[1], n[2], n[3]
+        )
+    return lambda kind, table, first, second, rows, gradient, n: adam_rows(
+        table, first, second, rows, gradient, n[0], n[1], n[2], n[3], n[4], n[5], n[6]
+    )
 
 
 @compiled
-def _dense_part(kind: int, places: Array, sizes: Array, numbers: Array, parts: Array, part: int) -> None:
+def _dense_part(kind: Any, places: Array, sizes: Array, numbers: Array, parts: Array, part: int) -> None:
     k, begin = parts[part]
     size, at = min(PART, sizes[k] - begin), places[k] + begin * numbers.itemsize
     # Each is taken as a table of one row.
@@ -103,7 +136,7 @@ def _dense_part(kind: int, places: Array, sizes: Array, numbers: Array, parts: A
 
 
 @compiled
-def all_dense(kind: int, places: Array, sizes: Array, numbers: Array, crew: Any, helpers: int) -> int:
+def all_dense(kind: Any, places: Array, sizes: Array, numbers: Array, crew: Any, helpers: int) -> int:
     """A step on dense parameters of the type of numbers [P, ·], which are each one's.
 
     places int64 [P, 4] are the addresses of weight, state, second state (or the first again) and gradient,
@@ -115,7 +148,7 @@ def all_dense(kind: int, places: Array, sizes: Array, numbers: Array, crew: Any,
 
 @compiled
 def _rows_part(
-    kind: int, table: Array, first: Array, second: Array, rows: Array, gradient: Array, numbers: Array,
+    kind: Any, table: Array, first: Array, second: Array, rows: Array, gradient: Array, numbers: Array,
     parts: int, k: int,
 ) -> None:  # fmt: skip
     begin, end = len(rows) * k // parts, len(rows) * (k + 1) // parts
@@ -124,7 +157,7 @@ def _rows_part(
 
 @compiled
 def all_rows(
-    kind: int, table: Array, first: Array, second: Array, rows: Array, gradient: Array, numbers: Array,
+    kind: Any, table: Array, first: Array, second: Array, rows: Array, gradient: Array, numbers: Array,
     crew: Any, helpers: int,
 ) -> int:  # fmt: skip
     """A step on rows of a table; where there is no second state it is the first again."""

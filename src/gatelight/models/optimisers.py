@@ -22,10 +22,10 @@ from torch.optim.sgd import sgd
 from gatelight.errors import DataError
 from gatelight.memory import threads
 from gatelight.models.optimiser_kernels import (
-    ADAM,
     CHUNK,
-    RMSPROP,
-    SGD,
+    Adam,
+    RMSprop,
+    Sgd,
     all_coasting,
     all_dense,
     all_rows,
@@ -83,7 +83,7 @@ class Optimiser:
         self._dense = [parameter.detach() for parameter in parameters.values()]
         self._parameters = list(parameters.values())
         self._table = None if table is None else table.detach()
-        self._kernel = {"sgd": SGD, "rmsprop": RMSPROP}.get(kind, ADAM)
+        self._kernel = {"sgd": Sgd(), "rmsprop": RMSprop()}.get(kind, Adam())
         self._slots = {"sgd": ("velocity",), "rmsprop": ("square",)}.get(kind, ("mean", "square"))
         self._state = {slot: [torch.zeros_like(p) for p in self._dense] for slot in self._slots}
         self._compiled = all(w.is_cpu and w.is_contiguous() and w.dtype in KERNEL_TYPES for w in self._dense)
