@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from gatelight.errors import DataError
 from gatelight.memory import threads
 from gatelight.models.averaging import WeightAverage
-from gatelight.models.optimiser_kernels import PART
+from gatelight.models.optimiser_parts import PART
 from gatelight.models.optimisers import RHO, RMSPROP_EPSILON, Optimiser
 
 RATE, STEPS, V, D = 0.03, 9, 37, 5

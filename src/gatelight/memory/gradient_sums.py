@@ -111,7 +111,10 @@ def _cuts_of_weight(step_columns: int, sums: Any, rows: int, helpers: int) -> An
                 for column in range(begin, end, wide):
                     last = min(rows, (part + 1) * each)
                     place, columns = at + column - begin, min(wide, end - column)
-                    found[n] = d, part, part * each, last, place, column, columns
+                    # Element by element: to assign a row takes Numba two seconds to compile.
+                    one = d, part, part * each, last, place, column, columns
+                    for k in range(7):
+                        found[n, k] = one[k]
                     n += 1
         sums[parts:most, :, begin:end] = 0
     return found[:n], most

@@ -120,15 +120,15 @@ def _prepared_part(
 ) -> None:  # fmt: skip
     directions, H = step_weight.shape[:2]
     G, D = weight_ih.shape
-    d, begin = k // parts % directions, k % parts * each
+    d, begin, of_input = k // parts % directions, k % parts * each, k < parts * directions
     end = min(G, begin + each)
-    if k < parts * directions:
-        given = weight_ih if d == 0 else other_ih
-        transpose_rows(given.reshape(1, G, D), table_weight.reshape(1, D, -1), d * G, begin, end)
-        return
-    given = weight_hh if d == 0 else other_hh
-    transpose_rows(given.reshape(1, G, H), step_weight[d : d + 1], 0, begin, end)
-    if stacked.ctypes.data != weight_hh.ctypes.data:
+    # One call for both: its code is long.
+    if of_input:
+        given, out = weight_ih if d == 0 else other_ih, table_weight.reshape(1, D, -1)
+    else:
+        given, out = weight_hh if d == 0 else other_hh, step_weight[d : d + 1]
+    transpose_rows(given.reshape(1, G, -1), out, d * G if of_input else 0, begin, end)
+    if not of_input and stacked.ctypes.data != weight_hh.ctypes.data:
         for row in range(begin, end):
             copy_row(given, row * H, stacked, (d * G + row) * stacked.shape[2], H)
 

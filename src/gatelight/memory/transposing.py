@@ -53,7 +53,10 @@ def _square(typingctx: Any, source: Any, at: Any, row: Any, target: Any, to: Any
 
 @compiled
 def transpose_rows(a: Any, out: Any, first: int, begin: int, end: int) -> None:
-    """As `transpose`, of rows begin to end of each part, for compiled callers."""
+    """Write rows begin to end of each part of a [n, M, K] transposed to columns `first` + … of out [n, K, ·].
+
+    For compiled callers.
+    """
     parts, rows, columns = a.shape
     wide, side = out.shape[2], VECTOR_BYTES // a.itemsize
     whole_rows, whole_columns = end - (end - begin) % side, columns - columns % side
@@ -67,30 +70,19 @@ def transpose_rows(a: Any, out: Any, first: int, begin: int, end: int) -> None:
                 out[part, j, first + i] = a[part, i, j]
 
 
-def transpose(a: Array, out: Array, first: int = 0) -> None:
-    """Write each part of a [n, M, K] transposed into columns `first` to first + M of out's [n, K, ·]."""
-    threads.share(_all_parts, (a, out, first), a.size * MOVE_WORK)
+@compiled
+def _part(a: Any, out: Any, size: int, k: int) -> None:
+    transpose_rows(a, out, 0, k * size, min(a.shape[1], (k + 1) * size))
 
 
 @compiled
-def _part(a: Any, out: Any, first: int, size: int, k: int) -> None:
-    transpose_rows(a, out, first, k * size, min(a.shape[1], (k + 1) * size))
-
-
-@compiled
-def _all_parts(a: Any, out: Any, first: int, crew: Any, helpers: int) -> int:
+def _all_parts(a: Any, out: Any, crew: Any, helpers: int) -> int:
     size = even_part(a.shape[1], helpers, PART)
-    return int(share(_part, (a, out, first, size), crew, helpers, (a.shape[1] + size - 1) // size))
+    return int(share(_part, (a, out, size), crew, helpers, (a.shape[1] + size - 1) // size))
 
 
-def transposed(*parts: Array, lined: bool = False) -> Array:
-    """Return parts [n, M, K] of one shape, transposed and side by side: [n, K, parts·M].
-
-    With `lined` more columns follow, unset, such that each row begins at a cache line: for many products.
-    """
-    number, rows, columns = parts[0].shape
-    made = buffers.lined if lined else buffers.empty
-    out = made((number, columns, len(parts) * rows), parts[0].dtype)
-    for k, part in enumerate(parts):
-        transpose(part, out, k * rows)
+def transposed(weight: Array) -> Array:
+    """Return weight [M, K] as [K, ≥ M]: more columns, unset, let each row begin at a cache line."""
+    out = buffers.lined(weight.shape[::-1], weight.dtype)
+    threads.share(_all_parts, (weight[None], out[None]), weight.size * MOVE_WORK)
     return out

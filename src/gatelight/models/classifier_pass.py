@@ -111,4 +111,4 @@ class ClassifierPass:
             return d_rows
 
         backs.append(back)
-        return rows_times(rows, transposed(self._head["weight"][None], lined=True)[0], self._head["bias"])
+        return rows_times(rows, transposed(self._head["weight"]), self._head["bias"])

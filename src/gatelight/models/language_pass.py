@@ -92,7 +92,7 @@ class LanguagePass:
             sampled = SampledLoss(hidden, targets, weight, bias, draw(size, samples, generator))
             loss, gradients = sampled.loss, sampled.back
         else:
-            scores = rows_times(hidden, transposed(weight[None], lined=True)[0], bias)
+            scores = rows_times(hidden, transposed(weight), bias)
             loss, right = of_next_ids(scores, targets)
             wanted = [parameter.requires_grad for parameter in parameters]
             gradients = partial(linear_back, scores, hidden, [weight], True, *wanted)

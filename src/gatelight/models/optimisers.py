@@ -21,7 +21,8 @@ from torch.optim.sgd import sgd
 
 from gatelight.errors import DataError
 from gatelight.memory import threads
-from gatelight.models.optimiser_kernels import (
+from gatelight.models.optimiser_kernels import fade_rows
+from gatelight.models.optimiser_parts import (
     CHUNK,
     Adam,
     RMSprop,
@@ -30,7 +31,6 @@ from gatelight.models.optimiser_kernels import (
     all_dense,
     all_rows,
     all_sums_of_squares,
-    fade_rows,
 )
 from gatelight.models.training_config import OPTIMISERS
 

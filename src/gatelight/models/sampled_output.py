@@ -49,7 +49,7 @@ class SampledLoss:
         # The first column is the target's, written over; as a column of the product it costs next to nothing.
         self._rows = np.concatenate([np.zeros_like(weight[:1]), weight[drawn.ids]])
         start = np.append(0.0, bias[drawn.ids] - drawn.expected).astype(weight.dtype)
-        self._scores = rows_times(hidden, transposed(self._rows[None], lined=True)[0], start)
+        self._scores = rows_times(hidden, transposed(self._rows), start)
         tasks = [
             partial(_put_targets, hidden, targets, weight, bias, drawn.ids, self._scores, *cut)
             for cut in threads.cuts(len(hidden))
