@@ -18,4 +18,5 @@ def test_every_element_changes_its_place(shape: tuple[int, int], dtype: Any) -> 
     given = np.random.default_rng(0).standard_normal(shape).astype(dtype)
     found = transposed(given)
     assert np.array_equal(found[:, : len(given)], given.T)
+    assert found.flags.c_contiguous
     assert found.ctypes.data % LINE == found.strides[0] % LINE == 0

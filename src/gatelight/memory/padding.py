@@ -108,8 +108,9 @@ class Layout:
 
         With `contiguous` it is a copy where the view would not be so.
         """
-        if self.full and not (contiguous and self.batch_first and self.steps > 1 < len(self._plan[1])):
-            by_step: Array = rows.reshape(self.steps, self.packing.sequences, rows.shape[1])
+        sequences = self.packing.sequences
+        if self.full and not (contiguous and self.batch_first and min(self.steps, sequences) > 1):
+            by_step: Array = rows.reshape(self.steps, sequences, rows.shape[1])
             return by_step.transpose(1, 0, 2) if self.batch_first else by_step
         return padded_of(rows, self._plan, self.steps, self.batch_first)
 
