@@ -138,7 +138,6 @@ def forward(
                 n -= 1
             while n < size and d == 1 and lengths[start + n] > t:
                 n += 1
-            rows = 8 if n > 4 else (4 if n == 3 else n)  # whole tiles; what they add to u is not read
             count = 0
             if (apart or large) and s + 1 < steps:
                 after = first[t + 1 - 2 * d] + start
@@ -152,11 +151,11 @@ def forward(
                     count = fetch(cells, after, some, d * C, C, ahead, count)
             if helpers > 0:
                 wide = even_part(G, helpers, COLUMNS)
-                product = h, 0, H, weight, d * H * W, W, bias, d * G, 0, u, 0, G, rows, H, G, wide
+                product = h, 0, H, weight, d * H * W, W, bias, d * G, 0, u, 0, G, n, H, G, wide
                 share(some_columns, product, crew, helpers, (G + wide - 1) // wide)
             else:
                 multiply_ahead(
-                    h, 0, H, 1, weight, d * H * W, W, bias, d * G, 0, u, 0, G, rows, H, G, ahead, count - 1
+                    h, 0, H, 1, weight, d * H * W, W, bias, d * G, 0, u, 0, G, n, H, G, ahead, count - 1
                 )  # fmt: skip
             row = first[t] + start
             advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, past, hidden, row)

@@ -22,12 +22,13 @@ from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, fetch_line, hal
 NUMBERS = "a a_row a_k b b_k start start_row out out_row rows depth columns ahead last"
 """What a product is given: addresses and elements from one row to the next; what to fetch meanwhile."""
 
+FEW = {4: 3, 3: 3, 2: 5, 1: 8}  # where there are 16 registers
 SHAPES = {
-    64: {8: 3, 4: 6, 2: 6, 1: 8},
-    32: {4: 3, 2: 5, 1: 8},
-    16: {8: 3, 4: 5, 2: 8, 1: 8} if "neon" in llvm.get_host_cpu_features() else {4: 3, 2: 5, 1: 8},
+    64: {8: 3, 7: 3, 6: 4, 5: 5, 4: 6, 3: 7, 2: 6, 1: 8},
+    32: FEW,
+    16: {8: 3, 7: 3, 6: 4, 5: 5, 4: 5, 3: 7, 2: 8, 1: 8} if "neon" in llvm.get_host_cpu_features() else FEW,
 }[VECTOR_BYTES]
-"""Height of a tile (rows) to its width (registers).
+"""Height of a tile (rows) to its width (registers), each height: so that few rows, too, read b only once.
 
 rows x width sums, one row of b and a repeated element of a must all fit into the registers: 32 of them with
 AVX-512 and on ARM, 16 with AVX and SSE.
@@ -35,6 +36,9 @@ AVX-512 and on ARM, 16 with AVX and SSE.
 
 WIDEST = SHAPES[max(SHAPES)]
 """Registers of the tile that is computed most: the tallest."""
+
+FETCHING = max(SHAPES) // 2 + 1
+"""Rows from which on a tile takes long enough to fetch something else meanwhile."""
 
 TALL = 4
 """Rows from which on a tile one register wide has enough sums to keep the multipliers busy."""
@@ -112,7 +116,7 @@ def _write_rows(vectors: Vectors, args: dict[str, Any], height: int, row: Any) -
     wide = INDEX(widest * lanes)
 
     def whole(column: Any) -> None:
-        if height < max(SHAPES):
+        if height < FETCHING:
             _write_tile(vectors, args, height, widest, row, column)
             return
         with builder.if_else(builder.icmp_signed(">=", args["last"], INDEX(0))) as (some, none):
