@@ -1,7 +1,7 @@
 """Contestants timed in turns, A B C A B C, and what is made of the times; knows no library and no workload.
 
 A machine's speed drifts, so ratios are taken within a round, between neighbours, and the median of the
-rounds counts.
+rounds counts. The machine's own rate is one of these neighbours: it is measured before ours and after it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def take_turns(
     tell: Tell = lambda line: None,
     settle: float = 0.0,
 ) -> tuple[dict[str, list[float]], list[float]]:
-    """Warm all up, then let each run once a round; seconds by name, and the machine's rate of each round."""
+    """Warm all up, then let each run once a round; seconds by name, and the machine's rate beside ours."""
     for contestant in contestants:
         tell(f"warming up: {contestant.name}")
         contestant.warm()
@@ -38,13 +38,16 @@ def take_turns(
     rates = []
     with nothing_old():
         for number in range(rounds):
-            rates.append(rate())
             for contestant in contestants:
                 gc.collect()
+                before = rate() if contestant.ours else 0.0
                 time.sleep(settle)
                 began = time.perf_counter()
                 contestant.turn()
                 took = (time.perf_counter() - began) / contestant.share
+                if contestant.ours:
+                    # What takes 1 s at one rate and 2 s at the other takes 1.5 s at both together.
+                    rates.append(2 / (1 / before + 1 / rate()))
                 seconds[contestant.name].append(took)
                 tell(f"round {number + 1} of {rounds}: {contestant.name} {took:.3g} s")
     return seconds, rates
@@ -67,7 +70,6 @@ def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequenc
     others = [c.name for c in prepared.contestants if not c.ours]
     if len(ours) != 1 or not others:
         raise ValueError(f"expected one contestant of ours and others, got {ours} and {others}")
-    rate = statistics.median(rates)
     mine = seconds[ours[0]]
     timings = []
     for contestant in prepared.contestants:
@@ -84,7 +86,7 @@ def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequenc
                 lowest=prepared.scale * min(taken),
                 highest=prepared.scale * max(taken),
                 times_ours=statistics.median(a / b for a, b in zip(taken, mine, strict=True)),
-                roofline=None if prepared.work is None else prepared.work / median / rate,
+                roofline=None if prepared.work is None else prepared.work * _median_of(taken, rates),
             )
         )
     return Finding(
@@ -95,11 +97,16 @@ def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequenc
         timings=timings,
         facts=prepared.facts,
         turns=len(mine),
-        rate=rate,
+        rate=statistics.median(rates),
         work=None if prepared.work is None else prepared.work * prepared.scale,
         reading=prepared.read_rate is not None,
         squashed=prepared.squashed * prepared.scale,
     )
+
+
+def _median_of(seconds: Sequence[float], rates: Sequence[float]) -> float:
+    """1 ÷ (seconds × rate), the median over the rounds."""
+    return statistics.median(1 / (taken * rate) for taken, rate in zip(seconds, rates, strict=True))
 
 
 def outcome(goal: Goal, timings: Sequence[Timing], scene: str = "") -> Outcome:

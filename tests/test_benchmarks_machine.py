@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks import machine
+from benchmarks import machine, w9_growth
 from benchmarks.squashing import squash_again
-from benchmarks.turns import standing
+from benchmarks.turns import standing, take_turns
 from benchmarks.workload import Contestant, Goal, Prepared
 
 
@@ -37,3 +37,35 @@ def test_rates_are_of_this_machine() -> None:
     assert 1e8 < machine.matrix_rate() < 1e14
     assert 1e6 < machine.squash_rate() < 1e12
     assert 0.2 < machine.second_core() < 4
+
+
+def test_rounds_without_a_second_core_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two processors that were one core for a while nothing can be said: others are waited for."""
+    given = iter([(2.0, 2.0, 1.0)] * 20 + [(1.9, 1.0, 1.9)] * 20)
+    monkeypatch.setattr(w9_growth, "models", lambda *given: {"one": lambda threads: None})
+    monkeypatch.setattr(w9_growth, "_round", lambda train: next(given))
+    [found] = w9_growth.second_core(False, lambda line: None)
+    assert found.outcomes[0].value == pytest.approx(1.9)
+    assert found.table[1][-1] == "20 of 27"
+    monkeypatch.setattr(w9_growth, "PATIENCE", 0.0)
+    given = iter([(2.0, 2.0, 1.0)] * 40)
+    [found] = w9_growth.second_core(False, lambda line: None)
+    assert (found.outcomes[0].value, found.table[1][-1]) == (1.0, "15 of 15")
+
+
+def test_the_machines_rate_is_measured_beside_ours() -> None:
+    """Else it would be of another moment. Half of the work at 1 a second, half at 3: 1.5 a second."""
+    order: list[str] = []
+    both = [
+        Contestant(name, lambda name=name: order.append(name), lambda: None, name == "ours")
+        for name in ("torch", "ours", "keras")
+    ]
+    given = iter([1.0, 3.0, 2.0, 2.0])
+
+    def rate() -> float:
+        order.append("rate")
+        return next(given)
+
+    _, rates = take_turns(both, 2, rate)
+    assert order == ["torch", "rate", "ours", "rate", "keras"] * 2
+    assert rates == pytest.approx([1.5, 2.0])
