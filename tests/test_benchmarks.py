@@ -332,6 +332,7 @@ def test_what_grows_is_scaled_and_what_does_not_is_kept() -> None:
     mine = w8_training.scaled(Run(3.0, 100, ""), Run(4.0, 110, ""), 100, 200)
     assert mine.seconds == pytest.approx(4 + (w8_training.REVIEWS - 200) / 100)
     assert w8_training.outcomes({"ours": mine, "theirs": theirs})[0].goal == 8.0
+    assert w8_training.middle([Run(3.0, 9, "a"), Run(1.0, 7, ""), Run(2.0, 8, "")]) == Run(2.0, 9, "a")
 
 
 def test_percentiles_are_held_against_the_fastest_of_each() -> None:
