@@ -13,7 +13,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory import kernels, product
 from gatelight.memory.crew import share
-from gatelight.memory.rows import add_row
+from gatelight.memory.rows import add_row, copy_row
 from gatelight.memory.transposing import transpose_rows
 
 TASKS = 4
@@ -25,16 +25,15 @@ STRIP = 16
 
 @compiled
 def _before_part(hidden: Any, numbers: Any, h_0: Any, states: Any, parts: int, k: int) -> None:
-    directions, rows, size = h_0.shape[0], hidden.shape[0], h_0.shape[2]
+    directions, sequences, size = h_0.shape
+    rows, width, wide = hidden.shape[0], hidden.shape[1], states.shape[2]
     for d in range(directions):
         for n in range(rows * k // parts, rows * (k + 1) // parts):
             row = numbers[d, n]
             if row >= 0:
-                for j in range(size):
-                    states[d, n, j] = hidden[row, d * size + j]
+                copy_row(hidden, row * width + d * size, states, (d * rows + n) * wide, size)
             else:
-                for j in range(size):
-                    states[d, n, j] = h_0[d, -1 - row, j]
+                copy_row(h_0, (d * sequences - 1 - row) * size, states, (d * rows + n) * wide, size)
 
 
 @compiled
