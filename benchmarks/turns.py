@@ -86,7 +86,7 @@ def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequenc
                 lowest=prepared.scale * min(taken),
                 highest=prepared.scale * max(taken),
                 times_ours=statistics.median(a / b for a, b in zip(taken, mine, strict=True)),
-                roofline=None if prepared.work is None else prepared.work * _median_of(taken, rates),
+                roofline=_roofline(prepared.work, taken, rates),
             )
         )
     return Finding(
@@ -104,9 +104,11 @@ def standing(prepared: Prepared, seconds: dict[str, list[float]], rates: Sequenc
     )
 
 
-def _median_of(seconds: Sequence[float], rates: Sequence[float]) -> float:
-    """1 ÷ (seconds × rate), the median over the rounds."""
-    return statistics.median(1 / (taken * rate) for taken, rate in zip(seconds, rates, strict=True))
+def _roofline(work: float | None, seconds: Sequence[float], rates: Sequence[float]) -> float | None:
+    """The share of the machine's rate at which the work was done, the median over the rounds."""
+    if work is None:
+        return None
+    return statistics.median(work / (taken * rate) for taken, rate in zip(seconds, rates, strict=True))
 
 
 def outcome(goal: Goal, timings: Sequence[Timing], scene: str = "") -> Outcome:

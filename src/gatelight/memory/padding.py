@@ -84,7 +84,6 @@ class Layout:
         self.uniform = packing.uniform
         self.full = self.uniform and packing.steps == steps
         self._plan = packing.first, packing.lengths, packing.order
-        self._place: Array | None = None  # of each sequence in packed order
 
     def packed(self, state: Array) -> Array:
         """A state [·, B, H] of the sequences in packed order."""
@@ -92,10 +91,7 @@ class Layout:
 
     def unpacked(self, state: Array) -> Array:
         """A state [·, B, H] in packed order in that of the sequences."""
-        if self._place is None:
-            self._place = np.empty_like(self.packing.order)
-            self._place[self.packing.order] = np.arange(len(self._place))
-        return state.take(self._place, axis=1)
+        return state.take(self.packing.positions(), axis=1)
 
     def rows(self, padded: Array) -> Array:
         """The packed rows [N, D] of padded [T, B, D], or [B, T, D]; a view if they lie there one by one."""
