@@ -28,6 +28,7 @@ from gatelight.memory.recurrence_forward import kept_shapes
 from gatelight.memory.status import count
 from gatelight.models import batches
 from gatelight.models.ahead import judged
+from gatelight.models.batches import Sequences
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
 from gatelight.models.dropping import Drop
 from gatelight.models.judging_parts import HEADS, all_judged
@@ -105,8 +106,9 @@ class FixedNetwork:
         unless multilabel. `pieces` as in `Classifier.forward`. Raises DataError for ids or lengths that the
         model cannot take.
         """
-        # Where hidden states do not leave the cache, only ids and their plan grow with a batch.
-        rows = batches.rows_at_once(ids.itemsize if self._head_at_once else self._row_bytes)
+        if self._head_at_once and min(batch_size, len(lengths)) >= AT_ONCE:
+            return self._by_groups(Sequences.of(ids, lengths), pieces, batch_size)
+        rows = batches.rows_at_once(self._row_bytes)
         if len(lengths) <= batch_size and len(ids) <= rows:
             flat, packing = batches.packed(ids, lengths)
             one = packing.sequences == 1 and flat.flags.writeable
@@ -137,29 +139,45 @@ class FixedNetwork:
 
     def _batch(self, packed: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
         table, token = self.inputs(packed, pieces)
-        if self._head_at_once and packing.sequences >= AT_ONCE:
-            logits = self._judged(table, token, packing)
-        else:
-            logits = self._pooled(table, token, packing)
-        if self._dense is not None:
-            logits = rows_times(logits, self._dense, self._head["bias"])
-        return shares(logits, packing.order, self.config)
-
-    def _pooled(self, table: Floats, token: Ids, packing: Packing) -> Floats:
         hidden = self.layers[0].hidden(table, packing, token)
         for layer in self.layers[1:]:
             hidden = layer.hidden(layer.input_table(hidden), packing)
         directions = 1 + self.config.bidirectional
         pooled, _ = self._pool.forward(hidden, packing, self._head, directions)
-        return pooled
+        return self._shares(pooled, packing.order)
 
-    def _judged(self, table: Floats, token: Ids, packing: Packing) -> Floats:
-        """As `_pooled`, with as many threads as there are, for one layer and one of HEADS."""
+    def _shares(
+        self, pooled: Floats, order: NDArray[np.int64], out: Probabilities | None = None
+    ) -> Probabilities:
+        logits = pooled if self._dense is None else rows_times(pooled, self._dense, self._head["bias"])
+        return shares(logits, order, self.config, out)
+
+    def _by_groups(self, sequences: Sequences, pieces: Pieces | None, batch_size: int) -> Probabilities:
+        """As `probabilities`, of one layer and one of HEADS: a group passes through both while cached."""
+        ids, starts = np.require(sequences.ids, requirements="W"), sequences.starts
+        result = np.empty((len(sequences), self.config.outputs), np.float32)
+        if self._table is not None:
+            self._fill(ids)
+        # Hidden states do not leave the cache; only ids and their plan grow with a batch.
+        for some in batches.like_lengths(sequences.lengths, batch_size, batches.rows_at_once(ids.itemsize)):
+            lengths = sequences.lengths[some]
+            if self._table is not None:
+                pooled = self._pooled(self._table, ids, starts[some], lengths)
+            else:
+                own, _ = sequences.take(some)
+                pooled = self._pooled(*self.inputs(own, pieces), np.cumsum(lengths) - lengths, lengths)
+            self._shares(pooled, some, result)
+        return result
+
+    def _pooled(
+        self, table: Floats, flat: Ids, starts: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> Floats:
+        """What the head makes of sequences that begin at flat[starts[k]] and whose `lengths` fall."""
         layer, config = self.layers[0], self.config
         own, weight_hh, bias_hh, (directions, size, cell_size) = layer.prepared()
         width, dtype = directions * size, layer.dtype
         if self._pool.holds_dense:
-            check_steps(packing.steps, width, self._head["weight"])
+            check_steps(int(lengths[0]), width, self._head["weight"])
             weight, bias = self._head["weight"], self._head["bias"]
         else:
             weight, bias = np.empty((1, width), dtype), np.empty(1, dtype)
@@ -168,13 +186,13 @@ class FixedNetwork:
         no_cells = zeros if cell_size else np.empty((directions, GROUP, 0), dtype)
         shapes = kept_shapes(config.cell, directions, size, cell_size, 0, False)[1:]
         saved, cells = (np.empty(shape, dtype) for shape in shapes)
-        out = np.empty((packing.sequences, len(bias) if self._pool.holds_dense else width), dtype)
+        out = np.empty((len(lengths), len(bias) if self._pool.holds_dense else width), dtype)
         _, limit, scale = Drop.nothing(dtype)
         given = (
-            own, table, token, packing.first, packing.lengths, weight_hh, bias_hh, zeros, no_cells, saved,
-            cells, HEADS.index(config.pool), weight, bias, limit, scale, out,
+            own, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells,
+            HEADS.index(config.pool), weight, bias, limit, scale, out,
         )  # fmt: skip
-        threads.share(all_judged, given, len(token) * weight_hh.size)
+        threads.share(all_judged, given, int(lengths.sum()) * weight_hh.size)
         return out
 
     def _fill(self, ids: Ids) -> None:
@@ -191,9 +209,11 @@ class FixedNetwork:
             self._distinct(ids)  # raises, naming the id
 
 
-def shares(logits: Floats, order: NDArray[np.int64], config: ClassifierConfig) -> Probabilities:
-    """logits [B, O] → probabilities float32 [B, O], row k at the place order[k]."""
-    result = np.empty(logits.shape, np.float32)
+def shares(
+    logits: Floats, order: NDArray[np.int64], config: ClassifierConfig, out: Probabilities | None = None
+) -> Probabilities:
+    """logits [B, O] → probabilities float32 [B, O], or in `out`, row k at the place order[k]."""
+    result = np.empty(logits.shape, np.float32) if out is None else out
     several = logits.shape[1] > 1 and not config.multilabel
     (softmax if several else sigmoid)(logits, order, result)
     return result

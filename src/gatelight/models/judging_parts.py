@@ -13,7 +13,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory import kernels
 from gatelight.memory.crew import share
-from gatelight.memory.packing import plan_rows
+from gatelight.memory.packing import gather_rows, plan_rows
 from gatelight.models.pooling_kernels import flatten_forward, max_forward, mean_forward
 
 GROUP = kernels.GROUP
@@ -22,59 +22,58 @@ HEADS = ("flatten", "max", "mean")
 
 
 @compiled
-def _packed_group(token: Any, first: Any, lengths: Any, begin: int) -> tuple[Any, Any, Any]:
-    """Of the sequences from `begin` on, of these falling lengths: tokens in a row, first and alive."""
+def _packed_group(flat: Any, starts: Any, lengths: Any) -> tuple[Any, Any, Any]:
+    """Of sequences that begin at flat[starts[k]], of falling lengths: tokens step by step, first, alive."""
     steps, rows = lengths[0], 0
     for k in range(len(lengths)):
         rows += lengths[k]
-    own, own_first, own_alive = np.empty(rows, np.int32), np.empty(steps, np.int64), np.empty(steps, np.int64)
+    token, first, alive = np.empty(rows, np.int32), np.empty(steps, np.int64), np.empty(steps, np.int64)
     order, falling = np.empty(len(lengths), np.int64), np.empty(len(lengths), np.int64)
-    plan_rows(lengths, order, falling, own_alive, own_first)
-    for t in range(steps):
-        for k in range(own_alive[t]):
-            own[own_first[t] + k] = token[first[t] + begin + k]
-    return own, own_first, own_alive
+    plan_rows(lengths, order, falling, alive, first)
+    gather_rows(flat, starts, alive, token)
+    return token, first, alive
 
 
 @compiled
 def _judge_group(
-    cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight_hh: Any, bias_hh: Any, zeros: Any,
+    cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, zeros: Any,
     no_cells: Any, saved: Any, cells: Any, head: int, weight: Any, bias: Any, limit: Any, scale: Any,
     out: Any, crew: Any, k: int,
 ) -> None:  # fmt: skip
     begin, end = k * GROUP, min(len(lengths), (k + 1) * GROUP)
     of, result = lengths[begin:end], out[begin:end]
-    tokens, own_first, alive = _packed_group(token, first, of, begin)
+    token, first, alive = _packed_group(flat, starts[begin:end], of)
     directions, features = zeros.shape[0], zeros.shape[0] * zeros.shape[2]
-    hidden = np.empty((len(tokens), features), table.dtype)
+    hidden = np.empty((len(token), features), table.dtype)
     h_n, c_n = np.empty(zeros.shape, table.dtype), np.empty(no_cells.shape, table.dtype)
     for d in range(directions):
         kernels.forward(
-            cell, table, tokens, own_first, of, weight_hh, bias_hh, zeros, no_cells, False, saved, cells,
+            cell, table, token, first, of, weight_hh, bias_hh, zeros, no_cells, False, saved, cells,
             hidden, h_n, c_n, GROUP, 1, crew, 0, d,
         )  # fmt: skip
     if head == 0:
-        flatten_forward(hidden, own_first, alive, weight, bias, result, 0, limit, scale, 0, end - begin)
+        flatten_forward(hidden, first, alive, weight, bias, result, 0, limit, scale, 0, end - begin)
     elif head == 1:
         where = np.empty((end - begin, features), np.int32)
-        max_forward(hidden, own_first, alive, result, where, 0, end - begin)
+        max_forward(hidden, first, alive, result, where, 0, end - begin)
     else:
-        mean_forward(hidden, own_first, alive, of, result)
+        mean_forward(hidden, first, alive, of, result)
 
 
 @compiled
 def all_judged(
-    cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight_hh: Any, bias_hh: Any, zeros: Any,
+    cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, zeros: Any,
     no_cells: Any, saved: Any, cells: Any, head: int, weight: Any, bias: Any, limit: Any, scale: Any,
     out: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    """What the head makes of each sequence, in packed order, in out [B, ·]; groups are shared among threads.
+    """What the head makes of each sequence in out [B, ·]; groups are shared among threads.
 
+    The k-th begins at flat[starts[k]], int32 [N], which are rows of the table; `lengths` [B] fall.
     `zeros` [directions, GROUP, H], and so `no_cells` where there is a cell state; `saved` and `cells` have no
     row. Of a head "flatten" are `weight` and `bias`, and `limit` and `scale` drop nothing.
     """
     given = (
-        cell, table, token, first, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells, head, weight,
+        cell, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells, head, weight,
         bias, limit, scale, out, crew,
     )  # fmt: skip
     return int(share(_judge_group, given, crew, helpers, (len(lengths) + GROUP - 1) // GROUP))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory.lanes import VECTOR_BYTES
-from gatelight.memory.rows import add_product_row, add_scaled_row
+from gatelight.memory.rows import add_product_row, add_scaled_row, copy_row
 from gatelight.models.dropping import add_product_of_dropped, drop_row, product_of_dropped_back, row_key
 
 Floats = NDArray[Any]
@@ -206,8 +206,8 @@ def flatten_forward(
     for t in range(alive.shape[0]):
         stop = min(end, alive[t])
         if copies > 0 and stop - begin >= MANY * copies:
-            for j in range(some.shape[0]):
-                some[j] = weight[0, t * features + j % features]
+            for copy in range(copies):
+                copy_row(weight, t * features, some, copy * features, features)
             at, every = (first[t] + begin) * features, (stop - begin) * features
             for done in range(0, every, some.shape[0]):
                 size = min(some.shape[0], every - done)
