@@ -111,15 +111,38 @@ def add_scaled_row(
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def add_product_row(
-    typingctx: Any, a: Any, a_at: Any, b: Any, b_at: Any, target: Any, target_at: Any, size: Any
-) -> Any:
-    """target += a · b, element by element, for `size` of them; products are rounded too, as NumPy's are."""
+def add_products(
+    typingctx: Any, source: Any, source_at: Any, factors: Any, at: Any, target: Any, target_at: Any,
+    apart: Any, size: Any, rows: Any,
+) -> Any:  # fmt: skip
+    """target += source · factors for rows of `size` elements end to end, and targets `apart` elements.
 
-    def added(vectors: Vectors, old: Any, one: Any, other: Any) -> Any:
-        return vectors.builder.fadd(old, vectors.builder.fmul(one, other))
+    Products are rounded too, as NumPy's are.
+    """
 
-    return _writes(added, a, b, target)
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        given, factor, result = (
+            builder.gep(context.make_array(kind)(context, builder, value=values[k]).data, [values[k + 1]])
+            for k, kind in enumerate(signature.args)
+            if isinstance(kind, types.Array)
+        )
+        apart, size, rows = values[-3:]
+
+        def some(vectors: Vectors, first: Any) -> None:
+            by = vectors.load(builder.gep(factor, [first]))
+
+            def of_row(k: Any) -> None:
+                one = vectors.load(builder.gep(given, [builder.add(builder.mul(k, size), first)]))
+                place = builder.gep(result, [builder.add(builder.mul(k, apart), first)])
+                vectors.store(builder.fadd(vectors.load(place), builder.fmul(one, by)), place)
+
+            loop(builder, rows, of_row)
+
+        over_lanes(Vectors(builder, context.get_data_type(source.dtype)), size, some)
+        return context.get_dummy_value()
+
+    n = types.int64
+    return types.void(source, n, factors, n, target, n, n, n, n), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -16,16 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory.lanes import VECTOR_BYTES
-from gatelight.memory.rows import add_product_row, add_scaled_row, copy_row
+from gatelight.memory.rows import add_products, add_scaled_row
 from gatelight.models.dropping import add_product_of_dropped, drop_row, product_of_dropped_back, row_key
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
 
-REGISTER = VECTOR_BYTES // 4  # numbers in one of float32
-MANY = 4  # times that weights must be used for which copies of them are made
 NOWHERE = -1  # the row number of a maximum that does not exist: the sequence is empty
 
 
@@ -200,36 +197,28 @@ def flatten_forward(
     left = np.empty(features, hidden.dtype)
     # One partial sum per feature keeps the order fixed and the loop free of a chain of additions.
     sums = np.zeros((end - begin, outputs, features), hidden.dtype)
-    # Rows of a step follow each other, so copies of its weights fit several at once, in whole registers.
-    copies = REGISTER // math.gcd(features, REGISTER) if outputs == 1 and limit == 0 else 0
-    some = np.empty(copies * features, hidden.dtype)
     for t in range(alive.shape[0]):
         stop = min(end, alive[t])
-        if copies > 0 and stop - begin >= MANY * copies:
-            for copy in range(copies):
-                copy_row(weight, t * features, some, copy * features, features)
-            at, every = (first[t] + begin) * features, (stop - begin) * features
-            for done in range(0, every, some.shape[0]):
-                size = min(some.shape[0], every - done)
-                add_product_row(hidden, at + done, some, 0, sums, done, size)
+        if limit == 0:
+            for o in range(outputs):
+                add_products(
+                    hidden, (first[t] + begin) * features, weight, o * width + t * features,
+                    sums, o * features, outputs * features, features, stop - begin,
+                )  # fmt: skip
             continue
         for k in range(begin, stop):
             row = first[t] + k
             at = row * features
-            if limit > 0 and outputs == 1:
+            if outputs == 1:
                 add_product_of_dropped(
                     hidden, at, row_key(seed, row), limit, scale, weight, t * features,
                     sums, (k - begin) * features, features,
                 )  # fmt: skip
                 continue
-            if limit > 0:
-                drop_row(hidden, at, row_key(seed, row), limit, scale, left, 0, features)
+            drop_row(hidden, at, row_key(seed, row), limit, scale, left, 0, features)
             for o in range(outputs):
                 partial = ((k - begin) * outputs + o) * features
-                if limit > 0:
-                    add_product_row(left, 0, weight, o * width + t * features, sums, partial, features)
-                else:
-                    add_product_row(hidden, at, weight, o * width + t * features, sums, partial, features)
+                add_products(left, 0, weight, o * width + t * features, sums, partial, 0, features, 1)
     for k in range(begin, end):
         for o in range(outputs):
             total = bias[o]
