@@ -12,12 +12,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "gatelight"
 SOURCE = ROOT / "src" / PACKAGE
 
-CELLAR = {"compiled", "errors", "files", "lazily"}
+CELLAR = {"compiled", "errors", "files", "lazily", "notices"}
 BELOW: dict[str, set[str]] = {
-    "compiled": set(),
+    "compiled": {"notices"},
     "errors": set(),
     "files": {"errors"},
     "lazily": set(),
+    "notices": set(),
     "text": CELLAR,
     "memory": CELLAR,
     "models": CELLAR | {"memory"},

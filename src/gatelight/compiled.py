@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, overload
 
 from numba import njit
+from numba.core import event
 from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
+
+from gatelight import notices
 
 Function = Callable[..., Any]
 
@@ -39,6 +43,51 @@ def code_for(function: Any, kinds: tuple[Any, ...]) -> Any:
     """A compiled function's code for arguments of these of Numba's types: its `library` and `fndesc`."""
     function.compile(kinds)
     return function.overloads[kinds]
+
+
+def seconds_compiling() -> float:
+    """Seconds that this process has spent compiling so far."""
+    return _watch.seconds
+
+
+def clock() -> float:
+    """`time.perf_counter` without what this process has spent compiling: how long work itself takes."""
+    return time.perf_counter() - _watch.seconds
+
+
+class _Watch(event.Listener):  # type: ignore[misc]
+    """Measures how long functions compile, those they call included, and announces a long wait once."""
+
+    LONG = 1.0  # seconds
+    NOTICE = "compiling for this processor, which takes up to a minute; the next time it is there"
+
+    def __init__(self) -> None:
+        self._before, self._depth, self._since, self._told = 0.0, 0, 0.0, False
+
+    @property
+    def seconds(self) -> float:
+        return self._before + (time.perf_counter() - self._since if self._depth else 0.0)
+
+    def on_start(self, event: Any) -> None:
+        if self._depth == 0:
+            self._since = time.perf_counter()
+        self._depth += 1
+        self._announce()
+
+    def on_end(self, event: Any) -> None:
+        self._announce()
+        if self._depth == 1:
+            self._before = self.seconds
+        self._depth -= 1
+
+    def _announce(self) -> None:
+        if not self._told and self.seconds > self.LONG:
+            self._told = True
+            notices.tell(self.NOTICE)
+
+
+_watch = _Watch()
+event.register("numba:compile", _watch)
 
 
 class _Kept(FunctionCache):  # type: ignore[misc]

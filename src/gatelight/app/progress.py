@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
 from gatelight.app.output import duration, say
+from gatelight.notices import listening
 
 _SECONDS_BETWEEN_LINES = 30.0
 
@@ -32,6 +33,7 @@ class Meter:
         self._last_line = time.monotonic()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._notices = listening(self.line)  # a notice between two pictures of the bar would tear it
         if console.is_terminal and not console.is_dumb_terminal and not quiet:
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
@@ -45,11 +47,13 @@ class Meter:
     def __enter__(self) -> Meter:
         if self._bar is not None:
             self._bar.start()
+        self._notices.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._notices.__exit__(kind, error, trace)
         if self._bar is not None:
             self._bar.stop()
 

@@ -74,11 +74,18 @@ def _parameters(row: Row) -> str:
 
 def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) -> None:
     """Print everything that is known after training."""
+    from gatelight.compiled import seconds_compiling
+
     training = estimator.training_
     for line in training_lines(training):
         say(to, line)
     to.print(layer_table(estimator.summary()))
-    say(to, f"{duration(training['seconds'])}; the weights are those of epoch {training['best_epoch']}")
+    compiling = seconds_compiling()
+    waited = f", and {duration(compiling)} for the compiler" if compiling >= 1 else ""
+    say(
+        to,
+        f"{duration(training['seconds'])}{waited}; the weights are those of epoch {training['best_epoch']}",
+    )
     for name, evaluation in (("validation", estimator.validation_), ("test", tested)):
         if evaluation is not None:
             say(to, f"{name}, {evaluation.n:,} texts, with 95 % intervals:")

@@ -6,7 +6,6 @@ both lose with distance is memory; what only the second lacks is knowledge of wo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from gatelight.compiled import clock
 from gatelight.errors import DataError
 from gatelight.lab.drawing import Drawn
 from gatelight.lab.fading import gradient_by_distance
@@ -74,7 +74,7 @@ def settings(cell: str, seed: int, epochs: int = EPOCHS) -> dict[str, Any]:
 def learn(what: Material, trial: Mapping[str, Any]) -> dict[str, Any]:
     """Train one network; return its accuracy on each test, and how its gradient fades, before and after."""
     with single_threaded_torch():
-        began = time.perf_counter()
+        began = clock()
         table = endings(TABLE)
         network = Network(trial["cell"], INPUTS, trial["hidden"], OUTPUTS, trial["seed"])
         learnt = {name: p for name, p in network.named_parameters() if p.requires_grad}
@@ -94,7 +94,7 @@ def learn(what: Material, trial: Mapping[str, Any]) -> dict[str, Any]:
             "right": {name: float(right(network, table, test).mean()) for name, test in what.tests.items()},
             "before": before,
             "after": gradient_by_distance(network, "class", far),
-            "seconds": time.perf_counter() - began,
+            "seconds": clock() - began,
         }
 
 

@@ -5,12 +5,12 @@ Knows numbers only: nothing of models or the loop.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gatelight.compiled import clock
 from gatelight.errors import GatelightError
 
 FINISHED = "all epochs done"
@@ -22,7 +22,8 @@ class History:
 
     A record holds epoch (from 1), seconds, learning_rate (at its last step), train_loss and
     train_accuracy (over its batches as they were seen, dropout on; None where it is not counted), valid_loss
-    and valid_accuracy (None without validation data). Only `seconds` may differ between two runs of a seed.
+    and valid_accuracy (None without validation data). Only `seconds`, without compiling, may differ between
+    two runs of a seed.
     """
 
     epochs: list[dict[str, Any]] = field(default_factory=list)
@@ -98,21 +99,21 @@ class Progress:
 
 
 class Pace:
-    """Steps per second, without the first step (which compiles) and what lies between the epochs."""
+    """Steps per second, without compiling, the first step and what lies between the epochs."""
 
     def __init__(self) -> None:
         self._first = True
         self._steps = 0
         self._seconds = 0.0
-        self._since = time.perf_counter()
+        self._since = clock()
 
     def start(self) -> None:
         """Call before a step."""
-        self._since = time.perf_counter()
+        self._since = clock()
 
     def stop(self) -> None:
         """Call after it."""
-        passed = time.perf_counter() - self._since
+        passed = clock() - self._since
         if self._first:
             self._first = False
             self._seconds = passed

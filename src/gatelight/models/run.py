@@ -6,7 +6,6 @@ Knows a task and its settings: nothing of what is learned, of files' whereabouts
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gatelight.compiled import clock
 from gatelight.errors import DataError, GatelightError, ModelFileError
 from gatelight.models.averaging import WeightAverage
 from gatelight.models.checkpoint import fingerprint, read_checkpoint, restore
@@ -69,7 +69,7 @@ class Run:
         `upcoming` is the batch of the next step, as far as is known.
         """
         self.pace.start()
-        began = time.perf_counter()
+        began = clock()
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
         with self.trained.before_reading(self._prepare):
             outcome = self.task.outcome(index, self.generator)
@@ -91,7 +91,7 @@ class Run:
         self.step_in_epoch += 1
         self.task.after_step()
         self.sums.add(outcome.loss, outcome.count, outcome.weight, outcome.correct)
-        self.sums.seconds += time.perf_counter() - began
+        self.sums.seconds += clock() - began
         self.whole = True
         self.trained.forget_touched()
         self.pace.stop()
@@ -129,7 +129,7 @@ class Run:
 
     def close_epoch(self) -> dict[str, Any]:
         """Validate, keep the weights if they are the best, decide whether to stop; the epoch's record."""
-        began = time.perf_counter()
+        began = clock()
         config = self.config
         rate = self._rate(self.step - 1)
         self._prepare()
@@ -138,7 +138,7 @@ class Run:
             record = {
                 "epoch": self.epoch + 1,
                 "seconds": round(self.sums.seconds, 3),
-                "valid_seconds": round(time.perf_counter() - began, 3),
+                "valid_seconds": round(clock() - began, 3),
                 "learning_rate": rate,
                 "train_loss": self.sums.loss,
                 "train_accuracy": self.sums.accuracy,
