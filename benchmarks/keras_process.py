@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,7 @@ import numpy as np
 
 from benchmarks.note_weights import Array, NoteWeights
 from benchmarks.reviews import ROOT, Reviews
-
-BACKENDS = {"tensorflow": "Keras on TensorFlow", "jax": "Keras on JAX"}
+from benchmarks.workload import BACKENDS
 
 _running: dict[str, KerasProcess] = {}
 
@@ -83,9 +83,9 @@ def process(backend: str) -> KerasProcess:
     return _running[backend]
 
 
-def start_all() -> None:
+def start_all(backends: Iterable[str]) -> None:
     """Begin importing Keras, so that it is ready once it is asked."""
-    for backend in BACKENDS:
+    for backend in backends:
         process(backend)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.agreement import agree
-from benchmarks.keras_process import BACKENDS, KerasModel, start_all
+from benchmarks.keras_process import KerasModel, start_all
 from benchmarks.note_models import BATCH, REVIEWS, NoteModel
 from benchmarks.note_ours import OurNote
 from benchmarks.note_torch import Batch, TorchNote, batches
@@ -76,7 +76,7 @@ def prepare(
 ) -> Prepared:
     """Load, build every contestant from the same weights, and let them agree before anything is timed."""
     if options.keras:
-        start_all()
+        start_all(options.backends(extent.slow))
     tell("preparing, and comparing outputs and gradients")
     every = note.reviews()
     weights = note.weights(every.vocabulary_size)
@@ -187,10 +187,9 @@ def _facts(
     note: NoteModel, epoch: Epoch, distinct: int, options: Options, extent: Extent, dense: bool
 ) -> Mapping[str, object]:
     every, part = epoch.every, epoch.part
-    left_out = set(options.backends()) - set(options.backends(extent.slow))
     missing = [
         *([] if options.keras else ["Keras, left out on request"]),
-        *(f"{BACKENDS[backend]}, for it is slow here" for backend in left_out),
+        *options.missing(extent.slow),
         *(["Keras on dense arrays"] if options.keras and not (dense or note.one_hot) else []),
     ]
     return {

@@ -12,13 +12,23 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.agreement import agree
-from benchmarks.keras_process import BACKENDS, KerasModel, process, stop_all
+from benchmarks.keras_process import KerasModel, process, stop_all
 from benchmarks.measured_process import Run, gatelight, measure
 from benchmarks.note_weights import NoteWeights
 from benchmarks.review_files import vectors
 from benchmarks.reviews import texts, with_vector
 from benchmarks.turns import in_turns
-from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Workload
+from benchmarks.workload import (
+    BACKENDS,
+    Contestant,
+    Finding,
+    Goal,
+    Options,
+    Outcome,
+    Prepared,
+    Tell,
+    Workload,
+)
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.models.classifier import Classifier
 
@@ -77,7 +87,7 @@ def prepare(folder: Path, options: Options) -> Prepared:
             measure, [*script, str(folder / "model.keras"), str(folder / "vocabulary.txt"), text],
             {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
-        for backend in options.backends(slow=("jax",))
+        for backend in options.backends()
     }  # fmt: skip
     mine = {"probability": _probability(judge())}
     agreed = [
@@ -95,7 +105,10 @@ def prepare(folder: Path, options: Options) -> Prepared:
         agreed,
         [Goal(OF_KERAS, "of Keras", tuple(by_keras), at_most=True)],
         measured='predict MODEL "one text"',
-        facts={"model": f"{RECIPE}, {len(estimator.vocabulary_):,} words, {size / 1e6:.0f} MB"},
+        facts={
+            "model": f"{RECIPE}, {len(estimator.vocabulary_):,} words, {size / 1e6:.0f} MB",
+            "not measured": options.missing(),
+        },
     )
 
 

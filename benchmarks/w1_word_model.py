@@ -11,13 +11,13 @@ from benchmarks.workload import Finding, Goal, Options, Tell, Workload
 
 GOALS = (Goal(8.0),)
 FULL, QUICK = (60, 5), (8, 2)  # batches of a turn, turns
-SLOW = ("jax",)  # to compile; it takes part in W2
+PACKED_SHARE = (1.0, 0.25)  # of the batches: full, quick
 
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One scene."""
     steps, turns = options.extent(FULL, QUICK)
-    prepared = prepare(WORDS, GOALS, options, Extent(steps, slow=SLOW), tell)
+    prepared = prepare(WORDS, GOALS, options, Extent(steps, PACKED_SHARE[options.quick]), tell)
     yield in_turns(prepared, turns, options, tell)
 
 

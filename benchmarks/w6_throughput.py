@@ -32,7 +32,7 @@ SLOW: dict[str, tuple[str, ...]] = {WORDS.name: (), CHARACTERS.name: ("tensorflo
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One scene for each model."""
     if options.keras:
-        start_all()
+        start_all(options.backends())
     for note in (WORDS, CHARACTERS):
         tell(f"{note.name}: preparing, and comparing probabilities")
         prepared, keras = prepare(note, options)
@@ -88,6 +88,7 @@ def prepare(note: NoteModel, options: Options) -> tuple[Prepared, list[KerasMode
             name=note.name,
             measured=f"probabilities of {len(part):,} reviews",
             facts={
+                "not measured": options.missing(SLOW[note.name]),
                 "reviews": f"{every.origin}, evenly by length, {part.lengths.mean():.1f} steps a review "
                 f"of at most {note.steps}",
                 "gatelight": "its table of input products was filled before, as in a model that is in use",

@@ -36,7 +36,7 @@ Calls = Callable[[int], list[float]]
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One table; everybody gets ready tensors, and ours the string as well."""
     if options.keras:
-        start_all()
+        start_all(options.backends())
     tell("preparing, and comparing probabilities")
     estimator, text, one = fitted()
     every, agreed, settings = contestants(estimator, text, one, options)
@@ -60,6 +60,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
         facts={
             "text": f"200 tokens, {len(text):,} characters",
             "calls": f"{blocks * BLOCK} of each, in turns of {BLOCK}",
+            "not measured": options.missing(),
             **settings,
         },
         turns=blocks,

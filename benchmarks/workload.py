@@ -6,12 +6,14 @@ A new workload is one file with a `WORKLOAD` of this kind and one line in `__mai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks import machine
 
 Tell = Callable[[str], object]
+
+BACKENDS = {"tensorflow": "Keras on TensorFlow", "jax": "Keras on JAX"}
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,14 @@ class Options:
     keras: bool = True
 
     def backends(self, slow: tuple[str, ...] = ()) -> list[str]:
-        """Keras's backends that take part; those that are `slow` here only in a full run."""
-        every = ("tensorflow", "jax") if self.keras else ()
-        return [backend for backend in every if not (self.quick and backend in slow)]
+        """Keras's backends that take part; JAX, and those that are `slow` here, only in a full run."""
+        every = list(BACKENDS) if self.keras else []
+        return [backend for backend in every if not (self.quick and backend in ("jax", *slow))]
+
+    def missing(self, slow: tuple[str, ...] = ()) -> list[str]:
+        """Names of Keras's backends that are left out of a quick run."""
+        left_out = set(replace(self, quick=False).backends()) - set(self.backends(slow))
+        return [f"{BACKENDS[backend]}, for it is slow here" for backend in sorted(left_out)]
 
     @property
     def settle(self) -> float:

@@ -30,7 +30,7 @@ from benchmarks.note_torch import TorchNote, batches
 from benchmarks.note_weights import NoteWeights, random_weights
 from benchmarks.reviews import Reviews
 from benchmarks.turns import standing, take_turns
-from benchmarks.workload import Contestant, Finding, Goal, Outcome, Prepared, Workload
+from benchmarks.workload import BACKENDS, Contestant, Finding, Goal, Outcome, Prepared, Workload
 
 from gatelight.memory.threads import single_threaded_torch
 
@@ -83,7 +83,7 @@ def test_swapped_gates_are_seen(some: Reviews, weights: NoteWeights) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not keras_process.installed(), reason="Keras is only in the bench's own environment")
-@pytest.mark.parametrize("backend", keras_process.BACKENDS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_keras_computes_what_padded_torch_does(some: Reviews, weights: NoteWeights, backend: str) -> None:
     """Without this Keras would be timed on another model; fed ids or dense arrays, it is the same one."""
     padded = TorchNote(weights, packed=False, dropout=0.2)
