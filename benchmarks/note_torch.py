@@ -16,7 +16,7 @@ from benchmarks.note_weights import Array, NoteWeights, results
 from benchmarks.reviews import Reviews
 from gatelight.memory.threads import available
 
-ROUNDS, LONG, FAR_SLOWER = 3, 0.5, 3.0  # most rounds; seconds and factor beyond which the first decides
+ROUNDS, LONG, FAR_SLOWER = 3, 0.25, 3.0  # most rounds; seconds and factor beyond which the first decides
 Batch = tuple[Tensor, Tensor, Tensor]  # ids int32 [B, T], lengths int64 [B], targets float32 [B]
 
 

@@ -25,7 +25,7 @@ from gatelight.text.numbering import NumberedTexts
 from gatelight.text.tokens import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
-QUICK = 1000  # reviews
+QUICK = 500  # reviews
 FULL_TURNS, QUICK_TURNS = 2, 2
 EPOCHS = 2  # of the note's models
 TREEBANK = "NLTK's TreebankWordTokenizer and a dict"

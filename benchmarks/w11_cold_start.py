@@ -96,7 +96,7 @@ def prepare(folder: Path, options: Options) -> Prepared:
     torch = partial(measure, [sys.executable, "-c", "import torch"])
     contestants = [
         Contestant("gatelight predict", judge, str, ours=True),
-        Contestant(TORCH, torch, torch),
+        Contestant(TORCH, torch, str if options.quick else torch),
         *(Contestant(name, one, str) for name, one in by_keras.items()),
     ]
     size = sum(file.stat().st_size for file in (folder / "model").rglob("*"))
