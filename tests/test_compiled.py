@@ -93,3 +93,19 @@ def test_compiling_is_no_part_of_the_pace() -> None:
         pace.stop()
     passed = time.perf_counter() - began
     assert 2 / pace.steps_per_second < 0.6 * passed
+
+
+def test_a_constant_argument_is_not_compiled_for_anew() -> None:
+    """Red when a kernel that is called with a number here and a variable there is compiled twice."""
+
+    def added(n: int, k: int) -> int:
+        return n + k
+
+    inner = compiled._compiled(added, {})
+
+    @njit
+    def outer(n: int) -> int:
+        return inner(n, 3) + inner(n, n) + inner(n, k=7)
+
+    assert outer(2) == 5 + 4 + 9
+    assert len(inner.signatures) == 1

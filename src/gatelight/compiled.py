@@ -10,6 +10,7 @@ from numba import njit
 from numba.core import event
 from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
+from numba.core.types.misc import unliteral
 
 from gatelight import notices
 
@@ -32,11 +33,23 @@ def _compiled(function: Function, options: dict[str, Any]) -> Any:
     made = njit(cache=True, nogil=True, **options)(function)
     if not hasattr(made, "_cache"):  # Numba is switched off
         return made
+    _without_literals(made)
     # If Numba kept code otherwise than today, it would be loaded without the names that it calls (tiles.py).
     if type(made._cache) is not FunctionCache or not hasattr(FunctionCache, "_load_overload"):
         return njit(nogil=True, **options)(function)
     made._cache.__class__ = _Kept
     return made
+
+
+def _without_literals(made: Any) -> None:
+    """Let compiled callers share code; Numba compiles it anew for an argument that is a constant there."""
+    template = made.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        plain = {name: unliteral(kind) for name, kind in kws.items()}
+        return template(tuple(unliteral(kind) for kind in args), plain)
+
+    made.get_call_template = get_call_template
 
 
 def code_for(function: Any, kinds: tuple[Any, ...]) -> Any:
