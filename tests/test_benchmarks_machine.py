@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from benchmarks import machine, w9_growth
@@ -42,8 +44,9 @@ def test_rates_are_of_this_machine() -> None:
 def test_rounds_without_a_second_core_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two processors that were one core for a while nothing can be said: others are waited for."""
     given = iter([(2.0, 2.0, 1.0)] * 20 + [(1.9, 1.0, 1.9)] * 20)
-    monkeypatch.setattr(w9_growth, "models", lambda *given: {"one": lambda threads: None})
-    monkeypatch.setattr(w9_growth, "_round", lambda train: next(given))
+    nothing = (lambda threads: None,) * 2
+    monkeypatch.setattr(w9_growth, "models", lambda *given: {"one": nothing})
+    monkeypatch.setattr(w9_growth, "_round", lambda train, less: next(given))
     [found] = w9_growth.second_core(False, lambda line: None)
     assert found.outcomes[0].value == pytest.approx(1.9)
     assert found.table[1][-1] == "20 of 27"
@@ -51,6 +54,19 @@ def test_rounds_without_a_second_core_do_not_count(monkeypatch: pytest.MonkeyPat
     given = iter([(2.0, 2.0, 1.0)] * 40)
     [found] = w9_growth.second_core(False, lambda line: None)
     assert (found.outcomes[0].value, found.table[1][-1]) == (1.0, "15 of 15")
+
+
+def test_what_a_run_does_once_is_no_part_of_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of twelve batches that twice as many threads learn in half of the time, it would be a tenth."""
+    now = [0.0]
+    monkeypatch.setattr(machine, "second_core", lambda: 2.0)
+    monkeypatch.setattr(w9_growth.time, "perf_counter", lambda: now[0])
+
+    def batches(count: int, threads: int) -> None:
+        now[0] += 1.0 + count * 4.0 / threads
+
+    one, two, worth = w9_growth._round(partial(batches, 12), partial(batches, 1))
+    assert (one, two, worth) == (44.0, 22.0, 2.0)
 
 
 def test_the_machines_rate_is_measured_beside_ours() -> None:
