@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
-from gatelight.memory.lanes import INT, Vectors, over_lanes
+from gatelight.memory.lanes import INT, Vectors, loop, over_lanes
 
 DROP_WORK = 4  # an element takes about as long as so many multiply-adds
 
@@ -104,51 +104,97 @@ def drop_row(
     return types.void(source, place, types.uint32, types.uint32, source.dtype, target, place, place), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_product_of_dropped(
-    typingctx: Any, source: Any, source_at: Any, key: Any, limit: Any, scale: Any, weight: Any,
-    weight_at: Any, target: Any, target_at: Any, size: Any,
-) -> Any:  # fmt: skip
-    """target += drop_row's result · weight, element by element: in one go, with the bits of two."""
+@compiled
+def row_keys(seed: int, row: int, keys: NDArray[np.uint32], count: int) -> None:
+    """`row_key` of so many rows from `row` on → keys: several at once, in a register."""
+    for k in range(count):
+        keys[k] = row_key(seed, row + k)
 
-    def write(vectors: Vectors, factors: Any, at: list[Any]) -> None:
-        builder, (value, weight, target) = vectors.builder, (vectors.load(where) for where in at)
-        product = builder.fmul(builder.fmul(value, factors), weight)
-        vectors.store(builder.fadd(target, product), at[2])
+
+def _over_rows_of_step(signature: Any, context: Any, builder: Any, values: Any, write: Any) -> Any:
+    """Write `write(vectors, factors, addresses, rows)` for the lanes of all rows of a step.
+
+    `rows` loops over the rows, and `factors(k)` are those of row k. Among the values each array is followed
+    by where it is read from; the second are the keys, after them limit and scale; last are elements and rows.
+    """
+    begins = [
+        builder.gep(context.make_array(kind)(context, builder, value=values[k]).data, [values[k + 1]])
+        for k, kind in enumerate(signature.args)
+        if isinstance(kind, types.Array)
+    ]
+    keys, (limit, scale) = begins[1], values[4:6]
+    size, rows = values[-2:]
+
+    def some(vectors: Vectors, first: Any) -> None:
+        def factors(k: Any) -> Any:
+            return _factors(vectors, first, builder.load(builder.gep(keys, [k])), limit, scale)
+
+        def address(place: int, k: Any = None) -> Any:
+            at = first if k is None else builder.add(builder.mul(k, size), first)
+            return builder.gep(begins[place], [at])
+
+        write(vectors, factors, address, lambda of_row: loop(builder, rows, of_row))
+
+    over_lanes(Vectors(builder, context.get_data_type(signature.args[0].dtype)), size, some)
+    return context.get_dummy_value()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_products_of_dropped(
+    typingctx: Any, source: Any, source_at: Any, keys: Any, keys_at: Any, limit: Any, scale: Any, weight: Any,
+    weight_at: Any, target: Any, target_at: Any, size: Any, rows: Any,
+) -> Any:  # fmt: skip
+    """target += drop_row's result · weight, for rows end to end, by the same weight and each row's key."""
+
+    def write(vectors: Vectors, factors: Any, at: Any, rows: Any) -> None:
+        builder, weight = vectors.builder, vectors.load(at(2))
+
+        def of_row(k: Any) -> None:
+            dropped = builder.fmul(vectors.load(at(0, k)), factors(k))
+            vectors.store(builder.fadd(vectors.load(at(3, k)), builder.fmul(dropped, weight)), at(3, k))
+
+        rows(of_row)
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return _over_rows(signature, context, builder, values, write)
+        return _over_rows_of_step(signature, context, builder, values, write)
 
-    place = types.int64
-    numbers = types.uint32, types.uint32, source.dtype
-    return types.void(source, place, *numbers, weight, place, target, place, place), codegen
+    n = types.int64
+    numbers = types.uint32, source.dtype
+    return types.void(source, n, keys, n, *numbers, weight, n, target, n, n, n), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def product_of_dropped_back(
-    typingctx: Any, source: Any, source_at: Any, key: Any, limit: Any, scale: Any, weight: Any,
-    weight_at: Any, gradient: Any, d_source: Any, d_source_at: Any, d_weight: Any, d_weight_at: Any,
-    size: Any,
+def products_of_dropped_back(
+    typingctx: Any, source: Any, source_at: Any, keys: Any, keys_at: Any, limit: Any, scale: Any, weight: Any,
+    weight_at: Any, gradient: Any, gradient_at: Any, d_source: Any, d_source_at: Any, d_weight: Any,
+    d_weight_at: Any, size: Any, rows: Any,
 ) -> Any:  # fmt: skip
-    """The way back of `add_product_of_dropped` from a sum's `gradient`: d_source set, d_weight added to."""
+    """The way back of `add_products_of_dropped` from each sum's gradient: d_source set, d_weight added to."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        gradient = values[7]
+        gradients = builder.gep(
+            context.make_array(signature.args[8])(context, builder, value=values[8]).data, [values[9]]
+        )
 
-        def write(vectors: Vectors, factors: Any, at: list[Any]) -> None:
-            source, weight, _, d_weight = (vectors.load(where) for where in at)
-            every = vectors.repeat(gradient)
-            d_dropped = vectors.fma(every, weight, vectors.number(0.0))
-            vectors.store(builder.fmul(d_dropped, factors), at[2])
-            vectors.store(vectors.fma(every, builder.fmul(source, factors), d_weight), at[3])
+        def write(vectors: Vectors, factors: Any, at: Any, rows: Any) -> None:
+            weight, sums = vectors.load(at(2)), cgutils.alloca_once_value(builder, vectors.load(at(5)))
 
-        return _over_rows(signature, context, builder, values, write)
+            def of_row(k: Any) -> None:
+                every, by = vectors.repeat(builder.load(builder.gep(gradients, [k]))), factors(k)
+                d_dropped = vectors.fma(every, weight, vectors.number(0.0))
+                vectors.store(builder.fmul(d_dropped, by), at(4, k))
+                dropped = builder.fmul(vectors.load(at(0, k)), by)
+                builder.store(vectors.fma(every, dropped, builder.load(sums)), sums)
 
-    place, dtype = types.int64, source.dtype
-    arrays = d_source, place, d_weight, place
-    return types.void(
-        source, place, types.uint32, types.uint32, dtype, weight, place, dtype, *arrays, place
-    ), codegen
+            rows(of_row)
+            vectors.store(builder.load(sums), at(5))
+
+        return _over_rows_of_step(signature, context, builder, values, write)
+
+    n = types.int64
+    numbers = types.uint32, source.dtype
+    arrays = gradient, n, d_source, n, d_weight, n
+    return types.void(source, n, keys, n, *numbers, weight, n, *arrays, n, n), codegen
 
 
 @compiled

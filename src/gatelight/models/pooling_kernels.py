@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory.rows import add_products, add_scaled_row
-from gatelight.models.dropping import add_product_of_dropped, drop_row, product_of_dropped_back, row_key
+from gatelight.models.dropping import (
+    add_products_of_dropped,
+    drop_row,
+    products_of_dropped_back,
+    row_key,
+    row_keys,
+)
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -194,7 +200,7 @@ def flatten_forward(
     outputs = logits.shape[1]
     features = hidden.shape[1]
     width = weight.shape[1]
-    left = np.empty(features, hidden.dtype)
+    left, keys = np.empty(features, hidden.dtype), np.empty(max(0, end - begin), np.uint32)
     # One partial sum per feature keeps the order fixed and the loop free of a chain of additions.
     sums = np.zeros((end - begin, outputs, features), hidden.dtype)
     for t in range(alive.shape[0]):
@@ -206,16 +212,16 @@ def flatten_forward(
                     sums, o * features, outputs * features, features, stop - begin,
                 )  # fmt: skip
             continue
+        if outputs == 1:
+            row_keys(seed, first[t] + begin, keys, stop - begin)
+            add_products_of_dropped(
+                hidden, (first[t] + begin) * features, keys, 0, limit, scale, weight, t * features,
+                sums, 0, features, stop - begin,
+            )  # fmt: skip
+            continue
         for k in range(begin, stop):
             row = first[t] + k
-            at = row * features
-            if outputs == 1:
-                add_product_of_dropped(
-                    hidden, at, row_key(seed, row), limit, scale, weight, t * features,
-                    sums, (k - begin) * features, features,
-                )  # fmt: skip
-                continue
-            drop_row(hidden, at, row_key(seed, row), limit, scale, left, 0, features)
+            drop_row(hidden, row * features, row_key(seed, row), limit, scale, left, 0, features)
             for o in range(outputs):
                 partial = ((k - begin) * outputs + o) * features
                 add_products(left, 0, weight, o * width + t * features, sums, partial, 0, features, 1)
@@ -246,18 +252,19 @@ def flatten_backward(
     outputs = d_logits.shape[1]
     features = hidden.shape[1]
     width = weight.shape[1]
-    left = np.empty(features, hidden.dtype)
+    left, keys = np.empty(features, hidden.dtype), np.empty(len(d_logits), np.uint32)
     d_weight[:, begin * features : end * features] = 0
     for t in range(begin, min(end, alive.shape[0])):
+        if outputs == 1:
+            row_keys(seed, first[t], keys, alive[t])
+            products_of_dropped_back(
+                hidden, first[t] * features, keys, 0, limit, scale, weight, t * features, d_logits, 0,
+                d_hidden, first[t] * features, d_weight, t * features, features, alive[t],
+            )  # fmt: skip
+            continue
         for k in range(alive[t]):
             row = first[t] + k
             at, key = row * features, row_key(seed, row)
-            if outputs == 1:
-                product_of_dropped_back(
-                    hidden, at, key, limit, scale, weight, t * features, d_logits[k, 0],
-                    d_hidden, at, d_weight, t * features, features,
-                )  # fmt: skip
-                continue
             if limit > 0:
                 drop_row(hidden, at, key, limit, scale, left, 0, features)
             else:
