@@ -26,7 +26,7 @@ from gatelight.text.tokens import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 QUICK = 500  # reviews
-FULL_TURNS, QUICK_TURNS = 2, 2
+FULL_TURNS, QUICK_TURNS = 2, 1
 EPOCHS = 2  # of the note's models
 TREEBANK = "NLTK's TreebankWordTokenizer and a dict"
 

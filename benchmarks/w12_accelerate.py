@@ -155,7 +155,7 @@ def prepare(name: str, batches: int, agreed: int) -> Prepared:
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One scene for each model."""
-    batches, turns = options.extent((30, 5), (3, 2))
+    batches, turns = options.extent((30, 5), (2, 2))
     agreed = AGREED_STEPS[options.quick]
     prepared: Callable[[str], Prepared] = partial(prepare, batches=batches, agreed=agreed)
     for name in MODELS:

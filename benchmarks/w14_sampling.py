@@ -23,7 +23,7 @@ SIZES = (64, 256)
 READ = 100_000  # characters that the vocabulary is made of
 AGREED = 50
 NEVER = -100.0  # added to a score: as good as never drawn
-FULL, QUICK = (1000, 7), (1000, 2)  # characters of a turn, turns
+FULL, QUICK = (1000, 7), (500, 2)  # characters of a turn, turns
 CELLS, STEPPED = "a loop of torch.nn.LSTMCell", "torch.nn.LSTM step by step"
 CELLS_GOAL, STEPPED_GOAL = 20.0, 5.0
 

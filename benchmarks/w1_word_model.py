@@ -10,7 +10,7 @@ from benchmarks.turns import in_turns
 from benchmarks.workload import Finding, Goal, Options, Tell, Workload
 
 GOALS = (Goal(8.0),)
-FULL, QUICK = (60, 5), (8, 2)  # batches of a turn, turns
+FULL, QUICK = (60, 5), (6, 2)  # batches of a turn, turns
 PACKED_SHARE = (1.0, 0.25)  # of the batches: full, quick
 
 

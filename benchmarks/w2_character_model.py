@@ -10,7 +10,7 @@ from benchmarks.turns import in_turns
 from benchmarks.workload import Finding, Goal, Options, Tell, Workload
 
 GOALS = (Goal(8.0), Goal(60.0, "torch packed", (PACKED,)))
-FULL, QUICK = (30, 5), (3, 2)  # batches of a turn, turns
+FULL, QUICK = (30, 5), (2, 2)  # batches of a turn, turns
 PACKED_SHARE = 0.2
 SLOW = ("tensorflow",)  # three times JAX
 

@@ -22,7 +22,7 @@ from gatelight.models.batches import plan_batches
 REVIEWS, STEPS, WORDS = 24_000, 400, 50_000
 PADDED, PACKED = "torch.nn.LSTM, padded to the longest of a batch", "torch.nn.LSTM, packed"
 GOALS = {128: (2.5, 12.0), 256: (1.5, 15.0)}  # H: × padded, × packed
-FULL, QUICK = (20, 3), (3, 2)  # batches of a turn, turns
+FULL, QUICK = (20, 3), (3, 1)  # batches of a turn, turns
 PACKED_SHARE = {128: 0.25, 256: 0.1}  # of the batches, each of which takes seconds
 WARM_STEPS = 40  # enough to choose threads by
 

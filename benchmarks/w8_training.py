@@ -18,7 +18,7 @@ from benchmarks.review_files import archive, vectors
 from benchmarks.workload import Finding, Options, Outcome, Tell, Workload
 
 REVIEWS = 16_000  # dense arrays of all 25,000 are 12 GB, which Keras holds nearly twice
-QUICK = (320, 1600)  # two sizes, from which the time for REVIEWS follows; of the script the first is enough
+QUICK = (480, 2400)  # two sizes, from which the time for REVIEWS follows; of the script the first is enough
 RUNS = 2  # of ours before the script and as many after it, for a machine's speed drifts
 TIME_GOAL, MEMORY_GOAL = 8.0, 8.0
 SAME_LENGTH = (

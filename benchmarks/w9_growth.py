@@ -29,7 +29,7 @@ WORTH = (
     1.8  # times as fast as on one thread that two multiply matrices; else there is no second core to measure
 )
 FULL_TURNS, QUICK_TURNS = 7, 2
-CORE_TURNS = (15, 3)  # full, quick
+CORE_TURNS = (15, 2)  # full, quick
 ENOUGH, PATIENCE = 7, 120.0  # rounds with a second core that are waited for, and for how many seconds more
 DIM, HIDDEN = 300, 50
 WORDS_KNOWN = 20_000  # a table of which is quickly made
