@@ -75,8 +75,7 @@ def prepare(
     tell: Tell,
 ) -> Prepared:
     """Load, build every contestant from the same weights, and let them agree before anything is timed."""
-    if options.keras:
-        start_all(options.backends(extent.slow))
+    start_all(options.backends(extent.slow))
     tell("preparing, and comparing outputs and gradients")
     every = note.reviews()
     weights = note.weights(every.vocabulary_size)

@@ -31,8 +31,7 @@ SLOW: dict[str, tuple[str, ...]] = {WORDS.name: (), CHARACTERS.name: ("tensorflo
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One scene for each model."""
-    if options.keras:
-        start_all(options.backends())
+    start_all(options.backends())
     for note in (WORDS, CHARACTERS):
         tell(f"{note.name}: preparing, and comparing probabilities")
         prepared, keras = prepare(note, options)

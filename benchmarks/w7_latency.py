@@ -35,8 +35,7 @@ Calls = Callable[[int], list[float]]
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One table; everybody gets ready tensors, and ours the string as well."""
-    if options.keras:
-        start_all(options.backends())
+    start_all(options.backends())
     tell("preparing, and comparing probabilities")
     estimator, text, one = fitted()
     every, agreed, settings = contestants(estimator, text, one, options)

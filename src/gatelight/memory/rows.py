@@ -121,11 +121,7 @@ def add_products(
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        given, factor, result = (
-            builder.gep(context.make_array(kind)(context, builder, value=values[k]).data, [values[k + 1]])
-            for k, kind in enumerate(signature.args)
-            if isinstance(kind, types.Array)
-        )
+        given, factor, result = begins(context, builder, signature, values)
         apart, size, rows = values[-3:]
 
         def some(vectors: Vectors, first: Any) -> None:
@@ -202,6 +198,15 @@ def exp_row(typingctx: Any, row: Any, at: Any, less: Any, size: Any) -> Any:
     return row.dtype(row, types.int64, row.dtype, types.int64), codegen
 
 
+def begins(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
+    """Addresses in the arrays among the values, each of which is followed by its place in them."""
+    return [
+        builder.gep(context.make_array(kind)(context, builder, value=values[k]).data, [values[k + 1]])
+        for k, kind in enumerate(signature.args)
+        if isinstance(kind, types.Array)
+    ]
+
+
 def _folded(vectors: Vectors, size: Any, start: float, value: Any, combine: Any) -> Any:
     """`value(vectors, first)` over all of 0 … size - 1, combined lane by lane, then the lanes in halves."""
     builder, lanes = vectors.builder, vectors.lanes
@@ -243,11 +248,7 @@ def _write(context: Any, builder: Any, signature: Any, values: Any, formula: Any
 
     Each array among the values is followed by where it is read from; the last value is how many elements.
     """
-    places = [
-        builder.gep(context.make_array(kind)(context, builder, value=values[k]).data, [values[k + 1]])
-        for k, kind in enumerate(signature.args)
-        if isinstance(kind, types.Array)
-    ]
+    places = begins(context, builder, signature, values)
 
     def some(vectors: Vectors, first: Any) -> None:
         *given, old = (builder.gep(place, [first]) for place in places)

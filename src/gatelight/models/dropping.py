@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.lanes import INT, Vectors, loop, over_lanes
+from gatelight.memory.rows import begins
 
 DROP_WORK = 4  # an element takes about as long as so many multiply-adds
 
@@ -62,28 +63,6 @@ def _factors(vectors: Vectors, first: Any, key: Any, limit: Any, scale: Any) -> 
     return builder.select(stays, vectors.repeat(scale), vectors.number(0.0))
 
 
-def _over_rows(signature: Any, context: Any, builder: Any, values: Any, write: Any) -> Any:
-    """Write `write(vectors, factors, addresses)` for all elements of some rows, whose addresses these are.
-
-    Among the values are key, limit and scale one after the other, each array is followed by where its row
-    begins, and last is how many elements there are.
-    """
-    kinds = signature.args
-    at = kinds.index(types.uint32)
-    begins = [
-        builder.gep(context.make_array(kind)(context, builder, value=values[k]).data, [values[k + 1]])
-        for k, kind in enumerate(kinds)
-        if isinstance(kind, types.Array)
-    ]
-
-    def some(vectors: Vectors, first: Any) -> None:
-        factors = _factors(vectors, first, *values[at : at + 3])
-        write(vectors, factors, [builder.gep(begin, [first]) for begin in begins])
-
-    over_lanes(Vectors(builder, context.get_data_type(kinds[0].dtype)), values[-1], some)
-    return context.get_dummy_value()
-
-
 @intrinsic  # type: ignore[untyped-decorator]
 def drop_row(
     typingctx: Any, source: Any, source_at: Any, key: Any, limit: Any, scale: Any, target: Any,
@@ -94,11 +73,16 @@ def drop_row(
     For compiled callers, as `memory.rows` has it: `size` elements from source_at and target_at on.
     """
 
-    def write(vectors: Vectors, factors: Any, at: list[Any]) -> None:
-        vectors.store(vectors.builder.fmul(vectors.load(at[0]), factors), at[1])
-
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return _over_rows(signature, context, builder, values, write)
+        given, result = begins(context, builder, signature, values)
+
+        def some(vectors: Vectors, first: Any) -> None:
+            value = vectors.load(builder.gep(given, [first]))
+            factors = _factors(vectors, first, *values[2:5])
+            vectors.store(builder.fmul(value, factors), builder.gep(result, [first]))
+
+        over_lanes(Vectors(builder, context.get_data_type(source.dtype)), values[-1], some)
+        return context.get_dummy_value()
 
     place = types.int64
     return types.void(source, place, types.uint32, types.uint32, source.dtype, target, place, place), codegen
@@ -117,12 +101,8 @@ def _over_rows_of_step(signature: Any, context: Any, builder: Any, values: Any, 
     `rows` loops over the rows, and `factors(k)` are those of row k. Among the values each array is followed
     by where it is read from; the second are the keys, after them limit and scale; last are elements and rows.
     """
-    begins = [
-        builder.gep(context.make_array(kind)(context, builder, value=values[k]).data, [values[k + 1]])
-        for k, kind in enumerate(signature.args)
-        if isinstance(kind, types.Array)
-    ]
-    keys, (limit, scale) = begins[1], values[4:6]
+    arrays = begins(context, builder, signature, values)
+    keys, (limit, scale) = arrays[1], values[4:6]
     size, rows = values[-2:]
 
     def some(vectors: Vectors, first: Any) -> None:
@@ -131,7 +111,7 @@ def _over_rows_of_step(signature: Any, context: Any, builder: Any, values: Any, 
 
         def address(place: int, k: Any = None) -> Any:
             at = first if k is None else builder.add(builder.mul(k, size), first)
-            return builder.gep(begins[place], [at])
+            return builder.gep(arrays[place], [at])
 
         write(vectors, factors, address, lambda of_row: loop(builder, rows, of_row))
 
