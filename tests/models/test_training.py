@@ -211,6 +211,7 @@ def test_epochs_and_progress_are_told() -> None:
     ].keys()
     assert json.loads(json.dumps(epochs)) == epochs
     assert 1 <= len(progress) <= 2 + passed / 0.1
+    assert progress[0].step == 2  # the first step's pace would be all that could be said of the rest
     last = progress[-1]
     assert (last.step, last.steps, last.epoch, last.seconds_left) == (48, 48, 6, 0.0)
     assert last.steps_per_second > 0

@@ -151,7 +151,7 @@ def test_many_characters_take_four_bytes_each() -> None:
 @pytest.mark.parametrize(
     ("longest", "truncation"), [(None, "head"), (3, "head"), (4, "tail"), (3, "head+tail")]
 )
-@given(st.lists(st.text("ab c.'\ue000\u00e9", max_size=12), max_size=6))
+@given(st.lists(st.text("ab c.'\"\ue000\u00e9\u2003\x1f\t\0\ud800", max_size=12), max_size=6))
 @settings(max_examples=15, deadline=None)
 def test_numbered_words_are_encoded_as_lists_of_tokens(
     kind: str, unknown: str, longest: int | None, truncation: str, texts: list[str]
@@ -191,11 +191,20 @@ def test_texts_numbered_together_are_as_if_apart(
     assert made.beyond == wanted.beyond
 
 
+@pytest.mark.parametrize(
+    "text", ["a b\x1f' c", "a b'\u2003c d.", "'\x1c b'\x85. c\ud800 d", " \x1f", "a\x1f"]
+)
+def test_white_space_that_only_python_knows_divides_treebank_pieces(text: str) -> None:
+    cut = tokenizer("treebank")
+    assert list(NumberedTexts.of(["b c", text, "a."], cut)) == [cut.tokens(t) for t in ("b c", text, "a.")]
+
+
 def test_pieces_are_forgotten_and_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A corpus of ever new words must not take memory for all their pieces, nor lose a word at the border."""
     texts = [f"a{k} b, it's c{k % 7}." for k in range(50)]
     whole = NumberedTexts.of(texts, tokenizer("treebank"))
     monkeypatch.setattr(numbering, "MOST_PIECES", 5)
+    monkeypatch.setattr(numbering, "BLOCK", 40)
     parts = NumberedTexts.of(texts, tokenizer("treebank"))
     assert whole.words == parts.words
     np.testing.assert_array_equal(whole.numbers, parts.numbers)

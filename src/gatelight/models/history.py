@@ -122,6 +122,11 @@ class Pace:
             self._steps += 1
 
     @property
+    def known(self) -> bool:
+        """Whether a step beside the first, which loads and settles much, has been measured."""
+        return self._steps > 0
+
+    @property
     def steps_per_second(self) -> float:
         """Mean over the steps of this process; after the first step only, that step's own."""
         return max(self._steps, 1) / max(self._seconds, 1e-9)

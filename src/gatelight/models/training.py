@@ -130,7 +130,9 @@ def _loop(
             step = run.step_in_epoch
             run.train_step(plan[step], plan[step + 1] if step + 1 < len(plan) else None)
             now = time.monotonic()
-            if on_progress is not None and (now - told >= PROGRESS_EVERY or run.step == run.total_steps):
+            # A first step says nothing of the rest: it may take a hundred times as long.
+            due = run.pace.known and now - told >= PROGRESS_EVERY
+            if on_progress is not None and (due or run.step == run.total_steps):
                 told = now
                 on_progress(run.progress())
             check()

@@ -179,7 +179,11 @@ class TreebankTokenizer:
             every = list(map(self.pieces, block))
             distinct = dict.fromkeys(itertools.chain.from_iterable(every))
             new = [piece for piece in distinct if piece not in known]
-            known.update(zip(new, self.cut(new), strict=True))
+            tokens, counts = self.cut(new)
+            left = iter(tokens)
+            known.update(
+                (piece, list(itertools.islice(left, n))) for piece, n in zip(new, counts, strict=True)
+            )
             for pieces in every:
                 yield list(itertools.chain.from_iterable(map(known.__getitem__, pieces)))
 
@@ -187,8 +191,12 @@ class TreebankTokenizer:
         """Return `text` in pieces that can be cut each by itself."""
         return self._rules.pieces(self._plain(text))
 
-    def cut(self, pieces: Sequence[str]) -> list[list[str]]:
-        """Return the tokens of each piece."""
+    def spaced(self, text: str) -> str:
+        """Return the pieces of `text` with white space of ASCII between them."""
+        return self._rules.spaced(self._plain(text))
+
+    def cut(self, pieces: Sequence[str]) -> tuple[list[str], list[int]]:
+        """Return the tokens of all pieces, one after the other, and how many each piece has."""
         return self._rules.cut(pieces)
 
     def _plain(self, text: str) -> str:

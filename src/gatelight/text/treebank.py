@@ -15,12 +15,17 @@ from gatelight.errors import MissingExtraError
 MARK = "\ue000"
 """A code point for private use, which no rule touches, between pieces that are cut together."""
 
-WHOLE, FIRST, LAST = 2 * MARK, f" {MARK}", f"{MARK} "
+GAP = "\x1f"
+"""Stands for a space within a piece: white space to Python, so none is left in a text, but not to Arrow."""
+
+WHOLE, FIRST, LAST = 2 * MARK, GAP + MARK, MARK + GAP
 """What a piece begins or ends with that is a whole text, the first one of a text, or its last."""
 
 QUOTES = ('"', "''")
 LETTER = "x"
 VERBATIM = "\n"  # before a piece whose letters count; no piece holds one
+_SEPARATORS = "\x1c\x1d\x1e\x1f"  # white space to Python in ASCII, but not to Arrow
+_RARE_SPACE = re.compile(r"[^\S \t\n\v\f\r]")
 _LETTERS = re.compile(r"[^\W\d_]+")
 TOGETHER = 4096  # pieces that are cut by one call
 
@@ -44,26 +49,35 @@ class TreebankPieces:
         """Return the pieces of a text, whose white space counts as single spaces."""
         pieces = text.split()
         if MARK in text or len(pieces) == 1:
-            return [WHOLE + " ".join(pieces)]
-        if pieces and pieces[0].startswith(QUOTES):
-            pieces[0] += FIRST
-        if pieces and not pieces[-1].isalpha():
-            pieces[-1] = LAST + pieces[-1]
+            return [WHOLE + GAP.join(pieces)]
+        if pieces:
+            pieces[0], pieces[-1] = _begin(pieces[0]), _end(pieces[-1])
         return pieces
 
-    def cut(self, pieces: Sequence[str]) -> list[Tokens]:
-        """Return the tokens of each piece; of many in a fraction of the time that each alone takes."""
+    def spaced(self, text: str) -> str:
+        """Return a text's pieces with white space of ASCII between them, as Arrow takes texts apart."""
+        first, *rest = text.split(None, 1) or [""]
+        if not rest or MARK in text:
+            return " ".join(self.pieces(text))
+        *middle, last = rest[0].rsplit(None, 1)
+        if not text.isascii() or any(sign in text for sign in _SEPARATORS):
+            middle = [_RARE_SPACE.sub(" ", part) for part in middle]
+        return " ".join([_begin(first), *middle, _end(last)])
+
+    def cut(self, pieces: Sequence[str]) -> tuple[Tokens, list[int]]:
+        """Return the tokens of all pieces, one after the other, and how many each piece has."""
         if not pieces:
-            return []
+            return [], []
         shapes, letters = self._shapes(pieces)
         distinct = list(dict.fromkeys(shapes))
         found = self._cut_all([shape.removeprefix(VERBATIM) for shape in distinct])
-        cuts = {}
+        cuts, counts = {}, {}
         for shape, tokens in zip(distinct, found, strict=True):
             pattern = " ".join(tokens).replace("%", "%%")
             cuts[shape] = pattern if shape.startswith(VERBATIM) else pattern.replace(LETTER, "%s")
-        filled = "\n".join([cuts[shape] for shape in shapes]) % tuple(letters)
-        return [tokens.split() for tokens in filled.split("\n")]
+            counts[shape] = len(tokens)
+        filled = " ".join([cuts[shape] for shape in shapes]) % tuple(letters)
+        return filled.split(), [counts[shape] for shape in shapes]
 
     def _shapes(self, pieces: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return each piece with LETTER for each run of letters, and these runs of all pieces.
@@ -93,10 +107,19 @@ class TreebankPieces:
         return found
 
     def _marked(self, piece: str) -> Tokens:
+        piece = piece.replace(GAP, " ")
         if piece.startswith(WHOLE):
             return self._cut(piece.removeprefix(WHOLE))
         tokens = self._cut(piece)
-        return tokens[1:] if piece.startswith(LAST) else tokens[:-1]
+        return tokens[1:] if piece.startswith(MARK) else tokens[:-1]
 
     def __reduce__(self) -> tuple[type[TreebankPieces], tuple[()]]:
         return TreebankPieces, ()
+
+
+def _begin(piece: str) -> str:
+    return piece + FIRST if piece.startswith(QUOTES) else piece
+
+
+def _end(piece: str) -> str:
+    return piece if piece.isalpha() else LAST + piece
