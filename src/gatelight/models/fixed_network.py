@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
+from gatelight.memory.abreast import SLIM
 from gatelight.memory.buffers import in_lines
 from gatelight.memory.copying import copied_rows
 from gatelight.memory.fixed_layer import FixedLayer
@@ -31,6 +32,7 @@ from gatelight.models.ahead import judged
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
 from gatelight.models.dropping import Drop
+from gatelight.models.judging_abreast import all_judged_abreast
 from gatelight.models.judging_parts import HEADS, all_judged
 from gatelight.models.pieces import Pieces, list_means
 from gatelight.models.pools import POOLS, check_steps
@@ -192,7 +194,9 @@ class FixedNetwork:
             own, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells,
             HEADS.index(config.pool), weight, bias, limit, scale, out,
         )  # fmt: skip
-        threads.share(all_judged, given, int(lengths.sum()) * weight_hh.size)
+        slim = directions == 1 and size <= SLIM and dtype == np.float32
+        region = all_judged_abreast if slim else all_judged
+        threads.share(region, given, int(lengths.sum()) * weight_hh.size)
         return out
 
     def _fill(self, ids: Ids) -> None:

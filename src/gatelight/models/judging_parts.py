@@ -22,12 +22,17 @@ HEADS = ("flatten", "max", "mean")
 
 
 @compiled
-def _packed_group(flat: Any, starts: Any, lengths: Any) -> tuple[Any, Any, Any]:
-    """Of sequences that begin at flat[starts[k]], of falling lengths: tokens step by step, first, alive."""
+def packed_group(flat: Any, starts: Any, lengths: Any, beyond: int) -> tuple[Any, Any, Any]:
+    """Of sequences that begin at flat[starts[k]], of falling lengths: tokens step by step, first, alive.
+
+    So many tokens more follow `beyond` the last, all 0.
+    """
     steps, rows = lengths[0], 0
     for k in range(len(lengths)):
         rows += lengths[k]
-    token, first, alive = np.empty(rows, np.int32), np.empty(steps, np.int64), np.empty(steps, np.int64)
+    token = np.empty(rows + beyond, np.int32)
+    token[rows:] = 0
+    first, alive = np.empty(steps, np.int64), np.empty(steps, np.int64)
     order, falling = np.empty(len(lengths), np.int64), np.empty(len(lengths), np.int64)
     plan_rows(lengths, order, falling, alive, first)
     gather_rows(flat, starts, alive, token)
@@ -35,14 +40,15 @@ def _packed_group(flat: Any, starts: Any, lengths: Any) -> tuple[Any, Any, Any]:
 
 
 @compiled
-def _judge_group(
+def judge_group(
     cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, zeros: Any,
     no_cells: Any, saved: Any, cells: Any, head: int, weight: Any, bias: Any, limit: Any, scale: Any,
     out: Any, crew: Any, k: int,
 ) -> None:  # fmt: skip
+    """Judge the k-th group; see `all_judged`."""
     begin, end = k * GROUP, min(len(lengths), (k + 1) * GROUP)
     of, result = lengths[begin:end], out[begin:end]
-    token, first, alive = _packed_group(flat, starts[begin:end], of)
+    token, first, alive = packed_group(flat, starts[begin:end], of, 0)
     directions, features = zeros.shape[0], zeros.shape[0] * zeros.shape[2]
     hidden = np.empty((len(token), features), table.dtype)
     h_n, c_n = np.empty(zeros.shape, table.dtype), np.empty(no_cells.shape, table.dtype)
@@ -76,4 +82,4 @@ def all_judged(
         cell, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells, head, weight,
         bias, limit, scale, out, crew,
     )  # fmt: skip
-    return int(share(_judge_group, given, crew, helpers, (len(lengths) + GROUP - 1) // GROUP))
+    return int(share(judge_group, given, crew, helpers, (len(lengths) + GROUP - 1) // GROUP))
