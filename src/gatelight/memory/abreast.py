@@ -1,7 +1,7 @@
 """Sequences abreast, each in a lane of its own, so that no register is half empty where H is small.
 
-A step of as many sequences as a register has lanes, as LLVM code that Numba compiles; knows no equations. Where
-kernels.py gives each sequence a row of H numbers, here all have the same unit side by side: [H, LANES].
+A step of as many sequences as a register has lanes, as LLVM code that Numba compiles; knows no equations.
+Where kernels.py gives each sequence a row of H numbers, here all have the same unit side by side: [H, LANES].
 Every number is computed by the same operations in the same order, so its bits are those of the rows. Nothing
 is kept for a way back. Arrays are C-contiguous and float32.
 """
@@ -86,7 +86,23 @@ def _advance(
     before: Any, before_at: Any, after: Any, after_at: Any, c: Any, c_at: Any, size: Any,
 ) -> Any:  # fmt: skip
     """Advance LANES sequences: h [size, LANES] from `before` to `after`, c in its place; rows of `wide`."""
-    given = (cell, wide, weight, at, bias, bias_at, x, x_at, before, before_at, after, after_at, c, c_at, size)
+    given = (
+        cell,
+        wide,
+        weight,
+        at,
+        bias,
+        bias_at,
+        x,
+        x_at,
+        before,
+        before_at,
+        after,
+        after_at,
+        c,
+        c_at,
+        size,
+    )
     name, forward, _ = STEPS[cell.instance_class]
     equation = EQUATIONS[name]
     gates = len(equation.gates)
@@ -101,8 +117,11 @@ def _advance(
         def column(gate: int, unit: Any) -> Any:
             return builder.add(builder.mul(size, INDEX(gate)), unit)
 
-        def abreast(where: Any, place: Any) -> Any:
-            return builder.gep(where, [builder.mul(place, INDEX(LANES))])
+        def place_of(where: Any, unit: Any) -> Any:
+            return builder.gep(where, [builder.mul(unit, INDEX(LANES))])
+
+        def abreast(where: Any, unit: Any) -> Any:
+            return vectors.load(place_of(where, unit))
 
         def repeated(where: Any, place: Any) -> Any:
             return vectors.repeat(builder.load(builder.gep(where, [place])))
@@ -112,7 +131,7 @@ def _advance(
             columns = [column(gate, unit) for unit in units for gate in range(gates)]
             sums = _product(
                 vectors, size, [repeated(bias, place) for place in columns],
-                lambda k: vectors.load(abreast(before, k)),
+                lambda k: abreast(before, k),
                 lambda k, n: repeated(weight, builder.add(builder.mul(k, wide), columns[n])),
             )  # fmt: skip
             for k in range(0, count, TOGETHER):
@@ -121,26 +140,19 @@ def _advance(
         def step(units: list[Any], sums: list[Any]) -> None:
             several = Vectors(builder, vectors.element, len(units) * LANES)
 
-            def of_units(value: Callable[[Any], Any]) -> Lanes:
-                return Lanes(several, joined(builder, [value(unit) for unit in units]))
+            def of_units(where: Any, block: int = 0, load: Callable[[Any, Any], Any] = abreast) -> Lanes:
+                return Lanes(several, joined(builder, [load(where, column(block, unit)) for unit in units]))
 
-            state = c if equation.has_cell_state else before
             _, new, value = forward(
-                [
-                    of_units(lambda unit, gate=gate: vectors.load(abreast(x, column(gate, unit))))
-                    for gate in range(gates)
-                ],
+                [of_units(x, gate) for gate in range(gates)],
                 [Lanes(several, joined(builder, sums[gate::gates])) for gate in range(gates)],
-                of_units(lambda unit: vectors.load(abreast(state, unit))),
-                [
-                    of_units(lambda unit, k=k: repeated(own.data, column(k, unit)))
-                    for k in range(len(equation.peepholes))
-                ],
+                of_units(c if equation.has_cell_state else before),
+                [of_units(own.data, k, repeated) for k in range(len(equation.peepholes))],
             )
             for made, where in ((new, c), (value, after)):
                 parts = [] if made is None else apart(builder, made.value, len(units))
                 for unit, part in zip(units, parts, strict=False):
-                    vectors.store(part, abreast(where, unit))
+                    vectors.store(part, place_of(where, unit))
 
         count = SUMS // gates // TOGETHER * TOGETHER
         loop(builder, size, lambda first: some(first, count), count)

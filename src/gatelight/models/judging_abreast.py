@@ -21,11 +21,15 @@ IDLE = 8
 
 @intrinsic  # type: ignore[untyped-decorator]
 def _add_products(
-    typingctx: Any, h: Any, at: Any, weight: Any, weight_at: Any, sums: Any, sums_at: Any, size: Any, alive: Any
+    typingctx: Any, h: Any, at: Any, weight: Any, weight_at: Any, sums: Any, sums_at: Any, size: Any,
+    alive: Any,
 ) -> Any:  # fmt: skip
     """sums += h · weight; products are rounded too, as `rows.add_products` does."""
     return folds_abreast(
-        lambda vectors, old, value, by: vectors.builder.fadd(old, vectors.builder.fmul(value, by)), h, weight, sums
+        lambda vectors, old, value, by: vectors.builder.fadd(old, vectors.builder.fmul(value, by)),
+        h,
+        weight,
+        sums,
     )
 
 
@@ -83,26 +87,32 @@ def _judge_abreast(
 
 
 @compiled
+def _go_abreast(lengths: Any) -> bool:
+    """Whether there is a sequence for each lane, and few of them would idle long; `lengths` fall."""
+    steps = 0
+    for length in lengths:
+        steps += length
+    full = len(lengths) == LANES and lengths[LANES - 1] > 0
+    return bool(full and IDLE * steps >= (IDLE - 1) * LANES * lengths[0])
+
+
+@compiled
 def _judge_some(
     cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, zeros: Any,
     no_cells: Any, saved: Any, cells: Any, head: int, weight: Any, bias: Any, limit: Any, scale: Any,
     out: Any, crew: Any, k: int,
 ) -> None:  # fmt: skip
-    begin, end = k * LANES, (k + 1) * LANES
-    if end <= len(lengths):
-        steps = 0
-        for place in range(begin, end):
-            steps += lengths[place]
-        if IDLE * steps >= (IDLE - 1) * LANES * lengths[begin] and lengths[end - 1] > 0:
-            _judge_abreast(
-                cell, table, flat, starts[begin:end], lengths[begin:end], weight_hh, bias_hh,
-                no_cells.shape[2], head, weight, bias, out[begin:end],
-            )  # fmt: skip
-            return
-    for group in range(begin // GROUP, (min(end, len(lengths)) + GROUP - 1) // GROUP):
+    begin, end = k * LANES, min(len(lengths), (k + 1) * LANES)
+    if _go_abreast(lengths[begin:end]):
+        _judge_abreast(
+            cell, table, flat, starts[begin:end], lengths[begin:end], weight_hh, bias_hh, no_cells.shape[2],
+            head, weight, bias, out[begin:end],
+        )  # fmt: skip
+        return
+    for group in range(begin // GROUP, (end + GROUP - 1) // GROUP):
         judge_group(
-            cell, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells, head, weight,
-            bias, limit, scale, out, crew, group,
+            cell, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells, head,
+            weight, bias, limit, scale, out, crew, group,
         )  # fmt: skip
 
 
