@@ -134,6 +134,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
             "full lengths": _counted(ratios[False], FULL_GOAL, beyond[False], near[False]),
             "ragged": _counted(ratios[True], RAGGED_GOAL, beyond[True], near[True]),
             "at the goal": "the roofline that it would take; above 1 it is beyond the machine",
+            "gradients": "are none before each pass, as in a training loop",
             "ragged lengths": "from 1 to T, evenly drawn; torch.nn packed, ours given lengths=",
             "threads": f"{available()}; torch and ours each on 1 or all, the faster choice",
         },
@@ -191,11 +192,13 @@ class DenseInput:
 
     def by_ours(self, layer: nn.Module) -> Tensor:
         """Forward and backward of a layer that takes lengths; the output."""
+        layer.zero_grad()
         output, _ = layer(self.x) if self.lengths is None else layer(self.x, lengths=self.lengths)
         return self.backward(output)
 
     def by_torch(self, layer: nn.Module) -> Tensor:
         """The same of torch's, which takes lengths as packed sequences."""
+        layer.zero_grad()
         if self.lengths is None:
             return self.backward(layer(self.x)[0])
         packed = pack_padded_sequence(
@@ -206,8 +209,6 @@ class DenseInput:
 
     def results(self, layer: nn.Module, one: Callable[[], Tensor]) -> dict[str, Array]:
         """Output and every gradient of one pass."""
-        layer.zero_grad()
-        self.x.grad = None
         output = one()
         assert self.x.grad is not None
         found = {"output": output.detach().numpy().copy(), "d input": self.x.grad.numpy().copy()}
