@@ -15,7 +15,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from gatelight.errors import DataError
-from gatelight.memory.threads import single_threaded_torch, using
+from gatelight.memory.threads import single_threaded_torch, threads, using
 from gatelight.models.checkpoint import read_record, remove_leftovers, write_checkpoint
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifying import Classifying
@@ -86,7 +86,8 @@ def carry_out(
     resume: bool = False,
 ) -> History:
     """Train the model of the task that `task()` makes; all else is as in `train`."""
-    with using(config.threads), single_threaded_torch(), interrupts_held() as check:
+    # How many threads there are is asked once, not by each of a step's dozen computations.
+    with using(config.threads or threads()), single_threaded_torch(), interrupts_held() as check:
         run = Run(task(), config)
         if checkpoint is not None:
             checkpoint = Path(checkpoint)
