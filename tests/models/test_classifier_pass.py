@@ -27,6 +27,8 @@ CONFIG = ClassifierConfig(
 VARIANTS: dict[str, dict[str, Any]] = {
     **{f"cell {cell}": {"cell": cell} for cell in ("rnn", "lstm", "peephole", "gru")},
     **{f"pool {pool}": {"pool": pool, "bidirectional": pool != "flatten"} for pool in POOLS},
+    "flatten, both directions": {"pool": "flatten", "bidirectional": True},
+    "flatten, two layers": {"pool": "flatten", "layers": 2, "cell": "gru"},
     "two layers": {"layers": 2, "bidirectional": True, "cell": "gru"},
     "three layers": {"layers": 3, "cell": "peephole"},
     "frozen words": {"train_embedding": False, "embedding_dropout": 0.0, "word_dropout": 0.0},

@@ -19,7 +19,7 @@ from gatelight.memory.crew import even_part, share
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.product import linear_back, rows_times
 from gatelight.memory.recurrence_backward import recurrence_backward
-from gatelight.memory.recurrence_forward import recurrence_forward
+from gatelight.memory.recurrence_forward import After, recurrence_forward
 from gatelight.memory.rows import copy_row
 from gatelight.memory.transposing import MOVE_WORK, PART, transpose_rows
 
@@ -67,10 +67,11 @@ def layer_forward(
     h_0: Array | None = None,
     c_0: Array | None = None,
     keep: bool = True,
+    after: After | None = None,
 ) -> Way:
     """x [N, D], or [U, D] with token int32 [N]; first [T], lengths [B]; states [directions, B, H].
 
-    States that are None are zeros. Without `keep` there is no way back.
+    States that are None are zeros. Without `keep` there is no way back. `after` goes with each task.
     """
     table_weight, step_weight, weight_hh = _prepared(weights["weight_ih"], weights["weight_hh"])
     directions, (size, hidden_size) = len(weight_hh), weights["weight_hh"][0].shape
@@ -87,6 +88,7 @@ def layer_forward(
     hidden, h_n, c_n, gates, cells = recurrence_forward(
         cell, table, token, first, lengths, step_weight,
         _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep, overwrite=True,
+        after=after,
     )  # fmt: skip
     return Way(
         cell, first, lengths, token, len(table), weights["weight_ih"], weight_hh, peephole, h_0, c_0,

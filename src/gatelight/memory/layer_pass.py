@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gatelight.memory.layer_arrays import kinds_of, layer_backward, layer_forward
 from gatelight.memory.packing import Packing
+from gatelight.memory.recurrence_forward import After
 from gatelight.memory.stack import Stack
 from gatelight.memory.status import count
 
@@ -39,16 +40,24 @@ class LayerPass:
         }
 
     def forward(
-        self, x: Array, packing: Packing, token: Array | None = None, initial: Sequence[Array] = ()
+        self,
+        x: Array,
+        packing: Packing,
+        token: Array | None = None,
+        initial: Sequence[Array] = (),
+        after: After | None = None,
     ) -> tuple[Array, tuple[Array, ...], Back]:
         """x [N, D], or [U, D] with token int32 [N], → hidden states [N, directions·H], last states, way back.
 
         States are (h, c), or (h,), of [directions, B, H]; the first ones are zeros unless given, and get no
-        gradient. The way back sets those of the parameters that want them; it may be called once.
+        gradient. `after` goes with each task. The way back sets those of the parameters that want
+        them; it may be called once.
         """
         count("kernels")
         h_0, c_0 = (*initial, None, None)[:2]
-        way = layer_forward(self._cell, x, token, packing.first, packing.lengths, self._weights, h_0, c_0)
+        way = layer_forward(
+            self._cell, x, token, packing.first, packing.lengths, self._weights, h_0, c_0, after=after
+        )
 
         def back(d_hidden: Array, need_x: bool) -> Array:
             wanted = {kind: any(p.requires_grad for p in of) for kind, of in self._parameters.items()}

@@ -5,8 +5,9 @@ Knows nothing of gradients or parameters. Arrays are C-contiguous and of one dty
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -88,9 +89,20 @@ def _all_parts(
     return int(share(kernels.forward, given, crew, 0 if spread else helpers, tasks))
 
 
+class After(NamedTuple):
+    """What a task does beside, once its sequences are done and in the cache.
+
+    A region that takes what `_all_parts` does, and what is `given` before the crew.
+    """
+
+    region: Callable[..., int]
+    given: tuple[Any, ...]
+
+
 def recurrence_forward(
     cell: str, table: Array, token: Array | None, first: Array, lengths: Array, weight: Array, bias: Array,
     peephole: Array | None, h_0: Array, c_0: Array, keep: bool, overwrite: bool = False,
+    after: After | None = None,
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Return hidden, h_n, c_n and, with `keep`, gates and cell states, in shapes as `operators.recurrence`.
 
@@ -112,5 +124,6 @@ def recurrence_forward(
         cell_weights(cell, peephole, table.dtype), table, token_rows(token, rows), first, lengths, weight,
         bias, h_0, c_0, keep, gates, cells, hidden, h_n, c_n,
     )  # fmt: skip
-    threads.share(_all_parts, given, work)
+    region, more = after or (_all_parts, ())
+    threads.share(region, (*given, *more), work)
     return hidden, h_n, c_n, gates, cells

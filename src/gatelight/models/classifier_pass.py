@@ -22,7 +22,8 @@ from gatelight.models.classifier import Classifier, Generator
 from gatelight.models.dropout import draw_seed, drop_step
 from gatelight.models.dropping import Drop
 from gatelight.models.pieces import Pieces
-from gatelight.models.pools import POOLS
+from gatelight.models.pools import POOLS, Flatten
+from gatelight.models.rows import Ids
 
 Floats = NDArray[Any]
 
@@ -34,6 +35,7 @@ class ClassifierPass:
         self.model = model
         self._layers = [LayerPass(layer) for layer in model.memory]  # type: ignore[arg-type]
         self._pool = POOLS[model.config.pool]
+        self._head_beside = self._pool is Flatten and not model.config.bidirectional
         self._head = {name: weight.detach().numpy() for name, weight in model.head.items()}
 
     @staticmethod
@@ -60,16 +62,26 @@ class ClassifierPass:
         config, training = self.model.config, self.model.training
         packing = batch.packing
         rows, number = self.model.read(batch.ids, generator, pieces, batch.words)
-        hidden, _, back = self._layers[0].forward(rows.detach().numpy(), packing, number)
-        backs: list[Back] = [back]
-        for layer in self._layers[1:]:
+        share = config.dropout if training else 0.0
+        hidden, backs = rows.detach().numpy(), list[Back]()
+        *below, top = self._layers
+        token: Ids | None = number
+        for layer in below:
+            hidden, _, back = layer.forward(hidden, packing, token)
+            backs.append(back)
+            token = None
             if training:
                 hidden = drop_step(hidden, config.layer_dropout, generator, backs)
-            hidden, _, back = layer.forward(hidden, packing)
-            backs.append(back)
-        share = config.dropout if training else 0.0
-        if self._pool.holds_dense:
-            drop = Drop.of(share, draw_seed(generator), hidden.dtype) if share else None
+        drop, after = Drop.nothing(hidden.dtype), None
+        if self._pool.holds_dense and share:
+            drop = Drop.of(share, draw_seed(generator), hidden.dtype)
+        if self._head_beside:
+            logits, after = Flatten.with_memory(config.hidden, packing, self._head, drop)
+        hidden, _, back = top.forward(hidden, packing, token, after=after)
+        backs.append(back)
+        if self._head_beside:
+            self._back_through_pool(hidden, packing, backs, drop)
+        elif self._pool.holds_dense:
             logits = self._pooled(hidden, packing, backs, drop)
         else:
             hidden = drop_step(self._pooled(hidden, packing, backs), share, generator, backs)
@@ -89,6 +101,11 @@ class ClassifierPass:
         directions = 1 + self.model.config.bidirectional
         more = () if drop is None else (drop,)
         pooled, kept = self._pool.forward(hidden, packing, self._head, directions, *more)
+        self._back_through_pool(hidden, packing, backs, kept)
+        return pooled
+
+    def _back_through_pool(self, hidden: Floats, packing: Packing, backs: list[Back], kept: Any) -> None:
+        directions = 1 + self.model.config.bidirectional
 
         def back(d_pooled: Floats, need: bool) -> Floats:
             d_hidden, found = self._pool.backward(d_pooled, hidden, packing, self._head, directions, kept)
@@ -97,7 +114,6 @@ class ClassifierPass:
             return d_hidden
 
         backs.append(back)
-        return pooled
 
     def _dense(self, rows: Floats, backs: list[Back]) -> Floats:
         weight, bias = self.model.head["weight"], self.model.head["bias"]

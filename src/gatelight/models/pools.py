@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from gatelight.errors import DataError
 from gatelight.memory import buffers, threads
 from gatelight.memory.packing import Packing
+from gatelight.memory.recurrence_forward import After
 from gatelight.models import pooling_kernels as kernels
 from gatelight.models import pooling_parts
 from gatelight.models.dropping import Drop
+from gatelight.models.memory_and_head import all_parts_and_flatten
 
 Floats = NDArray[Any]
 Weights = Mapping[str, Floats]
@@ -190,6 +192,14 @@ class Flatten(Pool):
     """
 
     holds_dense = True
+
+    @staticmethod
+    def with_memory(width: int, packing: Packing, weights: Weights, drop: Drop) -> tuple[Floats, After]:
+        """As `forward`, while the hidden states [N, width], of one direction, are computed: logits to be."""
+        weight, bias = weights["weight"], weights["bias"]
+        check_steps(packing.steps, width, weight)
+        logits = np.empty((packing.sequences, len(bias)), weight.dtype)
+        return logits, After(all_parts_and_flatten, (packing.alive, weight, bias, logits, *drop))
 
     @staticmethod
     def forward(
