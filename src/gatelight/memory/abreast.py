@@ -87,22 +87,8 @@ def _advance(
 ) -> Any:  # fmt: skip
     """Advance LANES sequences: h [size, LANES] from `before` to `after`, c in its place; rows of `wide`."""
     given = (
-        cell,
-        wide,
-        weight,
-        at,
-        bias,
-        bias_at,
-        x,
-        x_at,
-        before,
-        before_at,
-        after,
-        after_at,
-        c,
-        c_at,
-        size,
-    )
+        cell, wide, weight, at, bias, bias_at, x, x_at, before, before_at, after, after_at, c, c_at, size
+    )  # fmt: skip
     name, forward, _ = STEPS[cell.instance_class]
     equation = EQUATIONS[name]
     gates = len(equation.gates)
