@@ -15,7 +15,7 @@ from gatelight.models import fixed_network
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.fixed_network import FixedNetwork
-from gatelight.models.judging_abreast import IDLE, _go_abreast, all_judged_abreast
+from gatelight.models.judging_abreast import IDLE, all_judged_abreast, go_abreast
 from gatelight.models.judging_parts import GROUP, HEADS
 from gatelight.models.prediction import Predictor
 
@@ -101,7 +101,7 @@ def test_a_lane_idles_for_a_short_while_only() -> None:
     """No step may be spent on what has ended long ago, nor read beyond a sequence that has no token."""
 
     def goes(*lengths: int) -> bool:
-        return bool(_go_abreast(np.array(sorted(lengths, reverse=True), np.int64)))
+        return bool(go_abreast(np.array(sorted(lengths, reverse=True), np.int64)).all())
 
     idle = 100 * LANES // IDLE // 4  # as long may each of four lanes idle where the longest has 100 steps
     assert goes(*[100] * LANES)

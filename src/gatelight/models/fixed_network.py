@@ -32,7 +32,7 @@ from gatelight.models.ahead import judged
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
 from gatelight.models.dropping import Drop
-from gatelight.models.judging_abreast import all_judged_abreast
+from gatelight.models.judging_abreast import all_judged_abreast, go_abreast
 from gatelight.models.judging_parts import HEADS, all_judged
 from gatelight.models.pieces import Pieces, list_means
 from gatelight.models.pools import POOLS, check_steps
@@ -190,13 +190,22 @@ class FixedNetwork:
         saved, cells = (np.empty(shape, dtype) for shape in shapes)
         out = np.empty((len(lengths), len(bias) if self._pool.holds_dense else width), dtype)
         _, limit, scale = Drop.nothing(dtype)
-        given = (
-            own, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells,
-            HEADS.index(config.pool), weight, bias, limit, scale, out,
-        )  # fmt: skip
+
+        def judge(region: Any, starts: NDArray[np.int64], lengths: NDArray[np.int64], out: Floats) -> Floats:
+            given = (
+                own, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells,
+                HEADS.index(config.pool), weight, bias, limit, scale, out,
+            )  # fmt: skip
+            threads.share(region, given, int(lengths.sum()) * weight_hh.size)
+            return out
+
         slim = directions == 1 and size <= SLIM and dtype == np.float32
-        region = all_judged_abreast if slim else all_judged
-        threads.share(region, given, int(lengths.sum()) * weight_hh.size)
+        abreast = go_abreast(lengths) if slim else np.zeros(0, np.bool_)
+        if not abreast.any():
+            return judge(all_judged, starts, lengths, out)
+        for some, region in ((abreast, all_judged_abreast), (~abreast, all_judged)):
+            if some.any():
+                out[some] = judge(region, starts[some], lengths[some], np.empty_like(out[some]))
         return out
 
     def _fill(self, ids: Ids) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory.abreast import LANES, advance_abreast, folds_abreast, room_abreast
 from gatelight.memory.crew import share
-from gatelight.models.judging_parts import GROUP, judge_group, packed_group
+from gatelight.models.judging_parts import packed_group
 
 IDLE = 8
 """Of so many lanes' steps one may idle; sequences that end farther apart go row by row."""
@@ -86,34 +87,25 @@ def _judge_abreast(
             out[k, j] = kept[j, k] / length
 
 
-@compiled
-def _go_abreast(lengths: Any) -> bool:
-    """Whether there is a sequence for each lane, and few of them would idle long; `lengths` fall."""
-    steps = 0
-    for length in lengths:
-        steps += length
-    full = len(lengths) == LANES and lengths[LANES - 1] > 0
-    return bool(full and IDLE * steps >= (IDLE - 1) * LANES * lengths[0])
+def go_abreast(lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the sequences, of falling `lengths`, stand in groups of LANES of which few would idle long."""
+    groups = lengths[: len(lengths) // LANES * LANES].reshape(-1, LANES)
+    alike = IDLE * groups.sum(axis=1) >= (IDLE - 1) * LANES * groups[:, 0]
+    found = np.zeros(len(lengths), np.bool_)
+    found[: groups.size] = np.repeat(alike & (groups[:, -1] > 0), LANES)
+    return found
 
 
 @compiled
 def _judge_some(
-    cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, zeros: Any,
-    no_cells: Any, saved: Any, cells: Any, head: int, weight: Any, bias: Any, limit: Any, scale: Any,
-    out: Any, crew: Any, k: int,
+    cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, cell_size: int,
+    head: int, weight: Any, bias: Any, out: Any, k: int,
 ) -> None:  # fmt: skip
-    begin, end = k * LANES, min(len(lengths), (k + 1) * LANES)
-    if _go_abreast(lengths[begin:end]):
-        _judge_abreast(
-            cell, table, flat, starts[begin:end], lengths[begin:end], weight_hh, bias_hh, no_cells.shape[2],
-            head, weight, bias, out[begin:end],
-        )  # fmt: skip
-        return
-    for group in range(begin // GROUP, (end + GROUP - 1) // GROUP):
-        judge_group(
-            cell, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells, head,
-            weight, bias, limit, scale, out, crew, group,
-        )  # fmt: skip
+    begin, end = k * LANES, (k + 1) * LANES
+    _judge_abreast(
+        cell, table, flat, starts[begin:end], lengths[begin:end], weight_hh, bias_hh, cell_size, head, weight,
+        bias, out[begin:end],
+    )  # fmt: skip
 
 
 @compiled
@@ -122,9 +114,11 @@ def all_judged_abreast(
     no_cells: Any, saved: Any, cells: Any, head: int, weight: Any, bias: Any, limit: Any, scale: Any,
     out: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    """As `judging_parts.all_judged`, in one direction, float32, with at most `abreast.SLIM` units."""
+    """As `judging_parts.all_judged`, of the sequences that `go_abreast`.
+
+    In one direction, float32, with at most `abreast.SLIM` units.
+    """
     given = (
-        cell, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells, head, weight,
-        bias, limit, scale, out, crew,
+        cell, table, flat, starts, lengths, weight_hh, bias_hh, no_cells.shape[2], head, weight, bias, out
     )  # fmt: skip
-    return int(share(_judge_some, given, crew, helpers, (len(lengths) + LANES - 1) // LANES))
+    return int(share(_judge_some, given, crew, helpers, len(lengths) // LANES))

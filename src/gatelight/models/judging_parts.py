@@ -40,12 +40,11 @@ def packed_group(flat: Any, starts: Any, lengths: Any, beyond: int) -> tuple[Any
 
 
 @compiled
-def judge_group(
+def _judge_group(
     cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, zeros: Any,
     no_cells: Any, saved: Any, cells: Any, head: int, weight: Any, bias: Any, limit: Any, scale: Any,
     out: Any, crew: Any, k: int,
 ) -> None:  # fmt: skip
-    """Judge the k-th group; see `all_judged`."""
     begin, end = k * GROUP, min(len(lengths), (k + 1) * GROUP)
     of, result = lengths[begin:end], out[begin:end]
     token, first, alive = packed_group(flat, starts[begin:end], of, 0)
@@ -82,4 +81,4 @@ def all_judged(
         cell, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells, head, weight,
         bias, limit, scale, out, crew,
     )  # fmt: skip
-    return int(share(judge_group, given, crew, helpers, (len(lengths) + GROUP - 1) // GROUP))
+    return int(share(_judge_group, given, crew, helpers, (len(lengths) + GROUP - 1) // GROUP))
