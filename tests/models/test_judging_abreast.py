@@ -61,7 +61,7 @@ def some_texts(shortest: int) -> tuple[Array, Array]:
 @pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_text_has_the_same_bits_abreast_and_alone(
-    cell: str, pool: str, hidden: int, regions: list[Any], monkeypatch: pytest.MonkeyPatch
+    cell: str, pool: str, hidden: int, regions: list[Any]
 ) -> None:
     """Red when a lane takes another's token, weight or state, or one that idles is counted."""
     for outputs in (1, 3):

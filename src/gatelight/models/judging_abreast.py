@@ -55,9 +55,11 @@ def _keep_highest(typingctx: Any, h: Any, at: Any, best: Any, best_at: Any, size
 @compiled
 def _judge_abreast(
     cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, cell_size: int,
-    head: int, weight: Any, bias: Any, out: Any,
+    head: int, weight: Any, bias: Any, out: Any, group: int,
 ) -> None:  # fmt: skip
-    token, first, alive = packed_group(flat, starts, lengths, LANES)
+    begin, end = group * LANES, (group + 1) * LANES
+    lengths, out = lengths[begin:end], out[begin:end]
+    token, first, alive = packed_group(flat, starts[begin:end], lengths, LANES)
     size, columns = weight_hh.shape[1], bias_hh.shape[1]
     outputs = out.shape[1] if head == 0 else 1
     h = room_abreast(2 * size, table).reshape(2, size, LANES)
@@ -97,18 +99,6 @@ def go_abreast(lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 @compiled
-def _judge_some(
-    cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, cell_size: int,
-    head: int, weight: Any, bias: Any, out: Any, k: int,
-) -> None:  # fmt: skip
-    begin, end = k * LANES, (k + 1) * LANES
-    _judge_abreast(
-        cell, table, flat, starts[begin:end], lengths[begin:end], weight_hh, bias_hh, cell_size, head, weight,
-        bias, out[begin:end],
-    )  # fmt: skip
-
-
-@compiled
 def all_judged_abreast(
     cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, zeros: Any,
     no_cells: Any, saved: Any, cells: Any, head: int, weight: Any, bias: Any, limit: Any, scale: Any,
@@ -121,4 +111,4 @@ def all_judged_abreast(
     given = (
         cell, table, flat, starts, lengths, weight_hh, bias_hh, no_cells.shape[2], head, weight, bias, out
     )  # fmt: skip
-    return int(share(_judge_some, given, crew, helpers, len(lengths) // LANES))
+    return int(share(_judge_abreast, given, crew, helpers, len(lengths) // LANES))
