@@ -40,6 +40,9 @@ WIDEST = SHAPES[max(SHAPES)]
 FETCHING = max(SHAPES) // 2 + 1
 """Rows from which on a tile takes long enough to fetch something else meanwhile."""
 
+MASKS = VECTOR_BYTES == 64
+"""Whether a register of which a part is read or written takes no longer than a whole one: with AVX-512."""
+
 TALL = 4
 """Rows from which on a tile one register wide has enough sums to keep the multipliers busy."""
 
@@ -130,7 +133,7 @@ def _write_rows(vectors: Vectors, args: dict[str, Any], height: int, row: Any) -
     columns = args["columns"]
     column = builder.mul(builder.sdiv(builder.sub(columns, INDEX(1)), wide), wide)
     left = builder.sub(columns, column)
-    if height >= TALL:  # what is left beyond whole registers is done in halves and quarters of one
+    if height >= TALL and not MASKS:  # what is left beyond whole registers is done in halves and quarters
         registers = builder.sdiv(left, INDEX(lanes))
         _choose(
             builder,
