@@ -71,6 +71,13 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     return array
 
 
+def unwritten(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return zeros that take memory, in large pages, only where they are written; C-contiguous."""
+    dtype = np.dtype(dtype)
+    size = prod(shape) * dtype.itemsize
+    return np.ndarray(shape, dtype, buffer=_fresh(size)) if size else np.empty(shape, dtype)
+
+
 def sparse(shape: tuple[int, ...], dtype: Any) -> Array:
     """Return an array of which only the pages that are written will take memory; C-contiguous, unset."""
     dtype = np.dtype(dtype)

@@ -10,11 +10,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 
 Array = NDArray[Any]
+
+KNOWN = 512
+"""Of how many steps since which rows stand still it is known what they missed."""
 
 
 # error_model="numpy": Python's check for division by zero would keep the loops from being vectorised.
@@ -100,21 +104,27 @@ def coast_rows(
     int64 [V]: the steps that a row has made. With keep_square 0 there is no square: w ← w − (sum)·mean.
     """
     root = math.sqrt(keep_square) if keep_square > 0 else 1.0
+    # Many rows stand still since the same step; what they missed is computed once.
+    since, known = np.zeros(KNOWN, np.int64), np.empty((KNOWN, 3), table.dtype)
     for u in range(len(rows)):
         r = rows[u]
-        missed = steps - last[r]
-        if missed == 0:
+        begin = last[r]
+        if begin in (0, steps):  # without any step it has no moments that could move it
             continue
-        total = 0.0
-        weight = 1.0
-        for step in range(last[r], steps):
-            weight *= keep / root
-            if weight < 1e-9:
-                break
-            total += rates[step] * weight
-        total_here = table.dtype.type(total)
-        mean_left = table.dtype.type(keep**missed)
-        square_left = table.dtype.type(keep_square**missed)
+        k = begin % KNOWN
+        if since[k] != begin:
+            total = 0.0
+            weight = 1.0
+            for step in range(begin, steps):
+                weight *= keep / root
+                if weight < 1e-9:
+                    break
+                total += rates[step] * weight
+            since[k] = begin
+            known[k, 0] = total
+            known[k, 1] = keep ** (steps - begin)
+            known[k, 2] = keep_square ** (steps - begin)
+        total_here, mean_left, square_left = known[k, 0], known[k, 1], known[k, 2]
         for d in range(table.shape[1]):
             if keep_square > 0:
                 table[r, d] -= total_here * mean[r, d] / (math.sqrt(square[r, d]) + epsilon)
@@ -130,6 +140,8 @@ def fade_rows(square: Array, last: Array, rows: Array, steps: int, keep: float) 
     """square ← keep^missed · square for the steps up to `steps` that `rows` have missed."""
     for u in range(len(rows)):
         r = rows[u]
+        if last[r] == 0:
+            continue
         left = square.dtype.type(keep ** (steps - last[r]))
         for d in range(square.shape[1]):
             square[r, d] *= left

@@ -20,7 +20,7 @@ from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 from gatelight.errors import DataError
-from gatelight.memory import threads
+from gatelight.memory import buffers, threads
 from gatelight.models.optimiser_kernels import fade_rows
 from gatelight.models.optimiser_parts import (
     CHUNK,
@@ -88,7 +88,7 @@ class Optimiser:
         self._state = {slot: [torch.zeros_like(p) for p in self._dense] for slot in self._slots}
         self._compiled = all(w.is_cpu and w.is_contiguous() and w.dtype in KERNEL_TYPES for w in self._dense)
         self._held: dict[tuple[int, ...], list[_Held]] = {}
-        self._rows = {} if table is None else {slot: torch.zeros_like(table.detach()) for slot in self._slots}
+        self._rows = {} if table is None else {slot: _zeros_like(table) for slot in self._slots}
         self._last = torch.zeros(0 if table is None else len(table), dtype=torch.int64)
         self._weights = np.zeros(0)  # of each step so far: its rate, with Adam's bias correction
         # Steps of each dense parameter. torch's own arithmetic of one number takes as long as a small kernel.
@@ -282,6 +282,10 @@ class _Held:
             return float(sum(self._sums.tolist()))
         cuts = zip([0, *self._ends], self._ends, strict=False)
         return float(sum(self._sums[begin:end].sum() for begin, end in cuts))
+
+
+def _zeros_like(table: Tensor) -> Tensor:
+    return torch.from_numpy(buffers.unwritten(tuple(table.shape), table.detach().numpy().dtype))
 
 
 def _sum_of_squares(gradient: Tensor) -> float:
