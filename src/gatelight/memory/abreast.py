@@ -8,7 +8,7 @@ is kept for a way back. Arrays are C-contiguous and float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,17 @@ from numba.extending import intrinsic
 from gatelight.compiled import compiled
 from gatelight.memory.buffers import LINE
 from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Lanes, Vectors, apart, chosen, joined, loop
+from gatelight.memory.lanes import (
+    INDEX,
+    VECTOR_BYTES,
+    Lanes,
+    Vectors,
+    apart,
+    chosen,
+    going_round,
+    joined,
+    loop,
+)
 from gatelight.memory.rows import begins
 from gatelight.memory.steps import STEPS
 
@@ -115,11 +125,15 @@ def _advance(
         def some(first: Any, count: int) -> None:
             units = [builder.add(first, INDEX(k)) for k in range(count)]
             columns = [column(gate, unit) for unit in units for gate in range(gates)]
-            sums = _product(
-                vectors, size, [repeated(bias, place) for place in columns],
-                lambda k: abreast(before, k),
-                lambda k, n: repeated(weight, builder.add(builder.mul(k, wide), columns[n])),
-            )  # fmt: skip
+
+            def more(k: Any, sums: list[Any]) -> list[Any]:
+                h, row = abreast(before, k), builder.mul(k, wide)
+                return [
+                    vectors.fma(h, repeated(weight, builder.add(row, place)), total)
+                    for place, total in zip(columns, sums, strict=True)
+                ]
+
+            sums = going_round(builder, size, [repeated(bias, place) for place in columns], more)
             for k in range(0, count, TOGETHER):
                 step(units[k : k + TOGETHER], sums[k * gates : (k + TOGETHER) * gates])
 
@@ -154,32 +168,6 @@ def _advance(
     n = types.int64
     kinds = (kind if isinstance(kind, types.Array) or kind is cell else n for kind in given)
     return types.void(*kinds), codegen
-
-
-def _product(
-    vectors: Vectors, depth: Any, start: Sequence[Any], value: Callable[[Any], Any],
-    factor: Callable[[Any, int], Any],
-) -> list[Any]:  # fmt: skip
-    """Write a loop that adds value(k) · factor(k, n) to the n-th sum, k = 0 … depth - 1."""
-    builder = vectors.builder
-    entry = builder.block
-    head, body, done = (builder.append_basic_block(f"abreast.{name}") for name in ("head", "body", "done"))
-    builder.branch(head)
-    builder.position_at_end(head)
-    k = builder.phi(INDEX)
-    k.add_incoming(INDEX(0), entry)
-    sums = [builder.phi(vectors.type) for _ in start]
-    for total, first in zip(sums, start, strict=True):
-        total.add_incoming(first, entry)
-    builder.cbranch(builder.icmp_signed("<", k, depth), body, done)
-    builder.position_at_end(body)
-    one = value(k)
-    for n, total in enumerate(sums):
-        total.add_incoming(vectors.fma(one, factor(k, n), total), body)
-    k.add_incoming(builder.add(k, INDEX(1)), body)
-    builder.branch(head)
-    builder.position_at_end(done)
-    return sums
 
 
 def folds_abreast(formula: Callable[..., Any], *arrays: Any) -> Any:

@@ -5,7 +5,7 @@ Code around values of this type reads like the formula that it computes, sixteen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -194,6 +194,27 @@ def loop(builder: Any, end: Any, body: Callable[[Any], None], step: int = 1) -> 
     builder.store(after, slot)
     builder.branch(head)
     builder.position_at_end(done)
+
+
+def going_round(
+    builder: Any, depth: Any, start: Sequence[Any], more: Callable[[Any, list[Any]], list[Any]]
+) -> list[Any]:
+    """Write a loop over k = 0 … depth - 1 that replaces values by more(k, values), in registers."""
+    entry = builder.block
+    head, body, done = (builder.append_basic_block(f"round.{name}") for name in ("head", "body", "done"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    k, *values = (builder.phi(first.type) for first in (INDEX(0), *start))
+    for value, first in zip((k, *values), (INDEX(0), *start), strict=True):
+        value.add_incoming(first, entry)
+    builder.cbranch(builder.icmp_signed("<", k, depth), body, done)
+    builder.position_at_end(body)
+    changed = more(k, values)
+    for value, new in zip((k, *values), (builder.add(k, INDEX(1)), *changed), strict=True):
+        value.add_incoming(new, builder.block)
+    builder.branch(head)
+    builder.position_at_end(done)
+    return values
 
 
 def halves(vectors: Vectors, left: Any, body: Callable[[Vectors, Any], None]) -> None:

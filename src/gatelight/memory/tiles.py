@@ -17,7 +17,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gatelight.compiled import code_for, compiled
-from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, fetch_line, halves, loop
+from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, fetch_line, going_round, halves, loop
 
 NUMBERS = "a a_row a_k b b_k start start_row out out_row rows depth columns ahead last"
 """What a product is given: addresses and elements from one row to the next; what to fetch meanwhile."""
@@ -73,43 +73,32 @@ def _write_tile(
         vectors.load(place("start", row_offset("start", r), register), mask_of(register))
         for r, register in cells
     ]
-    reached = builder.load(args["reached"]) if fetches else None
-    entry = builder.block
-    head, body, done = (builder.append_basic_block(f"tile.{name}") for name in ("head", "body", "done"))
-    builder.branch(head)
 
-    builder.position_at_end(head)
-    k = builder.phi(INDEX)
-    k.add_incoming(INDEX(0), entry)
-    sums = []
-    for value in first:
-        sums.append(builder.phi(vectors.type))
-        sums[-1].add_incoming(value, entry)
-    if fetches:
-        ahead = builder.phi(INDEX)
-        ahead.add_incoming(reached, entry)
-    builder.cbranch(builder.icmp_signed("<", k, args["depth"]), body, done)
+    def more(k: Any, sums: list[Any]) -> list[Any]:
+        ahead = sums[len(cells) :]
+        if fetches:
+            fetch_line(builder, builder.load(builder.gep(args["ahead"], ahead)), 2)
+            left = builder.icmp_signed("<", ahead[0], args["last"])
+            ahead = [builder.add(ahead[0], builder.zext(left, INDEX))]
+        b_row = builder.mul(k, args["b_k"])
+        b_vectors = [
+            vectors.load(place("b", b_row, register), mask_of(register)) for register in range(width)
+        ]
+        a_column = builder.gep(args["a"], [builder.mul(k, args["a_k"])])
+        factors = [
+            vectors.repeat(builder.load(builder.gep(a_column, [row_offset("a", r)]))) for r in range(rows)
+        ]
+        added = [
+            vectors.fma(factors[r], b_vectors[register], total)
+            for (r, register), total in zip(cells, sums, strict=False)
+        ]
+        return added + ahead
 
-    builder.position_at_end(body)
+    reached = [builder.load(args["reached"])] if fetches else []
+    totals = going_round(builder, args["depth"], first + reached, more)
     if fetches:
-        fetch_line(builder, builder.load(builder.gep(args["ahead"], [ahead])), 2)
-        more = builder.icmp_signed("<", ahead, args["last"])
-        ahead.add_incoming(builder.add(ahead, builder.zext(more, INDEX)), body)
-    b_row = builder.mul(k, args["b_k"])
-    b_vectors = [vectors.load(place("b", b_row, register), mask_of(register)) for register in range(width)]
-    a_column = builder.gep(args["a"], [builder.mul(k, args["a_k"])])
-    for r in range(rows):
-        factor = vectors.repeat(builder.load(builder.gep(a_column, [row_offset("a", r)])))
-        for register in range(width):
-            total = sums[r * width + register]
-            total.add_incoming(vectors.fma(factor, b_vectors[register], total), body)
-    k.add_incoming(builder.add(k, INDEX(1)), body)
-    builder.branch(head)
-
-    builder.position_at_end(done)
-    if fetches:
-        builder.store(ahead, args["reached"])
-    for (r, register), total in zip(cells, sums, strict=True):
+        builder.store(totals.pop(), args["reached"])
+    for (r, register), total in zip(cells, totals, strict=True):
         vectors.store(total, place("out", row_offset("out", r), register), mask_of(register))
 
 
