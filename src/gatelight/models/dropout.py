@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,20 @@ from gatelight.memory.linear import array_of
 from gatelight.models.dropping import drop_ids, dropped, limit_of, spell_ids
 
 
+class _Drawn(threading.local):
+    def __init__(self) -> None:
+        self.tensor = torch.empty(1, dtype=torch.int64)
+        self.array = self.tensor.numpy()
+
+
+_drawn = _Drawn()
+
+
 def draw_seed(generator: torch.Generator | None) -> int:
     """One seed from `generator`, or from torch's global one when that is None."""
-    return int(torch.randint(0, 2**62, (1,), generator=generator).item())
+    # Between two kernels a tensor of its own would take twice as long as the number.
+    _drawn.tensor.random_(0, 2**62, generator=generator)
+    return int(_drawn.array[0])
 
 
 def dropout(values: Tensor, share: float, generator: torch.Generator | None) -> Tensor:

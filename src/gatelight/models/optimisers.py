@@ -88,7 +88,7 @@ class Optimiser:
         self._state = {slot: [torch.zeros_like(p) for p in self._dense] for slot in self._slots}
         self._compiled = all(w.is_cpu and w.is_contiguous() and w.dtype in KERNEL_TYPES for w in self._dense)
         self._held: dict[tuple[int, ...], list[_Held]] = {}
-        self._rows = {} if table is None else {slot: _zeros_like(table) for slot in self._slots}
+        self._rows = {} if self._table is None else {slot: _zeros_like(self._table) for slot in self._slots}
         self._last = torch.zeros(0 if table is None else len(table), dtype=torch.int64)
         self._weights = np.zeros(0)  # of each step so far: its rate, with Adam's bias correction
         # Steps of each dense parameter. torch's own arithmetic of one number takes as long as a small kernel.
@@ -114,7 +114,6 @@ class Optimiser:
             torch.nn.utils.clip_grads_with_norm_(held, self.clip, torch.tensor(norm))
         return norm
 
-    @torch.no_grad()
     def step(self, learning_rate: float, touched: Touched | None) -> None:
         """Update in place by the gradients of the last backward pass, then forget them.
 
@@ -177,24 +176,27 @@ class Optimiser:
         self.steps = number
 
     def _dense_step(self, present: list[int], rate: float) -> None:
-        def pick(tensors: list[Tensor]) -> list[Tensor]:
-            return [tensors[k] for k in present]
-
-        weights = pick(self._dense)
         if self._compiled:
             # torch's calls take longer than the arithmetic, or have one thread here.
             self._made[present] += 1
             for some in self._with_gradient():
                 made = self._made[some.which].tolist()
-                alike = made.count(made[0]) == len(made)
-                each = made[:1] if alike else made
+                each = made[:1] if made.count(made[0]) == len(made) else made
                 some.numbers[:] = [self._numbers(rate, int(step)) for step in each]
                 given = self._kernel, some.places, some.sizes, some.numbers
                 threads.share(all_dense, given, ROOT_WORK * some.size)
-            torch.autograd.graph.increment_version(weights)
-            return
-        gradients = [g for g in (self._parameters[k].grad for k in present) if g is not None]
-        counts, state = pick(self._counts), [pick(self._state[slot]) for slot in self._slots]
+            torch.autograd.graph.increment_version([self._dense[k] for k in present])
+        else:
+            self._step_by_torch(present, rate)
+
+    @torch.no_grad()
+    def _step_by_torch(self, present: list[int], rate: float) -> None:
+        def pick(tensors: list[Tensor]) -> list[Tensor]:
+            return [tensors[k] for k in present]
+
+        weights, counts = pick(self._dense), pick(self._counts)
+        gradients = [g for g in (p.grad for p in self._parameters) if g is not None]
+        state = [pick(self._state[slot]) for slot in self._slots]
         if self.kind == "sgd":
             sgd(
                 weights, gradients, list(state[0]), foreach=True, weight_decay=self.weight_decay,
@@ -285,7 +287,7 @@ class _Held:
 
 
 def _zeros_like(table: Tensor) -> Tensor:
-    return torch.from_numpy(buffers.unwritten(tuple(table.shape), table.detach().numpy().dtype))
+    return torch.from_numpy(buffers.unwritten(tuple(table.shape), table.numpy().dtype))
 
 
 def _sum_of_squares(gradient: Tensor) -> float:
