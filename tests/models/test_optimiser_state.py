@@ -50,7 +50,7 @@ def test_a_row_without_any_step_is_left_alone() -> None:
 @pytest.mark.parametrize("kind", ["sgd", "rmsprop", "adam", "lazyadam"])
 def test_state_takes_memory_only_for_rows_that_are_touched(kind: str) -> None:
     """A vocabulary of two million words has more than a gigabyte of moments, of which few are ever needed."""
-    table = nn.Parameter(torch.from_numpy(buffers.unwritten((2_000_000, 100), np.float32)))
+    table = nn.Parameter(torch.from_numpy(buffers.sparse((2_000_000, 100), np.float32)))
     rows = np.arange(50)
     before = _resident()
     optimiser = Optimiser(kind, {}, table)

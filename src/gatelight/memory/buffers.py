@@ -71,19 +71,17 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     return array
 
 
-def unwritten(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return zeros that take memory, in large pages, only where they are written; C-contiguous."""
+def sparse(shape: tuple[int, ...], dtype: Any, large: bool = False) -> Array:
+    """Return zeros of which only the pages that are written will take memory; C-contiguous.
+
+    Pages are small, so that a row takes little more than itself, or `large`: quicker where many are written.
+    """
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
-    return np.ndarray(shape, dtype, buffer=_fresh(size)) if size else np.empty(shape, dtype)
-
-
-def sparse(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return an array of which only the pages that are written will take memory; C-contiguous, unset."""
-    dtype = np.dtype(dtype)
-    size = prod(shape) * dtype.itemsize
-    # numpy asks for pages of two megabytes, of which a row would take a whole one.
-    return np.ndarray(shape, dtype, buffer=mmap.mmap(-1, size)) if size else np.empty(shape, dtype)
+    if not size:
+        return np.empty(shape, dtype)
+    # numpy, too, asks for pages of two megabytes, of which a row would take a whole one.
+    return np.ndarray(shape, dtype, buffer=_fresh(size) if large else mmap.mmap(-1, size))
 
 
 def lined(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -18,7 +18,7 @@ from gatelight.models.dropping import drop_ids, dropped, limit_of, spell_ids
 
 class _Drawn(threading.local):
     def __init__(self) -> None:
-        self.tensor = torch.empty(1, dtype=torch.int64)
+        self.tensor = torch.empty(1, dtype=torch.int64, device="cpu")
         self.array = self.tensor.numpy()
 
 

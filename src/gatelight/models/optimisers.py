@@ -287,7 +287,7 @@ class _Held:
 
 
 def _zeros_like(table: Tensor) -> Tensor:
-    return torch.from_numpy(buffers.unwritten(tuple(table.shape), table.numpy().dtype))
+    return torch.from_numpy(buffers.sparse(tuple(table.shape), table.numpy().dtype, large=True))
 
 
 def _sum_of_squares(gradient: Tensor) -> float:
