@@ -90,7 +90,7 @@ def _write_tile(
         ]
         added = [
             vectors.fma(factors[r], b_vectors[register], total)
-            for (r, register), total in zip(cells, sums, strict=False)
+            for (r, register), total in zip(cells, sums[: len(cells)], strict=True)
         ]
         return added + ahead
 
