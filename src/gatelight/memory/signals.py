@@ -20,7 +20,11 @@ Signal = np.ndarray[Any, np.dtype[np.int64]]
 """An array of one number, which whoever is waited for changes."""
 
 LOOKS = 8000
-"""How often a thread that waits may look before it sleeps: about 0.2 ms of one core."""
+"""Looks after which who waits for another thread's number is late: about 0.2 ms of one core."""
+
+BREATHS = 512
+"""Looks after which who waits lets the system run another thread here: it may be the one that is waited for,
+or one that was woken and put behind this one while another processor is idle."""
 
 _X86 = llvm.get_process_triple().startswith(("x86_64", "i386", "i686"))
 
@@ -89,11 +93,12 @@ def meet(signals: Any, part: int, count: int) -> int:
         theirs, looks = signals[other], 0
         while look(theirs) < count:
             looks += 1
+            if looks % BREATHS == 0:
+                give_way()
             if looks > LOOKS:
                 if signals[0, LEFT]:
                     return ALONE
                 found = LATE
-                give_way()
     return found
 
 
@@ -102,6 +107,8 @@ def _tell_and_watch(told: Signal, value: int, watched: Signal, seen: int, looks:
     put(told, value)
     while looks > 0 and look(watched) == seen:
         looks -= 1
+        if looks % BREATHS == 0:
+            give_way()
     return looks > 0
 
 

@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 from gatelight.compiled import code_for, compiled
 from gatelight.memory.crew import CALLED, GO, SIZE, Crew, help_crew, new_crew
 from gatelight.memory.lanes import INDEX
-from gatelight.memory.signals import LOOKS, give_way, look
+from gatelight.memory.signals import BREATHS, give_way, look
 
 
 @compiled
@@ -30,7 +30,7 @@ def _stand_by(address: Any) -> None:
     crew, vain = carray(address, SIZE), 0
     while look(crew[GO:]) == 0:
         vain = 0 if help_crew(crew) else vain + 1
-        if vain > LOOKS:  # there may be fewer processors than threads
+        if vain % BREATHS == BREATHS - 1:
             give_way()
 
 
