@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import gatelight
 from benchmarks.agreement import agree
-from benchmarks.machine import matrix_rate, torch_threads
+from benchmarks.empty_step import empty_step, seconds_after
+from benchmarks.layer_grid import CELLS, Point, few, grid
+from benchmarks.machine import matrix_rate, squash_rate, torch_threads
 from benchmarks.note_ours import only_kernels
 from benchmarks.note_torch import chosen_threads, fastest_threads
 from benchmarks.note_weights import Array
@@ -24,76 +23,26 @@ from benchmarks.turns import standing, take_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Workload
 from gatelight.memory.threads import available
 
-CELLS: dict[str, tuple[type[nn.Module], type[nn.Module], int]] = {
-    "LSTM": (gatelight.LSTM, nn.LSTM, 4),
-    "GRU": (gatelight.GRU, nn.GRU, 3),
-}
 FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
 FULL_TURNS, QUICK_TURNS = 5, 2
 TURN_SECONDS = (0.1, 0.02)  # short work is repeated within a turn until about so long: full, quick
-NEAR = 0.7  # of the rate: who computes so fast and misses a goal has little left to gain
-
-
-@dataclass(frozen=True)
-class Point:
-    """One place of the grid: B, T, D, H, layers, whether both directions, and whether lengths differ."""
-
-    cell: str
-    sequences: int
-    steps: int
-    dim: int
-    hidden: int
-    layers: int = 1
-    both: bool = False
-    ragged: bool = False
-
-    def __str__(self) -> str:
-        more = f", {self.layers} layers" * (self.layers > 1) + ", both directions" * self.both
-        return f"{self.cell} B={self.sequences} T={self.steps} D={self.dim} H={self.hidden}{more}"
-
-    def lengths(self) -> list[int] | None:
-        """Lengths from 1 to T, evenly drawn, the longest T; None where all are T."""
-        if not self.ragged:
-            return None
-        drawn = np.random.default_rng(0).integers(1, self.steps + 1, self.sequences)
-        drawn[0] = self.steps
-        return [int(length) for length in drawn]
-
-    def work(self) -> float:
-        """Floating-point operations of the products that are needed, forward and for all gradients."""
-        directions, gates = 1 + self.both, CELLS[self.cell][2] * self.hidden
-        rows = sum(self.lengths() or [self.sequences * self.steps])
-        inputs = self.dim + (self.layers - 1) * directions * self.hidden
-        return 2.0 * 3 * rows * directions * gates * (inputs + self.layers * self.hidden)
-
-
-def grid() -> Iterator[Point]:
-    """All points of the full run."""
-    shapes = [(32, 32), (300, 50), (64, 128), (300, 256)]  # D, H
-    for cell, (dim, hidden), sequences, steps in itertools.product(CELLS, shapes, (1, 16, 64), (20, 200)):
-        yield Point(cell, sequences, steps, dim, hidden)
-        if sequences > 1:
-            yield Point(cell, sequences, steps, dim, hidden, ragged=True)
-    for cell, (layers, both), shape, ragged in itertools.product(
-        CELLS,
-        [(2, False), (1, True), (2, True)],
-        [(16, 200, 32, 32), (64, 20, 64, 256), (64, 100, 300, 128)],
-        (False, True),
-    ):
-        yield Point(cell, *shape, layers, both, ragged)
-
-
-def few() -> Iterator[Point]:
-    """Points of the quick run: small and large, each cell, one direction and both."""
-    for ragged in (False, True):
-        yield Point("GRU", 16, 100, 32, 32, ragged=ragged)
-        yield Point("LSTM", 32, 50, 64, 128, 1, True, ragged)
+AGAIN = 2  # times as many turns follow where a goal was missed
+QUIET = (
+    0.85  # of the best rate so far: the machine is this process's; where a goal was missed only these count
+)
+ENOUGH = 5  # such rounds
+NEAR = 0.7  # of what the machine can do: who misses a goal so near it has little left to gain
 
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One table of all points."""
     points = list(few() if options.quick else grid())
-    table = [["shape", "lengths", "gatelight, ms", "torch.nn, ms", "× ours", "roofline", "at the goal"]]
+    table = [
+        [
+            "shape", "lengths", "gatelight, ms", "torch.nn, ms", "× ours", "roofline", "all that must be",
+            "at the goal",
+        ]
+    ]  # fmt: skip
     ratios: dict[bool, dict[str, float]] = {False: {}, True: {}}
     beyond: dict[bool, int] = {False: 0, True: 0}
     near: dict[bool, int] = {False: 0, True: 0}
@@ -104,19 +53,29 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
         turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
         with only_kernels():
             seconds, rates = take_turns(prepared.contestants, turns, matrix_rate, settle=options.settle)
-        found = standing(prepared, seconds, rates)
+            found = standing(prepared, seconds, rates)
+            if not options.quick and not found.outcomes[0].met:
+                more, later = take_turns(
+                    prepared.contestants, AGAIN * turns, matrix_rate, settle=options.settle
+                )
+                measured += rates + later
+                seconds, rates = quiet_rounds(
+                    {name: seconds[name] + more[name] for name in seconds}, rates + later, max(measured)
+                )
+                found = standing(prepared, seconds, rates)
+            share = share_of_all(prepared, found)
         measured += rates
         mine, other = found.timings
         [reached] = found.outcomes
         ratios[point.ragged][str(point)] = reached.value
-        needed = (mine.roofline or 0.0) * reached.goal / reached.value
+        needed = share * reached.goal / reached.value
         beyond[point.ragged] += not reached.met and needed > 1
-        near[point.ragged] += not reached.met and needed <= 1 and (mine.roofline or 0.0) >= NEAR
+        near[point.ragged] += not reached.met and needed <= 1 and share >= NEAR
         table.append(
             [
                 str(point), "ragged" if point.ragged else "full", f"{1e3 * mine.median:.2f}",
                 f"{1e3 * other.median:.2f}", f"{reached.value:.2f}", f"{mine.roofline or 0:.2f}",
-                f"{needed:.2f}",
+                f"{share:.2f}", f"{needed:.2f}",
             ]
         )  # fmt: skip
     yield Finding(
@@ -133,7 +92,11 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
         facts={
             "full lengths": _counted(ratios[False], FULL_GOAL, beyond[False], near[False]),
             "ragged": _counted(ratios[True], RAGGED_GOAL, beyond[True], near[True]),
-            "at the goal": "the roofline that it would take; above 1 it is beyond the machine",
+            "all that must be": "of ours' time: the products' at the machine's rate, the numbers that gates "
+            "squash at the rate of that alone, and an autograd step of torch's that computes nothing",
+            "at the goal": "how much of its time that would be; above 1 the goal is beyond the machine",
+            "turns": f"{turns}; {AGAIN * turns} more where a goal was missed, and then those count in which "
+            f"products ran at {QUIET} of the best rate so far, if these are {ENOUGH}",
             "gradients": "are none before each pass, as in a training loop",
             "ragged lengths": "from 1 to T, evenly drawn; torch.nn packed, ours given lengths=",
             "threads": f"{available()}; torch and ours each on 1 or all, the faster choice",
@@ -141,12 +104,30 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def quiet_rounds(
+    seconds: dict[str, list[float]], rates: list[float], best: float
+) -> tuple[dict[str, list[float]], list[float]]:
+    """The rounds in which the machine multiplied almost as fast as ever; all if these are few."""
+    kept = [k for k, rate in enumerate(rates) if rate >= QUIET * best]
+    if len(kept) < ENOUGH:
+        return seconds, rates
+    return {name: [taken[k] for k in kept] for name, taken in seconds.items()}, [rates[k] for k in kept]
+
+
 def _counted(ratios: dict[str, float], goal: float, beyond: int, near: int) -> str:
     met = sum(ratio >= goal for ratio in ratios.values())
     return (
         f"{met} of {len(ratios)} points meet the goal; {beyond} others would need more than the machine has, "
-        f"and {near} reach {NEAR} of its rate"
+        f"and of {near} at least {NEAR} of the time is what must be"
     )
+
+
+def share_of_all(prepared: Prepared, found: Finding) -> float:
+    """How much of ours' time everybody needs: for products, for what gates squash, and torch for itself."""
+    mine = found.timings[0]
+    assert prepared.overhead is not None
+    others = prepared.squashed / squash_rate() + prepared.overhead()
+    return (mine.roofline or 0.0) + others * prepared.scale / mine.median
 
 
 def _slowest(ratios: dict[str, float], what: str, goal: float) -> Outcome:
@@ -157,7 +138,7 @@ def _slowest(ratios: dict[str, float], what: str, goal: float) -> Outcome:
 def prepare(point: Point, seconds: float = TURN_SECONDS[0]) -> Prepared:
     """Both layers with the same weights, found to agree, as contestants."""
     shape = (point.dim, point.hidden, point.layers)
-    our_type, torch_type, _ = CELLS[point.cell]
+    our_type, torch_type, *_ = CELLS[point.cell]
     theirs = torch_type(*shape, batch_first=True, bidirectional=point.both)
     ours = our_type(*shape, batch_first=True, bidirectional=point.both)
     ours.load_state_dict(theirs.state_dict())
@@ -179,6 +160,8 @@ def prepare(point: Point, seconds: float = TURN_SECONDS[0]) -> Prepared:
         scale=1 / repeats,
         work=point.work() * repeats,
         name=str(point),
+        squashed=point.squashed() * repeats,
+        overhead=lambda: repeats * seconds_after(mine, work.empty_step(ours, mine)),
     )
 
 
@@ -215,6 +198,11 @@ class DenseInput:
         for name, weight in layer.named_parameters():
             found[f"d {name}"] = weight.grad.numpy().copy()
         return found
+
+    def empty_step(self, layer: nn.Module, one: Callable[[], Tensor]) -> Callable[[], None]:
+        """A step from the same tensors to the same output and gradients, which computes nothing."""
+        output, *gradients = self.results(layer, one).values()
+        return empty_step(output, gradients, [self.x, *layer.parameters()], self.gradient)
 
     def backward(self, output: Tensor) -> Tensor:
         """Go back from the output, which is returned."""

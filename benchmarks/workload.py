@@ -86,6 +86,7 @@ class Prepared:
     Where reading weights and not arithmetic limits all, `work` is bytes, and `read_rate` gives how many the
     machine reads a second. Where the gates take longer than the products, `squashed` is how many numbers they
     squash in a turn, which counts as work as well, at the rate at which the machine does that alone.
+    `overhead` measures seconds of a turn that are neither's arithmetic, and pass whoever computes.
     """
 
     contestants: Sequence[Contestant]
@@ -98,6 +99,7 @@ class Prepared:
     measured: str = ""  # what the seconds are of
     read_rate: Callable[[], float] | None = None
     squashed: float = 0.0
+    overhead: Callable[[], float] | None = None
 
     def rate(self) -> float:
         """How much of `work` the machine could do in a second now."""

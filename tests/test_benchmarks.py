@@ -18,7 +18,16 @@ pytest.importorskip("onnxruntime", reason="it comes with the extra 'dev'")
 pytest.importorskip("onnx", reason="it comes with the extra 'dev'")
 
 from benchmarks import __main__ as program
-from benchmarks import keras_process, note_torch, results, reviews, w4_layers, w7_latency, w8_training
+from benchmarks import (
+    keras_process,
+    layer_grid,
+    note_torch,
+    results,
+    reviews,
+    w4_layers,
+    w7_latency,
+    w8_training,
+)
 from benchmarks.__main__ import WORKLOADS, main
 from benchmarks.agreement import DisagreementError, agree
 from benchmarks.keras_process import KerasModel
@@ -346,13 +355,13 @@ def test_percentiles_are_held_against_the_fastest_of_each() -> None:
 
 def test_every_grid_point_and_the_loop_agree_with_torch() -> None:
     """The layers' contestants must be the same computation, ragged and full, before they are timed."""
-    for point in w4_layers.few():
+    for point in layer_grid.few():
         small = replace(point, sequences=4, steps=9, dim=5, hidden=7)
         prepared = w4_layers.prepare(small)
         assert [one.ours for one in prepared.contestants] == [True, False]
         assert prepared.goals[0].value == (4.0 if point.ragged else 1.0)
     # B=1, T=2, D=3, H=5: LSTM, both directions, two layers: inputs of 3 and of 10.
-    work = w4_layers.Point("LSTM", 1, 2, 3, 5, 2, True).work()
+    work = layer_grid.Point("LSTM", 1, 2, 3, 5, 2, True).work()
     assert work == 2 * 3 * 2 * 2 * 20 * (3 + 10 + 2 * 5)
 
 

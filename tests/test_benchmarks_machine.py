@@ -6,10 +6,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-from benchmarks import machine, w9_growth
+import torch
+from benchmarks import layer_grid, machine, w4_layers, w9_growth
+from benchmarks.empty_step import seconds_after
 from benchmarks.squashing import squash_again
 from benchmarks.turns import standing, take_turns
 from benchmarks.workload import Contestant, Goal, Prepared
+
+import gatelight
 
 
 def test_gates_count_as_work_where_it_is_said_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,3 +89,47 @@ def test_the_machines_rate_is_measured_beside_ours() -> None:
     _, rates = take_turns(both, 2, rate)
     assert order == ["torch", "rate", "ours", "rate", "keras"] * 2
     assert rates == pytest.approx([1.5, 2.0])
+
+
+def test_what_everybody_needs_is_products_squashing_and_torch_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a second's products, 0.2 s of squashing and 0.1 s of torch's: 0.8 of ours must be."""
+    monkeypatch.setattr(w4_layers, "squash_rate", lambda: 5e8)
+
+    def nothing() -> None: ...
+
+    both = [Contestant("ours", nothing, nothing, ours=True), Contestant("theirs", nothing, nothing)]
+    prepared = Prepared(
+        both, [], [Goal(1.0)], scale=0.5, work=1e9, squashed=2e8, overhead=lambda: 0.2
+    )  # a turn is two passes
+    found = standing(prepared, {"ours": [2.0], "theirs": [3.0]}, [1e9])
+    assert found.timings[0].roofline == pytest.approx(0.5)
+    assert w4_layers.share_of_all(prepared, found) == pytest.approx(0.5 + 0.2 + 0.1)
+
+
+def test_rounds_in_which_the_machine_was_anothers_do_not_count() -> None:
+    """A neighbour for half a minute would decide what a layer is worth; but few rounds prove nothing."""
+    seconds = {"ours": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], "theirs": [2.0] * 7}
+    rates = [9.0, 4.0, 10.0, 9.0, 8.4, 9.5, 8.6]
+    kept, of = w4_layers.quiet_rounds(seconds, rates, 10.0)
+    assert kept == {"ours": [1.0, 3.0, 4.0, 6.0, 7.0], "theirs": [2.0] * 5}
+    assert of == [9.0, 10.0, 9.0, 9.5, 8.6]
+    assert w4_layers.quiet_rounds(seconds, rates, 11.0) == (seconds, rates)
+
+
+def test_an_empty_step_leaves_the_gradients_that_were_given() -> None:
+    """A step that skips autograd, or copies what no layer does, is no measure of what torch takes."""
+    point = layer_grid.Point("LSTM", 4, 9, 5, 7, ragged=True)
+    layer = gatelight.LSTM(5, 7, batch_first=True)
+    x = torch.randn(4, 9, 5, requires_grad=True)
+    work = w4_layers.DenseInput(x, torch.randn(4, 9, 7), point.lengths())
+    one = partial(work.by_ours, layer)
+    found = work.results(layer, one)
+    step = work.empty_step(layer, one)
+    layer.zero_grad()
+    x.grad = None
+    step()
+    names = [name for name, _ in layer.named_parameters()]
+    for name, tensor in zip(["input", *names], [x, *layer.parameters()], strict=True):
+        assert tensor.grad is not None
+        np.testing.assert_array_equal(tensor.grad.numpy(), found[f"d {name}"])
+    assert 1e-6 < seconds_after(one, step) < 1

@@ -71,7 +71,7 @@ def beside(work: Callable[[], object], other: Callable[[], object]) -> None:
 
 @pytest.mark.usefixtures("one_processor")
 def test_who_meets_comes_on_time() -> None:
-    """Red when a thread looks at the other's number until it counts as late, which keeps that one from coming."""
+    """Red when a thread that looks at the other's number keeps that one from coming."""
     _meet_often(np.zeros((1, ROW), np.int64), 0, 1)  # compiled
     signals = np.zeros((2, ROW), np.int64)
     late: list[int] = []
