@@ -8,11 +8,38 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory.crew import even_part, share
-from gatelight.memory.kernels import COLUMNS, GROUP, room_for, sequences_of, some_columns
+from gatelight.memory.kernels import COLUMNS, GROUP, room_for, sequences_of
 from gatelight.memory.panels import CHUNK, add_product_of_panels, into_panels, panels
 from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import retreat
 from gatelight.memory.tiles import multiply, multiply_ahead
+
+
+@compiled
+def _add_other(
+    d_gates: Any, at: int, wide: int, weight: Any, weight_at: int, W: int, d_h: Any, begin: int, n: int,
+    columns: int,
+) -> None:  # fmt: skip
+    """Add what GRU's candidate, whose recurrent part stands apart, gives to some columns of d_h [·, H]."""
+    H = d_h.shape[1]
+    multiply(
+        d_gates, at, wide, 1, weight, weight_at + begin, W, d_h, begin, H, d_h, begin, H, n, H, columns
+    )  # fmt: skip
+
+
+@compiled
+def _some_columns(
+    d_gates: Any, at: int, wide: int, weight: Any, weight_at: int, W: int, d_h: Any, n: int, same: int,
+    other: int, others: int, each: int, k: int,
+) -> None:  # fmt: skip
+    """The k-th part, `each` columns, of what n rows of d_gates give to d_h; `others`: of GRU's candidate."""
+    H, begin = d_h.shape[1], k * each
+    columns = min(each, H - begin)
+    multiply(
+        d_gates, at, wide, 1, weight, weight_at + begin, W, d_h, begin, H, d_h, begin, H, n, same, columns
+    )  # fmt: skip
+    if others > 0:
+        _add_other(d_gates, at + other, wide, weight, weight_at + same * W, W, d_h, begin, n, columns)
 
 
 @compiled
@@ -112,18 +139,15 @@ def backward(
             at = (row if keep else 0) * wide + d * K
             if helpers > 0:
                 narrow = even_part(H, helpers, COLUMNS)
-                product = d_gates, at, wide, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H, narrow
-                share(some_columns, product, crew, helpers, (H + narrow - 1) // narrow)
+                both = d_gates, at, wide, weight, d * G * W, W, d_h, n, same, K - H, K - G, narrow
+                share(_some_columns, both, crew, helpers, (H + narrow - 1) // narrow)
             else:
                 multiply_ahead(
                     d_gates, at, wide, 1, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H,
                     ahead, count - 1,
                 )  # fmt: skip
-            if K > G:
-                multiply(
-                    d_gates, at + K - H, wide, 1, weight, (d * G + same) * W, W,
-                    d_h, 0, H, d_h, 0, H, n, H, H,
-                )  # fmt: skip
+                if K > G:
+                    _add_other(d_gates, at + K - H, wide, weight, (d * G + same) * W, W, d_h, 0, n, H)
             if d_bias.shape[2] > 0:
                 for k in range(n):
                     add_row(d_gates, at + k * wide, d_bias, (group * c_0.shape[0] + d) * K, K)
