@@ -27,10 +27,7 @@ FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
 FULL_TURNS, QUICK_TURNS = 5, 2
 TURN_SECONDS = (0.1, 0.02)  # short work is repeated within a turn until about so long: full, quick
 AGAIN = 2  # times as many turns follow where a goal was missed
-QUIET = (
-    0.85  # of the best rate so far: the machine is this process's; where a goal was missed only these count
-)
-ENOUGH = 5  # such rounds
+QUIET, ENOUGH = 0.85, 5  # of the best rate so far; rounds, which then alone count where a goal was missed
 NEAR = 0.7  # of what the machine can do: who misses a goal so near it has little left to gain
 
 
@@ -51,20 +48,19 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
         tell(f"{number + 1} of {len(points)}: {point}, {'ragged' if point.ragged else 'full'} lengths")
         prepared = prepare(point, TURN_SECONDS[options.quick])
         turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
+        again = 0 if options.quick else AGAIN * turns
         with only_kernels():
             seconds, rates = take_turns(prepared.contestants, turns, matrix_rate, settle=options.settle)
+            measured += rates
             found = standing(prepared, seconds, rates)
-            if not options.quick and not found.outcomes[0].met:
-                more, later = take_turns(
-                    prepared.contestants, AGAIN * turns, matrix_rate, settle=options.settle
-                )
-                measured += rates + later
+            if again and not found.outcomes[0].met:
+                more, later = take_turns(prepared.contestants, again, matrix_rate, settle=options.settle)
+                measured += later
                 seconds, rates = quiet_rounds(
                     {name: seconds[name] + more[name] for name in seconds}, rates + later, max(measured)
                 )
                 found = standing(prepared, seconds, rates)
             share = share_of_all(prepared, found)
-        measured += rates
         mine, other = found.timings
         [reached] = found.outcomes
         ratios[point.ragged][str(point)] = reached.value
@@ -95,7 +91,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
             "all that must be": "of ours' time: the products' at the machine's rate, the numbers that gates "
             "squash at the rate of that alone, and an autograd step of torch's that computes nothing",
             "at the goal": "how much of its time that would be; above 1 the goal is beyond the machine",
-            "turns": f"{turns}; {AGAIN * turns} more where a goal was missed, and then those count in which "
+            "turns": f"{turns}; {again} more where a goal was missed, and then those count in which "
             f"products ran at {QUIET} of the best rate so far, if these are {ENOUGH}",
             "gradients": "are none before each pass, as in a training loop",
             "ragged lengths": "from 1 to T, evenly drawn; torch.nn packed, ours given lengths=",

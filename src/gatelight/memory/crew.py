@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
 from gatelight.memory.lanes import INDEX, INT
-from gatelight.memory.signals import BREATHS, Signal, give_way, look, put
+from gatelight.memory.signals import Signal, breathe, look, put
 
 Crew = np.ndarray[Any, np.dtype[np.int64]]
 """What the threads know of the one job that is open; its places are below, those that change far apart."""
@@ -155,8 +155,7 @@ def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> i
     looks = 0
     while look(crew[INSIDE:]) > 0:  # who came before it was closed, and may still be at a task
         looks += 1
-        if looks % BREATHS == 0:
-            give_way()
+        breathe(looks)
     failed |= crew[FAILED]
     put(crew[OWNED:], 0)
     return int(failed)
@@ -190,6 +189,5 @@ def serve(crew: Crew, told: Signal, value: int, watched: Signal, seen: int, look
         if help_crew(crew):
             left = looks
         left -= 1
-        if left % BREATHS == 0:
-            give_way()
+        breathe(left)
     _add(crew, AWAKE, -1)

@@ -73,6 +73,13 @@ def give_way(typingctx: Any) -> Any:
     return types.void(), codegen
 
 
+@compiled
+def breathe(looks: int) -> None:
+    """Give way once in so many of the `looks` that a waiting thread has taken."""
+    if looks % BREATHS == 0:
+        give_way()
+
+
 ROW, LEFT = 16, 2
 """Numbers of a row of signals for `meet`; where the first row's, if it is not 0, says that somebody left."""
 
@@ -93,8 +100,7 @@ def meet(signals: Any, part: int, count: int) -> int:
         theirs, looks = signals[other], 0
         while look(theirs) < count:
             looks += 1
-            if looks % BREATHS == 0:
-                give_way()
+            breathe(looks)
             if looks > LOOKS:
                 if signals[0, LEFT]:
                     return ALONE
@@ -107,8 +113,7 @@ def _tell_and_watch(told: Signal, value: int, watched: Signal, seen: int, looks:
     put(told, value)
     while looks > 0 and look(watched) == seen:
         looks -= 1
-        if looks % BREATHS == 0:
-            give_way()
+        breathe(looks)
     return looks > 0
 
 

@@ -22,16 +22,18 @@ from numba.extending import intrinsic
 from gatelight.compiled import code_for, compiled
 from gatelight.memory.crew import CALLED, GO, SIZE, Crew, help_crew, new_crew
 from gatelight.memory.lanes import INDEX
-from gatelight.memory.signals import BREATHS, give_way, look
+from gatelight.memory.signals import breathe, look
 
 
 @compiled
 def _stand_by(address: Any) -> None:
     crew, vain = carray(address, SIZE), 0
     while look(crew[GO:]) == 0:
-        vain = 0 if help_crew(crew) else vain + 1
-        if vain % BREATHS == BREATHS - 1:
-            give_way()
+        if help_crew(crew):
+            vain = 0
+        else:
+            vain += 1
+            breathe(vain)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -8,7 +8,7 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory.crew import even_part, share
-from gatelight.memory.kernels import COLUMNS, GROUP, room_for, sequences_of
+from gatelight.memory.kernels import COLUMNS, GROUP, room_for, sequences_of, some_columns
 from gatelight.memory.panels import CHUNK, add_product_of_panels, into_panels, panels
 from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import retreat
@@ -16,30 +16,16 @@ from gatelight.memory.tiles import multiply, multiply_ahead
 
 
 @compiled
-def _add_other(
-    d_gates: Any, at: int, wide: int, weight: Any, weight_at: int, W: int, d_h: Any, begin: int, n: int,
-    columns: int,
+def _some_of_both(
+    d_gates: Any, at: int, other: int, wide: int, weight: Any, weight_at: int, W: int, d_h: Any, n: int,
+    same: int, each: int, k: int,
 ) -> None:  # fmt: skip
-    """Add what GRU's candidate, whose recurrent part stands apart, gives to some columns of d_h [·, H]."""
+    """The k-th part, `each` columns, of what d_gates give to d_h; GRU's candidate's stand at `other`."""
     H = d_h.shape[1]
-    multiply(
-        d_gates, at, wide, 1, weight, weight_at + begin, W, d_h, begin, H, d_h, begin, H, n, H, columns
-    )  # fmt: skip
-
-
-@compiled
-def _some_columns(
-    d_gates: Any, at: int, wide: int, weight: Any, weight_at: int, W: int, d_h: Any, n: int, same: int,
-    other: int, others: int, each: int, k: int,
-) -> None:  # fmt: skip
-    """The k-th part, `each` columns, of what n rows of d_gates give to d_h; `others`: of GRU's candidate."""
-    H, begin = d_h.shape[1], k * each
-    columns = min(each, H - begin)
-    multiply(
-        d_gates, at, wide, 1, weight, weight_at + begin, W, d_h, begin, H, d_h, begin, H, n, same, columns
-    )  # fmt: skip
-    if others > 0:
-        _add_other(d_gates, at + other, wide, weight, weight_at + same * W, W, d_h, begin, n, columns)
+    some_columns(d_gates, at, wide, weight, weight_at, W, d_h, 0, H, d_h, 0, H, n, same, H, each, k)
+    if other > at:
+        rest = weight_at + same * W
+        some_columns(d_gates, other, wide, weight, rest, W, d_h, 0, H, d_h, 0, H, n, H, H, each, k)
 
 
 @compiled
@@ -137,17 +123,21 @@ def backward(
             )  # fmt: skip
             # The rows of a group at a step lie one after the other.
             at = (row if keep else 0) * wide + d * K
+            other = at + K - H if K > G else at
             if helpers > 0:
                 narrow = even_part(H, helpers, COLUMNS)
-                both = d_gates, at, wide, weight, d * G * W, W, d_h, n, same, K - H, K - G, narrow
-                share(_some_columns, both, crew, helpers, (H + narrow - 1) // narrow)
+                both = d_gates, at, other, wide, weight, d * G * W, W, d_h, n, same, narrow
+                share(_some_of_both, both, crew, helpers, (H + narrow - 1) // narrow)
             else:
                 multiply_ahead(
                     d_gates, at, wide, 1, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H,
                     ahead, count - 1,
                 )  # fmt: skip
                 if K > G:
-                    _add_other(d_gates, at + K - H, wide, weight, (d * G + same) * W, W, d_h, 0, n, H)
+                    multiply(
+                        d_gates, other, wide, 1, weight, (d * G + same) * W, W,
+                        d_h, 0, H, d_h, 0, H, n, H, H,
+                    )  # fmt: skip
             if d_bias.shape[2] > 0:
                 for k in range(n):
                     add_row(d_gates, at + k * wide, d_bias, (group * c_0.shape[0] + d) * K, K)
