@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,84 +16,111 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from benchmarks.agreement import agree
 from benchmarks.empty_step import empty_step, seconds_after
 from benchmarks.layer_grid import CELLS, Point, few, grid
+from benchmarks.looks import ENOUGH, QUIET, Looks
 from benchmarks.machine import matrix_rate, squash_rate, torch_threads
 from benchmarks.note_ours import only_kernels
 from benchmarks.note_torch import chosen_threads, fastest_threads
 from benchmarks.note_weights import Array
-from benchmarks.turns import standing, take_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Workload
 from gatelight.memory.threads import available
 
 FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
 FULL_TURNS, QUICK_TURNS = 5, 2
 TURN_SECONDS = (0.1, 0.02)  # short work is repeated within a turn until about so long: full, quick
-AGAIN = 2  # times as many turns follow where a goal was missed
-QUIET, ENOUGH = 0.85, 5  # of the best rate so far; rounds, which then alone count where a goal was missed
-NEAR = 0.7  # of what the machine can do: who misses a goal so near it has little left to gain
+AGAIN, MOST = 2, 8  # times as many turns follow where a goal was missed, up to MOST until enough were quiet
+RETURNS = 3  # times that the points which are still open are looked at again, AGAIN times as many turns
+PROOF = 0.7  # of the machine's rate of products: a goal that is missed there is out of reach
+
+
+@dataclass
+class Entry:
+    """A point, what its turns have shown so far, and what beside products everybody needs for one."""
+
+    point: Point
+    looks: Looks
+    missed: bool  # the goal, at first
+    others: float  # seconds
+
+    def found(self, best: float) -> Finding:
+        """Where the goal was missed at first quiet rounds alone count."""
+        return self.looks.found(best) if self.missed else self.looks.all()
+
+    def shares(self, best: float) -> tuple[float, float, float]:
+        """The roofline ratio, that of all that must be, and what all would be of the time at the goal."""
+        found = self.found(best)
+        mine, [reached] = found.timings[0], found.outcomes
+        roofline = mine.roofline or 0.0
+        share = roofline + self.others * self.looks.prepared.scale / mine.median
+        return roofline, share, share * reached.goal / reached.value
+
+    def kind(self, best: float) -> str:
+        """Whether the goal is met, missed fast, beyond the machine, or still open."""
+        if self.found(best).outcomes[0].met:
+            return "met"
+        roofline, _, needed = self.shares(best)
+        return "fast" if roofline >= PROOF else "beyond" if needed > 1 else "open"
+
+    def row(self, best: float) -> list[str]:
+        """Its line of the table."""
+        found = self.found(best)
+        mine, other = found.timings
+        return [
+            str(self.point), "ragged" if self.point.ragged else "full", f"{1e3 * mine.median:.2f}",
+            f"{1e3 * other.median:.2f}", f"{found.outcomes[0].value:.2f}",
+            *(f"{one:.2f}" for one in self.shares(best)),
+        ]  # fmt: skip
 
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One table of all points."""
     points = list(few() if options.quick else grid())
-    table = [
-        [
-            "shape", "lengths", "gatelight, ms", "torch.nn, ms", "× ours", "roofline", "all that must be",
-            "at the goal",
-        ]
-    ]  # fmt: skip
-    ratios: dict[bool, dict[str, float]] = {False: {}, True: {}}
-    beyond: dict[bool, int] = {False: 0, True: 0}
-    near: dict[bool, int] = {False: 0, True: 0}
-    measured = []
-    for number, point in enumerate(points):
-        tell(f"{number + 1} of {len(points)}: {point}, {'ragged' if point.ragged else 'full'} lengths")
-        prepared = prepare(point, TURN_SECONDS[options.quick])
-        turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
-        again = 0 if options.quick else AGAIN * turns
-        with only_kernels():
-            seconds, rates = take_turns(prepared.contestants, turns, matrix_rate, settle=options.settle)
-            measured += rates
-            found = standing(prepared, seconds, rates)
-            if again and not found.outcomes[0].met:
-                more, later = take_turns(prepared.contestants, again, matrix_rate, settle=options.settle)
-                measured += later
-                seconds, rates = quiet_rounds(
-                    {name: seconds[name] + more[name] for name in seconds}, rates + later, max(measured)
-                )
-                found = standing(prepared, seconds, rates)
-            share = share_of_all(prepared, found)
-        mine, other = found.timings
-        [reached] = found.outcomes
-        ratios[point.ragged][str(point)] = reached.value
-        needed = share * reached.goal / reached.value
-        beyond[point.ragged] += not reached.met and needed > 1
-        near[point.ragged] += not reached.met and needed <= 1 and share >= NEAR
-        table.append(
-            [
-                str(point), "ragged" if point.ragged else "full", f"{1e3 * mine.median:.2f}",
-                f"{1e3 * other.median:.2f}", f"{reached.value:.2f}", f"{mine.roofline or 0:.2f}",
-                f"{share:.2f}", f"{needed:.2f}",
-            ]
-        )  # fmt: skip
+    turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
+    entries: list[Entry] = []
+    best = 0.0
+    with only_kernels():
+        for number, point in enumerate(points):
+            tell(f"{number + 1} of {len(points)}: {point}, {'ragged' if point.ragged else 'full'} lengths")
+            looks = Looks(prepare(point, TURN_SECONDS[options.quick]))
+            looks.look(turns, matrix_rate, options.settle)
+            best = max(best, *looks.rates)
+            missed = not looks.all().outcomes[0].met
+            for again in range(MOST if missed and not options.quick else 0):
+                if again >= AGAIN and len(looks.quiet(best)) >= ENOUGH:
+                    break
+                looks.look(turns, matrix_rate, options.settle)
+                best = max(best, *looks.rates)
+            entries.append(Entry(point, looks, missed, what_others_need(looks.prepared)))
+        for again in range(0 if options.quick else RETURNS):
+            for entry in [one for one in entries if one.kind(best) == "open"]:
+                tell(f"look {again + 2} at {entry.point}")
+                entry.looks.look(AGAIN * turns, matrix_rate, options.settle)
+                best = max(best, *entry.looks.rates)
     yield Finding(
         name="",
         measured="forward and backward",
         outcomes=[
-            _slowest(ratios[False], "full lengths, torch.nn", FULL_GOAL),
-            _slowest(ratios[True], "ragged lengths, torch.nn packed", RAGGED_GOAL),
+            _slowest(entries, False, best, "full lengths, torch.nn", FULL_GOAL),
+            _slowest(entries, True, best, "ragged lengths, torch.nn packed", RAGGED_GOAL),
         ],
-        agreed=[f"at each of the {len(points)} points; the last: {prepared.agreed[0]}"],
-        table=table,
+        agreed=[f"at each of the {len(points)} points; the last: {looks.prepared.agreed[0]}"],
+        table=[
+            [
+                "shape", "lengths", "gatelight, ms", "torch.nn, ms", "× ours", "roofline",
+                "all that must be", "at the goal",
+            ],
+            *(entry.row(best) for entry in entries),
+        ],
         turns=turns,
-        rate=statistics.median(measured),
+        rate=statistics.median(rate for entry in entries for rate in entry.looks.rates),
         facts={
-            "full lengths": _counted(ratios[False], FULL_GOAL, beyond[False], near[False]),
-            "ragged": _counted(ratios[True], RAGGED_GOAL, beyond[True], near[True]),
+            "full lengths": _counted(entries, False, best),
+            "ragged": _counted(entries, True, best),
             "all that must be": "of ours' time: the products' at the machine's rate, the numbers that gates "
             "squash at the rate of that alone, and an autograd step of torch's that computes nothing",
             "at the goal": "how much of its time that would be; above 1 the goal is beyond the machine",
-            "turns": f"{turns}; {again} more where a goal was missed, and then those count in which "
-            f"products ran at {QUIET} of the best rate so far, if these are {ENOUGH}",
+            "turns": f"{turns}; where a goal was missed {AGAIN * turns} to {MOST * turns} more, and up to "
+            f"{RETURNS * AGAIN * turns} at the end; then those count in which products ran at {QUIET} of "
+            f"the best rate, if these are {ENOUGH}",
             "gradients": "are none before each pass, as in a training loop",
             "ragged lengths": "from 1 to T, evenly drawn; torch.nn packed, ours given lengths=",
             "threads": f"{available()}; torch and ours each on 1 or all, the faster choice",
@@ -100,33 +128,29 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def quiet_rounds(
-    seconds: dict[str, list[float]], rates: list[float], best: float
-) -> tuple[dict[str, list[float]], list[float]]:
-    """The rounds in which the machine multiplied almost as fast as ever; all if these are few."""
-    kept = [k for k, rate in enumerate(rates) if rate >= QUIET * best]
-    if len(kept) < ENOUGH:
-        return seconds, rates
-    return {name: [taken[k] for k in kept] for name, taken in seconds.items()}, [rates[k] for k in kept]
-
-
-def _counted(ratios: dict[str, float], goal: float, beyond: int, near: int) -> str:
-    met = sum(ratio >= goal for ratio in ratios.values())
+def _counted(entries: Sequence[Entry], ragged: bool, best: float) -> str:
+    some = [entry for entry in entries if entry.point.ragged == ragged]
+    kinds = Counter(entry.kind(best) for entry in some)
+    mean = statistics.geometric_mean(entry.found(best).outcomes[0].value for entry in some)
     return (
-        f"{met} of {len(ratios)} points meet the goal; {beyond} others would need more than the machine has, "
-        f"and of {near} at least {NEAR} of the time is what must be"
+        f"{kinds['met']} of {len(some)} points meet the goal; of the others {kinds['fast']} run at {PROOF} "
+        f"of the rate of products or more, {kinds['beyond']} would need more than the machine has, and "
+        f"{kinds['open']} do neither; geometric mean {mean:.1f} ×"
     )
 
 
-def share_of_all(prepared: Prepared, found: Finding) -> float:
-    """How much of ours' time everybody needs: for products, for what gates squash, and torch for itself."""
-    mine = found.timings[0]
+def what_others_need(prepared: Prepared) -> float:
+    """Seconds of a turn that go, whoever computes, to what gates squash and to torch itself."""
     assert prepared.overhead is not None
-    others = prepared.squashed / squash_rate() + prepared.overhead()
-    return (mine.roofline or 0.0) + others * prepared.scale / mine.median
+    return prepared.squashed / squash_rate() + prepared.overhead()
 
 
-def _slowest(ratios: dict[str, float], what: str, goal: float) -> Outcome:
+def _slowest(entries: Sequence[Entry], ragged: bool, best: float, what: str, goal: float) -> Outcome:
+    ratios = {
+        str(entry.point): entry.found(best).outcomes[0].value
+        for entry in entries
+        if entry.point.ragged == ragged
+    }
     point = min(ratios, key=lambda name: ratios[name])
     return Outcome(f"{what}, the worst of {len(ratios)} points ({point})", ratios[point], goal)
 

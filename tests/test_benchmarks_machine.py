@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,11 +13,14 @@ import pytest
 import torch
 from benchmarks import layer_grid, machine, w4_layers, w9_growth
 from benchmarks.empty_step import seconds_after
+from benchmarks.looks import Looks
 from benchmarks.squashing import squash_again
 from benchmarks.turns import standing, take_turns
-from benchmarks.workload import Contestant, Goal, Prepared
+from benchmarks.workload import Contestant, Goal, Options, Prepared
 
 import gatelight
+
+POINT = layer_grid.Point("LSTM", 4, 9, 5, 7, ragged=True)
 
 
 def test_gates_count_as_work_where_it_is_said_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,37 +98,88 @@ def test_the_machines_rate_is_measured_beside_ours() -> None:
     assert rates == pytest.approx([1.5, 2.0])
 
 
-def test_what_everybody_needs_is_products_squashing_and_torch_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of a second's products, 0.2 s of squashing and 0.1 s of torch's: 0.8 of ours must be."""
-    monkeypatch.setattr(w4_layers, "squash_rate", lambda: 5e8)
+def _passes(ours: list[float], goal: float, overhead: float = 0.0) -> Looks:
+    """Turns of two passes each, in which torch took 3 s, and products could be done in one."""
 
     def nothing() -> None: ...
 
     both = [Contestant("ours", nothing, nothing, ours=True), Contestant("theirs", nothing, nothing)]
-    prepared = Prepared(
-        both, [], [Goal(1.0)], scale=0.5, work=1e9, squashed=2e8, overhead=lambda: 0.2
-    )  # a turn is two passes
-    found = standing(prepared, {"ours": [2.0], "theirs": [3.0]}, [1e9])
-    assert found.timings[0].roofline == pytest.approx(0.5)
-    assert w4_layers.share_of_all(prepared, found) == pytest.approx(0.5 + 0.2 + 0.1)
+    looks = Looks(
+        Prepared(both, ["they agree"], [Goal(goal)], scale=0.5, work=1e9, overhead=lambda: overhead)
+    )
+    looks.seconds = {"ours": ours, "theirs": [3.0] * len(ours)}
+    looks.rates = [1e9] * len(ours)
+    return looks
+
+
+def test_what_everybody_needs_is_products_squashing_and_torch_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a second's products, 0.2 s of squashing and 0.1 s of torch's: 0.8 of ours must be."""
+    monkeypatch.setattr(w4_layers, "squash_rate", lambda: 5e8)
+    looks = _passes([2.0], goal=3.0, overhead=0.2)
+    others = w4_layers.what_others_need(replace(looks.prepared, squashed=2e8))
+    assert others == pytest.approx(0.4 + 0.2)
+    entry = w4_layers.Entry(POINT, looks, True, others)
+    assert entry.shares(1e9) == pytest.approx((0.5, 0.8, 1.6))
+    assert entry.kind(1e9) == "beyond"
+
+
+@pytest.mark.parametrize(
+    ("took", "goal", "kind"),
+    [(2.0, 1.5, "met"), (1.4, 4.0, "fast"), (2.0, 1.6, "open"), (2.0, 3.1, "beyond")],
+)
+def test_a_goal_is_met_or_missed_and_then_it_says_by_what(took: float, goal: float, kind: str) -> None:
+    """Without anything else, 1 s of products: at 1.4 s the roofline ratio is 0.71, at 2 s it is 0.5."""
+    assert w4_layers.Entry(POINT, _passes([took], goal), True, 0.0).kind(1e9) == kind
 
 
 def test_rounds_in_which_the_machine_was_anothers_do_not_count() -> None:
     """A neighbour for half a minute would decide what a layer is worth; but few rounds prove nothing."""
-    seconds = {"ours": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], "theirs": [2.0] * 7}
-    rates = [9.0, 4.0, 10.0, 9.0, 8.4, 9.5, 8.6]
-    kept, of = w4_layers.quiet_rounds(seconds, rates, 10.0)
-    assert kept == {"ours": [1.0, 3.0, 4.0, 6.0, 7.0], "theirs": [2.0] * 5}
-    assert of == [9.0, 10.0, 9.0, 9.5, 8.6]
-    assert w4_layers.quiet_rounds(seconds, rates, 11.0) == (seconds, rates)
+    looks = _passes([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], goal=9.0)
+    looks.rates = [9.6, 4.0, 10.0, 9.6, 9.4, 9.5, 9.7, 9.8, 10.0]
+    assert looks.quiet(10.0) == [0, 2, 3, 5, 6, 7, 8]
+    kept = looks.found(10.0)
+    assert kept.timings[0].seconds == [0.5, 1.5, 2.0, 3.0, 3.5, 4.0, 4.5]
+    assert kept.rate == 9.7
+    assert looks.found(10.2).timings == looks.all().timings
+    assert len(looks.all().timings[0].seconds) == 9
+    for missed, counted in ((True, kept), (False, looks.all())):
+        assert w4_layers.Entry(POINT, looks, missed, 0.0).found(10.0).timings == counted.timings
+
+
+def test_an_open_point_is_looked_at_again_and_one_that_is_met_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else half a minute decides; or what was reached by chance is looked at until it is lost."""
+    taken: Counter[str] = Counter()
+
+    def look(looks: Looks, turns: int, rate: Callable[[], float], settle: float) -> None:
+        name = looks.prepared.name
+        taken[name] += turns
+        slow = name == "slow" or (name == "late" and taken[name] <= 15)
+        looks.seconds["ours"] += [2.0 if slow else 0.5] * turns
+        looks.seconds["theirs"] += [3.0] * turns
+        looks.rates += [1e9] * turns
+
+    points = ["met", "slow", "late", "met, full"]
+    monkeypatch.setattr(w4_layers, "grid", lambda: [POINT] * 3 + [replace(POINT, ragged=False)])
+    monkeypatch.setattr(
+        w4_layers, "prepare", lambda *given: replace(_passes([], 2.0).prepared, name=points.pop(0))
+    )
+    monkeypatch.setattr(w4_layers, "what_others_need", lambda prepared: 0.0)
+    monkeypatch.setattr(w4_layers, "only_kernels", nullcontext)
+    monkeypatch.setattr(Looks, "look", look)
+    list(w4_layers.run(Options(False, None, None, False), lambda line: None))
+    assert taken == {
+        "met": 5,
+        "slow": 15 + 30,
+        "late": 15 + 20,
+        "met, full": 5,
+    }  # of 35 rounds 20 are then quick
 
 
 def test_an_empty_step_leaves_the_gradients_that_were_given() -> None:
     """A step that skips autograd, or copies what no layer does, is no measure of what torch takes."""
-    point = layer_grid.Point("LSTM", 4, 9, 5, 7, ragged=True)
     layer = gatelight.LSTM(5, 7, batch_first=True)
     x = torch.randn(4, 9, 5, requires_grad=True)
-    work = w4_layers.DenseInput(x, torch.randn(4, 9, 7), point.lengths())
+    work = w4_layers.DenseInput(x, torch.randn(4, 9, 7), POINT.lengths())
     one = partial(work.by_ours, layer)
     found = work.results(layer, one)
     step = work.empty_step(layer, one)
