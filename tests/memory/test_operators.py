@@ -161,7 +161,7 @@ def test_a_sequence_alone_has_the_bits_that_it_has_in_any_batch(cell: str, hidde
         )
         for sequence in range(len(lengths)):
             rows = torch.from_numpy(packing.sequence(sequence))
-            position = int(packing.positions()[sequence])
+            position = int(packing.positions[sequence])
             alone = pack(np.array([lengths[sequence]]))
             h_alone, h_n_alone, *_ = operators.recurrence(
                 cell,

@@ -80,7 +80,7 @@ def test_a_variant_is_what_onnx_computes(cell: str, gate: str, state: str, reset
     expected, expected_last = by_onnx(cell, gate, state, reset_after, x, weights)
     scale = max(1.0, float(np.abs(expected).max()))  # relu lets a state grow
     assert np.abs(padded_steps(rows, packing, T, False).numpy() - expected).max() < SAME * scale
-    assert np.abs(last[torch.from_numpy(packing.positions())].numpy() - expected_last).max() < SAME * scale
+    assert np.abs(last[torch.from_numpy(packing.positions)].numpy() - expected_last).max() < SAME * scale
     assert why_not_kernels(cell, gate, state, reset_after)
 
 

@@ -32,6 +32,8 @@ CACHED = 1 << 20
 LINE = 64
 """Bytes of a cache line, and of the widest register."""
 
+_BYTES = np.dtype(np.uint8)
+
 _lock = threading.RLock()  # collecting garbage can let a block go while another one is taken
 _free: list[tuple[int, int, mmap.mmap]] = []  # (bytes, id, memory), by size
 _kept = 0
@@ -51,16 +53,18 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
 
     It begins at a multiple of LINE bytes, so that no register of a whole line is read from two of them.
     """
-    dtype = np.dtype(dtype)
+    if not isinstance(dtype, np.dtype):
+        dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
+    if not size:
+        return np.empty(shape, dtype)
     if size < SMALLEST:
-        small = np.empty(size + LINE, np.uint8)
-        # In a third of the time that numpy takes to tell it.
+        small = np.empty(size + LINE, _BYTES)
         address = addressof(c_char.from_buffer(small))  # type: ignore[arg-type]
         return np.ndarray(shape, dtype, small, -address % LINE)
     memory = _take(size) or _fresh(size + size // 8)  # a little room, so that near sizes share it
     # The memory must not be a numpy array: numpy would make that the owner, past the block.
-    block = np.ndarray.__new__(_Block, (len(memory),), np.uint8, buffer=memory)
+    block = np.ndarray.__new__(_Block, (len(memory),), _BYTES, buffer=memory)
     return np.ndarray(shape, dtype, buffer=block)
 
 
@@ -99,8 +103,12 @@ def begins_lines(array: Array, odd: bool = False) -> bool:
     With `odd`, for what is read some columns at a time, rows must be an odd number of lines apart, too.
     """
     lines, rest = divmod(array.shape[-1] * array.itemsize, LINE)
-    whole = array.flags.c_contiguous and not rest and (lines % 2 or not odd)
-    return bool(whole and not array.ctypes.data % LINE)
+    if rest or (odd and not lines % 2) or not array.flags.c_contiguous:
+        return False
+    if not (array.size and array.flags.writeable):
+        return not array.ctypes.data % LINE
+    # In a third of the time that numpy takes to tell it.
+    return not addressof(c_char.from_buffer(array)) % LINE  # type: ignore[arg-type]
 
 
 def in_lines(array: Array) -> Array:

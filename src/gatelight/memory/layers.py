@@ -80,7 +80,7 @@ class Layer(Stack):
                 return found
         hidden, state = self.packed(packed_rows(x, packing, batch_first), packing, None, initial)
         if isinstance(packing, Packing) and not packing.uniform:
-            state = reordered(state, torch.from_numpy(packing.positions()).to(hidden.device))
+            state = reordered(state, torch.from_numpy(packing.positions).to(hidden.device))
         return padded_steps(hidden, packing, steps, batch_first), state
 
     def _of_packed(

@@ -66,15 +66,16 @@ class Packing:
         gather_rows(flat, self.starts, self.alive, out)
         return out
 
+    @cached_property
     def positions(self) -> Index:
         """Packed position [B] of every original sequence: the inverse of `order`."""
-        positions = np.empty_like(self.order)
+        positions = np.empty(len(self.order), np.int64)
         positions[self.order] = np.arange(len(self.order))
         return positions
 
     def sequence(self, index: int) -> Index:
         """Packed rows [length] of one original sequence, in time order; IndexError when there is none."""
-        position = int(self.positions()[index])
+        position = int(self.positions[index])
         return self.first[: self.lengths[position]] + position
 
     def padded_rows(self, steps: int, batch_first: bool = False) -> Index:

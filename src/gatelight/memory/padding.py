@@ -91,7 +91,7 @@ class Layout:
 
     def unpacked(self, state: Array) -> Array:
         """A state [·, B, H] in packed order in that of the sequences."""
-        return state.take(self.packing.positions(), axis=1)
+        return state.take(self.packing.positions, axis=1)
 
     def rows(self, padded: Array) -> Array:
         """The packed rows [N, D] of padded [T, B, D], or [B, T, D]; a view if they lie there one by one."""

@@ -30,9 +30,14 @@ def _no_weights(name: str, dtype: np.dtype[Any]) -> Any:
     return CELL_CLASSES[name](np.zeros((1, 1, 1), dtype))
 
 
+_NUMBERS = np.arange(1 << 12, dtype=np.int32)
+
+
 def token_rows(token: Array | None, rows: int) -> Array:
-    """Return the table row of each packed row, int32 [N]."""
-    return np.arange(rows, dtype=np.int32) if token is None else token
+    """Return the table row of each packed row, int32 [N], not to be written to."""
+    if token is not None:
+        return token
+    return _NUMBERS[:rows] if rows <= len(_NUMBERS) else np.arange(rows, dtype=np.int32)
 
 
 @compiled

@@ -33,6 +33,11 @@ WAKING_WORK, LITTLE_WORK = 1 << 21, 1 << 18
 """The same of tasks of compiled code: for a thread that sleeps, and for one that watches already."""
 
 _threads: int | None = None
+_VARIABLE = "GATELIGHT_THREADS"
+# Where it is not set os.environ raises and catches two errors, as long as a short product takes; what lies
+# behind it is a dict.
+_variables: Any = getattr(os.environ, "_data", os.environ)
+_NAME = os.environ.encodekey(_VARIABLE) if _variables is not os.environ else _VARIABLE
 
 
 def threads() -> int:
@@ -43,7 +48,7 @@ def threads() -> int:
     known = _threads or team.here.threads
     if known:
         return known
-    wish = os.environ.get("GATELIGHT_THREADS", "")
+    wish = os.environ[_VARIABLE] if _NAME in _variables else ""
     if not wish:
         return available()
     if not wish.isdecimal() or int(wish) < 1:

@@ -106,7 +106,7 @@ class Memory(Layer):
         packing = pack(lengths.numpy())
         rows, last = self._read(packed_rows(values, packing, True), packing, weights, suffix)
         if not self.all_steps:
-            state = last[torch.from_numpy(packing.positions())]
+            state = last[torch.from_numpy(packing.positions)]
             return state if mask is None or not self.zeros_where_masked else state * mask[:, -1:]
         steps = padded_steps(rows, packing, values.shape[1], True)
         if mask is None:

@@ -93,7 +93,7 @@ class Classifier(nn.Module):
         flat, packing = packed(ids, np.asarray(lengths))
         hidden = self.hidden_rows(packing.gathered(flat), packing, generator, pieces)
         logits = self.logits(hidden, packing, generator)
-        return logits.index_select(0, torch.from_numpy(packing.positions()))
+        return logits.index_select(0, torch.from_numpy(packing.positions))
 
     def hidden_rows(
         self, ids: Ids, packing: Packing, generator: Generator = None, pieces: Pieces | None = None

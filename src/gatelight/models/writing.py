@@ -58,7 +58,7 @@ class Reader:
                 state = side_by_side([after[k] for k in going], packing.order)
                 hidden, end = self.model.hidden(packing.gathered(flat), packing, state)
                 last = torch.from_numpy(packing.first[packing.lengths - 1] + np.arange(len(going)))
-                rows = self.model.scores(hidden.index_select(0, last)).numpy()[packing.positions()]
+                rows = self.model.scores(hidden.index_select(0, last)).numpy()[packing.positions]
                 for k, row, own in zip(going, rows, taken_apart(end, packing.order), strict=True):
                     found[k], after[k] = row.copy(), own
         return found, after

@@ -100,7 +100,7 @@ class Recurrent(nn.Module):
             steps, end = self.layer(x, state, lengths=lengths)
             return steps, end if isinstance(end, tuple) else (end,)
         packing = packing_of(lengths, x.shape[1], x.shape[0])
-        order, back = (torch.from_numpy(part) for part in (packing.order, packing.positions()))  # type: ignore[union-attr]
+        order, back = (torch.from_numpy(part) for part in (packing.order, packing.positions))  # type: ignore[union-attr]
         weight = {name: self._stacked(name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
         table = reference.linear(
             packed_rows(x, packing, False), weight["weight_ih"].flatten(0, 1), weight["bias_ih"].flatten()
