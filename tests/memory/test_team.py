@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import gatelight
 from gatelight.compiled import compiled
 from gatelight.memory import team, workers
 from gatelight.memory.crew import CALLED, GO, Crew, share
-from gatelight.memory.threads import SHARED_WORK, beside_torch, set_threads
+from gatelight.memory.threads import LITTLE_WORK, SHARED_WORK, beside_torch, set_threads
 from gatelight.memory.threads import share as shared
 
 pytestmark = pytest.mark.skipif(team._openmp() is None, reason="torch runs on other threads here")
@@ -92,6 +93,31 @@ def test_they_go_back_when_a_task_fails() -> None:
 
 
 @pytest.mark.usefixtures("nobody_of_ours")
+@pytest.mark.parametrize("error", [None, ZeroDivisionError])
+def test_they_stay_from_one_job_to_the_next(error: type[Exception] | None) -> None:
+    """Red when they go after each, are not asked for little work once they are there, or stay for good."""
+
+    @beside_torch
+    def several() -> None:
+        for work in (SHARED_WORK, LITTLE_WORK, SHARED_WORK):
+            done = np.zeros(100, np.int64)
+            shared(_notes, (done, -1), work)
+            assert (done == 3).all()
+            assert team.here.crew is not None
+            assert team.here.crew[CALLED]
+            assert _multiplied()  # torch by itself in between
+        if error is not None:
+            raise error
+
+    for _ in range(20):
+        with nullcontext() if error is None else pytest.raises(error):
+            several()
+        assert team.here.crew is not None
+        assert not team.here.crew[[CALLED, GO]].any()
+        assert _multiplied()
+
+
+@pytest.mark.usefixtures("nobody_of_ours")
 def test_each_thread_that_calls_has_a_crew_of_its_own() -> None:
     with ThreadPoolExecutor(3) as pool:
         for found in pool.map(lambda _: all(_noted() and _multiplied() for _ in range(50)), range(3)):
@@ -104,9 +130,9 @@ def test_others_than_torchs_number_are_ours(both: int) -> None:
     assert not team.may_help(both + 1)
     assert not team.may_help(1)
     torch.set_num_threads(1)
-    assert beside_torch(team.present)() is None
+    assert beside_torch(team.present)(True) is None
     torch.set_num_threads(both)
-    assert team.present() is None  # outside of the block
+    assert team.present(True) is None  # outside of the block
 
 
 @pytest.mark.parametrize(
@@ -144,6 +170,6 @@ def test_a_forked_child_does_not_wait_for_threads_that_stayed_with_its_parent() 
     assert _noted()
     child = os.fork()
     if child == 0:
-        os._exit(0 if _noted() and team.present() is None else 1)
+        os._exit(0 if _noted() and team.present(True) is None else 1)
     assert exit_code(child) == 0
     assert _noted()

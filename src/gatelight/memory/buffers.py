@@ -56,8 +56,6 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     if not isinstance(dtype, np.dtype):
         dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
-    if not size:
-        return np.empty(shape, dtype)
     if size < SMALLEST:
         small = np.empty(size + LINE, _BYTES)
         address = addressof(c_char.from_buffer(small))  # type: ignore[arg-type]
@@ -82,8 +80,6 @@ def sparse(shape: tuple[int, ...], dtype: Any, large: bool = False) -> Array:
     """
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
-    if not size:
-        return np.empty(shape, dtype)
     # numpy, too, asks for pages of two megabytes, of which a row would take a whole one.
     return np.ndarray(shape, dtype, buffer=_fresh(size) if large else mmap.mmap(-1, size))
 

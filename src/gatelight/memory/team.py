@@ -90,19 +90,23 @@ def may_help(count: int) -> bool:
     return count > 1 and torch.get_num_threads() == count and not _lost and _openmp() is not None
 
 
-def present() -> Crew | None:
-    """The crew that comes when it has a job, until `dismiss`; None where it may not be called."""
+def present(call: bool) -> Crew | None:
+    """The crew that comes with its first job and stays until `dismiss`; None where it may not be called.
+
+    Without `call` it is None, too, before that job.
+    """
     if not here.helps:
         return None
     if here.crew is None:
         start = ctypes.cast(_openmp().GOMP_parallel_start, ctypes.c_void_p)
         here.crew = new_crew(start.value or 0, _member())
-    return here.crew
+    return here.crew if call or here.crew[CALLED] else None
 
 
-def dismiss(crew: Crew) -> None:
+def dismiss() -> None:
     """Let all go who were called, and wait until they are gone."""
-    if crew[CALLED]:
+    crew = here.crew
+    if crew is not None and crew[CALLED]:
         crew[GO] = 1
         _openmp().GOMP_parallel_end()
         crew[CALLED] = crew[GO] = 0

@@ -94,15 +94,10 @@ def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None
     """
     helpers = threads() - 1 if work >= LITTLE_WORK else 0
     wake = work >= WAKING_WORK
-    crew = team.present() if wake else None
+    crew = team.present(wake)
     if crew is None:
-        failed = region(*given, workers.crew_of(helpers, wake=wake), helpers)
-    else:
-        try:
-            failed = region(*given, crew, helpers)
-        finally:
-            team.dismiss(crew)
-    if failed:
+        crew = workers.crew_of(helpers, wake=wake)
+    if region(*given, crew, helpers):
         raise MemoryError("a part of the work found no memory")
 
 
@@ -121,6 +116,8 @@ def beside_torch(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         finally:
+            if here.helps:
+                team.dismiss()
             here.threads, here.helps = before
 
     return helped
