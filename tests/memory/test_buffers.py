@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,3 +88,29 @@ def test_rows_begin_at_lines(dtype: type, shape: tuple[int, ...]) -> None:
         assert found.ctypes.data % buffers.LINE == found.strides[-2] % buffers.LINE == 0
         np.testing.assert_array_equal(found[..., : array.shape[-1]], array)
         assert buffers.in_lines(found) is found
+
+
+@pytest.mark.parametrize("make", [buffers.empty, buffers.zeros, buffers.lined, buffers.sparse])
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0, 4)])
+def test_there_are_arrays_without_elements(make: Any, shape: tuple[int, ...]) -> None:
+    """A vocabulary of no words, or a batch of no rows: the system gives no memory of no bytes."""
+    array = make(shape, np.float32)
+    assert array.shape[:-1] == shape[:-1]
+    assert array.dtype == np.float32
+    assert array.shape == shape or make is buffers.lined
+
+
+def test_small_arrays_begin_at_a_line_even_without_elements() -> None:
+    """What is written past the caches asks for that of gates and cell states, and GRUs have none of these."""
+    for size in (0, 1, 3, 1000, 0):
+        kept = [buffers.empty((size, 5), np.float32) for _ in range(20)]
+        assert not any(array.ctypes.data % buffers.LINE for array in kept)
+        assert all(buffers.begins_lines(buffers.lined((size, 5), np.float32)) for _ in range(20))
+
+
+def test_lines_are_told_of_arrays_that_may_not_be_written_to() -> None:
+    array = buffers.lined((3, 16), np.float32)
+    array.flags.writeable = False
+    assert buffers.begins_lines(array, odd=True)
+    assert not buffers.begins_lines(array[:, 1:])
+    assert not buffers.begins_lines(array.reshape(-1)[1:17].reshape(1, 16))

@@ -80,6 +80,8 @@ def sparse(shape: tuple[int, ...], dtype: Any, large: bool = False) -> Array:
     """
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
+    if not size:
+        return np.empty(shape, dtype)
     # numpy, too, asks for pages of two megabytes, of which a row would take a whole one.
     return np.ndarray(shape, dtype, buffer=_fresh(size) if large else mmap.mmap(-1, size))
 
