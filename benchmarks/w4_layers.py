@@ -76,25 +76,25 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
     points = list(few() if options.quick else grid())
     turns = options.turns or (QUICK_TURNS if options.quick else FULL_TURNS)
     entries: list[Entry] = []
-    best = 0.0
+    every: list[Looks] = []
     with only_kernels():
         for number, point in enumerate(points):
             tell(f"{number + 1} of {len(points)}: {point}, {'ragged' if point.ragged else 'full'} lengths")
             looks = Looks(prepare(point, TURN_SECONDS[options.quick]))
+            every.append(looks)
             looks.look(turns, matrix_rate, options.settle)
-            best = max(best, *looks.rates)
             missed = not looks.all().outcomes[0].met
             for again in range(MOST if missed and not options.quick else 0):
-                if again >= AGAIN and len(looks.quiet(best)) >= ENOUGH:
+                if again >= AGAIN and len(looks.quiet(_best(every))) >= ENOUGH:
                     break
                 looks.look(turns, matrix_rate, options.settle)
-                best = max(best, *looks.rates)
             entries.append(Entry(point, looks, missed, what_others_need(looks.prepared)))
         for again in range(0 if options.quick else RETURNS):
+            best = _best(every)
             for entry in [one for one in entries if one.kind(best) == "open"]:
                 tell(f"look {again + 2} at {entry.point}")
                 entry.looks.look(AGAIN * turns, matrix_rate, options.settle)
-                best = max(best, *entry.looks.rates)
+    best = _best(every)
     yield Finding(
         name="",
         measured="forward and backward",
@@ -111,7 +111,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
             *(entry.row(best) for entry in entries),
         ],
         turns=turns,
-        rate=statistics.median(rate for entry in entries for rate in entry.looks.rates),
+        rate=statistics.median(rate for looks in every for rate in looks.rates),
         facts={
             "full lengths": _counted(entries, False, best),
             "ragged": _counted(entries, True, best),
@@ -126,6 +126,10 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
             "threads": f"{available()}; torch and ours each on 1 or all, the faster choice",
         },
     )  # fmt: skip
+
+
+def _best(every: Sequence[Looks]) -> float:
+    return max(rate for looks in every for rate in looks.rates)
 
 
 def _counted(entries: Sequence[Entry], ragged: bool, best: float) -> str:

@@ -167,12 +167,8 @@ def test_an_open_point_is_looked_at_again_and_one_that_is_met_is_not(monkeypatch
     monkeypatch.setattr(w4_layers, "only_kernels", nullcontext)
     monkeypatch.setattr(Looks, "look", look)
     list(w4_layers.run(Options(False, None, None, False), lambda line: None))
-    assert taken == {
-        "met": 5,
-        "slow": 15 + 30,
-        "late": 15 + 20,
-        "met, full": 5,
-    }  # of 35 rounds 20 are then quick
+    # Of the late one's 35 rounds 20 are then quick.
+    assert taken == {"met": 5, "slow": 15 + 30, "late": 15 + 20, "met, full": 5}
 
 
 def test_an_empty_step_leaves_the_gradients_that_were_given() -> None:

@@ -142,12 +142,9 @@ class _Layer(torch.autograd.Function):
         way = Way._make((*ctx.way, np.ascontiguousarray(x), hidden, gates, cells))
         directions, needs = ctx.directions, ctx.needs_input_grad
         of_weights = needs[5:]
-        if all(of_weights):
-            wanted = dict.fromkeys(kinds, True)
-        else:
-            wanted = {
-                kind: any(of_weights[k * directions : (k + 1) * directions]) for k, kind in enumerate(kinds)
-            }
+        wanted = {
+            kind: any(of_weights[k * directions : (k + 1) * directions]) for k, kind in enumerate(kinds)
+        }
         if d_hidden is None:
             d_rows = np.zeros_like(hidden)
         else:

@@ -132,8 +132,7 @@ class Stack(nn.RNNBase):
         """Who computes: decided by the weights, since the input must be of their type and on their device."""
         kind = "rnn_relu" if self.mode == "RNN_RELU" else self.cell
         weight = self._parameter("weight_hh_l0")
-        device = "cpu" if weight.is_cpu else weight.device.type
-        return path_of(kind, device, weight.dtype, self.backend)[0]
+        return path_of(kind, weight.device.type, weight.dtype, self.backend)[0]
 
     def _own_path(self) -> Path:
         """As `path` for tables and traces, which torch's kernels do not offer."""
@@ -295,5 +294,5 @@ def _stacked(parts: list[Tensor]) -> Tensor:
 
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     """The memory computes in its weights' own type: a half type's rounding errors add up over the steps."""
-    kind = "cpu" if x.is_cpu else x.device.type
+    kind = x.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()

@@ -48,7 +48,7 @@ def threads() -> int:
     known = _threads or team.here.threads
     if known:
         return known
-    wish = os.environ[_VARIABLE] if _NAME in _variables else ""
+    wish = os.environ.get(_VARIABLE, "") if _NAME in _variables else ""
     if not wish:
         return available()
     if not wish.isdecimal() or int(wish) < 1:
