@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import gatelight
 from gatelight.memory import buffers
 
 LARGE = (buffers.SMALLEST,)
@@ -81,7 +82,8 @@ def test_zeros_are_zeros_in_used_memory() -> None:
 @pytest.mark.parametrize("shape", [(3, 50), (2, 7, 20), (40, 5000), (5, 16), (4, 9), (1024, 512)])
 def test_rows_begin_at_lines(dtype: type, shape: tuple[int, ...]) -> None:
     given = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
-    assert buffers.empty(shape, dtype).ctypes.data % buffers.LINE == 0
+    whole_lines = (*shape[:-1], 16 * shape[-1])
+    assert buffers.empty(whole_lines, dtype).ctypes.data % buffers.LINE == 0
     for array in (given, given.swapaxes(0, -1)):
         found = buffers.in_lines(array)
         assert found.flags.c_contiguous
@@ -102,9 +104,10 @@ def test_there_are_arrays_without_elements(make: Any, shape: tuple[int, ...]) ->
 
 def test_small_arrays_begin_at_a_line_even_without_elements() -> None:
     """What is written past the caches asks for that of gates and cell states, and GRUs have none of these."""
-    for size in (0, 1, 3, 1000, 0):
-        kept = [buffers.empty((size, 5), np.float32) for _ in range(20)]
+    for shape in ((0, 16), (1, 32), (3, 48), (1000, 16), (1000, 0), (0, 0)):
+        kept = [buffers.empty(shape, np.float32) for _ in range(20)]
         assert not any(array.ctypes.data % buffers.LINE for array in kept)
+    for size in (0, 1, 3, 1000, 0):
         assert all(buffers.begins_lines(buffers.lined((size, 5), np.float32)) for _ in range(20))
 
 
@@ -114,3 +117,19 @@ def test_lines_are_told_of_arrays_that_may_not_be_written_to() -> None:
     assert buffers.begins_lines(array, odd=True)
     assert not buffers.begins_lines(array[:, 1:])
     assert not buffers.begins_lines(array.reshape(-1)[1:17].reshape(1, 16))
+
+
+@pytest.mark.parametrize("layer", [gatelight.LSTM(4, 16), gatelight.PeepholeLSTM(4, 5), gatelight.GRU(4, 16)])
+def test_zeros_that_all_share_stay_zeros(layer: torch.nn.Module) -> None:
+    """Red when a pass writes to states or gradients that nobody gave: the next one would begin with them."""
+    buffers.nothing.cache_clear()
+    for sequences, steps in ((3, 7), (70, 9)):
+        x = torch.randn(steps, sequences, 4, requires_grad=True)
+        lengths = torch.randint(1, steps + 1, (sequences,))
+        for given in ({}, {"lengths": lengths}):
+            hidden, _ = layer(x, **given)
+            hidden.square().sum().backward()
+            shapes = [(1, sequences, layer.hidden_size), (1, sequences, 0), (4,), (1, 3 * layer.hidden_size)]
+            assert buffers.nothing.cache_info().currsize > 0
+            for shape in shapes:
+                assert not buffers.nothing(shape, np.dtype(np.float32)).any()

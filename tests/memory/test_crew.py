@@ -13,7 +13,7 @@ import pytest
 from crew_cases import both_meet, exit_code
 
 from gatelight.compiled import compiled
-from gatelight.memory.crew import INSIDE, OPEN, OWNED, new_crew, serve, share
+from gatelight.memory.crew import BEGUN, INSIDE, OPEN, OWNED, begin, finish, new_crew, serve, share
 from gatelight.memory.signals import new_signal
 from gatelight.memory.threads import LITTLE_WORK, SHARED_WORK
 from gatelight.memory.threads import share as shared
@@ -33,6 +33,12 @@ def _all_notes(done: Any, value: int, spin: int, crew: Any, helpers: int) -> int
 
 
 @compiled
+def _begin_notes(done: Any, value: int, spin: int, crew: Any, helpers: int) -> int:
+    # Slices have owners of Numba's own, which are gone when this returns.
+    return int(begin(_note, (done[:], value, spin), crew, helpers, len(done)))
+
+
+@compiled
 def _fail(refused: int, k: int) -> None:
     if k == refused:
         raise MemoryError("no room")
@@ -45,28 +51,60 @@ def _all_fail(refused: int, count: int, crew: Any, helpers: int) -> int:
 
 @pytest.mark.parametrize("spin", [0, 20_000])
 @pytest.mark.parametrize("work", [LITTLE_WORK, SHARED_WORK])
-def test_every_task_is_run_once(several: int, spin: int, work: int) -> None:
+@pytest.mark.parametrize("region", [_all_notes, _begin_notes])
+def test_every_task_is_run_once(several: int, spin: int, work: int, region: Any) -> None:
     """Red when a task is left out, run twice, or still under way when the call comes back."""
     for size in (0, 1, 2, 3, 17, 100) * 30:
         done = np.zeros(size, np.int64)
-        shared(_all_notes, (done, 5, spin), work)
+        shared(region, (done, 5, spin), work)
         assert (done == 5).all()
         time.sleep(0.002 if size == 3 else 0)  # in which threads fall asleep, or not
 
 
-def test_calls_from_many_threads_at_once_do_not_mix(several: int) -> None:
+@pytest.mark.parametrize("region", [_all_notes, _begin_notes])
+def test_calls_from_many_threads_at_once_do_not_mix(several: int, region: Any) -> None:
     """Red when a thread helps with one job by what another one says."""
 
     def one(number: int) -> bool:
         right = True
         for _ in range(200):
             done = np.zeros(9, np.int64)
-            shared(_all_notes, (done, number, 2_000), SHARED_WORK)
+            shared(region, (done, number, 2_000), SHARED_WORK)
             right = right and bool((done == number).all())
         return right
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(one, range(1, 7)))
+
+
+@pytest.mark.parametrize("helpers", [0, 1])
+def test_a_job_is_begun_where_somebody_could_help(helpers: int) -> None:
+    """Red when it is done before it is finished, or not at all; nobody helps here."""
+    crew, done = new_crew(), np.zeros(9, np.int64)
+    for _ in range(3):
+        done[:] = 0
+        state = _begin_notes(done, 5, 0, crew, helpers)
+        assert state == (BEGUN if helpers else 0)
+        assert (done == (0 if helpers else 5)).all()
+        if helpers:
+            assert finish(crew) == 0
+        assert (done == 5).all()
+        assert not crew[[OPEN, OWNED, INSIDE]].any()
+
+
+@compiled
+def _much(a: Any, k: int) -> None:
+    a[0][k] += 1
+
+
+@compiled
+def _begin_much(a: Any, crew: Any, helpers: int) -> int:
+    return int(begin(_much, (a,), crew, helpers, 2))
+
+
+def test_what_has_no_room_in_a_crew_is_refused() -> None:
+    with pytest.raises(TypeError, match="more is given than a crew has room for"):
+        _begin_much((np.zeros(2),) * 40, new_crew(), 1)
 
 
 @pytest.mark.parametrize("refused", [0, 7, 15])

@@ -16,8 +16,15 @@ from crew_cases import both_meet, exit_code
 import gatelight
 from gatelight.compiled import compiled
 from gatelight.memory import team, workers
-from gatelight.memory.crew import CALLED, GO, Crew, share
-from gatelight.memory.threads import LITTLE_WORK, SHARED_WORK, beside_torch, set_threads
+from gatelight.memory.crew import CALLED, GO, Crew, begin, share
+from gatelight.memory.threads import (
+    LITTLE_WORK,
+    SHARED_WORK,
+    WAKING_WORK,
+    beside_torch,
+    expect,
+    set_threads,
+)
 from gatelight.memory.threads import share as shared
 
 pytestmark = pytest.mark.skipif(team._openmp() is None, reason="torch runs on other threads here")
@@ -115,6 +122,84 @@ def test_they_stay_from_one_job_to_the_next(error: type[Exception] | None) -> No
         assert team.here.crew is not None
         assert not team.here.crew[[CALLED, GO]].any()
         assert _multiplied()
+
+
+@compiled
+def _begun(done: Any, refused: int, crew: Any, helpers: int) -> int:
+    return int(begin(_note, (done, refused), crew, helpers, len(done)))
+
+
+@pytest.mark.usefixtures("nobody_of_ours")
+@pytest.mark.parametrize("error", [None, ZeroDivisionError])
+def test_a_job_that_has_begun_is_done_before_the_next_and_before_they_go(
+    error: type[Exception] | None,
+) -> None:
+    """Red when it is left undone or done twice, what it was given is let go, or it is done at once."""
+    first, last = np.zeros(100, np.int64), np.zeros(100, np.int64)
+
+    @beside_torch
+    def several() -> None:
+        shared(_begun, (first, -1), SHARED_WORK)
+        assert team.here.begun is not None
+        assert team.here.begun[0] is first
+        assert _noted()  # the next, in a call of its own, after which they stay
+        assert (first == 1).all()
+        assert team.here.begun is None
+        assert team.here.crew is not None
+        assert team.here.crew[CALLED]
+        shared(_begun, (last, -1), SHARED_WORK)
+        if error is not None:
+            raise error
+
+    for _ in range(20):
+        first[:] = last[:] = 0
+        with nullcontext() if error is None else pytest.raises(error):
+            several()
+        assert (last == 1).all()
+        assert team.here.begun is None
+        assert team.here.crew is not None
+        assert not team.here.crew[[CALLED, GO]].any()
+        assert _multiplied()
+
+
+@pytest.mark.usefixtures("nobody_of_ours")
+def test_a_begun_job_that_fails_is_an_error_at_its_end() -> None:
+    for _ in range(5):
+        with pytest.raises(MemoryError, match="no memory"):
+            beside_torch(shared)(_begun, (np.zeros(100, np.int64), 7), SHARED_WORK)
+        assert team.here.begun is None
+        assert _noted()
+        assert _multiplied()
+
+
+@pytest.mark.usefixtures("nobody_of_ours")
+def test_they_come_when_work_is_expected_that_is_worth_it() -> None:
+    """Red when only a job calls them, so that what is copied before it stays on one thread."""
+
+    @beside_torch
+    def called(work: int) -> bool:
+        expect(work)
+        return team.here.crew is not None and bool(team.here.crew[CALLED])
+
+    for _ in range(5):
+        assert not called(WAKING_WORK - 1)
+        assert called(WAKING_WORK)
+        assert _multiplied()
+
+
+def test_torch_has_its_threads_between_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when dropout runs on one thread, because the others wait for the next layer."""
+    layer, seen = gatelight.LSTM(32, 64, 2, dropout=0.5), []
+
+    def dropout(x: torch.Tensor, p: float) -> torch.Tensor:
+        assert team.here.crew is not None
+        seen.append(bool(team.here.crew[CALLED]))
+        return x
+
+    monkeypatch.setattr(torch.nn.functional, "dropout", dropout)
+    _noted()
+    layer(torch.randn(20, 30, 32))
+    assert seen == [False]
 
 
 @pytest.mark.usefixtures("nobody_of_ours")

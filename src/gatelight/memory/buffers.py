@@ -10,6 +10,7 @@ import mmap
 import threading
 from bisect import bisect_left, insort
 from ctypes import addressof, c_char
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -51,12 +52,15 @@ class _Block(np.ndarray[Any, np.dtype[np.uint8]]):
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """Return an array as numpy.empty does, C-contiguous, perhaps in memory that was used before.
 
-    It begins at a multiple of LINE bytes, so that no register of a whole line is read from two of them.
+    Where its rows are whole lines, of LINE bytes, so that no register of a line is read from two of them, it
+    begins at one.
     """
     if not isinstance(dtype, np.dtype):
         dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
     if size < SMALLEST:
+        if shape[-1] * dtype.itemsize % LINE:
+            return np.empty(shape, dtype)
         small = np.empty(size + LINE, _BYTES)
         address = addressof(c_char.from_buffer(small))  # type: ignore[arg-type]
         return np.ndarray(shape, dtype, small, -address % LINE)
@@ -73,6 +77,12 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     return array
 
 
+@lru_cache(maxsize=16)
+def nothing(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros that all share who ask for this shape: nobody may write to them."""
+    return np.zeros(shape, dtype)
+
+
 def sparse(shape: tuple[int, ...], dtype: Any, large: bool = False) -> Array:
     """Return zeros of which only the pages that are written will take memory; C-contiguous.
 
@@ -87,12 +97,17 @@ def sparse(shape: tuple[int, ...], dtype: Any, large: bool = False) -> Array:
 
 
 def lined(shape: tuple[int, ...], dtype: Any) -> Array:
-    """As `empty`, with rows of the last size made so long that each begins at a line, like the first.
+    """As `empty`, with rows of the last size made so long that each begins at a line, like the first."""
+    return empty((*shape[:-1], line_up(shape[-1], dtype)), dtype)
+
+
+def line_up(columns: int, dtype: Any) -> int:
+    """How long rows of so many columns are made, that each begins at a line.
 
     They are an odd number of lines apart: else some columns of many rows would share few places of a cache.
     """
     per_line = LINE // np.dtype(dtype).itemsize
-    return empty((*shape[:-1], (-(-shape[-1] // per_line) | 1) * per_line), dtype)
+    return int((-(-columns // per_line) | 1) * per_line)
 
 
 def begins_lines(array: Array, odd: bool = False) -> bool:

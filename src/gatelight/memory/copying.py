@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
-from gatelight.memory.crew import share
+from gatelight.memory.crew import begin, share
 from gatelight.memory.rows import copy_row
 
 COPY_WORK = 8  # a number copied from memory takes about as long as so many multiply-adds
@@ -52,7 +52,10 @@ def copy_rows(table: Any, rows: Any, out: Any, begin: int, end: int) -> None:
 
 
 def packed_of(padded: NDArray[Any], plan: Plan, rows: int, batch_first: bool) -> NDArray[Any]:
-    """padded [B, S, D], or [S, B, D], C-contiguous → its packed rows [N, D], of which there are so many."""
+    """padded [B, S, D], or [S, B, D], C-contiguous → its packed rows [N, D], of which there are so many.
+
+    Beside torch they may not be there before the next work that threads share.
+    """
     out = buffers.empty((rows, padded.shape[2]), padded.dtype)
     flat, strides = _flat(padded, batch_first)
     threads.share(_all_packed, (flat, *plan, *strides, out), out.size * COPY_WORK)
@@ -60,7 +63,10 @@ def packed_of(padded: NDArray[Any], plan: Plan, rows: int, batch_first: bool) ->
 
 
 def padded_of(rows: NDArray[Any], plan: Plan, steps: int, batch_first: bool) -> NDArray[Any]:
-    """Packed rows [N, D] → [B, S, D], or [S, B, D], of S steps; zeros where there is no row."""
+    """Packed rows [N, D] → [B, S, D], or [S, B, D], of S steps; zeros where there is no row.
+
+    When they are there: see `packed_of`.
+    """
     sequences = len(plan[1])
     shape = (sequences, steps) if batch_first else (steps, sequences)
     out = buffers.empty((*shape, rows.shape[1]), rows.dtype)
@@ -92,7 +98,7 @@ def _all_packed(
     helpers: int,
 ) -> int:  # fmt: skip
     given = flat, first, lengths, order, sequence, step, out
-    return int(share(_packed_part, given, crew, helpers, (len(lengths) + SEQUENCES - 1) // SEQUENCES))
+    return int(begin(_packed_part, given, crew, helpers, (len(lengths) + SEQUENCES - 1) // SEQUENCES))
 
 
 @compiled
@@ -115,4 +121,4 @@ def _all_padded(
     crew: Any, helpers: int,
 ) -> int:  # fmt: skip
     given = rows, first, lengths, order, sequence, step, steps, out
-    return int(share(_padded_part, given, crew, helpers, (len(lengths) + SEQUENCES - 1) // SEQUENCES))
+    return int(begin(_padded_part, given, crew, helpers, (len(lengths) + SEQUENCES - 1) // SEQUENCES))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.types import BaseTuple, MemInfoPointer  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
@@ -24,15 +25,19 @@ Crew = np.ndarray[Any, np.dtype[np.int64]]
 # Written before a job is opened; then that it is open, its next task, who is inside, and who watches.
 CODE, FRAME, COUNT, PLACES, FAILED, OWNED, OPEN, NEXT, INSIDE, AWAKE = 8, 9, 10, 16, 24, 32, 40, 48, 56, 64
 # Of a crew that is called together when it has a job (team.py), else 0: whether it may go again, whether it
-# has been called, the addresses of what calls it and of what its members then do.
-GO, CALLED, CALL, MEMBER = 72, 80, 81, 82
-SIZE = 88
+# has been called, the addresses of what calls it, of what its members then do, and of what sees them off.
+GO, CALLED, CALL, MEMBER, END = 72, 80, 81, 82, 83
+ROOM = 88  # where what is given to a job that is begun stands until it is finished
+SIZE = ROOM + 96
+
+BEGUN = -1
+NO_MEMORY = "a part of the work found no memory"
 
 
-def new_crew(call: int = 0, member: int = 0) -> Crew:
+def new_crew(call: int = 0, member: int = 0, end: int = 0) -> Crew:
     """An array for one job at a time, which nobody works at; with addresses it is called when it has one."""
     crew = np.zeros(SIZE, np.int64)
-    crew[CALL], crew[MEMBER] = call, member
+    crew[CALL], crew[MEMBER], crew[END] = call, member, end
     return crew
 
 
@@ -72,20 +77,33 @@ def _task_type(context: Any) -> Any:
     return context.call_conv.get_function_type(types.none, (types.voidptr, types.int64))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def share(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, count: Any) -> Any:
-    """Run kernel(*given, k) for k = 0 … count - 1 on this thread and up to `helpers` others; 0: all is well.
+def _borrowed(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """The value without its arrays' owners: Numba's are gone when the caller returns, their memory is not."""
+    if isinstance(kind, types.Array):
+        owner = context.get_value_type(MemInfoPointer(kind.dtype))
+        return builder.insert_value(value, owner(None), 0)
+    if isinstance(kind, BaseTuple):
+        for k, one in enumerate(kind):
+            part = _borrowed(context, builder, one, builder.extract_value(value, k))
+            value = builder.insert_value(value, part, k)
+    return value
 
-    For compiled callers. `given` is a tuple; tasks may run in any order and at the same time.
-    """
+
+def _turns(typingctx: Any, kernel: Any, given: Any, crew: Any, lasts: bool) -> Any:
+    """What `share` and, with a frame that `lasts`, `begin` are made of."""
     inner = kernel.get_call_type(typingctx, (*given, types.int64), {})
-    outer = types.Dispatcher(_take_turns)  # type: ignore[type-var]
-    numbers = (types.int64,) * 4
-    taking = outer.get_call_type(typingctx, (crew, *numbers), {})
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         kernel_type, given_type, *_ = signature.args
-        _, tasks, crew, helpers, count = values
+        _, tasks, crew_value, helpers, count = values
+
+        def call(function: Any, *numbers: Any) -> Any:
+            outer = types.Dispatcher(function)
+            typed = outer.get_call_type(typingctx, (crew, *(types.int64,) * len(numbers)), {})
+            found = context.get_function(outer, typed)
+            context.add_linking_libs(getattr(found, "libs", ()))
+            return found(builder, [crew_value, *numbers])
+
         code = ir.Function(
             builder.module, _task_type(context), builder.module.get_unique_name("gatelight.task")
         )
@@ -96,13 +114,47 @@ def share(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, coun
         kernel_of(written, [*cgutils.unpack_tuple(written, frame, len(given_type)), code.args[3]])
         written.ret(INT(0))
         context.add_linking_libs(getattr(kernel_of, "libs", ()))
-        place = cgutils.alloca_once_value(builder, tasks)
-        all_turns = context.get_function(outer, taking)
-        context.add_linking_libs(getattr(all_turns, "libs", ()))
-        addresses = [builder.ptrtoint(address, INDEX) for address in (code, place)]
-        return all_turns(builder, [crew, helpers, count, *addresses])
+        address, place = builder.ptrtoint(code, INDEX), cgutils.alloca_once_value(builder, tasks)
+        here = builder.ptrtoint(place, INDEX)
+        if not lasts:
+            return call(_take_turns, helpers, count, address, here)
+
+        if context.get_abi_sizeof(tasks.type) > 8 * (SIZE - ROOM):
+            raise TypeError("more is given than a crew has room for")
+        result = cgutils.alloca_once(builder, INDEX)
+        owned = builder.icmp_signed("!=", call(_own, helpers, count), INDEX(0))
+        with builder.if_else(owned) as (some, alone):
+            with some:
+                data = context.make_array(crew)(context, builder, value=crew_value).data
+                room = builder.gep(data, [INDEX(ROOM)])
+                kept = _borrowed(context, builder, given_type, tasks)
+                builder.store(kept, builder.bitcast(room, tasks.type.as_pointer()), align=8)
+                opened = call(_open, helpers, count, address, builder.ptrtoint(room, INDEX))
+                builder.store(opened, result)
+            with alone:
+                builder.store(call(_alone, count, address, here), result)
+        return builder.load(result)
 
     return types.int64(kernel, given, crew, types.int64, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def share(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, count: Any) -> Any:
+    """Run kernel(*given, k) for k = 0 … count - 1 on this thread and up to `helpers` others; 0: all is well.
+
+    For compiled callers. `given` is a tuple; tasks may run in any order and at the same time.
+    """
+    return _turns(typingctx, kernel, given, crew, False)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def begin(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, count: Any) -> Any:
+    """As `share`, but others may run tasks until this thread calls `finish`, which it has to: BEGUN.
+
+    What is given must live so long, so it is none of the caller's own arrays. Where nobody could help all is
+    done at once, and the result is that of `share`.
+    """
+    return _turns(typingctx, kernel, given, crew, True)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -117,6 +169,34 @@ def _call_together(typingctx: Any, crew: Any, members: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(crew, types.int64), codegen
+
+
+@compiled
+def call_together(crew: Any, members: int) -> None:
+    """Call so many threads, this one among them, to a crew that is to be called."""
+    crew[CALLED] = 1
+    _call_together(crew, members)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _see_off(typingctx: Any, crew: Any) -> Any:
+    """END()."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, value=values[0]).data
+        end = builder.load(builder.gep(data, [INDEX(END)]))
+        builder.call(builder.inttoptr(end, ir.FunctionType(ir.VoidType(), []).as_pointer()), [])
+        return context.get_dummy_value()
+
+    return types.void(crew), codegen
+
+
+@compiled
+def see_off(crew: Any) -> None:
+    """Let all go who were called together, and wait until they are gone."""
+    put(crew[GO:], 1)
+    _see_off(crew)
+    crew[CALLED] = crew[GO] = 0
 
 
 @compiled
@@ -138,19 +218,35 @@ def _claim(crew: Any, count: int, code: int, frame: int) -> int:
 
 
 @compiled
-def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
+def _own(crew: Any, helpers: int, count: int) -> int:
+    """Whether the job may be opened to others: 1; 0 where it is for nobody, or somebody else's is open."""
+    return int(helpers > 0 and count > 1 and _set(crew, OWNED, 1) == 0)
+
+
+@compiled
+def _alone(crew: Any, count: int, code: int, frame: int) -> int:
+    """Run all tasks; 0 where all is well."""
     failed = 0
-    if helpers <= 0 or count <= 1 or _set(crew, OWNED, 1) != 0:  # somebody else's job is open
-        for task in range(count):
-            failed |= _run(code, frame, task)
-        return int(failed)
+    for task in range(count):
+        failed |= _run(code, frame, task)
+    return int(failed)
+
+
+@compiled
+def _open(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
+    """Let others take turns at the job of who owns the crew; BEGUN."""
     if crew[CALL] != 0 and crew[CALLED] == 0:
-        crew[CALLED] = 1
-        _call_together(crew, helpers + 1)
+        call_together(crew, helpers + 1)
     crew[CODE], crew[FRAME], crew[COUNT] = code, frame, count
     crew[PLACES], crew[FAILED], crew[NEXT] = helpers, 0, 0
     _set(crew, OPEN, 1)
-    failed = _claim(crew, count, code, frame)
+    return BEGUN
+
+
+@compiled
+def finish(crew: Any) -> int:
+    """Take turns at the job that this thread has opened, and wait for its end; 0 where all is well."""
+    failed = _claim(crew, crew[COUNT], crew[CODE], crew[FRAME])
     _set(crew, OPEN, 0)
     looks = 0
     while look(crew[INSIDE:]) > 0:  # who came before it was closed, and may still be at a task
@@ -159,6 +255,14 @@ def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> i
     failed |= crew[FAILED]
     put(crew[OWNED:], 0)
     return int(failed)
+
+
+@compiled
+def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
+    if _own(crew, helpers, count) == 0:
+        return int(_alone(crew, count, code, frame))
+    _open(crew, helpers, count, code, frame)
+    return int(finish(crew))
 
 
 @compiled

@@ -106,6 +106,7 @@ def forward(
     hidden: Any,  # [N, directions·H] out
     h_n: Any,  # [directions, B, H] out
     c_n: Any,  # as c_0, out
+    order: Any,  # [B] where in the last two each sequence's stand, or [0]: in packed order
     each: int,  # sequences of a task
     threads: int,  # by which tasks are taken
     crew: Any,
@@ -160,8 +161,9 @@ def forward(
             row = first[t] + start
             advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, past, hidden, row)
         for k in range(size):
-            h_n[d, start + k] = h[k]
-            c_n[d, start + k] = c[k]
+            place = order[start + k] if order.shape[0] > 0 else start + k
+            h_n[d, place] = h[k]
+            c_n[d, place] = c[k]
 
 
 @compiled

@@ -15,7 +15,7 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
-from gatelight.memory.crew import even_part, share
+from gatelight.memory.crew import begin, even_part
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.product import linear_back, rows_times
 from gatelight.memory.recurrence_backward import recurrence_backward
@@ -68,27 +68,29 @@ def layer_forward(
     c_0: Array | None = None,
     keep: bool = True,
     after: After | None = None,
+    order: Array | None = None,
 ) -> Way:
     """x [N, D], or [U, D] with token int32 [N]; first [T], lengths [B]; states [directions, B, H].
 
     States that are None are zeros. Without `keep` there is no way back. `after` goes with each task.
+    With `order` [B] the last states stand at these places.
     """
     table_weight, step_weight, weight_hh = _prepared(weights["weight_ih"], weights["weight_hh"])
     directions, (size, hidden_size) = len(weight_hh), weights["weight_hh"][0].shape
-    none = np.zeros((directions, size), x.dtype) if "bias_hh" not in weights else None
+    none = buffers.nothing((directions, size), x.dtype) if "bias_hh" not in weights else None
     bias_ih = none.reshape(-1) if none is not None else _joined(weights["bias_ih"])
     table = rows_times(x, table_weight, bias_ih)
     shape = directions, len(lengths), hidden_size
-    h_0 = np.zeros(shape, x.dtype) if h_0 is None else h_0
+    h_0 = buffers.nothing(shape, x.dtype) if h_0 is None else h_0
     if not EQUATIONS[cell].has_cell_state:
-        c_0 = np.empty((*shape[:2], 0), x.dtype)
+        c_0 = buffers.nothing((*shape[:2], 0), x.dtype)
     elif c_0 is None:
-        c_0 = np.zeros(shape, x.dtype)
+        c_0 = buffers.nothing(shape, x.dtype)
     peephole = _stacked(weights["weight_peephole"]) if EQUATIONS[cell].peepholes else None
     hidden, h_n, c_n, gates, cells = recurrence_forward(
         cell, table, token, first, lengths, step_weight,
         _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep, overwrite=True,
-        after=after,
+        after=after, order=order,
     )  # fmt: skip
     return Way(
         cell, first, lengths, token, len(table), weights["weight_ih"], weight_hh, peephole, h_0, c_0,
@@ -104,8 +106,10 @@ def _prepared(weight_ih: Sequence[Array], weight_hh: Sequence[Array]) -> tuple[A
     """
     directions, (size, dim), (_, hidden_size) = len(weight_ih), weight_ih[0].shape, weight_hh[0].shape
     dtype = weight_ih[0].dtype
-    table_weight = buffers.lined((dim, directions * size), dtype)
-    step_weight = buffers.lined((directions, hidden_size, size), dtype)
+    wide, each = buffers.line_up(directions * size, dtype), buffers.line_up(size, dtype)
+    both, cut = buffers.empty((dim * wide + directions * hidden_size * each,), dtype), dim * wide
+    table_weight = both[:cut].reshape(dim, wide)
+    step_weight = both[cut:].reshape(directions, hidden_size, each)
     if directions == 1 and buffers.begins_lines(weight_hh[0]):
         stacked = weight_hh[0][None]
     else:
@@ -146,7 +150,7 @@ def _all_prepared(
     given = (
         weight_ih, other_ih, weight_hh, other_hh, table_weight, step_weight, stacked, each, parts
     )  # fmt: skip
-    return int(share(_prepared_part, given, crew, helpers, 2 * len(step_weight) * parts))
+    return int(begin(_prepared_part, given, crew, helpers, 2 * len(step_weight) * parts))
 
 
 class Gradients(NamedTuple):
@@ -174,8 +178,8 @@ def layer_backward(
     directions = len(way.weight_hh)
     d_table, d_weight_hh, d_bias_hh, d_peephole, d_h_0, d_c_0 = recurrence_backward(
         way.cell, d_hidden,
-        np.zeros(way.h_0.shape, way.h_0.dtype) if d_h_n is None else d_h_n,
-        np.zeros(way.c_0.shape, way.c_0.dtype) if d_c_n is None else d_c_n,
+        buffers.nothing(way.h_0.shape, way.h_0.dtype) if d_h_n is None else d_h_n,
+        buffers.nothing(way.c_0.shape, way.c_0.dtype) if d_c_n is None else d_c_n,
         way.distinct, way.token, way.first, way.lengths, way.weight_hh, way.peephole, way.h_0, way.c_0,
         way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite, True,
     )  # fmt: skip
@@ -203,5 +207,7 @@ def _stacked(parts: Sequence[Array]) -> Array:
 
 
 def _apart(joined: Array, directions: int) -> Sequence[Array]:
+    if directions == 1:
+        return [joined]
     each = len(joined) // directions
     return [joined[d * each : (d + 1) * each] for d in range(directions)]

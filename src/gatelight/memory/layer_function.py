@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.layer_arrays import Way, layer_backward, layer_forward
-from gatelight.memory.linear import array_of, check_dtype
+from gatelight.memory.linear import Array, array_of, check_dtype
 from gatelight.memory.packing import Packing
 from gatelight.memory.padding import Layout
 from gatelight.memory.registry import plain, refuse
-from gatelight.memory.threads import beside_torch
+from gatelight.memory.team import dismiss
+from gatelight.memory.threads import beside_torch, expect
 
 States = tuple[Tensor | None, Tensor | None]
 """h_0 and c_0 [layers, directions, B, H]; None: zeros."""
@@ -48,19 +49,41 @@ def run_layers(
     """
     if torch.compiler.is_compiling() or not plain((x, *initial, *chain.from_iterable(layers))):
         return None
+    return _run_layers(cell, x, token, packing, kinds, layers, initial, dropout, layout)
+
+
+@beside_torch
+def _run_layers(
+    cell: str,
+    x: Tensor,
+    token: Tensor | None,
+    packing: Packing,
+    kinds: Sequence[str],
+    layers: Sequence[Sequence[Tensor]],
+    initial: States,
+    dropout: float,
+    layout: Layout | None,
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    expect(packing.rows * layers[0][0].numel())
     last: list[tuple[Tensor, Tensor]] = []
     order = None if layout is None or layout.uniform else layout
     for number, weights in enumerate(layers):
         h_0, c_0 = (None if state is None else state[number] for state in initial)
         check_dtype(x, h_0, c_0, *weights)
         if number and dropout:
+            dismiss()  # torch may need them
             x = nn.functional.dropout(x, dropout)
-        keep = torch.is_grad_enabled() and any(
-            t is not None and t.requires_grad for t in (x, h_0, c_0, *weights)
-        )
+        given, rows, shared = None, None, True
+        if not number and layout is not None:
+            given, padded = layout, x.numpy(force=True)
+            rows = layout.rows(padded)
+            shared = np.may_share_memory(padded, rows)
+        keep = False
+        for one in (x, h_0, c_0, *weights) if torch.is_grad_enabled() else ():
+            keep = keep or (one is not None and one.requires_grad)
         made = layout if number + 1 == len(layers) else None
-        form = cell, packing, kinds, keep, None if number else layout, made, order
-        x, *states = _Layer.apply(form, token, x, h_0, c_0, *weights)  # type: ignore[no-untyped-call]
+        form = cell, packing, kinds, keep, given, made, order
+        x, *states = _apply(form, rows, shared, token, x, h_0, c_0, *weights)
         token = None
         last.append((states[0], states[1]))
     return x, last
@@ -78,38 +101,38 @@ _goes_again: Callable[[], bool] = getattr(
 
 class _Layer(torch.autograd.Function):
     @staticmethod
-    @beside_torch
     def forward(
         ctx: Any,
         form: Form,
+        rows: Array | None,
+        own: bool,
         token: Tensor | None,
         x: Tensor,
         h_0: Tensor | None,
         c_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        cell, packing, kinds, keep, given, made, order = form
+        cell, packing, kinds, keep, _, made, order = form
         directions = len(weights) // len(kinds)
         each = [array_of(weight) for weight in weights]
         arrays = {kind: each[k * directions : (k + 1) * directions] for k, kind in enumerate(kinds)}
-        padded = x.numpy(force=True)
+        rows = array_of(x) if rows is None else rows
         given_c = c_0 if EQUATIONS[cell].has_cell_state else None
         tokens, h, c = (None if one is None else array_of(one) for one in (token, h_0, given_c))
-        rows = np.ascontiguousarray(padded) if given is None else given.rows(padded)
-        way = layer_forward(cell, rows, tokens, packing.first, packing.lengths, arrays, h, c, keep)
+        places = None if order is None else packing.order
+        way = layer_forward(
+            cell, rows, tokens, packing.first, packing.lengths, arrays, h, c, keep, order=places
+        )  # fmt: skip
         hidden = torch.from_numpy(way.hidden if made is None else made.padded(way.hidden))
-        ends = way.h_n, way.c_n
-        h_n, c_n = (torch.from_numpy(a if order is None else order.unpacked(a)) for a in ends)
+        h_n, c_n = torch.from_numpy(way.h_n), torch.from_numpy(way.c_n)
         if keep:
             # They are saved so that torch notices if somebody writes to them in the meantime; what is not
             # theirs, rows that were put together, is none of anybody's business.
             kept = torch.from_numpy(way.gates), torch.from_numpy(way.cells)
-            shared = given is None or np.may_share_memory(padded, way.x), made is None or made.full
-            own = [
-                tensor if theirs else torch.from_numpy(rows)
-                for theirs, tensor, rows in zip(shared, (x, hidden), (way.x, way.hidden), strict=True)
-            ]
-            ctx.save_for_backward(*own, *kept, h_0, c_0, *weights)
+            shared = own, made is None or made.full
+            own_x = x if shared[0] else torch.from_numpy(way.x)
+            own_hidden = hidden if shared[1] else torch.from_numpy(way.hidden)
+            ctx.save_for_backward(own_x, own_hidden, *kept, h_0, c_0, *weights)
             # What is large is let go by torch as soon as the way back is gone.
             ctx.way = way[:-4]
             ctx.form, ctx.directions, ctx.shared = form, directions, shared
@@ -133,7 +156,11 @@ class _Layer(torch.autograd.Function):
     def _back(
         ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        cell, _, kinds, _, given, made, order = ctx.form
+        cell, packing, kinds, _, given, made, order = ctx.form
+        expect(packing.rows * ctx.way[6].size)
+        d_rows = None
+        if d_hidden is not None:
+            d_rows = array_of(d_hidden) if made is None else made.rows(d_hidden.numpy(force=True))
         x, hidden, gates, cells = (tensor.numpy(force=True) for tensor in ctx.saved_tensors[:4])
         if given is not None and ctx.shared[0]:
             x = given.rows(x)
@@ -141,34 +168,35 @@ class _Layer(torch.autograd.Function):
             hidden = made.rows(hidden)
         way = Way._make((*ctx.way, np.ascontiguousarray(x), hidden, gates, cells))
         directions, needs = ctx.directions, ctx.needs_input_grad
-        of_weights = needs[5:]
+        of_weights = needs[7:]
         wanted = {
             kind: any(of_weights[k * directions : (k + 1) * directions]) for k, kind in enumerate(kinds)
         }
-        if d_hidden is None:
+        if d_rows is None:
             d_rows = np.zeros_like(hidden)
-        else:
-            d_rows = array_of(d_hidden) if made is None else made.rows(d_hidden.numpy(force=True))
         d_h, d_c = (
             None if d is None else array_of(d) if order is None else order.packed(d.numpy(force=True))
             for d in (d_h_n, d_c_n if EQUATIONS[cell].has_cell_state else None)
         )
-        found = layer_backward(way, d_rows, d_h, d_c, needs[2], wanted, overwrite=not _goes_again())
+        found = layer_backward(way, d_rows, d_h, d_c, needs[4], wanted, overwrite=not _goes_again())
         gradients: list[Tensor | None] = []
         for kind in kinds:
             parts = found.weights.get(kind)
             gradients += [None] * directions if parts is None else map(torch.from_numpy, parts)
         d_x = None
-        if needs[2]:
+        if needs[4]:
             d_x = torch.from_numpy(found.x if given is None else given.padded(found.x, contiguous=True))
         return (
-            None,
-            None,
+            *(None,) * 4,
             d_x,
-            torch.from_numpy(found.h_0) if needs[3] else None,
-            torch.from_numpy(found.c_0) if needs[4] else None,
+            torch.from_numpy(found.h_0) if needs[5] else None,
+            torch.from_numpy(found.c_0) if needs[6] else None,
             *gradients,
         )
+
+
+_apply: Callable[..., Any] = super(torch.autograd.Function, _Layer).apply
+"""What torch calls once it knows that no transform of functions is under way, as `plain` does."""
 
 
 class _Once(torch.autograd.Function):

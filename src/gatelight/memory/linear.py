@@ -29,7 +29,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def check_dtype(first: Tensor, *others: Tensor | None) -> None:
     """Raise TypeError unless all tensors are of one dtype, float32 or float64."""
     dtype = first.dtype
-    if dtype not in (torch.float32, torch.float64) or any(t is not None and t.dtype != dtype for t in others):
+    fits = dtype is torch.float32 or dtype is torch.float64
+    for one in others:
+        fits = fits and (one is None or one.dtype is dtype)
+    if not fits:
         dtypes = {t.dtype for t in (first, *others) if t is not None}
         raise TypeError(f"tensors came as {sorted(map(str, dtypes))}; expected all float32 or all float64")
 

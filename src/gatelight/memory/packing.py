@@ -90,7 +90,7 @@ def pack(lengths: ArrayLike) -> Packing:
 
     Raises DataError when `lengths` is not one list of whole numbers, none of them negative.
     """
-    given = np.asarray(lengths)
+    given = np.array(lengths)  # its own: compiled code tells arrays apart by whether they may be written to
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise DataError(
             f"lengths came as {given.dtype} of shape {given.shape}; expected one list of whole numbers, "
@@ -100,11 +100,12 @@ def pack(lengths: ArrayLike) -> Packing:
         steps = int(given[0])
         alive, first = np.ones(steps, np.int64), np.arange(steps)
         return Packing(np.zeros(1, np.int64), np.array([steps]), alive, first, steps)
-    given = np.array(given, np.int64)  # compiled code tells arrays apart by whether they may be written to
+    given = given.astype(np.int64, copy=False)
     least, steps, rows = _extent(given)
     if least < 0:
         raise DataError(f"lengths hold {least}; a sequence has zero or more steps")
-    order, falling, alive, first = (np.empty(n, np.int64) for n in (len(given), len(given), steps, steps))
+    order, falling = np.empty(len(given), np.int64), np.empty(len(given), np.int64)
+    alive, first = np.empty(steps, np.int64), np.empty(steps, np.int64)
     plan_rows(given, order, falling, alive, first)
     return Packing(order, falling, alive, first, rows)
 

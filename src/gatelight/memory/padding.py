@@ -89,12 +89,11 @@ class Layout:
         """A state [·, B, H] of the sequences in packed order."""
         return state.take(self.packing.order, axis=1)
 
-    def unpacked(self, state: Array) -> Array:
-        """A state [·, B, H] in packed order in that of the sequences."""
-        return state.take(self.packing.positions, axis=1)
-
     def rows(self, padded: Array) -> Array:
-        """The packed rows [N, D] of padded [T, B, D], or [B, T, D]; a view if they lie there one by one."""
+        """The packed rows [N, D] of padded [T, B, D], or [B, T, D]; a view if they lie there one by one.
+
+        When they are there, and those of `padded`: see `packed_of`.
+        """
         if self.full:
             by_step = padded.transpose(1, 0, 2) if self.batch_first else padded
             if by_step.flags.c_contiguous:

@@ -13,7 +13,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.buffers import CACHED
-from gatelight.memory.crew import even_part, share
+from gatelight.memory.crew import begin, even_part, share
 from gatelight.memory.panels import CHUNK, add_product_of_panels, into_panels, panel_columns, panels
 from gatelight.memory.rows import add_row, copy_row, fetch
 from gatelight.memory.threads import LITTLE_WORK
@@ -86,7 +86,7 @@ def _columns_at_once(b: Any, depth: int, columns: int) -> int:
 @compiled
 def _all_rows(a: Any, b: Any, start: Any, out: Any, crew: Any, helpers: int) -> int:
     size = part_size(a.shape[0], b.size, helpers)
-    return int(share(_rows_times, (a, b, start, out, size), crew, helpers, _tasks(len(a), size)))
+    return int(begin(_rows_times, (a, b, start, out, size), crew, helpers, _tasks(len(a), size)))
 
 
 @compiled
@@ -189,7 +189,7 @@ def _all_back(
     wide = columns_of_part(summed, x.size, helpers)
     given = d_out, x, lined, parts * weight.shape[0], zeros, d_x, d_weight, d_bias, blocks, size, wide
     tasks = _tasks(d_x.shape[0], size) + _tasks(summed, wide)
-    return int(failed | share(_back_part, given, crew, helpers, tasks))
+    return int(failed or begin(_back_part, given, crew, helpers, tasks))
 
 
 def linear_back(
@@ -208,7 +208,8 @@ def linear_back(
     many, large = len(x) >= MANY, weights[0].nbytes > CACHED
     copied = need_x and (parts > 1 or (many and not buffers.begins_lines(weights[0], odd=large)))
     lined = buffers.lined((size, dim), dtype) if copied else weights[0]
-    given = d_out, x, weights[0], weights[-1], lined, np.zeros(dim, dtype), d_x, d_weight, d_bias, parts
+    zeros = buffers.nothing((dim,), dtype)
+    given = d_out, x, weights[0], weights[-1], lined, zeros, d_x, d_weight, d_bias, parts
     threads.share(_all_back, given, x.size * size * (need_x + need_weight))
     return d_x, d_weight, d_bias
 

@@ -30,6 +30,7 @@ def _no_weights(name: str, dtype: np.dtype[Any]) -> Any:
     return CELL_CLASSES[name](np.zeros((1, 1, 1), dtype))
 
 
+_IN_PACKED_ORDER = np.empty(0, np.int64)
 _NUMBERS = np.arange(1 << 12, dtype=np.int32)
 
 
@@ -84,12 +85,12 @@ def kept_shapes(
 @compiled
 def _all_parts(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
-    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, crew: Any, helpers: int,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, order: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
     size, tasks, spread = tasks_of(h_0.shape[0], lengths, weight, helpers, 1)
     given = (
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
-        size, helpers + 1, crew, spread,
+        order, size, helpers + 1, crew, spread,
     )  # fmt: skip
     return int(share(kernels.forward, given, crew, 0 if spread else helpers, tasks))
 
@@ -107,13 +108,14 @@ class After(NamedTuple):
 def recurrence_forward(
     cell: str, table: Array, token: Array | None, first: Array, lengths: Array, weight: Array, bias: Array,
     peephole: Array | None, h_0: Array, c_0: Array, keep: bool, overwrite: bool = False,
-    after: After | None = None,
+    after: After | None = None, order: Array | None = None,
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Return hidden, h_n, c_n and, with `keep`, gates and cell states, in shapes as `operators.recurrence`.
 
     weight [directions, H, ≥ G] is the recurrent weight transposed; first [T] and lengths [B] are a packing's;
     c_0 [directions, B, 0] for cells without a cell state. With `overwrite` the table is lost: gates are
     written where the products were read that they are made of, which spares memory the way there and back.
+    With `order` [B] the last states stand at these places.
     """
     rows = len(table) if token is None else len(token)
     directions, hidden_size, _ = weight.shape
@@ -127,7 +129,7 @@ def recurrence_forward(
     work = rows * weight.size
     given = (
         cell_weights(cell, peephole, table.dtype), table, token_rows(token, rows), first, lengths, weight,
-        bias, h_0, c_0, keep, gates, cells, hidden, h_n, c_n,
+        bias, h_0, c_0, keep, gates, cells, hidden, h_n, c_n, _IN_PACKED_ORDER if order is None else order,
     )  # fmt: skip
     region, more = after or (_all_parts, ())
     threads.share(region, (*given, *more), work)

@@ -20,6 +20,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from gatelight.compiled import code_for, compiled
+from gatelight.memory import crew
 from gatelight.memory.crew import CALLED, GO, SIZE, Crew, help_crew, new_crew
 from gatelight.memory.lanes import INDEX
 from gatelight.memory.signals import breathe, look
@@ -27,9 +28,9 @@ from gatelight.memory.signals import breathe, look
 
 @compiled
 def _stand_by(address: Any) -> None:
-    crew, vain = carray(address, SIZE), 0
-    while look(crew[GO:]) == 0:
-        if help_crew(crew):
+    ours, vain = carray(address, SIZE), 0
+    while look(ours[GO:]) == 0:
+        if help_crew(ours):
             vain = 0
         else:
             vain += 1
@@ -65,6 +66,7 @@ class _Here(threading.local):
     crew: Crew | None = None  # that the threads are which torch has for this one
     helps = False
     threads = 0  # that may be used, as far as it has been asked
+    begun: Any = None  # what the crew's job was given that is not done yet
 
 
 here = _Here()
@@ -98,18 +100,38 @@ def present(call: bool) -> Crew | None:
     if not here.helps:
         return None
     if here.crew is None:
-        start = ctypes.cast(_openmp().GOMP_parallel_start, ctypes.c_void_p)
-        here.crew = new_crew(start.value or 0, _member())
+        start, end = (
+            ctypes.cast(function, ctypes.c_void_p).value or 0
+            for function in (_openmp().GOMP_parallel_start, _openmp().GOMP_parallel_end)
+        )
+        here.crew = new_crew(start, _member(), end)
     return here.crew if call or here.crew[CALLED] else None
+
+
+def call() -> None:
+    """Let the crew come now, if it may be called: threads that sleep need as long as a small product does."""
+    ours = present(True)
+    if ours is not None and not ours[CALLED]:
+        crew.call_together(ours, here.threads)
+
+
+def finish() -> None:
+    """Bring the job to its end that has begun."""
+    try:
+        if crew.finish(here.crew):
+            raise MemoryError(crew.NO_MEMORY)
+    finally:
+        here.begun = None
 
 
 def dismiss() -> None:
     """Let all go who were called, and wait until they are gone."""
-    crew = here.crew
-    if crew is not None and crew[CALLED]:
-        crew[GO] = 1
-        _openmp().GOMP_parallel_end()
-        crew[CALLED] = crew[GO] = 0
+    try:
+        if here.begun is not None:
+            finish()
+    finally:
+        if here.crew is not None and here.crew[CALLED]:
+            crew.see_off(here.crew)
 
 
 def _forget_torch() -> None:

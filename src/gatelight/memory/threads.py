@@ -15,12 +15,13 @@ from typing import Any, ParamSpec, TypeVar
 
 from gatelight.errors import DataError
 from gatelight.memory import team, workers
+from gatelight.memory.crew import BEGUN, NO_MEMORY, finish
 from gatelight.memory.processors import available
 from gatelight.memory.workers import Task
 
 __all__ = [
-    "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "beside", "beside_torch", "cuts", "run",
-    "set_threads", "share", "single_threaded_torch", "threads", "together", "using",
+    "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "beside", "beside_torch", "cuts",
+    "expect", "run", "set_threads", "share", "single_threaded_torch", "threads", "together", "using",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -90,15 +91,32 @@ def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None
     """Call `region(*given, crew, helpers)`, compiled code that shares its tasks among threads (crew.py).
 
     `work`: multiply-adds of all tasks together. Threads that sleep are woken for what is worth it, and help
-    as soon as they come. Raises MemoryError when a task finds no memory.
+    as soon as they come. Beside torch a region may only begin its job (`begin`, crew.py): it is done before
+    the next one, or when torch's threads go, and nobody may read what it writes until then. Raises
+    MemoryError when a task finds no memory.
     """
+    here = team.here
+    if here.begun is not None:
+        team.finish()
     helpers = threads() - 1 if work >= LITTLE_WORK else 0
     wake = work >= WAKING_WORK
     crew = team.present(wake)
     if crew is None:
         crew = workers.crew_of(helpers, wake=wake)
-    if region(*given, crew, helpers):
-        raise MemoryError("a part of the work found no memory")
+    state = region(*given, crew, helpers)
+    if state == BEGUN:
+        if crew is here.crew:
+            here.begun = given
+            return
+        state = finish(crew)
+    if state:
+        raise MemoryError(NO_MEMORY)
+
+
+def expect(work: int) -> None:
+    """Have torch's threads come, where they help, for `work` multiply-adds that will be worth it."""
+    if work >= WAKING_WORK:
+        team.call()
 
 
 def beside_torch(function: Callable[P, R]) -> Callable[P, R]:
@@ -116,9 +134,10 @@ def beside_torch(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         finally:
-            if here.helps:
-                team.dismiss()
+            helps = here.helps
             here.threads, here.helps = before
+            if helps and not here.helps:
+                team.dismiss()
 
     return helped
 

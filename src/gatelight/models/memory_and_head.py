@@ -17,13 +17,13 @@ from gatelight.models.pooling_kernels import flatten_forward
 @compiled
 def _part(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
-    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, alive: Any, head: Any,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, order: Any, alive: Any, head: Any,
     head_bias: Any, logits: Any, seed: int, limit: Any, scale: Any, each: int, threads: int, crew: Any,
     helpers: int, k: int,
 ) -> None:  # fmt: skip
     kernels.forward(
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
-        each, threads, crew, helpers, k,
+        order, each, threads, crew, helpers, k,
     )  # fmt: skip
     _, begin, end = kernels.sequences_of(k, 1, len(lengths), each, threads)
     flatten_forward(hidden, first, alive, head, head_bias, logits, seed, limit, scale, begin, end)
@@ -32,13 +32,13 @@ def _part(
 @compiled
 def all_parts_and_flatten(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
-    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, alive: Any, head: Any,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, order: Any, alive: Any, head: Any,
     head_bias: Any, logits: Any, seed: int, limit: Any, scale: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
     """The region of a recurrence in one direction whose hidden states go through the head as well."""
     size, tasks, spread = tasks_of(1, lengths, weight, helpers, 1)
     given = (
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
-        alive, head, head_bias, logits, seed, limit, scale, size, helpers + 1, crew, spread,
+        order, alive, head, head_bias, logits, seed, limit, scale, size, helpers + 1, crew, spread,
     )  # fmt: skip
     return int(share(_part, given, crew, 0 if spread else helpers, tasks))
