@@ -15,8 +15,8 @@ from crew_cases import both_meet, exit_code
 
 import gatelight
 from gatelight.compiled import compiled
-from gatelight.memory import team, workers
-from gatelight.memory.crew import CALLED, GO, Crew, begin, share
+from gatelight.memory import team, threads, workers
+from gatelight.memory.crew import CALLED, GO, OPEN, OWNED, Crew, begin, share
 from gatelight.memory.threads import (
     LITTLE_WORK,
     SHARED_WORK,
@@ -160,6 +160,45 @@ def test_a_job_that_has_begun_is_done_before_the_next_and_before_they_go(
         assert team.here.crew is not None
         assert not team.here.crew[[CALLED, GO]].any()
         assert _multiplied()
+
+
+@pytest.mark.usefixtures("nobody_of_ours")
+def test_a_job_that_has_begun_is_done_before_a_call_inside_of_another_comes_back() -> None:
+    """Red when only the outer one waits for it: what is called for by a hook of torch's is read at once."""
+
+    @beside_torch
+    def outer() -> None:
+        shared(_notes, (np.zeros(100, np.int64), -1), SHARED_WORK)
+        for _ in range(20):
+            done = np.zeros(100, np.int64)
+            beside_torch(shared)(_begun, (done, -1), SHARED_WORK)
+            assert (done == 1).all()
+            assert team.here.crew is not None
+            assert team.here.crew[CALLED]
+
+    outer()
+    assert _multiplied()
+
+
+@pytest.mark.usefixtures("nobody_of_ours")
+def test_an_interrupt_leaves_no_job_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when the next ones find their crew owned, or others run what is left of it without its arrays."""
+
+    class Interrupted:
+        def __eq__(self, other: object) -> bool:
+            raise KeyboardInterrupt
+
+    done = np.zeros(100, np.int64)
+    for _ in range(3):
+        with monkeypatch.context() as patched:
+            patched.setattr(threads, "BEGUN", Interrupted())
+            with pytest.raises(KeyboardInterrupt):
+                beside_torch(shared)(_begun, (done, -1), SHARED_WORK)
+        assert team.here.crew is not None
+        assert not team.here.crew[[OWNED, OPEN, CALLED]].any()
+        assert (done == 1).all()
+        done[:] = 0
+        assert _noted()
 
 
 @pytest.mark.usefixtures("nobody_of_ours")

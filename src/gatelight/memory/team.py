@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 
 from gatelight.compiled import code_for, compiled
 from gatelight.memory import crew
-from gatelight.memory.crew import CALLED, GO, SIZE, Crew, help_crew, new_crew
+from gatelight.memory.crew import CALLED, GO, OWNED, SIZE, Crew, help_crew, new_crew
 from gatelight.memory.lanes import INDEX
 from gatelight.memory.signals import breathe, look
 
@@ -125,13 +125,15 @@ def finish() -> None:
 
 
 def dismiss() -> None:
-    """Let all go who were called, and wait until they are gone."""
+    """Let all go who were called, and wait until they are gone; what has begun is done first."""
+    ours = here.crew
+    if ours is None or not ours[CALLED]:
+        return
     try:
-        if here.begun is not None:
+        if ours[OWNED]:  # even if an interrupt came before anybody noted what
             finish()
     finally:
-        if here.crew is not None and here.crew[CALLED]:
-            crew.see_off(here.crew)
+        crew.see_off(ours)
 
 
 def _forget_torch() -> None:

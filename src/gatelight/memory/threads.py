@@ -138,6 +138,8 @@ def beside_torch(function: Callable[P, R]) -> Callable[P, R]:
             here.threads, here.helps = before
             if helps and not here.helps:
                 team.dismiss()
+            elif here.begun is not None:  # torch goes on inside of another one
+                team.finish()
 
     return helped
 
