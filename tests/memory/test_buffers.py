@@ -84,6 +84,8 @@ def test_rows_begin_at_lines(dtype: type, shape: tuple[int, ...]) -> None:
     given = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     whole_lines = (*shape[:-1], 16 * shape[-1])
     assert buffers.empty(whole_lines, dtype).ctypes.data % buffers.LINE == 0
+    assert buffers.aligned(given).ctypes.data % buffers.LINE == 0
+    np.testing.assert_array_equal(buffers.aligned(given), given)
     for array in (given, given.swapaxes(0, -1)):
         found = buffers.in_lines(array)
         assert found.flags.c_contiguous
@@ -104,6 +106,7 @@ def test_there_are_arrays_without_elements(make: Any, shape: tuple[int, ...]) ->
 
 def test_small_arrays_begin_at_a_line_even_without_elements() -> None:
     """What is written past the caches asks for that of gates and cell states, and GRUs have none of these."""
+    assert buffers.empty((), np.float32).shape == ()
     for shape in ((0, 16), (1, 32), (3, 48), (1000, 16), (1000, 0), (0, 0)):
         kept = [buffers.empty(shape, np.float32) for _ in range(20)]
         assert not any(array.ctypes.data % buffers.LINE for array in kept)

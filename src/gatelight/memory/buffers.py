@@ -52,14 +52,14 @@ class _Block(np.ndarray[Any, np.dtype[np.uint8]]):
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """Return an array as numpy.empty does, C-contiguous, perhaps in memory that was used before.
 
-    Where its rows are whole lines, of LINE bytes, so that no register of a line is read from two of them, it
-    begins at one.
+    It begins at a multiple of LINE bytes where its rows are so long: no register of a whole line is then read
+    from two of them.
     """
     if not isinstance(dtype, np.dtype):
         dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
     if size < SMALLEST:
-        if shape[-1] * dtype.itemsize % LINE:
+        if prod(shape[-1:]) * dtype.itemsize % LINE:
             return np.empty(shape, dtype)
         small = np.empty(size + LINE, _BYTES)
         address = addressof(c_char.from_buffer(small))  # type: ignore[arg-type]
@@ -135,7 +135,8 @@ def in_lines(array: Array) -> Array:
 
 def aligned(array: Array) -> Array:
     """Return a C-contiguous copy that begins at a multiple of LINE bytes."""
-    copy = empty(array.shape, array.dtype)
+    lines = empty((-(-array.nbytes // LINE) * LINE,), _BYTES)
+    copy = lines[: array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
 

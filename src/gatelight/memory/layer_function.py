@@ -27,6 +27,12 @@ States = tuple[Tensor | None, Tensor | None]
 """h_0 and c_0 [layers, directions, B, H]; None: zeros."""
 
 
+def runs_whole(x: Tensor, initial: States, layers: Sequence[Sequence[Tensor]]) -> bool:
+    """Whether `run_layers` may: all is plain tensors on the CPU, no tracing, mode or transform under way."""
+    return not torch.compiler.is_compiling() and plain((x, *initial, *chain.from_iterable(layers)))
+
+
+@beside_torch
 def run_layers(
     cell: str,
     x: Tensor,
@@ -37,33 +43,15 @@ def run_layers(
     initial: States,
     dropout: float = 0.0,
     layout: Layout | None = None,
-) -> tuple[Tensor, list[tuple[Tensor, Tensor]]] | None:
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """x [N, D], or [U, D] with token int32 [N] → hidden [N, directions·H], and of each layer h_n and c_n.
 
-    A layer's weights stand kind by kind, each of all directions. None unless all is plain tensors on the CPU,
-    and no tracing, no mode and no transform is under way.
+    A layer's weights stand kind by kind, each of all directions. For what `runs_whole`.
 
     With `layout` x and hidden are padded as it says, and h_n and c_n in the order of the sequences there;
     else, as `initial` always is, in packed order. They are [directions, B, H]. `dropout` is torch's, between
     the layers. Differentiable once. Raises TypeError for unequal dtypes.
     """
-    if torch.compiler.is_compiling() or not plain((x, *initial, *chain.from_iterable(layers))):
-        return None
-    return _run_layers(cell, x, token, packing, kinds, layers, initial, dropout, layout)
-
-
-@beside_torch
-def _run_layers(
-    cell: str,
-    x: Tensor,
-    token: Tensor | None,
-    packing: Packing,
-    kinds: Sequence[str],
-    layers: Sequence[Sequence[Tensor]],
-    initial: States,
-    dropout: float,
-    layout: Layout | None,
-) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     expect(packing.rows * layers[0][0].numel())
     last: list[tuple[Tensor, Tensor]] = []
     order = None if layout is None or layout.uniform else layout

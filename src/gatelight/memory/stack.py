@@ -18,7 +18,7 @@ from gatelight.errors import DataError
 from gatelight.memory.arithmetic import arithmetic_of
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.layer_arrays import kinds_of
-from gatelight.memory.layer_function import run_layers
+from gatelight.memory.layer_function import run_layers, runs_whole
 from gatelight.memory.packing import Packing
 from gatelight.memory.padding import AnyPacking, Layout, State, check_rows
 from gatelight.memory.status import BACKENDS, Path, count, path_of
@@ -66,11 +66,11 @@ class Stack(nn.RNNBase):
         names = _names(kinds, self.num_layers, self._directions)
         weights = [[self._parameter(name) for name in layer] for layer in names]
         dropout = self.dropout if self.training else 0.0
-        found = run_layers(self.cell, x, token, packing, kinds, weights, states, dropout, layout)
-        if found is None:
+        if not runs_whole(x, states, weights):
             return None
+        hidden, last = run_layers(self.cell, x, token, packing, kinds, weights, states, dropout, layout)
         count("kernels")
-        return found[0], self._final(found[1])
+        return hidden, self._final(last)
 
     def packed_from_table(
         self, table: Tensor, packing: Packing, token: Tensor | None, initial: State | None = None
