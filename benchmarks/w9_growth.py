@@ -29,7 +29,7 @@ WORTH = (
     1.8  # times as fast as on one thread that two multiply matrices; else there is no second core to measure
 )
 FULL_TURNS, QUICK_TURNS = 7, 2
-CORE_TURNS = (15, 2)  # full, quick
+CORE_TURNS, SPAN = (15, 2), (45.0, 0.0)  # at least, and for so many seconds: full, quick
 ENOUGH, PATIENCE = 7, 120.0  # rounds with a second core that are waited for, and for how many seconds more
 DIM, HIDDEN = 300, 50
 WORDS_KNOWN = 20_000  # a table of which is quickly made
@@ -184,7 +184,9 @@ def second_core(quick: bool, tell: Tell) -> Iterator[Finding]:
         tell(f"second core: {name}")
         for threads in (1, 2):
             train(threads)
-        rounds = [_round(train, less) for _ in range(turns)]
+        until, rounds = time.perf_counter() + SPAN[quick], []
+        while len(rounds) < turns or time.perf_counter() < until:
+            rounds.append(_round(train, less))
         until = time.perf_counter() + (0.0 if quick else PATIENCE)
         while sum(one[2] >= WORTH for one in rounds) < ENOUGH and time.perf_counter() < until:
             rounds.append(_round(train, less))

@@ -58,6 +58,7 @@ def test_rounds_without_a_second_core_do_not_count(monkeypatch: pytest.MonkeyPat
     nothing = (lambda threads: None,) * 2
     monkeypatch.setattr(w9_growth, "models", lambda *given: {"one": nothing})
     monkeypatch.setattr(w9_growth, "_round", lambda train, less: next(given))
+    monkeypatch.setattr(w9_growth, "SPAN", (0.0, 0.0))
     [found] = w9_growth.second_core(False, lambda line: None)
     assert found.outcomes[0].value == pytest.approx(1.9)
     assert found.table[1][-1] == "20 of 27"
@@ -65,6 +66,22 @@ def test_rounds_without_a_second_core_do_not_count(monkeypatch: pytest.MonkeyPat
     given = iter([(2.0, 2.0, 1.0)] * 40)
     [found] = w9_growth.second_core(False, lambda line: None)
     assert (found.outcomes[0].value, found.table[1][-1]) == (1.0, "15 of 15")
+
+
+def test_rounds_go_on_for_longer_than_a_machine_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifteen short ones, in seconds, would be a median of one moment's processors."""
+    now = [0.0]
+    monkeypatch.setattr(w9_growth.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(w9_growth, "models", lambda *given: {"one": (lambda threads: None,) * 2})
+
+    def one(train: object, less: object) -> tuple[float, float, float]:
+        now[0] += 0.5
+        return 1.9, 1.0, 1.9
+
+    monkeypatch.setattr(w9_growth, "_round", one)
+    for quick, rounds in ((False, 90), (True, 2)):
+        [found] = w9_growth.second_core(quick, lambda line: None)
+        assert found.table[1][-1] == f"0 of {rounds}"
 
 
 def test_what_a_run_does_once_is_no_part_of_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

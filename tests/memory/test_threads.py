@@ -20,7 +20,6 @@ from gatelight.memory.signals import ALONE, LEFT, ON_TIME, ROW, meet
 from gatelight.memory.threads import (
     SHARED_WORK,
     available,
-    beside,
     run,
     set_threads,
     threads,
@@ -108,29 +107,6 @@ def test_a_number_for_a_while_leaves_nothing_behind(monkeypatch: pytest.MonkeyPa
     assert threads() == 3
     monkeypatch.setenv("GATELIGHT_THREADS", "2")
     assert threads() == 2
-
-
-@pytest.mark.parametrize("count", [1, 2, 5])
-def test_a_task_beside_is_done_once_when_it_is_waited_for(count: int) -> None:
-    """Half a batch, or one made twice over another, would be learnt from."""
-    with using(count):
-        for pause in (0.0, 0.002) * 10:
-            done: list[int] = []
-            finish = beside(lambda done=done, pause=pause: (time.sleep(pause), done.append(1)))
-            run([partial(done.append, 2), partial(done.append, 2)], SHARED_WORK)
-            finish()
-            assert sorted(done) == [1, 2, 2]
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_what_a_task_beside_raises_is_raised_where_it_is_waited_for(count: int) -> None:
-    """An error in a thread that nobody hears of would leave what the task should have made unmade."""
-
-    def wrong() -> None:
-        raise ZeroDivisionError("beside")
-
-    with using(count), pytest.raises(ZeroDivisionError, match="beside"):
-        beside(wrong)()
 
 
 def test_tasks_that_wait_for_each_other_run_at_the_same_time(several: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gatelight.errors import DataError
 from gatelight.memory import pack
-from gatelight.memory.threads import using
+from gatelight.memory.threads import finish, using
 from gatelight.models import ahead
 from gatelight.models.ahead import Ahead
 from gatelight.models.batches import Sequences
@@ -29,6 +29,7 @@ def sequences(seed: int = 0, count: int = 40) -> Sequences:
 
 
 def compare(batch: Any, given: Sequences, index: np.ndarray[Any, Any], table: Any, copied: bool) -> None:
+    finish()
     ids, lengths = given.take(index)
     packing = pack(lengths)
     assert np.array_equal(batch.ids, packing.gathered(ids))

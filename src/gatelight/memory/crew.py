@@ -122,7 +122,8 @@ def _turns(typingctx: Any, kernel: Any, given: Any, crew: Any, lasts: bool) -> A
         if context.get_abi_sizeof(tasks.type) > 8 * (SIZE - ROOM):
             raise TypeError("more is given than a crew has room for")
         result = cgutils.alloca_once(builder, INDEX)
-        owned = builder.icmp_signed("!=", call(_own, helpers, count), INDEX(0))
+        # One task, too, may be somebody else's while this thread goes on.
+        owned = builder.icmp_signed("!=", call(_own, helpers, builder.add(count, INDEX(1))), INDEX(0))
         with builder.if_else(owned) as (some, alone):
             with some:
                 data = context.make_array(crew)(context, builder, value=crew_value).data
@@ -244,8 +245,8 @@ def _open(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
 
 
 @compiled
-def finish(crew: Any) -> int:
-    """Take turns at the job that this thread has opened, and wait for its end; 0 where all is well."""
+def finish(crew: Any, opened: Any) -> int:
+    """Take turns at the job that this thread opened, wait for its end, set opened[0] to 0; 0: all is well."""
     failed = _claim(crew, crew[COUNT], crew[CODE], crew[FRAME])
     _set(crew, OPEN, 0)
     looks = 0
@@ -253,6 +254,7 @@ def finish(crew: Any) -> int:
         looks += 1
         breathe(looks)
     failed |= crew[FAILED]
+    opened[0] = 0
     put(crew[OWNED:], 0)
     return int(failed)
 
@@ -262,7 +264,7 @@ def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> i
     if _own(crew, helpers, count) == 0:
         return int(_alone(crew, count, code, frame))
     _open(crew, helpers, count, code, frame)
-    return int(finish(crew))
+    return int(finish(crew, crew[OWNED:]))
 
 
 @compiled
@@ -271,9 +273,8 @@ def help_crew(crew: Any) -> bool:
     if look(crew[OPEN:]) == 0 or look(crew[NEXT:]) >= crew[COUNT]:
         return False
     _add(crew, INSIDE, 1)
-    mine = (
-        _add(crew, OPEN, 0) != 0 and _add(crew, PLACES, -1) > 0
-    )  # it stays the same job while one is inside
+    # It stays the same job while one is inside.
+    mine = _add(crew, OPEN, 0) != 0 and _add(crew, PLACES, -1) > 0
     if mine and _claim(crew, crew[COUNT], crew[CODE], crew[FRAME]) != 0:
         _set(crew, FAILED, 1)
     _add(crew, INSIDE, -1)

@@ -66,7 +66,8 @@ class _Here(threading.local):
     crew: Crew | None = None  # that the threads are which torch has for this one
     helps = False
     threads = 0  # that may be used, as far as it has been asked
-    begun: Any = None  # what the crew's job was given that is not done yet
+    # A job that is not done yet: an array that is 1 once it is open, its crew, and what it was given.
+    begun: tuple[Crew, Crew, Any] | None = None
 
 
 here = _Here()
@@ -116,9 +117,13 @@ def call() -> None:
 
 
 def finish() -> None:
-    """Bring the job to its end that has begun."""
+    """Bring the job to its end that has begun, if there is one."""
+    if here.begun is None:
+        return
+    opened, whose, _ = here.begun
     try:
-        if crew.finish(here.crew):
+        # It is not open any more once it is finished, even if an interrupt comes before the next line.
+        if opened[0] and crew.finish(whose, opened):
             raise MemoryError(crew.NO_MEMORY)
     finally:
         here.begun = None
@@ -130,7 +135,8 @@ def dismiss() -> None:
     if ours is None or not ours[CALLED]:
         return
     try:
-        if ours[OWNED]:  # even if an interrupt came before anybody noted what
+        if ours[OWNED]:  # even if an interrupt came before anybody noted it
+            here.begun = ours[OWNED:], ours, here.begun
             finish()
     finally:
         crew.see_off(ours)
@@ -139,7 +145,7 @@ def dismiss() -> None:
 def _forget_torch() -> None:
     # A forked child has none of the threads, and their library does not know.
     global _lost
-    _lost = True
+    _lost, here.begun = True, None
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,7 +2,7 @@
 
 Work is cut into tasks that each write their own part of an array, so it does not matter which
 thread takes which task. PyTorch's and BLAS's own pools stay out of it. Tasks of compiled code are
-shared without the interpreter (`share`), others by `run`, `together` and `beside`.
+shared without the interpreter (`share`, `begin`), others by `run` and `together`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from gatelight.errors import DataError
 from gatelight.memory import team, workers
-from gatelight.memory.crew import BEGUN, NO_MEMORY, finish
+from gatelight.memory.crew import BEGUN, NO_MEMORY, OWNED
+from gatelight.memory.crew import finish as crew_finish
 from gatelight.memory.processors import available
 from gatelight.memory.workers import Task
 
 __all__ = [
-    "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "beside", "beside_torch", "cuts",
-    "expect", "run", "set_threads", "share", "single_threaded_torch", "threads", "together", "using",
+    "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "begin", "beside_torch", "cuts",
+    "expect", "finish", "run", "set_threads", "share", "single_threaded_torch", "threads", "together",
+    "using",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -106,11 +110,34 @@ def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None
     state = region(*given, crew, helpers)
     if state == BEGUN:
         if crew is here.crew:
-            here.begun = given
+            here.begun = crew[OWNED:], crew, given
             return
-        state = finish(crew)
+        state = crew_finish(crew, crew[OWNED:])
     if state:
         raise MemoryError(NO_MEMORY)
+
+
+def begin(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None:
+    """Have others do it while this thread goes on; it is done before this one's next `share`, or `finish`.
+
+    As `share` with `region(*given, opened, crew, helpers)`, int64 opened [1], which sets opened[0] to whether
+    its job is BEGUN. Beside torch it is a job of our own threads, too. Whoever leaves before `finish` keeps
+    others from helping anybody.
+    """
+    here = team.here
+    team.finish()
+    helpers = threads() - 1 if work >= LITTLE_WORK else 0
+    crew = workers.crew_of(helpers, wake=work >= WAKING_WORK)
+    opened = np.zeros(1, np.int64)
+    here.begun = opened, crew, given  # before it is open: an interrupt must not free what others write to
+    state = region(*given, opened, crew, helpers)
+    if state != BEGUN:
+        here.begun = None
+        if state:
+            raise MemoryError(NO_MEMORY)
+
+
+finish = team.finish
 
 
 def expect(work: int) -> None:
@@ -150,6 +177,7 @@ def run(tasks: Sequence[Task], work: int) -> None:
     `work`: multiply-adds of all tasks together; little work stays on this thread. The first error that
     a task raises is raised here.
     """
+    team.finish()
     count = 1 if work < SHARED_WORK else min(threads(), len(tasks))
     if count <= 1:
         for task in tasks:
@@ -166,6 +194,7 @@ def together(tasks: Sequence[Task], give_up: Callable[[], object]) -> bool:
     They may wait for each other. `give_up` is called when one of them raises, or this thread is interrupted
     before it comes to its own: it must keep the others from waiting for it.
     """
+    team.finish()
     others = workers.take(len(tasks) - 1, threads() - 1)
     if len(others) < len(tasks) - 1:
         workers.give_back(others)
@@ -191,15 +220,6 @@ def together(tasks: Sequence[Task], give_up: Callable[[], object]) -> bool:
     if call.error is not None:
         raise call.error
     return True
-
-
-def beside(task: Task) -> Task:
-    """Begin a task on a thread that is idle, if there is one; what returns waits for its end, or does it.
-
-    An error that it raises is raised there. Until it is done fewer threads take part in `run`.
-    """
-    most = threads() - 1
-    return workers.begin([task], min(1, most), most).finish
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """Batches of sequences as packed rows and distinct ids, the next one made while the present one is learnt.
 
-All that does not depend on the weights is done in one compiled call, on a thread that would be idle. Knows
-ids, lengths and a table of rows: nothing of models or losses.
+All that does not depend on the weights is done by threads that would be idle while Python goes from one
+computation to the next. Knows ids, lengths and a table of rows: nothing of models or losses.
 Legend: b sequences of a batch, N packed rows, T steps, U distinct ids, V vocabulary, D row size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -17,13 +16,20 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
-from gatelight.memory.copying import copy_rows
+from gatelight.memory.copying import COPY_WORK, copy_rows
+from gatelight.memory.crew import BEGUN
+from gatelight.memory.crew import begin as begin_job
 from gatelight.memory.packing import Packing, gather_rows, plan_rows
 from gatelight.models.batches import Sequences, like_lengths
 from gatelight.models.rows import Ids, number_distinct
 
 MOST_BYTES = 1 << 25
 """Rows of a table that could take more memory than this are not copied ahead."""
+
+ID_WORK = 128
+"""To find an id's place and its number takes about as long as so many multiply-adds."""
+
+ROWS = 64  # of a table that a task copies
 
 Floats = NDArray[Any]
 
@@ -51,35 +57,31 @@ class Ahead:
         """With a `vocabulary_size` words are told apart; of a frozen `table` [V, D] their rows are copied."""
         self._sequences, self._table = sequences, table
         self._marker = np.full(vocabulary_size, -1, np.int32)
-        self._begun: tuple[NDArray[np.int64], threads.Task, _Room] | None = None
+        self._begun: tuple[NDArray[np.int64], _Room] | None = None
 
     def begin(self, index: NDArray[np.int64]) -> None:
         """Begin to make the batch of sequences number `index` int64 [b], beside what goes on."""
-        if self._begun is not None:
-            self._begun[1]()  # it writes to the marker
         some = self._sequences
         room = _Room.of(some.lengths[index], len(self._marker), self._table)
-        table = _NO_ROWS if self._table is None or room.rows.size == 0 else self._table
-        task = partial(
-            _make,
-            some.ids,
-            some.starts,
-            some.lengths,
-            np.ascontiguousarray(index),
-            self._marker,
-            table,
-            *room,
-        )
-        self._begun = index, threads.beside(task), room
+        given = some.ids, some.starts, some.lengths, np.ascontiguousarray(index), self._marker, *room.plan
+        self._begun = index, room
+        threads.begin(_all_made, given, len(room.ids) * ID_WORK)
 
     def take(self, index: NDArray[np.int64]) -> Batch:
-        """The batch of sequences number `index`; its words are None where they are not told apart."""
+        """The batch of sequences number `index`; its words are None where they are not told apart.
+
+        Rows of the table may not be there before the next work that threads share.
+        """
         if self._begun is None or self._begun[0] is not index:
             self.begin(index)
         assert self._begun is not None
-        _, finish, room = self._begun
-        finish()
+        threads.finish()
+        room = self._begun[1]
         self._begun = None
+        if self._table is not None and room.rows.size:
+            # As late as that, for they are then read while they are in a cache.
+            given = self._table, room.distinct, room.found, room.rows
+            threads.begin(_all_copied, given, room.rows.size * COPY_WORK)
         return room.batch()
 
 
@@ -99,11 +101,14 @@ def judged(
     result = np.empty((len(lengths), outputs), np.float32)
     plan = list(like_lengths(sequences.lengths, batch_size, rows))
     made = Ahead(sequences)
-    for batch, upcoming in zip_longest(plan, plan[1:]):
-        packed, packing, _ = made.take(batch)
-        if upcoming is not None:
-            made.begin(upcoming)
-        result[batch] = judge(packed, packing)
+    try:
+        for batch, upcoming in zip_longest(plan, plan[1:]):
+            packed, packing, _ = made.take(batch)
+            if upcoming is not None:
+                made.begin(upcoming)
+            result[batch] = judge(packed, packing)
+    finally:
+        threads.finish()
     return result
 
 
@@ -111,7 +116,7 @@ _NO_ROWS = np.zeros((0, 0), np.float32)
 
 
 class _Room(NamedTuple):
-    """What is to be filled, in the order in which `_make` takes it."""
+    """What is to be filled."""
 
     order: NDArray[np.int64]
     falling: NDArray[np.int64]
@@ -120,8 +125,13 @@ class _Room(NamedTuple):
     ids: Ids
     distinct: NDArray[np.int64]
     number: Ids
-    rows: Floats
     found: NDArray[np.int64]
+    rows: Floats
+
+    @property
+    def plan(self) -> tuple[NDArray[Any], ...]:
+        """All but rows."""
+        return self[:-1]
 
     @classmethod
     def of(cls, lengths: NDArray[np.int64], vocabulary_size: int, table: Floats | None) -> _Room:
@@ -137,8 +147,8 @@ class _Room(NamedTuple):
             np.empty(rows, np.int32),
             np.empty(most, np.int64),
             np.empty(rows if vocabulary_size else 0, np.int32),
-            buffers.empty((most, table.shape[1]), table.dtype) if copied and table is not None else _NO_ROWS,
             np.zeros(1, np.int64),
+            buffers.empty((most, table.shape[1]), table.dtype) if copied and table is not None else _NO_ROWS,
         )
 
     def batch(self) -> Batch:
@@ -153,14 +163,38 @@ class _Room(NamedTuple):
 
 @compiled
 def _make(
-    flat: Any, starts: Any, lengths: Any, index: Any, marker: Any, table: Any,
-    order: Any, falling: Any, alive: Any, first: Any, ids: Any, distinct: Any, number: Any, rows: Any,
-    found: Any,
+    flat: Any, starts: Any, lengths: Any, index: Any, marker: Any, order: Any, falling: Any, alive: Any,
+    first: Any, ids: Any, distinct: Any, number: Any, found: Any, k: int,
 ) -> None:  # fmt: skip
     plan_rows(lengths[index], order, falling, alive, first)
     gather_rows(flat, starts[index[order]], alive, ids)
-    if marker.shape[0] == 0:
-        return
-    found[0] = number_distinct(ids, marker, distinct, number)
-    if rows.shape[0] > 0:
-        copy_rows(table, distinct, rows, 0, found[0])
+    if marker.shape[0] > 0:
+        found[0] = number_distinct(ids, marker, distinct, number)
+
+
+@compiled
+def _all_made(
+    flat: Any, starts: Any, lengths: Any, index: Any, marker: Any, order: Any, falling: Any, alive: Any,
+    first: Any, ids: Any, distinct: Any, number: Any, found: Any, opened: Any, crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    given = (
+        flat, starts, lengths, index, marker, order, falling, alive, first, ids, distinct, number, found
+    )  # fmt: skip
+    state = begin_job(_make, given, crew, helpers, 1)
+    opened[0] = state == BEGUN
+    return int(state)
+
+
+@compiled
+def _copy_part(table: Any, distinct: Any, found: Any, rows: Any, k: int) -> None:
+    copy_rows(table, distinct, rows, k * ROWS, min(found[0], (k + 1) * ROWS))
+
+
+@compiled
+def _all_copied(
+    table: Any, distinct: Any, found: Any, rows: Any, opened: Any, crew: Any, helpers: int
+) -> int:  # fmt: skip
+    parts = (max(0, found[0]) + ROWS - 1) // ROWS
+    state = begin_job(_copy_part, (table, distinct, found, rows), crew, helpers, parts)
+    opened[0] = state == BEGUN
+    return int(state)

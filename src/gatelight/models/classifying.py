@@ -60,25 +60,27 @@ class Classifying:
             bucket=config.bucket,
         )
 
-    def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
-        """Judge the sequences numbered `index`."""
+    def outcome(
+        self, index: NDArray[np.int64], generator: torch.Generator, upcoming: NDArray[np.int64] | None = None
+    ) -> Outcome:
+        """Judge the sequences numbered `index`, and begin to put together those of the next step."""
         batch = self._ahead.take(index)
         targets, weights = self.data.judged_by(index[batch.packing.order])
         weight = len(index) if weights is None else float(weights.sum())
         if self._passes is not None:
             logits, back = self._passes.forward(batch, generator, self.pieces)
+            if upcoming is not None:
+                self._ahead.begin(upcoming)
             loss, d_logits, right = self.objective.loss_and_gradient(logits, targets, weights)
             return Outcome(loss, partial(back, d_logits), len(index), weight, right)
         rows = self.model.hidden_rows(batch.ids, batch.packing, generator, self.pieces)
         scores = self.model.logits(rows, batch.packing, generator)
+        if upcoming is not None:
+            self._ahead.begin(upcoming)
         given = (torch.from_numpy(a).to(scores.device) for a in (targets, weights) if a is not None)
         total = self.objective.loss(scores, *given)
         right = self.objective.correct(scores.numpy(force=True), targets)
         return Outcome(total.item(), total.backward, len(index), weight, right)
-
-    def foresee(self, index: NDArray[np.int64]) -> None:
-        """Begin to put the batch together."""
-        self._ahead.begin(index)
 
     def after_step(self) -> None:
         """No batch leaves anything to the next one."""

@@ -69,7 +69,9 @@ class PredictingStreams:
         begins = range(0, self.length, self.steps)
         return [np.array([begin, min(begin + self.steps, self.length)]) for begin in begins]
 
-    def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
+    def outcome(
+        self, index: NDArray[np.int64], generator: torch.Generator, upcoming: NDArray[np.int64] | None = None
+    ) -> Outcome:
         """Read steps index[0] to index[1] of every part, from where the batch before ended."""
         begin, end = index.tolist()
         places = np.arange(self.streams) * self.length + np.arange(begin, end)[:, None]  # [T, B], as packed
@@ -88,9 +90,6 @@ class PredictingStreams:
             tuple(self._kept[f"{place}/{part}"].clone() for part in range(len(self._state[place])))
             for place in layers
         ]
-
-    def foresee(self, index: NDArray[np.int64]) -> None:
-        """Nothing is to be made ready."""
 
     def after_step(self) -> None:
         """Keep the state that the last batch ended in."""
@@ -142,7 +141,9 @@ class PredictingDocuments:
             self.documents.lengths, config.batch_size, seed=config.seed, epoch=epoch, bucket=config.bucket
         )
 
-    def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
+    def outcome(
+        self, index: NDArray[np.int64], generator: torch.Generator, upcoming: NDArray[np.int64] | None = None
+    ) -> Outcome:
         """Read the documents numbered `index`."""
         ids, lengths = self.documents.take(index)
         ends = np.cumsum(lengths)
@@ -153,9 +154,6 @@ class PredictingDocuments:
         targets = packing.gathered(ids[asked])
         found = self._passes.foretell(packing.gathered(ids[given]), targets, packing, None, generator)
         return Outcome(found.loss, found.backward, len(targets), len(targets), found.right)
-
-    def foresee(self, index: NDArray[np.int64]) -> None:
-        """Nothing is to be made ready."""
 
     def after_step(self) -> None:
         """No batch leaves anything to the next one."""

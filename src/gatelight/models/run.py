@@ -72,11 +72,9 @@ class Run:
         began = clock()
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
         with self.trained.before_reading(self._prepare):
-            outcome = self.task.outcome(index, self.generator)
+            outcome = self.task.outcome(index, self.generator, upcoming)
         if not math.isfinite(outcome.loss):
             raise self._diverged(f"the loss is {outcome.loss}", self.step + 1)
-        if upcoming is not None:
-            self.task.foresee(upcoming)
         outcome.backward()
         touched = self.trained.touched()
         norm = self.optimiser.gradient_norm(touched)

@@ -15,7 +15,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from gatelight.errors import DataError
-from gatelight.memory.threads import single_threaded_torch, threads, using
+from gatelight.memory.threads import finish, single_threaded_torch, threads, using
 from gatelight.models.checkpoint import read_record, remove_leftovers, write_checkpoint
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifying import Classifying
@@ -110,6 +110,7 @@ def carry_out(
                 keeper.write()
             raise Interrupted(checkpoint, keeper.written_step, run.total_steps) from None
         finally:
+            finish()  # the next batch may be under way
             run.model.train(mode)
             if run.unfreezing is not None:
                 run.unfreezing.end()
