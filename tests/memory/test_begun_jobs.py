@@ -23,8 +23,9 @@ from gatelight.memory.threads import SHARED_WORK, begin, finish, run, share, tog
 
 @compiled
 def _note(done: Any, wait: Any, k: int) -> None:
-    while look(wait) != 0:
-        pass
+    looks = 0
+    while look(wait) != 0 and looks < 10**9:  # some seconds, should nobody else be at it
+        looks += 1
     if done[k] < 0:
         raise MemoryError("no room")
     done[k] += 1

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gatelight.errors import DataError
-from gatelight.memory import pack
+from gatelight.memory import pack, team
 from gatelight.memory.threads import finish, using
 from gatelight.models import ahead
-from gatelight.models.ahead import Ahead
+from gatelight.models.ahead import Ahead, judged
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.losses import Objective
 from gatelight.models.training import train
 from gatelight.models.training_config import TrainingConfig
 
@@ -61,6 +65,59 @@ def test_a_batch_is_as_if_made_when_it_is_asked_for(begun: str, threads: int) ->
             if begun == "twice":
                 made.begin(index)
             compare(made.take(index), given, index, table, copied=True)
+
+
+@pytest.fixture
+def watched() -> Iterator[None]:
+    """Threads that have just had work, so that the next finds them."""
+    with using(2):
+        finish()
+        yield
+        finish()
+
+
+def large() -> Sequences:
+    random = np.random.default_rng(2)
+    lengths = random.integers(1, 400, 300)
+    return Sequences.of(random.integers(0, V, lengths.sum()), lengths)
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_large_batch_is_done_when_it_is_taken_and_its_rows_before_the_next_work() -> None:
+    """Others make it, and would still be about it when it is read."""
+    given, random = large(), np.random.default_rng(3)
+    table = random.standard_normal((V, 4096)).astype(np.float32)
+    made = Ahead(given, V, table)
+    index = [random.permutation(300) for _ in range(30)]
+    made.begin(index[0])
+    for now, then in pairwise(index):
+        batch = made.take(now)
+        assert batch.words is not None
+        assert np.array_equal(batch.words.distinct[batch.words.number], batch.ids)  # rows may be under way
+        compare(batch, given, now, table, copied=True)
+        made.begin(then)
+
+
+@pytest.mark.usefixtures("watched")
+@pytest.mark.parametrize("where", ["training", "judging"])
+def test_an_error_leaves_no_batch_under_way(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else would be helped any more."""
+    given = large()
+
+    def wrong(*given: Any) -> Any:
+        assert team.here.begun is not None
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Objective, "loss_and_gradient", wrong)
+    model = Classifier(ClassifierConfig(vocabulary_size=V, dim=3, hidden=2, pool="last"))
+    settings, targets = TrainingConfig(epochs=1, batch_size=100), np.arange(300) % 2
+    go = {
+        "training": partial(train, model, given.ids, given.lengths, targets, config=settings),
+        "judging": partial(judged, given.ids, given.lengths, 100, 1, wrong),
+    }[where]
+    with pytest.raises(ZeroDivisionError):
+        go()
+    assert team.here.begun is None
 
 
 def test_words_are_told_apart_and_copied_only_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
