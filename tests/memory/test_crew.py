@@ -87,7 +87,7 @@ def test_a_job_is_begun_where_somebody_could_help(helpers: int) -> None:
         assert state == (BEGUN if helpers else 0)
         assert (done == (0 if helpers else 5)).all()
         if helpers:
-            assert finish(crew, crew[OWNED:]) == 0
+            assert finish(crew) == 0
         assert (done == 5).all()
         assert not crew[[OPEN, OWNED, INSIDE]].any()
 

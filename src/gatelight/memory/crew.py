@@ -245,8 +245,8 @@ def _open(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
 
 
 @compiled
-def finish(crew: Any, opened: Any) -> int:
-    """Take turns at the job that this thread opened, wait for its end, set opened[0] to 0; 0: all is well."""
+def finish(crew: Any) -> int:
+    """Take turns at the job that this thread has opened, and wait for its end; 0 where all is well."""
     failed = _claim(crew, crew[COUNT], crew[CODE], crew[FRAME])
     _set(crew, OPEN, 0)
     looks = 0
@@ -254,7 +254,6 @@ def finish(crew: Any, opened: Any) -> int:
         looks += 1
         breathe(looks)
     failed |= crew[FAILED]
-    opened[0] = 0
     put(crew[OWNED:], 0)
     return int(failed)
 
@@ -264,7 +263,7 @@ def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> i
     if _own(crew, helpers, count) == 0:
         return int(_alone(crew, count, code, frame))
     _open(crew, helpers, count, code, frame)
-    return int(finish(crew, crew[OWNED:]))
+    return int(finish(crew))
 
 
 @compiled

@@ -116,14 +116,20 @@ def call() -> None:
         crew.call_together(ours, here.threads)
 
 
+@compiled
+def _finish(whose: Any, opened: Any) -> int:
+    failed = crew.finish(whose)
+    opened[0] = 0  # here, where no interrupt can come between: it must not be finished twice
+    return int(failed)
+
+
 def finish() -> None:
     """Bring the job to its end that has begun, if there is one."""
     if here.begun is None:
         return
     opened, whose, _ = here.begun
     try:
-        # It is not open any more once it is finished, even if an interrupt comes before the next line.
-        if opened[0] and crew.finish(whose, opened):
+        if opened[0] and _finish(whose, opened):
             raise MemoryError(crew.NO_MEMORY)
     finally:
         here.begun = None

@@ -112,7 +112,7 @@ def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None
         if crew is here.crew:
             here.begun = crew[OWNED:], crew, given
             return
-        state = crew_finish(crew, crew[OWNED:])
+        state = crew_finish(crew)
     if state:
         raise MemoryError(NO_MEMORY)
 
