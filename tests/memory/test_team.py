@@ -141,7 +141,7 @@ def test_a_job_that_has_begun_is_done_before_the_next_and_before_they_go(
     def several() -> None:
         shared(_begun, (first, -1), SHARED_WORK)
         assert team.here.begun is not None
-        assert team.here.begun[2][0] is first
+        assert team.here.begun[1][0] is first
         assert _noted()  # the next, in a call of its own, after which they stay
         assert (first == 1).all()
         assert team.here.begun is None

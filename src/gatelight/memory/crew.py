@@ -122,8 +122,7 @@ def _turns(typingctx: Any, kernel: Any, given: Any, crew: Any, lasts: bool) -> A
         if context.get_abi_sizeof(tasks.type) > 8 * (SIZE - ROOM):
             raise TypeError("more is given than a crew has room for")
         result = cgutils.alloca_once(builder, INDEX)
-        # One task, too, may be somebody else's while this thread goes on.
-        owned = builder.icmp_signed("!=", call(_own, helpers, builder.add(count, INDEX(1))), INDEX(0))
+        owned = builder.icmp_signed("!=", call(_own, helpers, count, INDEX(1)), INDEX(0))
         with builder.if_else(owned) as (some, alone):
             with some:
                 data = context.make_array(crew)(context, builder, value=crew_value).data
@@ -219,9 +218,10 @@ def _claim(crew: Any, count: int, code: int, frame: int) -> int:
 
 
 @compiled
-def _own(crew: Any, helpers: int, count: int) -> int:
+def _own(crew: Any, helpers: int, count: int, begins: int) -> int:
     """Whether the job may be opened to others: 1; 0 where it is for nobody, or somebody else's is open."""
-    return int(helpers > 0 and count > 1 and _set(crew, OWNED, 1) == 0)
+    least = 1 if begins and crew[CALL] == 0 else 2  # torch's crew is for a layer's, of which one is short
+    return int(helpers > 0 and count >= least and _set(crew, OWNED, 1) == 0)
 
 
 @compiled
@@ -260,7 +260,7 @@ def finish(crew: Any) -> int:
 
 @compiled
 def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
-    if _own(crew, helpers, count) == 0:
+    if _own(crew, helpers, count, 0) == 0:
         return int(_alone(crew, count, code, frame))
     _open(crew, helpers, count, code, frame)
     return int(finish(crew))

@@ -66,8 +66,9 @@ class _Here(threading.local):
     crew: Crew | None = None  # that the threads are which torch has for this one
     helps = False
     threads = 0  # that may be used, as far as it has been asked
-    # A job that is not done yet: an array that is 1 once it is open, its crew, and what it was given.
-    begun: tuple[Crew, Crew, Any] | None = None
+    # A job that is not done yet: its crew, what it was given, and of a crew that others may own an array that
+    # is 1 as long as the job is open.
+    begun: tuple[Crew, Any, Crew | None] | None = None
 
 
 here = _Here()
@@ -127,9 +128,9 @@ def finish() -> None:
     """Bring the job to its end that has begun, if there is one."""
     if here.begun is None:
         return
-    opened, whose, _ = here.begun
+    whose, _, opened = here.begun
     try:
-        if opened[0] and _finish(whose, opened):
+        if crew.finish(whose) if opened is None else opened[0] and _finish(whose, opened):
             raise MemoryError(crew.NO_MEMORY)
     finally:
         here.begun = None
@@ -142,7 +143,7 @@ def dismiss() -> None:
         return
     try:
         if ours[OWNED]:  # even if an interrupt came before anybody noted it
-            here.begun = ours[OWNED:], ours, here.begun
+            here.begun = ours, here.begun, None
             finish()
     finally:
         crew.see_off(ours)

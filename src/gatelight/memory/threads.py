@@ -17,7 +17,7 @@ import numpy as np
 
 from gatelight.errors import DataError
 from gatelight.memory import team, workers
-from gatelight.memory.crew import BEGUN, NO_MEMORY, OWNED
+from gatelight.memory.crew import BEGUN, NO_MEMORY
 from gatelight.memory.crew import finish as crew_finish
 from gatelight.memory.processors import available
 from gatelight.memory.workers import Task
@@ -110,7 +110,7 @@ def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None
     state = region(*given, crew, helpers)
     if state == BEGUN:
         if crew is here.crew:
-            here.begun = crew[OWNED:], crew, given
+            here.begun = crew, given, None
             return
         state = crew_finish(crew)
     if state:
@@ -129,7 +129,7 @@ def begin(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None
     helpers = threads() - 1 if work >= LITTLE_WORK else 0
     crew = workers.crew_of(helpers, wake=work >= WAKING_WORK)
     opened = np.zeros(1, np.int64)
-    here.begun = opened, crew, given  # before it is open: an interrupt must not free what others write to
+    here.begun = crew, given, opened  # before it is open: an interrupt must not free what others write to
     state = region(*given, opened, crew, helpers)
     if state != BEGUN:
         here.begun = None
