@@ -68,8 +68,8 @@ def test_a_batch_is_as_if_made_when_it_is_asked_for(begun: str, threads: int) ->
 
 
 @pytest.fixture
-def watched() -> Iterator[None]:
-    """Threads that have just had work, so that the next finds them."""
+def two_threads() -> Iterator[None]:
+    """On two threads, with nothing under way before and after."""
     with using(2):
         finish()
         yield
@@ -82,7 +82,7 @@ def large() -> Sequences:
     return Sequences.of(random.integers(0, V, lengths.sum()), lengths)
 
 
-@pytest.mark.usefixtures("watched")
+@pytest.mark.usefixtures("two_threads")
 def test_a_large_batch_is_done_when_it_is_taken_and_its_rows_before_the_next_work() -> None:
     """Others make it, and would still be about it when it is read."""
     given, random = large(), np.random.default_rng(3)
@@ -98,7 +98,7 @@ def test_a_large_batch_is_done_when_it_is_taken_and_its_rows_before_the_next_wor
         made.begin(then)
 
 
-@pytest.mark.usefixtures("watched")
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("where", ["training", "judging"])
 def test_an_error_leaves_no_batch_under_way(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else would be helped any more."""

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
-from gatelight.memory.crew import begin, share
+from gatelight.memory.crew import BEGUN, begin, share
 from gatelight.memory.rows import copy_row
 
 COPY_WORK = 8  # a number copied from memory takes about as long as so many multiply-adds
 SEQUENCES = 4  # that a task copies
+ROWS = 64  # that a task copies, where it is begun before others come
 
 Plan = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 """A packing's `first` [T], `lengths` [B] and `order` [B]."""
@@ -37,6 +38,22 @@ def _part(table: Any, rows: Any, out: Any, parts: int, k: int) -> None:
 @compiled
 def _all_parts(table: Any, rows: Any, out: Any, crew: Any, helpers: int) -> int:
     return int(share(_part, (table, rows, out, helpers + 1), crew, helpers, helpers + 1))
+
+
+def begin_copying(table: NDArray[Any], rows: NDArray[np.int64], out: NDArray[Any]) -> None:
+    """table [V, D] and rows int64 [U] → table[rows] in out [U, D], by threads that are idle.
+
+    It may not be there before the next work that threads share.
+    """
+    threads.begin(_parts_begun, (table, rows, out), out.size * COPY_WORK)
+
+
+@compiled
+def _parts_begun(table: Any, rows: Any, out: Any, opened: Any, crew: Any, helpers: int) -> int:
+    parts = (len(rows) + ROWS - 1) // ROWS
+    state = begin(_part, (table, rows, out, parts), crew, helpers, parts)
+    opened[0] = state == BEGUN
+    return int(state)
 
 
 @compiled

@@ -220,7 +220,7 @@ def _claim(crew: Any, count: int, code: int, frame: int) -> int:
 @compiled
 def _own(crew: Any, helpers: int, count: int, begins: int) -> int:
     """Whether the job may be opened to others: 1; 0 where it is for nobody, or somebody else's is open."""
-    least = 1 if begins and crew[CALL] == 0 else 2  # torch's crew is for a layer's, of which one is short
+    least = 1 if begins and crew[CALL] == 0 else 2  # a layer's only one is shorter than the way
     return int(helpers > 0 and count >= least and _set(crew, OWNED, 1) == 0)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
-from gatelight.memory.copying import COPY_WORK, copy_rows
+from gatelight.memory.copying import begin_copying
 from gatelight.memory.crew import BEGUN
 from gatelight.memory.crew import begin as begin_job
 from gatelight.memory.packing import Packing, gather_rows, plan_rows
@@ -28,8 +28,6 @@ MOST_BYTES = 1 << 25
 
 ID_WORK = 128
 """To find an id's place and its number takes about as long as so many multiply-adds."""
-
-ROWS = 64  # of a table that a task copies
 
 Floats = NDArray[Any]
 
@@ -76,13 +74,13 @@ class Ahead:
             self.begin(index)
         assert self._begun is not None
         threads.finish()
-        room = self._begun[1]
+        batch = self._begun[1].batch()
         self._begun = None
-        if self._table is not None and room.rows.size:
+        words = batch.words
+        if self._table is not None and words is not None and words.rows is not None:
             # As late as that, for they are then read while they are in a cache.
-            given = self._table, room.distinct, room.found, room.rows
-            threads.begin(_all_copied, given, room.rows.size * COPY_WORK)
-        return room.batch()
+            begin_copying(self._table, words.distinct, words.rows)
+        return batch
 
 
 def judged(
@@ -181,20 +179,5 @@ def _all_made(
         flat, starts, lengths, index, marker, order, falling, alive, first, ids, distinct, number, found
     )  # fmt: skip
     state = begin_job(_make, given, crew, helpers, 1)
-    opened[0] = state == BEGUN
-    return int(state)
-
-
-@compiled
-def _copy_part(table: Any, distinct: Any, found: Any, rows: Any, k: int) -> None:
-    copy_rows(table, distinct, rows, k * ROWS, min(found[0], (k + 1) * ROWS))
-
-
-@compiled
-def _all_copied(
-    table: Any, distinct: Any, found: Any, rows: Any, opened: Any, crew: Any, helpers: int
-) -> int:  # fmt: skip
-    parts = (max(0, found[0]) + ROWS - 1) // ROWS
-    state = begin_job(_copy_part, (table, distinct, found, rows), crew, helpers, parts)
     opened[0] = state == BEGUN
     return int(state)
