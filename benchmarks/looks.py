@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
 
 from benchmarks.turns import standing, take_turns
 from benchmarks.workload import Finding, Prepared
 
-QUIET, ENOUGH = 0.95, 7  # of the best rate of the run; rounds, which then alone count where a goal was missed
+BEST = 0.95  # of a run's rounds are no faster: the very fastest may be one that hardly ever comes again
+QUIET, ENOUGH = 0.95, 7  # of that rate; rounds, which then alone count where a goal was missed
+PATIENCE, PAUSE = 60.0, 2.0  # seconds that the machine may take to become quiet, and between two tries
 
 
 class Looks:
@@ -40,3 +45,16 @@ class Looks:
             return self.all()
         seconds = {name: [taken[k] for k in kept] for name, taken in self.seconds.items()}
         return standing(self.prepared, seconds, [self.rates[k] for k in kept])
+
+
+def best_rate(every: Iterable[Looks]) -> float:
+    """The rate that the machine had at its best in these rounds, but for the fastest few."""
+    return float(np.quantile([rate for looks in every for rate in looks.rates], BEST, method="higher"))
+
+
+def wait_until_quiet(best: float, rate: Callable[[], float]) -> bool:
+    """Whether the machine multiplies almost as fast as at its best, perhaps after a while."""
+    end = time.monotonic() + PATIENCE
+    while not (quiet := rate() >= QUIET * best) and time.monotonic() < end:
+        time.sleep(PAUSE)
+    return quiet

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from benchmarks.agreement import agree
 from benchmarks.empty_step import empty_step, seconds_after
 from benchmarks.layer_grid import CELLS, Point, few, grid
-from benchmarks.looks import ENOUGH, QUIET, Looks
+from benchmarks.looks import ENOUGH, QUIET, Looks, best_rate, wait_until_quiet
 from benchmarks.machine import matrix_rate, squash_rate, torch_threads
 from benchmarks.note_ours import only_kernels
 from benchmarks.note_torch import chosen_threads, fastest_threads
@@ -28,7 +28,7 @@ FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
 FULL_TURNS, QUICK_TURNS = 5, 2
 TURN_SECONDS = (0.1, 0.02)  # short work is repeated within a turn until about so long: full, quick
 AGAIN, MOST = 2, 8  # times as many turns follow where a goal was missed, up to MOST until enough were quiet
-RETURNS = 3  # times that the points which are still open are looked at again, AGAIN times as many turns
+RETURNS = 5  # times that the points which are still open are looked at again, AGAIN times as many turns
 PROOF = 0.7  # of the machine's rate of products: a goal that is missed there is out of reach
 
 
@@ -85,16 +85,17 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
             looks.look(turns, matrix_rate, options.settle)
             missed = not looks.all().outcomes[0].met
             for again in range(MOST if missed and not options.quick else 0):
-                if again >= AGAIN and len(looks.quiet(_best(every))) >= ENOUGH:
+                if again >= AGAIN and len(looks.quiet(best_rate(every))) >= ENOUGH:
                     break
                 looks.look(turns, matrix_rate, options.settle)
             entries.append(Entry(point, looks, missed, what_others_need(looks.prepared)))
         for again in range(0 if options.quick else RETURNS):
-            best = _best(every)
+            best = best_rate(every)
             for entry in [one for one in entries if one.kind(best) == "open"]:
-                tell(f"look {again + 2} at {entry.point}")
+                quiet = wait_until_quiet(best, matrix_rate)
+                tell(f"look {again + 2} at {entry.point}" + ("" if quiet else ", though it is not quiet"))
                 entry.looks.look(AGAIN * turns, matrix_rate, options.settle)
-    best = _best(every)
+    best = best_rate(every)
     yield Finding(
         name="",
         measured="forward and backward",
@@ -126,10 +127,6 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
             "threads": f"{available()}; torch and ours each on 1 or all, the faster choice",
         },
     )  # fmt: skip
-
-
-def _best(every: Sequence[Looks]) -> float:
-    return max(rate for looks in every for rate in looks.rates)
 
 
 def _counted(entries: Sequence[Entry], ragged: bool, best: float) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from benchmarks import layer_grid, machine, w4_layers, w9_growth
+from benchmarks import layer_grid, looks, machine, w4_layers, w9_growth
 from benchmarks.empty_step import seconds_after
 from benchmarks.looks import Looks
 from benchmarks.squashing import squash_again
@@ -132,10 +132,10 @@ def _passes(ours: list[float], goal: float, overhead: float = 0.0) -> Looks:
 def test_what_everybody_needs_is_products_squashing_and_torch_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of a second's products, 0.2 s of squashing and 0.1 s of torch's: 0.8 of ours must be."""
     monkeypatch.setattr(w4_layers, "squash_rate", lambda: 5e8)
-    looks = _passes([2.0], goal=3.0, overhead=0.2)
-    others = w4_layers.what_others_need(replace(looks.prepared, squashed=2e8))
+    found = _passes([2.0], goal=3.0, overhead=0.2)
+    others = w4_layers.what_others_need(replace(found.prepared, squashed=2e8))
     assert others == pytest.approx(0.4 + 0.2)
-    entry = w4_layers.Entry(POINT, looks, True, others)
+    entry = w4_layers.Entry(POINT, found, True, others)
     assert entry.shares(1e9) == pytest.approx((0.5, 0.8, 1.6))
     assert entry.kind(1e9) == "beyond"
 
@@ -182,10 +182,38 @@ def test_an_open_point_is_looked_at_again_and_one_that_is_met_is_not(monkeypatch
     )
     monkeypatch.setattr(w4_layers, "what_others_need", lambda prepared: 0.0)
     monkeypatch.setattr(w4_layers, "only_kernels", nullcontext)
+    monkeypatch.setattr(w4_layers, "matrix_rate", lambda: 1e9)
     monkeypatch.setattr(Looks, "look", look)
     list(w4_layers.run(Options(False, None, None, False), lambda line: None))
     # Of the late one's 35 rounds 20 are then quick.
-    assert taken == {"met": 5, "slow": 15 + 30, "late": 15 + 20, "met, full": 5}
+    assert taken == {"met": 5, "slow": 15 + 50, "late": 15 + 20, "met, full": 5}
+
+
+def test_the_best_rate_is_one_that_comes_again() -> None:
+    """Else a single fast round decides that none of the others was quiet."""
+    one, other = _passes([1.0] * 30, goal=1.0), _passes([1.0] * 10, goal=1.0)
+    one.rates, other.rates = [190.0] * 29 + [230.0], [160.0] * 6 + [191.0] * 4
+    assert looks.best_rate([one, other]) == 191.0
+    assert looks.best_rate([other]) == 191.0
+
+
+def test_a_look_waits_until_the_machine_is_quiet_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at while a neighbour is busy shows the neighbour."""
+    now, paused = [0.0], []
+
+    def pause(seconds: float) -> None:
+        paused.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(looks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(looks.time, "sleep", pause)
+    rates = iter([100.0, 94.0, 95.0, 50.0])
+    assert looks.wait_until_quiet(100.0, lambda: next(rates))
+    assert looks.wait_until_quiet(100.0, lambda: next(rates))
+    assert len(paused) == 1
+    paused.clear()
+    assert not looks.wait_until_quiet(100.0, lambda: 94.0)
+    assert sum(paused) == looks.PATIENCE
 
 
 def test_an_empty_step_leaves_the_gradients_that_were_given() -> None:
