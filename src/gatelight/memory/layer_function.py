@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.layer_arrays import Way, layer_backward, layer_forward
-from gatelight.memory.linear import Array, array_of, check_dtype
+from gatelight.memory.linear import Array, array_of
 from gatelight.memory.packing import Packing
 from gatelight.memory.padding import Layout
 from gatelight.memory.registry import plain, refuse
@@ -28,8 +28,11 @@ States = tuple[Tensor | None, Tensor | None]
 
 
 def runs_whole(x: Tensor, initial: States, layers: Sequence[Sequence[Tensor]]) -> bool:
-    """Whether `run_layers` may: all is plain tensors on the CPU, no tracing, mode or transform under way."""
-    return not torch.compiler.is_compiling() and plain((x, *initial, *chain.from_iterable(layers)))
+    """Whether `run_layers` may: plain tensors of one dtype on the CPU, no tracing, mode or transform on."""
+    if torch.compiler.is_compiling():
+        return False
+    given = x, *initial, *chain.from_iterable(layers)
+    return len({one.dtype for one in given if one is not None}) == 1 and plain(given)
 
 
 @beside_torch
@@ -50,14 +53,13 @@ def run_layers(
 
     With `layout` x and hidden are padded as it says, and h_n and c_n in the order of the sequences there;
     else, as `initial` always is, in packed order. They are [directions, B, H]. `dropout` is torch's, between
-    the layers. Differentiable once. Raises TypeError for unequal dtypes.
+    the layers. Differentiable once.
     """
     expect(packing.rows * layers[0][0].numel())
     last: list[tuple[Tensor, Tensor]] = []
     order = None if layout is None or layout.uniform else layout
     for number, weights in enumerate(layers):
-        h_0, c_0 = (None if state is None else state[number] for state in initial)
-        check_dtype(x, h_0, c_0, *weights)
+        h_0, c_0 = [None if state is None else state[number] for state in initial]
         if number and dropout:
             dismiss()  # torch may need them
             x = nn.functional.dropout(x, dropout)
@@ -65,10 +67,9 @@ def run_layers(
         if not number and layout is not None:
             given, padded = layout, x.numpy(force=True)
             rows = layout.rows(padded)
-            shared = np.may_share_memory(padded, rows)
-        keep = False
-        for one in (x, h_0, c_0, *weights) if torch.is_grad_enabled() else ():
-            keep = keep or (one is not None and one.requires_grad)
+            shared = layout.full and np.may_share_memory(padded, rows)
+        told = (x, h_0, c_0, *weights) if torch.is_grad_enabled() else ()
+        keep = any(one is not None and one.requires_grad for one in told)
         made = layout if number + 1 == len(layers) else None
         form = cell, packing, kinds, keep, given, made, order
         x, *states = _apply(form, rows, shared, token, x, h_0, c_0, *weights)
@@ -106,7 +107,7 @@ class _Layer(torch.autograd.Function):
         arrays = {kind: each[k * directions : (k + 1) * directions] for k, kind in enumerate(kinds)}
         rows = array_of(x) if rows is None else rows
         given_c = c_0 if EQUATIONS[cell].has_cell_state else None
-        tokens, h, c = (None if one is None else array_of(one) for one in (token, h_0, given_c))
+        tokens, h, c = [None if one is None else array_of(one) for one in (token, h_0, given_c)]
         places = None if order is None else packing.order
         way = layer_forward(
             cell, rows, tokens, packing.first, packing.lengths, arrays, h, c, keep, order=places
@@ -149,7 +150,7 @@ class _Layer(torch.autograd.Function):
         d_rows = None
         if d_hidden is not None:
             d_rows = array_of(d_hidden) if made is None else made.rows(d_hidden.numpy(force=True))
-        x, hidden, gates, cells = (tensor.numpy(force=True) for tensor in ctx.saved_tensors[:4])
+        x, hidden, gates, cells = [tensor.numpy(force=True) for tensor in ctx.saved_tensors[:4]]
         if given is not None and ctx.shared[0]:
             x = given.rows(x)
         if made is not None and ctx.shared[1]:
@@ -162,10 +163,10 @@ class _Layer(torch.autograd.Function):
         }
         if d_rows is None:
             d_rows = np.zeros_like(hidden)
-        d_h, d_c = (
+        d_h, d_c = [
             None if d is None else array_of(d) if order is None else order.packed(d.numpy(force=True))
             for d in (d_h_n, d_c_n if EQUATIONS[cell].has_cell_state else None)
-        )
+        ]
         found = layer_backward(way, d_rows, d_h, d_c, needs[4], wanted, overwrite=not _goes_again())
         gradients: list[Tensor | None] = []
         for kind in kinds:

@@ -26,7 +26,7 @@ from gatelight.memory.padding import (
     padded_steps,
     reordered,
 )
-from gatelight.memory.stack import Stack, without_autocast
+from gatelight.memory.stack import Stack
 from gatelight.memory.status import count
 from gatelight.memory.trace import Trace
 
@@ -72,10 +72,8 @@ class Layer(Stack):
     ) -> tuple[Tensor, State]:
         """Outputs padded as x is, and the final state in the order of its sequences."""
         steps = x.shape[1 if batch_first else 0]
-        fits = x.dtype == self._parameter("weight_hh_l0").dtype
-        if fits and isinstance(packing, Packing) and self.path() == "kernels":
-            with without_autocast(x):
-                found = self._whole(x, packing, None, initial, layout_of(packing, steps, batch_first))
+        if isinstance(packing, Packing) and self.path() == "kernels":
+            found = self._whole(x, packing, None, initial, layout_of(packing, steps, batch_first))
             if found is not None:
                 return found
         hidden, state = self.packed(packed_rows(x, packing, batch_first), packing, None, initial)
@@ -101,21 +99,23 @@ class Layer(Stack):
         self, input: Tensor, hx: State | None, lengths: Lengths | None
     ) -> tuple[Tensor, AnyPacking, State | None, bool]:
         """The input in 3 dimensions, its packing, the state in packed order, whether sequences come first."""
-        if input.dim() not in (2, 3):
+        dim = input.dim()
+        if dim not in (2, 3):
             name = type(self).__name__
-            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D tensor instead")
+            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {dim}D tensor instead")
         for part in () if hx is None else self._parts(hx):
-            if part.dim() != input.dim():
+            if (of := part.dim()) != dim:
                 raise RuntimeError(
-                    f"For {input.dim()}-D input, the initial state should also be {input.dim()}-D "
-                    f"but got a {part.dim()}-D tensor"
+                    f"For {dim}-D input, the initial state should also be {dim}-D but got a {of}-D tensor"
                 )
-        batch_first = self.batch_first and input.dim() == 3
-        if input.dim() == 2:
+        batch_first = self.batch_first and dim == 3
+        if dim == 2:
             input = input.unsqueeze(1)
             hx = None if hx is None else _map(hx, lambda s: s.unsqueeze(1))
-        self.check_input(input, None)
-        sequences, steps = input.shape[:2] if batch_first else (input.shape[1], input.shape[0])
+        one, other, size = input.shape
+        if size != self.input_size:
+            self.check_input(input, None)
+        sequences, steps = (one, other) if batch_first else (other, one)
         packing = packing_of(lengths, sequences, steps)
         if hx is not None:
             self._checked(hx, sequences)

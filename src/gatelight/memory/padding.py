@@ -61,7 +61,7 @@ def packing_of(lengths: Lengths | None, sequences: int, steps: int) -> AnyPackin
                 sequences, steps, torch.arange(steps) * sequences, torch.full((sequences,), steps)
             )
         return _equal(sequences, steps)
-    packing = pack(lengths.cpu().numpy() if isinstance(lengths, Tensor) else lengths)
+    packing = pack(lengths.numpy(force=True) if isinstance(lengths, Tensor) else lengths)
     if packing.sequences != sequences:
         raise RuntimeError(
             f"Expected {sequences} lengths, one for each sequence of the input, got {packing.sequences}"
