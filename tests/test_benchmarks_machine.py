@@ -195,6 +195,8 @@ def test_the_best_rate_is_one_that_comes_again() -> None:
     one.rates, other.rates = [190.0] * 29 + [230.0], [160.0] * 6 + [191.0] * 4
     assert looks.best_rate([one, other]) == 191.0
     assert looks.best_rate([other]) == 191.0
+    other.rates = [170.0, 191.0]
+    assert looks.best_rate([other]) == 191.0  # of few it is the fastest
 
 
 def test_a_look_waits_until_the_machine_is_quiet_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,12 @@ def main() -> None:
         f"{ours:.1%} [{test['accuracy_low']:.1%}, {test['accuracy_high']:.1%}], TF-IDF baseline {theirs:.1%}"
         f"\n{time.monotonic() - began:.0f} s in all"
     )
+    program = Path(sys.executable).with_name("gatelight")
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    print("\nnext: which words decided; and a page that shows it, with every gate of the memory")
+    for command in (f'explain {model} "A warm, funny film, but far too long."', f"serve {model}"):
+        print(f"  {program} {command}")
     if ours < theirs:
         sys.exit("the model is worse than the baseline")
 
