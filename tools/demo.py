@@ -7,6 +7,7 @@ exit code 1 when the model is worse than the baseline on the test films.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+PROGRAM = Path(sys.executable).with_name("gatelight")
 FOLDER = Path("runs") / "demo"
 SENTENCES = (
     "A warm, funny and beautifully acted film that never puts a foot wrong.",
@@ -35,8 +37,7 @@ SETTINGS = {
 def gatelight(*arguments: str, to: Path | None = None) -> None:
     """Print a command, run it, and end the demo when it fails."""
     print(f"\n$ gatelight {shlex.join(arguments)}{f' > {to}' if to else ''}", flush=True)
-    program = Path(sys.executable).with_name("gatelight")
-    command = [str(program), *arguments]
+    command = [str(PROGRAM), *arguments]
     if to is None:
         done = subprocess.run(command)
     else:
@@ -89,12 +90,9 @@ def main() -> None:
         f"{ours:.1%} [{test['accuracy_low']:.1%}, {test['accuracy_high']:.1%}], TF-IDF baseline {theirs:.1%}"
         f"\n{time.monotonic() - began:.0f} s in all"
     )
-    program = Path(sys.executable).with_name("gatelight")
-    if program.is_relative_to(Path.cwd()):
-        program = program.relative_to(Path.cwd())
     print("\nnext: which words decided; and a page that shows it, with every gate of the memory")
     for command in (f'explain {model} "A warm, funny film, but far too long."', f"serve {model}"):
-        print(f"  {program} {command}")
+        print(f"  {os.path.relpath(PROGRAM)} {command}")
     if ours < theirs:
         sys.exit("the model is worse than the baseline")
 

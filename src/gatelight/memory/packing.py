@@ -44,7 +44,7 @@ class Packing:
     @property
     def uniform(self) -> bool:
         """Whether all sequences are equally long, so that packed rows are simply [T, B]."""
-        return self.rows == len(self.alive) * len(self.lengths)
+        return self.rows == self.steps * self.sequences
 
     @property
     def starts(self) -> Index:

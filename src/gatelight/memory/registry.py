@@ -70,7 +70,7 @@ def _function(
 def plain(arguments: tuple[Any, ...]) -> bool:
     """Whether nobody looks on: no tracing, no mode, no transform of functions; and all is on the CPU."""
     for a in arguments:
-        if not a.is_cpu if type(a) in _PLAIN else isinstance(a, Tensor):
+        if isinstance(a, Tensor) and not (type(a) in _PLAIN and a.is_cpu):
             return False
     return (
         torch._C._len_torch_dispatch_stack() == 0

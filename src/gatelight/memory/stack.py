@@ -63,10 +63,8 @@ class Stack(nn.RNNBase):
         """Each layer as one step of autograd, padded if there is a layout; None where that cannot be."""
         states = self._states(initial, packing, x.dtype)
         kinds = kinds_of(self.cell, self.bias)
-        weights = [
-            [getattr(self, name) if (own := self._parameters.get(name)) is None else own for name in layer]
-            for layer in _names(kinds, self.num_layers, self._directions)
-        ]
+        names = _names(kinds, self.num_layers, self._directions)
+        weights = [[self._parameter(name) for name in layer] for layer in names]
         dropout = self.dropout if self.training else 0.0
         if not runs_whole(x, states, weights):
             return None
@@ -252,8 +250,8 @@ class Stack(nn.RNNBase):
 
     def _final(self, last: list[tuple[Tensor, Tensor]]) -> State:
         """The state after the last step from each layer's."""
-        h, c = last[0] if len(last) == 1 else map(torch.cat, zip(*last, strict=True))
-        return (h, c) if EQUATIONS[self.cell].has_cell_state else h
+        h = _joined([h for h, _ in last])
+        return (h, _joined([c for _, c in last])) if EQUATIONS[self.cell].has_cell_state else h
 
     def _by_torch(
         self, x: Tensor, packing: AnyPacking, token: Tensor | None, initial: State | None
