@@ -27,8 +27,9 @@ from gatelight.memory.threads import available
 FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
 FULL_TURNS, QUICK_TURNS = 5, 2
 TURN_SECONDS = (0.1, 0.02)  # short work is repeated within a turn until about so long: full, quick
-AGAIN, MOST = 2, 8  # times as many turns follow where a goal was missed, up to MOST until enough were quiet
-RETURNS = 5  # times that the points which are still open are looked at again, AGAIN times as many turns
+AGAIN, MOST = 4, 8  # more sweeps over the points that missed their goal, up to MOST until enough was quiet
+RETURNS, EACH = 5, 2  # returns to the points which are still open, each of so many times as many turns
+APART = 60.0  # seconds from one return to the next, in which a shared machine becomes another
 PROOF = 0.7  # of the machine's rate of products: a goal that is missed there is out of reach
 
 
@@ -84,17 +85,9 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
             every.append(looks)
             looks.look(turns, matrix_rate, options.settle)
             missed = not looks.all().outcomes[0].met
-            for again in range(MOST if missed and not options.quick else 0):
-                if again >= AGAIN and len(looks.quiet(best_rate(every))) >= ENOUGH:
-                    break
-                looks.look(turns, matrix_rate, options.settle)
             entries.append(Entry(point, looks, missed, what_others_need(looks.prepared)))
-        for again in range(0 if options.quick else RETURNS):
-            best = best_rate(every)
-            for entry in [one for one in entries if one.kind(best) == "open"]:
-                quiet = wait_until_quiet(best, matrix_rate)
-                tell(f"look {again + 2} at {entry.point}" + ("" if quiet else ", though it is not quiet"))
-                entry.looks.look(AGAIN * turns, matrix_rate, options.settle)
+        if not options.quick:
+            _look_again([entry for entry in entries if entry.missed], every, turns, options.settle, tell)
     best = best_rate(every)
     yield Finding(
         name="",
@@ -119,14 +112,40 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
             "all that must be": "of ours' time: the products' at the machine's rate, the numbers that gates "
             "squash at the rate of that alone, and an autograd step of torch's that computes nothing",
             "at the goal": "how much of its time that would be; above 1 the goal is beyond the machine",
-            "turns": f"{turns}; where a goal was missed {AGAIN * turns} to {MOST * turns} more, and up to "
-            f"{RETURNS * AGAIN * turns} at the end; then those count in which products ran at {QUIET} of "
-            f"the best rate but for the fastest {1 - BEST:.0%} of all rounds, if these are {ENOUGH}",
+            "turns": f"{turns}; where a goal was missed {AGAIN * turns} to {MOST * turns} more, {turns} in "
+            f"each sweep over such points, and up to {RETURNS * EACH * turns} at the end, {EACH * turns} "
+            f"each {APART:.0f} s; then those count in which products ran at {QUIET} of the best rate but for "
+            f"the fastest {1 - BEST:.0%} of all rounds, if these are {ENOUGH}",
             "gradients": "are none before each pass, as in a training loop",
             "ragged lengths": "from 1 to T, evenly drawn; torch.nn packed, ours given lengths=",
             "threads": f"{available()}; torch and ours each on 1 or all, the faster choice",
         },
     )  # fmt: skip
+
+
+def _look_again(
+    missed: Sequence[Entry], every: Sequence[Looks], turns: int, settle: float, tell: Tell
+) -> None:
+    """Sweep over the points that missed their goal, so that each is seen at several times, not at one."""
+    for again in range(MOST):
+        best = best_rate(every)
+        for entry in missed:
+            if again < AGAIN or len(entry.looks.quiet(best)) < ENOUGH:
+                tell(
+                    f"sweep {again + 2}: {entry.point}, {'ragged' if entry.point.ragged else 'full'} lengths"
+                )
+                entry.looks.look(turns, matrix_rate, settle)
+    due = time.monotonic()
+    for again in range(RETURNS):
+        best = best_rate(every)
+        if not (still_open := [one for one in missed if one.kind(best) == "open"]):
+            break
+        time.sleep(max(0.0, due - time.monotonic()))
+        due = time.monotonic() + APART
+        for entry in still_open:
+            quiet = wait_until_quiet(best, matrix_rate)
+            tell(f"return {again + 1} to {entry.point}" + ("" if quiet else ", though it is not quiet"))
+            entry.looks.look(EACH * turns, matrix_rate, settle)
 
 
 def _counted(entries: Sequence[Entry], ragged: bool, best: float) -> str:

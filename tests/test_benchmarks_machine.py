@@ -166,10 +166,14 @@ def test_rounds_in_which_the_machine_was_anothers_do_not_count() -> None:
 def test_an_open_point_is_looked_at_again_and_one_that_is_met_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else half a minute decides; or what was reached by chance is looked at until it is lost."""
     taken: Counter[str] = Counter()
+    order: list[str] = []
+    now = [0.0]
 
     def look(looks: Looks, turns: int, rate: Callable[[], float], settle: float) -> None:
         name = looks.prepared.name
         taken[name] += turns
+        order.append(name)
+        now[0] += turns
         slow = name == "slow" or (name == "late" and taken[name] <= 15)
         looks.seconds["ours"] += [2.0 if slow else 0.5] * turns
         looks.seconds["theirs"] += [3.0] * turns
@@ -184,9 +188,14 @@ def test_an_open_point_is_looked_at_again_and_one_that_is_met_is_not(monkeypatch
     monkeypatch.setattr(w4_layers, "only_kernels", nullcontext)
     monkeypatch.setattr(w4_layers, "matrix_rate", lambda: 1e9)
     monkeypatch.setattr(Looks, "look", look)
+    monkeypatch.setattr(w4_layers.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(w4_layers.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     list(w4_layers.run(Options(False, None, None, False), lambda line: None))
     # Of the late one's 35 rounds 20 are then quick.
-    assert taken == {"met": 5, "slow": 15 + 50, "late": 15 + 20, "met, full": 5}
+    assert taken == {"met": 5, "slow": 5 + 20 + 50, "late": 5 + 20 + 10, "met, full": 5}
+    # A point's rounds are spread: in sweeps, then a minute from one return to the next.
+    assert order == ["met", "slow", "late", "met, full", *["slow", "late"] * 5, *["slow"] * 4]
+    assert now[0] == 20 + 40 + 4 * 60 + 10
 
 
 def test_the_best_rate_is_one_that_comes_again() -> None:
