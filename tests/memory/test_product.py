@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
-from gatelight.memory import product, threads
+import gatelight
+from gatelight.memory import layer_arrays, product, threads
+from gatelight.memory.transposing import transposed
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -39,3 +42,46 @@ def test_few_rows_have_the_bits_of_each_by_itself(dtype: type, depth: int, colum
     np.testing.assert_allclose(single, start + a.astype(np.float64) @ b, rtol=1e-3, atol=1e-4)
     for rows in range(1, len(a) + 1):
         np.testing.assert_array_equal(product.rows_times(a[:rows], b, start), single[:rows])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize(("rows", "depth", "size"), [(1, 7, 3), (19, 33, 13), (171, 300, 200), (40, 16, 256)])
+def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
+    dtype: type, directions: int, rows: int, depth: int, size: int
+) -> None:
+    """How many rows there are decides which it is, and must not decide what a row gets."""
+    numbers = np.random.default_rng(5)
+    a = numbers.standard_normal((rows, depth)).astype(dtype)
+    weights = [numbers.standard_normal((size, depth)).astype(dtype) for _ in range(directions)]
+    start = numbers.standard_normal(directions * size).astype(dtype)
+    expected = product.rows_times(a, transposed(np.concatenate(weights)), start)
+    np.testing.assert_allclose(expected, start + a @ np.concatenate(weights).T, rtol=1e-3, atol=1e-4)
+    for count in (1, 2, 3):
+        with threads.using(count):
+            np.testing.assert_array_equal(product.rows_times_turned(a, weights, start), expected)
+
+
+def test_few_rows_are_those_that_stay_in_the_cache_and_are_less_than_a_large_weight() -> None:
+    """Else the rows are read once for each of the weight's columns, and from memory."""
+    weight, small = np.zeros((256, 300), np.float32), np.zeros((200, 300), np.float32)
+    assert product.few_rows(weight[:255], [weight])
+    assert not product.few_rows(weight, [weight])
+    assert not product.few_rows(weight[:9], [small])
+    assert product.few_rows(np.zeros((399, 300), np.float32), [small, small])
+    assert not product.few_rows(np.zeros((450, 300), np.float32), [np.zeros((4096, 300), np.float32)])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_layer_passes_few_rows_by_untransposed_weights_and_many_by_others(
+    cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which the other tests would not notice: the bits are the same."""
+    taken: list[str] = []
+    for name in ("rows_times", "rows_times_turned"):
+        one = getattr(layer_arrays, name)
+        monkeypatch.setattr(layer_arrays, name, lambda *given, n=name, f=one: taken.append(n) or f(*given))
+    layer = {"lstm": gatelight.LSTM, "gru": gatelight.GRU}[cell](300, 96)
+    (whole, _), few = layer(x := torch.randn(400, 1, 300)), layer(x[:20])[0]
+    assert taken == ["rows_times", "rows_times_turned"]
+    assert torch.equal(whole[:20], few)

@@ -83,9 +83,22 @@ def _blocks_of(wide: int, G: int, H: int) -> Any:
 
 
 @compiled
+def _rows_of_part(rows: int, columns: int, depth: int) -> int:
+    """Return over how many of `depth` rows a part of a product [rows, columns] is summed.
+
+    Where the result is small the rows summed are cut, and the parts are to be added; else the columns should
+    be, which changes no bit. Which it is depends on the sizes alone.
+    """
+    size = (
+        max(product.FEWEST, -(-depth // product.PARTS)) if rows * columns < product.SMALL else max(1, depth)
+    )
+    return size + -size % 8
+
+
+@compiled
 def _parts_of(rows: int, columns: int, H: int) -> int:
     """In how many parts of the rows the gradient of so many gates is summed."""
-    each = product.rows_of_part(H, columns, rows)
+    each = _rows_of_part(H, columns, rows)
     return max(1, (rows + each - 1) // each) if columns else 0
 
 
@@ -103,7 +116,7 @@ def _cuts_of_weight(step_columns: int, sums: Any, rows: int, helpers: int) -> An
         most = max(most, _parts_of(rows, end - begin, H)) if len(sums) else 0
     for at, begin, end in blocks:
         parts = _parts_of(rows, end - begin, H) if len(sums) else 0
-        each = product.rows_of_part(H, end - begin, rows)
+        each = _rows_of_part(H, end - begin, rows)
         wide = end - begin if parts > 1 else product.columns_of_part(end - begin, rows * H, helpers)
         for d in range(directions):
             for part in range(parts):

@@ -17,7 +17,7 @@ from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.crew import begin, even_part
 from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.product import linear_back, rows_times
+from gatelight.memory.product import few_rows, linear_back, rows_times, rows_times_turned
 from gatelight.memory.recurrence_backward import recurrence_backward
 from gatelight.memory.recurrence_forward import After, recurrence_forward
 from gatelight.memory.rows import copy_row
@@ -75,11 +75,16 @@ def layer_forward(
     States that are None are zeros. Without `keep` there is no way back. `after` goes with each task.
     With `order` [B] the last states stand at these places.
     """
-    table_weight, step_weight, weight_hh = _prepared(weights["weight_ih"], weights["weight_hh"])
-    directions, (size, hidden_size) = len(weight_hh), weights["weight_hh"][0].shape
+    weight_ih, weight_hh = weights["weight_ih"], weights["weight_hh"]
+    directions, (size, hidden_size) = len(weight_hh), weight_hh[0].shape
     none = buffers.nothing((directions, size), x.dtype) if "bias_hh" not in weights else None
     bias_ih = none.reshape(-1) if none is not None else _joined(weights["bias_ih"])
-    table = rows_times(x, table_weight, bias_ih)
+    if few_rows(x, weight_ih):
+        table = rows_times_turned(x, weight_ih, bias_ih)
+        _, step_weight, stacked = _prepared(weight_ih, weight_hh, 0)
+    else:
+        table_weight, step_weight, stacked = _prepared(weight_ih, weight_hh, x.shape[1])
+        table = rows_times(x, table_weight, bias_ih)
     shape = directions, len(lengths), hidden_size
     h_0 = buffers.nothing(shape, x.dtype) if h_0 is None else h_0
     if not EQUATIONS[cell].has_cell_state:
@@ -93,18 +98,18 @@ def layer_forward(
         after=after, order=order,
     )  # fmt: skip
     return Way(
-        cell, first, lengths, token, len(table), weights["weight_ih"], weight_hh, peephole, h_0, c_0,
+        cell, first, lengths, token, len(table), weight_ih, stacked, peephole, h_0, c_0,
         h_n, c_n, x, hidden, gates, cells,
     )  # fmt: skip
 
 
-def _prepared(weight_ih: Sequence[Array], weight_hh: Sequence[Array]) -> tuple[Array, Array, Array]:
+def _prepared(weight_ih: Sequence[Array], weight_hh: Sequence[Array], dim: int) -> tuple[Array, Array, Array]:
     """Weights [G, D] and [G, H] of each direction as kernels want them.
 
-    That is, with rows that begin at lines, the transposed ones [D, ≥ directions·G] and [directions, H, ≥ G],
-    and the recurrent ones [directions, G, ≥ H] for the way back.
+    That is, with rows that begin at lines, the transposed ones [dim, ≥ directions·G], where dim is D or, for
+    none of these, 0, and [directions, H, ≥ G], and the recurrent ones [directions, G, ≥ H] for the way back.
     """
-    directions, (size, dim), (_, hidden_size) = len(weight_ih), weight_ih[0].shape, weight_hh[0].shape
+    directions, (size, hidden_size) = len(weight_ih), weight_hh[0].shape
     dtype = weight_ih[0].dtype
     wide, each = buffers.line_up(directions * size, dtype), buffers.line_up(size, dtype)
     both, cut = buffers.empty((dim * wide + directions * hidden_size * each,), dtype), dim * wide
@@ -126,7 +131,7 @@ def _prepared_part(
 ) -> None:  # fmt: skip
     directions, H = step_weight.shape[:2]
     G, D = weight_ih.shape
-    d, begin, of_input = k // parts % directions, k % parts * each, k < parts * directions
+    d, begin, of_input = k // parts % directions, k % parts * each, k >= parts * directions
     end = min(G, begin + each)
     # One call for both: its code is long.
     if of_input:
@@ -150,7 +155,8 @@ def _all_prepared(
     given = (
         weight_ih, other_ih, weight_hh, other_hh, table_weight, step_weight, stacked, each, parts
     )  # fmt: skip
-    return int(begin(_prepared_part, given, crew, helpers, 2 * len(step_weight) * parts))
+    tasks = len(step_weight) * parts
+    return int(begin(_prepared_part, given, crew, helpers, 2 * tasks if len(table_weight) else tasks))
 
 
 class Gradients(NamedTuple):

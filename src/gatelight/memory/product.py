@@ -18,6 +18,7 @@ from gatelight.memory.panels import CHUNK, add_product_of_panels, into_panels, p
 from gatelight.memory.rows import add_row, copy_row, fetch
 from gatelight.memory.threads import LITTLE_WORK
 from gatelight.memory.tiles import multiply
+from gatelight.memory.transposing import transpose_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -100,6 +101,43 @@ def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
         start = np.zeros(b.shape[1], a.dtype)
     out = buffers.empty((len(a), len(start)), a.dtype)
     threads.share(_all_rows, (a, b, start, out), a.size * len(start))
+    return out
+
+
+@compiled
+def _turned_part(a: Any, weight: Any, other: Any, start: Any, out: Any, parts: int, k: int) -> None:
+    (size, depth), d, wide = weight.shape, k // parts, panel_columns(a)
+    given, begin = weight if d == 0 else other, k % parts * wide
+    columns, length = min(wide, size - begin), wide + wide // 4  # rows an odd number of lines apart
+    some = np.empty((1, depth, length), a.dtype)
+    transpose_rows(given.reshape(1, size, -1), some, -begin, begin, begin + columns)
+    at = d * size + begin
+    multiply(
+        a, 0, depth, 1, some, 0, length, start, at, 0, out, at, out.shape[1], len(a), depth, columns
+    )  # fmt: skip
+
+
+@compiled
+def _all_turned(a: Any, weight: Any, other: Any, start: Any, out: Any, crew: Any, helpers: int) -> int:
+    parts = _tasks(len(weight), panel_columns(a))
+    given, tasks = (a, weight, other, start, out, parts), out.shape[1] // len(weight) * parts
+    return int(begin(_turned_part, given, crew, helpers, tasks))
+
+
+def few_rows(a: Array, weights: Sequence[Array]) -> bool:
+    """Whether it is better to pass by a [M, K] several times than by one or two large weights [G, K]."""
+    rows, (size, depth), count = len(a), weights[0].shape, len(weights)
+    large = count * size * depth * a.itemsize > CACHED // 4
+    return large and rows < count * size and 2 * a.nbytes <= CACHED
+
+
+def rows_times_turned(a: Array, weights: Sequence[Array], start: Array) -> Array:
+    """`rows_times` of one or two weights [G, K] that lie as layers hold them, to [M, G] or [M, 2·G].
+
+    Each task transposes the columns that it sums, so that these never leave its cache.
+    """
+    out = buffers.empty((len(a), len(start)), a.dtype)
+    threads.share(_all_turned, (a, weights[0], weights[-1], start, out), a.size * len(start))
     return out
 
 
@@ -212,17 +250,6 @@ def linear_back(
     given = d_out, x, weights[0], weights[-1], lined, zeros, d_x, d_weight, d_bias, parts
     threads.share(_all_back, given, x.size * size * (need_x + need_weight))
     return d_x, d_weight, d_bias
-
-
-@compiled
-def rows_of_part(rows: int, columns: int, depth: int) -> int:
-    """Return over how many of `depth` rows a part of a product [rows, columns] is summed.
-
-    Where the result is small the rows summed are cut, and the parts are to be added; else the columns should
-    be, which changes no bit. Which it is depends on the sizes alone.
-    """
-    size = max(FEWEST, -(-depth // PARTS)) if rows * columns < SMALL else max(1, depth)
-    return size + -size % 8
 
 
 @compiled
