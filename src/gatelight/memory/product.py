@@ -108,7 +108,7 @@ def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
 def _turned_part(a: Any, weight: Any, other: Any, start: Any, out: Any, parts: int, k: int) -> None:
     (size, depth), d, wide = weight.shape, k // parts, panel_columns(a)
     given, begin = weight if d == 0 else other, k % parts * wide
-    columns, length = min(wide, size - begin), wide + wide // 4  # rows an odd number of lines apart
+    columns, length = min(wide, size - begin), wide + wide // 4  # five lines to a row (AVX-512), not four
     some = np.empty((1, depth, length), a.dtype)
     transpose_rows(given.reshape(1, size, -1), some, -begin, begin, begin + columns)
     at = d * size + begin
