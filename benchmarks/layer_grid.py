@@ -35,6 +35,11 @@ class Point:
         more = f", {self.layers} layers" * (self.layers > 1) + ", both directions" * self.both
         return f"{self.cell} B={self.sequences} T={self.steps} D={self.dim} H={self.hidden}{more}"
 
+    @property
+    def kind(self) -> str:
+        """Of lengths: "ragged" or "full"."""
+        return "ragged" if self.ragged else "full"
+
     def lengths(self) -> list[int] | None:
         """Lengths from 1 to T, evenly drawn, the longest T; None where all are T."""
         if not self.ragged:

@@ -66,7 +66,7 @@ class Entry:
         found = self.found(best)
         mine, other = found.timings
         return [
-            str(self.point), "ragged" if self.point.ragged else "full", f"{1e3 * mine.median:.2f}",
+            str(self.point), self.point.kind, f"{1e3 * mine.median:.2f}",
             f"{1e3 * other.median:.2f}", f"{found.outcomes[0].value:.2f}",
             *(f"{one:.2f}" for one in self.shares(best)),
         ]  # fmt: skip
@@ -80,7 +80,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
     every: list[Looks] = []
     with only_kernels():
         for number, point in enumerate(points):
-            tell(f"{number + 1} of {len(points)}: {point}, {'ragged' if point.ragged else 'full'} lengths")
+            tell(f"{number + 1} of {len(points)}: {point}, {point.kind} lengths")
             looks = Looks(prepare(point, TURN_SECONDS[options.quick]))
             every.append(looks)
             looks.look(turns, matrix_rate, options.settle)
@@ -131,9 +131,7 @@ def _look_again(
         best = best_rate(every)
         for entry in missed:
             if again < AGAIN or len(entry.looks.quiet(best)) < ENOUGH:
-                tell(
-                    f"sweep {again + 2}: {entry.point}, {'ragged' if entry.point.ragged else 'full'} lengths"
-                )
+                tell(f"sweep {again + 2}: {entry.point}, {entry.point.kind} lengths")
                 entry.looks.look(turns, matrix_rate, settle)
     due = time.monotonic()
     for again in range(RETURNS):

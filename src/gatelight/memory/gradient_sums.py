@@ -19,6 +19,9 @@ from gatelight.memory.transposing import transpose_rows
 TASKS = 4
 """Tasks of each thread that sum the gradient of a table by token."""
 
+SMALL, PARTS, FEWEST = 1 << 14, 4, 64
+"""Elements below which a transposed product is summed in parts, each of some rows; how many, of how many."""
+
 STRIP = 16
 """Rows of the parts of a weight's gradient that a task adds up."""
 
@@ -89,9 +92,7 @@ def _rows_of_part(rows: int, columns: int, depth: int) -> int:
     Where the result is small the rows summed are cut, and the parts are to be added; else the columns should
     be, which changes no bit. Which it is depends on the sizes alone.
     """
-    size = (
-        max(product.FEWEST, -(-depth // product.PARTS)) if rows * columns < product.SMALL else max(1, depth)
-    )
+    size = max(FEWEST, -(-depth // PARTS)) if rows * columns < SMALL else max(1, depth)
     return size + -size % 8
 
 

@@ -34,9 +34,6 @@ PART = 256
 AT_ONCE = 1 << 10
 """Bytes that may be fetched at a time without waiting for each other."""
 
-SMALL, PARTS, FEWEST = 1 << 14, 4, 64
-"""Elements below which a transposed product is summed in parts, each of some rows; how many, of how many."""
-
 
 @compiled
 def part_size(rows: int, work_per_row: int, helpers: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatelight.compiled import compiled
-from gatelight.memory import buffers, kernels, product, threads, way_back
+from gatelight.memory import buffers, gradient_sums, kernels, threads, way_back
 from gatelight.memory.crew import share
 from gatelight.memory.gradient_sums import all_added, all_sums, sum_bias, sum_groups
 from gatelight.memory.recurrence_forward import cell_weights, tasks_of, token_rows
@@ -97,7 +97,7 @@ def recurrence_backward(
     d_peephole = np.empty(of_peephole.shape[1:], dtype)
     # A product sums a small one in parts.
     least = hidden_size * (hidden_size if cell == "gru" else size)  # GRU sums its candidate's part by itself
-    in_rows = product.PARTS if not parts and least < product.SMALL else 1
+    in_rows = gradient_sums.PARTS if not parts and least < gradient_sums.SMALL else 1
     d_weight = np.empty((in_rows, directions, size, hidden_size), dtype)
     given = (
         step_cell, starts, sizes, buffers.in_lines(weight), *forward, *from_above, tokens, not table_at_once,
