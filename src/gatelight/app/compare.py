@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatelight.app.options import READING, RECIPE, Data, Json, with_options
+from gatelight.app.options import READING, RECIPE, Data, Json, Runs, with_options
 from gatelight.app.output import console, duration, emit, percent, say, table
 from gatelight.app.progress import Meter
 from gatelight.errors import DataError
@@ -33,9 +33,7 @@ def compare(
             metavar="NAME=VALUE,VALUE…",
         ),
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for what each run finds.", metavar="FOLDER")
-    ],
+    out: Runs,
     reading: dict[str, Any],
     settings: dict[str, Any],
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each variant, from --seed up.")] = 5,
@@ -71,6 +69,7 @@ def compare(
     What a run has found is kept in the folder: the same command after a stop, or with more values or seeds,
     trains only what is missing.
     """
+    from gatelight.app.faults import keeping_runs
     from gatelight.app.reports import corpus_line
     from gatelight.app.sources import available, read_for_training
     from gatelight.estimators.classifier import TextClassifier
@@ -124,7 +123,8 @@ def compare(
                 emit({"run": dict(trial), "accuracy": record["tested"]["0"]["accuracy"], "before": before})
 
         meter.show("comparing", 0, len(variants) * seeds, "")
-        rows = _all(train_all, material, variants, runs, out, jobs, on_run)
+        with keeping_runs(out):
+            rows = train_all(material, variants, runs, out, jobs=jobs, on_run=on_run)
     _keep(out, rows)
     for share in (0.0, *shares):
         to.print(_table([row for row in rows if row.typos == share], _title(share)))
@@ -133,18 +133,6 @@ def compare(
     say(to, f"saved in {out}")
     if json:
         emit({"variants": [row.to_dict() for row in rows], "out": str(out)})
-
-
-def _all(train_all: Any, material: Any, variants: Any, runs: Any, out: Path, jobs: Any, on_run: Any) -> Any:
-    from gatelight.app.faults import Stopped
-    from gatelight.models.history import Interrupted
-
-    try:
-        return train_all(material, variants, runs, out, jobs=jobs, on_run=on_run)
-    except (Interrupted, KeyboardInterrupt):
-        raise Stopped(
-            f"stopped; what the finished runs found is in {out}, and the same command goes on"
-        ) from None
 
 
 def _varied(typed: list[str]) -> dict[str, list[Any]]:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -55,6 +56,19 @@ def exit_codes() -> Iterator[None]:
         _abandon_stdout_if_broken()
         _complain(describe(error))
         raise typer.Exit(USER_MISTAKE) from None
+
+
+@contextlib.contextmanager
+def keeping_runs(out: Path) -> Iterator[None]:
+    """Make Ctrl-C in the block say that the runs that ended are kept in `out`, and how to go on."""
+    from gatelight.models.history import Interrupted
+
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt):
+        raise Stopped(
+            f"stopped; what the finished runs found is in {out}, and the same command goes on"
+        ) from None
 
 
 def describe(error: Exception) -> str:

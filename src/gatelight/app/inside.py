@@ -72,16 +72,12 @@ def units(
     The label, quotes, brackets, negation, the place in the text and in the sentence: by the area under the
     ROC curve, against shuffled properties, with a false discovery rate of 5 % over all units and properties.
     """
-    from gatelight.estimators.folder import load
     from gatelight.insight.properties import label, standard
     from gatelight.insight.properties import topic as topic_of
     from gatelight.insight.units import search
-    from gatelight.memory.threads import set_threads
 
     to = console(machine=json)
-    set_threads(threads)
-    estimator = load(model)
-    texts, labels = _drawn(data, to, reading, part, limit, seed)
+    estimator, texts, labels = _opened(model, data, to, reading, part, limit, seed, threads)
     wanted = standard() + [topic_of(words.split(",")) for words in topic or []]
     names = sorted(set(labels), key=str)
     for name in names[: 1 if len(names) == 2 else None]:
@@ -128,14 +124,10 @@ def ablate(
 ) -> None:
     """Hold each gate open, shut and at its mean, and say what the model's accuracy loses."""
     from gatelight.app.progress import Meter
-    from gatelight.estimators.folder import load
     from gatelight.insight.ablation import ablate as measure
-    from gatelight.memory.threads import set_threads
 
     to = console(machine=json)
-    set_threads(threads)
-    estimator = load(model)
-    texts, labels = _drawn(data, to, reading, part, limit, seed)
+    estimator, texts, labels = _opened(model, data, to, reading, part, limit, seed, threads)
     with Meter(to) as meter:
         found = measure(
             estimator, texts, labels, seed=seed, on_done=lambda done, all_: meter.show("holding", done, all_)
@@ -154,17 +146,22 @@ def ablate(
         say(to, f"a {found.cell} has no gate to hold")
 
 
-def _drawn(
-    data: str, to: Any, reading: dict[str, Any], part: str | None, limit: int | None, seed: int
-) -> tuple[list[str], list[Any]]:
-    """Labelled texts of DATA, at most `limit` of them, drawn by the seed."""
+def _opened(
+    model: str, data: str, to: Any, reading: dict[str, Any], part: str | None, limit: int | None, seed: int,
+    threads: int | None,
+) -> tuple[Any, list[str], list[Any]]:  # fmt: skip
+    """The model, and labelled texts of DATA, at most `limit` of them, drawn by the seed."""
     import numpy as np
 
     from gatelight.app.sources import read_to_judge
+    from gatelight.estimators.folder import load
+    from gatelight.memory.threads import set_threads
 
+    set_threads(threads)
+    estimator = load(model)
     corpus = read_to_judge(data, to, reading, part)
     labels: list[Any] = list(corpus.labels or [])
     chosen = np.arange(len(labels))
     if limit is not None and limit < len(labels):
         chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:limit])
-    return [corpus.texts[k] for k in chosen], [labels[k] for k in chosen]
+    return estimator, [corpus.texts[k] for k in chosen], [labels[k] for k in chosen]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gatelight.app.lab_agreement import interval
-from gatelight.app.options import Json
+from gatelight.app.options import Json, Runs
 from gatelight.app.output import console, duration, emit, percent, say, table
 from gatelight.app.progress import Meter
 
@@ -17,9 +16,7 @@ VERSION = "1"  # of the sentences: with another, nothing that was found before c
 
 
 def number(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for what each run finds.", metavar="FOLDER")
-    ],
+    out: Runs,
     cells: Annotated[str, typer.Option("--cells", help="Cells, by commas.", metavar="CELL,…")] = CELLS,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each, from seed 0 up.")] = 5,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Times that each sentence is seen.")] = 3,
@@ -34,9 +31,8 @@ def number(
 
     The same command after a stop, or with more cells or seeds, makes only what is missing.
     """
-    from gatelight.app.faults import Stopped
+    from gatelight.app.faults import keeping_runs
     from gatelight.lab.number import DISTANCES, faded, learn, material, settings, summed_up
-    from gatelight.models.history import Interrupted
     from gatelight.models.trials import run_trials
 
     to = console(machine=json)
@@ -55,12 +51,8 @@ def number(
             meter.line(f"{done}/{len(trials)}  {what}")
             meter.show("learning", done, len(trials), f"{done} of {len(trials)} runs")
 
-        try:
+        with keeping_runs(out):
             found = run_trials(trials, learn, sentences, identity, out, jobs=jobs, on_done=on_done)
-        except (Interrupted, KeyboardInterrupt):
-            raise Stopped(
-                f"stopped; what the finished runs found is in {out}, and the same command goes on"
-            ) from None
     rows = summed_up(zip(trials, found, strict=True))
     fading = {
         cell: {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatelight.app.options import Json
+from gatelight.app.options import Json, Runs
 from gatelight.app.output import console, duration, emit, percent, say, table
 from gatelight.app.progress import Meter
 from gatelight.errors import DataError
@@ -39,9 +39,7 @@ def list_tasks(json: Json = False) -> None:
 
 
 def run(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for what each run finds.", metavar="FOLDER")
-    ],
+    out: Runs,
     names: Annotated[
         list[str] | None, typer.Argument(help="Tasks, as `lab list` names them; all.", metavar="TASK…")
     ] = None,
@@ -60,10 +58,9 @@ def run(
 
     The same command after a stop, or with more cells, lengths or seeds, makes only what is missing.
     """
-    from gatelight.app.faults import Stopped
+    from gatelight.app.faults import keeping_runs
     from gatelight.lab.learning import learn, settings
     from gatelight.lab.tasks import known
-    from gatelight.models.history import Interrupted
     from gatelight.models.trials import run_trials
 
     to = console(machine=json)
@@ -96,12 +93,8 @@ def run(
                 told = {name: record[name] for name in ("solved", "sequences", "score", "seconds")}
                 emit({"run": dict(trial), **told, "before": before})
 
-        try:
+        with keeping_runs(out):
             run_trials(trials, learn, None, VERSION, out, jobs=jobs, on_done=on_done)
-        except (Interrupted, KeyboardInterrupt):
-            raise Stopped(
-                f"stopped; what the finished runs found is in {out}, and the same command goes on"
-            ) from None
     say(to, f"saved in {out}; `gatelight lab report {out}` sums it up")
 
 

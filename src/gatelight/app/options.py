@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ Data = Annotated[
     typer.Argument(help="File, folder or archive of labelled texts, or a data set's name.", metavar="DATA"),
 ]
 Model = Annotated[str, typer.Argument(help="The folder of a saved model.", metavar="MODEL")]
+Runs = Annotated[Path, typer.Option("--out", "-o", help="Folder for what each run finds.", metavar="FOLDER")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout; what is for people goes to stderr.")]
 Threads = Annotated[
     int | None,

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from gatelight.app.faults import Stopped
 from gatelight.app.options import READING, RECIPE, Data, Json, with_options
-from gatelight.app.output import console, duration, emit, say
-from gatelight.app.progress import Meter, epoch_line
-
-if TYPE_CHECKING:
-    from gatelight.app.sources import TrainingTexts
-    from gatelight.app.unfinished import UnfinishedRun
-    from gatelight.estimators.classifier import TextClassifier
-    from gatelight.models.training import Progress
-
-STAGES = {
-    "tokenize": "reading words",
-    "vectors": "word vectors",
-    "train": "training",
-    "baseline": "TF-IDF baseline",
-    "validate": "validating",
-}
+from gatelight.app.output import console, emit, say
+from gatelight.app.training_meter import shown
 
 
 @with_options(reading=READING, settings=RECIPE)
@@ -122,8 +106,21 @@ def train(
             test_fraction=test_fraction,
             seed=estimator.seed,
         )
-        say(to, corpus_line(texts.training))
-        _fit(estimator, texts, run, to, baseline=baseline, resume=resume, json=json)
+        corpus, held = texts.training, texts.valid
+        say(to, corpus_line(corpus))
+        with shown(to, estimator.epochs, json) as calls:
+            estimator.fit(
+                corpus.texts,
+                corpus.labels or [],
+                corpus.groups,
+                validation=None if held is None else (held.texts, held.labels or []),
+                unlabelled=texts.unlabelled or None,
+                baseline=baseline,
+                origin=corpus.origin,
+                checkpoint=run.checkpoint,
+                resume=resume,
+                **calls,
+            )
     finally:
         run.clear_if_empty()
     tested = None
@@ -143,56 +140,3 @@ def train(
                 "test": None if tested is None else tested.to_dict(),
             }
         )
-
-
-def _fit(
-    estimator: TextClassifier,
-    texts: TrainingTexts,
-    run: UnfinishedRun,
-    to: Console,
-    *,
-    baseline: bool,
-    resume: bool,
-    json: bool,
-) -> None:
-    from gatelight.models.training import Interrupted
-
-    corpus, valid = texts.training, texts.valid
-    with Meter(to) as meter:
-
-        def on_epoch(record: dict[str, Any]) -> None:
-            meter.line(epoch_line(record, estimator.epochs))
-            if json:
-                emit(record)
-
-        try:
-            estimator.fit(
-                corpus.texts,
-                corpus.labels or [],
-                corpus.groups,
-                validation=None if valid is None else (valid.texts, valid.labels or []),
-                unlabelled=texts.unlabelled or None,
-                baseline=baseline,
-                origin=corpus.origin,
-                checkpoint=run.checkpoint,
-                resume=resume,
-                on_epoch=on_epoch,
-                on_progress=lambda at: meter.show(
-                    f"epoch {at.epoch}/{at.epochs}", at.step, at.steps, _pace(at)
-                ),
-                on_vectors=lambda done, epochs: meter.show(
-                    "word vectors", done, epochs, f"{done} of {epochs} epochs"
-                ),
-                on_stage=lambda stage: meter.show(STAGES[stage], 0, None),
-            )
-        except Interrupted as stop:
-            raise Stopped(
-                f"stopped after step {stop.step} of {stop.steps}; the same command with --resume goes on"
-            ) from None
-
-
-def _pace(at: Progress) -> str:
-    return (
-        f"loss {at.loss:.3f} accuracy {at.accuracy:.3f} {at.steps_per_second:.1f} steps/s "
-        f"{duration(at.seconds_left)} left"
-    )

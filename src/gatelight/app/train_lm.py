@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from gatelight.app.faults import Stopped
 from gatelight.app.options import READING, RECIPE, Data, Json, Parameter, with_options
-from gatelight.app.output import console, duration, emit, say, table
-from gatelight.app.progress import Meter, epoch_line
-
-if TYPE_CHECKING:
-    from gatelight.app.unfinished import UnfinishedRun
-    from gatelight.estimators.language import LanguageModel
-    from gatelight.text.corpus import Corpus
+from gatelight.app.output import console, emit, say, table
+from gatelight.app.training_meter import shown
 
 SHARED = (
     "tokenizer", "lowercase", "clean", "min_count", "max_words", "max_length", "dim", "cell", "hidden",
@@ -33,13 +26,6 @@ LANGUAGE = (
     Parameter("steps", int, "Tokens of each stream between two updates."),
     Parameter("order", int, "Order of the n-gram baseline."),
 )
-STAGES = {
-    "tokenize": "reading tokens",
-    "vectors": "word vectors",
-    "train": "training",
-    "validate": "validating",
-    "baseline": "n-gram baseline",
-}
 
 
 @with_options(reading=READING, settings=LANGUAGE)
@@ -85,7 +71,16 @@ def train_lm(
             corpus = corpus.select(range(min(len(corpus), limit)))
         grouped = "" if corpus.groups is None else f", {len(set(corpus.groups)):,} groups"
         say(to, f"{len(corpus):,} texts, {sum(map(len, corpus.texts)):,} characters{grouped}")
-        _fit(model, corpus, data, run, to, baseline=baseline, resume=resume, json=json)
+        with shown(to, model.epochs, json) as calls:
+            model.fit(
+                corpus.texts,
+                groups=corpus.groups,
+                baseline=baseline,
+                origin=data,
+                checkpoint=run.checkpoint,
+                resume=resume,
+                **calls,
+            )
     finally:
         run.clear_if_empty()
     run.save(model.save)
@@ -103,49 +98,3 @@ def train_lm(
     say(to, f"saved in {out}")
     if json:
         emit({"model": str(out), **model.training_})
-
-
-def _fit(
-    model: LanguageModel,
-    corpus: Corpus,
-    origin: str,
-    run: UnfinishedRun,
-    to: Console,
-    *,
-    baseline: bool,
-    resume: bool,
-    json: bool,
-) -> None:
-    from gatelight.models.training import Interrupted
-
-    with Meter(to) as meter:
-
-        def on_epoch(record: dict[str, Any]) -> None:
-            meter.line(epoch_line(record, model.epochs))
-            if json:
-                emit(record)
-
-        try:
-            model.fit(
-                corpus.texts,
-                groups=corpus.groups,
-                baseline=baseline,
-                origin=origin,
-                checkpoint=run.checkpoint,
-                resume=resume,
-                on_epoch=on_epoch,
-                on_progress=lambda at: meter.show(
-                    f"epoch {at.epoch}/{at.epochs}",
-                    at.step,
-                    at.steps,
-                    f"loss {at.loss:.3f} {at.steps_per_second:.1f} steps/s {duration(at.seconds_left)} left",
-                ),
-                on_vectors=lambda done, epochs: meter.show(
-                    "word vectors", done, epochs, f"{done} of {epochs} epochs"
-                ),
-                on_stage=lambda stage: meter.show(STAGES[stage], 0, None),
-            )
-        except Interrupted as stop:
-            raise Stopped(
-                f"stopped after step {stop.step} of {stop.steps}; the same command with --resume goes on"
-            ) from None

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from gatelight.errors import DataError
-from gatelight.estimators.settings import plain
+from gatelight.estimators.settings import OF_TRAINING, plain
 from gatelight.estimators.steps import FEATURES, IDS, Steps, ids_of, of_array, of_sequences, rank, rows_of
 from gatelight.models import features
 from gatelight.models.classifier import Classifier
@@ -33,10 +33,6 @@ from gatelight.models.training_config import TrainingConfig
 from gatelight.text.splits import held_out
 
 INPUTS = ("auto", IDS, FEATURES)
-OF_TRAINING = (
-    "optimizer", "learning_rate", "schedule", "clip", "weight_decay", "batch_size", "bucket", "epochs",
-    "patience", "best_by", "average", "label_smoothing", "seed", "threads",
-)  # fmt: skip
 
 
 class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

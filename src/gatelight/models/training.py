@@ -66,13 +66,9 @@ def train(
     """
     return carry_out(
         lambda: Classifying(model, (ids, lengths, targets), sample_weight, valid, config, pieces),
-        config,
-        on_epoch=on_epoch,
-        on_progress=on_progress,
-        checkpoint=checkpoint,
-        checkpoint_seconds=checkpoint_seconds,
-        resume=resume,
-    )
+        config, on_epoch=on_epoch, on_progress=on_progress, checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds, resume=resume,
+    )  # fmt: skip
 
 
 def carry_out(

@@ -104,14 +104,9 @@ def encode(
         rows = _spelled_rows(map(spelled, texts), vocabulary, drop=unknown == "drop")
         return _gathered(rows, max_length, truncation)
     return encode_tokens(
-        tokens_of_all(tokenizer, texts),
-        vocabulary,
-        max_length=max_length,
-        truncation=truncation,
-        unknown=unknown,
-        seed=seed,
-        beyond=beyond,
-    )
+        tokens_of_all(tokenizer, texts), vocabulary, max_length=max_length, truncation=truncation,
+        unknown=unknown, seed=seed, beyond=beyond,
+    )  # fmt: skip
 
 
 def encode_tokens(
