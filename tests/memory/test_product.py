@@ -1,5 +1,7 @@
 """Products of many rows: what is put into panels first has the bits of what is not."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -57,9 +59,16 @@ def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
     start = numbers.standard_normal(directions * size).astype(dtype)
     expected = product.rows_times(a, transposed(np.concatenate(weights)), start)
     np.testing.assert_allclose(expected, start + a @ np.concatenate(weights).T, rtol=1e-3, atol=1e-4)
-    for count in (1, 2, 3):
+    for count, room in itertools.product((1, 2, 3), (0, 5)):  # between what is of one weight and of the other
         with threads.using(count):
-            np.testing.assert_array_equal(product.rows_times_turned(a, weights, start), expected)
+            found = [
+                product.rows_times_turned(a, weights, start, size + room),
+                product.rows_times(a, transposed(np.concatenate(weights)), start, directions, size + room),
+            ]
+        for one in found:
+            assert one.shape == (rows, directions * (size + room))
+            written = one.reshape(rows, directions, -1)[:, :, :size].reshape(rows, -1)
+            np.testing.assert_array_equal(written, expected)
 
 
 def test_few_rows_are_those_that_stay_in_the_cache_and_are_less_than_a_large_weight() -> None:
@@ -85,3 +94,24 @@ def test_a_layer_passes_few_rows_by_untransposed_weights_and_many_by_others(
     (whole, _), few = layer(x := torch.randn(400, 1, 300)), layer(x[:20])[0]
     assert taken == ["rows_times", "rows_times_turned"]
     assert torch.equal(whole[:20], few)
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["one direction", "both"])
+@pytest.mark.parametrize("cell", [gatelight.LSTM, gatelight.PeepholeLSTM, gatelight.GRU])
+def test_gates_are_written_where_their_input_products_stood(
+    cell: type, both: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else as much memory again is fetched and written, which no result shows."""
+    forward, seen = layer_arrays.recurrence_forward, []
+
+    def watched(*given: object, **more: object) -> tuple[np.ndarray, ...]:
+        found = forward(*given, **more)  # type: ignore[arg-type]
+        seen.append(np.shares_memory(given[1], found[3]))
+        return found
+
+    monkeypatch.setattr(layer_arrays, "recurrence_forward", watched)
+    layer = cell(30, 20, bidirectional=both)
+    layer(torch.randn(9, 2, 30))
+    with torch.no_grad():
+        layer(torch.randn(9, 2, 30))
+    assert seen == [True, False]  # nothing is kept where there is no way back

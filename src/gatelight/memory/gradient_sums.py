@@ -13,7 +13,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory import kernels, product
 from gatelight.memory.crew import share
-from gatelight.memory.rows import add_row, copy_row
+from gatelight.memory.rows import add_row, copy_row, fetch
 from gatelight.memory.transposing import transpose_rows
 
 TASKS = 4
@@ -21,6 +21,9 @@ TASKS = 4
 
 SMALL, PARTS, FEWEST = 1 << 14, 4, 64
 """Elements below which a transposed product is summed in parts, each of some rows; how many, of how many."""
+
+AT_ONCE = 1 << 10
+"""Bytes that may be fetched at a time without waiting for each other."""
 
 STRIP = 16
 """Rows of the parts of a weight's gradient that a task adds up."""
@@ -40,6 +43,50 @@ def _before_part(hidden: Any, numbers: Any, h_0: Any, states: Any, parts: int, k
 
 
 @compiled
+def _rows_by_token(token: Any, distinct: int) -> tuple[Any, Any]:
+    """The rows of each token in their order, int32 [N], and where each token's begin, int64 [U + 1].
+
+    token int32 [N].
+    """
+    starts, rows = np.empty(distinct + 1, np.int64), np.empty(len(token), np.int32)
+    for k in range(distinct + 1):
+        starts[k] = 0
+    for row in range(len(token)):
+        starts[token[row]] += 1
+    end = 0
+    for k in range(distinct):
+        end += starts[k]
+        starts[k] = end
+    starts[distinct] = end
+    for row in range(len(token) - 1, -1, -1):  # backwards, each token's places fill from their end
+        place = starts[token[row]] - 1
+        starts[token[row]] = place
+        rows[place] = row
+    return rows, starts
+
+
+@compiled
+def _sum_by_token(
+    d_gates: Any, directions: int, rows: Any, starts: Any, d_table: Any, begin: int, end: int
+) -> None:
+    """Sum each token's rows of d_gates [N, ·], in their order, into its own, begin to end, of d_table [U, ·].
+
+    Of each direction's columns of d_gates the first are those of d_table.
+    """
+    apart, size = d_gates.shape[1] // directions, d_table.shape[1] // directions
+    d_table[begin:end] = 0
+    none = np.empty(0, np.int64)
+    soon = starts[end] if d_gates.shape[1] * d_gates.itemsize <= AT_ONCE else 0
+    for k in range(begin, end):
+        for place in range(starts[k], starts[k + 1]):
+            if place + 1 < soon:
+                fetch(d_gates, rows[place + 1], 1, 0, d_gates.shape[1], none, 0)
+            for d in range(directions):
+                at = rows[place] * d_gates.shape[1] + d * apart
+                add_row(d_gates, at, d_table, k * d_table.shape[1] + d * size, size)
+
+
+@compiled
 def _sum_part(
     d_gates: Any, hidden: Any, states: Any, h_0: Any, by_token: Any, starts: Any, tokens: Any, d_table: Any,
     sums: Any, cuts: Any, k: int,
@@ -47,33 +94,37 @@ def _sum_part(
     _, directions, G, H = sums.shape
     K = d_gates.shape[1] // directions
     if k < len(tokens) - 1:
-        product.sum_by_token(d_gates, directions, by_token, starts, d_table, tokens[k], tokens[k + 1])
+        _sum_by_token(d_gates, directions, by_token, starts, d_table, tokens[k], tokens[k + 1])
         return
     d, part, begin, end, source, column, columns = cuts[k - len(tokens) + 1]
     rows, sequences, width = hidden.shape[0], h_0.shape[1], hidden.shape[1]
     at, to = d * K + source, ((part * directions + d) * G + column) * H
-    sums[part, d, column : column + columns] = 0
+    if begin >= end:
+        sums[part, d, column : column + columns] = 0
     if states.shape[0] > 0:
         length = states.shape[2]
         product.add_transposed_times(
-            d_gates, at, states, d * rows * length, length, begin, end, sums, to, columns, H
+            d_gates, at, states, d * rows * length, length, begin, end, False, sums, to, columns, H
         )  # fmt: skip
         return
     # All are equally long: the states before stand in a row, first or last the initial ones.
     if d == 0:
         product.add_transposed_times(
-            d_gates, at, h_0, 0, H, begin, min(end, sequences), sums, to, columns, H
+            d_gates, at, h_0, 0, H, begin, min(end, sequences), False, sums, to, columns, H
         )  # fmt: skip
         product.add_transposed_times(
-            d_gates, at, hidden, -sequences * width, width, max(begin, sequences), end, sums, to, columns, H
+            d_gates, at, hidden, -sequences * width, width, max(begin, sequences), end, begin < sequences,
+            sums, to, columns, H,
         )  # fmt: skip
     else:
         last = rows - sequences
         product.add_transposed_times(
-            d_gates, at, hidden, sequences * width + H, width, begin, min(end, last), sums, to, columns, H
+            d_gates, at, hidden, sequences * width + H, width, begin, min(end, last), False,
+            sums, to, columns, H,
         )  # fmt: skip
         product.add_transposed_times(
-            d_gates, at, h_0, (2 * sequences - rows) * H, H, max(begin, last), end, sums, to, columns, H
+            d_gates, at, h_0, (2 * sequences - rows) * H, H, max(begin, last), end, begin < last,
+            sums, to, columns, H,
         )  # fmt: skip
 
 
@@ -163,7 +214,7 @@ def all_sums(
             kernels.rows_before(d, first, lengths, numbers[d])
         parts = helpers + 1
         failed = share(_before_part, (hidden, numbers, h_0, states, parts), crew, helpers, parts)
-    by_token, starts = product.rows_by_token(token[: len(token) if len(d_table) else 0], len(d_table))
+    by_token, starts = _rows_by_token(token[: len(token) if len(d_table) else 0], len(d_table))
     tokens = _cuts_of_tokens(starts, min(len(d_table), TASKS * (helpers + 1) if helpers else 1))
     cuts, most = _cuts_of_weight(d_gates.shape[1] // h_0.shape[0], sums, len(hidden), helpers)
     given = d_gates, hidden, states, h_0, by_token, starts, tokens, d_table, sums, cuts

@@ -92,7 +92,7 @@ def goes_past(saved: Any, cells: Any, table: Any, size: int) -> bool:
 @compiled
 def forward(
     cell: Any,
-    table: Any,  # [U, directions·G] input products with bias, of the distinct inputs
+    table: Any,  # [U, directions·(≥ G)] input products with bias, of the distinct inputs
     token: Any,  # [N] int32 row of `table` for each packed row
     first: Any,  # [T] first packed row of each step
     lengths: Any,  # [B] falling
@@ -117,7 +117,7 @@ def forward(
     d, begin, end = sequences_of(task, h_0.shape[0], lengths.shape[0], each, threads)
     H = h_0.shape[2]
     C = c_0.shape[2]
-    G, W = bias.shape[1], weight.shape[2]
+    G, W, X = bias.shape[1], weight.shape[2], table.shape[1] // h_0.shape[0]
     S = saved.shape[1] // h_0.shape[0]
     apart = lengths.shape[0] > GROUP  # else the rows of one step follow those of another
     large = table.shape[0] * table.shape[1] > NEAR
@@ -140,11 +140,11 @@ def forward(
             while n < size and d == 1 and lengths[start + n] > t:
                 n += 1
             count = 0
-            if (apart or large) and s + 1 < steps:
+            if helpers == 0 and (apart or large) and s + 1 < steps:
                 after = first[t + 1 - 2 * d] + start
                 some = min(n, hidden.shape[0] - after)
                 for k in range(after, after + some if large else after):
-                    count = fetch(table, token[k], 1, d * G, G, ahead, count)
+                    count = fetch(table, token[k], 1, d * X, G, ahead, count)
                 if apart:
                     count = fetch(hidden, after, some, d * H, H, ahead, count)
                 if apart and keep and not past:

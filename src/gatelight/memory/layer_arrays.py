@@ -79,12 +79,14 @@ def layer_forward(
     directions, (size, hidden_size) = len(weight_hh), weight_hh[0].shape
     none = buffers.nothing((directions, size), x.dtype) if "bias_hh" not in weights else None
     bias_ih = none.reshape(-1) if none is not None else _joined(weights["bias_ih"])
+    # Where the gates of a step are more than its input products, there is room between these for the others.
+    each = max(size, len(EQUATIONS[cell].saved) * hidden_size) if keep and token is None else size
     if few_rows(x, weight_ih):
-        table = rows_times_turned(x, weight_ih, bias_ih)
+        table = rows_times_turned(x, weight_ih, bias_ih, each)
         _, step_weight, stacked = _prepared(weight_ih, weight_hh, 0)
     else:
         table_weight, step_weight, stacked = _prepared(weight_ih, weight_hh, x.shape[1])
-        table = rows_times(x, table_weight, bias_ih)
+        table = rows_times(x, table_weight, bias_ih, directions, each)
     shape = directions, len(lengths), hidden_size
     h_0 = buffers.nothing(shape, x.dtype) if h_0 is None else h_0
     if not EQUATIONS[cell].has_cell_state:

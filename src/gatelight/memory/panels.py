@@ -76,18 +76,20 @@ def into_panels(typingctx: Any, source: Any, at: Any, size: Any, to: Any, row: A
 
 
 @compiled
-def add_product_of_panels(
-    left: Any, right: Any, rows: int, out: Any, out_at: int, out_row: int, columns: int, size: int
-) -> None:
-    """Add left.T @ right, panels of so many rows, to `columns` rows of `size` elements from out[out_at] on.
+def product_of_panels(
+    left: Any, right: Any, rows: int, start: Any, start_at: int, start_row: int, out: Any, out_at: int,
+    out_row: int, columns: int, size: int,
+) -> None:  # fmt: skip
+    """start + left.T @ right, panels of so many rows: `columns` rows of `size` elements from out[out_at] on.
 
-    These are `out_row` elements apart.
+    These are `out_row` elements apart, those of start `start_row`, which may be 0; start may be out.
     """
     wide = panel_columns(left)
     for column in range(0, size, wide):
         for row in range(0, columns, wide):
-            to = out_at + row * out_row + column
             multiply(
-                left, row * CHUNK, 1, wide, right, column * CHUNK, wide, out, to, out_row, out, to, out_row,
+                left, row * CHUNK, 1, wide, right, column * CHUNK, wide,
+                start, start_at + row * start_row + column, start_row,
+                out, out_at + row * out_row + column, out_row,
                 min(wide, columns - row), rows, min(wide, size - column),
             )  # fmt: skip

@@ -14,8 +14,8 @@ from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.buffers import CACHED
 from gatelight.memory.crew import begin, even_part, share
-from gatelight.memory.panels import CHUNK, add_product_of_panels, into_panels, panel_columns, panels
-from gatelight.memory.rows import add_row, copy_row, fetch
+from gatelight.memory.panels import CHUNK, into_panels, panel_columns, panels, product_of_panels
+from gatelight.memory.rows import add_row, copy_row
 from gatelight.memory.threads import LITTLE_WORK
 from gatelight.memory.tiles import multiply
 from gatelight.memory.transposing import transpose_rows
@@ -30,9 +30,6 @@ MANY = 1 << 9
 
 PART = 256
 """Columns that a task sums at least, where there are many: so much of a row is read in one go."""
-
-AT_ONCE = 1 << 10
-"""Bytes that may be fetched at a time without waiting for each other."""
 
 
 @compiled
@@ -63,15 +60,17 @@ def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
 
 
 @compiled
-def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None:
-    (depth, wide), columns = b.shape, out.shape[1]
+def _rows_times(a: Any, b: Any, start: Any, out: Any, blocks: int, size: int, k: int) -> None:
+    (depth, wide), row, columns = b.shape, out.shape[1], len(start) // blocks
     begin, some = k * size, _columns_at_once(b, depth, columns)
-    for column in range(0, columns, some):
-        multiply(
-            a, begin * depth, depth, 1, b, column, wide, start, column, 0,
-            out, begin * columns + column, columns, min(size, len(a) - begin), depth,
-            min(some, columns - column),
-        )  # fmt: skip
+    for block in range(blocks):
+        for column in range(0, columns, some):
+            of_b = block * columns + column
+            multiply(
+                a, begin * depth, depth, 1, b, of_b, wide, start, of_b, 0,
+                out, begin * row + block * (row // blocks) + column, row, min(size, len(a) - begin), depth,
+                min(some, columns - column),
+            )  # fmt: skip
 
 
 @compiled
@@ -82,9 +81,10 @@ def _columns_at_once(b: Any, depth: int, columns: int) -> int:
 
 
 @compiled
-def _all_rows(a: Any, b: Any, start: Any, out: Any, crew: Any, helpers: int) -> int:
+def _all_rows(a: Any, b: Any, start: Any, out: Any, blocks: int, crew: Any, helpers: int) -> int:
     size = part_size(a.shape[0], b.size, helpers)
-    return int(begin(_rows_times, (a, b, start, out, size), crew, helpers, _tasks(len(a), size)))
+    blocks = 1 if out.shape[1] == len(start) else blocks  # nothing stands between them
+    return int(begin(_rows_times, (a, b, start, out, blocks, size), crew, helpers, _tasks(len(a), size)))
 
 
 @compiled
@@ -92,12 +92,17 @@ def _tasks(rows: int, size: int) -> int:
     return (rows + size - 1) // size
 
 
-def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
-    """Return start + a @ b for a [M, K], b [K, ≥ G] and start [G] or None (zeros) as a new array [M, G]."""
+def rows_times(
+    a: Array, b: Array, start: Array | None = None, parts: int = 1, each: int | None = None
+) -> Array:
+    """Return start + a @ b for a [M, K], b [K, ≥ G] and start [G] or None (zeros) as a new array [M, G].
+
+    With `each` it is [M, parts·each], and of each part's columns the first G / parts are written.
+    """
     if start is None:
         start = np.zeros(b.shape[1], a.dtype)
-    out = buffers.empty((len(a), len(start)), a.dtype)
-    threads.share(_all_rows, (a, b, start, out), a.size * len(start))
+    out = buffers.empty((len(a), len(start) if each is None else parts * each), a.dtype)
+    threads.share(_all_rows, (a, b, start, out, parts), a.size * len(start))
     return out
 
 
@@ -108,16 +113,17 @@ def _turned_part(a: Any, weight: Any, other: Any, start: Any, out: Any, parts: i
     columns, length = min(wide, size - begin), wide + wide // 4  # five lines to a row (AVX-512), not four
     some = np.empty((1, depth, length), a.dtype)
     transpose_rows(given.reshape(1, size, -1), some, -begin, begin, begin + columns)
-    at = d * size + begin
+    each = out.shape[1] // (len(start) // size)
     multiply(
-        a, 0, depth, 1, some, 0, length, start, at, 0, out, at, out.shape[1], len(a), depth, columns
+        a, 0, depth, 1, some, 0, length, start, d * size + begin, 0,
+        out, d * each + begin, out.shape[1], len(a), depth, columns,
     )  # fmt: skip
 
 
 @compiled
 def _all_turned(a: Any, weight: Any, other: Any, start: Any, out: Any, crew: Any, helpers: int) -> int:
     parts = _tasks(len(weight), panel_columns(a))
-    given, tasks = (a, weight, other, start, out, parts), out.shape[1] // len(weight) * parts
+    given, tasks = (a, weight, other, start, out, parts), len(start) // len(weight) * parts
     return int(begin(_turned_part, given, crew, helpers, tasks))
 
 
@@ -128,25 +134,30 @@ def few_rows(a: Array, weights: Sequence[Array]) -> bool:
     return large and rows < count * size and 2 * a.nbytes <= CACHED
 
 
-def rows_times_turned(a: Array, weights: Sequence[Array], start: Array) -> Array:
-    """`rows_times` of one or two weights [G, K] that lie as layers hold them, to [M, G] or [M, 2·G].
+def rows_times_turned(a: Array, weights: Sequence[Array], start: Array, each: int) -> Array:
+    """`rows_times` of one or two weights [G, K] that lie as layers hold them, to [M, each] or [M, 2·each].
 
     Each task transposes the columns that it sums, so that these never leave its cache.
     """
-    out = buffers.empty((len(a), len(start)), a.dtype)
+    out = buffers.empty((len(a), len(weights) * each), a.dtype)
     threads.share(_all_turned, (a, weights[0], weights[-1], start, out), a.size * len(start))
     return out
 
 
 @compiled
 def add_transposed_times(
-    a: Any, a_at: int, b: Any, b_at: int, b_row: int, begin: int, end: int, out: Any, out_at: int,
-    columns: int, size: int,
+    a: Any, a_at: int, b: Any, b_at: int, b_row: int, begin: int, end: int, known: bool, out: Any,
+    out_at: int, columns: int, size: int,
 ) -> None:  # fmt: skip
     """Add a.T @ b of rows begin to end to out [columns, size] from out[out_at] on, for compiled callers.
 
-    a [N, ·] is read at `columns` columns from a_at on; row n of b begins at b[b_at + n * b_row].
+    a [N, ·] is read at `columns` columns from a_at on; row n of b begins at b[b_at + n * b_row]. What is not
+    `known` yet counts as zeros: to write these first would wait for memory, which a product has time for.
     """
+    flat = out.reshape(-1)
+    start, start_at, start_row = flat, out_at, size
+    if not known:
+        start, start_at, start_row = np.zeros(size, out.dtype), 0, 0
     large = columns * size >= LARGE
     left, right, _ = panels(a, columns if large else 0, size if large else 0, 0)
     for first in range(begin, end, CHUNK):
@@ -154,13 +165,16 @@ def add_transposed_times(
         if not large:
             multiply(
                 a, a_first, 1, a.shape[1], b, b_first, b_row,
-                out, out_at, size, out, out_at, size, columns, rows, size,
+                start, start_at, start_row, out, out_at, size, columns, rows, size,
             )  # fmt: skip
-            continue
-        for k in range(rows):
-            into_panels(a, a_first + k * a.shape[1], columns, left, k)
-            into_panels(b, b_first + k * b_row, size, right, k)
-        add_product_of_panels(left, right, rows, out, out_at, size, columns, size)
+        else:
+            for k in range(rows):
+                into_panels(a, a_first + k * a.shape[1], columns, left, k)
+                into_panels(b, b_first + k * b_row, size, right, k)
+            product_of_panels(
+                left, right, rows, start, start_at, start_row, out, out_at, size, columns, size
+            )  # fmt: skip
+        start, start_at, start_row = flat, out_at, size
 
 
 @compiled
@@ -186,19 +200,18 @@ def _back_part(
         return
     begin = (k - tasks) * wide
     end = min(columns, begin + wide)
-    d_weight[begin:end] = 0
+    if d_out.shape[0] == 0:
+        d_weight[begin:end] = 0
     d_bias[begin:end] = 0
     for block in range(begin // each, (end + each - 1) // each):
         first, last = max(begin, block * each), min(end, (block + 1) * each)
         at, some = block * (apart - each) + first, last - first
         for row in range(0, d_out.shape[0], CHUNK):
-            after = min(row + CHUNK, d_out.shape[0])
-            for one in range(row, after if d_bias.shape[0] else row):
+            to = min(row + CHUNK, d_out.shape[0])
+            for one in range(row, to if d_bias.shape[0] else row):
                 add_row(d_out, one * d_out.shape[1] + at, d_bias, first, some)
             if d_weight.shape[0]:
-                add_transposed_times(
-                    d_out, at, x, 0, dim, row, after, d_weight, first * dim, some, dim
-                )  # fmt: skip
+                add_transposed_times(d_out, at, x, 0, dim, row, to, row > 0, d_weight, first * dim, some, dim)
 
 
 @compiled
@@ -247,47 +260,3 @@ def linear_back(
     given = d_out, x, weights[0], weights[-1], lined, zeros, d_x, d_weight, d_bias, parts
     threads.share(_all_back, given, x.size * size * (need_x + need_weight))
     return d_x, d_weight, d_bias
-
-
-@compiled
-def rows_by_token(token: Any, distinct: int) -> tuple[Any, Any]:
-    """The rows of each token in their order, int32 [N], and where each token's begin, int64 [U + 1].
-
-    token int32 [N]. For compiled callers.
-    """
-    starts, rows = np.empty(distinct + 1, np.int64), np.empty(len(token), np.int32)
-    for k in range(distinct + 1):
-        starts[k] = 0
-    for row in range(len(token)):
-        starts[token[row]] += 1
-    end = 0
-    for k in range(distinct):
-        end += starts[k]
-        starts[k] = end
-    starts[distinct] = end
-    for row in range(len(token) - 1, -1, -1):  # backwards, each token's places fill from their end
-        place = starts[token[row]] - 1
-        starts[token[row]] = place
-        rows[place] = row
-    return rows, starts
-
-
-@compiled
-def sum_by_token(
-    d_gates: Any, directions: int, rows: Any, starts: Any, d_table: Any, begin: int, end: int
-) -> None:
-    """Sum each token's rows of d_gates [N, ·], in their order, into its own, begin to end, of d_table [U, ·].
-
-    Of each direction's columns of d_gates the first are those of d_table. For compiled callers.
-    """
-    apart, size = d_gates.shape[1] // directions, d_table.shape[1] // directions
-    d_table[begin:end] = 0
-    none = np.empty(0, np.int64)
-    soon = starts[end] if d_gates.shape[1] * d_gates.itemsize <= AT_ONCE else 0
-    for k in range(begin, end):
-        for place in range(starts[k], starts[k + 1]):
-            if place + 1 < soon:
-                fetch(d_gates, rows[place + 1], 1, 0, d_gates.shape[1], none, 0)
-            for d in range(directions):
-                at = rows[place] * d_gates.shape[1] + d * apart
-                add_row(d_gates, at, d_table, k * d_table.shape[1] + d * size, size)

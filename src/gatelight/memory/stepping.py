@@ -98,7 +98,7 @@ def advance(
 ) -> Any:  # fmt: skip
     """Advance n sequences by one step in direction d, for compiled callers; nothing is checked.
 
-    The k-th reads its input product from row token[row + k] of table [U, directions·G], its recurrent
+    The k-th reads its input product from row token[row + k] of table [U, directions·(≥ G)], its recurrent
     product with bias from u [n, G], its state from row state + k of h and c, which are replaced; it writes
     row out + k of hidden [·, directions·H] and, if saved has rows, of saved [·, directions·S·H] and of cells
     [·, directions·C], past the caches if `past` is not 0. `which` is the row of the cell's own weights.
@@ -114,6 +114,8 @@ def advance(
         own, peepholes = _peepholes(context, builder, cell, a["cell"], name)
         weights = own.at(builder.mul(a["which"], INDEX(3)), INDEX(0))
         keeps = builder.icmp_signed(">", a["saved"].shape[0], INDEX(0))
+        directions = builder.sdiv(a["hidden"].shape[-1], size)
+        products = builder.mul(d, builder.sdiv(a["table"].shape[-1], directions))
 
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
@@ -129,7 +131,7 @@ def advance(
             h, c = ([a[name].at(k, INDEX(0)) for k in states] for name in "hc")
             [state] = blocks.load(c if equation.has_cell_state else h, 1)
             kept, after, value = forward(
-                blocks.load([a["table"].at(token, block(gates)) for token in tokens], gates),
+                blocks.load([a["table"].at(token, products) for token in tokens], gates),
                 blocks.load([a["u"].at(k, INDEX(0)) for k in rows], gates),
                 state,
                 blocks.load([weights] * len(rows), peepholes),

@@ -9,7 +9,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory.crew import even_part, share
 from gatelight.memory.kernels import COLUMNS, GROUP, room_for, sequences_of, some_columns
-from gatelight.memory.panels import CHUNK, add_product_of_panels, into_panels, panels
+from gatelight.memory.panels import CHUNK, into_panels, panels, product_of_panels
 from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import retreat
 from gatelight.memory.tiles import multiply, multiply_ahead
@@ -75,6 +75,8 @@ def backward(
     states, gradients, others = panels(
         d_gates, H if in_parts else 0, same if in_parts else 0, H if in_parts and K > G else 0
     )
+    weights, nothing = d_weight.reshape(-1), np.zeros(G if in_parts else 0, d_gates.dtype)
+    so_far, so_far_at, so_far_row = nothing, 0, 0
     d_h = np.zeros((GROUP, H), d_gates.dtype)
     d_c = np.zeros((GROUP, C), d_gates.dtype)
     ahead = room_for(S + K + H + H + C, same, H, d_gates)
@@ -89,10 +91,12 @@ def backward(
         sums[:] = 0
         part, filled = group // together, 0
         total = (part * c_0.shape[0] + d) * H * G  # where the group's d_weight stands
-        if in_parts and group % together == 0:
-            d_weight[part, d] = 0
-        d_bias[group, d] = 0
         steps = lengths[start]
+        if in_parts and group % together == 0:
+            so_far, so_far_at, so_far_row = nothing, 0, 0
+            if steps == 0:
+                d_weight[part, d] = 0
+        d_bias[group, d] = 0
         n = 0 if d == 0 else size
         for s in range(steps):
             t = steps - 1 - s if d == 0 else s
@@ -106,7 +110,7 @@ def backward(
                 known += 1
             before = first[t - 1 + 2 * d] + start if known else row
             count = 0
-            if apart and s + 1 < steps:
+            if helpers == 0 and apart and s + 1 < steps:
                 after = first[t - 1 + 2 * d] + start
                 count = fetch(saved, after, n, d * S, S, ahead, count)
                 count = fetch(d_hidden, after, n, d * H, H, ahead, count)
@@ -153,9 +157,15 @@ def backward(
                     into_panels(d_gates, at + k * wide + K - H, H, others, filled)
                 filled += 1
             if filled > CHUNK - GROUP or s + 1 == steps:
-                add_product_of_panels(states, gradients, filled, d_weight, total, G, H, same)
+                product_of_panels(
+                    states, gradients, filled, so_far, so_far_at, so_far_row, d_weight, total, G, H, same
+                )  # fmt: skip
                 if K > G:
-                    add_product_of_panels(states, others, filled, d_weight, total + same, G, H, H)
+                    product_of_panels(
+                        states, others, filled, so_far, so_far_at + same, so_far_row,
+                        d_weight, total + same, G, H, H,
+                    )  # fmt: skip
+                so_far, so_far_at, so_far_row = weights, total, G
                 filled = 0
         for k in range(size):
             d_h_0[d, start + k] = d_h[k]
