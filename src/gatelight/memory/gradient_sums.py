@@ -44,10 +44,7 @@ def _before_part(hidden: Any, numbers: Any, h_0: Any, states: Any, parts: int, k
 
 @compiled
 def _rows_by_token(token: Any, distinct: int) -> tuple[Any, Any]:
-    """The rows of each token in their order, int32 [N], and where each token's begin, int64 [U + 1].
-
-    token int32 [N].
-    """
+    """The rows of each token in order, int32 [N], as token is, and where each one's begin, int64 [U + 1]."""
     starts, rows = np.empty(distinct + 1, np.int64), np.empty(len(token), np.int32)
     for k in range(distinct + 1):
         starts[k] = 0

@@ -19,7 +19,7 @@ from gatelight.memory.crew import even_part, share
 from gatelight.memory.panels import panel_columns
 from gatelight.memory.rows import fetch
 from gatelight.memory.stepping import advance
-from gatelight.memory.tiles import multiply, multiply_ahead
+from gatelight.memory.tiles import multiply_ahead
 
 GROUP = 8
 
@@ -55,13 +55,14 @@ def sequences_of(k: int, directions: int, sequences: int, size: int, threads: in
 @compiled
 def some_columns(
     a: Any, a_at: int, a_row: int, b: Any, b_at: int, b_k: int, start: Any, start_at: int, start_row: int,
-    out: Any, out_at: int, out_row: int, rows: int, depth: int, columns: int, wide: int, k: int,
+    out: Any, out_at: int, out_row: int, rows: int, depth: int, columns: int, wide: int, ahead: Any,
+    last: int, k: int,
 ) -> None:  # fmt: skip
-    """The k-th part, `wide` columns, of a product as `multiply` takes it; for each its sum is the same."""
+    """The k-th part, `wide` columns, of a product; the first, mostly of who goes on with it, also fetches."""
     at = k * wide
-    multiply(
+    multiply_ahead(
         a, a_at, a_row, 1, b, b_at + at, b_k, start, start_at + at, start_row, out, out_at + at, out_row,
-        rows, depth, min(wide, columns - at),
+        rows, depth, min(wide, columns - at), ahead, last if k == 0 else -1,
     )  # fmt: skip
 
 
@@ -140,19 +141,22 @@ def forward(
             while n < size and d == 1 and lengths[start + n] > t:
                 n += 1
             count = 0
-            if helpers == 0 and (apart or large) and s + 1 < steps:
+            if (apart or large) and s + 1 < steps:
                 after = first[t + 1 - 2 * d] + start
                 some = min(n, hidden.shape[0] - after)
                 for k in range(after, after + some if large else after):
-                    count = fetch(table, token[k], 1, d * X, G, ahead, count)
+                    count = fetch(table, token[k], 1, d * X, X, ahead, count)
                 if apart:
                     count = fetch(hidden, after, some, d * H, H, ahead, count)
-                if apart and keep and not past:
+                if apart and keep and not past and saved.ctypes.data != table.ctypes.data:
                     count = fetch(saved, after, some, d * S, S, ahead, count)
+                if apart and keep and not past:
                     count = fetch(cells, after, some, d * C, C, ahead, count)
             if helpers > 0:
                 wide = even_part(G, helpers, COLUMNS)
-                product = h, 0, H, weight, d * H * W, W, bias, d * G, 0, u, 0, G, n, H, G, wide
+                product = (
+                    h, 0, H, weight, d * H * W, W, bias, d * G, 0, u, 0, G, n, H, G, wide, ahead, count - 1
+                )  # fmt: skip
                 share(some_columns, product, crew, helpers, (G + wide - 1) // wide)
             else:
                 multiply_ahead(

@@ -17,15 +17,15 @@ from gatelight.memory.tiles import multiply, multiply_ahead
 
 @compiled
 def _some_of_both(
-    d_gates: Any, at: int, other: int, wide: int, weight: Any, weight_at: int, W: int, d_h: Any, n: int,
-    same: int, each: int, k: int,
+    d_gates: Any, at: int, other: int, wide: int, weight: Any, w_at: int, W: int, d_h: Any, n: int,
+    same: int, each: int, ahead: Any, last: int, k: int,
 ) -> None:  # fmt: skip
     """The k-th part, `each` columns, of what d_gates give to d_h; GRU's candidate's stand at `other`."""
     H = d_h.shape[1]
-    some_columns(d_gates, at, wide, weight, weight_at, W, d_h, 0, H, d_h, 0, H, n, same, H, each, k)
+    some_columns(d_gates, at, wide, weight, w_at, W, d_h, 0, H, d_h, 0, H, n, same, H, each, ahead, last, k)
     if other > at:
-        rest = weight_at + same * W
-        some_columns(d_gates, other, wide, weight, rest, W, d_h, 0, H, d_h, 0, H, n, H, H, each, k)
+        rest = w_at + same * W
+        some_columns(d_gates, other, wide, weight, rest, W, d_h, 0, H, d_h, 0, H, n, H, H, each, ahead, -1, k)
 
 
 @compiled
@@ -110,7 +110,7 @@ def backward(
                 known += 1
             before = first[t - 1 + 2 * d] + start if known else row
             count = 0
-            if helpers == 0 and apart and s + 1 < steps:
+            if apart and s + 1 < steps:
                 after = first[t - 1 + 2 * d] + start
                 count = fetch(saved, after, n, d * S, S, ahead, count)
                 count = fetch(d_hidden, after, n, d * H, H, ahead, count)
@@ -130,7 +130,7 @@ def backward(
             other = at + K - H if K > G else at
             if helpers > 0:
                 narrow = even_part(H, helpers, COLUMNS)
-                both = d_gates, at, other, wide, weight, d * G * W, W, d_h, n, same, narrow
+                both = d_gates, at, other, wide, weight, d * G * W, W, d_h, n, same, narrow, ahead, count - 1
                 share(_some_of_both, both, crew, helpers, (H + narrow - 1) // narrow)
             else:
                 multiply_ahead(
