@@ -93,7 +93,7 @@ def goes_past(saved: Any, cells: Any, table: Any, size: int) -> bool:
 @compiled
 def forward(
     cell: Any,
-    table: Any,  # [U, directions·(≥ G)] input products with bias, of the distinct inputs
+    table: Any,  # [U, directions·X], X ≥ G: input products with bias, of the distinct inputs
     token: Any,  # [N] int32 row of `table` for each packed row
     first: Any,  # [T] first packed row of each step
     lengths: Any,  # [B] falling
@@ -148,10 +148,10 @@ def forward(
                     count = fetch(table, token[k], 1, d * X, X, ahead, count)
                 if apart:
                     count = fetch(hidden, after, some, d * H, H, ahead, count)
-                if apart and keep and not past and saved.ctypes.data != table.ctypes.data:
-                    count = fetch(saved, after, some, d * S, S, ahead, count)
                 if apart and keep and not past:
                     count = fetch(cells, after, some, d * C, C, ahead, count)
+                    if saved.ctypes.data != table.ctypes.data:
+                        count = fetch(saved, after, some, d * S, S, ahead, count)
             if helpers > 0:
                 wide = even_part(G, helpers, COLUMNS)
                 product = (
