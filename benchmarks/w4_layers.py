@@ -56,10 +56,8 @@ class Entry:
 
     def kind(self, best: float) -> str:
         """Whether the goal is met, missed fast, beyond the machine, or still open."""
-        if self.found(best).outcomes[0].met:
-            return "met"
         roofline, _, needed = self.shares(best)
-        return "fast" if roofline >= PROOF else "beyond" if needed > 1 else "open"
+        return kind_of(self.found(best).outcomes[0].met, roofline, needed)
 
     def row(self, best: float) -> list[str]:
         """Its line of the table."""
@@ -67,9 +65,14 @@ class Entry:
         mine, other = found.timings
         return [
             str(self.point), self.point.kind, f"{1e3 * mine.median:.2f}",
-            f"{1e3 * other.median:.2f}", f"{found.outcomes[0].value:.2f}",
-            *(f"{one:.2f}" for one in self.shares(best)),
+            f"{1e3 * other.median:.2f}", f"{found.outcomes[0].value:.3f}",
+            *(f"{one:.3f}" for one in self.shares(best)),
         ]  # fmt: skip
+
+
+def kind_of(met: bool, roofline: float, needed: float) -> str:
+    """What a point is whose goal is met or not, by its share of the products' rate and what its goal needs."""
+    return "met" if met else "fast" if roofline >= PROOF else "beyond" if needed > 1 else "open"
 
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
