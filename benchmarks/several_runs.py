@@ -1,8 +1,8 @@
 """`python -m benchmarks.several_runs A.json B.json C.json`: W4's points by the median of whole runs.
 
-A point near its bound is on one side of it in one hour and on the other in the next. So it is judged by several
-runs of the same code, one after the other, each by W4's own rules: by the median of its ratios and of its shares
-of the machine's rate.
+A point near its bound is on one side of it in one hour and on the other in the next. So it is judged by
+several runs of the same code, one after the other, each by W4's own rules: by the median of its
+ratios and of its shares of the machine's rate.
 """
 
 from __future__ import annotations
@@ -56,10 +56,11 @@ def medians(runs: Sequence[Points]) -> Points:
     """
     if any(run.keys() != runs[0].keys() for run in runs):
         raise ValueError("the runs have not the same points; expected whole runs of the same code")
-    return {
-        point: Shown(*(statistics.median(column) for column in zip(*(run[point] for run in runs), strict=True)))
-        for point in runs[0]
-    }
+    found = {}
+    for point in runs[0]:
+        columns = zip(*(run[point] for run in runs), strict=True)
+        found[point] = Shown(*(statistics.median(column) for column in columns))
+    return found
 
 
 def page(runs: Sequence[Points]) -> Iterator[str]:

@@ -71,7 +71,7 @@ class Entry:
 
 
 def kind_of(met: bool, roofline: float, needed: float) -> str:
-    """What a point is whose goal is met or not, by its share of the products' rate and what its goal needs."""
+    """What a point is whose goal is met or not, by its share of the rate and what the goal needs."""
     return "met" if met else "fast" if roofline >= PROOF else "beyond" if needed > 1 else "open"
 
 
