@@ -14,6 +14,7 @@ import numpy as np
 from gatelight.memory.buffers import in_lines
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.packing import Packing
+from gatelight.memory.panels import laid_out
 from gatelight.memory.product import rows_times
 from gatelight.memory.recurrence_forward import cell_weights, recurrence_forward
 from gatelight.memory.status import count
@@ -53,7 +54,7 @@ class FixedLayer:
         weight_hh = stacked("weight_hh")
         self._weight_ih = in_lines(stacked("weight_ih").reshape(-1, weights["weight_ih_l0"].shape[1]).T)
         self._bias_ih = stacked("bias_ih").ravel()
-        self._weight_hh = in_lines(weight_hh.transpose(0, 2, 1))
+        self._weight_hh = laid_out(weight_hh.transpose(0, 2, 1))
         self._bias_hh = stacked("bias_hh")
         self._peephole = stacked("weight_peephole") if EQUATIONS[cell].peepholes else None
         self._state = len(weight_hh), weight_hh.shape[2], weight_hh.shape[2] * EQUATIONS[cell].has_cell_state

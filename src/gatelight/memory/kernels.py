@@ -16,10 +16,9 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory.buffers import LINE
 from gatelight.memory.crew import even_part, share
-from gatelight.memory.panels import panel_columns
+from gatelight.memory.panels import panel_columns, some_columns
 from gatelight.memory.rows import fetch
 from gatelight.memory.stepping import advance
-from gatelight.memory.tiles import multiply_ahead
 
 GROUP = 8
 
@@ -53,20 +52,6 @@ def sequences_of(k: int, directions: int, sequences: int, size: int, threads: in
 
 
 @compiled
-def some_columns(
-    a: Any, a_at: int, a_row: int, b: Any, b_at: int, b_k: int, start: Any, start_at: int, start_row: int,
-    out: Any, out_at: int, out_row: int, rows: int, depth: int, columns: int, wide: int, ahead: Any,
-    last: int, k: int,
-) -> None:  # fmt: skip
-    """The k-th part, `wide` columns, of a product; the first, mostly of who goes on with it, also fetches."""
-    at = k * wide
-    multiply_ahead(
-        a, a_at, a_row, 1, b, b_at + at, b_k, start, start_at + at, start_row, out, out_at + at, out_row,
-        rows, depth, min(wide, columns - at), ahead, last if k == 0 else -1,
-    )  # fmt: skip
-
-
-@compiled
 def room_for(columns: int, depth: int, width: int, like: Any) -> Any:
     """Return a list for the cache lines of a group's rows of `columns` elements, in at most six arrays.
 
@@ -97,7 +82,7 @@ def forward(
     token: Any,  # [N] int32 row of `table` for each packed row
     first: Any,  # [T] first packed row of each step
     lengths: Any,  # [B] falling
-    weight: Any,  # [directions, H, ≥ G] recurrent weight, transposed
+    weight: Any,  # [directions, H, ≥ G] recurrent weight, transposed, or in panels
     bias: Any,  # [directions, G]
     h_0: Any,  # [directions, B, H]
     c_0: Any,  # [directions, B, H], or [directions, B, 0] for cells without a cell state
@@ -127,6 +112,7 @@ def forward(
     c = np.zeros((GROUP, C), table.dtype)
     u = np.empty((GROUP, G), table.dtype)
     ahead = room_for(G + S + H + C, H, G, table)
+    panel, of_d = H * W if weight.shape[1] > H else 0, d * weight.shape[1] * W
     for start in range(begin, end, GROUP):
         size = min(GROUP, end - start)
         for k in range(size):
@@ -153,14 +139,14 @@ def forward(
                     if saved.ctypes.data != table.ctypes.data:
                         count = fetch(saved, after, some, d * S, S, ahead, count)
             if helpers > 0:
-                wide = even_part(G, helpers, COLUMNS)
+                wide = even_part(G, helpers, W if panel > 0 else COLUMNS)
                 product = (
-                    h, 0, H, weight, d * H * W, W, bias, d * G, 0, u, 0, G, n, H, G, wide, ahead, count - 1
+                    h, 0, H, weight, of_d, W, panel, bias, d * G, 0, u, 0, G, n, H, G, wide, ahead, count - 1
                 )  # fmt: skip
                 share(some_columns, product, crew, helpers, (G + wide - 1) // wide)
             else:
-                multiply_ahead(
-                    h, 0, H, 1, weight, d * H * W, W, bias, d * G, 0, u, 0, G, n, H, G, ahead, count - 1
+                some_columns(
+                    h, 0, H, weight, of_d, W, panel, bias, d * G, 0, u, 0, G, n, H, G, G, ahead, count - 1, 0
                 )  # fmt: skip
             row = first[t] + start
             advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, past, hidden, row)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,13 +18,17 @@ from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.crew import begin, even_part
 from gatelight.memory.equations import EQUATIONS
+from gatelight.memory.panels import lay_out_row, panel_columns, shape_of
 from gatelight.memory.product import few_rows, linear_back, rows_times, rows_times_turned
 from gatelight.memory.recurrence_backward import recurrence_backward
 from gatelight.memory.recurrence_forward import After, recurrence_forward
-from gatelight.memory.rows import copy_row
 from gatelight.memory.transposing import MOVE_WORK, PART, transpose_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+GAINED = 4
+"""Sequences at work in a step, on average, from which on it is worth it to put weights into panels."""
+
 Weights = Mapping[str, Sequence[Array]]
 """By kind ("weight_ih", …), without the biases where there are none; an array for each direction."""
 
@@ -44,7 +49,7 @@ class Way(NamedTuple):
     token: Array | None
     distinct: int
     weight_ih: Sequence[Array]  # [G, D] each
-    weight_hh: Array  # [directions, G, ≥ H]
+    weight_hh: Array  # [directions, G, ≥ H], or in panels
     peephole: Array | None
     h_0: Array
     c_0: Array
@@ -81,11 +86,13 @@ def layer_forward(
     bias_ih = none.reshape(-1) if none is not None else _joined(weights["bias_ih"])
     # Where the gates of a step are more than its input products, there is room between these for the others.
     each = max(size, len(EQUATIONS[cell].saved) * hidden_size) if keep and token is None else size
+    # To put them into panels takes as long as some steps of one sequence, which gain nothing.
+    in_panels = (len(x) if token is None else len(token)) >= GAINED * len(first)
     if few_rows(x, weight_ih):
         table = rows_times_turned(x, weight_ih, bias_ih, each)
-        _, step_weight, stacked = _prepared(weight_ih, weight_hh, 0)
+        _, step_weight, stacked = _prepared(weight_ih, weight_hh, 0, in_panels)
     else:
-        table_weight, step_weight, stacked = _prepared(weight_ih, weight_hh, x.shape[1])
+        table_weight, step_weight, stacked = _prepared(weight_ih, weight_hh, x.shape[1], in_panels)
         table = rows_times(x, table_weight, bias_ih, directions, each)
     shape = directions, len(lengths), hidden_size
     h_0 = buffers.nothing(shape, x.dtype) if h_0 is None else h_0
@@ -105,22 +112,25 @@ def layer_forward(
     )  # fmt: skip
 
 
-def _prepared(weight_ih: Sequence[Array], weight_hh: Sequence[Array], dim: int) -> tuple[Array, Array, Array]:
+def _prepared(
+    weight_ih: Sequence[Array], weight_hh: Sequence[Array], dim: int, in_panels: bool
+) -> tuple[Array, Array, Array]:
     """Weights [G, D] and [G, H] of each direction as kernels want them.
 
-    That is, with rows that begin at lines, the transposed ones [dim, ≥ directions·G], where dim is D or, for
-    none of these, 0, and [directions, H, ≥ G], and the recurrent ones [directions, G, ≥ H] for the way back.
+    That is, with rows that begin at lines, the transposed ones [1, dim, ≥ directions·G], where dim is D or,
+    for none of these, 0, and [directions, H, ≥ G], and the recurrent ones [directions, G, ≥ H] for the way
+    back. Or large ones in panels, each direction's by itself, where that is asked for.
     """
     directions, (size, hidden_size) = len(weight_ih), weight_hh[0].shape
     dtype = weight_ih[0].dtype
-    wide, each = buffers.line_up(directions * size, dtype), buffers.line_up(size, dtype)
-    both, cut = buffers.empty((dim * wide + directions * hidden_size * each,), dtype), dim * wide
-    table_weight = both[:cut].reshape(dim, wide)
-    step_weight = both[cut:].reshape(directions, hidden_size, each)
-    if directions == 1 and buffers.begins_lines(weight_hh[0]):
+    form, table = shape_of(hidden_size, size, dtype, in_panels), shape_of(dim, size, dtype, in_panels)
+    shape = (directions, *table) if table[0] > dim else (1, dim, buffers.line_up(directions * size, dtype))
+    both, cut = buffers.empty((prod(shape) + directions * prod(form),), dtype), prod(shape)
+    table_weight, step_weight = both[:cut].reshape(shape), both[cut:].reshape(directions, *form)
+    if form[0] == hidden_size and directions == 1 and buffers.begins_lines(weight_hh[0]):
         stacked = weight_hh[0][None]
     else:
-        stacked = buffers.lined((directions, size, hidden_size), dtype)
+        stacked = buffers.empty((directions, *shape_of(size, hidden_size, dtype, in_panels)), dtype)
     given = weight_ih[0], weight_ih[-1], weight_hh[0], weight_hh[-1], table_weight, step_weight, stacked
     threads.share(_all_prepared, given, directions * size * (dim + hidden_size) * MOVE_WORK)
     return table_weight, step_weight, stacked
@@ -131,19 +141,25 @@ def _prepared_part(
     weight_ih: Any, other_ih: Any, weight_hh: Any, other_hh: Any, table_weight: Any, step_weight: Any,
     stacked: Any, each: int, parts: int, k: int,
 ) -> None:  # fmt: skip
-    directions, H = step_weight.shape[:2]
-    G, D = weight_ih.shape
+    directions, (G, D), H = len(step_weight), weight_ih.shape, weight_hh.shape[1]
     d, begin, of_input = k // parts % directions, k % parts * each, k >= parts * directions
     end = min(G, begin + each)
     # One call for both: its code is long.
     if of_input:
-        given, out = weight_ih if d == 0 else other_ih, table_weight.reshape(1, D, -1)
+        given, depth, laid = weight_ih if d == 0 else other_ih, D, table_weight
     else:
-        given, out = weight_hh if d == 0 else other_hh, step_weight[d : d + 1]
-    transpose_rows(given.reshape(1, G, -1), out, d * G if of_input else 0, begin, end)
+        given, depth, laid = weight_hh if d == 0 else other_hh, H, step_weight
+    wide, panels = laid.shape[2], laid.shape[1] // max(1, depth)
+    out, first = laid.reshape(-1, max(1, depth), wide), 0
+    if panels <= 1:
+        wide, first = G, d * G if of_input else 0
+    for row in range(begin, end, wide):
+        place = row // wide if of_input and panels <= 1 else d * panels + row // wide
+        to = first - row // wide * wide
+        transpose_rows(given.reshape(1, G, -1), out[place : place + 1], to, row, min(end, row + wide))
     if not of_input and stacked.ctypes.data != weight_hh.ctypes.data:
         for row in range(begin, end):
-            copy_row(given, row * H, stacked, (d * G + row) * stacked.shape[2], H)
+            lay_out_row(given, row, stacked, d)
 
 
 @compiled
@@ -151,14 +167,15 @@ def _all_prepared(
     weight_ih: Any, other_ih: Any, weight_hh: Any, other_hh: Any, table_weight: Any, step_weight: Any,
     stacked: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    G = len(weight_ih)
-    each = even_part(G, helpers, PART)
+    G, H = weight_hh.shape
+    in_panels = step_weight.shape[1] > H or table_weight.shape[1] > weight_ih.shape[1]
+    each = even_part(G, helpers, panel_columns(weight_hh) if in_panels else PART)
     parts = (G + each - 1) // each
     given = (
         weight_ih, other_ih, weight_hh, other_hh, table_weight, step_weight, stacked, each, parts
     )  # fmt: skip
     tasks = len(step_weight) * parts
-    return int(begin(_prepared_part, given, crew, helpers, 2 * tasks if len(table_weight) else tasks))
+    return int(begin(_prepared_part, given, crew, helpers, 2 * tasks if table_weight.size else tasks))
 
 
 class Gradients(NamedTuple):

@@ -12,18 +12,84 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
-from gatelight.memory.buffers import LINE
+from gatelight.memory import buffers
+from gatelight.memory.buffers import LINE, line_up
 from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, loop, over_lanes
-from gatelight.memory.tiles import WIDEST, multiply
+from gatelight.memory.rows import copy_row
+from gatelight.memory.tiles import MASKS, WIDEST, multiply, multiply_ahead
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 CHUNK = 160
 """Rows summed at a time: those of a panel stay in the first-level cache."""
+
+PASSING = 16
+"""Rows that pass by some panels before the next ones do."""
+
+LEAST = 1 << 17
+"""Elements of a recurrent weight from which on it, too, stands in panels: of one that is read in a row the
+processor fetches more in time."""
+
+
+def shape_of(depth: int, columns: int, dtype: Any, in_panels: bool = True) -> tuple[int, int]:
+    """How a weight [depth, columns] is laid out: in panels one after the other, or with lengthened rows.
+
+    The first only of a large one, and where a tile may be narrower than others at no cost.
+    """
+    if in_panels and MASKS and depth * columns >= LEAST:
+        wide = WIDEST * (VECTOR_BYTES // dtype.itemsize)
+        return -(-columns // wide) * depth, wide
+    return depth, line_up(columns, dtype)
+
+
+def laid_out(weight: Array) -> Array:
+    """A copy of weight [directions, depth, columns] as kernels read it: each direction's in that shape."""
+    directions, depth, columns = weight.shape
+    out = buffers.empty((directions, *(form := shape_of(depth, columns, weight.dtype))), weight.dtype)
+    for panel, first in enumerate(range(0, columns, form[1])):
+        part = weight[:, :, first : first + form[1]]
+        out[:, panel * depth : (panel + 1) * depth, : part.shape[2]] = part
+    return out
 
 
 @compiled
 def panel_columns(like: Any) -> int:
     """Return how many columns of an array of this type make a panel."""
     return int(WIDEST * (VECTOR_BYTES // like.itemsize))
+
+
+@compiled
+def some_columns(
+    a: Any, a_at: int, a_row: int, b: Any, b_at: int, b_k: int, apart: int, start: Any, start_at: int,
+    start_row: int, out: Any, out_at: int, out_row: int, rows: int, depth: int, columns: int, wide: int,
+    ahead: Any, last: int, k: int,
+) -> None:  # fmt: skip
+    """The k-th part, `wide` columns, of a product; the first, mostly of who goes on with it, also fetches.
+
+    Where `apart` is not 0, b stands in panels of b_k columns, so many elements apart, and some rows pass by
+    those of a part before the next ones do.
+    """
+    end, fetched = min(columns, (k + 1) * wide), 0
+    some, some_rows = (b_k, PASSING) if apart > 0 else (wide, max(1, rows))
+    for row in range(0, rows, some_rows):
+        for at in range(k * wide, end, some):
+            multiply_ahead(
+                a, a_at + row * a_row, a_row, 1, b, b_at + (at // b_k * apart if apart > 0 else at), b_k,
+                start, start_at + row * start_row + at, start_row, out, out_at + row * out_row + at, out_row,
+                min(some_rows, rows - row), depth, min(some, end - at),
+                ahead[fetched:], last - fetched if k == 0 else -1,
+            )  # fmt: skip
+            fetched = min(fetched + depth, last + 1)
+
+
+@compiled
+def lay_out_row(given: Any, row: int, out: Any, part: int) -> None:
+    """Copy a row of a weight [depth, columns] to where it stands in out[part], of the form of `shape_of`."""
+    depth, columns = given.shape
+    across = out.shape[2] if out.shape[1] > depth else max(1, columns)
+    for column in range(0, columns, across):
+        to = (part * out.shape[1] + column // across * depth + row) * out.shape[2]
+        copy_row(given, row * columns + column, out, to, min(across, columns - column))
 
 
 @compiled
@@ -85,8 +151,8 @@ def product_of_panels(
     These are `out_row` elements apart, those of start `start_row`, which may be 0; start may be out.
     """
     wide = panel_columns(left)
-    for column in range(0, size, wide):
-        for row in range(0, columns, wide):
+    for row in range(0, columns, wide):  # the result's rows are written one after the other
+        for column in range(0, size, wide):
             multiply(
                 left, row * CHUNK, 1, wide, right, column * CHUNK, wide,
                 start, start_at + row * start_row + column, start_row,

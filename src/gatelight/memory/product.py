@@ -14,8 +14,17 @@ from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.buffers import CACHED
 from gatelight.memory.crew import begin, even_part, share
-from gatelight.memory.panels import CHUNK, into_panels, panel_columns, panels, product_of_panels
-from gatelight.memory.rows import add_row, copy_row
+from gatelight.memory.panels import (
+    CHUNK,
+    into_panels,
+    lay_out_row,
+    panel_columns,
+    panels,
+    product_of_panels,
+    shape_of,
+    some_columns,
+)
+from gatelight.memory.rows import add_row
 from gatelight.memory.threads import LITTLE_WORK
 from gatelight.memory.tiles import multiply
 from gatelight.memory.transposing import transpose_rows
@@ -61,15 +70,16 @@ def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
 
 @compiled
 def _rows_times(a: Any, b: Any, start: Any, out: Any, blocks: int, size: int, k: int) -> None:
-    (depth, wide), row, columns = b.shape, out.shape[1], len(start) // blocks
+    depth, row, columns, wide = a.shape[1], out.shape[1], len(start) // blocks, b.shape[2]
     begin, some = k * size, _columns_at_once(b, depth, columns)
+    end, apart = min(len(a), begin + size), depth * wide if b.shape[1] > depth else 0
+    none = np.empty(0, np.int64)
     for block in range(blocks):
-        for column in range(0, columns, some):
-            of_b = block * columns + column
-            multiply(
-                a, begin * depth, depth, 1, b, of_b, wide, start, of_b, 0,
-                out, begin * row + block * (row // blocks) + column, row, min(size, len(a) - begin), depth,
-                min(some, columns - column),
+        of_block = block * b.shape[1] * wide if apart > 0 else block * columns
+        for part in range(_tasks(columns, some)):
+            some_columns(
+                a, begin * depth, depth, b, of_block, wide, apart, start, block * columns, 0, out,
+                begin * row + block * (row // blocks), row, end - begin, depth, columns, some, none, -1, part,
             )  # fmt: skip
 
 
@@ -83,7 +93,8 @@ def _columns_at_once(b: Any, depth: int, columns: int) -> int:
 @compiled
 def _all_rows(a: Any, b: Any, start: Any, out: Any, blocks: int, crew: Any, helpers: int) -> int:
     size = part_size(a.shape[0], b.size, helpers)
-    blocks = 1 if out.shape[1] == len(start) else blocks  # nothing stands between them
+    # Where nothing stands between them, the parts are one.
+    blocks = 1 if out.shape[1] == len(start) and b.shape[0] == 1 else blocks
     return int(begin(_rows_times, (a, b, start, out, blocks, size), crew, helpers, _tasks(len(a), size)))
 
 
@@ -97,10 +108,12 @@ def rows_times(
 ) -> Array:
     """Return start + a @ b for a [M, K], b [K, ≥ G] and start [G] or None (zeros) as a new array [M, G].
 
-    With `each` it is [M, parts·each], and of each part's columns the first G / parts are written.
+    With `each` it is [M, parts·each], and of each part's columns the first G / parts are written. b may be
+    [1, K, ≥ G], or each part's in panels (`shape_of`).
     """
     if start is None:
         start = np.zeros(b.shape[1], a.dtype)
+    b = b[None] if b.ndim == 2 else b
     out = buffers.empty((len(a), len(start) if each is None else parts * each), a.dtype)
     threads.share(_all_rows, (a, b, start, out, parts), a.size * len(start))
     return out
@@ -110,12 +123,11 @@ def rows_times(
 def _turned_part(a: Any, weight: Any, other: Any, start: Any, out: Any, parts: int, k: int) -> None:
     (size, depth), d, wide = weight.shape, k // parts, panel_columns(a)
     given, begin = weight if d == 0 else other, k % parts * wide
-    columns, length = min(wide, size - begin), wide + wide // 4  # five lines to a row (AVX-512), not four
-    some = np.empty((1, depth, length), a.dtype)
+    columns, some = min(wide, size - begin), np.empty((1, depth, wide), a.dtype)
     transpose_rows(given.reshape(1, size, -1), some, -begin, begin, begin + columns)
     each = out.shape[1] // (len(start) // size)
     multiply(
-        a, 0, depth, 1, some, 0, length, start, d * size + begin, 0,
+        a, 0, depth, 1, some, 0, wide, start, d * size + begin, 0,
         out, d * each + begin, out.shape[1], len(a), depth, columns,
     )  # fmt: skip
 
@@ -183,18 +195,19 @@ def _back_part(
     blocks: int, size: int, wide: int, k: int,
 ) -> None:  # fmt: skip
     dim, apart, each = x.shape[1], d_out.shape[1] // blocks, columns // blocks
-    tasks, length = _tasks(d_x.shape[0], size), weight.shape[1]
+    tasks, length = _tasks(d_x.shape[0], size), weight.shape[2]
     if k < tasks:
-        begin = k * size
+        begin, end = k * size, min(len(d_x), (k + 1) * size)
         start, start_at, start_row = zeros, 0, 0
-        some = _columns_at_once(weight, each, dim)
+        some, none = _columns_at_once(weight, each, dim), np.empty(0, np.int64)
+        panel = each * length if weight.shape[1] > each else 0
         for block in range(blocks):
-            for column in range(0, dim, some):
-                multiply(
-                    d_out, begin * d_out.shape[1] + block * apart, d_out.shape[1], 1,
-                    weight, block * each * length + column, length, start, start_at + column, start_row,
-                    d_x, begin * dim + column, dim, min(size, len(d_x) - begin), each,
-                    min(some, dim - column),
+            of_block = block * (weight.shape[1] if panel > 0 else each) * length
+            for part in range(_tasks(dim, some)):
+                some_columns(
+                    d_out, begin * d_out.shape[1] + block * apart, d_out.shape[1], weight, of_block, length,
+                    panel, start, start_at, start_row, d_x, begin * dim, dim, end - begin, each, dim, some,
+                    none, -1, part,
                 )  # fmt: skip
             start, start_at, start_row = d_x.reshape(-1), begin * dim, dim
         return
@@ -216,10 +229,9 @@ def _back_part(
 
 @compiled
 def _lined_part(weight: Any, other: Any, lined: Any, size: int, k: int) -> None:
-    each, dim = weight.shape
-    for row in range(k * size, min((k + 1) * size, lined.shape[0])):
-        given = weight if row < each else other
-        copy_row(given, row % each * dim, lined, row * lined.shape[1], dim)
+    each = len(weight)
+    for row in range(k * size, min((k + 1) * size, len(lined) * each)):
+        lay_out_row(weight if row < each else other, row % each, lined, row // each)
 
 
 @compiled
@@ -229,10 +241,11 @@ def _all_back(
 ) -> int:  # fmt: skip
     failed = 0
     if lined.ctypes.data != weight.ctypes.data:
-        each = even_part(lined.shape[0], helpers, 1)
-        failed = share(_lined_part, (weight, other, lined, each), crew, helpers, _tasks(len(lined), each))
+        rows = parts * len(weight)
+        each = even_part(rows, helpers, 1)
+        failed = share(_lined_part, (weight, other, lined, each), crew, helpers, _tasks(rows, each))
     # Where nothing stands between them, the parts are one.
-    blocks = 1 if d_out.shape[1] == parts * weight.shape[0] else parts
+    blocks = 1 if d_out.shape[1] == parts * len(weight) and lined.shape[1] == len(weight) else parts
     size, summed = part_size(d_x.shape[0], parts * weight.size, helpers), max(len(d_weight), len(d_bias))
     wide = columns_of_part(summed, x.size, helpers)
     given = d_out, x, lined, parts * weight.shape[0], zeros, d_x, d_weight, d_bias, blocks, size, wide
@@ -253,9 +266,10 @@ def linear_back(
     d_x = buffers.empty(x.shape, dtype) if need_x else np.empty((0, 0), dtype)
     d_weight = np.empty((size, dim) if need_weight else (0, 0), dtype)
     d_bias = np.empty(size if need_bias else 0, dtype)
-    many, large = len(x) >= MANY, weights[0].nbytes > CACHED
-    copied = need_x and (parts > 1 or (many and not buffers.begins_lines(weights[0], odd=large)))
-    lined = buffers.lined((size, dim), dtype) if copied else weights[0]
+    many, large, each = len(x) >= MANY, weights[0].nbytes > CACHED, len(weights[0])
+    form = shape_of(each, dim, dtype, many)
+    copied = parts > 1 or form[0] > each or (many and not buffers.begins_lines(weights[0], odd=large))
+    lined = buffers.empty((parts, *form), dtype) if need_x and copied else weights[0][None]
     zeros = buffers.nothing((dim,), dtype)
     given = d_out, x, weights[0], weights[-1], lined, zeros, d_x, d_weight, d_bias, parts
     threads.share(_all_back, given, x.size * size * (need_x + need_weight))

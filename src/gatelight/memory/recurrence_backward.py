@@ -12,6 +12,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, gradient_sums, kernels, threads, way_back
 from gatelight.memory.crew import share
+from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.gradient_sums import all_added, all_sums, sum_bias, sum_groups
 from gatelight.memory.recurrence_forward import cell_weights, tasks_of, token_rows
 from gatelight.memory.steps import BLOCKS
@@ -65,13 +66,13 @@ def recurrence_backward(
 ) -> tuple[Array, Array, Array, Array, Array, Array]:  # fmt: skip
     """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty.
 
-    starts [T] and sizes [B] are a packing's `first` and `lengths`; weight [directions, G, ≥ H]; the others as
-    in `operators.recurrence`, d_x the gradient of its result x. With `overwrite` gates are lost. With `wide`
-    that of a table whose rows are tokens each is as steps leave it, [N, directions·K·H]: in each direction
-    what GRU's has beside the table's follows it.
+    starts [T] and sizes [B] are a packing's `first` and `lengths`; weight [directions, G, ≥ H], or in panels;
+    the others as in `operators.recurrence`, d_x the gradient of its result x. With `overwrite` gates are
+    lost. With `wide` that of a table whose rows are tokens each is as steps leave it, [N, directions·K·H]: in
+    each direction what GRU's has beside the table's follows it.
     """
-    directions, size = weight.shape[:2]
-    hidden_size, rows, dtype = h_0.shape[2], len(hidden), d_hidden.dtype
+    (directions, _, hidden_size), rows, dtype = h_0.shape, len(hidden), d_hidden.dtype
+    size = len(EQUATIONS[cell].gates) * hidden_size
     width, groups = directions * BLOCKS[cell] * hidden_size, -(-len(sizes) // kernels.GROUP)
     # Where each row is its own token there is nothing to sum.
     own = token is None and (wide or width == directions * size)

@@ -112,13 +112,13 @@ def recurrence_forward(
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Return hidden, h_n, c_n and, with `keep`, gates and cell states, in shapes as `operators.recurrence`.
 
-    weight [directions, H, ≥ G] is the recurrent weight transposed; first [T] and lengths [B] are a packing's;
-    c_0 [directions, B, 0] for cells without a cell state. With `overwrite` the table is lost: gates are
-    written where the products were read that they are made of, which spares memory the way there and back.
-    With `order` [B] the last states stand at these places.
+    weight [directions, H, ≥ G] is the recurrent weight transposed, or that in panels; first [T] and lengths
+    [B] are a packing's; c_0 [directions, B, 0] for cells without a cell state. With `overwrite` the table is
+    lost: gates are written where the products were read that they are made of, which spares memory the way
+    there and back. With `order` [B] the last states stand at these places.
     """
     rows = len(table) if token is None else len(token)
-    directions, hidden_size, _ = weight.shape
+    directions, _, hidden_size = h_0.shape
     shapes = kept_shapes(cell, directions, hidden_size, c_0.shape[2], rows, keep)
     written_over = overwrite and keep and token is None and shapes[1] == table.shape
     hidden, gates, cells = (

@@ -108,14 +108,7 @@ def _write_rows(vectors: Vectors, args: dict[str, Any], height: int, row: Any) -
     wide = INDEX(widest * lanes)
 
     def whole(column: Any) -> None:
-        if height < FETCHING:
-            _write_tile(vectors, args, height, widest, row, column)
-            return
-        with builder.if_else(builder.icmp_signed(">=", args["last"], INDEX(0))) as (some, none):
-            with some:
-                _write_tile(vectors, args, height, widest, row, column, fetches=True)
-            with none:
-                _write_tile(vectors, args, height, widest, row, column)
+        _write_either(vectors, args, height, widest, row, column)
 
     # One less, so that something is left for the last tile.
     loop(builder, builder.sub(args["columns"], INDEX(1)), whole, widest * lanes)
@@ -145,8 +138,22 @@ def _write_rows(vectors: Vectors, args: dict[str, Any], height: int, row: Any) -
     )
 
 
+def _write_either(
+    vectors: Vectors, args: dict[str, Any], rows: int, width: int, row: Any, column: Any, mask: Any = None
+) -> None:
+    """Write code for a tile that, if it is one of the largest, fetches where there is something to fetch."""
+    if rows < FETCHING or width < SHAPES[rows]:
+        _write_tile(vectors, args, rows, width, row, column, mask)
+        return
+    with vectors.builder.if_else(vectors.builder.icmp_signed(">=", args["last"], INDEX(0))) as (some, none):
+        with some:
+            _write_tile(vectors, args, rows, width, row, column, mask, fetches=True)
+        with none:
+            _write_tile(vectors, args, rows, width, row, column, mask)
+
+
 def _tile_of(*given: Any) -> Callable[[], None]:
-    return lambda: _write_tile(*given)
+    return lambda: _write_either(*given)
 
 
 def _choose(builder: Any, number: Any, cases: dict[int, Callable[[], None]]) -> None:
@@ -273,7 +280,7 @@ def multiply_ahead(
 ) -> Any:  # fmt: skip
     """`multiply`, which meanwhile fetches the cache lines at the addresses ahead[0 … last], int64.
 
-    One with each k of a whole tile, as far as there are so many; none where `last` is -1.
+    One with each k of a large tile, as far as there are so many; none where `last` is below 0.
     """
     n = [types.int64] * 5
     return _call(

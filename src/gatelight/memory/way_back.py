@@ -8,24 +8,27 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory.crew import even_part, share
-from gatelight.memory.kernels import COLUMNS, GROUP, room_for, sequences_of, some_columns
-from gatelight.memory.panels import CHUNK, into_panels, panels, product_of_panels
+from gatelight.memory.kernels import COLUMNS, GROUP, room_for, sequences_of
+from gatelight.memory.panels import CHUNK, into_panels, panels, product_of_panels, some_columns
 from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import retreat
-from gatelight.memory.tiles import multiply, multiply_ahead
 
 
 @compiled
 def _some_of_both(
-    d_gates: Any, at: int, other: int, wide: int, weight: Any, w_at: int, W: int, d_h: Any, n: int,
-    same: int, each: int, ahead: Any, last: int, k: int,
+    d_gates: Any, at: int, other: int, wide: int, weight: Any, w_at: int, W: int, panel: int, d_h: Any,
+    n: int, same: int, each: int, ahead: Any, last: int, k: int,
 ) -> None:  # fmt: skip
     """The k-th part, `each` columns, of what d_gates give to d_h; GRU's candidate's stand at `other`."""
     H = d_h.shape[1]
-    some_columns(d_gates, at, wide, weight, w_at, W, d_h, 0, H, d_h, 0, H, n, same, H, each, ahead, last, k)
+    some_columns(
+        d_gates, at, wide, weight, w_at, W, panel, d_h, 0, H, d_h, 0, H, n, same, H, each, ahead, last, k
+    )  # fmt: skip
     if other > at:
         rest = w_at + same * W
-        some_columns(d_gates, other, wide, weight, rest, W, d_h, 0, H, d_h, 0, H, n, H, H, each, ahead, -1, k)
+        some_columns(
+            d_gates, other, wide, weight, rest, W, panel, d_h, 0, H, d_h, 0, H, n, H, H, each, ahead, -1, k
+        )  # fmt: skip
 
 
 @compiled
@@ -33,7 +36,7 @@ def backward(
     cell: Any,
     first: Any,  # these, and all up to `hidden`, as `forward` had or left them
     lengths: Any,
-    weight: Any,  # [directions, G, ≥ H] recurrent weight, not transposed
+    weight: Any,  # [directions, G, ≥ H] recurrent weight, not transposed, or that in panels
     h_0: Any,
     c_0: Any,
     saved: Any,
@@ -65,7 +68,8 @@ def backward(
         d_gates = np.empty((GROUP, d_gates.shape[1]), d_gates.dtype)
     H = d_h_0.shape[2]
     C = c_0.shape[2]
-    G, W = weight.shape[1:]
+    G, W = d_weight.shape[3], weight.shape[2]
+    panel, of_d = G * W if weight.shape[1] > G else 0, d * weight.shape[1] * W
     K = d_gates.shape[1] // c_0.shape[0]
     S = saved.shape[1] // h_0.shape[0]
     wide, width = d_gates.shape[1], hidden.shape[1]
@@ -128,20 +132,15 @@ def backward(
             # The rows of a group at a step lie one after the other.
             at = (row if keep else 0) * wide + d * K
             other = at + K - H if K > G else at
+            last = count - 1
             if helpers > 0:
-                narrow = even_part(H, helpers, COLUMNS)
-                both = d_gates, at, other, wide, weight, d * G * W, W, d_h, n, same, narrow, ahead, count - 1
+                narrow = even_part(H, helpers, W if panel > 0 else COLUMNS)
+                both = d_gates, at, other, wide, weight, of_d, W, panel, d_h, n, same, narrow, ahead, last
                 share(_some_of_both, both, crew, helpers, (H + narrow - 1) // narrow)
             else:
-                multiply_ahead(
-                    d_gates, at, wide, 1, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, same, H,
-                    ahead, count - 1,
+                _some_of_both(
+                    d_gates, at, other, wide, weight, of_d, W, panel, d_h, n, same, H, ahead, last, 0
                 )  # fmt: skip
-                if K > G:
-                    multiply(
-                        d_gates, other, wide, 1, weight, (d * G + same) * W, W,
-                        d_h, 0, H, d_h, 0, H, n, H, H,
-                    )  # fmt: skip
             if d_bias.shape[2] > 0:
                 for k in range(n):
                     add_row(d_gates, at + k * wide, d_bias, (group * c_0.shape[0] + d) * K, K)
