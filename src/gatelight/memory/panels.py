@@ -1,6 +1,6 @@
-"""Products summed over many rows, whose factors stand in panels so that they are read in a row.
+"""Products whose factors stand in panels, so that they are read in a row: large weights, and sums over rows.
 
-A panel is as many columns as the widest tile; all its rows stand one after the other. For compiled callers.
+A panel is as many columns as the tallest tile; all its rows stand one after the other. For compiled callers.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ PASSING = 16
 """Rows that pass by some panels before the next ones do."""
 
 LEAST = 1 << 17
-"""Elements of a recurrent weight from which on it, too, stands in panels: of one that is read in a row the
-processor fetches more in time."""
+"""Elements of a weight from which on it, too, stands in panels: what is read in a row the processor fetches
+in time, also from beyond the second-level cache."""
 
 
 def shape_of(depth: int, columns: int, dtype: Any, in_panels: bool = True) -> tuple[int, int]:
     """How a weight [depth, columns] is laid out: in panels one after the other, or with lengthened rows.
 
-    The first only of a large one, and where a tile may be narrower than others at no cost.
+    The first only of a large one, and with AVX-512: elsewhere nobody has measured it.
     """
     if in_panels and MASKS and depth * columns >= LEAST:
         wide = WIDEST * (VECTOR_BYTES // dtype.itemsize)

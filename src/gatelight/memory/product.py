@@ -109,10 +109,10 @@ def rows_times(
     """Return start + a @ b for a [M, K], b [K, ≥ G] and start [G] or None (zeros) as a new array [M, G].
 
     With `each` it is [M, parts·each], and of each part's columns the first G / parts are written. b may be
-    [1, K, ≥ G], or each part's in panels (`shape_of`).
+    [1, K, ≥ G], or each part's in panels (`shape_of`), with start.
     """
     if start is None:
-        start = np.zeros(b.shape[1], a.dtype)
+        start = np.zeros(b.shape[-1], a.dtype)
     b = b[None] if b.ndim == 2 else b
     out = buffers.empty((len(a), len(start) if each is None else parts * each), a.dtype)
     threads.share(_all_rows, (a, b, start, out, parts), a.size * len(start))
@@ -268,8 +268,10 @@ def linear_back(
     d_bias = np.empty(size if need_bias else 0, dtype)
     many, large, each = len(x) >= MANY, weights[0].nbytes > CACHED, len(weights[0])
     form = shape_of(each, dim, dtype, many)
-    copied = parts > 1 or form[0] > each or (many and not buffers.begins_lines(weights[0], odd=large))
-    lined = buffers.empty((parts, *form), dtype) if need_x and copied else weights[0][None]
+    copied = need_x and (
+        parts > 1 or form[0] > each or (many and not buffers.begins_lines(weights[0], odd=large))
+    )
+    lined = buffers.empty((parts, *form), dtype) if copied else weights[0][None]
     zeros = buffers.nothing((dim,), dtype)
     given = d_out, x, weights[0], weights[-1], lined, zeros, d_x, d_weight, d_bias, parts
     threads.share(_all_back, given, x.size * size * (need_x + need_weight))

@@ -100,8 +100,9 @@ def recurrence_backward(
     least = hidden_size * (hidden_size if cell == "gru" else size)  # GRU sums its candidate's part by itself
     in_rows = gradient_sums.PARTS if not parts and least < gradient_sums.SMALL else 1
     d_weight = np.empty((in_rows, directions, size, hidden_size), dtype)
+    weight = weight if weight.shape[1] > size else buffers.in_lines(weight)
     given = (
-        step_cell, starts, sizes, buffers.in_lines(weight), *forward, *from_above, tokens, not table_at_once,
+        step_cell, starts, sizes, weight, *forward, *from_above, tokens, not table_at_once,
         d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together, d_table, d_weight, d_bias,
         d_peephole,
     )  # fmt: skip
