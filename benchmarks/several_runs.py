@@ -63,9 +63,8 @@ def medians(runs: Sequence[Points]) -> Points:
     return found
 
 
-def page(runs: Sequence[Points]) -> Iterator[str]:
+def page(runs: Sequence[Points], middle: Points) -> Iterator[str]:
     """How many points meet their goal, in each run and by the median, and those that do not."""
-    middle = medians(runs)
     yield "| | lengths | met | fast | beyond | open | geometric mean |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     named = [(f"run {number + 1}", run) for number, run in enumerate(runs)]
@@ -96,11 +95,12 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         runs = [points(json.loads(path.read_text(encoding="utf-8"))) for path in asked.runs]
-        for line in page(runs):
-            print(line)
+        middle = medians(runs)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    return int(any(shown.kind(GOALS[point[1]]) == "open" for point, shown in medians(runs).items()))
+    for line in page(runs, middle):
+        print(line)
+    return int(any(shown.kind(GOALS[point[1]]) == "open" for point, shown in middle.items()))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory.buffers import LINE
 from gatelight.memory.crew import even_part, share
-from gatelight.memory.panels import panel_columns, some_columns
+from gatelight.memory.panels import panel_columns, panel_size, some_columns
 from gatelight.memory.rows import fetch
 from gatelight.memory.stepping import advance
 
@@ -112,7 +112,7 @@ def forward(
     c = np.zeros((GROUP, C), table.dtype)
     u = np.empty((GROUP, G), table.dtype)
     ahead = room_for(G + S + H + C, H, G, table)
-    panel, of_d = H * W if weight.shape[1] > H else 0, d * weight.shape[1] * W
+    panel, of_d = panel_size(weight, H), d * weight.shape[1] * W
     for start in range(begin, end, GROUP):
         size = min(GROUP, end - start)
         for k in range(size):

@@ -149,13 +149,12 @@ def _prepared_part(
         given, depth, laid = weight_ih if d == 0 else other_ih, D, table_weight
     else:
         given, depth, laid = weight_hh if d == 0 else other_hh, H, step_weight
-    wide, panels = laid.shape[2], laid.shape[1] // max(1, depth)
-    out, first = laid.reshape(-1, max(1, depth), wide), 0
-    if panels <= 1:
-        wide, first = G, d * G if of_input else 0
+    panels, out = laid.shape[1] // max(1, depth), laid.reshape(-1, max(1, depth), laid.shape[2])
+    wide = laid.shape[2] if panels > 1 else G
+    # In rows those of both directions' input weights stand side by side.
+    at, first = (d * panels, 0) if len(laid) == directions else (0, d * G)
     for row in range(begin, end, wide):
-        place = row // wide if of_input and panels <= 1 else d * panels + row // wide
-        to = first - row // wide * wide
+        place, to = at + row // wide, first - row // wide * wide
         transpose_rows(given.reshape(1, G, -1), out[place : place + 1], to, row, min(end, row + wide))
     if not of_input and stacked.ctypes.data != weight_hh.ctypes.data:
         for row in range(begin, end):

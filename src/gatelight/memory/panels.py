@@ -45,9 +45,10 @@ def shape_of(depth: int, columns: int, dtype: Any, in_panels: bool = True) -> tu
 def laid_out(weight: Array) -> Array:
     """A copy of weight [directions, depth, columns] as kernels read it: each direction's in that shape."""
     directions, depth, columns = weight.shape
-    out = buffers.empty((directions, *(form := shape_of(depth, columns, weight.dtype))), weight.dtype)
-    for panel, first in enumerate(range(0, columns, form[1])):
-        part = weight[:, :, first : first + form[1]]
+    rows, wide = shape_of(depth, columns, weight.dtype)
+    out = buffers.empty((directions, rows, wide), weight.dtype)
+    for panel, first in enumerate(range(0, columns, wide)):
+        part = weight[:, :, first : first + wide]
         out[:, panel * depth : (panel + 1) * depth, : part.shape[2]] = part
     return out
 
@@ -56,6 +57,12 @@ def laid_out(weight: Array) -> Array:
 def panel_columns(like: Any) -> int:
     """Return how many columns of an array of this type make a panel."""
     return int(WIDEST * (VECTOR_BYTES // like.itemsize))
+
+
+@compiled
+def panel_size(b: Any, depth: int) -> int:
+    """Return the elements of a panel of weights b [·, ·, ·] of this depth, or 0 where they stand in rows."""
+    return int(depth * b.shape[2] if b.shape[1] > depth else 0)
 
 
 @compiled
@@ -86,7 +93,7 @@ def some_columns(
 def lay_out_row(given: Any, row: int, out: Any, part: int) -> None:
     """Copy a row of a weight [depth, columns] to where it stands in out[part], of the form of `shape_of`."""
     depth, columns = given.shape
-    across = out.shape[2] if out.shape[1] > depth else max(1, columns)
+    across = out.shape[2] if panel_size(out, depth) > 0 else max(1, columns)
     for column in range(0, columns, across):
         to = (part * out.shape[1] + column // across * depth + row) * out.shape[2]
         copy_row(given, row * columns + column, out, to, min(across, columns - column))

@@ -19,6 +19,7 @@ from gatelight.memory.panels import (
     into_panels,
     lay_out_row,
     panel_columns,
+    panel_size,
     panels,
     product_of_panels,
     shape_of,
@@ -72,7 +73,7 @@ def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
 def _rows_times(a: Any, b: Any, start: Any, out: Any, blocks: int, size: int, k: int) -> None:
     depth, row, columns, wide = a.shape[1], out.shape[1], len(start) // blocks, b.shape[2]
     begin, some = k * size, _columns_at_once(b, depth, columns)
-    end, apart = min(len(a), begin + size), depth * wide if b.shape[1] > depth else 0
+    end, apart = min(len(a), begin + size), panel_size(b, depth)
     none = np.empty(0, np.int64)
     for block in range(blocks):
         of_block = block * b.shape[1] * wide if apart > 0 else block * columns
@@ -200,9 +201,9 @@ def _back_part(
         begin, end = k * size, min(len(d_x), (k + 1) * size)
         start, start_at, start_row = zeros, 0, 0
         some, none = _columns_at_once(weight, each, dim), np.empty(0, np.int64)
-        panel = each * length if weight.shape[1] > each else 0
+        panel = panel_size(weight, each)
         for block in range(blocks):
-            of_block = block * (weight.shape[1] if panel > 0 else each) * length
+            of_block = block * weight.shape[1] * length
             for part in range(_tasks(dim, some)):
                 some_columns(
                     d_out, begin * d_out.shape[1] + block * apart, d_out.shape[1], weight, of_block, length,

@@ -105,13 +105,11 @@ def _write_tile(
 def _write_rows(vectors: Vectors, args: dict[str, Any], height: int, row: Any) -> None:
     """Write code that covers `height` rows from `row` with tiles, from the first column to the last."""
     builder, lanes, widest = vectors.builder, vectors.lanes, SHAPES[height]
-    wide = INDEX(widest * lanes)
-
-    def whole(column: Any) -> None:
-        _write_either(vectors, args, height, widest, row, column)
+    wide, given = INDEX(widest * lanes), (vectors, args, height, widest, row)
 
     # One less, so that something is left for the last tile.
-    loop(builder, builder.sub(args["columns"], INDEX(1)), whole, widest * lanes)
+    but_one = builder.sub(args["columns"], INDEX(1))
+    loop(builder, but_one, lambda column: _write_either(*given, column), widest * lanes)
     columns = args["columns"]
     column = builder.mul(builder.sdiv(builder.sub(columns, INDEX(1)), wide), wide)
     left = builder.sub(columns, column)

@@ -9,7 +9,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory.crew import even_part, share
 from gatelight.memory.kernels import COLUMNS, GROUP, room_for, sequences_of
-from gatelight.memory.panels import CHUNK, into_panels, panels, product_of_panels, some_columns
+from gatelight.memory.panels import CHUNK, into_panels, panel_size, panels, product_of_panels, some_columns
 from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import retreat
 
@@ -69,7 +69,7 @@ def backward(
     H = d_h_0.shape[2]
     C = c_0.shape[2]
     G, W = d_weight.shape[3], weight.shape[2]
-    panel, of_d = G * W if weight.shape[1] > G else 0, d * weight.shape[1] * W
+    panel, of_d = panel_size(weight, G), d * weight.shape[1] * W
     K = d_gates.shape[1] // c_0.shape[0]
     S = saved.shape[1] // h_0.shape[0]
     wide, width = d_gates.shape[1], hidden.shape[1]
