@@ -49,7 +49,10 @@ def _results(layer: Any, x: torch.Tensor, lengths: list[int] | None, few: bool =
 def test_weights_in_panels_give_the_bits_of_those_in_rows(
     cell: str, both: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether a weight is large must not decide a bit: forward, back, at one thread and at several."""
+    """Whether a weight is large must not decide a bit: forward, back, at one thread and at several.
+
+    In float64 the weights are larger than the second-level cache, so that threads share all steps by units.
+    """
     monkeypatch.setattr(panels, "MASKS", True)
     layer = _layer(cell, both, dtype)
     (gates, hidden), (x, lengths) = layer.weight_hh_l0.shape, _given(dtype)
@@ -59,10 +62,12 @@ def test_weights_in_panels_give_the_bits_of_those_in_rows(
     for most in (1, 2, 3):
         with threads.using(most):
             found[most] = [_results(layer, x, *case) for case in cases]
-    for depth, columns in ((hidden, gates), (gates, hidden), (DIM, gates), (gates, DIM)):
+    for depth, columns in ((DIM, gates), (gates, DIM)):
         assert panels.shape_of(depth, columns, number_type)[0] > depth
+    parts = panels.units_of(hidden, gates, number_type, 3)
+    assert 0 < parts < hidden if dtype == torch.float64 else parts == hidden
     monkeypatch.setattr(panels, "LEAST", 1 << 40)
-    assert panels.shape_of(hidden, gates, number_type)[0] == hidden
+    assert panels.units_of(hidden, gates, number_type, 3) == 0
     with threads.using(1):
         expected = [_results(layer, x, *case) for case in cases]
     for results in found.values():
@@ -81,15 +86,18 @@ def test_weights_in_panels_give_what_torch_finds(cell: str, monkeypatch: pytest.
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("cached", [panels.CACHED, 1], ids=["small", "large"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_fixed_weights_in_panels_give_the_bits_of_training(
-    cell: str, monkeypatch: pytest.MonkeyPatch
+    cell: str, cached: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model that judges must find what it found when it was trained."""
+    """A model that judges must find what it found when it was trained, on as many threads or fewer."""
     monkeypatch.setattr(panels, "MASKS", True)
     layer, (x, lengths) = _layer(cell, True), _given(torch.float32)
     weights = {name: value.detach().numpy() for name, value in layer.named_parameters()}
-    fixed = FixedLayer(layer.cell, weights)
+    monkeypatch.setattr(panels, "CACHED", cached)
+    with threads.using(3):
+        fixed = FixedLayer(layer.cell, weights)
     assert fixed.prepared()[1].shape[1] > CELLS[cell]
     packing, output = pack(lengths), layer(x, lengths=lengths)[0].detach().numpy()
     rows = np.empty((sum(lengths), DIM), np.float32)
@@ -116,3 +124,33 @@ def test_few_sequences_keep_their_weights_in_rows(monkeypatch: pytest.MonkeyPatc
         layer(torch.randn(sequences, STEPS, DIM))
     (_, few, _), (_, many, _) = seen
     assert few.shape[1] == CELLS["LSTM"] < many.shape[1]
+
+
+@pytest.mark.parametrize("gates", [1, 3, 4])
+def test_a_weight_in_parts_has_each_number_where_its_part_is_read(gates: int) -> None:
+    """Part after part, in each the gates' units one after the other, forty-eight columns to a panel."""
+    hidden, units = 100, 48
+    wide = panels.panel_columns(np.empty(0, np.float32))
+    weight = np.random.default_rng(1).standard_normal((2, hidden, gates * hidden)).astype(np.float32)
+    found = panels.laid_out(weight, units)
+    of_part = -(-gates * units // wide)
+    assert found.shape[1:] == panels.shape_in_parts(hidden, gates, hidden, units, np.dtype(np.float32))
+    for unit in range(hidden):
+        part, own = unit // units, min(units, hidden - unit // units * units)
+        for gate in range(gates):
+            panel, column = divmod(gate * own + unit % units, wide)
+            place = (part * of_part + panel) * hidden
+            expected = weight[:, :, gate * hidden + unit]
+            np.testing.assert_array_equal(found[:, place : place + hidden, column], expected)
+
+
+def test_parts_are_whole_lines_for_as_many_threads() -> None:
+    """A small weight is in one part where there are sequences for all, a large one never."""
+    float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
+    if not panels.MASKS:
+        assert panels.units_of(256, 1024, float32, 2) == 0
+        return
+    assert [panels.units_of(256, 1024, float32, n) for n in (1, 2, 3, 5, 99)] == [256, 128, 96, 64, 16]
+    assert panels.units_of(256, 768, float32, 2, 16) == panels.units_of(256, 768, float32, 2) == 256
+    assert panels.units_of(256, 768, float32, 2, 4) == panels.units_of(256, 768, float64, 2, 16) == 128
+    assert panels.units_of(181, 724, float32, 2) == 0

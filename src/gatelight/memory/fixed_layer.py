@@ -14,10 +14,11 @@ import numpy as np
 from gatelight.memory.buffers import in_lines
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.packing import Packing
-from gatelight.memory.panels import laid_out
+from gatelight.memory.panels import laid_out, units_of
 from gatelight.memory.product import rows_times
 from gatelight.memory.recurrence_forward import cell_weights, recurrence_forward
 from gatelight.memory.status import count
+from gatelight.memory.threads import threads
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -54,7 +55,9 @@ class FixedLayer:
         weight_hh = stacked("weight_hh")
         self._weight_ih = in_lines(stacked("weight_ih").reshape(-1, weights["weight_ih_l0"].shape[1]).T)
         self._bias_ih = stacked("bias_ih").ravel()
-        self._weight_hh = laid_out(weight_hh.transpose(0, 2, 1))
+        size, hidden_size = weight_hh.shape[1:]
+        self._units = units_of(hidden_size, size, self.dtype, threads())
+        self._weight_hh = laid_out(weight_hh.transpose(0, 2, 1), self._units)
         self._bias_hh = stacked("bias_hh")
         self._peephole = stacked("weight_peephole") if EQUATIONS[cell].peepholes else None
         self._state = len(weight_hh), weight_hh.shape[2], weight_hh.shape[2] * EQUATIONS[cell].has_cell_state
@@ -92,6 +95,6 @@ class FixedLayer:
         c_0 = h_0 if cell_size else np.empty((directions, packing.sequences, 0), table.dtype)
         hidden, *_ = recurrence_forward(
             self.cell, table, token, packing.first, packing.lengths, self._weight_hh, self._bias_hh,
-            self._peephole, h_0, c_0, False,
+            self._peephole, h_0, c_0, False, units=self._units,
         )  # fmt: skip
         return hidden

@@ -15,9 +15,8 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory.buffers import LINE
-from gatelight.memory.crew import even_part, share
 from gatelight.memory.panels import panel_columns, panel_size, some_columns
-from gatelight.memory.rows import fetch
+from gatelight.memory.rows import NOTED, fetch
 from gatelight.memory.stepping import advance
 
 GROUP = 8
@@ -25,14 +24,11 @@ GROUP = 8
 NEAR = 1 << 13
 """Elements of a table that stays in the first-level cache."""
 
+SPREAD = 1 << 17
+"""Elements of a recurrent weight from which on threads may share its steps: it is read anew at each."""
+
 FAR = 1 << 22
 """Bytes of gates from which on the way back will not find them in a cache."""
-
-COLUMNS = 16
-"""Threads that share the product of one step take a multiple of so many columns each."""
-
-SPREAD = 1 << 17
-"""Elements of a recurrent weight from which on that is worth it: it is read anew at every step."""
 
 
 @compiled
@@ -59,7 +55,7 @@ def room_for(columns: int, depth: int, width: int, like: Any) -> Any:
     over `depth` is too short to fetch so many meanwhile.
     """
     most = GROUP * (columns * like.itemsize // LINE + 2 * 6)
-    return np.empty(most if depth * (width // panel_columns(like)) >= most else 0, np.int64)
+    return np.empty(most + NOTED if depth * (width // panel_columns(like)) >= most else 0, np.int64)
 
 
 @compiled
@@ -95,8 +91,6 @@ def forward(
     order: Any,  # [B] where in the last two each sequence's stand, or [0]: in packed order
     each: int,  # sequences of a task
     threads: int,  # by which tasks are taken
-    crew: Any,
-    helpers: int,  # threads that may take part in each step's product; 0 where they have other sequences
     task: int,
 ) -> None:
     """Run a task: some sequences in one direction. Only their rows of each output are written."""
@@ -138,18 +132,13 @@ def forward(
                     count = fetch(cells, after, some, d * C, C, ahead, count)
                     if saved.ctypes.data != table.ctypes.data:
                         count = fetch(saved, after, some, d * S, S, ahead, count)
-            if helpers > 0:
-                wide = even_part(G, helpers, W if panel > 0 else COLUMNS)
-                product = (
-                    h, 0, H, weight, of_d, W, panel, bias, d * G, 0, u, 0, G, n, H, G, wide, ahead, count - 1
-                )  # fmt: skip
-                share(some_columns, product, crew, helpers, (G + wide - 1) // wide)
-            else:
-                some_columns(
-                    h, 0, H, weight, of_d, W, panel, bias, d * G, 0, u, 0, G, n, H, G, G, ahead, count - 1, 0
-                )  # fmt: skip
+            some_columns(
+                h, 0, H, weight, of_d, W, panel, bias, d * G, 0, u, 0, G, n, H, 0, G, ahead, count - 1
+            )  # fmt: skip
             row = first[t] + start
-            advance(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, past, hidden, row)
+            advance(
+                cell, d, d, n, table, token, row, u, 0, h, c, 0, saved, cells, past, hidden, row, h, 0, H
+            )  # fmt: skip
         for k in range(size):
             place = order[start + k] if order.shape[0] > 0 else start + k
             h_n[d, place] = h[k]

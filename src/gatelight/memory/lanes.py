@@ -179,6 +179,11 @@ def fetch_line(builder: Any, address: Any, level: int) -> None:
     builder.call(prefetch, [builder.inttoptr(address, where), INT(0), INT(4 - level), INT(1)])
 
 
+def opaque(builder: Any, value: Any) -> Any:
+    """The value, of which the compiler does not know any more what it was made from."""
+    return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
+
+
 def loop(builder: Any, end: Any, body: Callable[[Any], None], step: int = 1) -> None:
     """Write a loop of `body` over 0, step, 2·step, … as long as a whole step is left before `end`."""
     slot = cgutils.alloca_once_value(builder, INDEX(0))

@@ -13,10 +13,10 @@ from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers
-from gatelight.memory.buffers import LINE, line_up
+from gatelight.memory.buffers import CACHED, LINE, line_up
 from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, loop, over_lanes
 from gatelight.memory.rows import copy_row
-from gatelight.memory.tiles import MASKS, WIDEST, multiply, multiply_ahead
+from gatelight.memory.tiles import FETCHING, MASKS, WIDEST, multiply, multiply_ahead
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,6 +30,9 @@ LEAST = 1 << 17
 """Elements of a weight from which on it, too, stands in panels: what is read in a row the processor fetches
 in time, also from beyond the second-level cache."""
 
+UNITS = 16
+"""A thread's part of a recurrent weight is a multiple of so many units: whole cache lines."""
+
 
 def shape_of(depth: int, columns: int, dtype: Any, in_panels: bool = True) -> tuple[int, int]:
     """How a weight [depth, columns] is laid out: in panels one after the other, or with lengthened rows.
@@ -42,14 +45,46 @@ def shape_of(depth: int, columns: int, dtype: Any, in_panels: bool = True) -> tu
     return depth, line_up(columns, dtype)
 
 
-def laid_out(weight: Array) -> Array:
-    """A copy of weight [directions, depth, columns] as kernels read it: each direction's in that shape."""
+def units_of(hidden_size: int, columns: int, dtype: Any, threads: int, groups: int | None = None) -> int:
+    """Of how many units are the parts of such a recurrent weight, of which there are as many as threads.
+
+    It is in one part where the second-level cache holds all of it, and there are groups of sequences enough
+    for each thread (None: many). 0: it stands in rows.
+    """
+    if not MASKS or hidden_size * columns < LEAST:
+        return 0
+    small = hidden_size * columns * dtype.itemsize < CACHED
+    if small and (groups is None or groups > 2 * threads):
+        return hidden_size
+    each = -(-hidden_size // threads)
+    return min(hidden_size, each + -each % UNITS)
+
+
+def shape_in_parts(depth: int, blocks: int, hidden_size: int, units: int, dtype: Any) -> tuple[int, int]:
+    """How one of as many columns as blocks of all units is laid out: each part in panels of its own.
+
+    A part has the same `units` of each block, one block after the other; the last may have fewer.
+    """
+    wide = WIDEST * (VECTOR_BYTES // dtype.itemsize)
+    return -(-hidden_size // units) * -(-blocks * units // wide) * depth, wide
+
+
+def laid_out(weight: Array, units: int) -> Array:
+    """A copy of recurrent weights [directions, H, G] as kernels read them: in parts, or in lined rows."""
     directions, depth, columns = weight.shape
-    rows, wide = shape_of(depth, columns, weight.dtype)
-    out = buffers.empty((directions, rows, wide), weight.dtype)
-    for panel, first in enumerate(range(0, columns, wide)):
-        part = weight[:, :, first : first + wide]
-        out[:, panel * depth : (panel + 1) * depth, : part.shape[2]] = part
+    if not units:
+        out = buffers.lined(weight.shape, weight.dtype)
+        out[..., :columns] = weight
+        return out
+    rows, wide = shape_in_parts(depth, columns // depth, depth, units, weight.dtype)
+    out, panel = buffers.zeros((directions, rows, wide), weight.dtype), 0
+    blocks = weight.reshape(directions, depth, -1, depth)
+    for begin in range(0, depth, units):
+        part = blocks[..., begin : begin + units].reshape(directions, depth, -1)
+        for first in range(0, columns // depth * units, wide):
+            some = part[:, :, first : first + wide]
+            out[:, panel * depth : (panel + 1) * depth, : some.shape[2]] = some
+            panel += 1
     return out
 
 
@@ -68,35 +103,63 @@ def panel_size(b: Any, depth: int) -> int:
 @compiled
 def some_columns(
     a: Any, a_at: int, a_row: int, b: Any, b_at: int, b_k: int, apart: int, start: Any, start_at: int,
-    start_row: int, out: Any, out_at: int, out_row: int, rows: int, depth: int, columns: int, wide: int,
-    ahead: Any, last: int, k: int,
+    start_row: int, out: Any, out_at: int, out_row: int, rows: int, depth: int, begin: int, end: int,
+    ahead: Any, last: int,
 ) -> None:  # fmt: skip
-    """The k-th part, `wide` columns, of a product; the first, mostly of who goes on with it, also fetches.
+    """Columns begin to end of a product, which meanwhile fetches as `multiply_ahead` does.
 
     Where `apart` is not 0, b stands in panels of b_k columns, so many elements apart, and some rows pass by
-    those of a part before the next ones do.
+    those columns before the next ones do.
     """
-    end, fetched = min(columns, (k + 1) * wide), 0
-    some, some_rows = (b_k, PASSING) if apart > 0 else (wide, max(1, rows))
+    fetched, some_rows = 0, PASSING if apart > 0 else max(1, rows)
     for row in range(0, rows, some_rows):
-        for at in range(k * wide, end, some):
+        at = begin
+        while at < end:
+            place, some = at, end - at
+            if apart > 0:
+                place, some = at // b_k * apart + at % b_k, min(b_k - at % b_k, some)
             multiply_ahead(
-                a, a_at + row * a_row, a_row, 1, b, b_at + (at // b_k * apart if apart > 0 else at), b_k,
+                a, a_at + row * a_row, a_row, 1, b, b_at + place, b_k,
                 start, start_at + row * start_row + at, start_row, out, out_at + row * out_row + at, out_row,
-                min(some_rows, rows - row), depth, min(some, end - at),
-                ahead[fetched:], last - fetched if k == 0 else -1,
+                min(some_rows, rows - row), depth, some, ahead[fetched:], last - fetched,
             )  # fmt: skip
-            fetched = min(fetched + depth, last + 1)
+            if some == b_k:  # a tile of all columns and enough rows has fetched
+                tiles = (min(some_rows, rows - row) + FETCHING - 2) // (2 * FETCHING - 2)
+                fetched = min(fetched + depth * tiles, last + 1)
+            at += some
 
 
 @compiled
-def lay_out_row(given: Any, row: int, out: Any, part: int) -> None:
-    """Copy a row of a weight [depth, columns] to where it stands in out[part], of the form of `shape_of`."""
+def size_of_part(b: Any, depth: int, columns: int) -> int:
+    """Return the elements of a part of so many columns of weights b [·, ·, ·] that stand in parts."""
+    return int((columns + b.shape[2] - 1) // b.shape[2] * b.shape[2] * depth)
+
+
+@compiled
+def lay_out_row(given: Any, row: int, out: Any, part: int, units: int) -> None:
+    """Copy a row of a weight [depth, columns] to where it stands in out[part].
+
+    That is of the form of `shape_of`, or, with units, of `shape_in_parts`.
+    """
     depth, columns = given.shape
     across = out.shape[2] if panel_size(out, depth) > 0 else max(1, columns)
-    for column in range(0, columns, across):
-        to = (part * out.shape[1] + column // across * depth + row) * out.shape[2]
-        copy_row(given, row * columns + column, out, to, min(across, columns - column))
+    of_part, panel = units if units > 0 else max(1, columns), 0
+    for begin in range(0, columns, of_part):
+        end = min(columns, begin + of_part)
+        for column in range(begin, end, across):
+            to = (part * out.shape[1] + panel * depth + row) * out.shape[2]
+            copy_row(given, row * columns + column, out, to, min(across, end - column))
+            panel += 1
+
+
+@compiled
+def lined_up(size: int, like: Any) -> Any:
+    """Return room for so many elements, beginning at a cache line."""
+    if size == 0:
+        return np.empty(0, like.dtype)
+    a = np.empty(size + LINE, like.dtype)
+    begin = -a.ctypes.data % LINE // a.itemsize
+    return a[begin : begin + size]
 
 
 @compiled
@@ -104,12 +167,7 @@ def panels(like: Any, first: int, second: int, third: int) -> tuple[Any, Any, An
     """Return room for panels of CHUNK rows of so many columns each, beginning at cache lines; for 0 none."""
     wide = panel_columns(like)
     sizes = [(columns + wide - 1) // wide * wide * CHUNK for columns in (first, second, third)]
-    needed = sum(sizes)
-    if needed == 0:
-        none = np.empty(0, like.dtype)
-        return none, none, none
-    a = np.empty(needed + LINE, like.dtype)
-    a = a[-a.ctypes.data % LINE // a.itemsize :]
+    a = lined_up(sum(sizes), like)
     return a[: sizes[0]], a[sizes[0] : sizes[0] + sizes[1]], a[sizes[0] + sizes[1] :]
 
 

@@ -80,7 +80,8 @@ def _rows_times(a: Any, b: Any, start: Any, out: Any, blocks: int, size: int, k:
         for part in range(_tasks(columns, some)):
             some_columns(
                 a, begin * depth, depth, b, of_block, wide, apart, start, block * columns, 0, out,
-                begin * row + block * (row // blocks), row, end - begin, depth, columns, some, none, -1, part,
+                begin * row + block * (row // blocks), row, end - begin, depth,
+                part * some, min(columns, (part + 1) * some), none, -1,
             )  # fmt: skip
 
 
@@ -207,8 +208,8 @@ def _back_part(
             for part in range(_tasks(dim, some)):
                 some_columns(
                     d_out, begin * d_out.shape[1] + block * apart, d_out.shape[1], weight, of_block, length,
-                    panel, start, start_at, start_row, d_x, begin * dim, dim, end - begin, each, dim, some,
-                    none, -1, part,
+                    panel, start, start_at, start_row, d_x, begin * dim, dim, end - begin, each,
+                    part * some, min(dim, (part + 1) * some), none, -1,
                 )  # fmt: skip
             start, start_at, start_row = d_x.reshape(-1), begin * dim, dim
         return
@@ -232,7 +233,7 @@ def _back_part(
 def _lined_part(weight: Any, other: Any, lined: Any, size: int, k: int) -> None:
     each = len(weight)
     for row in range(k * size, min((k + 1) * size, len(lined) * each)):
-        lay_out_row(weight if row < each else other, row % each, lined, row // each)
+        lay_out_row(weight if row < each else other, row % each, lined, row // each, 0)
 
 
 @compiled

@@ -11,6 +11,7 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, gradient_sums, kernels, threads, way_back
+from gatelight.memory.by_units import backward_by_units
 from gatelight.memory.crew import share
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.gradient_sums import all_added, all_sums, sum_bias, sum_groups
@@ -39,15 +40,20 @@ def _all_back(
     cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
     d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
     of_table: Any, of_weight: Any, of_bias: Any, of_peephole: Any, together: int, d_table: Any, d_weight: Any,
-    d_bias: Any, d_peephole: Any, crew: Any, helpers: int,
+    d_bias: Any, d_peephole: Any, units: int, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    size, tasks, spread = tasks_of(h_0.shape[0], lengths, weight, helpers, together)
-    given = (
-        cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, keep,
-        d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together, size, helpers + 1, crew,
-        spread,
-    )  # fmt: skip
-    failed = share(way_back.backward, given, crew, 0 if spread else helpers, tasks)
+    size, tasks, shared = tasks_of(h_0.shape[0], h_0.shape[2], lengths, weight, helpers, together, units)
+    if shared:
+        failed = backward_by_units(
+            cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token,
+            d_gates, d_h_0, d_c_0, of_table, of_bias, of_peephole, of_weight.shape[3], units, crew, helpers,
+        )  # fmt: skip
+    else:
+        given = (
+            cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, keep,
+            d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together, size, helpers + 1,
+        )  # fmt: skip
+        failed = share(way_back.backward, given, crew, helpers, tasks)
     if of_weight.shape[0] > 0:
         few = of_weight.size * MOVE_WORK < LITTLE_WORK
         failed |= all_added(of_weight, d_weight[0], crew, 0 if few else helpers)
@@ -62,14 +68,14 @@ def _all_back(
 def recurrence_backward(
     cell: str, d_hidden: Array, d_h_n: Array, d_c_n: Array, distinct: int, token: Array | None, starts: Array,
     sizes: Array, weight: Array, peephole: Array | None, h_0: Array, c_0: Array, hidden: Array, gates: Array,
-    cells: Array, need_bias: bool, overwrite: bool = False, wide: bool = False,
+    cells: Array, need_bias: bool, overwrite: bool = False, wide: bool = False, units: int = 0,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:  # fmt: skip
     """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty.
 
-    starts [T] and sizes [B] are a packing's `first` and `lengths`; weight [directions, G, ≥ H], or in panels;
-    the others as in `operators.recurrence`, d_x the gradient of its result x. With `overwrite` gates are
-    lost. With `wide` that of a table whose rows are tokens each is as steps leave it, [N, directions·K·H]: in
-    each direction what GRU's has beside the table's follows it.
+    starts [T] and sizes [B] are a packing's `first` and `lengths`; weight [directions, G, ≥ H], or in parts
+    of so many `units`; the others as in `operators.recurrence`, d_x the gradient of its result x. With
+    `overwrite` gates are lost. With `wide` that of a table whose rows are tokens each is as steps leave it,
+    [N, directions·K·H]: in each direction what GRU's has beside the table's follows it.
     """
     (directions, _, hidden_size), rows, dtype = h_0.shape, len(hidden), d_hidden.dtype
     size = len(EQUATIONS[cell].gates) * hidden_size
@@ -100,11 +106,11 @@ def recurrence_backward(
     least = hidden_size * (hidden_size if cell == "gru" else size)  # GRU sums its candidate's part by itself
     in_rows = gradient_sums.PARTS if not parts and least < gradient_sums.SMALL else 1
     d_weight = np.empty((in_rows, directions, size, hidden_size), dtype)
-    weight = weight if weight.shape[1] > size else buffers.in_lines(weight)
+    weight = weight if units else buffers.in_lines(weight)
     given = (
         step_cell, starts, sizes, weight, *forward, *from_above, tokens, not table_at_once,
         d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together, d_table, d_weight, d_bias,
-        d_peephole,
+        d_peephole, units,
     )  # fmt: skip
     work = rows * weight.size
     threads.share(_all_back, given, work)

@@ -13,6 +13,7 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, kernels, threads
+from gatelight.memory.by_units import forward_by_units
 from gatelight.memory.crew import share
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.steps import CELL_CLASSES
@@ -42,12 +43,14 @@ def token_rows(token: Array | None, rows: int) -> Array:
 
 
 @compiled
-def tasks_of(directions: int, lengths: Any, weight: Any, helpers: int, together: int) -> tuple[int, int, int]:
-    """Return how many sequences a task takes, how many tasks there are, and who helps with each step instead.
+def tasks_of(
+    directions: int, hidden_size: int, lengths: Any, weight: Any, helpers: int, together: int, units: int
+) -> tuple[int, int, bool]:
+    """Return how many sequences a task takes, how many tasks there are, or whether steps are shared instead.
 
     A task takes whole groups, `together` of them or a multiple; which task a group falls into changes no bit.
-    Where threads would wait for those that have more to do, and the weights are large, the tasks stay on this
-    thread and its helpers share the product of each step. `lengths` [B] fall.
+    Steps are shared where the weight stands in several parts, of so many `units`, or in one that is large; or
+    where it stands in rows and threads would wait for those that have more to do. `lengths` [B] fall.
     """
     sequences = len(lengths)
     size = max(1, sequences)
@@ -57,8 +60,9 @@ def tasks_of(directions: int, lengths: Any, weight: Any, helpers: int, together:
         size = kernels.GROUP * max(together, each)
     tasks = directions * ((sequences + size - 1) // size)
     few = helpers > 0 and tasks <= 4 * (helpers + 1)
-    if not few or weight.shape[1] * weight.shape[2] < kernels.SPREAD:
-        return size, tasks, 0
+    if units > 0 or not few or weight.shape[1] * weight.shape[2] < kernels.SPREAD:
+        large = weight.shape[1] * weight.shape[2] * weight.itemsize >= buffers.CACHED
+        return size, tasks, units > 0 and (units < hidden_size or large)
     # Each task goes to the thread that is done first; the rows of a step are computed in tiles.
     loads, longest, total = np.zeros(helpers + 1, np.int64), 0, 0
     for _ in range(directions):
@@ -69,8 +73,7 @@ def tasks_of(directions: int, lengths: Any, weight: Any, helpers: int, together:
                 least = thread if loads[thread] < loads[least] else least
             loads[least] += work
             longest, total = max(longest, loads[least]), total + work
-    uneven = 10 * total < 9 * (helpers + 1) * longest
-    return size, tasks, helpers if uneven else 0
+    return size, tasks, 10 * total < 9 * (helpers + 1) * longest
 
 
 def kept_shapes(
@@ -85,14 +88,21 @@ def kept_shapes(
 @compiled
 def _all_parts(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
-    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, order: Any, crew: Any, helpers: int,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, order: Any, units: int, crew: Any,
+    helpers: int,
 ) -> int:  # fmt: skip
-    size, tasks, spread = tasks_of(h_0.shape[0], lengths, weight, helpers, 1)
+    size, tasks, shared = tasks_of(h_0.shape[0], h_0.shape[2], lengths, weight, helpers, 1, units)
+    if shared:
+        failed = forward_by_units(
+            cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
+            order, units, crew, helpers,
+        )  # fmt: skip
+        return int(failed)
     given = (
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
-        order, size, helpers + 1, crew, spread,
+        order, size, helpers + 1,
     )  # fmt: skip
-    return int(share(kernels.forward, given, crew, 0 if spread else helpers, tasks))
+    return int(share(kernels.forward, given, crew, helpers, tasks))
 
 
 class After(NamedTuple):
@@ -108,14 +118,14 @@ class After(NamedTuple):
 def recurrence_forward(
     cell: str, table: Array, token: Array | None, first: Array, lengths: Array, weight: Array, bias: Array,
     peephole: Array | None, h_0: Array, c_0: Array, keep: bool, overwrite: bool = False,
-    after: After | None = None, order: Array | None = None,
+    after: After | None = None, order: Array | None = None, units: int = 0,
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Return hidden, h_n, c_n and, with `keep`, gates and cell states, in shapes as `operators.recurrence`.
 
-    weight [directions, H, ≥ G] is the recurrent weight transposed, or that in panels; first [T] and lengths
-    [B] are a packing's; c_0 [directions, B, 0] for cells without a cell state. With `overwrite` the table is
-    lost: gates are written where the products were read that they are made of, which spares memory the way
-    there and back. With `order` [B] the last states stand at these places.
+    weight [directions, H, ≥ G] is the recurrent weight transposed, or in parts of so many `units`; first [T]
+    and lengths [B] are a packing's; c_0 [directions, B, 0] for cells without a cell state. With `overwrite`
+    the table is lost: gates are written where the products were read that they are made of, which spares
+    memory the way there and back. With `order` [B] the last states stand at these places.
     """
     rows = len(table) if token is None else len(token)
     directions, _, hidden_size = h_0.shape
@@ -130,6 +140,7 @@ def recurrence_forward(
     given = (
         cell_weights(cell, peephole, table.dtype), table, token_rows(token, rows), first, lengths, weight,
         bias, h_0, c_0, keep, gates, cells, hidden, h_n, c_n, _IN_PACKED_ORDER if order is None else order,
+        units,
     )  # fmt: skip
     region, more = after or (_all_parts, ())
     threads.share(region, (*given, *more), work)

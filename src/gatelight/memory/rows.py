@@ -28,6 +28,9 @@ from gatelight.memory.lanes import (
     over_lanes,
 )
 
+NOTED = 8
+"""Lines that are noted at a time, and for which a list needs room beyond what is noted in it."""
+
 
 @intrinsic  # type: ignore[untyped-decorator]
 def fetch(
@@ -53,26 +56,31 @@ def fetch(
         size = builder.mul(builder.select(whole, builder.mul(size, rows), size), item)
         rows, apart = builder.select(whole, INDEX(1), rows), builder.mul(width, item)
 
-        def lines(do: Callable[[Any, Any], None]) -> None:
+        def lines(do: Callable[[Any, Any], None], several_at_once: int) -> None:
             def of_row(k: Any) -> None:
                 start = builder.add(begin, builder.mul(k, apart))
                 first = builder.and_(start, INDEX(-LINE))
                 several = builder.add(builder.sub(builder.add(start, size), first), INDEX(LINE - 1))
-                before = builder.load(noted)
+                before, more = builder.load(noted), INDEX((several_at_once - 1) * LINE)
                 loop(
-                    builder, several,
+                    builder, builder.add(several, more),
                     lambda at: do(builder.add(before, builder.udiv(at, INDEX(LINE))), builder.add(first, at)),
-                    LINE,
+                    several_at_once * LINE,
                 )  # fmt: skip
                 builder.store(builder.add(before, builder.udiv(several, INDEX(LINE))), noted)
 
             loop(builder, rows, of_row)
 
+        def note(k: Any, place: Any) -> None:
+            numbers = Vectors(builder, INDEX, NOTED)
+            next_ones = ir.Constant(numbers.type, [LINE * one for one in range(NOTED)])
+            numbers.store(builder.add(numbers.repeat(place), next_ones), builder.gep(room.data, [k]))
+
         with builder.if_else(builder.icmp_signed(">", length, INDEX(0))) as (later, now):
             with later:
-                lines(lambda k, place: builder.store(place, builder.gep(room.data, [k])))
+                lines(note, NOTED)
             with now:
-                lines(lambda k, place: fetch_line(builder, place, 1))
+                lines(lambda k, place: fetch_line(builder, place, 1), 1)
                 builder.store(count, noted)
         return builder.load(noted)
 

@@ -88,22 +88,27 @@ def _peepholes(context: Any, builder: Any, kind: Any, cell: Any, name: str) -> t
     return array, len(EQUATIONS[name].peepholes)
 
 
-ADVANCE = "cell which d n table token row u h c state saved cells past hidden out"
+ADVANCE = "cell which d n table token row u of_u h c state saved cells past hidden out after begin end"
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def advance(
     typingctx: Any, cell: Any, which: Any, d: Any, n: Any, table: Any, token: Any, row: Any,
-    u: Any, h: Any, c: Any, state: Any, saved: Any, cells: Any, past: Any, hidden: Any, out: Any,
+    u: Any, of_u: Any, h: Any, c: Any, state: Any, saved: Any, cells: Any, past: Any, hidden: Any, out: Any,
+    after: Any, begin: Any, end: Any,
 ) -> Any:  # fmt: skip
-    """Advance n sequences by one step in direction d, for compiled callers; nothing is checked.
+    """Advance units begin to end of n sequences by one step in direction d, for compiled callers; unchecked.
 
     The k-th reads its input product from row token[row + k] of table [U, directions·(≥ G)], its recurrent
-    product with bias from u [n, G], its state from row state + k of h and c, which are replaced; it writes
-    row out + k of hidden [·, directions·H] and, if saved has rows, of saved [·, directions·S·H] and of cells
-    [·, directions·C], past the caches if `past` is not 0. `which` is the row of the cell's own weights.
+    product with bias, of these units alone, from row of_u + k of u, its state from row state + k of h and c,
+    and replaces it in c and in `after`, which may be h. It writes row out + k of hidden [·, directions·H]
+    and, if saved has rows, of saved [·, directions·S·H] and of cells [·, directions·C], past the caches if
+    `past` is not 0. `which` is the row of the cell's own weights.
     """
-    given = (cell, which, d, n, table, token, row, u, h, c, state, saved, cells, past, hidden, out)
+    given = (
+        cell, which, d, n, table, token, row, u, of_u, h, c, state, saved, cells, past, hidden, out, after,
+        begin, end,
+    )  # fmt: skip
     name, forward, _ = STEPS[cell.instance_class]
     equation = EQUATIONS[name]
 
@@ -116,29 +121,31 @@ def advance(
         keeps = builder.icmp_signed(">", a["saved"].shape[0], INDEX(0))
         directions = builder.sdiv(a["hidden"].shape[-1], size)
         products = builder.mul(d, builder.sdiv(a["table"].shape[-1], directions))
+        units = builder.sub(a["end"], a["begin"])
 
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
         def several(part: Vectors, rows: list[Any], first: Any) -> None:
-            blocks, gates = _Blocks(part, len(rows), size, first), len(equation.gates)
+            blocks = _Blocks(part, len(rows), size, builder.add(a["begin"], first))
+            products_of, gates = _Blocks(part, len(rows), units, first), len(equation.gates)
             at = [builder.add(a["out"], k) for k in rows]
             tokens = [
                 builder.sext(builder.load(a["token"].at(INDEX(0), builder.add(a["row"], k))), INDEX)
                 for k in rows
             ]
             states = [builder.add(a["state"], k) for k in rows]
-            h, c = ([a[name].at(k, INDEX(0)) for k in states] for name in "hc")
+            h, c, next_h = ([a[name].at(k, INDEX(0)) for k in states] for name in ("h", "c", "after"))
             [state] = blocks.load(c if equation.has_cell_state else h, 1)
             kept, after, value = forward(
                 blocks.load([a["table"].at(token, products) for token in tokens], gates),
-                blocks.load([a["u"].at(k, INDEX(0)) for k in rows], gates),
+                products_of.load([a["u"].at(builder.add(a["of_u"], k), INDEX(0)) for k in rows], gates),
                 state,
                 blocks.load([weights] * len(rows), peepholes),
             )
             if after is not None:
                 blocks.store([after], c)
-            blocks.store([value], h)
+            blocks.store([value], next_h)
             blocks.store([value], [a["hidden"].at(k, block(1)) for k in at])
 
             def keep(past_caches: bool) -> None:
@@ -157,35 +164,35 @@ def advance(
                         with near:
                             keep(False)
 
-        over_rows(vectors, a["n"], size, several, TOGETHER if vectors.single else 1)
+        over_rows(vectors, a["n"], units, several, TOGETHER if vectors.single else 1)
         return context.get_dummy_value()
 
     return _signature(given), codegen
 
 
 RETREAT = (
-    "cell d n row known before sequence h_0 c_0 saved cells hidden d_hidden d_h d_c d_gates out "
-    "token by_token sums"
+    "cell d n row known before sequence h_0 c_0 saved cells hidden d_hidden d_h d_c state d_gates out "
+    "token by_token sums of_cell begin end"
 )
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def retreat(
     typingctx: Any, cell: Any, d: Any, n: Any, row: Any, known: Any, before: Any, sequence: Any,
-    h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_hidden: Any, d_h: Any, d_c: Any, d_gates: Any,
-    out: Any, token: Any, by_token: Any, sums: Any,
+    h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_hidden: Any, d_h: Any, d_c: Any, state: Any,
+    d_gates: Any, out: Any, token: Any, by_token: Any, sums: Any, of_cell: Any, begin: Any, end: Any,
 ) -> Any:  # fmt: skip
-    """Take n sequences one step back in direction d, for compiled callers; nothing is checked.
+    """Take units begin to end of n sequences one step back in direction d, for compiled callers; unchecked.
 
     The k-th reads row `row` + k of all that has packed rows and writes row `out` + k of d_gates. The state
     before it is in row `before` + k for the first `known` of them, and for the others the initial one of
-    sequence `sequence` + k. d_h and d_c [n, ·] are the gradients of the state after the step, replaced by
-    those of the state before it, less what passes through the recurrent product; to by_token [U, ·], where it
-    has rows, and to sums [3, H] is added.
+    sequence `sequence` + k. Rows `state` + k of d_h and d_c are the gradients of the state after the step,
+    replaced by those of the state before it, less what passes through the recurrent product; to by_token
+    [U, ·], where it has rows, and to rows of_cell, + 1 and + 2 of sums [·, H] is added.
     """
     given = (
         cell, d, n, row, known, before, sequence, h_0, c_0, saved, cells, hidden,
-        d_hidden, d_h, d_c, d_gates, out, token, by_token, sums,
+        d_hidden, d_h, d_c, state, d_gates, out, token, by_token, sums, of_cell, begin, end,
     )  # fmt: skip
     name, _, back = STEPS[cell.instance_class]
     equation = EQUATIONS[name]
@@ -204,7 +211,7 @@ def retreat(
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
         def several(part: Vectors, numbers: list[Any], first: Any) -> None:
-            blocks = _Blocks(part, len(numbers), size, first)
+            blocks = _Blocks(part, len(numbers), size, builder.add(a["begin"], first))
             zero = Lanes(blocks.vectors, blocks.vectors.number(0.0))
             rows = [builder.add(a["row"], k) for k in numbers]
 
@@ -222,7 +229,8 @@ def retreat(
                     initial.at(first_state, INDEX(0)),
                 )
 
-            d_h, d_c = ([a[name].at(k, INDEX(0)) for k in numbers] for name in ("d_h", "d_c"))
+            of_state = [builder.add(a["state"], k) for k in numbers]
+            d_h, d_c = ([a[name].at(k, INDEX(0)) for k in of_state] for name in ("d_h", "d_c"))
             gradients, d_before, passed, added = back(
                 blocks.load(of_rows("saved", len(equation.saved)), len(equation.saved)),
                 one([before(k) for k in numbers]),
@@ -244,9 +252,9 @@ def retreat(
             if d_before is not None:
                 blocks.store([d_before], d_c)
             blocks.store([zero if passed is None else passed], d_h)
-            blocks.add(added, [a["sums"].at(INDEX(0), INDEX(0))] * len(rows))
+            blocks.add(added, [a["sums"].at(a["of_cell"], INDEX(0))] * len(rows))
 
-        over_rows(vectors, n, size, several)
+        over_rows(vectors, n, builder.sub(a["end"], a["begin"]), several)
         return context.get_dummy_value()
 
     return _signature(given), codegen

@@ -229,8 +229,8 @@ def _draw(
                 if layer == 0:
                     row[0] = token * b + k
                     advance(
-                        cell, own, 0, 1, table, row, 0, u[k : k + 1], h, c, own, saved, c, 0,
-                        hidden, new + own,
+                        cell, own, 0, 1, table, row, 0, u, k, h, c, own, saved, c, 0,
+                        hidden, new + own, h, 0, H,
                     )  # fmt: skip
                 else:
                     row[0] = 0
@@ -239,8 +239,8 @@ def _draw(
                         input_bias, (own - b) * g, 0, x, 0, g, 1, H, g,
                     )  # fmt: skip
                     advance(
-                        cell, own, 0, 1, x, row, 0, u[k : k + 1], h, c, own, saved, c, 0,
-                        hidden, new + own,
+                        cell, own, 0, 1, x, row, 0, u, k, h, c, own, saved, c, 0,
+                        hidden, new + own, h, 0, H,
                     )  # fmt: skip
         meetings += 1
         met = meet(signals, part, meetings)

@@ -17,7 +17,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gatelight.compiled import code_for, compiled
-from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, fetch_line, going_round, halves, loop
+from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, fetch_line, going_round, halves, loop, opaque
 
 NUMBERS = "a a_row a_k b b_k start start_row out out_row rows depth columns ahead last"
 """What a product is given: addresses and elements from one row to the next; what to fetch meanwhile."""
@@ -69,35 +69,43 @@ def _write_tile(
         return builder.mul(args[f"{name}_row"], builder.add(row, INDEX(r)))
 
     cells = [(r, register) for r in range(rows) for register in range(width)]
-    first = [
+    totals = [
         vectors.load(place("start", row_offset("start", r), register), mask_of(register))
         for r, register in cells
     ]
 
-    def more(k: Any, sums: list[Any]) -> list[Any]:
-        ahead = sums[len(cells) :]
-        if fetches:
-            fetch_line(builder, builder.load(builder.gep(args["ahead"], ahead)), 2)
-            left = builder.icmp_signed("<", ahead[0], args["last"])
-            ahead = [builder.add(ahead[0], builder.zext(left, INDEX))]
-        b_row = builder.mul(k, args["b_k"])
-        b_vectors = [
-            vectors.load(place("b", b_row, register), mask_of(register)) for register in range(width)
+    def rounds(begin: Any, end: Any, sums: list[Any], lines: Any = None) -> list[Any]:
+        """Add products of k = begin … end - 1, and fetch a line of these with each."""
+        b_begin, of_a = builder.mul(begin, args["b_k"]), builder.mul(begin, args["a_k"])
+        # Else the compiler adds up each row's address from the last one's: seven more instructions each.
+        a_rows = [
+            opaque(builder, builder.gep(args["a"], [builder.add(of_a, row_offset("a", r))]))
+            for r in range(rows)
         ]
-        a_column = builder.gep(args["a"], [builder.mul(k, args["a_k"])])
-        factors = [
-            vectors.repeat(builder.load(builder.gep(a_column, [row_offset("a", r)]))) for r in range(rows)
-        ]
-        added = [
-            vectors.fma(factors[r], b_vectors[register], total)
-            for (r, register), total in zip(cells, sums[: len(cells)], strict=True)
-        ]
-        return added + ahead
 
-    reached = [builder.load(args["reached"])] if fetches else []
-    totals = going_round(builder, args["depth"], first + reached, more)
+        def more(k: Any, sums: list[Any]) -> list[Any]:
+            if lines is not None:
+                fetch_line(builder, builder.load(builder.gep(lines, [k])), 2)
+            b_row, a_column = builder.add(b_begin, builder.mul(k, args["b_k"])), builder.mul(k, args["a_k"])
+            b_vectors = [
+                vectors.load(place("b", b_row, register), mask_of(register)) for register in range(width)
+            ]
+            factors = [vectors.repeat(builder.load(builder.gep(a_row, [a_column]))) for a_row in a_rows]
+            return [
+                vectors.fma(factors[r], b_vectors[register], total)
+                for (r, register), total in zip(cells, sums, strict=True)
+            ]
+
+        return going_round(builder, builder.sub(end, begin), sums, more)
+
+    begin: Any = INDEX(0)
     if fetches:
-        builder.store(totals.pop(), args["reached"])
+        reached = builder.load(args["reached"])
+        left = builder.sub(builder.add(args["last"], INDEX(1)), reached)
+        begin = builder.select(builder.icmp_signed("<", left, args["depth"]), left, args["depth"])
+        totals = rounds(INDEX(0), begin, totals, builder.gep(args["ahead"], [reached]))
+        builder.store(builder.add(reached, begin), args["reached"])
+    totals = rounds(begin, args["depth"], totals)
     for (r, register), total in zip(cells, totals, strict=True):
         vectors.store(total, place("out", row_offset("out", r), register), mask_of(register))
 

@@ -7,27 +7,30 @@ from typing import Any
 import numpy as np
 
 from gatelight.compiled import compiled
-from gatelight.memory.crew import even_part, share
-from gatelight.memory.kernels import COLUMNS, GROUP, room_for, sequences_of
+from gatelight.memory.kernels import GROUP, room_for, sequences_of
 from gatelight.memory.panels import CHUNK, into_panels, panel_size, panels, product_of_panels, some_columns
 from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import retreat
 
 
 @compiled
-def _some_of_both(
-    d_gates: Any, at: int, other: int, wide: int, weight: Any, w_at: int, W: int, panel: int, d_h: Any,
-    n: int, same: int, each: int, ahead: Any, last: int, k: int,
+def give_back(
+    d_gates: Any, at: int, other: int, wide: int, weight: Any, w_at: int, W: int, apart: int, d_h: Any,
+    to: int, n: int, same: int, units: int, ahead: Any, last: int,
 ) -> None:  # fmt: skip
-    """The k-th part, `each` columns, of what d_gates give to d_h; GRU's candidate's stand at `other`."""
+    """Add what n rows of d_gates give to the next `units` of d_h's rows, from d_h[to] on.
+
+    Rows of d_gates begin at `at`, the candidate's part of GRU's at `other`; the weight may stand in panels,
+    `apart` elements from one to the next.
+    """
     H = d_h.shape[1]
     some_columns(
-        d_gates, at, wide, weight, w_at, W, panel, d_h, 0, H, d_h, 0, H, n, same, H, each, ahead, last, k
+        d_gates, at, wide, weight, w_at, W, apart, d_h, to, H, d_h, to, H, n, same, 0, units, ahead, last
     )  # fmt: skip
     if other > at:
-        rest = w_at + same * W
         some_columns(
-            d_gates, other, wide, weight, rest, W, panel, d_h, 0, H, d_h, 0, H, n, H, H, each, ahead, -1, k
+            d_gates, other, wide, weight, w_at + same * W, W, apart, d_h, to, H, d_h, to, H, n, H, 0, units,
+            ahead, -1,
         )  # fmt: skip
 
 
@@ -58,8 +61,6 @@ def backward(
     together: int,  # groups of a part
     each: int,  # these, too, are as in `forward`; a task takes whole parts
     threads: int,
-    crew: Any,
-    helpers: int,
     task: int,
 ) -> None:
     """Run a task back. Only the rows and groups of its sequences are written in each output."""
@@ -90,9 +91,9 @@ def backward(
             d_h[k] = d_h_n[d, start + k]
             d_c[k] = d_c_n[d, start + k]
         group = start // GROUP
-        by_token, sums = d_table[group], d_peephole[group, d]
+        by_token, of_cell = d_table[group], 3 * (group * c_0.shape[0] + d)
         by_token[:, d * G : (d + 1) * G] = 0
-        sums[:] = 0
+        d_peephole[group, d] = 0
         part, filled = group // together, 0
         total = (part * c_0.shape[0] + d) * H * G  # where the group's d_weight stands
         steps = lengths[start]
@@ -127,20 +128,14 @@ def backward(
                     count = fetch(cells, after, n, d * C, C, ahead, count)
             retreat(
                 cell, d, n, row, known, before, start, h_0, c_0, saved, cells, hidden,
-                d_hidden, d_h, d_c, d_gates, row if keep else 0, token, by_token, sums,
+                d_hidden, d_h, d_c, 0, d_gates, row if keep else 0, token, by_token, d_peephole, of_cell,
+                0, H,
             )  # fmt: skip
             # The rows of a group at a step lie one after the other.
             at = (row if keep else 0) * wide + d * K
             other = at + K - H if K > G else at
             last = count - 1
-            if helpers > 0:
-                narrow = even_part(H, helpers, W if panel > 0 else COLUMNS)
-                both = d_gates, at, other, wide, weight, of_d, W, panel, d_h, n, same, narrow, ahead, last
-                share(_some_of_both, both, crew, helpers, (H + narrow - 1) // narrow)
-            else:
-                _some_of_both(
-                    d_gates, at, other, wide, weight, of_d, W, panel, d_h, n, same, H, ahead, last, 0
-                )  # fmt: skip
+            give_back(d_gates, at, other, wide, weight, of_d, W, panel, d_h, 0, n, same, H, ahead, last)
             if d_bias.shape[2] > 0:
                 for k in range(n):
                     add_row(d_gates, at + k * wide, d_bias, (group * c_0.shape[0] + d) * K, K)

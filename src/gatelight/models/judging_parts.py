@@ -54,7 +54,7 @@ def _judge_group(
     for d in range(directions):
         kernels.forward(
             cell, table, token, first, of, weight_hh, bias_hh, zeros, no_cells, False, saved, cells,
-            hidden, h_n, c_n, first[:0], GROUP, 1, crew, 0, d,
+            hidden, h_n, c_n, first[:0], GROUP, 1, d,
         )  # fmt: skip
     if head == 0:
         flatten_forward(hidden, first, alive, weight, bias, result, 0, limit, scale, 0, end - begin)
