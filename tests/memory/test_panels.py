@@ -12,6 +12,7 @@ import gatelight
 from gatelight.memory import layer_arrays, panels, threads
 from gatelight.memory.fixed_layer import FixedLayer
 from gatelight.memory.packing import pack
+from gatelight.memory.recurrence_forward import uneven
 
 # Neither is a multiple of a panel's columns, and those of two directions do not begin at one.
 CELLS = {"RNN": 371, "LSTM": 187, "PeepholeLSTM": 187, "GRU": 213}
@@ -145,12 +146,31 @@ def test_a_weight_in_parts_has_each_number_where_its_part_is_read(gates: int) ->
 
 
 def test_parts_are_whole_lines_for_as_many_threads() -> None:
-    """A small weight is in one part where there are sequences for all, a large one never."""
+    """A small weight is in one part where no thread would wait, a large one never."""
     float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
     if not panels.MASKS:
         assert panels.units_of(256, 1024, float32, 2) == 0
         return
     assert [panels.units_of(256, 1024, float32, n) for n in (1, 2, 3, 5, 99)] == [256, 128, 96, 64, 16]
-    assert panels.units_of(256, 768, float32, 2, 16) == panels.units_of(256, 768, float32, 2) == 256
-    assert panels.units_of(256, 768, float32, 2, 4) == panels.units_of(256, 768, float64, 2, 16) == 128
+    assert panels.units_of(256, 768, float32, 2) == 256
+    assert panels.units_of(256, 768, float32, 2, True) == panels.units_of(256, 768, float64, 2) == 128
     assert panels.units_of(181, 724, float32, 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("lengths", "directions", "threads", "expected"),
+    [
+        ([9] * 16, 1, 2, False),
+        ([9] * 8, 1, 2, True),
+        ([9] * 8, 2, 2, False),
+        ([9] * 20, 1, 2, True),
+        ([9] * 8 + [3] * 8, 1, 2, True),
+        ([9] * 100, 1, 2, False),
+        ([9] * 100, 1, 1, False),
+    ],
+)
+def test_threads_wait_where_groups_are_few_or_unlike(
+    lengths: list[int], directions: int, threads: int, expected: bool
+) -> None:
+    """Eight sequences are a group, and who has none, or a short one, would wait for the others."""
+    assert uneven(directions, np.array(lengths), 8, threads) == expected

@@ -22,7 +22,7 @@ from gatelight.memory.kernels import GROUP
 from gatelight.memory.panels import lay_out_row, panel_columns, shape_in_parts, shape_of, units_of
 from gatelight.memory.product import few_rows, linear_back, rows_times, rows_times_turned
 from gatelight.memory.recurrence_backward import recurrence_backward
-from gatelight.memory.recurrence_forward import After, recurrence_forward
+from gatelight.memory.recurrence_forward import After, recurrence_forward, uneven
 from gatelight.memory.transposing import MOVE_WORK, PART, transpose_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -90,9 +90,11 @@ def layer_forward(
     each = max(size, len(EQUATIONS[cell].saved) * hidden_size) if keep and token is None else size
     # To put them into panels takes as long as some steps of one sequence, which gain nothing.
     in_panels = (len(x) if token is None else len(token)) >= GAINED * len(first)
-    units, groups = 0, directions * -(-len(lengths) // GROUP)
+    units, count = 0, threads.threads()
     if in_panels:
-        units = units_of(hidden_size, size, x.dtype, threads.threads(), groups)
+        units = units_of(hidden_size, size, x.dtype, count)
+        if units == hidden_size and count > 1:
+            units = units_of(hidden_size, size, x.dtype, count, uneven(directions, lengths, GROUP, count))
     if few_rows(x, weight_ih):
         table = rows_times_turned(x, weight_ih, bias_ih, each)
         _, step_weight, stacked = _prepared(weight_ih, weight_hh, 0, in_panels, units)

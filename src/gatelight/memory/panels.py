@@ -45,16 +45,15 @@ def shape_of(depth: int, columns: int, dtype: Any, in_panels: bool = True) -> tu
     return depth, line_up(columns, dtype)
 
 
-def units_of(hidden_size: int, columns: int, dtype: Any, threads: int, groups: int | None = None) -> int:
+def units_of(hidden_size: int, columns: int, dtype: Any, threads: int, waits: bool = False) -> int:
     """Of how many units are the parts of such a recurrent weight, of which there are as many as threads.
 
-    It is in one part where the second-level cache holds all of it, and there are groups of sequences enough
-    for each thread (None: many). 0: it stands in rows.
+    It is in one part where the second-level cache holds all of it, unless threads that take sequences each
+    for itself would wait for each other. 0: it stands in rows.
     """
     if not MASKS or hidden_size * columns < LEAST:
         return 0
-    small = hidden_size * columns * dtype.itemsize < CACHED
-    if small and (groups is None or groups > 2 * threads):
+    if hidden_size * columns * dtype.itemsize < CACHED and not waits:
         return hidden_size
     each = -(-hidden_size // threads)
     return min(hidden_size, each + -each % UNITS)

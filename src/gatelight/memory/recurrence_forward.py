@@ -43,6 +43,27 @@ def token_rows(token: Array | None, rows: int) -> Array:
 
 
 @compiled
+def uneven(directions: int, lengths: Any, size: int, threads: int) -> bool:
+    """Whether threads would wait for those that have more to do, where a task takes so many sequences.
+
+    `lengths` [B] fall. Each task goes to who is done first; the rows of a step are computed in tiles.
+    """
+    sequences = len(lengths)
+    if threads == 1 or directions * ((sequences + size - 1) // size) > 4 * threads:
+        return False
+    loads, longest, total = np.zeros(threads, np.int64), 0, 0
+    for _ in range(directions):
+        for start in range(0, sequences, size):
+            work = lengths[start] * (size if sequences - start > size // 2 else size // 2)
+            least = 0  # NumPy's own ways would load the compiler
+            for thread in range(threads):
+                least = thread if loads[thread] < loads[least] else least
+            loads[least] += work
+            longest, total = max(longest, loads[least]), total + work
+    return bool(10 * total < 9 * threads * longest)
+
+
+@compiled
 def tasks_of(
     directions: int, hidden_size: int, lengths: Any, weight: Any, helpers: int, together: int, units: int
 ) -> tuple[int, int, bool]:
@@ -50,7 +71,7 @@ def tasks_of(
 
     A task takes whole groups, `together` of them or a multiple; which task a group falls into changes no bit.
     Steps are shared where the weight stands in several parts, of so many `units`, or in one that is large; or
-    where it stands in rows and threads would wait for those that have more to do. `lengths` [B] fall.
+    where it stands in rows and threads would wait.
     """
     sequences = len(lengths)
     size = max(1, sequences)
@@ -58,22 +79,12 @@ def tasks_of(
         groups = (sequences + kernels.GROUP - 1) // kernels.GROUP
         each = (groups // (4 * (helpers + 1)) + together - 1) // together * together
         size = kernels.GROUP * max(together, each)
-    tasks = directions * ((sequences + size - 1) // size)
-    few = helpers > 0 and tasks <= 4 * (helpers + 1)
-    if units > 0 or not few or weight.shape[1] * weight.shape[2] < kernels.SPREAD:
-        large = weight.shape[1] * weight.shape[2] * weight.itemsize >= buffers.CACHED
-        return size, tasks, units > 0 and (units < hidden_size or large)
-    # Each task goes to the thread that is done first; the rows of a step are computed in tiles.
-    loads, longest, total = np.zeros(helpers + 1, np.int64), 0, 0
-    for _ in range(directions):
-        for start in range(0, sequences, size):
-            work = lengths[start] * (size if sequences - start > size // 2 else size // 2)
-            least = 0  # NumPy's own ways would load the compiler
-            for thread in range(helpers + 1):
-                least = thread if loads[thread] < loads[least] else least
-            loads[least] += work
-            longest, total = max(longest, loads[least]), total + work
-    return size, tasks, 10 * total < 9 * (helpers + 1) * longest
+    elements = weight.shape[1] * weight.shape[2]
+    if units > 0:
+        shared = units < hidden_size or elements * weight.itemsize >= buffers.CACHED
+    else:
+        shared = elements >= kernels.SPREAD and uneven(directions, lengths, size, helpers + 1)
+    return size, directions * ((sequences + size - 1) // size), shared
 
 
 def kept_shapes(
