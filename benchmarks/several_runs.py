@@ -49,6 +49,21 @@ def points(record: Mapping[str, object]) -> Points:
     return {(row[0], row[1]): Shown(*(float(row[k]) for k in places)) for row in rows}
 
 
+def check_same_machine(records: Sequence[Mapping[str, object]]) -> None:
+    """Raises ValueError when the runs of W4 are of different machines or versions."""
+    machines = []
+    for record in records:
+        machine = dict(record["W4"].get("machine", {}))  # type: ignore[attr-defined]
+        machine.pop("load_before", None)
+        machines.append(machine)
+    for other in machines[1:]:
+        if other != machines[0]:
+            raise ValueError(
+                f"the runs are of different machines or versions, {machines[0]} and {other}; "
+                "expected runs on one machine, one after the other"
+            )
+
+
 def medians(runs: Sequence[Points]) -> Points:
     """Each point's median of each column.
 
@@ -82,9 +97,10 @@ def page(runs: Sequence[Points], middle: Points) -> Iterator[str]:
         goal = GOALS[point[1]]
         every = [run[point] for run in runs]
         if any(one.kind(goal) != "met" for one in every):
-            ratios = ", ".join(f"{one.ratio:.2f}" for one in every)
-            shares = ", ".join(f"{one.roofline:.2f}" for one in every)
-            said = f"{shown.ratio:.2f} × at {shown.roofline:.2f}: {shown.kind(goal)}"
+            # As many decimals as decide: 3.999 is not 4.
+            ratios = ", ".join(f"{one.ratio:.3f}" for one in every)
+            shares = ", ".join(f"{one.roofline:.3f}" for one in every)
+            said = f"{shown.ratio:.3f} × at {shown.roofline:.3f}: {shown.kind(goal)}"
             yield f"| {' | '.join(point)} | {ratios} | {shares} | {said} |"
 
 
@@ -94,7 +110,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RESULTS.json")
     asked = parser.parse_args(arguments)
     try:
-        runs = [points(json.loads(path.read_text(encoding="utf-8"))) for path in asked.runs]
+        records = [json.loads(path.read_text(encoding="utf-8")) for path in asked.runs]
+        runs = [points(record) for record in records]
+        check_same_machine(records)
         middle = medians(runs)
     except (OSError, ValueError) as error:
         parser.error(str(error))

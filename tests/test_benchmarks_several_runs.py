@@ -12,9 +12,14 @@ from benchmarks.several_runs import Shown, medians, points
 HEAD = ["shape", "lengths", "ours", "× ours", "roofline", "all that must be", "at the goal"]
 
 
-def _saved(path: Path, *rows: tuple[str, str, str, str, str]) -> Path:
+def _saved(
+    path: Path, *rows: tuple[str, str, str, str, str], processor: str = "one", load: float = 0
+) -> Path:
     table = [HEAD, *([shape, kind, "1", ratio, share, "1", goal] for shape, kind, ratio, share, goal in rows)]
-    path.write_text(json.dumps({"W4": {"findings": [{"table": table}]}}), encoding="utf-8")
+    machine = {"processor": processor, "load_before": load}
+    path.write_text(
+        json.dumps({"W4": {"machine": machine, "findings": [{"table": table}]}}), encoding="utf-8"
+    )
     return path
 
 
@@ -26,10 +31,12 @@ def test_a_point_is_judged_by_its_medians(tmp_path: Path, capsys: pytest.Capture
         ("LSTM B=2", "ragged", "3.900", "0.660", "0.800"),
         ("LSTM B=2", "ragged", "4.100", "0.720", "0.700"),
     ]
-    runs = [str(_saved(tmp_path / f"{k}.json", fine, one)) for k, one in enumerate(seen)]
+    runs = [str(_saved(tmp_path / f"{k}.json", fine, one, load=k)) for k, one in enumerate(seen)]
     assert several_runs.main(runs) == 0
     said = capsys.readouterr().out.splitlines()
-    assert "| LSTM B=2 | ragged | 3.00, 3.90, 4.10 | 0.71, 0.66, 0.72 | 3.90 × at 0.71: fast |" in said
+    assert (
+        "| LSTM B=2 | ragged | 3.000, 3.900, 4.100 | 0.710, 0.660, 0.720 | 3.900 × at 0.710: fast |" in said
+    )
     assert [line for line in said if "| ragged | " in line and not line.startswith("| LSTM")] == [
         "| run 1 | ragged | 0 | 1 | 0 | 0 | 3.0 × |",
         "| run 2 | ragged | 0 | 0 | 0 | 1 | 3.9 × |",
@@ -54,6 +61,11 @@ def test_runs_of_other_points_are_not_compared(tmp_path: Path, capsys: pytest.Ca
     some = points(json.loads(_saved(tmp_path / "a.json", one).read_text("utf-8")))
     with pytest.raises(ValueError, match="not the same points"):
         medians([some, {}])
+    there = _saved(tmp_path / "there.json", one, processor="another")
+    with pytest.raises(SystemExit) as left:
+        several_runs.main([str(tmp_path / "a.json"), str(there)])
+    assert left.value.code == 2
+    assert "different machines" in capsys.readouterr().err
     (tmp_path / "b.json").write_text('{"W1": {}}', encoding="utf-8")
     for path in ("b.json", "none.json"):
         with pytest.raises(SystemExit) as left:
