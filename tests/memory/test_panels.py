@@ -12,7 +12,7 @@ import gatelight
 from gatelight.memory import layer_arrays, panels, threads
 from gatelight.memory.fixed_layer import FixedLayer
 from gatelight.memory.packing import pack
-from gatelight.memory.recurrence_forward import uneven
+from gatelight.memory.recurrence_forward import tasks_of, uneven
 
 # Neither is a multiple of a panel's columns, and those of two directions do not begin at one.
 CELLS = {"RNN": 371, "LSTM": 187, "PeepholeLSTM": 187, "GRU": 213}
@@ -174,3 +174,12 @@ def test_threads_wait_where_groups_are_few_or_unlike(
 ) -> None:
     """Eight sequences are a group, and who has none, or a short one, would wait for the others."""
     assert uneven(directions, np.array(lengths), 8, threads) == expected
+
+
+def test_one_part_of_a_large_weight_is_one_threads_alone() -> None:
+    """Who prepared it for one thread, and now has two, must not leave one of them idle."""
+    weight, lengths = np.empty((1, 22 * 256, 48), np.float32), np.array([9] * 64)
+    for helpers, units, expected in ((0, 256, True), (1, 256, False), (1, 128, True), (0, 128, True)):
+        assert tasks_of(1, 256, lengths, weight, helpers, 1, units)[2] == expected
+    small = weight[:, : 16 * 256]
+    assert not tasks_of(1, 256, lengths, np.ascontiguousarray(small), 0, 1, 256)[2]

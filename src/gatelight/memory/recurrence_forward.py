@@ -70,8 +70,8 @@ def tasks_of(
     """Return how many sequences a task takes, how many tasks there are, or whether steps are shared instead.
 
     A task takes whole groups, `together` of them or a multiple; which task a group falls into changes no bit.
-    Steps are shared where the weight stands in several parts, of so many `units`, or in one that is large; or
-    where it stands in rows and threads would wait.
+    Steps are shared where the weight stands in several parts, of so many `units`, or in one that is large and
+    this thread's alone; or where it stands in rows and threads would wait.
     """
     sequences = len(lengths)
     size = max(1, sequences)
@@ -81,7 +81,8 @@ def tasks_of(
         size = kernels.GROUP * max(together, each)
     elements = weight.shape[1] * weight.shape[2]
     if units > 0:
-        shared = units < hidden_size or elements * weight.itemsize >= buffers.CACHED
+        alone = helpers == 0 and elements * weight.itemsize >= buffers.CACHED
+        shared = units < hidden_size or alone
     else:
         shared = elements >= kernels.SPREAD and uneven(directions, lengths, size, helpers + 1)
     return size, directions * ((sequences + size - 1) // size), shared
