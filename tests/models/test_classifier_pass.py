@@ -29,6 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **{f"pool {pool}": {"pool": pool, "bidirectional": pool != "flatten"} for pool in POOLS},
     "flatten, both directions": {"pool": "flatten", "bidirectional": True},
     "flatten, two layers": {"pool": "flatten", "layers": 2, "cell": "gru"},
+    "flatten, shared steps": {"pool": "flatten", "hidden": 192},
     "two layers": {"layers": 2, "bidirectional": True, "cell": "gru"},
     "three layers": {"layers": 3, "cell": "peephole"},
     "frozen words": {"train_embedding": False, "embedding_dropout": 0.0, "word_dropout": 0.0},

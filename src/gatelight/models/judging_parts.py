@@ -43,7 +43,7 @@ def packed_group(flat: Any, starts: Any, lengths: Any, beyond: int) -> tuple[Any
 def _judge_group(
     cell: Any, table: Any, flat: Any, starts: Any, lengths: Any, weight_hh: Any, bias_hh: Any, zeros: Any,
     no_cells: Any, saved: Any, cells: Any, head: int, weight: Any, bias: Any, limit: Any, scale: Any,
-    out: Any, crew: Any, k: int,
+    out: Any, k: int,
 ) -> None:  # fmt: skip
     begin, end = k * GROUP, min(len(lengths), (k + 1) * GROUP)
     of, result = lengths[begin:end], out[begin:end]
@@ -79,6 +79,6 @@ def all_judged(
     """
     given = (
         cell, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells, head, weight,
-        bias, limit, scale, out, crew,
+        bias, limit, scale, out,
     )  # fmt: skip
     return int(share(_judge_group, given, crew, helpers, (len(lengths) + GROUP - 1) // GROUP))
