@@ -12,7 +12,7 @@ import gatelight
 from gatelight.memory import layer_arrays, panels, threads
 from gatelight.memory.fixed_layer import FixedLayer
 from gatelight.memory.packing import pack
-from gatelight.memory.recurrence_forward import tasks_of, uneven
+from gatelight.memory.recurrence_forward import shares_steps, uneven
 
 # Neither is a multiple of a panel's columns, and those of two directions do not begin at one.
 CELLS = {"RNN": 371, "LSTM": 187, "PeepholeLSTM": 187, "GRU": 213}
@@ -44,9 +44,11 @@ def _results(layer: Any, x: torch.Tensor, lengths: list[int] | None, few: bool =
     return [output.detach(), *(state.detach() for state in states), *found]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("both", [False, True], ids=["one direction", "both"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    ("cell", "dtype"),
+    [*((cell, torch.float32) for cell in CELLS), ("LSTM", torch.float64), ("GRU", torch.float64)],
+)
 def test_weights_in_panels_give_the_bits_of_those_in_rows(
     cell: str, both: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +181,8 @@ def test_threads_wait_where_groups_are_few_or_unlike(
 def test_one_part_of_a_large_weight_is_one_threads_alone() -> None:
     """Who prepared it for one thread, and now has two, must not leave one of them idle."""
     weight, lengths = np.empty((1, 22 * 256, 48), np.float32), np.array([9] * 64)
-    for helpers, units, expected in ((0, 256, True), (1, 256, False), (1, 128, True), (0, 128, True)):
-        assert tasks_of(1, 256, lengths, weight, helpers, 1, units)[2] == expected
-    small = weight[:, : 16 * 256]
-    assert not tasks_of(1, 256, lengths, np.ascontiguousarray(small), 0, 1, 256)[2]
+    for count, units, expected in ((1, 256, True), (2, 256, False), (2, 128, True), (1, 128, True)):
+        with threads.using(count):
+            assert shares_steps(1, 256, lengths, weight, units) == expected
+    with threads.using(1):
+        assert not shares_steps(1, 256, lengths, weight[:, : 16 * 256], 256)

@@ -15,7 +15,7 @@ from gatelight.memory.by_units import backward_by_units
 from gatelight.memory.crew import share
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.gradient_sums import all_added, all_sums, sum_bias, sum_groups
-from gatelight.memory.recurrence_forward import cell_weights, tasks_of, token_rows
+from gatelight.memory.recurrence_forward import cell_weights, shares_steps, tasks_of, token_rows
 from gatelight.memory.steps import BLOCKS
 from gatelight.memory.threads import LITTLE_WORK
 from gatelight.memory.transposing import MOVE_WORK
@@ -40,28 +40,41 @@ def _all_back(
     cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
     d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, keep: bool, d_gates: Any, d_h_0: Any, d_c_0: Any,
     of_table: Any, of_weight: Any, of_bias: Any, of_peephole: Any, together: int, d_table: Any, d_weight: Any,
-    d_bias: Any, d_peephole: Any, units: int, crew: Any, helpers: int,
+    d_bias: Any, d_peephole: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    size, tasks, shared = tasks_of(h_0.shape[0], h_0.shape[2], lengths, weight, helpers, together, units)
-    if shared:
-        failed = backward_by_units(
-            cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token,
-            d_gates, d_h_0, d_c_0, of_table, of_bias, of_peephole, of_weight.shape[3], units, crew, helpers,
-        )  # fmt: skip
-    else:
-        given = (
-            cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, keep,
-            d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together, size, helpers + 1,
-        )  # fmt: skip
-        failed = share(way_back.backward, given, crew, helpers, tasks)
+    size, tasks = tasks_of(h_0.shape[0], lengths, helpers, together)
+    given = (
+        cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, keep,
+        d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together, size, helpers + 1,
+    )  # fmt: skip
+    failed = share(way_back.backward, given, crew, helpers, tasks)
     if of_weight.shape[0] > 0:
         few = of_weight.size * MOVE_WORK < LITTLE_WORK
         failed |= all_added(of_weight, d_weight[0], crew, 0 if few else helpers)
     if not keep:
         sum_groups(of_table, d_table)
+    _sum_rest(of_bias, of_peephole, d_bias, d_peephole, h_0.shape[2])
+    return int(failed)
+
+
+@compiled
+def _sum_rest(of_bias: Any, of_peephole: Any, d_bias: Any, d_peephole: Any, H: int) -> None:
     sum_groups(of_peephole, d_peephole)
     if d_bias.shape[1] > 0:
-        sum_bias(of_bias, d_bias, h_0.shape[2])
+        sum_bias(of_bias, d_bias, H)
+
+
+@compiled
+def _all_back_by_units(
+    cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
+    d_hidden: Any, d_h_n: Any, d_c_n: Any, token: Any, d_gates: Any, d_h_0: Any, d_c_0: Any, of_table: Any,
+    of_bias: Any, of_peephole: Any, d_bias: Any, d_peephole: Any, G: int, units: int, crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    failed = backward_by_units(
+        cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, token, d_gates,
+        d_h_0, d_c_0, of_table, of_bias, of_peephole, G, units, crew, helpers,
+    )  # fmt: skip
+    _sum_rest(of_bias, of_peephole, d_bias, d_peephole, h_0.shape[2])
     return int(failed)
 
 
@@ -107,13 +120,21 @@ def recurrence_backward(
     in_rows = gradient_sums.PARTS if not parts and least < gradient_sums.SMALL else 1
     d_weight = np.empty((in_rows, directions, size, hidden_size), dtype)
     weight = weight if units else buffers.in_lines(weight)
-    given = (
-        step_cell, starts, sizes, weight, *forward, *from_above, tokens, not table_at_once,
-        d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together, d_table, d_weight, d_bias,
-        d_peephole, units,
-    )  # fmt: skip
+    read = step_cell, starts, sizes, weight, *forward, *from_above, tokens
     work = rows * weight.size
-    threads.share(_all_back, given, work)
+    if shares_steps(
+        directions, hidden_size, sizes, weight, units
+    ):  # its weight's gradient is a product after it
+        given = (
+            d_gates, d_h_0, d_c_0, of_table, of_bias, of_peephole, d_bias, d_peephole, size, units,
+        )  # fmt: skip
+        threads.share(_all_back_by_units, (*read, *given), work)
+    else:
+        rest = (
+            not table_at_once, d_gates, d_h_0, d_c_0, of_table, of_weight, of_bias, of_peephole, together,
+            d_table, d_weight, d_bias, d_peephole,
+        )  # fmt: skip
+        threads.share(_all_back, (*read, *rest), work)
     summed, by_token = d_weight[: 0 if parts else in_rows], d_table[: 0 if table_at_once else None]
     if len(summed) or len(by_token):
         # A product reads the states before each step several times: those of unequal sequences, which do not

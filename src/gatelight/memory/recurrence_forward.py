@@ -63,15 +63,26 @@ def uneven(directions: int, lengths: Any, size: int, threads: int) -> bool:
     return bool(10 * total < 9 * threads * longest)
 
 
+def shares_steps(directions: int, hidden_size: int, lengths: Array, weight: Array, units: int) -> bool:
+    """Whether threads share the steps of this recurrent weight, instead of taking sequences each for itself.
+
+    They do where it stands in several parts, of so many `units`, or in one that is large and one thread's
+    alone; or where it stands in rows and threads would wait. `lengths` [B] fall.
+    """
+    elements = weight.shape[1] * weight.shape[2]
+    if 0 < units < hidden_size or elements < kernels.SPREAD:
+        return units > 0
+    count = threads.threads()
+    if units:
+        return count == 1 and elements * weight.itemsize >= buffers.CACHED
+    return bool(uneven(directions, lengths, kernels.GROUP, count))
+
+
 @compiled
-def tasks_of(
-    directions: int, hidden_size: int, lengths: Any, weight: Any, helpers: int, together: int, units: int
-) -> tuple[int, int, bool]:
-    """Return how many sequences a task takes, how many tasks there are, or whether steps are shared instead.
+def tasks_of(directions: int, lengths: Any, helpers: int, together: int) -> tuple[int, int]:
+    """Return how many sequences a task takes, and how many tasks there are.
 
     A task takes whole groups, `together` of them or a multiple; which task a group falls into changes no bit.
-    Steps are shared where the weight stands in several parts, of so many `units`, or in one that is large and
-    this thread's alone; or where it stands in rows and threads would wait.
     """
     sequences = len(lengths)
     size = max(1, sequences)
@@ -79,13 +90,7 @@ def tasks_of(
         groups = (sequences + kernels.GROUP - 1) // kernels.GROUP
         each = (groups // (4 * (helpers + 1)) + together - 1) // together * together
         size = kernels.GROUP * max(together, each)
-    elements = weight.shape[1] * weight.shape[2]
-    if units > 0:
-        alone = helpers == 0 and elements * weight.itemsize >= buffers.CACHED
-        shared = units < hidden_size or alone
-    else:
-        shared = elements >= kernels.SPREAD and uneven(directions, lengths, size, helpers + 1)
-    return size, directions * ((sequences + size - 1) // size), shared
+    return size, directions * ((sequences + size - 1) // size)
 
 
 def kept_shapes(
@@ -100,16 +105,9 @@ def kept_shapes(
 @compiled
 def _all_parts(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
-    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, order: Any, units: int, crew: Any,
-    helpers: int,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, order: Any, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    size, tasks, shared = tasks_of(h_0.shape[0], h_0.shape[2], lengths, weight, helpers, 1, units)
-    if shared:
-        failed = forward_by_units(
-            cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
-            order, units, crew, helpers,
-        )  # fmt: skip
-        return int(failed)
+    size, tasks = tasks_of(h_0.shape[0], lengths, helpers, 1)
     given = (
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
         order, size, helpers + 1,
@@ -120,7 +118,7 @@ def _all_parts(
 class After(NamedTuple):
     """What a task does beside, once its sequences are done and in the cache.
 
-    A region that takes what `_all_parts` does, and what is `given` before the crew.
+    A region that takes what `_all_parts` does, what is `given`, and whether the sequences are done already.
     """
 
     region: Callable[..., int]
@@ -152,8 +150,13 @@ def recurrence_forward(
     given = (
         cell_weights(cell, peephole, table.dtype), table, token_rows(token, rows), first, lengths, weight,
         bias, h_0, c_0, keep, gates, cells, hidden, h_n, c_n, _IN_PACKED_ORDER if order is None else order,
-        units,
     )  # fmt: skip
-    region, more = after or (_all_parts, ())
-    threads.share(region, (*given, *more), work)
+    # Regions are compiled when they are needed first, and few need that of shared steps.
+    shared = shares_steps(directions, hidden_size, lengths, weight, units)
+    if shared:
+        threads.share(forward_by_units, (*given, units), work)
+    if after is not None:
+        threads.share(after.region, (*given, *after.given, shared), work)
+    elif not shared:
+        threads.share(_all_parts, given, work)
     return hidden, h_n, c_n, gates, cells

@@ -9,7 +9,6 @@ from typing import Any
 
 from gatelight.compiled import compiled
 from gatelight.memory import kernels
-from gatelight.memory.by_units import forward_by_units
 from gatelight.memory.crew import share
 from gatelight.memory.recurrence_forward import tasks_of
 from gatelight.models.pooling_kernels import flatten_forward
@@ -34,19 +33,13 @@ def _part(
 @compiled
 def all_parts_and_flatten(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
-    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, order: Any, units: int, alive: Any,
-    head: Any, head_bias: Any, logits: Any, seed: int, limit: Any, scale: Any, crew: Any, helpers: int,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, order: Any, alive: Any, head: Any,
+    head_bias: Any, logits: Any, seed: int, limit: Any, scale: Any, is_done: bool, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
     """The region of a recurrence in one direction whose hidden states go through the head as well."""
-    size, tasks, shared = tasks_of(1, h_0.shape[2], lengths, weight, helpers, 1, units)
-    failed = 0
-    if shared:
-        failed = forward_by_units(
-            cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
-            order, units, crew, helpers,
-        )  # fmt: skip
+    size, tasks = tasks_of(1, lengths, helpers, 1)
     given = (
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
-        order, alive, head, head_bias, logits, seed, limit, scale, size, helpers + 1, shared,
+        order, alive, head, head_bias, logits, seed, limit, scale, size, helpers + 1, is_done,
     )  # fmt: skip
-    return int(failed | share(_part, given, crew, helpers, tasks))
+    return int(share(_part, given, crew, helpers, tasks))
