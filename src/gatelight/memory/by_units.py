@@ -16,7 +16,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory.buffers import LINE
 from gatelight.memory.crew import even_part, share
-from gatelight.memory.kernels import GROUP, goes_past
+from gatelight.memory.kernels import GROUP, goes_past, longer, preceded
 from gatelight.memory.panels import PASSING, UNITS, lined_up, size_of_part, some_columns
 from gatelight.memory.rows import NOTED, add_row, copy_row, fetch
 from gatelight.memory.stepping import advance, retreat
@@ -107,10 +107,7 @@ def forward_by_units(
         n = sequences if d == 0 else 0
         for s in range(T):
             t = s if d == 0 else T - 1 - s
-            while n > 0 and d == 0 and lengths[n - 1] <= t:
-                n -= 1
-            while n < sequences and d == 1 and lengths[n] > t:
-                n += 1
+            n = longer(lengths, 0, sequences, t, n)
             given = (
                 cell, d, n, table, token, first[t], weight, of_parts, u, h, after, c, saved, cells, past,
                 hidden, units, each,
@@ -203,19 +200,13 @@ def backward_by_units(
         copy_row(d_h_n, d * d_h.size, d_h, 0, d_h.size)
         copy_row(d_c_n, d * d_c.size, d_c, 0, d_c.size)
         n, rows, below = 0 if d == 0 else sequences, 0, 0
-        for s in range(T + 1):  # after the last step there is only what it gives
+        for s in range(T + 1):
             t, row = T - 1 - s if d == 0 else s, 0
-            if s == T:
+            if s < T:
+                n, row = longer(lengths, 0, sequences, t, n), first[t]
+            else:  # after the last step there is only what it gives
                 n = 0
-            else:
-                row = first[t]
-                while n < sequences and d == 0 and lengths[n] > t:
-                    n += 1
-                while n > 0 and d == 1 and lengths[n - 1] <= t:
-                    n -= 1
-            known = n if d == 0 and t > 0 else 0
-            while d == 1 and known < n and lengths[known] > t + 1:
-                known += 1
+            known = preceded(d, lengths, 0, n, t)
             before = first[t - 1 + 2 * d] if known > 0 else row
             given = (
                 cell, d, rows, below, n, row, known, before, weight, h_0, c_0, saved, cells, hidden, d_hidden,

@@ -48,6 +48,27 @@ def sequences_of(k: int, directions: int, sequences: int, size: int, threads: in
 
 
 @compiled
+def longer(lengths: Any, start: int, size: int, t: int, n: int) -> int:
+    """Return how many of `size` sequences from `start` on go beyond step t; near n, where it is looked for.
+
+    Lengths fall, so these are the first.
+    """
+    while n > 0 and lengths[start + n - 1] <= t:
+        n -= 1
+    while n < size and lengths[start + n] > t:
+        n += 1
+    return n
+
+
+@compiled
+def preceded(d: int, lengths: Any, start: int, n: int, t: int) -> int:
+    """Return how many of the n sequences at step t have a step before it in direction d."""
+    if d == 0:
+        return n if t > 0 else 0
+    return int(longer(lengths, start, n, t + 1, 0))
+
+
+@compiled
 def room_for(columns: int, depth: int, width: int, like: Any) -> Any:
     """Return a list for the cache lines of a group's rows of `columns` elements, in at most six arrays.
 
@@ -116,10 +137,7 @@ def forward(
         n = size if d == 0 else 0
         for s in range(steps):
             t = s if d == 0 else steps - 1 - s
-            while n > 0 and d == 0 and lengths[start + n - 1] <= t:
-                n -= 1
-            while n < size and d == 1 and lengths[start + n] > t:
-                n += 1
+            n = longer(lengths, start, size, t, n)
             count = 0
             if (apart or large) and s + 1 < steps:
                 after = first[t + 1 - 2 * d] + start

@@ -122,9 +122,8 @@ def recurrence_backward(
     weight = weight if units else buffers.in_lines(weight)
     read = step_cell, starts, sizes, weight, *forward, *from_above, tokens
     work = rows * weight.size
-    if shares_steps(
-        directions, hidden_size, sizes, weight, units
-    ):  # its weight's gradient is a product after it
+    if shares_steps(directions, hidden_size, sizes, weight, units):
+        # So large a weight's gradient is a product after it, and no table is summed on the way.
         given = (
             d_gates, d_h_0, d_c_0, of_table, of_bias, of_peephole, d_bias, d_peephole, size, units,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gatelight.compiled import compiled
-from gatelight.memory.kernels import GROUP, room_for, sequences_of
+from gatelight.memory.kernels import GROUP, longer, preceded, room_for, sequences_of
 from gatelight.memory.panels import CHUNK, into_panels, panel_size, panels, product_of_panels, some_columns
 from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import retreat
@@ -105,14 +105,9 @@ def backward(
         n = 0 if d == 0 else size
         for s in range(steps):
             t = steps - 1 - s if d == 0 else s
-            while n < size and d == 0 and lengths[start + n] > t:
-                n += 1
-            while n > 0 and d == 1 and lengths[start + n - 1] <= t:
-                n -= 1
+            n = longer(lengths, start, size, t, n)
             row = first[t] + start
-            known = n if d == 0 and t > 0 else 0
-            while d == 1 and known < n and lengths[start + known] > t + 1:
-                known += 1
+            known = preceded(d, lengths, start, n, t)
             before = first[t - 1 + 2 * d] + start if known else row
             count = 0
             if apart and s + 1 < steps:
