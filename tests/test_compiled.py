@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+import numba
 import pytest
 from numba import njit
 from rich.console import Console
@@ -108,4 +113,88 @@ def test_a_constant_argument_is_not_compiled_for_anew() -> None:
         return inner(n, 3) + inner(n, n) + inner(n, k=7)
 
     assert outer(2) == 5 + 4 + 9
-    assert len(inner.signatures) == 1
+    assert len(inner.within.signatures) == 1
+
+
+def test_what_compiled_code_calls_can_be_called_from_python_too() -> None:
+    """Red when Python calls code that was compiled without the way in that it needs."""
+
+    def doubled(n: int) -> int:
+        return 2 * n
+
+    inner = compiled._compiled(doubled, {})
+
+    @njit
+    def outer(n: int) -> int:
+        return inner(n) + 1
+
+    assert outer(2) == 5
+    assert not inner.signatures
+    assert inner(2) == 4
+    assert outer(3) == 7
+
+
+def test_code_is_kept_until_what_it_may_call_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Red when an update of one file leaves code behind that holds what that file had before."""
+
+    def halved(n: int) -> int:
+        return n // 2
+
+    def found_in_cache() -> int:
+        made = compiled._compiled(halved, {})
+        assert made(6) == 3
+        return sum(made.stats.cache_hits.values())
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    assert [found_in_cache() for _ in range(2)] == [0, 1]
+    monkeypatch.setattr(compiled, "_sources", lambda: "of another version")
+    assert [found_in_cache() for _ in range(2)] == [0, 1]
+
+
+PART = """
+from gatelight.compiled import compiled
+
+@compiled
+def {name}(out, k):
+    out[k] = {factor} * k
+
+work = {name}
+"""
+REGION = """
+import numpy as np
+from gatelight.compiled import compiled, seconds_compiling
+from gatelight.memory.crew import new_crew, share
+from tasks import work
+
+@compiled
+def region(out, crew, helpers):
+    return share(work, (out,), crew, helpers, len(out))
+
+out = np.zeros(3, np.int64)
+region(out, new_crew(), 0)
+print(out.tolist(), seconds_compiling() > 0)
+"""
+
+
+def test_code_that_is_kept_calls_what_is_there_now(tmp_path: Path) -> None:
+    """Red when an update leaves code behind that computes as before it, or that calls what is gone."""
+
+    def run(name: str, factor: int) -> str:
+        (tmp_path / "tasks.py").write_text(PART.format(name=name, factor=factor))
+        known = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+        done = subprocess.run(
+            [sys.executable, "region.py"],
+            cwd=tmp_path,
+            env=known,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    (tmp_path / "region.py").write_text(REGION)
+    assert run("part", 2) == "[0, 2, 4] True"
+    assert run("part", 10) == "[0, 10, 20] True"
+    assert run("another", 3) == "[0, 3, 6] True"
+    assert run("another", 3) == "[0, 3, 6] False"

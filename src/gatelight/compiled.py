@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
+from functools import cache, partial
+from importlib import import_module
+from pathlib import Path
 from typing import Any, overload
 
+import llvmlite.binding as llvm
 from numba import njit
-from numba.core import event
+from numba.core import cgutils, event
 from numba.core.caching import FunctionCache
+from numba.core.errors import NumbaError
 from numba.core.runtime import rtsys
 from numba.core.types.misc import unliteral
 
@@ -30,32 +36,61 @@ def compiled(function: Function | None = None, /, **options: Any) -> Any:
 
 
 def _compiled(function: Function, options: dict[str, Any]) -> Any:
-    made = njit(cache=True, nogil=True, **options)(function)
+    # Nobody takes it for a C function, the code for which takes as long to compile as a short function.
+    options = {"nogil": True, "no_cfunc_wrapper": True, **options}
+    made = njit(cache=True, **options)(function)
     if not hasattr(made, "_cache"):  # Numba is switched off
         return made
-    _without_literals(made)
+    within = njit(cache=True, no_cpython_wrapper=True, **options)(function)
     # If Numba kept code otherwise than today, it would be loaded without the names that it calls (tiles.py).
-    if type(made._cache) is not FunctionCache or not hasattr(FunctionCache, "_load_overload"):
-        return njit(nogil=True, **options)(function)
-    made._cache.__class__ = _Kept
+    known = type(made._cache) is FunctionCache and hasattr(FunctionCache, "_load_overload")
+    if not (known and hasattr(getattr(made._cache, "_cache_file", None), "_source_stamp")):
+        made, within = (njit(no_cpython_wrapper=bare, **options)(function) for bare in (False, True))
+    else:
+        made._cache.__class__, within._cache.__class__ = _Kept, _KeptWithin
+    _serve_compiled_callers(made, within)
     return made
 
 
-def _without_literals(made: Any) -> None:
-    """Let compiled callers share code; Numba compiles it anew for an argument that is a constant there."""
-    template = made.get_call_template
+def _serve_compiled_callers(made: Any, within: Any) -> None:
+    """Give them the code of `within`, which Python could not call: to compile how it would takes a quarter.
+
+    They share code: Numba compiles it anew for an argument that is a constant there.
+    """
+    template = within.get_call_template
 
     def get_call_template(args: Any, kws: Any) -> Any:
         plain = {name: unliteral(kind) for name, kind in kws.items()}
         return template(tuple(unliteral(kind) for kind in args), plain)
 
-    made.get_call_template = get_call_template
+    made.get_call_template, made.get_overload, made.within = get_call_template, within.get_overload, within
 
 
 def code_for(function: Any, kinds: tuple[Any, ...]) -> Any:
     """A compiled function's code for arguments of these of Numba's types: its `library` and `fndesc`."""
-    function.compile(kinds)
-    return function.overloads[kinds]
+    function.within.compile(kinds)
+    return function.within.overloads[kinds]
+
+
+def called_by_name(context: Any, builder: Any, function: Any, kinds: tuple[Any, ...]) -> Any:
+    """The LLVM function that this one's code for such arguments is, which stays out of the caller's code.
+
+    Numba takes what a function calls into its code, and optimises it once more for each caller. The function
+    is to be found in its module under its own name.
+    """
+    where = function.py_func.__module__, function.py_func.__name__, kinds
+    # A name must be known wherever code that calls it is loaded: this Numba keeps beside it, and calls first.
+    context.active_code_library._reload_init.add(partial(_named, *where))
+    form = context.call_conv.get_function_type(code_for(function, kinds).signature.return_type, kinds)
+    return cgutils.get_or_insert_function(builder.module, form, _named(*where))
+
+
+@cache
+def _named(module: str, function: str, kinds: tuple[Any, ...]) -> str:
+    made = code_for(getattr(import_module(module), function), kinds)
+    name = f"{module}.{function}({', '.join(map(str, kinds))})"
+    llvm.add_symbol(name, made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+    return name
 
 
 def seconds_compiling() -> float:
@@ -103,6 +138,16 @@ _watch = _Watch()
 event.register("numba:compile", _watch)
 
 
+@cache
+def _sources() -> str:
+    """A digest of what is compiled: code holds what it calls, and Numba looks at a function's own file."""
+    digest = hashlib.sha256()
+    for folder in ("memory", "models"):
+        for path in sorted(Path(__file__).with_name(folder).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 class _Kept(FunctionCache):  # type: ignore[misc]
     """Finds compiled code without loading the compiler.
 
@@ -111,10 +156,23 @@ class _Kept(FunctionCache):  # type: ignore[misc]
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        file = self._cache_file
+        if not isinstance(file._source_stamp, tuple):
+            file._source_stamp = file._source_stamp, _sources()
         rtsys.initialize(target_context)  # arrays that compiled code makes
         with self._guard_against_spurious_io_errors():
-            found = self._load_overload(sig, target_context)
+            try:
+                found = self._load_overload(sig, target_context)
+            except (AttributeError, ImportError, NumbaError):
+                return None  # it calls what another version of the package had
             if found is not None:
                 found.library._reload_init.update(found.reload_init)  # for what will be compiled with it
                 return found
         return super().load_overload(sig, target_context)
+
+
+class _KeptWithin(_Kept):
+    """The same for code that only compiled code calls: beside the other, under a name of its own."""
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return (*super()._index_key(sig, codegen), "within")

@@ -15,7 +15,7 @@ from numba.core import cgutils, types
 from numba.core.types import BaseTuple, MemInfoPointer  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
-from gatelight.compiled import compiled
+from gatelight.compiled import called_by_name, compiled
 from gatelight.memory.lanes import INDEX, INT
 from gatelight.memory.signals import Signal, breathe, look, put
 
@@ -110,10 +110,13 @@ def _turns(typingctx: Any, kernel: Any, given: Any, crew: Any, lasts: bool) -> A
         code.linkage = "internal"
         written = ir.IRBuilder(code.append_basic_block("entry"))
         frame = written.load(written.bitcast(code.args[2], tasks.type.as_pointer()))
-        kernel_of = context.get_function(kernel_type, inner)
-        kernel_of(written, [*cgutils.unpack_tuple(written, frame, len(given_type)), code.args[3]])
+        arguments = [*cgutils.unpack_tuple(written, frame, len(given_type)), code.args[3]]
+        called = called_by_name(context, written, kernel_type.dispatcher, inner.args)
+        convention = context.call_conv
+        status, _ = convention.call_function(written, called, inner.return_type, inner.args, arguments)
+        with cgutils.if_unlikely(written, status.is_error):
+            convention.return_status_propagate(written, status)
         written.ret(INT(0))
-        context.add_linking_libs(getattr(kernel_of, "libs", ()))
         address, place = builder.ptrtoint(code, INDEX), cgutils.alloca_once_value(builder, tasks)
         here = builder.ptrtoint(place, INDEX)
         if not lasts:

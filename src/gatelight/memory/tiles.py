@@ -9,14 +9,13 @@ matrices of recurrent networks it is also faster than BLAS.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from gatelight.compiled import code_for, compiled
+from gatelight.compiled import called_by_name, compiled
 from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, fetch_line, going_round, halves, loop, opaque
 
 NUMBERS = "a a_row a_k b b_k start start_row out out_row rows depth columns ahead last"
@@ -216,26 +215,6 @@ def _product(
     )
 
 
-# The many tiles are compiled once for each type and called by name. As a part of all that multiplies they
-# took a minute of compiling for one cell. A name must be known wherever code that calls it is loaded: what is
-# in `_reload_init` Numba keeps beside the code, and calls first.
-
-
-@cache
-def _name_product(like: Any) -> str:
-    name, made = f"gatelight.product.{like}", code_for(_product, _types(like).args)
-    llvm.add_symbol(name, made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
-    return name
-
-
-def _name_single() -> str:
-    return _name_product(types.float32)
-
-
-def _name_double() -> str:
-    return _name_product(types.float64)
-
-
 def _call(typed: Any, arrays: Any, ahead: bool) -> Any:
     """An intrinsic that calls the product of `arrays`' type; see `multiply`."""
     like = arrays[0].dtype
@@ -252,12 +231,11 @@ def _call(typed: Any, arrays: Any, ahead: bool) -> Any:
             numbers.append(value)
         if not ahead:
             numbers += [INDEX(0), INDEX(-1)]
-        name = {types.float32: _name_single, types.float64: _name_double}[like]
-        context.active_code_library._reload_init.add(name)
-        form = context.call_conv.get_function_type(types.none, _types(like).args)
-        product = cgutils.get_or_insert_function(builder.module, form, name())
-        result, error = (cgutils.alloca_once(builder, of.pointee) for of in form.args[:2])
-        builder.call(product, [result, error, context.get_constant(like, 0), *numbers])
+        # As a part of all that multiplies the many tiles took a minute of compiling for one cell.
+        kinds = _types(like).args
+        product = called_by_name(context, builder, _product, kinds)
+        given = [context.get_constant(like, 0), *numbers]
+        context.call_conv.call_function(builder, product, types.none, kinds, given)
         return context.get_dummy_value()
 
     return typed, codegen
