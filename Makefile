@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready
 
+# pip compiles what it installs file by file; this takes all processors. What fails are other Pythons' files.
+COMPILE := -m compileall -qq -j 0 -x '/tests?/'
+
 # An editable install remembers its folder, so a checkout that was moved or copied is set up anew:
 # otherwise its tests would run the old folder's code.
 ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
@@ -23,15 +26,17 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gatelight needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing gatelight and its tools into $(VENV) (torch is large: this takes minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev]'
+	@$(BIN)/python $(COMPILE) $(VENV)/lib || true
 	@printf '%s\n' '$(CURDIR)' > $@
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py
 
-# On several processors, each with whole files, since tests of a file share what is dear to set up.
+# On several processors, each with whole files, since tests of a file share what is dear to set up; in order,
+# which ends with short ones, so that nobody is left alone with a long one.
 test: $(READY)
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Tools are called as modules: the scripts in bin/ name the folder in which they were installed.
 check: $(READY)
@@ -48,7 +53,8 @@ format: $(READY)
 $(BENCH_READY): pyproject.toml benchmarks/requirements.txt
 	@$(BENCH)/bin/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(BENCH)
 	@echo "installing gatelight and what it is compared with into $(BENCH) (this takes minutes the first time)"
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[treebank]' -r benchmarks/requirements.txt
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[treebank]' -r benchmarks/requirements.txt
+	@$(BENCH)/bin/python $(COMPILE) $(BENCH)/lib || true
 	@printf '%s\n' '$(CURDIR)' > $@
 
 bench: $(BENCH_READY)
