@@ -33,8 +33,8 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(BIN)/python tools/demo.py
 
-# On several processors, each with whole files, since tests of a file share what is dear to set up; in order,
-# which ends with short ones, so that nobody is left alone with a long one.
+# On several processors, each with whole files, since tests of a file share what is dear to set up; in the order
+# of tests/conftest.py.
 test: $(READY)
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -113,7 +113,7 @@ def test_a_constant_argument_is_not_compiled_for_anew() -> None:
         return inner(n, 3) + inner(n, n) + inner(n, k=7)
 
     assert outer(2) == 5 + 4 + 9
-    assert len(inner.within.signatures) == 1
+    assert len(inner.within().signatures) == 1
 
 
 def test_what_compiled_code_calls_can_be_called_from_python_too() -> None:

@@ -38,38 +38,44 @@ def compiled(function: Function | None = None, /, **options: Any) -> Any:
 def _compiled(function: Function, options: dict[str, Any]) -> Any:
     # Nobody takes it for a C function, the code for which takes as long to compile as a short function.
     options = {"nogil": True, "no_cfunc_wrapper": True, **options}
-    made = njit(cache=True, **options)(function)
-    if not hasattr(made, "_cache"):  # Numba is switched off
-        return made
-    within = njit(cache=True, no_cpython_wrapper=True, **options)(function)
-    # If Numba kept code otherwise than today, it would be loaded without the names that it calls (tiles.py).
-    known = type(made._cache) is FunctionCache and hasattr(FunctionCache, "_load_overload")
-    if not (known and hasattr(getattr(made._cache, "_cache_file", None), "_source_stamp")):
-        made, within = (njit(no_cpython_wrapper=bare, **options)(function) for bare in (False, True))
-    else:
-        made._cache.__class__, within._cache.__class__ = _Kept, _KeptWithin
-    _serve_compiled_callers(made, within)
+    made = _dispatcher(function, options, _Kept)
+    if hasattr(made, "get_call_template"):  # else Numba is switched off
+        bare = {**options, "no_cpython_wrapper": True}
+        _serve_compiled_callers(made, cache(lambda: _dispatcher(function, bare, _KeptWithin)))
     return made
 
 
-def _serve_compiled_callers(made: Any, within: Any) -> None:
+def _dispatcher(function: Function, options: dict[str, Any], kept: type) -> Any:
+    made = njit(cache=True, **options)(function)
+    own = getattr(made, "_cache", None)
+    # If Numba kept code otherwise than today, it would be loaded without the names that it calls.
+    known = type(own) is FunctionCache and hasattr(FunctionCache, "_load_overload")
+    if not (known and hasattr(getattr(own, "_cache_file", None), "_source_stamp")):
+        return njit(**options)(function)
+    own.__class__ = kept
+    return made
+
+
+def _serve_compiled_callers(made: Any, within: Callable[[], Any]) -> None:
     """Give them the code of `within`, which Python could not call: to compile how it would takes a quarter.
 
     They share code: Numba compiles it anew for an argument that is a constant there.
     """
-    template = within.get_call_template
 
     def get_call_template(args: Any, kws: Any) -> Any:
         plain = {name: unliteral(kind) for name, kind in kws.items()}
-        return template(tuple(unliteral(kind) for kind in args), plain)
+        return within().get_call_template(tuple(unliteral(kind) for kind in args), plain)
 
-    made.get_call_template, made.get_overload, made.within = get_call_template, within.get_overload, within
+    def get_overload(sig: Any) -> Any:
+        return within().get_overload(sig)
+
+    made.get_call_template, made.get_overload, made.within = get_call_template, get_overload, within
 
 
 def code_for(function: Any, kinds: tuple[Any, ...]) -> Any:
     """A compiled function's code for arguments of these of Numba's types: its `library` and `fndesc`."""
-    function.within.compile(kinds)
-    return function.within.overloads[kinds]
+    function.within().compile(kinds)
+    return function.within().overloads[kinds]
 
 
 def called_by_name(context: Any, builder: Any, function: Any, kinds: tuple[Any, ...]) -> Any:
