@@ -147,8 +147,28 @@ def test_code_is_kept_until_what_it_may_call_changes(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     assert [found_in_cache() for _ in range(2)] == [0, 1]
-    monkeypatch.setattr(compiled, "_sources", lambda: "of another version")
+    monkeypatch.setattr(compiled, "_sources", lambda path: f"{path.name} of another version")
     assert [found_in_cache() for _ in range(2)] == [0, 1]
+
+
+def test_code_depends_on_the_files_that_its_own_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when a change two files away leaves the code as it is, or any change at all ends it."""
+    memory = Path(compiled.__file__).with_name("memory")
+    kernels, read = memory / "way_back.py", compiled._read
+
+    def digest_with(changed: str) -> str:
+        def other(path: Path) -> tuple[bytes, list[Path]]:
+            digest, imported = read(path)
+            return (b"other" if path.name == changed else digest), imported
+
+        monkeypatch.setattr(compiled, "_read", other)
+        return str(compiled._sources.__wrapped__(kernels))
+
+    now = digest_with("nothing.py")
+    assert now == compiled._sources(kernels)
+    changed = [path.name for path in sorted(memory.glob("*.py")) if digest_with(path.name) != now]
+    assert {"way_back.py", "stepping.py", "tiles.py", "lanes.py", "buffers.py"} <= set(changed)
+    assert not {"layers.py", "layer_arrays.py", "threads.py", "stack.py"} & set(changed)
 
 
 PART = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from functools import cache, partial
@@ -144,14 +145,30 @@ _watch = _Watch()
 event.register("numba:compile", _watch)
 
 
+_IMPORT = re.compile(rb"^ *from gatelight\.?([\w.]*) import ([^(\n]+|\([^)]*\))", re.MULTILINE)
+
+
 @cache
-def _sources() -> str:
-    """A digest of what is compiled: code holds what it calls, and Numba looks at a function's own file."""
-    digest = hashlib.sha256()
-    for folder in ("memory", "models"):
-        for path in sorted(Path(__file__).with_name(folder).glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _read(path: Path) -> tuple[bytes, list[Path]]:
+    """A source file's digest, and which files of the package it imports."""
+    text, imported = path.read_bytes(), []
+    for module, names in _IMPORT.findall(text):
+        place = Path(__file__).parent.joinpath(*module.decode().split("."))
+        each = re.findall(r"\w+", names.decode()) if place.is_dir() else []
+        imported += [place / f"{name}.py" for name in each] or [place.with_suffix(".py")]
+    return hashlib.sha256(text).digest(), [one for one in imported if one.is_file()]
+
+
+@cache
+def _sources(path: Path) -> str:
+    """A digest of a file and all that it imports: code holds what it calls, but Numba looks at one file."""
+    found, left = {}, [path]
+    while left:
+        one = left.pop()
+        if one not in found:
+            found[one], imported = _read(one)
+            left += imported
+    return hashlib.sha256(b"".join(found[one] for one in sorted(found))).hexdigest()
 
 
 class _Kept(FunctionCache):  # type: ignore[misc]
@@ -164,7 +181,7 @@ class _Kept(FunctionCache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         file = self._cache_file
         if not isinstance(file._source_stamp, tuple):
-            file._source_stamp = file._source_stamp, _sources()
+            file._source_stamp = file._source_stamp, _sources(Path(self._py_func.__code__.co_filename))
         rtsys.initialize(target_context)  # arrays that compiled code makes
         with self._guard_against_spurious_io_errors():
             try:
