@@ -150,13 +150,13 @@ _IMPORT = re.compile(rb"^ *from gatelight\.?([\w.]*) import ([^(\n]+|\([^)]*\))"
 
 @cache
 def _read(path: Path) -> tuple[bytes, list[Path]]:
-    """A source file's digest, and which files of the package it imports."""
+    """A source file's digest, and where what it imports of the package would be."""
     text, imported = path.read_bytes(), []
     for module, names in _IMPORT.findall(text):
         place = Path(__file__).parent.joinpath(*module.decode().split("."))
         each = re.findall(r"\w+", names.decode()) if place.is_dir() else []
         imported += [place / f"{name}.py" for name in each] or [place.with_suffix(".py")]
-    return hashlib.sha256(text).digest(), [one for one in imported if one.is_file()]
+    return hashlib.sha256(text).digest(), imported
 
 
 @cache
@@ -165,7 +165,7 @@ def _sources(path: Path) -> str:
     found, left = {}, [path]
     while left:
         one = left.pop()
-        if one not in found:
+        if one not in found and one.is_file():  # a package has none of its name; nor has a frozen program
             found[one], imported = _read(one)
             left += imported
     return hashlib.sha256(b"".join(found[one] for one in sorted(found))).hexdigest()
