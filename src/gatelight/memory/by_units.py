@@ -127,7 +127,8 @@ def forward_by_units(
 def _backward_part(
     cell: Any, d: int, rows: int, below: int, n: int, row: int, further: int, before: int, weight: Any,
     h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_hidden: Any, d_h: Any, d_c: Any, d_gates: Any,
-    token: Any, by_token: Any, d_bias: Any, d_peephole: Any, G: int, units: int, each: int, k: int,
+    token: Any, by_token: Any, d_bias: Any, d_peephole: Any, zeros: Any, G: int, units: int, each: int,
+    k: int,
 ) -> None:  # fmt: skip
     """Take the k-th part of the units one step back.
 
@@ -162,8 +163,8 @@ def _backward_part(
             at = (below + start) * wide + d * K
             give_back(
                 d_gates, at, at + K - H if K > G else at, wide, weight, d * weight.shape[1] * W + of_part, W,
-                apart, d_h, start * H + begin, min(PASSING, rows - start), G - H if K > G else G, end - begin,
-                ahead, count - 1,
+                apart, zeros, d_h, start * H + begin, min(PASSING, rows - start), G - H if K > G else G,
+                end - begin, ahead, count - 1,
             )  # fmt: skip
         for of_group in range(start, last, GROUP):
             size, group = min(GROUP, n - of_group), of_group // GROUP * directions + d
@@ -193,7 +194,7 @@ def backward_by_units(
     parts, failed = (H + each - 1) // each, 0
     d_h = lined_up(sequences * H, d_gates).reshape(sequences, H)
     d_c = lined_up(sequences * C, d_gates).reshape(sequences, C)
-    by_token = d_table[0]
+    by_token, zeros = d_table[0], np.zeros(each, d_gates.dtype)
     d_bias[:] = 0
     d_peephole[:] = 0
     for d in range(directions):
@@ -210,7 +211,7 @@ def backward_by_units(
             before = first[t - 1 + 2 * d] if known > 0 else row
             given = (
                 cell, d, rows, below, n, row, known, before, weight, h_0, c_0, saved, cells, hidden, d_hidden,
-                d_h, d_c, d_gates, token, by_token, d_bias, d_peephole, G, units, each,
+                d_h, d_c, d_gates, token, by_token, d_bias, d_peephole, zeros, G, units, each,
             )  # fmt: skip
             failed |= share(_backward_part, given, crew, helpers, parts)
             rows, below = n, row

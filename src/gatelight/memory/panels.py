@@ -99,7 +99,7 @@ def panel_size(b: Any, depth: int) -> int:
     return int(depth * b.shape[2] if b.shape[1] > depth else 0)
 
 
-@compiled
+@compiled(forceinline=True)  # a call with so many arrays takes as long as a step's product of 16 units
 def some_columns(
     a: Any, a_at: int, a_row: int, b: Any, b_at: int, b_k: int, apart: int, start: Any, start_at: int,
     start_row: int, out: Any, out_at: int, out_row: int, rows: int, depth: int, begin: int, end: int,

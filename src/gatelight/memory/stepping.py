@@ -187,8 +187,9 @@ def retreat(
     The k-th reads row `row` + k of all that has packed rows and writes row `out` + k of d_gates. The state
     before it is in row `before` + k for the first `known` of them, and for the others the initial one of
     sequence `sequence` + k. Rows `state` + k of d_h and d_c are the gradients of the state after the step,
-    replaced by those of the state before it, less what passes through the recurrent product; to by_token
-    [U, ·], where it has rows, and to rows of_cell, + 1 and + 2 of sums [·, H] is added.
+    replaced by those of the state before it, less what passes through the recurrent product (d_h is left as
+    it is where nothing else passes); to by_token [U, ·], where it has rows, and to rows of_cell, + 1 and + 2
+    of sums [·, H] is added.
     """
     given = (
         cell, d, n, row, known, before, sequence, h_0, c_0, saved, cells, hidden,
@@ -251,7 +252,8 @@ def retreat(
                 )
             if d_before is not None:
                 blocks.store([d_before], d_c)
-            blocks.store([zero if passed is None else passed], d_h)
+            if passed is not None:
+                blocks.store([passed], d_h)
             blocks.add(added, [a["sums"].at(a["of_cell"], INDEX(0))] * len(rows))
 
         over_rows(vectors, n, builder.sub(a["end"], a["begin"]), several)

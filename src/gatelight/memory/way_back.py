@@ -13,19 +13,22 @@ from gatelight.memory.rows import add_row, fetch
 from gatelight.memory.stepping import retreat
 
 
-@compiled
+@compiled(forceinline=True)
 def give_back(
-    d_gates: Any, at: int, other: int, wide: int, weight: Any, w_at: int, W: int, apart: int, d_h: Any,
-    to: int, n: int, same: int, units: int, ahead: Any, last: int,
+    d_gates: Any, at: int, other: int, wide: int, weight: Any, w_at: int, W: int, apart: int, zeros: Any,
+    d_h: Any, to: int, n: int, same: int, units: int, ahead: Any, last: int,
 ) -> None:  # fmt: skip
-    """Add what n rows of d_gates give to the next `units` of d_h's rows, from d_h[to] on.
+    """Write what n rows of d_gates give to the next `units` of d_h's rows, from d_h[to] on; add GRU's there.
 
     Rows of d_gates begin at `at`, the candidate's part of GRU's at `other`; the weight may stand in panels,
-    `apart` elements from one to the next.
+    `apart` elements from one to the next. `zeros` has as many as there are units.
     """
     H = d_h.shape[1]
+    # What was just written in pieces can be read as a register only once it has reached the cache.
+    start, start_at, start_row = (d_h.reshape(-1), to, H) if other > at else (zeros, 0, 0)
     some_columns(
-        d_gates, at, wide, weight, w_at, W, apart, d_h, to, H, d_h, to, H, n, same, 0, units, ahead, last
+        d_gates, at, wide, weight, w_at, W, apart, start, start_at, start_row, d_h, to, H, n, same, 0, units,
+        ahead, last,
     )  # fmt: skip
     if other > at:
         some_columns(
@@ -83,7 +86,7 @@ def backward(
     weights, nothing = d_weight.reshape(-1), np.zeros(G if in_parts else 0, d_gates.dtype)
     so_far, so_far_at, so_far_row = nothing, 0, 0
     d_h = np.zeros((GROUP, H), d_gates.dtype)
-    d_c = np.zeros((GROUP, C), d_gates.dtype)
+    d_c, zeros = np.zeros((GROUP, C), d_gates.dtype), np.zeros(H, d_gates.dtype)
     ahead = room_for(S + K + H + H + C, same, H, d_gates)
     for start in range(begin, end, GROUP):
         size = min(GROUP, end - start)
@@ -130,7 +133,9 @@ def backward(
             at = (row if keep else 0) * wide + d * K
             other = at + K - H if K > G else at
             last = count - 1
-            give_back(d_gates, at, other, wide, weight, of_d, W, panel, d_h, 0, n, same, H, ahead, last)
+            give_back(
+                d_gates, at, other, wide, weight, of_d, W, panel, zeros, d_h, 0, n, same, H, ahead, last
+            )  # fmt: skip
             if d_bias.shape[2] > 0:
                 for k in range(n):
                     add_row(d_gates, at + k * wide, d_bias, (group * c_0.shape[0] + d) * K, K)
