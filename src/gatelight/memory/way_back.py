@@ -18,10 +18,10 @@ def give_back(
     d_gates: Any, at: int, other: int, wide: int, weight: Any, w_at: int, W: int, apart: int, zeros: Any,
     d_h: Any, to: int, n: int, same: int, units: int, ahead: Any, last: int,
 ) -> None:  # fmt: skip
-    """Write what n rows of d_gates give to the next `units` of d_h's rows, from d_h[to] on; add GRU's there.
+    """Write what n rows of d_gates give to the next `units` of d_h's rows, from d_h[to] on; GRU's is added.
 
     Rows of d_gates begin at `at`, the candidate's part of GRU's at `other`; the weight may stand in panels,
-    `apart` elements from one to the next. `zeros` has as many as there are units.
+    `apart` elements from one to the next. `zeros` has as many as there are units, or more.
     """
     H = d_h.shape[1]
     # What was just written in pieces can be read as a register only once it has reached the cache.
@@ -83,10 +83,10 @@ def backward(
     states, gradients, others = panels(
         d_gates, H if in_parts else 0, same if in_parts else 0, H if in_parts and K > G else 0
     )
-    weights, nothing = d_weight.reshape(-1), np.zeros(G if in_parts else 0, d_gates.dtype)
+    weights, nothing = d_weight.reshape(-1), np.zeros(G, d_gates.dtype)
     so_far, so_far_at, so_far_row = nothing, 0, 0
     d_h = np.zeros((GROUP, H), d_gates.dtype)
-    d_c, zeros = np.zeros((GROUP, C), d_gates.dtype), np.zeros(H, d_gates.dtype)
+    d_c = np.zeros((GROUP, C), d_gates.dtype)
     ahead = room_for(S + K + H + H + C, same, H, d_gates)
     for start in range(begin, end, GROUP):
         size = min(GROUP, end - start)
@@ -134,7 +134,7 @@ def backward(
             other = at + K - H if K > G else at
             last = count - 1
             give_back(
-                d_gates, at, other, wide, weight, of_d, W, panel, zeros, d_h, 0, n, same, H, ahead, last
+                d_gates, at, other, wide, weight, of_d, W, panel, nothing, d_h, 0, n, same, H, ahead, last
             )  # fmt: skip
             if d_bias.shape[2] > 0:
                 for k in range(n):
