@@ -95,33 +95,35 @@ def _sum_part(
         return
     d, part, begin, end, source, column, columns = cuts[k - len(tokens) + 1]
     rows, sequences, width = hidden.shape[0], h_0.shape[1], hidden.shape[1]
-    at, to = d * K + source, ((part * directions + d) * G + column) * H
+    at, to, flat = d * K + source, ((part * directions + d) * G + column) * H, sums.reshape(-1)
     if begin >= end:
         sums[part, d, column : column + columns] = 0
     if states.shape[0] > 0:
         length = states.shape[2]
         product.add_transposed_times(
-            d_gates, at, states, d * rows * length, length, begin, end, False, sums, to, columns, H
+            d_gates, at, states.reshape(-1), d * rows * length, length, begin, end, False, flat, to,
+            columns, H,
         )  # fmt: skip
         return
     # All are equally long: the states before stand in a row, first or last the initial ones.
+    others, initial = hidden.reshape(-1), h_0.reshape(-1)
     if d == 0:
         product.add_transposed_times(
-            d_gates, at, h_0, 0, H, begin, min(end, sequences), False, sums, to, columns, H
+            d_gates, at, initial, 0, H, begin, min(end, sequences), False, flat, to, columns, H
         )  # fmt: skip
         product.add_transposed_times(
-            d_gates, at, hidden, -sequences * width, width, max(begin, sequences), end, begin < sequences,
-            sums, to, columns, H,
+            d_gates, at, others, -sequences * width, width, max(begin, sequences), end, begin < sequences,
+            flat, to, columns, H,
         )  # fmt: skip
     else:
         last = rows - sequences
         product.add_transposed_times(
-            d_gates, at, hidden, sequences * width + H, width, begin, min(end, last), False,
-            sums, to, columns, H,
+            d_gates, at, others, sequences * width + H, width, begin, min(end, last), False,
+            flat, to, columns, H,
         )  # fmt: skip
         product.add_transposed_times(
-            d_gates, at, h_0, (2 * sequences - rows) * H, H, max(begin, last), end, begin < last,
-            sums, to, columns, H,
+            d_gates, at, initial, (2 * sequences - rows) * H, H, max(begin, last), end, begin < last,
+            flat, to, columns, H,
         )  # fmt: skip
 
 
@@ -248,14 +250,14 @@ def _added_part(parts: Any, out: Any, k: int) -> None:
     each = (H + STRIP - 1) // STRIP
     d, begin = k // each, k % each * STRIP
     end = min(H, begin + STRIP)
-    if number == 1:
-        transpose_rows(parts[0, d : d + 1], out[d : d + 1], 0, begin, end)
-        return
-    sums = np.zeros((1, end - begin, G), parts.dtype)
-    for part in range(number):
-        for j in range(begin, end):
-            add_row(parts, ((part * directions + d) * H + j) * G, sums, (j - begin) * G, G)
-    transpose_rows(sums, out[d : d + 1], begin, 0, end - begin)
+    sums, first = parts[0, d : d + 1], begin
+    if number > 1:
+        sums, first = np.empty((1, end - begin, G), parts.dtype), 0
+        sums[:] = 0
+        for part in range(number):
+            for j in range(begin, end):
+                add_row(parts, ((part * directions + d) * H + j) * G, sums, (j - begin) * G, G)
+    transpose_rows(sums, out[d : d + 1], begin - first, first, first + end - begin)
 
 
 @compiled

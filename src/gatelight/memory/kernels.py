@@ -16,7 +16,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory.buffers import LINE
 from gatelight.memory.panels import panel_columns, panel_size, some_columns
-from gatelight.memory.rows import NOTED, fetch
+from gatelight.memory.rows import NOTED, copy_row, fetch
 from gatelight.memory.stepping import advance
 
 GROUP = 8
@@ -123,16 +123,15 @@ def forward(
     apart = lengths.shape[0] > GROUP  # else the rows of one step follow those of another
     large = table.shape[0] * table.shape[1] > NEAR
     past = int(keep and goes_past(saved, cells, table, H))
-    h = np.zeros((GROUP, H), table.dtype)
-    c = np.zeros((GROUP, C), table.dtype)
+    h = np.empty((GROUP, H), table.dtype)
+    c = np.empty((GROUP, C), table.dtype)
     u = np.empty((GROUP, G), table.dtype)
     ahead = room_for(G + S + H + C, H, G, table)
     panel, of_d = panel_size(weight, H), d * weight.shape[1] * W
     for start in range(begin, end, GROUP):
         size = min(GROUP, end - start)
-        for k in range(size):
-            h[k] = h_0[d, start + k]
-            c[k] = c_0[d, start + k]
+        copy_row(h_0, (d * lengths.shape[0] + start) * H, h, 0, size * H)
+        copy_row(c_0, (d * lengths.shape[0] + start) * C, c, 0, size * C)
         steps = lengths[start]
         n = size if d == 0 else 0
         for s in range(steps):
@@ -155,12 +154,12 @@ def forward(
             )  # fmt: skip
             row = first[t] + start
             advance(
-                cell, d, d, n, table, token, row, u, 0, h, c, 0, saved, cells, past, hidden, row, h, 0, H
+                cell, d, d, n, table, token, row, u, 0, h, c, 0, saved, cells, past, hidden, row, h, None, H
             )  # fmt: skip
         for k in range(size):
             place = order[start + k] if order.shape[0] > 0 else start + k
-            h_n[d, place] = h[k]
-            c_n[d, place] = c[k]
+            copy_row(h, k * H, h_n, (d * lengths.shape[0] + place) * H, H)
+            copy_row(c, k * C, c_n, (d * lengths.shape[0] + place) * C, C)
 
 
 @compiled

@@ -38,10 +38,10 @@ MOST_ROWS = 8
 
 
 class Vectors:
-    """Vectors of `lanes` elements (None: a whole register) in the code that `builder` writes."""
+    """Vectors of `lanes` elements (None: a whole register); those of `only`, a mask, are read and written."""
 
-    def __init__(self, builder: Any, element: ir.Type, lanes: int | None = None) -> None:
-        self.builder, self.element = builder, element
+    def __init__(self, builder: Any, element: ir.Type, lanes: int | None = None, only: Any = None) -> None:
+        self.builder, self.element, self.only = builder, element, only
         self.single = isinstance(element, ir.FloatType)
         self.bytes = 4 if self.single else 8
         self.lanes = lanes or VECTOR_BYTES // self.bytes
@@ -88,7 +88,7 @@ class Vectors:
 
     def load(self, where: Any, mask: Any = None) -> Any:
         """What stands at the address `where`; zeros outside of `mask`, which are not read."""
-        where = self.builder.bitcast(where, self.type.as_pointer())
+        where, mask = self.builder.bitcast(where, self.type.as_pointer()), mask or self.only
         if mask is None:
             return self.builder.load(where, align=self.bytes)
         return self.call(
@@ -104,7 +104,7 @@ class Vectors:
 
     def store(self, value: Any, where: Any, mask: Any = None) -> None:
         """Write `value` to the address `where`; nothing outside of `mask`."""
-        where = self.builder.bitcast(where, self.type.as_pointer())
+        where, mask = self.builder.bitcast(where, self.type.as_pointer()), mask or self.only
         if mask is None:
             self.builder.store(value, where, align=self.bytes)
         else:
@@ -186,19 +186,9 @@ def opaque(builder: Any, value: Any) -> Any:
 
 def loop(builder: Any, end: Any, body: Callable[[Any], None], step: int = 1) -> None:
     """Write a loop of `body` over 0, step, 2·step, … as long as a whole step is left before `end`."""
-    slot = cgutils.alloca_once_value(builder, INDEX(0))
-    builder.store(INDEX(0), slot)
-    head, inside, done = (builder.append_basic_block(f"loop.{name}") for name in ("head", "body", "done"))
-    builder.branch(head)
-    builder.position_at_end(head)
-    place = builder.load(slot)
-    after = builder.add(place, INDEX(step))
-    builder.cbranch(builder.icmp_signed("<=", after, end), inside, done)
-    builder.position_at_end(inside)
-    body(place)
-    builder.store(after, slot)
-    builder.branch(head)
-    builder.position_at_end(done)
+    last = builder.sub(end, INDEX(step - 1))
+    with cgutils.for_range_slice(builder, INDEX(0), last, INDEX(step)) as (place, _):
+        body(place)
 
 
 def going_round(
@@ -268,11 +258,13 @@ def over_lanes(vectors: Vectors, size: Any, body: Callable[[Vectors, Any], None]
 
 
 def over_rows(
-    vectors: Vectors, rows: Any, size: Any, body: Callable[[Vectors, list[Any], Any], None], side: int = 1
-) -> None:
+    vectors: Vectors, rows: Any, size: Any, body: Callable[[Vectors, list[Any], Any], None], side: int,
+    short: bool,
+) -> None:  # fmt: skip
     """Write `body(vectors, numbers, first)` for all of 0 … size - 1 of all rows, `side` registers at a time.
 
-    What a row leaves beyond whole registers is done for several rows together, as many as fill these.
+    What a row leaves beyond whole registers is done for several rows together, as many as fill these, if rows
+    are `short`; else under a mask, which is a fifth of the code.
     """
     builder = vectors.builder
     left = builder.srem(size, INDEX(vectors.lanes))
@@ -294,4 +286,9 @@ def over_rows(
         together(count, lambda numbers: body(part, numbers, first))
 
     together(side, in_whole)
-    halves(vectors, left, rest)
+    if short:
+        halves(vectors, left, rest)
+        return
+    masked = Vectors(builder, vectors.element, only=vectors.mask(left))
+    with builder.if_then(builder.icmp_signed("!=", left, INDEX(0))):
+        loop(builder, rows, lambda row: body(masked, [row], whole))

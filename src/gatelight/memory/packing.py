@@ -145,8 +145,9 @@ def plan_rows(lengths: Any, order: Any, falling: Any, alive: Any, first: Any) ->
             alive[lengths[k] - 1] += 1
     for t in range(steps - 2, -1, -1):
         alive[t] += alive[t + 1]
-    place = np.zeros(steps + 1, np.int64)
-    place[:steps] = alive
+    place = np.empty(steps + 1, np.int64)
+    for t in range(steps + 1):
+        place[t] = alive[t] if t < steps else 0
     for k in range(len(lengths)):
         length = lengths[k]
         order[place[length]] = k

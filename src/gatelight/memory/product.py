@@ -163,13 +163,13 @@ def add_transposed_times(
     a: Any, a_at: int, b: Any, b_at: int, b_row: int, begin: int, end: int, known: bool, out: Any,
     out_at: int, columns: int, size: int,
 ) -> None:  # fmt: skip
-    """Add a.T @ b of rows begin to end to out [columns, size] from out[out_at] on, for compiled callers.
+    """Add a.T @ b of rows begin to end to [columns, size] from out[out_at] on, for compiled callers.
 
-    a [N, ·] is read at `columns` columns from a_at on; row n of b begins at b[b_at + n * b_row]. What is not
-    `known` yet counts as zeros: to write these first would wait for memory, which a product has time for.
+    a [N, ·] is read at `columns` columns from a_at on; row n of b begins at b[b_at + n * b_row]; b and out
+    are flat, so that one code serves all. What is not `known` yet counts as zeros: to write these first would
+    wait for memory, which a product has time for.
     """
-    flat = out.reshape(-1)
-    start, start_at, start_row = flat, out_at, size
+    start, start_at, start_row = out, out_at, size
     if not known:
         start, start_at, start_row = np.zeros(size, out.dtype), 0, 0
     large = columns * size >= LARGE
@@ -188,7 +188,7 @@ def add_transposed_times(
             product_of_panels(
                 left, right, rows, start, start_at, start_row, out, out_at, size, columns, size
             )  # fmt: skip
-        start, start_at, start_row = flat, out_at, size
+        start, start_at, start_row = out, out_at, size
 
 
 @compiled
@@ -213,7 +213,7 @@ def _back_part(
                 )  # fmt: skip
             start, start_at, start_row = d_x.reshape(-1), begin * dim, dim
         return
-    begin = (k - tasks) * wide
+    begin, flat, sums = (k - tasks) * wide, x.reshape(-1), d_weight.reshape(-1)
     end = min(columns, begin + wide)
     if d_out.shape[0] == 0:
         d_weight[begin:end] = 0
@@ -226,7 +226,7 @@ def _back_part(
             for one in range(row, to if d_bias.shape[0] else row):
                 add_row(d_out, one * d_out.shape[1] + at, d_bias, first, some)
             if d_weight.shape[0]:
-                add_transposed_times(d_out, at, x, 0, dim, row, to, row > 0, d_weight, first * dim, some, dim)
+                add_transposed_times(d_out, at, flat, 0, dim, row, to, row > 0, sums, first * dim, some, dim)
 
 
 @compiled

@@ -80,7 +80,7 @@ def _arguments(context: Any, builder: Any, names: str, signature: Any, values: A
 
 def _signature(given: tuple[Any, ...]) -> Any:
     cell, *rest = given
-    return types.void(cell, *(g if isinstance(g, types.Array) else types.int64 for g in rest))
+    return types.void(cell, *(types.int64 if isinstance(g, types.Integer) else g for g in rest))
 
 
 def _peepholes(context: Any, builder: Any, kind: Any, cell: Any, name: str) -> tuple[_Array, int]:
@@ -99,18 +99,19 @@ def advance(
 ) -> Any:  # fmt: skip
     """Advance units begin to end of n sequences by one step in direction d, for compiled callers; unchecked.
 
-    The k-th reads its input product from row token[row + k] of table [U, directions·(≥ G)], its recurrent
-    product with bias, of these units alone, from row of_u + k of u, its state from row state + k of h and c,
-    and replaces it in c and in `after`, which may be h. It writes row out + k of hidden [·, directions·H]
-    and, if saved has rows, of saved [·, directions·S·H] and of cells [·, directions·C], past the caches if
-    `past` is not 0. `which` is the row of the cell's own weights.
+    Where `begin` is None it is the first, and rows may be short (`over_rows`). The k-th reads its input
+    product from row token[row + k] of table [U, directions·(≥ G)], its recurrent product with bias, of these
+    units alone, from row of_u + k of u, its state from row state + k of h and c, and replaces it in c and in
+    `after`, which may be h. It writes row out + k of hidden [·, directions·H] and, if saved has rows, of
+    saved [·, directions·S·H] and of cells [·, directions·C], past the caches if `past` is not 0. `which` is
+    the row of the cell's own weights.
     """
     given = (
         cell, which, d, n, table, token, row, u, of_u, h, c, state, saved, cells, past, hidden, out, after,
         begin, end,
     )  # fmt: skip
     name, forward, _ = STEPS[cell.instance_class]
-    equation = EQUATIONS[name]
+    equation, short = EQUATIONS[name], begin is types.none
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         a = _arguments(context, builder, ADVANCE, signature, values)
@@ -121,13 +122,14 @@ def advance(
         keeps = builder.icmp_signed(">", a["saved"].shape[0], INDEX(0))
         directions = builder.sdiv(a["hidden"].shape[-1], size)
         products = builder.mul(d, builder.sdiv(a["table"].shape[-1], directions))
-        units = builder.sub(a["end"], a["begin"])
+        begins = INDEX(0) if short else a["begin"]
+        units = builder.sub(a["end"], begins)
 
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
         def several(part: Vectors, rows: list[Any], first: Any) -> None:
-            blocks = _Blocks(part, len(rows), size, builder.add(a["begin"], first))
+            blocks = _Blocks(part, len(rows), size, builder.add(begins, first))
             products_of, gates = _Blocks(part, len(rows), units, first), len(equation.gates)
             at = [builder.add(a["out"], k) for k in rows]
             tokens = [
@@ -155,7 +157,7 @@ def advance(
                     blocks.store([after], [a["cells"].at(k, block(1)) for k in at], past_caches)
 
             with builder.if_then(keeps):
-                if part.lanes < vectors.lanes:
+                if part.lanes < vectors.lanes or part.only:
                     keep(False)
                 else:
                     with builder.if_else(builder.icmp_signed("!=", a["past"], INDEX(0))) as (past, near):
@@ -164,7 +166,7 @@ def advance(
                         with near:
                             keep(False)
 
-        over_rows(vectors, a["n"], units, several, TOGETHER if vectors.single else 1)
+        over_rows(vectors, a["n"], units, several, TOGETHER if vectors.single else 1, short)
         return context.get_dummy_value()
 
     return _signature(given), codegen
@@ -182,7 +184,7 @@ def retreat(
     h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_hidden: Any, d_h: Any, d_c: Any, state: Any,
     d_gates: Any, out: Any, token: Any, by_token: Any, sums: Any, of_cell: Any, begin: Any, end: Any,
 ) -> Any:  # fmt: skip
-    """Take units begin to end of n sequences one step back in direction d, for compiled callers; unchecked.
+    """Take units begin to end of n sequences back by one step, as `advance` takes them forward.
 
     The k-th reads row `row` + k of all that has packed rows and writes row `out` + k of d_gates. The state
     before it is in row `before` + k for the first `known` of them, and for the others the initial one of
@@ -196,7 +198,7 @@ def retreat(
         d_hidden, d_h, d_c, state, d_gates, out, token, by_token, sums, of_cell, begin, end,
     )  # fmt: skip
     name, _, back = STEPS[cell.instance_class]
-    equation = EQUATIONS[name]
+    equation, short = EQUATIONS[name], begin is types.none
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         a = _arguments(context, builder, RETREAT, signature, values)
@@ -204,7 +206,7 @@ def retreat(
         size, d, n = a["d_h"].shape[-1], a["d"], a["n"]
         own, peepholes = _peepholes(context, builder, cell, a["cell"], name)
         weights = own.at(builder.mul(d, INDEX(3)), INDEX(0))
-        cell_state = equation.has_cell_state
+        cell_state, begins = equation.has_cell_state, INDEX(0) if short else a["begin"]
         sums_tokens = builder.icmp_signed(">", a["by_token"].shape[0], INDEX(0))
         states, initial = (a["cells"], a["c_0"]) if cell_state else (a["hidden"], a["h_0"])
 
@@ -212,7 +214,7 @@ def retreat(
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
         def several(part: Vectors, numbers: list[Any], first: Any) -> None:
-            blocks = _Blocks(part, len(numbers), size, builder.add(a["begin"], first))
+            blocks = _Blocks(part, len(numbers), size, builder.add(begins, first))
             zero = Lanes(blocks.vectors, blocks.vectors.number(0.0))
             rows = [builder.add(a["row"], k) for k in numbers]
 
@@ -256,7 +258,7 @@ def retreat(
                 blocks.store([passed], d_h)
             blocks.add(added, [a["sums"].at(a["of_cell"], INDEX(0))] * len(rows))
 
-        over_rows(vectors, n, builder.sub(a["end"], a["begin"]), several)
+        over_rows(vectors, n, builder.sub(a["end"], begins), several, 1, short)
         return context.get_dummy_value()
 
     return _signature(given), codegen

@@ -230,7 +230,7 @@ def _draw(
                     row[0] = token * b + k
                     advance(
                         cell, own, 0, 1, table, row, 0, u, k, h, c, own, saved, c, 0,
-                        hidden, new + own, h, 0, w,
+                        hidden, new + own, h, None, w,
                     )  # fmt: skip
                 else:
                     row[0] = 0
@@ -240,7 +240,7 @@ def _draw(
                     )  # fmt: skip
                     advance(
                         cell, own, 0, 1, x, row, 0, u, k, h, c, own, saved, c, 0,
-                        hidden, new + own, h, 0, w,
+                        hidden, new + own, h, None, w,
                     )  # fmt: skip
         meetings += 1
         met = meet(signals, part, meetings)

@@ -9,7 +9,7 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory.kernels import GROUP, longer, preceded, room_for, sequences_of
 from gatelight.memory.panels import CHUNK, into_panels, panel_size, panels, product_of_panels, some_columns
-from gatelight.memory.rows import add_row, fetch
+from gatelight.memory.rows import add_row, copy_row, fetch
 from gatelight.memory.stepping import retreat
 
 
@@ -85,14 +85,14 @@ def backward(
     )
     weights, nothing = d_weight.reshape(-1), np.zeros(G, d_gates.dtype)
     so_far, so_far_at, so_far_row = nothing, 0, 0
-    d_h = np.zeros((GROUP, H), d_gates.dtype)
-    d_c = np.zeros((GROUP, C), d_gates.dtype)
+    d_h = np.empty((GROUP, H), d_gates.dtype)
+    d_c = np.empty((GROUP, C), d_gates.dtype)
     ahead = room_for(S + K + H + H + C, same, H, d_gates)
     for start in range(begin, end, GROUP):
         size = min(GROUP, end - start)
-        for k in range(size):
-            d_h[k] = d_h_n[d, start + k]
-            d_c[k] = d_c_n[d, start + k]
+        of_h, of_c = (d * h_0.shape[1] + start) * H, (d * h_0.shape[1] + start) * C
+        copy_row(d_h_n, of_h, d_h, 0, size * H)
+        copy_row(d_c_n, of_c, d_c, 0, size * C)
         group = start // GROUP
         by_token, of_cell = d_table[group], 3 * (group * c_0.shape[0] + d)
         by_token[:, d * G : (d + 1) * G] = 0
@@ -127,7 +127,7 @@ def backward(
             retreat(
                 cell, d, n, row, known, before, start, h_0, c_0, saved, cells, hidden,
                 d_hidden, d_h, d_c, 0, d_gates, row if keep else 0, token, by_token, d_peephole, of_cell,
-                0, H,
+                None, H,
             )  # fmt: skip
             # The rows of a group at a step lie one after the other.
             at = (row if keep else 0) * wide + d * K
@@ -152,15 +152,14 @@ def backward(
                 filled += 1
             if filled > CHUNK - GROUP or s + 1 == steps:
                 product_of_panels(
-                    states, gradients, filled, so_far, so_far_at, so_far_row, d_weight, total, G, H, same
+                    states, gradients, filled, so_far, so_far_at, so_far_row, weights, total, G, H, same
                 )  # fmt: skip
                 if K > G:
                     product_of_panels(
                         states, others, filled, so_far, so_far_at + same, so_far_row,
-                        d_weight, total + same, G, H, H,
+                        weights, total + same, G, H, H,
                     )  # fmt: skip
                 so_far, so_far_at, so_far_row = weights, total, G
                 filled = 0
-        for k in range(size):
-            d_h_0[d, start + k] = d_h[k]
-            d_c_0[d, start + k] = d_c[k]
+        copy_row(d_h, 0, d_h_0, of_h, size * H)
+        copy_row(d_c, 0, d_c_0, of_c, size * C)
