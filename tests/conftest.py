@@ -8,7 +8,7 @@ import pytest
 
 from gatelight import compiled
 
-FIRST = ("test_operators.py", "test_thoughts.py", "test_layers.py", "test_panels.py")
+FIRST = ("test_operators.py", "test_panels.py", "test_layers.py")
 """Files that wait for the compiler longest: the others find what they compile, and none of them ends last."""
 
 
