@@ -8,8 +8,11 @@ import pytest
 
 from gatelight import compiled
 
-FIRST = ("test_operators.py", "test_panels.py", "test_layers.py")
-"""Files that wait for the compiler longest: the others find what they compile, and none of them ends last."""
+FIRST = ("test_operators.py", "test_audit.py", "test_keras_fuzz.py", "test_panels.py", "test_layers.py")
+"""Those that wait for the compiler longest: the others find what they compile, and none of them ends last.
+
+The second and the third compile little: else two processes would compile the same at the same time.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory.rows import add_products, add_scaled_row
+from gatelight.memory.rows import add_products, add_scaled_row, copy_row
 from gatelight.models.dropping import (
     add_products_of_dropped,
     drop_row,
@@ -268,7 +268,7 @@ def flatten_backward(
             if limit > 0:
                 drop_row(hidden, at, key, limit, scale, left, 0, features)
             else:
-                left[:] = hidden[row]
+                copy_row(hidden, at, left, 0, features)
             d_hidden[row] = 0
             for o in range(outputs):
                 columns = o * width + t * features
