@@ -18,7 +18,7 @@ from benchmarks.workload import Finding, Goal, Options, Prepared, Tell, Workload
 
 # The layers of the note's two models, given reviews of their real lengths.
 NOTES = (WORDS, CHARACTERS)
-FULL, QUICK = (5, 7), (1, 3)  # passes of a turn, turns; of the loop some compile up to the first turn
+FULL, QUICK = (5, 7), (1, 3)  # passes of a turn, turns: in the loop's first TorchScript still compiles
 LSTM, LOOP = "gatelight.LSTM", "TorchScript loop of the equations"
 
 

@@ -206,7 +206,7 @@ def room_abreast(units: int, like: Any) -> Any:
     return room[begin : begin + units * LANES].reshape(units, LANES)
 
 
-@compiled(forceinline=True)
+@compiled(forceinline=True)  # see `panels.some_columns`
 def advance_abreast(
     cell: Any, table: Any, token: Any, row: int, weight: Any, bias: Any, x: Any, h: Any, c: Any, t: int
 ) -> None:

@@ -264,7 +264,7 @@ def over_rows(
     """Write `body(vectors, numbers, first)` for all of 0 … size - 1 of all rows, `side` registers at a time.
 
     What a row leaves beyond whole registers is done for several rows together, as many as fill these, if rows
-    are `short`; else under a mask, which is a fifth of the code.
+    are `short`; else row by row under a mask, in one code instead of eight.
     """
     builder = vectors.builder
     left = builder.srem(size, INDEX(vectors.lanes))

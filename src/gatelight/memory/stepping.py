@@ -71,11 +71,12 @@ class _Blocks:
 
 
 def _arguments(context: Any, builder: Any, names: str, signature: Any, values: Any) -> dict[str, Any]:
-    given = dict(zip(names.split(), zip(signature.args, values, strict=True), strict=True))
-    return {
-        name: _Array(context, builder, kind, value) if isinstance(kind, types.Array) else value
-        for name, (kind, value) in given.items()
-    }
+    def given(kind: Any, value: Any) -> Any:
+        if isinstance(kind, types.Array):
+            return _Array(context, builder, kind, value)
+        return INDEX(0) if kind is types.none else value
+
+    return dict(zip(names.split(), map(given, signature.args, values), strict=True))
 
 
 def _signature(given: tuple[Any, ...]) -> Any:
@@ -122,14 +123,13 @@ def advance(
         keeps = builder.icmp_signed(">", a["saved"].shape[0], INDEX(0))
         directions = builder.sdiv(a["hidden"].shape[-1], size)
         products = builder.mul(d, builder.sdiv(a["table"].shape[-1], directions))
-        begins = INDEX(0) if short else a["begin"]
-        units = builder.sub(a["end"], begins)
+        units = builder.sub(a["end"], a["begin"])
 
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
         def several(part: Vectors, rows: list[Any], first: Any) -> None:
-            blocks = _Blocks(part, len(rows), size, builder.add(begins, first))
+            blocks = _Blocks(part, len(rows), size, builder.add(a["begin"], first))
             products_of, gates = _Blocks(part, len(rows), units, first), len(equation.gates)
             at = [builder.add(a["out"], k) for k in rows]
             tokens = [
@@ -157,7 +157,7 @@ def advance(
                     blocks.store([after], [a["cells"].at(k, block(1)) for k in at], past_caches)
 
             with builder.if_then(keeps):
-                if part.lanes < vectors.lanes or part.only:
+                if part is not vectors:  # not a whole register
                     keep(False)
                 else:
                     with builder.if_else(builder.icmp_signed("!=", a["past"], INDEX(0))) as (past, near):
@@ -206,7 +206,7 @@ def retreat(
         size, d, n = a["d_h"].shape[-1], a["d"], a["n"]
         own, peepholes = _peepholes(context, builder, cell, a["cell"], name)
         weights = own.at(builder.mul(d, INDEX(3)), INDEX(0))
-        cell_state, begins = equation.has_cell_state, INDEX(0) if short else a["begin"]
+        cell_state = equation.has_cell_state
         sums_tokens = builder.icmp_signed(">", a["by_token"].shape[0], INDEX(0))
         states, initial = (a["cells"], a["c_0"]) if cell_state else (a["hidden"], a["h_0"])
 
@@ -214,7 +214,7 @@ def retreat(
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
         def several(part: Vectors, numbers: list[Any], first: Any) -> None:
-            blocks = _Blocks(part, len(numbers), size, builder.add(begins, first))
+            blocks = _Blocks(part, len(numbers), size, builder.add(a["begin"], first))
             zero = Lanes(blocks.vectors, blocks.vectors.number(0.0))
             rows = [builder.add(a["row"], k) for k in numbers]
 
@@ -258,7 +258,7 @@ def retreat(
                 blocks.store([passed], d_h)
             blocks.add(added, [a["sums"].at(a["of_cell"], INDEX(0))] * len(rows))
 
-        over_rows(vectors, n, builder.sub(a["end"], begins), several, 1, short)
+        over_rows(vectors, n, builder.sub(a["end"], a["begin"]), several, 1, short)
         return context.get_dummy_value()
 
     return _signature(given), codegen

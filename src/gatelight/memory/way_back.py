@@ -13,7 +13,7 @@ from gatelight.memory.rows import add_row, copy_row, fetch
 from gatelight.memory.stepping import retreat
 
 
-@compiled(forceinline=True)
+@compiled(forceinline=True)  # see `panels.some_columns`
 def give_back(
     d_gates: Any, at: int, other: int, wide: int, weight: Any, w_at: int, W: int, apart: int, zeros: Any,
     d_h: Any, to: int, n: int, same: int, units: int, ahead: Any, last: int,
