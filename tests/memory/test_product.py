@@ -34,6 +34,36 @@ def test_a_weights_gradient_is_that_of_its_parts(dtype: type, rows: int, gates: 
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize(
+    ("rows", "gates", "dim"), [(530, 200, 300), (300, 1500, 64), (19, 33, 13), (3, 1024, 100), (270, 20, 70)]
+)
+def test_an_inputs_gradient_has_the_bits_of_each_row_by_itself(
+    dtype: type, directions: int, rows: int, gates: int, dim: int
+) -> None:
+    """Tasks take some rows and some columns, and a deep weight in pieces; none of it may be seen."""
+    numbers = np.random.default_rng(6)
+    room = 5  # what a direction's columns have beyond its gates is not theirs
+    d_out = numbers.standard_normal((rows, directions, gates + room)).astype(dtype)
+    weights = [numbers.standard_normal((gates, dim)).astype(dtype) for _ in range(directions)]
+    x = np.zeros((rows, dim), dtype)
+    flat = d_out.reshape(rows, -1)
+    with threads.using(1):
+        single = [
+            product.linear_back(flat[k : k + 1], x[k : k + 1], weights, True, False, False)[0]
+            for k in range(rows)
+        ]
+    expected = np.concatenate(single)
+    exact = sum(d_out[:, d, :gates].astype(np.float64) @ weights[d] for d in range(directions))
+    np.testing.assert_allclose(expected, exact, rtol=1e-3, atol=1e-3)
+    for count in (1, 2, 3):
+        with threads.using(count):
+            found = product.linear_back(flat, x, weights, True, False, False)[0]
+            threads.finish()
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("depth", "columns"), [(20, 1), (33, 13), (50, 150), (128, 512)])
 def test_few_rows_have_the_bits_of_each_by_itself(dtype: type, depth: int, columns: int) -> None:
     """There is a tile for each number of rows, and each is of another width."""
@@ -48,11 +78,13 @@ def test_few_rows_have_the_bits_of_each_by_itself(dtype: type, depth: int, colum
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("directions", [1, 2])
-@pytest.mark.parametrize(("rows", "depth", "size"), [(1, 7, 3), (19, 33, 13), (171, 300, 200), (40, 16, 256)])
+@pytest.mark.parametrize(
+    ("rows", "depth", "size"), [(1, 7, 3), (19, 33, 13), (171, 300, 200), (40, 16, 256), (1030, 60, 80)]
+)
 def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
     dtype: type, directions: int, rows: int, depth: int, size: int
 ) -> None:
-    """How many rows there are decides which it is, and must not decide what a row gets."""
+    """Whether a weight changes decides which it is, and how many rows there are decides who does what."""
     numbers = np.random.default_rng(5)
     a = numbers.standard_normal((rows, depth)).astype(dtype)
     weights = [numbers.standard_normal((size, depth)).astype(dtype) for _ in range(directions)]
@@ -61,39 +93,11 @@ def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
     np.testing.assert_allclose(expected, start + a @ np.concatenate(weights).T, rtol=1e-3, atol=1e-4)
     for count, room in itertools.product((1, 2, 3), (0, 5)):  # between what is of one weight and of the other
         with threads.using(count):
-            found = [
-                product.rows_times_turned(a, weights, start, size + room),
-                product.rows_times(a, transposed(np.concatenate(weights)), start, directions, size + room),
-            ]
-        for one in found:
-            assert one.shape == (rows, directions * (size + room))
-            written = one.reshape(rows, directions, -1)[:, :, :size].reshape(rows, -1)
-            np.testing.assert_array_equal(written, expected)
-
-
-def test_few_rows_are_those_that_stay_in_the_cache_and_are_less_than_a_large_weight() -> None:
-    """Else the rows are read once for each of the weight's columns, and from memory."""
-    weight, small = np.zeros((256, 300), np.float32), np.zeros((200, 300), np.float32)
-    assert product.few_rows(weight[:255], [weight])
-    assert not product.few_rows(weight, [weight])
-    assert not product.few_rows(weight[:9], [small])
-    assert product.few_rows(np.zeros((399, 300), np.float32), [small, small])
-    assert not product.few_rows(np.zeros((450, 300), np.float32), [np.zeros((4096, 300), np.float32)])
-
-
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_layer_passes_few_rows_by_untransposed_weights_and_many_by_others(
-    cell: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Which the other tests would not notice: the bits are the same."""
-    taken: list[str] = []
-    for name in ("rows_times", "rows_times_turned"):
-        one = getattr(layer_arrays, name)
-        monkeypatch.setattr(layer_arrays, name, lambda *given, n=name, f=one: taken.append(n) or f(*given))
-    layer = {"lstm": gatelight.LSTM, "gru": gatelight.GRU}[cell](300, 96)
-    (whole, _), few = layer(x := torch.randn(400, 1, 300)), layer(x[:20])[0]
-    assert taken == ["rows_times", "rows_times_turned"]
-    assert torch.equal(whole[:20], few)
+            found = product.rows_times_turned(a, weights, start, size + room)
+            threads.finish()
+        assert found.shape == (rows, directions * (size + room))
+        written = found.reshape(rows, directions, -1)[:, :, :size].reshape(rows, -1)
+        np.testing.assert_array_equal(written, expected)
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["one direction", "both"])

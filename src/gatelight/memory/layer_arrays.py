@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +18,8 @@ from gatelight.memory import buffers, threads
 from gatelight.memory.crew import begin, even_part
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.kernels import GROUP
-from gatelight.memory.panels import lay_out_row, panel_columns, shape_in_parts, shape_of, units_of
-from gatelight.memory.product import few_rows, linear_back, rows_times, rows_times_turned
+from gatelight.memory.panels import lay_out_row, panel_columns, shape_in_parts, units_of
+from gatelight.memory.product import linear_back, rows_times_turned
 from gatelight.memory.recurrence_backward import recurrence_backward
 from gatelight.memory.recurrence_forward import After, recurrence_forward, uneven
 from gatelight.memory.transposing import MOVE_WORK, PART, transpose_rows
@@ -88,19 +87,15 @@ def layer_forward(
     bias_ih = none.reshape(-1) if none is not None else _joined(weights["bias_ih"])
     # Where the gates of a step are more than its input products, there is room between these for the others.
     each = max(size, len(EQUATIONS[cell].saved) * hidden_size) if keep and token is None else size
-    # To put them into panels takes as long as some steps of one sequence, which gain nothing.
+    # To put the recurrent ones into panels takes as long as some steps of one sequence, which gain nothing.
     in_panels = (len(x) if token is None else len(token)) >= GAINED * len(first)
     units, count = 0, threads.threads()
     if in_panels:
         units = units_of(hidden_size, size, x.dtype, count)
         if units == hidden_size and count > 1:
             units = units_of(hidden_size, size, x.dtype, count, uneven(directions, lengths, GROUP, count))
-    if few_rows(x, weight_ih):
-        table = rows_times_turned(x, weight_ih, bias_ih, each)
-        _, step_weight, stacked = _prepared(weight_ih, weight_hh, 0, in_panels, units)
-    else:
-        table_weight, step_weight, stacked = _prepared(weight_ih, weight_hh, x.shape[1], in_panels, units)
-        table = rows_times(x, table_weight, bias_ih, directions, each)
+    table = rows_times_turned(x, weight_ih, bias_ih, each)
+    step_weight, stacked = _prepared(weight_hh, units)
     shape = directions, len(lengths), hidden_size
     h_0 = buffers.nothing(shape, x.dtype) if h_0 is None else h_0
     if not EQUATIONS[cell].has_cell_state:
@@ -119,84 +114,59 @@ def layer_forward(
     )  # fmt: skip
 
 
-def _prepared(
-    weight_ih: Sequence[Array], weight_hh: Sequence[Array], dim: int, in_panels: bool, units: int
-) -> tuple[Array, Array, Array]:
-    """Weights [G, D] and [G, H] of each direction as kernels want them.
+def _prepared(weight_hh: Sequence[Array], units: int) -> tuple[Array, Array]:
+    """Recurrent weights [G, H] of each direction as kernels want them, with rows that begin at lines.
 
-    That is, with rows that begin at lines, the transposed ones [1, dim, ≥ directions·G], where dim is D or,
-    for none of these, 0, and [directions, H, ≥ G], and the recurrent ones [directions, G, ≥ H] for the way
-    back. Or large ones in panels, each direction's by itself, where that is asked for, and the recurrent ones
-    in parts of so many units.
+    That is, transposed, [directions, H, ≥ G], and for the way back [directions, G, ≥ H]; both in panels, in
+    parts of so many units, unless these are 0.
     """
-    directions, (size, hidden_size) = len(weight_ih), weight_hh[0].shape
-    dtype = weight_ih[0].dtype
-    form, back = shape_of(hidden_size, size, dtype, False), shape_of(size, hidden_size, dtype, False)
+    directions, (size, hidden_size), dtype = len(weight_hh), weight_hh[0].shape, weight_hh[0].dtype
+    form, back = (hidden_size, buffers.line_up(size, dtype)), (size, buffers.line_up(hidden_size, dtype))
     if units:
         form = shape_in_parts(hidden_size, size // hidden_size, hidden_size, units, dtype)
         back = shape_in_parts(size, 1, hidden_size, units, dtype)
-    table = shape_of(dim, size, dtype, in_panels)
-    shape = (directions, *table) if table[0] > dim else (1, dim, buffers.line_up(directions * size, dtype))
-    both, cut = buffers.empty((prod(shape) + directions * prod(form),), dtype), prod(shape)
-    table_weight, step_weight = both[:cut].reshape(shape), both[cut:].reshape(directions, *form)
+    step_weight = buffers.empty((directions, *form), dtype)
     if not units and directions == 1 and buffers.begins_lines(weight_hh[0]):
         stacked = weight_hh[0][None]
     else:
         stacked = buffers.empty((directions, *back), dtype)
-    given = weight_ih[0], weight_ih[-1], weight_hh[0], weight_hh[-1], table_weight, step_weight, stacked
-    threads.share(_all_prepared, (*given, units), directions * size * (dim + hidden_size) * MOVE_WORK)
-    return table_weight, step_weight, stacked
+    given = weight_hh[0], weight_hh[-1], step_weight, stacked, units
+    threads.share(_all_prepared, given, directions * size * hidden_size * MOVE_WORK)
+    return step_weight, stacked
 
 
 @compiled
 def _prepared_part(
-    weight_ih: Any, other_ih: Any, weight_hh: Any, other_hh: Any, table_weight: Any, step_weight: Any,
-    stacked: Any, units: int, each: int, parts: int, k: int,
-) -> None:  # fmt: skip
-    directions, (G, D), H = len(step_weight), weight_ih.shape, weight_hh.shape[1]
-    d, begin, of_input = k // parts % directions, k % parts * each, k >= parts * directions
-    end = min(G, begin + each)
-    # One call for both: its code is long.
-    if of_input:
-        given, depth, laid = weight_ih if d == 0 else other_ih, D, table_weight
-    else:
-        given, depth, laid = weight_hh if d == 0 else other_hh, H, step_weight
-    panels, out = laid.shape[1] // max(1, depth), laid.reshape(-1, max(1, depth), laid.shape[2])
-    wide = laid.shape[2] if panels > 1 else G
-    # In rows those of both directions' input weights stand side by side.
-    at, first = (d * panels, 0) if len(laid) == directions else (0, d * G)
-    row = begin
+    weight_hh: Any, other_hh: Any, step_weight: Any, stacked: Any, units: int, each: int, parts: int, k: int
+) -> None:
+    (G, H), wide, d, begin = weight_hh.shape, step_weight.shape[2], k // parts, k % parts * each
+    end, given, panels = min(G, begin + each), weight_hh if d == 0 else other_hh, step_weight.shape[1] // H
+    out, row = step_weight.reshape(-1, H, wide), begin
     while row < end:
-        place, to, some = at + row // wide, first - row // wide * wide, wide - row % wide
-        if units > 0 and not of_input:
+        place, to, some = d * panels, 0, end - row
+        if units > 0:
             # Where a row's unit stands among those of its part, which has so many of each gate.
             of_part, unit = row % H // units, row % H % units
             have = min(units, H - of_part * units)
             column = row // H * have + unit
-            place = at + of_part * ((G // H * units + wide - 1) // wide) + column // wide
-            to, some = column % wide - row, min(have - unit, wide - column % wide)
-        some = min(end - row, some)
+            place += of_part * ((G // H * units + wide - 1) // wide) + column // wide
+            to, some = column % wide - row, min(some, have - unit, wide - column % wide)
         transpose_rows(given.reshape(1, G, -1), out[place : place + 1], to, row, row + some)
         row += some
-    if not of_input and stacked.ctypes.data != weight_hh.ctypes.data:
+    if stacked.ctypes.data != weight_hh.ctypes.data:
         for row in range(begin, end):
             lay_out_row(given, row, stacked, d, units)
 
 
 @compiled
 def _all_prepared(
-    weight_ih: Any, other_ih: Any, weight_hh: Any, other_hh: Any, table_weight: Any, step_weight: Any,
-    stacked: Any, units: int, crew: Any, helpers: int,
-) -> int:  # fmt: skip
+    weight_hh: Any, other_hh: Any, step_weight: Any, stacked: Any, units: int, crew: Any, helpers: int
+) -> int:
     G = len(weight_hh)
-    in_panels = units > 0 or table_weight.shape[1] > weight_ih.shape[1]
-    each = even_part(G, helpers, panel_columns(weight_hh) if in_panels else PART)
+    each = even_part(G, helpers, panel_columns(weight_hh) if units > 0 else PART)
     parts = (G + each - 1) // each
-    given = (
-        weight_ih, other_ih, weight_hh, other_hh, table_weight, step_weight, stacked, units, each, parts
-    )  # fmt: skip
-    tasks = len(step_weight) * parts
-    return int(begin(_prepared_part, given, crew, helpers, 2 * tasks if table_weight.size else tasks))
+    given = weight_hh, other_hh, step_weight, stacked, units, each, parts
+    return int(begin(_prepared_part, given, crew, helpers, len(step_weight) * parts))
 
 
 class Gradients(NamedTuple):

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers
-from gatelight.memory.buffers import CACHED, LINE, line_up
+from gatelight.memory.buffers import CACHED, LINE
 from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, loop, over_lanes
 from gatelight.memory.rows import copy_row
 from gatelight.memory.tiles import FETCHING, MASKS, WIDEST, multiply, multiply_ahead
@@ -32,17 +32,6 @@ in time, also from beyond the second-level cache."""
 
 UNITS = 16
 """A thread's part of a recurrent weight is a multiple of so many units: whole cache lines."""
-
-
-def shape_of(depth: int, columns: int, dtype: Any, in_panels: bool = True) -> tuple[int, int]:
-    """How a weight [depth, columns] is laid out: in panels one after the other, or with lengthened rows.
-
-    The first only of a large one, and with AVX-512: elsewhere nobody has measured it.
-    """
-    if in_panels and MASKS and depth * columns >= LEAST:
-        wide = WIDEST * (VECTOR_BYTES // dtype.itemsize)
-        return -(-columns // wide) * depth, wide
-    return depth, line_up(columns, dtype)
 
 
 def units_of(hidden_size: int, columns: int, dtype: Any, threads: int, waits: bool = False) -> int:
@@ -138,7 +127,7 @@ def size_of_part(b: Any, depth: int, columns: int) -> int:
 def lay_out_row(given: Any, row: int, out: Any, part: int, units: int) -> None:
     """Copy a row of a weight [depth, columns] to where it stands in out[part].
 
-    That is of the form of `shape_of`, or, with units, of `shape_in_parts`.
+    That is in a row, or, with units, in the form of `shape_in_parts`.
     """
     depth, columns = given.shape
     across = out.shape[2] if panel_size(out, depth) > 0 else max(1, columns)

@@ -13,19 +13,16 @@ import numpy as np
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
 from gatelight.memory.buffers import CACHED
-from gatelight.memory.crew import begin, even_part, share
+from gatelight.memory.crew import begin
 from gatelight.memory.panels import (
     CHUNK,
     into_panels,
-    lay_out_row,
+    lined_up,
     panel_columns,
-    panel_size,
     panels,
     product_of_panels,
-    shape_of,
-    some_columns,
 )
-from gatelight.memory.rows import add_row
+from gatelight.memory.rows import add_row, copy_row
 from gatelight.memory.threads import LITTLE_WORK
 from gatelight.memory.tiles import multiply
 from gatelight.memory.transposing import transpose_rows
@@ -35,8 +32,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 LARGE = 1 << 14
 """Elements of its result from which on both factors are put into panels first: so they are read in a row."""
 
-MANY = 1 << 9
-"""Rows for which it is worth it to copy a weight, so that its rows begin at cache lines."""
+BLOCK, FEWEST = 1 << 8, 1 << 6
+"""Rows that pass by a panel of a weight which a task has put in its cache: about so many, and at least."""
 
 PART = 256
 """Columns that a task sums at least, where there are many: so much of a row is read in one go."""
@@ -70,19 +67,15 @@ def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
 
 
 @compiled
-def _rows_times(a: Any, b: Any, start: Any, out: Any, blocks: int, size: int, k: int) -> None:
-    depth, row, columns, wide = a.shape[1], out.shape[1], len(start) // blocks, b.shape[2]
-    begin, some = k * size, _columns_at_once(b, depth, columns)
-    end, apart = min(len(a), begin + size), panel_size(b, depth)
-    none = np.empty(0, np.int64)
-    for block in range(blocks):
-        of_block = block * b.shape[1] * wide if apart > 0 else block * columns
-        for part in range(_tasks(columns, some)):
-            some_columns(
-                a, begin * depth, depth, b, of_block, wide, apart, start, block * columns, 0, out,
-                begin * row + block * (row // blocks), row, end - begin, depth,
-                part * some, min(columns, (part + 1) * some), none, -1,
-            )  # fmt: skip
+def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None:
+    depth, columns, begin = a.shape[1], out.shape[1], k * size
+    some = _columns_at_once(b, depth, columns)
+    for column in range(0, columns, some):
+        multiply(
+            a, begin * depth, depth, 1, b, column, b.shape[1], start, column, 0,
+            out, begin * columns + column, columns, min(size, len(a) - begin), depth,
+            min(some, columns - column),
+        )  # fmt: skip
 
 
 @compiled
@@ -93,11 +86,9 @@ def _columns_at_once(b: Any, depth: int, columns: int) -> int:
 
 
 @compiled
-def _all_rows(a: Any, b: Any, start: Any, out: Any, blocks: int, crew: Any, helpers: int) -> int:
+def _all_rows(a: Any, b: Any, start: Any, out: Any, crew: Any, helpers: int) -> int:
     size = part_size(a.shape[0], b.size, helpers)
-    # Where nothing stands between them, the parts are one.
-    blocks = 1 if out.shape[1] == len(start) and b.shape[0] == 1 else blocks
-    return int(begin(_rows_times, (a, b, start, out, blocks, size), crew, helpers, _tasks(len(a), size)))
+    return int(begin(_rows_times, (a, b, start, out, size), crew, helpers, _tasks(len(a), size)))
 
 
 @compiled
@@ -105,53 +96,67 @@ def _tasks(rows: int, size: int) -> int:
     return (rows + size - 1) // size
 
 
-def rows_times(
-    a: Array, b: Array, start: Array | None = None, parts: int = 1, each: int | None = None
-) -> Array:
+def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
     """Return start + a @ b for a [M, K], b [K, ≥ G] and start [G] or None (zeros) as a new array [M, G].
 
-    With `each` it is [M, parts·each], and of each part's columns the first G / parts are written. b may be
-    [1, K, ≥ G], or each part's in panels (`shape_of`), with start.
+    For a weight that is used again and again; others need not be transposed first: `rows_times_turned`.
     """
     if start is None:
-        start = np.zeros(b.shape[-1], a.dtype)
-    b = b[None] if b.ndim == 2 else b
-    out = buffers.empty((len(a), len(start) if each is None else parts * each), a.dtype)
-    threads.share(_all_rows, (a, b, start, out, parts), a.size * len(start))
+        start = np.zeros(b.shape[1], a.dtype)
+    out = buffers.empty((len(a), len(start)), a.dtype)
+    threads.share(_all_rows, (a, b, start, out), a.size * len(start))
     return out
 
 
 @compiled
-def _turned_part(a: Any, weight: Any, other: Any, start: Any, out: Any, parts: int, k: int) -> None:
-    (size, depth), d, wide = weight.shape, k // parts, panel_columns(a)
-    given, begin = weight if d == 0 else other, k % parts * wide
-    columns, some = min(wide, size - begin), np.empty((1, depth, wide), a.dtype)
-    transpose_rows(given.reshape(1, size, -1), some, -begin, begin, begin + columns)
-    each = out.shape[1] // (len(start) // size)
+def _turned_part(
+    a: Any, weight: Any, other: Any, start: Any, out: Any, block: int, across: int, k: int
+) -> None:
+    (size, depth), parts = weight.shape, _tasks(len(weight), across)
+    panels_of_row = len(start) // size * parts
+    d, column = k % panels_of_row // parts, k % parts * across
+    first, columns, row = k // panels_of_row * block, min(across, size - column), out.shape[1]
+    given, panel = weight if d == 0 else other, lined_up(depth * across, a).reshape(1, depth, across)
+    transpose_rows(given.reshape(1, size, -1), panel, -column, column, column + columns)
     multiply(
-        a, 0, depth, 1, some, 0, wide, start, d * size + begin, 0,
-        out, d * each + begin, out.shape[1], len(a), depth, columns,
+        a, first * depth, depth, 1, panel, 0, across, start, d * size + column, 0,
+        out, first * row + d * (row // (len(start) // size)) + column, row,
+        min(block, len(a) - first), depth, columns,
     )  # fmt: skip
 
 
 @compiled
 def _all_turned(a: Any, weight: Any, other: Any, start: Any, out: Any, crew: Any, helpers: int) -> int:
-    parts = _tasks(len(weight), panel_columns(a))
-    given, tasks = (a, weight, other, start, out, parts), len(start) // len(weight) * parts
-    return int(begin(_turned_part, given, crew, helpers, tasks))
+    across = _across(weight, len(weight))
+    panels_of_row = len(start) // len(weight) * _tasks(len(weight), across)
+    block = _block_of(len(a), panels_of_row, helpers)
+    given = a, weight, other, start, out, block, across
+    return int(begin(_turned_part, given, crew, helpers, panels_of_row * _tasks(len(a), block)))
 
 
-def few_rows(a: Array, weights: Sequence[Array]) -> bool:
-    """Whether it is better to pass by a [M, K] several times than by one or two large weights [G, K]."""
-    rows, (size, depth), count = len(a), weights[0].shape, len(weights)
-    large = count * size * depth * a.itemsize > CACHED // 4
-    return large and rows < count * size and 2 * a.nbytes <= CACHED
+@compiled
+def _across(weight: Any, columns: int) -> int:
+    """How many columns a task has: rows pass by a small weight once, by a large one once for each panel."""
+    wide = panel_columns(weight)
+    return int(wide * max(1, _tasks(columns, wide)) if weight.size < LARGE else wide)
+
+
+@compiled
+def _block_of(rows: int, panels_of_row: int, helpers: int) -> int:
+    """How many of the rows pass by a panel of a weight that a task has put in its cache: a multiple of 8."""
+    count = max(1, (rows + BLOCK // 2) // BLOCK)
+    if helpers > 0:  # one that comes late should find some tasks
+        tasks = 2 * (helpers + 1)
+        count = max(count, min((tasks + panels_of_row - 1) // max(1, panels_of_row), rows // FEWEST))
+    size = max(1, (rows + count - 1) // count)
+    return int(size + -size % 8)
 
 
 def rows_times_turned(a: Array, weights: Sequence[Array], start: Array, each: int) -> Array:
     """`rows_times` of one or two weights [G, K] that lie as layers hold them, to [M, each] or [M, 2·each].
 
-    Each task transposes the columns that it sums, so that these never leave its cache.
+    Of the columns for each weight the first G are written. Each task transposes those that it sums, which
+    then never leave its cache.
     """
     out = buffers.empty((len(a), len(weights) * each), a.dtype)
     threads.share(_all_turned, (a, weights[0], weights[-1], start, out), a.size * len(start))
@@ -193,34 +198,37 @@ def add_transposed_times(
 
 @compiled
 def _back_part(
-    d_out: Any, x: Any, weight: Any, columns: int, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any,
-    blocks: int, size: int, wide: int, k: int,
+    d_out: Any, x: Any, weight: Any, other: Any, parts: int, d_x: Any, d_weight: Any, d_bias: Any,
+    block: int, across: int, wide: int, k: int,
 ) -> None:  # fmt: skip
-    dim, apart, each = x.shape[1], d_out.shape[1] // blocks, columns // blocks
-    tasks, length = _tasks(d_x.shape[0], size), weight.shape[2]
+    (each, dim), apart, columns = weight.shape, d_out.shape[1] // parts, parts * len(weight)
+    panels_of_x = _tasks(d_x.shape[1], across)
+    tasks = panels_of_x * _tasks(d_x.shape[0], block)
     if k < tasks:
-        begin, end = k * size, min(len(d_x), (k + 1) * size)
-        start, start_at, start_row = zeros, 0, 0
-        some, none = _columns_at_once(weight, each, dim), np.empty(0, np.int64)
-        panel = panel_size(weight, each)
-        for block in range(blocks):
-            of_block = block * weight.shape[1] * length
-            for part in range(_tasks(dim, some)):
-                some_columns(
-                    d_out, begin * d_out.shape[1] + block * apart, d_out.shape[1], weight, of_block, length,
-                    panel, start, start_at, start_row, d_x, begin * dim, dim, end - begin, each,
-                    part * some, min(dim, (part + 1) * some), none, -1,
+        begin, column = k // panels_of_x * block, k % panels_of_x * across
+        rows, some = min(block, len(d_x) - begin), min(across, dim - column)
+        deep = min(each, max(1, CACHED // 4 // (across * d_x.itemsize)))
+        panel, start, start_at, start_row = lined_up(deep * across, d_x), np.zeros(across, d_x.dtype), 0, 0
+        for part in range(parts):
+            given = weight if part == 0 else other
+            for first in range(0, each, deep):
+                depth = min(deep, each - first)
+                for row in range(depth):
+                    copy_row(given, (first + row) * dim + column, panel, row * across, some)
+                multiply(
+                    d_out, begin * d_out.shape[1] + part * apart + first, d_out.shape[1], 1, panel, 0, across,
+                    start, start_at, start_row, d_x, begin * dim + column, dim, rows, depth, some,
                 )  # fmt: skip
-            start, start_at, start_row = d_x.reshape(-1), begin * dim, dim
+                start, start_at, start_row = d_x.reshape(-1), begin * dim + column, dim
         return
     begin, flat, sums = (k - tasks) * wide, x.reshape(-1), d_weight.reshape(-1)
     end = min(columns, begin + wide)
     if d_out.shape[0] == 0:
         d_weight[begin:end] = 0
     d_bias[begin:end] = 0
-    for block in range(begin // each, (end + each - 1) // each):
-        first, last = max(begin, block * each), min(end, (block + 1) * each)
-        at, some = block * (apart - each) + first, last - first
+    for part in range(begin // each, (end + each - 1) // each):
+        first, last = max(begin, part * each), min(end, (part + 1) * each)
+        at, some = part * (apart - each) + first, last - first
         for row in range(0, d_out.shape[0], CHUNK):
             to = min(row + CHUNK, d_out.shape[0])
             for one in range(row, to if d_bias.shape[0] else row):
@@ -230,29 +238,18 @@ def _back_part(
 
 
 @compiled
-def _lined_part(weight: Any, other: Any, lined: Any, size: int, k: int) -> None:
-    each = len(weight)
-    for row in range(k * size, min((k + 1) * size, len(lined) * each)):
-        lay_out_row(weight if row < each else other, row % each, lined, row // each, 0)
-
-
-@compiled
 def _all_back(
-    d_out: Any, x: Any, weight: Any, other: Any, lined: Any, zeros: Any, d_x: Any, d_weight: Any, d_bias: Any,
-    parts: int, crew: Any, helpers: int,
+    d_out: Any, x: Any, weight: Any, other: Any, parts: int, d_x: Any, d_weight: Any, d_bias: Any, crew: Any,
+    helpers: int,
 ) -> int:  # fmt: skip
-    failed = 0
-    if lined.ctypes.data != weight.ctypes.data:
-        rows = parts * len(weight)
-        each = even_part(rows, helpers, 1)
-        failed = share(_lined_part, (weight, other, lined, each), crew, helpers, _tasks(rows, each))
-    # Where nothing stands between them, the parts are one.
-    blocks = 1 if d_out.shape[1] == parts * len(weight) and lined.shape[1] == len(weight) else parts
-    size, summed = part_size(d_x.shape[0], parts * weight.size, helpers), max(len(d_weight), len(d_bias))
+    across = _across(weight, d_x.shape[1])
+    panels_of_x = _tasks(d_x.shape[1], across)
+    block = _block_of(d_x.shape[0], panels_of_x, helpers)
+    summed = max(len(d_weight), len(d_bias))
     wide = columns_of_part(summed, x.size, helpers)
-    given = d_out, x, lined, parts * weight.shape[0], zeros, d_x, d_weight, d_bias, blocks, size, wide
-    tasks = _tasks(d_x.shape[0], size) + _tasks(summed, wide)
-    return int(failed or begin(_back_part, given, crew, helpers, tasks))
+    given = d_out, x, weight, other, parts, d_x, d_weight, d_bias, block, across, wide
+    tasks = panels_of_x * _tasks(d_x.shape[0], block) + _tasks(summed, wide)
+    return int(begin(_back_part, given, crew, helpers, tasks))
 
 
 def linear_back(
@@ -268,13 +265,6 @@ def linear_back(
     d_x = buffers.empty(x.shape, dtype) if need_x else np.empty((0, 0), dtype)
     d_weight = np.empty((size, dim) if need_weight else (0, 0), dtype)
     d_bias = np.empty(size if need_bias else 0, dtype)
-    many, large, each = len(x) >= MANY, weights[0].nbytes > CACHED, len(weights[0])
-    form = shape_of(each, dim, dtype, many)
-    copied = need_x and (
-        parts > 1 or form[0] > each or (many and not buffers.begins_lines(weights[0], odd=large))
-    )
-    lined = buffers.empty((parts, *form), dtype) if copied else weights[0][None]
-    zeros = buffers.nothing((dim,), dtype)
-    given = d_out, x, weights[0], weights[-1], lined, zeros, d_x, d_weight, d_bias, parts
+    given = d_out, x, weights[0], weights[-1], parts, d_x, d_weight, d_bias
     threads.share(_all_back, given, x.size * size * (need_x + need_weight))
     return d_x, d_weight, d_bias
