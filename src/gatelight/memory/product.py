@@ -129,7 +129,7 @@ def _turned_part(
 def _all_turned(a: Any, weight: Any, other: Any, start: Any, out: Any, crew: Any, helpers: int) -> int:
     across = _across(weight, len(weight))
     panels_of_row = len(start) // len(weight) * _tasks(len(weight), across)
-    block = _block_of(len(a), panels_of_row, helpers)
+    block = _block_of(weight, len(a), panels_of_row, helpers)
     given = a, weight, other, start, out, block, across
     return int(begin(_turned_part, given, crew, helpers, panels_of_row * _tasks(len(a), block)))
 
@@ -142,9 +142,10 @@ def _across(weight: Any, columns: int) -> int:
 
 
 @compiled
-def _block_of(rows: int, panels_of_row: int, helpers: int) -> int:
+def _block_of(weight: Any, rows: int, panels_of_row: int, helpers: int) -> int:
     """How many of the rows pass by a panel of a weight that a task has put in its cache: a multiple of 8."""
-    count = max(1, (rows + BLOCK // 2) // BLOCK)
+    some = BLOCK if weight.size >= LARGE else 4 * BLOCK  # who pass by all of it at once should be worth that
+    count = max(1, (rows + some // 2) // some)
     if helpers > 0:  # one that comes late should find some tasks
         tasks = 2 * (helpers + 1)
         count = max(count, min((tasks + panels_of_row - 1) // max(1, panels_of_row), rows // FEWEST))
@@ -244,7 +245,7 @@ def _all_back(
 ) -> int:  # fmt: skip
     across = _across(weight, d_x.shape[1])
     panels_of_x = _tasks(d_x.shape[1], across)
-    block = _block_of(d_x.shape[0], panels_of_x, helpers)
+    block = _block_of(weight, d_x.shape[0], panels_of_x, helpers)
     summed = max(len(d_weight), len(d_bias))
     wide = columns_of_part(summed, x.size, helpers)
     given = d_out, x, weight, other, parts, d_x, d_weight, d_bias, block, across, wide
