@@ -59,7 +59,6 @@ def test_an_inputs_gradient_has_the_bits_of_each_row_by_itself(
     for count in (1, 2, 3):
         with threads.using(count):
             found = product.linear_back(flat, x, weights, True, False, False)[0]
-            threads.finish()
         np.testing.assert_array_equal(found, expected)
 
 
@@ -94,7 +93,6 @@ def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
     for count, room in itertools.product((1, 2, 3), (0, 5)):  # between what is of one weight and of the other
         with threads.using(count):
             found = product.rows_times_turned(a, weights, start, size + room)
-            threads.finish()
         assert found.shape == (rows, directions * (size + room))
         written = found.reshape(rows, directions, -1)[:, :, :size].reshape(rows, -1)
         np.testing.assert_array_equal(written, expected)

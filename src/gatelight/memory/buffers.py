@@ -110,13 +110,9 @@ def line_up(columns: int, dtype: Any) -> int:
     return int((-(-columns // per_line) | 1) * per_line)
 
 
-def begins_lines(array: Array, odd: bool = False) -> bool:
-    """Whether the array is C-contiguous and each row begins at a line.
-
-    With `odd`, for what is read some columns at a time, rows must be an odd number of lines apart, too.
-    """
-    lines, rest = divmod(array.shape[-1] * array.itemsize, LINE)
-    if rest or (odd and not lines % 2) or not array.flags.c_contiguous:
+def begins_lines(array: Array) -> bool:
+    """Whether the array is C-contiguous and each row begins at a line."""
+    if array.shape[-1] * array.itemsize % LINE or not array.flags.c_contiguous:
         return False
     if not (array.size and array.flags.writeable):
         return not array.ctypes.data % LINE

@@ -30,7 +30,8 @@ from gatelight.memory.transposing import transpose_rows
 Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGE = 1 << 14
-"""Elements of its result from which on both factors are put into panels first: so they are read in a row."""
+"""Elements of a weight or its gradient from which on the columns of a product are cut, for panels that a
+cache holds: so both factors are read in a row."""
 
 BLOCK, FEWEST = 1 << 8, 1 << 6
 """Rows that pass by a panel of a weight which a task has put in its cache: about so many, and at least."""
