@@ -8,7 +8,6 @@ import torch
 
 import gatelight
 from gatelight.memory import layer_arrays, product, threads
-from gatelight.memory.transposing import transposed
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -88,7 +87,7 @@ def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
     a = numbers.standard_normal((rows, depth)).astype(dtype)
     weights = [numbers.standard_normal((size, depth)).astype(dtype) for _ in range(directions)]
     start = numbers.standard_normal(directions * size).astype(dtype)
-    expected = product.rows_times(a, transposed(np.concatenate(weights)), start)
+    expected = product.rows_times(a, np.ascontiguousarray(np.concatenate(weights).T), start)
     np.testing.assert_allclose(expected, start + a @ np.concatenate(weights).T, rtol=1e-3, atol=1e-4)
     for count, room in itertools.product((1, 2, 3), (0, 5)):  # between what is of one weight and of the other
         with threads.using(count):
@@ -96,6 +95,12 @@ def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
         assert found.shape == (rows, directions * (size + room))
         written = found.reshape(rows, directions, -1)[:, :, :size].reshape(rows, -1)
         np.testing.assert_array_equal(written, expected)
+
+
+def test_a_weight_without_rows_gives_no_columns() -> None:
+    """A task is some of its rows; of none there are no tasks."""
+    a, weight = np.ones((3, 4), np.float32), np.empty((0, 4), np.float32)
+    assert product.rows_times_turned(a, [weight], np.empty(0, np.float32)).shape == (3, 0)
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["one direction", "both"])

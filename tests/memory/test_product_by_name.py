@@ -16,8 +16,8 @@ OUTER, INNER = "product._all_rows", "product._rows_times"
 CODE = """
 import numpy as np
 from gatelight.memory import product
-values = np.random.default_rng(3).normal(size=(2, 11, 11)).astype("float32")
-print(float(product.rows_times(*values).sum()), sum(product._all_rows.stats.cache_hits.values()))
+a, b = np.random.default_rng(3).normal(size=(2, 11, 11)).astype("float32")
+print(float(product.rows_times(a, b, a[0]).sum()), sum(product._all_rows.stats.cache_hits.values()))
 """
 
 
@@ -37,8 +37,8 @@ def _compiled(folder: Path, name: str) -> list[Path]:
 
 def test_code_from_the_cache_finds_the_product_whoever_was_compiled_first(tmp_path: Path) -> None:
     """Red when a name is not known yet, or when the tiles are compiled into everything that multiplies."""
-    values = np.random.default_rng(3).normal(size=(2, 11, 11)).astype("float32")
-    expected = float(rows_times(*values).sum())
+    a, b = np.random.default_rng(3).normal(size=(2, 11, 11)).astype("float32")
+    expected = float(rows_times(a, b, a[0]).sum())
     assert _run(tmp_path) == (expected, 0)  # all is compiled
     sizes = [
         path.stat().st_size

@@ -36,7 +36,7 @@ cache holds: so both factors are read in a row."""
 BLOCK, FEWEST = 1 << 8, 1 << 6
 """Rows that pass by a panel of a weight which a task has put in its cache: about so many, and at least."""
 
-PART = 256
+PART = 128
 """Columns that a task sums at least, where there are many: so much of a row is read in one go."""
 
 
@@ -64,7 +64,7 @@ def part_size(rows: int, work_per_row: int, helpers: int) -> int:
 def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
     """Return how many of so many columns a task should sum."""
     size = part_size(columns, work_per_column, helpers)
-    return int(max(PART, size) if columns >= 2 * (helpers + 1) * PART else size)
+    return int(max(PART, size) if columns >= (helpers + 1) * PART else size)
 
 
 @compiled
@@ -97,13 +97,11 @@ def _tasks(rows: int, size: int) -> int:
     return (rows + size - 1) // size
 
 
-def rows_times(a: Array, b: Array, start: Array | None = None) -> Array:
-    """Return start + a @ b for a [M, K], b [K, ≥ G] and start [G] or None (zeros) as a new array [M, G].
+def rows_times(a: Array, b: Array, start: Array) -> Array:
+    """Return start + a @ b for a [M, K], b [K, ≥ G] and start [G] as a new array [M, G].
 
-    For a weight that is used again and again; others need not be transposed first: `rows_times_turned`.
+    For a weight that stays; one that changes need not be transposed first: `rows_times_turned`.
     """
-    if start is None:
-        start = np.zeros(b.shape[1], a.dtype)
     out = buffers.empty((len(a), len(start)), a.dtype)
     threads.share(_all_rows, (a, b, start, out), a.size * len(start))
     return out
@@ -154,14 +152,15 @@ def _block_of(weight: Any, rows: int, panels_of_row: int, helpers: int) -> int:
     return int(size + -size % 8)
 
 
-def rows_times_turned(a: Array, weights: Sequence[Array], start: Array, each: int) -> Array:
-    """`rows_times` of one or two weights [G, K] that lie as layers hold them, to [M, each] or [M, 2·each].
+def rows_times_turned(a: Array, weights: Sequence[Array], start: Array, each: int = 0) -> Array:
+    """`rows_times` of one or two weights [G, K] that lie as layers hold them, to [M, G] or [M, 2·G].
 
-    Of the columns for each weight the first G are written. Each task transposes those that it sums, which
-    then never leave its cache.
+    With `each` there are so many columns for each weight, of which the first G are written. Each task
+    transposes those that it sums, which then never leave its cache.
     """
-    out = buffers.empty((len(a), len(weights) * each), a.dtype)
-    threads.share(_all_turned, (a, weights[0], weights[-1], start, out), a.size * len(start))
+    out = buffers.empty((len(a), len(weights) * (each or len(weights[0]))), a.dtype)
+    if len(start):
+        threads.share(_all_turned, (a, weights[0], weights[-1], start, out), a.size * len(start))
     return out
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
-from gatelight.memory import buffers, threads
-from gatelight.memory.crew import even_part, share
 from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, chosen
 
-Array = np.ndarray[Any, np.dtype[Any]]
 MOVE_WORK = 16  # to put an element elsewhere takes about as long as so many multiply-adds
 PART = 16  # rows of which a thread takes a multiple
 
@@ -68,21 +64,3 @@ def transpose_rows(a: Any, out: Any, first: int, begin: int, end: int) -> None:
         for j in range(columns):
             for i in range(whole_rows if j < whole_columns else begin, end):
                 out[part, j, first + i] = a[part, i, j]
-
-
-@compiled
-def _part(a: Any, out: Any, size: int, k: int) -> None:
-    transpose_rows(a, out, 0, k * size, min(a.shape[1], (k + 1) * size))
-
-
-@compiled
-def _all_parts(a: Any, out: Any, crew: Any, helpers: int) -> int:
-    size = even_part(a.shape[1], helpers, PART)
-    return int(share(_part, (a, out, size), crew, helpers, (a.shape[1] + size - 1) // size))
-
-
-def transposed(weight: Array) -> Array:
-    """Return weight [M, K] as [K, ≥ M]: more columns, unset, let each row begin at a cache line."""
-    out = buffers.lined(weight.shape[::-1], weight.dtype)
-    threads.share(_all_parts, (weight[None], out[None]), weight.size * MOVE_WORK)
-    return out

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from gatelight.memory.layer_pass import Back, LayerPass, bare, give, hand_on
 from gatelight.memory.packing import Packing
-from gatelight.memory.product import linear_back, rows_times
-from gatelight.memory.transposing import transposed
+from gatelight.memory.product import linear_back, rows_times_turned
 from gatelight.models.ahead import Ahead, Batch
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier, Generator
@@ -127,4 +126,4 @@ class ClassifierPass:
             return d_rows
 
         backs.append(back)
-        return rows_times(rows, transposed(self._head["weight"]), self._head["bias"])
+        return rows_times_turned(rows, [self._head["weight"]], self._head["bias"])

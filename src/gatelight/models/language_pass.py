@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from gatelight.memory.layer_pass import Back, LayerPass, bare, give, hand_on
 from gatelight.memory.packing import Packing
-from gatelight.memory.product import linear_back, rows_times
-from gatelight.memory.transposing import transposed
+from gatelight.memory.product import linear_back, rows_times_turned
 from gatelight.models.dropout import drop_step
 from gatelight.models.language_model import LanguageModel, State, detached
 from gatelight.models.loss_kernels import of_next_ids
@@ -92,7 +91,7 @@ class LanguagePass:
             sampled = SampledLoss(hidden, targets, weight, bias, draw(size, samples, generator))
             loss, gradients = sampled.loss, sampled.back
         else:
-            scores = rows_times(hidden, transposed(weight), bias)
+            scores = rows_times_turned(hidden, [weight], bias)
             loss, right = of_next_ids(scores, targets)
             wanted = [parameter.requires_grad for parameter in parameters]
             gradients = partial(linear_back, scores, hidden, [weight], True, *wanted)

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import threads
-from gatelight.memory.product import linear_back, rows_times
+from gatelight.memory.product import linear_back, rows_times_turned
 from gatelight.memory.rows import add_row, add_scaled_row
-from gatelight.memory.transposing import transposed
 from gatelight.models.loss_kernels import EXP_WORK, of_next_ids
 
 Floats = NDArray[Any]
@@ -49,7 +48,7 @@ class SampledLoss:
         # The first column is the target's, written over; as a column of the product it costs next to nothing.
         self._rows = np.concatenate([np.zeros_like(weight[:1]), weight[drawn.ids]])
         start = np.append(0.0, bias[drawn.ids] - drawn.expected).astype(weight.dtype)
-        self._scores = rows_times(hidden, transposed(self._rows), start)
+        self._scores = rows_times_turned(hidden, [self._rows], start)
         tasks = [
             partial(_put_targets, hidden, targets, weight, bias, drawn.ids, self._scores, *cut)
             for cut in threads.cuts(len(hidden))
