@@ -36,8 +36,13 @@ cache holds: so both factors are read in a row."""
 BLOCK, FEWEST = 1 << 8, 1 << 6
 """Rows that pass by a panel of a weight which a task has put in its cache: about so many, and at least."""
 
-PART = 128
-"""Columns that a task sums at least, where there are many: so much of a row is read in one go."""
+WIDE = 1 << 9
+"""Columns that a task sums at most: what it sums must not leave its cache between some rows and the next."""
+
+
+@compiled
+def _tasks(rows: int, size: int) -> int:
+    return (rows + size - 1) // size
 
 
 @compiled
@@ -62,9 +67,15 @@ def part_size(rows: int, work_per_row: int, helpers: int) -> int:
 
 @compiled
 def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
-    """Return how many of so many columns a task should sum."""
-    size = part_size(columns, work_per_column, helpers)
-    return int(max(PART, size) if columns >= (helpers + 1) * PART else size)
+    """Return how many of so many columns a task should sum: a multiple of 8, so that no tile is cut, or all.
+
+    Each task puts all rows of the other factor into panels for itself, so there are few; each thread has as
+    many.
+    """
+    count, threads = _tasks(columns, WIDE), helpers + 1
+    count = _tasks(count, threads) * threads
+    size = _tasks(columns, max(1, min(count, columns * work_per_column // LITTLE_WORK)))
+    return int(max(1, size + -size % 8))
 
 
 @compiled
@@ -90,11 +101,6 @@ def _columns_at_once(b: Any, depth: int, columns: int) -> int:
 def _all_rows(a: Any, b: Any, start: Any, out: Any, crew: Any, helpers: int) -> int:
     size = part_size(a.shape[0], b.size, helpers)
     return int(begin(_rows_times, (a, b, start, out, size), crew, helpers, _tasks(len(a), size)))
-
-
-@compiled
-def _tasks(rows: int, size: int) -> int:
-    return (rows + size - 1) // size
 
 
 def rows_times(a: Array, b: Array, start: Array) -> Array:
@@ -204,8 +210,9 @@ def _back_part(
 ) -> None:  # fmt: skip
     (each, dim), apart, columns = weight.shape, d_out.shape[1] // parts, parts * len(weight)
     panels_of_x = _tasks(d_x.shape[1], across)
-    tasks = panels_of_x * _tasks(d_x.shape[0], block)
-    if k < tasks:
+    tasks = _tasks(max(len(d_weight), len(d_bias)), wide)
+    if k >= tasks:  # the short ones come last
+        k -= tasks
         begin, column = k // panels_of_x * block, k % panels_of_x * across
         rows, some = min(block, len(d_x) - begin), min(across, dim - column)
         deep = min(each, max(1, CACHED // 4 // (across * d_x.itemsize)))
@@ -222,7 +229,7 @@ def _back_part(
                 )  # fmt: skip
                 start, start_at, start_row = d_x.reshape(-1), begin * dim + column, dim
         return
-    begin, flat, sums = (k - tasks) * wide, x.reshape(-1), d_weight.reshape(-1)
+    begin, flat, sums = k * wide, x.reshape(-1), d_weight.reshape(-1)
     end = min(columns, begin + wide)
     if d_out.shape[0] == 0:
         d_weight[begin:end] = 0
