@@ -20,8 +20,8 @@ from gatelight.memory.tiles import FETCHING, MASKS, WIDEST, multiply, multiply_a
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-CHUNK = 160
-"""Rows summed at a time: those of a panel stay in the first-level cache."""
+CHUNK, ROOM = 160, 240
+"""Rows summed at a time, about: those of a panel stay in the first-level cache. A panel has room for more."""
 
 PASSING = 16
 """Rows that pass by some panels before the next ones do."""
@@ -151,10 +151,20 @@ def lined_up(size: int, like: Any) -> Any:
 
 
 @compiled
+def chunk_of(rows: int) -> int:
+    """Return how many of so many rows are summed at a time: about CHUNK, and never a few at the end.
+
+    For each chunk what is summed is read and written again.
+    """
+    count = max(1, (rows + CHUNK // 2) // CHUNK)
+    return max(1, (rows + count - 1) // count)
+
+
+@compiled
 def panels(like: Any, first: int, second: int, third: int) -> tuple[Any, Any, Any]:
-    """Return room for panels of CHUNK rows of so many columns each, beginning at cache lines; for 0 none."""
+    """Return room for panels of ROOM rows of so many columns each, beginning at cache lines; for 0 none."""
     wide = panel_columns(like)
-    sizes = [(columns + wide - 1) // wide * wide * CHUNK for columns in (first, second, third)]
+    sizes = [(columns + wide - 1) // wide * wide * ROOM for columns in (first, second, third)]
     a = lined_up(sum(sizes), like)
     return a[: sizes[0]], a[sizes[0] : sizes[0] + sizes[1]], a[sizes[0] + sizes[1] :]
 
@@ -177,14 +187,14 @@ def into_panels(typingctx: Any, source: Any, at: Any, size: Any, to: Any, row: A
             part.store(part.load(builder.gep(begin, [column])), builder.gep(end, [place]))
 
         def panel(first: Any) -> None:
-            place = builder.mul(first, INDEX(CHUNK))
+            place = builder.mul(first, INDEX(ROOM))
             for k in range(0, wide, lanes):
                 copy(vectors, builder.add(first, INDEX(k)), builder.add(place, INDEX(k)))
 
         loop(builder, size, panel, wide)
         left = builder.srem(size, INDEX(wide))
         column = builder.sub(size, left)
-        place = builder.mul(column, INDEX(CHUNK))
+        place = builder.mul(column, INDEX(ROOM))
         over_lanes(
             vectors, left,
             lambda part, first: copy(part, builder.add(column, first), builder.add(place, first)),
@@ -207,7 +217,7 @@ def product_of_panels(
     for row in range(0, columns, wide):  # the result's rows are written one after the other
         for column in range(0, size, wide):
             multiply(
-                left, row * CHUNK, 1, wide, right, column * CHUNK, wide,
+                left, row * ROOM, 1, wide, right, column * ROOM, wide,
                 start, start_at + row * start_row + column, start_row,
                 out, out_at + row * out_row + column, out_row,
                 min(wide, columns - row), rows, min(wide, size - column),

@@ -15,7 +15,7 @@ from gatelight.memory import buffers, threads
 from gatelight.memory.buffers import CACHED
 from gatelight.memory.crew import begin
 from gatelight.memory.panels import (
-    CHUNK,
+    chunk_of,
     into_panels,
     lined_up,
     panel_columns,
@@ -186,8 +186,9 @@ def add_transposed_times(
         start, start_at, start_row = np.zeros(size, out.dtype), 0, 0
     large = columns * size >= LARGE
     left, right, _ = panels(a, columns if large else 0, size if large else 0, 0)
-    for first in range(begin, end, CHUNK):
-        rows, a_first, b_first = min(CHUNK, end - first), first * a.shape[1] + a_at, b_at + first * b_row
+    some = chunk_of(end - begin)
+    for first in range(begin, end, some):
+        rows, a_first, b_first = min(some, end - first), first * a.shape[1] + a_at, b_at + first * b_row
         if not large:
             multiply(
                 a, a_first, 1, a.shape[1], b, b_first, b_row,
@@ -237,8 +238,9 @@ def _back_part(
     for part in range(begin // each, (end + each - 1) // each):
         first, last = max(begin, part * each), min(end, (part + 1) * each)
         at, some = part * (apart - each) + first, last - first
-        for row in range(0, d_out.shape[0], CHUNK):
-            to = min(row + CHUNK, d_out.shape[0])
+        chunk = chunk_of(len(d_out))
+        for row in range(0, len(d_out), chunk):
+            to = min(row + chunk, len(d_out))
             for one in range(row, to if d_bias.shape[0] else row):
                 add_row(d_out, one * d_out.shape[1] + at, d_bias, first, some)
             if d_weight.shape[0]:
