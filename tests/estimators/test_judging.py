@@ -21,11 +21,12 @@ PROGRAM = (
     "from gatelight.app.main import run\n"
     "try: run()\n"
     "except SystemExit as stop: assert not stop.code, stop.code\n"
-    "heavy = {'torch', 'sklearn', 'scipy.linalg', 'numba.np.arraymath', 'rich'}\n"
+    "heavy = {'torch', 'sklearn', 'scipy.linalg', 'scipy.stats', 'nltk', 'numba.np.arraymath', 'rich'}\n"
     "print(sorted(heavy & set(sys.modules)))"
 )
 MODELS: dict[str, dict[str, Any]] = {
     "words": {},
+    "treebank": {"tokenizer": "treebank"},
     "letters": {"unknown": "spelled"},
     "subwords": {"unknown": "subword", "cell": "gru", "layers": 2, "pool": "max+mean"},
     "characters": {"tokenizer": "char", "cell": "peephole", "bidirectional": False, "pool": "attention"},

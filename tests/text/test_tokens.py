@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from nltk.tokenize.treebank import TreebankWordTokenizer
 
 from gatelight.errors import DataError, MissingExtraError
-from gatelight.text import tokens
+from gatelight.text import nltk_alone, tokens
+from gatelight.text.nltk_alone import class_of
 from gatelight.text.tokens import clean_text, tokenizer, tokens_of_all
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates and control characters too
@@ -98,6 +99,30 @@ def test_treebank_is_nltks(text: str) -> None:
     """The note's figures rest on NLTK's tokens, to the letter."""
     cut = tokenizer("treebank", lowercase=False, clean=False)
     assert cut.tokens(text) == TreebankWordTokenizer().tokenize(text)
+
+
+TREEBANK = ("nltk.tokenize.treebank", "TreebankWordTokenizer")
+
+
+def test_nltks_tokenizer_alone_cuts_as_within_nltk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are run without the rest of NLTK: another version of a rule or half a module must show."""
+    monkeypatch.delitem(sys.modules, "nltk")
+    alone = class_of(*TREEBANK)
+    assert alone is not TreebankWordTokenizer
+    assert "nltk" not in sys.modules
+    for text in CASES:
+        assert alone().tokenize(text) == TreebankWordTokenizer().tokenize(text)
+
+
+def test_nltk_that_cannot_be_run_in_parts_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version, or one that lies in no file, must still cut."""
+
+    def nowhere(name: str) -> None:
+        raise AttributeError(name)
+
+    monkeypatch.setattr(nltk_alone, "PACKAGE", "as if nltk were not imported yet")
+    monkeypatch.setattr(nltk_alone, "_found", nowhere)
+    assert class_of(*TREEBANK) is TreebankWordTokenizer
 
 
 PIECES = st.text("abxs\u00e9\u00b2_.,:;'\"`()[]{}<>-$%&?!7\u2019\u0301\ue000", max_size=6) | st.sampled_from(

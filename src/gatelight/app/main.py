@@ -99,4 +99,8 @@ def run() -> None:
         # A text may hold what the terminal's encoding cannot write, and half a surrogate pair even in UTF-8.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    program(sys.argv[1] if len(sys.argv) > 1 else None)()
+    try:
+        program(sys.argv[1] if len(sys.argv) > 1 else None)()
+    finally:
+        # What is left goes with the process: Python would look for cycles in it, a second after a training.
+        gc.freeze()

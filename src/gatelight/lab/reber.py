@@ -35,18 +35,6 @@ NEXT = _table()
 ALLOWED = (NEXT >= 0).astype(np.float32)
 
 
-def accepts(string: str) -> bool:
-    """Whether a string is one of the embedded grammar's."""
-    state = 0
-    for symbol in string:
-        if state == 2 or symbol not in SYMBOLS:
-            return False
-        state = int(NEXT[state, SYMBOLS.index(symbol)])
-        if state < 0:
-            return False
-    return state == 2
-
-
 def _ends_in() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """[steps, state]: the probability that a walk that takes each way equally often ends in so many steps."""
     ways = ALLOWED / np.maximum(ALLOWED.sum(1, keepdims=True), 1)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from gatelight.errors import MissingExtraError
+from gatelight.text.nltk_alone import class_of
 
 MARK = "\ue000"
 """A code point for private use, which no rule touches, between pieces that are cut together."""
@@ -38,11 +39,11 @@ class TreebankPieces:
     def __init__(self) -> None:
         """Raises MissingExtraError without NLTK."""
         try:
-            from nltk.tokenize.treebank import TreebankWordTokenizer
+            nltks = class_of("nltk.tokenize.treebank", "TreebankWordTokenizer")
         except ImportError as error:
             raise MissingExtraError("nltk", "treebank", "the tokenizer 'treebank'") from error
-        self._cut: Callable[[str], Tokens] = TreebankWordTokenizer().tokenize
-        rules = TreebankWordTokenizer.CONTRACTIONS2 + TreebankWordTokenizer.CONTRACTIONS3
+        self._cut: Callable[[str], Tokens] = nltks().tokenize
+        rules = nltks.CONTRACTIONS2 + nltks.CONTRACTIONS3
         self._contractions = re.compile("|".join(rule.pattern.removeprefix("(?i)") for rule in rules), re.I)
 
     def pieces(self, text: str) -> list[str]:
