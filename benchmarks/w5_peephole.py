@@ -34,19 +34,19 @@ class Loop(nn.Module):
     def forward(self, x: Tensor, alive: Tensor) -> tuple[Tensor, Tensor]:
         """x [B, T, D], alive [B, T, 1] 1 where a step is real → hidden states [B, T, H] and the last [B, H].
 
-        As in every library: outputs after the end are zeros, and the state stays as it was.
+        As in every library: outputs after the end are zeros, and the state stays as it was. Steps are taken
+        apart once: the way back through `table[:, t]` would write zeros of the whole table at every step.
         """
-        table = x @ self.weight_ih_l0.t() + (self.bias_ih_l0 + self.bias_hh_l0)
+        table = (x @ self.weight_ih_l0.t() + (self.bias_ih_l0 + self.bias_hh_l0)).unbind(1)
         of_input, of_forget, of_output = self.weight_peephole_l0.unbind(0)
         h = torch.zeros(x.shape[0], self.weight_hh_l0.shape[1])
         c = torch.zeros_like(h)
         hidden: list[Tensor] = []
-        for t in range(x.shape[1]):
-            i, f, g, o = (table[:, t] + h @ self.weight_hh_l0.t()).chunk(4, 1)
+        for given, real in zip(table, alive.unbind(1)):  # noqa: B905 - TorchScript has no `strict`
+            i, f, g, o = (given + h @ self.weight_hh_l0.t()).chunk(4, 1)
             i, f = torch.sigmoid(i + of_input * c), torch.sigmoid(f + of_forget * c)
             c_new = f * c + i * torch.tanh(g)
             h_new = torch.sigmoid(o + of_output * c_new) * torch.tanh(c_new)
-            real = alive[:, t]
             c = torch.lerp(c, c_new, real)
             h = torch.lerp(h, h_new, real)
             hidden.append(h * real)
