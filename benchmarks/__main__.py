@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import time
@@ -66,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
                     whole = False
     finally:
         stop_all()
+        gc.freeze()  # nobody looks for cycles in what goes with the process
     _tell(f"written to {folder / 'RESULTS.md'}")
     return int(not whole or (asked.quick and not met))
 

@@ -23,7 +23,6 @@ from gatelight.memory.threads import available
 SIZE = 1024  # large enough that a product is limited by arithmetic, small enough for a hundredth of a second
 REPEATS = 3
 SUSTAINED = 0.1  # seconds: as long as a turn of short work, for a shared machine changes within them
-READ = 1 << 32  # bytes
 SQUASHED, SQUASHES = 2048, 4000  # numbers at a time, times
 PACKAGES = (
     "gatelight", "numpy", "numba", "torch", "keras", "tensorflow", "tensorflow-cpu", "jax", "onnxruntime",
@@ -117,13 +116,13 @@ def read_rate(size: int) -> float:
     """Bytes a second that all cores together read of `size` bytes, each its own part again and again."""
     cores = available()
     part = np.ones(size // 4 // cores, np.float32)
-    times = max(1, READ // size)
 
     def read() -> float:
-        own, began = part.copy(), time.perf_counter()
-        for _ in range(times):
+        own, count, began = part.copy(), 0, time.perf_counter()
+        while (took := time.perf_counter() - began) < SUSTAINED:
             np.dot(own, own)
-        return times * own.nbytes / (time.perf_counter() - began)
+            count += 1
+        return count * own.nbytes / took
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores) as pool:
         found = [

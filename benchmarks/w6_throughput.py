@@ -26,12 +26,12 @@ GOAL = 10.0
 REVIEWS = {WORDS.name: (2048, 256), CHARACTERS.name: (2048, 128)}  # of a turn: full, quick
 TURNS = (5, 2)  # full, quick
 SIZES, QUICK_SIZES = (32, 128, 512), (64,)  # batches that a peer may choose from
-SLOW: dict[str, tuple[str, ...]] = {WORDS.name: (), CHARACTERS.name: ("tensorflow",)}  # left out when quick
+SLOW = ("tensorflow",)  # thirty times ONNX Runtime: left out when quick
 
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One scene for each model."""
-    start_all(options.backends())
+    start_all(options.backends(SLOW))
     for note in (WORDS, CHARACTERS):
         tell(f"{note.name}: preparing, and comparing probabilities")
         prepared, keras = prepare(note, options)
@@ -59,7 +59,7 @@ def prepare(note: NoteModel, options: Options) -> tuple[Prepared, list[KerasMode
         return model
 
     with ThreadPoolExecutor() as pool:
-        keras = list(pool.map(ready, options.backends(SLOW[note.name])))
+        keras = list(pool.map(ready, options.backends(SLOW)))
     peers = [
         Peer(
             "ONNX Runtime, sequence_lens", partial(_by_onnx, onnx, part), partial(_by_onnx, onnx, few), onnx
@@ -87,7 +87,7 @@ def prepare(note: NoteModel, options: Options) -> tuple[Prepared, list[KerasMode
             name=note.name,
             measured=f"probabilities of {len(part):,} reviews",
             facts={
-                "not measured": options.missing(SLOW[note.name]),
+                "not measured": options.missing(SLOW),
                 "reviews": f"{every.origin}, evenly by length, {part.lengths.mean():.1f} steps a review "
                 f"of at most {note.steps}",
                 "gatelight": "its table of input products was filled before, as in a model that is in use",

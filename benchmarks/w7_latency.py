@@ -24,6 +24,7 @@ from gatelight.text.vocabulary import Vocabulary
 
 NOTE = NoteModel("words, 200 steps", 200, 300, 50, 0.2, word_reviews)
 READ = 4000  # texts that the vocabulary is made of
+SLOW = ("tensorflow",)  # left out when quick
 BLOCK = 50  # calls of one before it is the next one's turn
 FULL, QUICK = 20, 4  # blocks of each
 WARM = 20
@@ -35,7 +36,7 @@ Calls = Callable[[int], list[float]]
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:
     """One table; everybody gets ready tensors, and ours the string as well."""
-    start_all(options.backends())
+    start_all(options.backends(SLOW))
     tell("preparing, and comparing probabilities")
     estimator, text, one = fitted()
     every, agreed, settings = contestants(estimator, text, one, options)
@@ -59,7 +60,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
         facts={
             "text": f"200 tokens, {len(text):,} characters",
             "calls": f"{blocks * BLOCK} of each, in turns of {BLOCK}",
-            "not measured": options.missing(),
+            "not measured": options.missing(SLOW),
             **settings,
         },
         turns=blocks,
@@ -96,7 +97,7 @@ def contestants(
     onnx, torch_model = OnnxNote(weights), TorchNote(weights, packed=False, dropout=0.0)
     ids, lengths = one.padded(NOTE.steps), one.lengths.astype(np.int32)
     ready = batches(one, [np.array([0])], NOTE.steps)
-    keras = [KerasModel(backend, NOTE.name, weights, NOTE.dropout) for backend in options.backends()]
+    keras = [KerasModel(backend, NOTE.name, weights, NOTE.dropout) for backend in options.backends(SLOW)]
     for model in keras:
         model.load(one)
     onnx.warm(lambda: [onnx.probabilities(ids, lengths) for _ in range(BLOCK)])
