@@ -105,7 +105,7 @@ def prepare(folder: Path, options: Options) -> Prepared:
     torch = partial(measure, [sys.executable, "-c", "import torch"])
     contestants = [
         Contestant("gatelight predict", judge, str, ours=True),
-        Contestant(TORCH, torch, str if options.quick else torch),
+        *([] if options.quick else [Contestant(TORCH, torch, torch)]),
         *(Contestant(name, one, str) for name, one in by_keras.items()),
     ]
     size = sum(file.stat().st_size for file in (folder / "model").rglob("*"))
@@ -116,7 +116,7 @@ def prepare(folder: Path, options: Options) -> Prepared:
         measured='predict MODEL "one text"',
         facts={
             "model": f"{RECIPE}, {len(estimator.vocabulary_):,} words, {size / 1e6:.0f} MB",
-            "not measured": options.missing(),
+            "not measured": [*options.missing(), *([TORCH] if options.quick else [])],
         },
     )
 
