@@ -68,8 +68,9 @@ def graph(weights: NoteWeights) -> onnx.ModelProto:
         "shape": np.array([0, weights.steps * weights.hidden], np.int64),
     }
     nodes = [
-        helper.make_node("Gather", ["table", "ids"], ["rows"]),
-        helper.make_node("Transpose", ["rows"], ["by_step"], perm=[1, 0, 2]),
+        # Ids are turned, not their rows, which are D times as much.
+        helper.make_node("Transpose", ["ids"], ["ids_by_step"], perm=[1, 0]),
+        helper.make_node("Gather", ["table", "ids_by_step"], ["by_step"]),
         helper.make_node(
             "LSTM", ["by_step", "W", "R", "B", "lengths"], ["steps"], hidden_size=weights.hidden
         ),
