@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -57,6 +58,21 @@ def test_predict_starts_without_torch_and_scikit_learn(saved: tuple[TextClassifi
     assert heavy == "[]", done
     shares = [list(json.loads(line)["probabilities"].values()) for line in lines]
     assert np.array_equal(np.array(shares, np.float32), made.predict_proba(texts))
+
+
+@pytest.mark.parametrize("saved", ["words"], indirect=True)
+def test_a_summary_needs_neither_torch_nor_scikit_learn(saved: tuple[TextClassifier, Path]) -> None:
+    """Red when a table of layers waits seconds for packages that only training needs."""
+    made, folder = saved
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "summary", str(folder), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    table, heavy = done.stdout.splitlines()
+    assert set(ast.literal_eval(heavy)) <= {"rich"}, done
+    assert json.loads(table) == made.summary().to_dict()
 
 
 def test_the_answers_follow_the_torch_model_once_it_was_asked_for(

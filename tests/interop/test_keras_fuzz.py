@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from keras_cases import KERAS_2
+from keras_cases import KERAS_2, kept_open
 
 from gatelight.errors import GatelightError
 from gatelight.interop import keras
-from gatelight.interop.keras.hdf5 import kept_open
 
 SHARES, CASES = 5, 500  # 2,500 cases in shares that may run side by side
 MOST_BYTES = 256 << 20  # that reading may add, of files of 40 kB

@@ -9,10 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from keras_cases import KERAS_2, KONDUIT, RECORDED, SAME, needs_recordings, real_keras
+from keras_cases import KERAS_2, KONDUIT, RECORDED, SAME, kept_open, needs_recordings, real_keras
 
 from gatelight.interop import keras
-from gatelight.interop.keras.hdf5 import kept_open
 from gatelight.models.chain import Chain
 from gatelight.models.chain_memory import Memory
 

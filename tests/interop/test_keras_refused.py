@@ -12,11 +12,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from keras_cases import KERAS_2
+from keras_cases import KERAS_2, kept_open
 
 from gatelight.errors import DataError, GatelightError, ModelFileError
 from gatelight.interop import keras
-from gatelight.interop.keras.hdf5 import kept_open, opened
+from gatelight.interop.keras.hdf5 import opened
 
 UNITS = 3
 

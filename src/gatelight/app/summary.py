@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from gatelight.app.import_ import path_lines
 from gatelight.app.options import Json
 from gatelight.app.output import console, emit, say
 from gatelight.errors import DataError
+
+if TYPE_CHECKING:
+    from gatelight.models.summary import Summary
 
 
 def summary(
@@ -26,18 +30,8 @@ def summary(
     if (model is None) == (recipe is None):
         raise DataError("give the folder of a model or --recipe NAME, one of the two")
     from gatelight.app.reports import layer_table
-    from gatelight.estimators.classifier import TextClassifier
-    from gatelight.estimators.imported import ImportedModel
-    from gatelight.estimators.language import LanguageModel
-    from gatelight.estimators.opening import load
 
-    estimator = load(model) if model is not None else TextClassifier.from_recipe(recipe or "")
-    if isinstance(estimator, LanguageModel):
-        raise DataError(
-            f"{model} is a language model; its settings are in config.json, its card is README.md"
-        )
-    layers = estimator.summary()
-    paths = path_lines(estimator) if isinstance(estimator, ImportedModel) else []
+    layers, paths = _of_recipe(recipe) if model is None else _of_model(model)
     if json:
         emit(layers.to_dict() | ({"paths": paths} if paths else {}))
         return
@@ -45,3 +39,26 @@ def summary(
     to.print(layer_table(layers))
     for line in paths:
         say(to, line)
+
+
+def _of_recipe(name: str | None) -> tuple[Summary, list[str]]:
+    from gatelight.estimators.recipes import recipe_summary
+
+    return recipe_summary(name or ""), []
+
+
+def _of_model(folder: str) -> tuple[Summary, list[str]]:
+    """The table, and who computes the memories of a model that was made elsewhere."""
+    from gatelight.estimators.folder import kind_of
+    from gatelight.estimators.judging import Judge
+    from gatelight.estimators.opening import LANGUAGE, load_judge
+    from gatelight.models.summary import summary as table_of
+
+    if kind_of(Path(folder)) == LANGUAGE:
+        raise DataError(
+            f"{folder} is a language model; its settings are in config.json, its card is README.md"
+        )
+    opened = load_judge(folder)  # without torch and scikit-learn, whose imports take longest
+    if isinstance(opened, Judge):
+        return table_of(opened.config), []
+    return opened.summary(), path_lines(opened)

@@ -10,8 +10,6 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
@@ -137,21 +135,6 @@ class Reader:
             self._process.communicate()
 
 
-_kept: list[Reader] = []
-
-
-@contextmanager
-def kept_open() -> Iterator[None]:
-    """Within the block one process reads all files, instead of one for each; for one thread."""
-    reader = Reader()
-    _kept.append(reader)
-    try:
-        yield
-    finally:
-        _kept.remove(reader)
-        reader.close()
-
-
 def opened(source: Path | bytes, name: str) -> Group:
     """Return the root group of a file, or of the bytes of one; `name` is for messages.
 
@@ -159,8 +142,6 @@ def opened(source: Path | bytes, name: str) -> Group:
     """
     if find_spec("h5py") is None:
         raise MissingExtraError("h5py", "keras", "reading Keras's HDF5 files")
-    if _kept:
-        return Group(_kept[-1].read(source, name), "")
     reader = Reader()
     try:
         return Group(reader.read(source, name), "")
