@@ -26,7 +26,7 @@ GOAL = 10.0
 REVIEWS = {WORDS.name: (2048, 256), CHARACTERS.name: (2048, 128)}  # of a turn: full, quick
 TURNS = (5, 2)  # full, quick
 SIZES, QUICK_SIZES = (32, 128, 512), (64,)  # batches that a peer may choose from
-SLOW = ("tensorflow",)  # thirty times ONNX Runtime: left out when quick
+SLOW = ("tensorflow",)  # three times ONNX Runtime or more: left out when quick
 
 
 def run(options: Options, tell: Tell) -> Iterator[Finding]:

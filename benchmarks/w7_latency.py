@@ -24,7 +24,7 @@ from gatelight.text.vocabulary import Vocabulary
 
 NOTE = NoteModel("words, 200 steps", 200, 300, 50, 0.2, word_reviews)
 READ = 4000  # texts that the vocabulary is made of
-SLOW = ("tensorflow",)  # left out when quick
+SLOW = ("tensorflow",)  # seventeen times ONNX Runtime: left out when quick
 BLOCK = 50  # calls of one before it is the next one's turn
 FULL, QUICK = 20, 4  # blocks of each
 WARM = 20
