@@ -67,7 +67,6 @@ def main(arguments: list[str] | None = None) -> int:
                     whole = False
     finally:
         stop_all()
-        gc.freeze()  # nobody looks for cycles in what goes with the process
     _tell(f"written to {folder / 'RESULTS.md'}")
     return int(not whole or (asked.quick and not met))
 
@@ -120,4 +119,6 @@ def _tell(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # nobody looks for cycles in what goes with the process
+    sys.exit(code)

@@ -88,8 +88,7 @@ def prepare(
     plan = plan_batches(part.lengths, BATCH, seed=ours.config.seed, epoch=0, bucket=ours.config.bucket)
     epoch = Epoch(every, part, plan)
     # Packed, a batch takes torch as long as its longest review: a quick run compares the shortest of many.
-    compared = every.spread((1, 4)[options.quick] * BATCH)
-    compared = compared[np.argsort(every.lengths[compared])][:BATCH]
+    compared = every.spread((1, 4)[options.quick] * BATCH, shuffled=False)[:BATCH]
     check = Check(every.select(compared), on_end(every, BATCH, note.steps))
 
     def by_keras(backend: str) -> list[tuple[KerasModel, list[Arrays]]]:

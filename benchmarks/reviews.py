@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gatelight.files import file_written_aside
 from gatelight.text import datasets
 from gatelight.text.corpus import Corpus
-from gatelight.text.encoding import encode_tokens
+from gatelight.text.encoding import Encoded, encode_tokens
 from gatelight.text.tokens import clean_text, tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -69,11 +69,16 @@ class Reviews:
         full[np.arange(steps) < self.lengths[:, None]] = self.ids
         return full
 
-    def spread(self, count: int) -> NDArray[np.int64]:
-        """Numbers of `count` reviews that stand for all: evenly spaced by length, in a shuffled order."""
+    def spread(self, count: int, shuffled: bool = True) -> NDArray[np.int64]:
+        """Numbers of `count` reviews that stand for all, evenly spaced by length; else the shortest first."""
         places = ((np.arange(count) + 0.5) * len(self) / count).astype(np.int64)
         chosen = np.argsort(self.lengths, kind="stable")[places]
-        return np.random.default_rng(0).permutation(chosen)
+        return np.random.default_rng(0).permutation(chosen) if shuffled else chosen
+
+
+def one_review(read: Encoded, vocabulary_size: int) -> Reviews:
+    """A text that was encoded by itself, as a positive review."""
+    return Reviews(read.ids, read.lengths, np.ones(1, np.float32), vocabulary_size, "one review")
 
 
 def word_reviews(count: int, steps: int) -> Reviews:

@@ -16,7 +16,7 @@ from benchmarks.keras_process import KerasModel, process, stop_all
 from benchmarks.measured_process import Run, gatelight, measure
 from benchmarks.note_weights import NoteWeights
 from benchmarks.review_files import vectors
-from benchmarks.reviews import Reviews, texts, with_vector
+from benchmarks.reviews import one_review, texts, with_vector
 from benchmarks.turns import in_turns
 from benchmarks.workload import (
     BACKENDS,
@@ -81,11 +81,7 @@ def prepare(folder: Path, options: Options) -> Prepared:
     keras = KerasModel("tensorflow", "cold", weights_of(estimator.model_), 0.2)
     keras.save(folder / "model.keras")
     if options.quick:  # a new process of Keras takes ten seconds
-        read = estimator.reading_.encode([text])
-        review = Reviews(
-            read.ids, read.lengths, np.ones(1, np.float32), len(estimator.vocabulary_), "one review"
-        )
-        keras.load(review)
+        keras.load(one_review(estimator.reading_.encode([text]), len(estimator.vocabulary_)))
         asked = {keras.name: keras.latencies(1)[1]}
     stop_all()
     (folder / "vocabulary.txt").write_text("\n".join(estimator.vocabulary_.tokens), encoding="utf-8")

@@ -46,8 +46,7 @@ def prepare(note: NoteModel, options: Options) -> tuple[Prepared, list[KerasMode
     """Every library with the same weights; probabilities agree, of those that honour lengths with ours."""
     every = note.reviews()
     # By length, as ours sorts them itself: others too have less to do where a batch's reviews are alike.
-    chosen = every.spread(REVIEWS[note.name][options.quick])
-    part = every.select(chosen[np.argsort(every.lengths[chosen], kind="stable")])
+    part = every.select(every.spread(REVIEWS[note.name][options.quick], shuffled=False))
     sizes = QUICK_SIZES if options.quick else SIZES
     few = part.select(np.array(evenly(range(len(part)), max(sizes) / len(part))))
     weights = note.weights(every.vocabulary_size)

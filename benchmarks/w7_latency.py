@@ -13,7 +13,7 @@ from benchmarks.note_models import NoteModel
 from benchmarks.note_onnx import OnnxNote
 from benchmarks.note_ours import OurNote, only_kernels
 from benchmarks.note_torch import TorchNote, batches
-from benchmarks.reviews import Reviews, texts, with_vector, word_reviews
+from benchmarks.reviews import Reviews, one_review, texts, with_vector, word_reviews
 from benchmarks.workload import Finding, Options, Outcome, Tell, Workload
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.judging import Judge
@@ -84,8 +84,7 @@ def fitted() -> tuple[TextClassifier, str, Reviews]:
     encoded = reading.encode([text])
     if encoded.lengths.tolist() != [NOTE.steps]:
         raise ValueError(f"the text has {encoded.lengths[0]} tokens; {NOTE.steps} were wanted")
-    target = np.ones(1, np.float32)
-    return estimator, text, Reviews(encoded.ids, encoded.lengths, target, len(vocabulary), "one review")
+    return estimator, text, one_review(encoded, len(vocabulary))
 
 
 def contestants(
