@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -119,10 +119,10 @@ class KerasModel:
         """One epoch over what was loaded, or the first of it, in that order."""
         self._process.ask("fit", model=self.key, data=f"{self.key} data", batch_size=batch_size, first=first)
 
-    def predict(self, batch_size: int, first: int | None = None) -> Array:
-        """Probabilities [B] of what was loaded, or of the first of it."""
+    def predict(self, batch_size: int, index: Sequence[int] | None = None) -> Array:
+        """Probabilities [B] of what was loaded, or of those at `index`."""
         found = self._process.ask(
-            "predict", model=self.key, data=f"{self.key} data", batch_size=batch_size, first=first
+            "predict", model=self.key, data=f"{self.key} data", batch_size=batch_size, index=index
         )
         return np.asarray(found["probabilities"])
 

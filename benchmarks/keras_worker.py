@@ -48,9 +48,11 @@ class Worker:
         inputs, targets = self.data[data]
         self.models[model].fit(inputs[:first], targets[:first], batch_size)
 
-    def predict(self, model: str, data: str, batch_size: int, first: int | None) -> dict[str, Any]:
-        """Probabilities of the data, or of the first of them."""
-        return {"probabilities": self.models[model].predict(self.data[data][0][:first], batch_size)}
+    def predict(self, model: str, data: str, batch_size: int, index: list[int] | None) -> dict[str, Any]:
+        """Probabilities of the data, or of some of them."""
+        inputs = self.data[data][0]
+        some = inputs if index is None else inputs[index]
+        return {"probabilities": self.models[model].predict(some, batch_size)}
 
     def latencies(self, model: str, data: str, calls: int) -> dict[str, Any]:
         """Seconds of each of so many calls for the data, and the probabilities."""

@@ -48,7 +48,8 @@ def prepare(note: NoteModel, options: Options) -> tuple[Prepared, list[KerasMode
     # By length, as ours sorts them itself: others too have less to do where a batch's reviews are alike.
     part = every.select(every.spread(REVIEWS[note.name][options.quick], shuffled=False))
     sizes = QUICK_SIZES if options.quick else SIZES
-    few = part.select(np.array(evenly(range(len(part)), max(sizes) / len(part))))
+    index = evenly(range(len(part)), max(sizes) / len(part))
+    few = part.select(np.array(index))
     weights = note.weights(every.vocabulary_size)
     predictor, onnx = OurNote(note, weights).predictor(), OnnxNote(weights)
     packed, padded = (TorchNote(weights, packed=yes, dropout=0.0) for yes in (True, False))
@@ -56,7 +57,7 @@ def prepare(note: NoteModel, options: Options) -> tuple[Prepared, list[KerasMode
     def ready(backend: str) -> KerasModel:
         model = KerasModel(backend, f"{note.name} predicting", weights, note.dropout)
         model.load(part)
-        model.predict(sizes[-1], len(few))  # compiles
+        model.predict(sizes[-1], index)  # compiles
         return model
 
     with ThreadPoolExecutor() as pool:
@@ -68,7 +69,7 @@ def prepare(note: NoteModel, options: Options) -> tuple[Prepared, list[KerasMode
         Peer(PACKED, partial(_by_torch, packed, part), partial(_by_torch, packed, few), packed),
         Peer(PADDED, partial(_by_torch, padded, part), partial(_by_torch, padded, few), padded, padded=True),
         *(
-            Peer(model.name, model.predict, partial(model.predict, first=len(few)), padded=True)
+            Peer(model.name, model.predict, partial(model.predict, index=index), padded=True)
             for model in keras
         ),
     ]
@@ -100,7 +101,7 @@ def prepare(note: NoteModel, options: Options) -> tuple[Prepared, list[KerasMode
 
 @dataclass
 class Peer:
-    """Another library: how it judges all reviews and the first of them, in batches of its choice."""
+    """Another library: how it judges all reviews and some of them, in batches of its choice."""
 
     name: str
     judge: Callable[[int], Array]
