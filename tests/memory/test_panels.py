@@ -119,14 +119,14 @@ def test_fixed_weights_in_panels_give_the_bits_of_training(
 def test_few_sequences_keep_their_weights_in_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """One sequence passes by them too seldom to copy them."""
     seen = []
-    prepared = layer_arrays._prepared
+    prepared = layer_arrays.prepared
 
     def watched(*given: Any) -> Any:
         seen.append(prepared(*given))
         return seen[-1]
 
     monkeypatch.setattr(panels, "MASKS", True)
-    monkeypatch.setattr(layer_arrays, "_prepared", watched)
+    monkeypatch.setattr(layer_arrays, "prepared", watched)
     layer = _layer("LSTM", False)
     for sequences in (1, 30):
         layer(torch.randn(sequences, STEPS, DIM))

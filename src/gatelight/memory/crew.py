@@ -28,7 +28,7 @@ CODE, FRAME, COUNT, PLACES, FAILED, OWNED, OPEN, NEXT, INSIDE, AWAKE = 8, 9, 10,
 # has been called, the addresses of what calls it, of what its members then do, and of what sees them off.
 GO, CALLED, CALL, MEMBER, END = 72, 80, 81, 82, 83
 ROOM = 88  # where what is given to a job that is begun stands until it is finished
-SIZE = ROOM + 96
+SIZE = ROOM + 256
 
 BEGUN = -1
 NO_MEMORY = "a part of the work found no memory"

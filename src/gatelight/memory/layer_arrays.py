@@ -95,7 +95,7 @@ def layer_forward(
         if units == hidden_size and count > 1:
             units = units_of(hidden_size, size, x.dtype, count, uneven(directions, lengths, GROUP, count))
     table = rows_times_turned(x, weight_ih, bias_ih, each)
-    step_weight, stacked = _prepared(weight_hh, units)
+    step_weight, stacked = prepared(weight_hh, units)
     shape = directions, len(lengths), hidden_size
     h_0 = buffers.nothing(shape, x.dtype) if h_0 is None else h_0
     if not EQUATIONS[cell].has_cell_state:
@@ -114,7 +114,7 @@ def layer_forward(
     )  # fmt: skip
 
 
-def _prepared(weight_hh: Sequence[Array], units: int) -> tuple[Array, Array]:
+def prepared(weight_hh: Sequence[Array], units: int) -> tuple[Array, Array]:
     """Recurrent weights [G, H] of each direction as kernels want them, with rows that begin at lines.
 
     That is, transposed, [directions, H, ≥ G], and for the way back [directions, G, ≥ H]; both in panels, in

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from gatelight.memory.equations import EQUATIONS
+from gatelight.memory.group_arrays import by_groups, groups_backward, groups_forward
 from gatelight.memory.layer_arrays import Way, layer_backward, layer_forward
 from gatelight.memory.linear import Array, array_of
-from gatelight.memory.packing import Packing
+from gatelight.memory.packing import PACKED, Packing, Places
 from gatelight.memory.padding import Layout
 from gatelight.memory.registry import plain, refuse
 from gatelight.memory.team import dismiss
@@ -59,6 +60,10 @@ def run_layers(
     last: list[tuple[Tensor, Tensor]] = []
     order = None if layout is None or layout.uniform else layout
     for number, weights in enumerate(layers):
+        of_x = None
+        if token is None and len(weights) == len(kinds):  # one direction
+            sizes = weights[0].numel(), weights[1].numel()
+            of_x = PACKED if by_groups(*sizes, packing.lengths) else None
         h_0, c_0 = [None if state is None else state[number] for state in initial]
         if number and dropout:
             dismiss()  # torch may need them
@@ -66,21 +71,25 @@ def run_layers(
         given, rows, shared = None, None, True
         if not number and layout is not None:
             given, padded = layout, x.numpy(force=True)
-            rows = layout.rows(padded)
-            shared = layout.full and np.may_share_memory(padded, rows)
+            if of_x is None:
+                rows = layout.rows(padded)
+            else:
+                rows, of_x = layout.places(padded)
+            shared = (of_x is not None or layout.full) and np.may_share_memory(padded, rows)
         told = (x, h_0, c_0, *weights) if torch.is_grad_enabled() else ()
         keep = any(one is not None and one.requires_grad for one in told)
         made = layout if number + 1 == len(layers) else None
-        form = cell, packing, kinds, keep, given, made, order
+        form = cell, packing, kinds, keep, given, made, order, of_x
         x, *states = _apply(form, rows, shared, token, x, h_0, c_0, *weights)
         token = None
         last.append((states[0], states[1]))
     return x, last
 
 
-Form = tuple[str, Packing, Sequence[str], bool, Layout | None, Layout | None, Layout | None]
+Form = tuple[str, Packing, Sequence[str], bool, Layout | None, Layout | None, Layout | None, Places | None]
 """Cell, packing, kinds of weights, whether there is a way back; then how x and hidden are padded (None: they
-are packed rows), and the layout in whose order the last states are (None: packed order)."""
+are packed rows), the layout in whose order the last states are (None: packed order), and, where the layer is
+computed group by group, where x's rows are."""
 
 _goes_again: Callable[[], bool] = getattr(
     torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True
@@ -101,18 +110,27 @@ class _Layer(torch.autograd.Function):
         c_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        cell, packing, kinds, keep, _, made, order = form
+        cell, packing, kinds, keep, _, made, order, of_x = form
         directions = len(weights) // len(kinds)
         each = [array_of(weight) for weight in weights]
         arrays = {kind: each[k * directions : (k + 1) * directions] for k, kind in enumerate(kinds)}
         rows = array_of(x) if rows is None else rows
         given_c = c_0 if EQUATIONS[cell].has_cell_state else None
         tokens, h, c = [None if one is None else array_of(one) for one in (token, h_0, given_c)]
-        places = None if order is None else packing.order
-        way = layer_forward(
-            cell, rows, tokens, packing.first, packing.lengths, arrays, h, c, keep, order=places
-        )  # fmt: skip
-        hidden = torch.from_numpy(way.hidden if made is None else made.padded(way.hidden))
+        of_out = PACKED if of_x is None or made is None or made.full else made.apart
+        if of_x is None:
+            places = None if order is None else packing.order
+            way = layer_forward(
+                cell, rows, tokens, packing.first, packing.lengths, arrays, h, c, keep, order=places
+            )  # fmt: skip
+        else:
+            way, out = groups_forward(
+                cell, rows, of_x, packing, arrays, h, c, keep, of_out, order is not None
+            )  # fmt: skip
+        if made is None:
+            hidden = torch.from_numpy(way.hidden)
+        else:
+            hidden = torch.from_numpy(made.shaped(out) if of_out[1] else made.padded(way.hidden))
         h_n, c_n = torch.from_numpy(way.h_n), torch.from_numpy(way.c_n)
         if keep:
             # They are saved so that torch notices if somebody writes to them in the meantime; what is not
@@ -145,14 +163,17 @@ class _Layer(torch.autograd.Function):
     def _back(
         ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        cell, packing, kinds, _, given, made, order = ctx.form
+        cell, packing, kinds, _, given, made, order, of_x = ctx.form
         expect(packing.rows * ctx.way[6].size)
-        d_rows = None
-        if d_hidden is not None:
-            d_rows = array_of(d_hidden) if made is None else made.rows(d_hidden.numpy(force=True))
+        d_rows, of_out = None, PACKED
+        if d_hidden is not None and made is not None:
+            padded = d_hidden.numpy(force=True)
+            d_rows, of_out = (made.rows(padded), PACKED) if of_x is None else made.places(padded)
+        elif d_hidden is not None:
+            d_rows = array_of(d_hidden)
         x, hidden, gates, cells = [tensor.numpy(force=True) for tensor in ctx.saved_tensors[:4]]
         if given is not None and ctx.shared[0]:
-            x = given.rows(x)
+            x = given.rows(x) if of_x is None else given.places(x)[0]
         if made is not None and ctx.shared[1]:
             hidden = made.rows(hidden)
         way = Way._make((*ctx.way, np.ascontiguousarray(x), hidden, gates, cells))
@@ -167,14 +188,21 @@ class _Layer(torch.autograd.Function):
             None if d is None else array_of(d) if order is None else order.packed(d.numpy(force=True))
             for d in (d_h_n, d_c_n if EQUATIONS[cell].has_cell_state else None)
         ]
-        found = layer_backward(way, d_rows, d_h, d_c, needs[4], wanted, overwrite=not _goes_again())
+        if of_x is None:
+            found = layer_backward(way, d_rows, d_h, d_c, needs[4], wanted, overwrite=not _goes_again())
+        else:
+            found = groups_backward(way, packing.order, of_x, d_rows, of_out, d_h, d_c, needs[4], wanted)
         gradients: list[Tensor | None] = []
         for kind in kinds:
             parts = found.weights.get(kind)
             gradients += [None] * directions if parts is None else map(torch.from_numpy, parts)
         d_x = None
         if needs[4]:
-            d_x = torch.from_numpy(found.x if given is None else given.padded(found.x, contiguous=True))
+            rows = found.x
+            if given is not None:
+                in_place = of_x is not None and of_x[1] > 0
+                rows = given.shaped(rows) if in_place else given.padded(rows, contiguous=True)
+            d_x = torch.from_numpy(rows)
         return (
             *(None,) * 4,
             d_x,

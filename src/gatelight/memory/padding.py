@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gatelight.memory.copying import packed_of, padded_of
-from gatelight.memory.packing import Packing, pack
+from gatelight.memory.packing import PACKED, Packing, Places, pack
 
 State = Tensor | tuple[Tensor, Tensor]  # (h, c) for cells with a cell state, else h
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -84,6 +84,22 @@ class Layout:
         self.uniform = packing.uniform
         self.full = self.uniform and packing.steps == steps
         self._plan = packing.first, packing.lengths, packing.order
+        self.apart: Places = (steps, 1, steps) if batch_first else (1, packing.sequences, steps)
+
+    def places(self, padded: Array) -> tuple[Array, Places]:
+        """padded [T, B, D], or [B, T, D], as one list of rows, and where in it those of sequences are.
+
+        It is copied where its rows do not follow each other.
+        """
+        by_step = padded.transpose(1, 0, 2) if self.batch_first else padded
+        if self.full and by_step.flags.c_contiguous:
+            return by_step.reshape(-1, padded.shape[2]), PACKED
+        return np.ascontiguousarray(padded).reshape(-1, padded.shape[2]), self.apart
+
+    def shaped(self, flat: Array) -> Array:
+        """One list of all rows, where `apart` says, as [T, B, ·], or [B, T, ·]."""
+        shape = self.packing.sequences, self.steps
+        return flat.reshape(*(shape if self.batch_first else shape[::-1]), flat.shape[1])
 
     def packed(self, state: Array) -> Array:
         """A state [·, B, H] of the sequences in packed order."""

@@ -1,0 +1,233 @@
+"""A small layer, input products and recurrence together: each group of sequences forward and back in one go.
+
+A group's rows of everything are in a core's cache when they are needed, and what threads write they do not
+read from each other, which may take longer than to compute it. For compiled callers. One direction; arrays
+are C-contiguous and of one dtype, and names those of kernels.py and way_back.py. x and what is
+given for the output have packed rows [N, ·], or a row for each step of padded sequences: see `Places`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatelight.compiled import compiled
+from gatelight.memory.crew import begin, share
+from gatelight.memory.gradient_sums import all_added, sum_groups
+from gatelight.memory.kernels import GROUP, longer, sequences_of
+from gatelight.memory.panels import CHUNK, into_panels, lined_up, panels, product_of_panels
+from gatelight.memory.recurrence_forward import tasks_of
+from gatelight.memory.rows import add_row, copy_row
+from gatelight.memory.stepping import advance, retreat
+from gatelight.memory.tiles import multiply
+from gatelight.memory.way_back import give_back
+
+
+@compiled
+def _rows_at_once(t: int, by: int, lengths: Any, start: int, size: int, at: Any) -> tuple[int, int]:
+    """As many steps of a group from t on, forward or back (`by` -1), as a chunk has rows for.
+
+    The step after the last one, and how many rows there are; at[k] is the first of the k-th step.
+    """
+    rows, k, n = 0, 0, 0
+    while 0 <= t < lengths[start] and rows + GROUP <= CHUNK:
+        n = longer(lengths, start, size, t, n)
+        at[k] = rows
+        rows, k, t = rows + n, k + 1, t + by
+    return t, rows
+
+
+@compiled
+def _place(n: int, t: int, first: Any, order: Any, sequence: int, step: int) -> int:
+    """The row of step t of the n-th sequence: a packed one where nothing lies between steps."""
+    return int(first[t] + n if step == 0 else order[n] * sequence + t * step)
+
+
+@compiled
+def _end(out: Any, length: int, n: int, order: Any, sequence: int, step: int, steps: int) -> None:
+    """Fill what comes after a padded sequence with zeros."""
+    for t in range(length, steps if step > 0 else 0):
+        out[order[n] * sequence + t * step] = 0
+
+
+@compiled
+def _forward(
+    cell: Any, x: Any, of_x: Any, weight_ih: Any, bias_ih: Any, token: Any, first: Any, lengths: Any,
+    order: Any, weight: Any, bias: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, out: Any,
+    of_out: Any, h_n: Any, c_n: Any, in_order: bool, each: int, threads: int, task: int,
+) -> None:  # fmt: skip
+    _, from_here, end = sequences_of(task, 1, lengths.shape[0], each, threads)
+    D, G, H, C, W = x.shape[1], bias.shape[1], h_0.shape[2], c_0.shape[2], weight.shape[2]
+    rows, table = lined_up(CHUNK * D, x), lined_up(CHUNK * G, x).reshape(CHUNK, G)
+    h, c, u = np.empty((GROUP, H), x.dtype), np.empty((GROUP, C), x.dtype), np.empty((GROUP, G), x.dtype)
+    at = np.empty(CHUNK, np.int64)
+    for start in range(from_here, end, GROUP):
+        size, t, n = min(GROUP, end - start), 0, 0
+        copy_row(h_0, start * H, h, 0, size * H)
+        copy_row(c_0, start * C, c, 0, size * C)
+        while t < lengths[start]:
+            after, filled = _rows_at_once(t, 1, lengths, start, size, at)
+            for k in range(size):
+                for j in range(t, min(after, lengths[start + k])):
+                    place = _place(start + k, j, first, order, of_x[0], of_x[1])
+                    copy_row(x, place * D, rows, (at[j - t] + k) * D, D)
+            multiply(
+                rows, 0, D, 1, weight_ih, 0, weight_ih.shape[2], bias_ih, 0, 0, table, 0, G, filled, D, G
+            )
+            for j in range(t, after):
+                n = longer(lengths, start, size, j, n)
+                multiply(h, 0, H, 1, weight, 0, W, bias, 0, 0, u, 0, G, n, H, G)
+                advance(
+                    cell, 0, 0, n, table, token, at[j - t], u, 0, h, c, 0, saved, cells, 0, hidden,
+                    first[j] + start, h, None, H,
+                )  # fmt: skip
+            for k in range(size if out.shape[0] > 0 else 0):
+                for j in range(t, min(after, lengths[start + k])):
+                    place = _place(start + k, j, first, order, of_out[0], of_out[1])
+                    copy_row(hidden, (first[j] + start + k) * H, out, place * H, H)
+            t = after
+        for k in range(size):
+            place = order[start + k] if in_order else start + k
+            copy_row(h, k * H, h_n, place * H, H)
+            copy_row(c, k * C, c_n, place * C, C)
+            if out.shape[0] > 0:
+                _end(out, lengths[start + k], start + k, order, of_out[0], of_out[1], of_out[2])
+
+
+@compiled
+def all_forward(
+    cell: Any, x: Any, of_x: Any, weight_ih: Any, bias_ih: Any, token: Any, first: Any, lengths: Any,
+    order: Any, weight: Any, bias: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, out: Any,
+    of_out: Any, h_n: Any, c_n: Any, in_order: bool, crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    """The region of a layer's way forward; both weights are transposed, `of_x` and `of_out` are `Places`.
+
+    Hidden states go to `out`, too, where that has rows.
+    """
+    size, tasks = tasks_of(1, lengths, helpers, 1)
+    given = (
+        cell, x, of_x, weight_ih, bias_ih, token, first, lengths, order, weight, bias, h_0, c_0, saved, cells,
+        hidden, out, of_out, h_n, c_n, in_order, size, helpers + 1,
+    )  # fmt: skip
+    return int(begin(_forward, given, crew, helpers, tasks))
+
+
+@compiled
+def _summed(
+    left: Any, right: Any, rows: int, known: bool, nothing: Any, sums: Any, at: int, row: int, columns: int,
+    size: int,
+) -> None:  # fmt: skip
+    """Add left.T @ right to `columns` rows of sums, from `at` on; what is not known yet counts as zeros."""
+    if known:
+        product_of_panels(left, right, rows, sums, at, row, sums, at, row, columns, size)
+    else:
+        product_of_panels(left, right, rows, nothing, 0, 0, sums, at, row, columns, size)
+
+
+@compiled
+def _backward(
+    cell: Any, x: Any, of_x: Any, weight_ih: Any, token: Any, first: Any, lengths: Any, order: Any,
+    weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_out: Any, of_out: Any,
+    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_h_0: Any, d_c_0: Any, d_x: Any, of_hh: Any, of_ih: Any,
+    of_bias: Any, of_peephole: Any, together: int, each: int, threads: int, task: int,
+) -> None:  # fmt: skip
+    _, begin, end = sequences_of(task, 1, lengths.shape[0], each, threads)
+    (G, D), H, C, W, K = weight_ih.shape, h_0.shape[2], c_0.shape[2], weight.shape[2], of_bias.shape[2]
+    same = G - H if K > G else G  # GRU: its candidate's recurrent part stands apart
+    states, gradients, others = panels(x, H, G, H if K > G else 0)
+    inputs, _, _ = panels(x, D if of_ih.shape[0] > 0 else 0, 0, 0)
+    d_gates, rows = lined_up(CHUNK * K, x).reshape(CHUNK, K), lined_up(CHUNK * D, x)
+    nothing, nowhere, none = np.zeros(max(G, D), x.dtype), np.empty((0, G), x.dtype), np.empty(0, np.int64)
+    d_h, d_c = np.empty((GROUP, H), x.dtype), np.empty((GROUP, C), x.dtype)
+    sums_hh, sums_ih, at = of_hh.reshape(-1), of_ih.reshape(-1), np.empty(CHUNK, np.int64)
+    known = False  # whether something has been summed for this part
+    for start in range(begin, end, GROUP):
+        size, group, n, t = min(GROUP, end - start), start // GROUP, 0, lengths[start] - 1
+        part = group // together
+        known = known and group % together > 0
+        copy_row(d_h_n, start * H, d_h, 0, size * H)
+        copy_row(d_c_n, start * C, d_c, 0, size * C)
+        of_peephole[group] = 0
+        of_bias[group] = 0
+        if t < 0 and group % together == 0:
+            of_hh[part : part + 1] = 0
+            of_ih[part : part + 1] = 0
+            known = True
+        while t >= 0:
+            before, filled = _rows_at_once(t, -1, lengths, start, size, at)
+            for k in range(size):
+                for j in range(before + 1, min(t + 1, lengths[start + k])):
+                    row = first[j] + start + k
+                    if of_out[1] > 0:
+                        place = _place(start + k, j, first, order, of_out[0], of_out[1])
+                        copy_row(d_out, place * H, d_hidden, row * H, H)
+                    if of_ih.shape[0] > 0:
+                        place = _place(start + k, j, first, order, of_x[0], of_x[1])
+                        into_panels(x, place * D, D, inputs, at[t - j] + k)
+            for j in range(t, before, -1):
+                n, row, to = longer(lengths, start, size, j, n), first[j] + start, at[t - j]
+                last = first[j - 1] + start if j > 0 else row
+                retreat(
+                    cell, 0, n, row, n if j > 0 else 0, last, start, h_0, c_0, saved, cells, hidden,
+                    d_hidden, d_h, d_c, 0, d_gates, to, token, nowhere, of_peephole, 3 * group, None, H,
+                )  # fmt: skip
+                other = (to + 1) * K - H if K > G else to * K
+                give_back(
+                    d_gates, to * K, other, K, weight, 0, W, 0, nothing, d_h, 0, n, same, H, none, -1
+                )  # fmt: skip
+                for k in range(n):
+                    place = (to + k) * K
+                    add_row(d_gates, place, of_bias, group * K, K)
+                    into_panels(d_gates, place, G, gradients, to + k)
+                    if of_hh.shape[0] > 0:
+                        if j > 0:
+                            into_panels(hidden, (last + k) * H, H, states, to + k)
+                        else:
+                            into_panels(h_0, (start + k) * H, H, states, to + k)
+                        if K > G:
+                            into_panels(d_gates, place + K - H, H, others, to + k)
+            if of_hh.shape[0] > 0:
+                place = part * H * G
+                _summed(states, gradients, filled, known, nothing, sums_hh, place, G, H, same)
+                if K > G:
+                    _summed(states, others, filled, known, nothing, sums_hh, place + same, G, H, H)
+            if of_ih.shape[0] > 0:
+                _summed(inputs, gradients, filled, known, nothing, sums_ih, part * D * G, G, D, G)
+            known = True
+            if d_x.shape[0] > 0:
+                multiply(d_gates, 0, K, 1, weight_ih, 0, D, nothing, 0, 0, rows, 0, D, filled, G, D)
+                for k in range(size):
+                    for j in range(before + 1, min(t + 1, lengths[start + k])):
+                        place = _place(start + k, j, first, order, of_x[0], of_x[1])
+                        copy_row(rows, (at[t - j] + k) * D, d_x, place * D, D)
+            t = before
+        copy_row(d_h, 0, d_h_0, start * H, size * H)
+        copy_row(d_c, 0, d_c_0, start * C, size * C)
+        for k in range(size if d_x.shape[0] > 0 else 0):
+            _end(d_x, lengths[start + k], start + k, order, of_x[0], of_x[1], of_x[2])
+
+
+@compiled
+def all_backward(
+    cell: Any, x: Any, of_x: Any, weight_ih: Any, token: Any, first: Any, lengths: Any, order: Any,
+    weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_out: Any, of_out: Any,
+    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_h_0: Any, d_c_0: Any, d_x: Any, of_hh: Any, of_ih: Any,
+    of_bias: Any, of_peephole: Any, d_hh: Any, d_ih: Any, d_bias: Any, d_peephole: Any, together: int,
+    crew: Any, helpers: int,
+) -> int:  # fmt: skip
+    """The region of its way back. d_out is padded as `of_out` says, else d_hidden has it already."""
+    size, tasks = tasks_of(1, lengths, helpers, together)
+    given = (
+        cell, x, of_x, weight_ih, token, first, lengths, order, weight, h_0, c_0, saved, cells, hidden, d_out,
+        of_out, d_hidden, d_h_n, d_c_n, d_h_0, d_c_0, d_x, of_hh, of_ih, of_bias, of_peephole, together, size,
+        helpers + 1,
+    )  # fmt: skip
+    failed = share(_backward, given, crew, helpers, tasks)
+    if of_hh.shape[0] > 0:
+        failed |= all_added(of_hh, d_hh, crew, helpers)
+    if of_ih.shape[0] > 0:
+        failed |= all_added(of_ih, d_ih, crew, helpers)
+    sum_groups(of_bias, d_bias)
+    sum_groups(of_peephole, d_peephole)
+    return int(failed)
