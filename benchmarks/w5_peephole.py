@@ -18,8 +18,8 @@ from benchmarks.workload import Finding, Goal, Options, Prepared, Tell, Workload
 
 # The layers of the note's two models, given reviews of their real lengths.
 NOTES = (WORDS, CHARACTERS)
-# Passes of a turn, which then takes about as long as one of the loop's: the first ones after the pause between
-# turns are slow. Turns: in the loop's first TorchScript still compiles.
+# Passes of a turn, which then takes about as long as one pass of the loop: the first ones after the pause
+# between turns are slow. Turns: in the loop's first TorchScript still compiles.
 FULL, QUICK = (16, 7), (4, 3)
 LSTM, LOOP = "gatelight.LSTM", "TorchScript loop of the equations"
 
