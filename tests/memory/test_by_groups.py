@@ -185,13 +185,14 @@ def test_gradients_are_those_of_the_equations(cell: str, groups: list[str]) -> N
     assert torch.autograd.gradcheck(run, (x, *(layer.get_parameter(name) for name in weights)))
 
 
-def test_it_is_for_small_weights_and_groups_that_give_two_threads_equal_work() -> None:
-    equal = np.full(16, 9)
-    assert by_groups(80 * 46, 80 * 20, equal)
-    assert by_groups(200 * 300, 200 * 50, equal)
-    assert not by_groups(512 * 128, 512 * 128, equal)
-    assert not by_groups(80 * 46, 80 * 20, equal[:8])  # there is one group
-    assert not by_groups(80 * 46, 80 * 20, np.array([9] * 8 + [1] * 8))
+def test_it_is_for_small_weights_read_often_and_groups_that_give_two_threads_equal_work() -> None:
+    equal = np.full(16, 200)
+    assert by_groups(80 * 46, 80 * 20, equal, 3200)
+    assert by_groups(200 * 300, 200 * 50, equal, 3200)
+    assert not by_groups(200 * 300, 200 * 50, equal, 1600)  # few rows pass by
+    assert not by_groups(512 * 128, 512 * 128, equal, 3200)
+    assert not by_groups(80 * 46, 80 * 20, equal[:8], 1600)  # there is one group
+    assert not by_groups(80 * 46, 80 * 20, np.array([200] * 8 + [1] * 8), 1608)
     assert GROUP == 8
 
 

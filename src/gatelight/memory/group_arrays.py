@@ -22,16 +22,20 @@ from gatelight.memory.steps import BLOCKS
 OF_INPUT, RECURRENT = 1 << 16, 1 << 14
 """Elements up to which the weights of a layer, and the gradients of these, stay in a second-level cache."""
 
+PASSING = 1 << 5
+"""Elements of the input's weights for each row, at most: those of a few rows are better summed at once."""
+
 PARTS, ROWS = 16, 128
 """Parts, of at least so many rows, in which gradients of weights are summed; each of as many groups."""
 
 
-def by_groups(of_input: int, recurrent: int, lengths: Array) -> bool:
+def by_groups(of_input: int, recurrent: int, lengths: Array, rows: int) -> bool:
     """Whether a layer with weights of so many elements is computed so, however many threads there are.
 
-    It is where weights stay in the cache and groups, `lengths` [B] fall, give two threads equal work.
+    It is where weights stay in the cache, are read often enough, and groups, `lengths` [B] fall, give two
+    threads equal work.
     """
-    if of_input > OF_INPUT or recurrent > RECURRENT or len(lengths) <= GROUP:
+    if of_input > min(OF_INPUT, PASSING * rows) or recurrent > RECURRENT or len(lengths) <= GROUP:
         return False
     return not uneven(1, lengths, GROUP, 2)
 

@@ -93,8 +93,9 @@ class Layout:
         """
         by_step = padded.transpose(1, 0, 2) if self.batch_first else padded
         if self.full and by_step.flags.c_contiguous:
-            return by_step.reshape(-1, padded.shape[2]), PACKED
-        return np.ascontiguousarray(padded).reshape(-1, padded.shape[2]), self.apart
+            return by_step.reshape(self.packing.rows, padded.shape[2]), PACKED
+        rows = self.packing.sequences * self.steps
+        return np.ascontiguousarray(padded).reshape(rows, padded.shape[2]), self.apart
 
     def shaped(self, flat: Array) -> Array:
         """One list of all rows, where `apart` says, as [T, B, ·], or [B, T, ·]."""
