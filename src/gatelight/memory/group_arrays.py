@@ -22,7 +22,7 @@ from gatelight.memory.steps import BLOCKS
 OF_INPUT, RECURRENT = 1 << 16, 1 << 14
 """Elements up to which the weights of a layer, and the gradients of these, stay in a second-level cache."""
 
-PASSING = 1 << 5
+PER_ROW = 32
 """Elements of the input's weights for each row, at most: those of a few rows are better summed at once."""
 
 PARTS, ROWS = 16, 128
@@ -35,7 +35,7 @@ def by_groups(of_input: int, recurrent: int, lengths: Array, rows: int) -> bool:
     It is where weights stay in the cache, are read often enough, and groups, `lengths` [B] fall, give two
     threads equal work.
     """
-    if of_input > min(OF_INPUT, PASSING * rows) or recurrent > RECURRENT or len(lengths) <= GROUP:
+    if of_input > min(OF_INPUT, PER_ROW * rows) or recurrent > RECURRENT or len(lengths) <= GROUP:
         return False
     return not uneven(1, lengths, GROUP, 2)
 
