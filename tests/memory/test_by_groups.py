@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gatelight.memory import CELLS, layer_function
+from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.group_arrays import PARTS, by_groups
 from gatelight.memory.kernels import GROUP
 from gatelight.memory.panels import CHUNK
@@ -51,15 +52,12 @@ def case(
     """A layer, its input, a state before the first step, and gradients for all that it gives."""
     layer = random_layer(CELLS[cell], 5, 7, layers, batch_first=batch_first, **options)
     size = (len(lengths), max(lengths)) if batch_first else (max(lengths), len(lengths))
-    state = random_state(layer, len(lengths), pair=EQUATIONS_WITH_C[cell], grad=True)
+    state = random_state(layer, len(lengths), pair=EQUATIONS[cell].has_cell_state, grad=True)
     asked = [
         random(*size, 7, seed=3),
         *(random(*one.shape, seed=4 + k) for k, one in enumerate(parts(state))),
     ]
     return layer, random(*size, 5, seed=2, grad=True), state, asked
-
-
-EQUATIONS_WITH_C = {name: name in ("lstm", "peephole") for name in CELL_NAMES}
 
 
 def everything(layer: nn.Module, x: Tensor, state: Any, asked: list[Tensor], **given: Any) -> list[Tensor]:
@@ -175,7 +173,7 @@ def test_gradients_are_those_of_the_equations(cell: str, groups: list[str]) -> N
     layer = random_layer(CELLS[cell], 2, 3, batch_first=True)
     x, state = random(13, 2, 2, seed=1, grad=True), random_state(layer, 13, pair=False)
     weights = [name for name, _ in layer.named_parameters()]
-    initial = (state, state + 1) if EQUATIONS_WITH_C[cell] else state
+    initial = (state, state + 1) if EQUATIONS[cell].has_cell_state else state
 
     def run(x: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(weights, values, strict=True))

@@ -39,16 +39,16 @@ def _rows_at_once(t: int, by: int, lengths: Any, start: int, size: int, at: Any)
 
 
 @compiled
-def _place(n: int, t: int, first: Any, order: Any, sequence: int, step: int) -> int:
-    """The row of step t of the n-th sequence: a packed one where nothing lies between steps."""
-    return int(first[t] + n if step == 0 else order[n] * sequence + t * step)
+def _place(n: int, t: int, first: Any, order: Any, places: Any) -> int:
+    """The row of step t of the n-th sequence."""
+    return int(first[t] + n if places[1] == 0 else order[n] * places[0] + t * places[1])
 
 
 @compiled
-def _end(out: Any, length: int, n: int, order: Any, sequence: int, step: int, steps: int) -> None:
-    """Fill what comes after a padded sequence with zeros."""
-    for t in range(length, steps if step > 0 else 0):
-        out[order[n] * sequence + t * step] = 0
+def _end(out: Any, length: int, n: int, order: Any, places: Any) -> None:
+    """Fill what comes after a padded sequence with zeros; packed rows have no such steps."""
+    for t in range(length, places[2]):
+        out[order[n] * places[0] + t * places[1]] = 0
 
 
 @compiled
@@ -70,7 +70,7 @@ def _forward(
             after, filled = _rows_at_once(t, 1, lengths, start, size, at)
             for k in range(size):
                 for j in range(t, min(after, lengths[start + k])):
-                    place = _place(start + k, j, first, order, of_x[0], of_x[1])
+                    place = _place(start + k, j, first, order, of_x)
                     copy_row(x, place * D, rows, (at[j - t] + k) * D, D)
             multiply(
                 rows, 0, D, 1, weight_ih, 0, weight_ih.shape[2], bias_ih, 0, 0, table, 0, G, filled, D, G
@@ -84,7 +84,7 @@ def _forward(
                 )  # fmt: skip
             for k in range(size if out.shape[0] > 0 else 0):
                 for j in range(t, min(after, lengths[start + k])):
-                    place = _place(start + k, j, first, order, of_out[0], of_out[1])
+                    place = _place(start + k, j, first, order, of_out)
                     copy_row(hidden, (first[j] + start + k) * H, out, place * H, H)
             t = after
         for k in range(size):
@@ -92,7 +92,7 @@ def _forward(
             copy_row(h, k * H, h_n, place * H, H)
             copy_row(c, k * C, c_n, place * C, C)
             if out.shape[0] > 0:
-                _end(out, lengths[start + k], start + k, order, of_out[0], of_out[1], of_out[2])
+                _end(out, lengths[start + k], start + k, order, of_out)
 
 
 @compiled
@@ -160,10 +160,10 @@ def _backward(
                 for j in range(before + 1, min(t + 1, lengths[start + k])):
                     row = first[j] + start + k
                     if of_out[1] > 0:
-                        place = _place(start + k, j, first, order, of_out[0], of_out[1])
+                        place = _place(start + k, j, first, order, of_out)
                         copy_row(d_out, place * H, d_hidden, row * H, H)
                     if of_ih.shape[0] > 0:
-                        place = _place(start + k, j, first, order, of_x[0], of_x[1])
+                        place = _place(start + k, j, first, order, of_x)
                         into_panels(x, place * D, D, inputs, at[t - j] + k)
             for j in range(t, before, -1):
                 n, row, to = longer(lengths, start, size, j, n), first[j] + start, at[t - j]
@@ -199,13 +199,13 @@ def _backward(
                 multiply(d_gates, 0, K, 1, weight_ih, 0, D, nothing, 0, 0, rows, 0, D, filled, G, D)
                 for k in range(size):
                     for j in range(before + 1, min(t + 1, lengths[start + k])):
-                        place = _place(start + k, j, first, order, of_x[0], of_x[1])
+                        place = _place(start + k, j, first, order, of_x)
                         copy_row(rows, (at[t - j] + k) * D, d_x, place * D, D)
             t = before
         copy_row(d_h, 0, d_h_0, start * H, size * H)
         copy_row(d_c, 0, d_c_0, start * C, size * C)
         for k in range(size if d_x.shape[0] > 0 else 0):
-            _end(d_x, lengths[start + k], start + k, order, of_x[0], of_x[1], of_x[2])
+            _end(d_x, lengths[start + k], start + k, order, of_x)
 
 
 @compiled

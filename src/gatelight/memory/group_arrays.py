@@ -13,7 +13,7 @@ from gatelight.memory import buffers, threads
 from gatelight.memory.by_groups import all_backward, all_forward
 from gatelight.memory.equations import EQUATIONS
 from gatelight.memory.kernels import GROUP
-from gatelight.memory.layer_arrays import Array, Gradients, Way, Weights, prepared
+from gatelight.memory.layer_arrays import Array, Gradients, Way, Weights, initial_states, or_zeros, prepared
 from gatelight.memory.packing import Packing, Places
 from gatelight.memory.panels import CHUNK
 from gatelight.memory.recurrence_forward import cell_weights, kept_shapes, token_rows, uneven
@@ -52,7 +52,7 @@ def groups_forward(
     of_out: Places,
     in_order: bool,
 ) -> tuple[Way, Array]:
-    """As `layer_forward`, from rows of x where `of_x` says; and hidden where `of_out` does, if it is padded.
+    """As `layer_forward`, from rows of x where `of_x` says; and hidden where `of_out` does.
 
     With `in_order` the last states stand in the original order.
     """
@@ -64,19 +64,15 @@ def groups_forward(
     bias_ih, bias_hh = [
         weights[kind][0][None] if kind in weights else none for kind in ("bias_ih", "bias_hh")
     ]
-    h_0 = buffers.nothing(shape, dtype) if h_0 is None else h_0
-    if not EQUATIONS[cell].has_cell_state:
-        c_0 = buffers.nothing((1, sequences, 0), dtype)
-    elif c_0 is None:
-        c_0 = buffers.nothing(shape, dtype)
+    h_0, c_0 = initial_states(cell, shape, dtype, h_0, c_0)
     peephole = weights["weight_peephole"][0][None] if EQUATIONS[cell].peepholes else None
     hidden, gates, cells = (
         buffers.empty(kept, dtype) for kept in kept_shapes(cell, 1, hidden_size, c_0.shape[2], rows, keep)
     )
     out = buffers.empty((sequences * of_out[2], hidden_size), dtype)
     h_n, c_n = np.empty(h_0.shape, dtype), np.empty(c_0.shape, dtype)
-    step_weight, stacked = prepared([weight_hh], 0)
-    turned, _ = prepared([weight_ih], 0)
+    step_weight, stacked = prepared([weight_hh], 0, way_back=keep)
+    turned, _ = prepared([weight_ih], 0, way_back=False)
     given = (
         cell_weights(cell, peephole, dtype), x, of_x, turned, bias_ih, token_rows(None, CHUNK),
         packing.first, packing.lengths, packing.order, step_weight, bias_hh, h_0, c_0, gates, cells, hidden,
@@ -87,7 +83,7 @@ def groups_forward(
         cell, packing.first, packing.lengths, None, rows, [weight_ih], stacked, peephole, h_0, c_0, h_n, c_n,
         0, x, hidden, gates, cells,
     )  # fmt: skip
-    return way, out
+    return way, out if of_out[1] else hidden
 
 
 def groups_backward(
@@ -121,8 +117,8 @@ def groups_backward(
     given = (
         cell_weights(way.cell, way.peephole, dtype), way.x, of_x, weight_ih, token_rows(None, CHUNK),
         way.first, way.lengths, order, way.weight_hh, way.h_0, way.c_0, way.gates, way.cells, way.hidden,
-        d_out, of_out, d_hidden, buffers.nothing(way.h_0.shape, dtype) if d_h_n is None else d_h_n,
-        buffers.nothing(way.c_0.shape, dtype) if d_c_n is None else d_c_n, d_h_0, d_c_0, d_x, of_hh, of_ih,
+        d_out, of_out, d_hidden, or_zeros(d_h_n, way.h_0.shape, dtype),
+        or_zeros(d_c_n, way.c_0.shape, dtype), d_h_0, d_c_0, d_x, of_hh, of_ih,
         of_bias, of_cell, d_hh, d_ih, d_bias, d_peephole, together,
     )  # fmt: skip
     threads.share(all_backward, given, len(way.hidden) * (weight_ih.size + way.weight_hh.size))

@@ -97,11 +97,7 @@ def layer_forward(
     table = rows_times_turned(x, weight_ih, bias_ih, each)
     step_weight, stacked = prepared(weight_hh, units)
     shape = directions, len(lengths), hidden_size
-    h_0 = buffers.nothing(shape, x.dtype) if h_0 is None else h_0
-    if not EQUATIONS[cell].has_cell_state:
-        c_0 = buffers.nothing((*shape[:2], 0), x.dtype)
-    elif c_0 is None:
-        c_0 = buffers.nothing(shape, x.dtype)
+    h_0, c_0 = initial_states(cell, shape, x.dtype, h_0, c_0)
     peephole = _stacked(weights["weight_peephole"]) if EQUATIONS[cell].peepholes else None
     hidden, h_n, c_n, gates, cells = recurrence_forward(
         cell, table, token, first, lengths, step_weight,
@@ -114,11 +110,26 @@ def layer_forward(
     )  # fmt: skip
 
 
-def prepared(weight_hh: Sequence[Array], units: int) -> tuple[Array, Array]:
+def initial_states(
+    cell: str, shape: tuple[int, int, int], dtype: Any, h_0: Array | None, c_0: Array | None
+) -> tuple[Array, Array]:
+    """States [directions, B, H] before the first step: zeros where they are None; some cells have no c."""
+    h_0 = or_zeros(h_0, shape, dtype)
+    if not EQUATIONS[cell].has_cell_state:
+        return h_0, buffers.nothing((*shape[:2], 0), dtype)
+    return h_0, or_zeros(c_0, shape, dtype)
+
+
+def or_zeros(given: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
+    """What is given, or zeros that are not to be written to."""
+    return buffers.nothing(shape, dtype) if given is None else given
+
+
+def prepared(weight_hh: Sequence[Array], units: int, way_back: bool = True) -> tuple[Array, Array]:
     """Recurrent weights [G, H] of each direction as kernels want them, with rows that begin at lines.
 
     That is, transposed, [directions, H, ≥ G], and for the way back [directions, G, ≥ H]; both in panels, in
-    parts of so many units, unless these are 0.
+    parts of so many units, unless these are 0. Without a `way_back` the second may be as they are.
     """
     directions, (size, hidden_size), dtype = len(weight_hh), weight_hh[0].shape, weight_hh[0].dtype
     form, back = (hidden_size, buffers.line_up(size, dtype)), (size, buffers.line_up(hidden_size, dtype))
@@ -126,7 +137,7 @@ def prepared(weight_hh: Sequence[Array], units: int) -> tuple[Array, Array]:
         form = shape_in_parts(hidden_size, size // hidden_size, hidden_size, units, dtype)
         back = shape_in_parts(size, 1, hidden_size, units, dtype)
     step_weight = buffers.empty((directions, *form), dtype)
-    if not units and directions == 1 and buffers.begins_lines(weight_hh[0]):
+    if not units and directions == 1 and (not way_back or buffers.begins_lines(weight_hh[0])):
         stacked = weight_hh[0][None]
     else:
         stacked = buffers.empty((directions, *back), dtype)
@@ -194,8 +205,7 @@ def layer_backward(
     directions = len(way.weight_hh)
     d_table, d_weight_hh, d_bias_hh, d_peephole, d_h_0, d_c_0 = recurrence_backward(
         way.cell, d_hidden,
-        buffers.nothing(way.h_0.shape, way.h_0.dtype) if d_h_n is None else d_h_n,
-        buffers.nothing(way.c_0.shape, way.c_0.dtype) if d_c_n is None else d_c_n,
+        or_zeros(d_h_n, way.h_0.shape, way.h_0.dtype), or_zeros(d_c_n, way.c_0.shape, way.c_0.dtype),
         way.distinct, way.token, way.first, way.lengths, way.weight_hh, way.peephole, way.h_0, way.c_0,
         way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite, True, way.units,
     )  # fmt: skip

@@ -123,14 +123,12 @@ class _Layer(torch.autograd.Function):
             way = layer_forward(
                 cell, rows, tokens, packing.first, packing.lengths, arrays, h, c, keep, order=places
             )  # fmt: skip
+            out = way.hidden
         else:
             way, out = groups_forward(
                 cell, rows, of_x, packing, arrays, h, c, keep, of_out, order is not None
             )  # fmt: skip
-        if made is None:
-            hidden = torch.from_numpy(way.hidden)
-        else:
-            hidden = torch.from_numpy(made.shaped(out) if of_out[1] else made.padded(way.hidden))
+        hidden = torch.from_numpy(out if made is None else made.padded(out, places=of_out))
         h_n, c_n = torch.from_numpy(way.h_n), torch.from_numpy(way.c_n)
         if keep:
             # They are saved so that torch notices if somebody writes to them in the meantime; what is not
@@ -198,11 +196,10 @@ class _Layer(torch.autograd.Function):
             gradients += [None] * directions if parts is None else map(torch.from_numpy, parts)
         d_x = None
         if needs[4]:
-            rows = found.x
-            if given is not None:
-                in_place = of_x is not None and of_x[1] > 0
-                rows = given.shaped(rows) if in_place else given.padded(rows, contiguous=True)
-            d_x = torch.from_numpy(rows)
+            of_d_x = PACKED if of_x is None else of_x
+            d_x = torch.from_numpy(
+                found.x if given is None else given.padded(found.x, contiguous=True, places=of_d_x)
+            )
         return (
             *(None,) * 4,
             d_x,

@@ -97,11 +97,6 @@ class Layout:
         rows = self.packing.sequences * self.steps
         return np.ascontiguousarray(padded).reshape(rows, padded.shape[2]), self.apart
 
-    def shaped(self, flat: Array) -> Array:
-        """One list of all rows, where `apart` says, as [T, B, ·], or [B, T, ·]."""
-        shape = self.packing.sequences, self.steps
-        return flat.reshape(*(shape if self.batch_first else shape[::-1]), flat.shape[1])
-
     def packed(self, state: Array) -> Array:
         """A state [·, B, H] of the sequences in packed order."""
         return state.take(self.packing.order, axis=1)
@@ -117,12 +112,16 @@ class Layout:
                 return by_step.reshape(-1, padded.shape[2])
         return packed_of(np.ascontiguousarray(padded), self._plan, self.packing.rows, self.batch_first)
 
-    def padded(self, rows: Array, contiguous: bool = False) -> Array:
+    def padded(self, rows: Array, contiguous: bool = False, places: Places = PACKED) -> Array:
         """Packed rows [N, D] laid out; steps that do not exist are zeros. A view where all exist.
 
+        So is one of rows that stand as in a padded array already, as `places` says.
         With `contiguous` it is a copy where the view would not be so.
         """
         sequences = self.packing.sequences
+        if places[1]:
+            shape = (sequences, self.steps) if self.batch_first else (self.steps, sequences)
+            return rows.reshape(*shape, rows.shape[1])
         if self.full and not (contiguous and self.batch_first and min(self.steps, sequences) > 1):
             by_step: Array = rows.reshape(self.steps, sequences, rows.shape[1])
             return by_step.transpose(1, 0, 2) if self.batch_first else by_step
