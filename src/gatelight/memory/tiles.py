@@ -9,6 +9,7 @@ matrices of recurrent networks it is also faster than BLAS.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -16,7 +17,18 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gatelight.compiled import called_by_name, compiled
-from gatelight.memory.lanes import INDEX, VECTOR_BYTES, Vectors, fetch_line, going_round, halves, loop, opaque
+from gatelight.memory.lanes import (
+    HALF_IS_HALF,
+    INDEX,
+    VECTOR_BYTES,
+    Vectors,
+    chosen,
+    fetch_line,
+    going_round,
+    halves,
+    loop,
+    opaque,
+)
 
 NUMBERS = "a a_row a_k b b_k start start_row out out_row rows depth columns ahead last"
 """What a product is given: addresses and elements from one row to the next; what to fetch meanwhile."""
@@ -48,12 +60,12 @@ TALL = 4
 
 def _write_tile(
     vectors: Vectors, args: dict[str, Any], rows: int, width: int, row: Any, column: Any, mask: Any = None,
-    fetches: bool = False,
+    last: Vectors | None = None, fetches: bool = False,
 ) -> None:  # fmt: skip
     """Write code for `rows` rows and `width` registers of columns from `column` on, the last one masked.
 
-    out[r, j] = start[r, j] + sum over k of a[r, k] * b[k, j]. Where it `fetches`, one line with each k: many
-    at once would wait for each other, and what follows for them.
+    That one may have fewer lanes. out[r, j] = start[r, j] + sum over k of a[r, k] * b[k, j]. Where it
+    `fetches`, one line with each k: many at once would wait for each other, and what follows for them.
     """
     builder, lanes = vectors.builder, vectors.lanes
 
@@ -61,15 +73,17 @@ def _write_tile(
         offset = builder.add(builder.add(offset, column), INDEX(register * lanes))
         return builder.gep(args[name], [offset])
 
-    def mask_of(register: int) -> Any:
-        return mask if register == width - 1 else None
+    kinds, masks = [*[vectors] * (width - 1), last or vectors], [*[None] * (width - 1), mask]
+
+    def narrowed(value: Any, kind: Vectors) -> Any:
+        return value if value.type == kind.type else chosen(builder, value, value, range(kind.lanes))
 
     def row_offset(name: str, r: int) -> Any:
         return builder.mul(args[f"{name}_row"], builder.add(row, INDEX(r)))
 
     cells = [(r, register) for r in range(rows) for register in range(width)]
     totals = [
-        vectors.load(place("start", row_offset("start", r), register), mask_of(register))
+        kinds[register].load(place("start", row_offset("start", r), register), masks[register])
         for r, register in cells
     ]
 
@@ -87,11 +101,12 @@ def _write_tile(
                 fetch_line(builder, builder.load(builder.gep(lines, [k])), 2)
             b_row, a_column = builder.add(b_begin, builder.mul(k, args["b_k"])), builder.mul(k, args["a_k"])
             b_vectors = [
-                vectors.load(place("b", b_row, register), mask_of(register)) for register in range(width)
+                kinds[register].load(place("b", b_row, register), masks[register])
+                for register in range(width)
             ]
-            factors = [vectors.repeat(builder.load(builder.gep(a_row, [a_column]))) for a_row in a_rows]
+            factors = [kinds[0].repeat(builder.load(builder.gep(a_row, [a_column]))) for a_row in a_rows]
             return [
-                vectors.fma(factors[r], b_vectors[register], total)
+                kinds[register].fma(narrowed(factors[r], kinds[register]), b_vectors[register], total)
                 for (r, register), total in zip(cells, sums, strict=True)
             ]
 
@@ -106,27 +121,29 @@ def _write_tile(
         builder.store(builder.add(reached, begin), args["reached"])
     totals = rounds(begin, args["depth"], totals)
     for (r, register), total in zip(cells, totals, strict=True):
-        vectors.store(total, place("out", row_offset("out", r), register), mask_of(register))
+        kinds[register].store(total, place("out", row_offset("out", r), register), masks[register])
 
 
 def _write_rows(vectors: Vectors, args: dict[str, Any], height: int, row: Any) -> None:
     """Write code that covers `height` rows from `row` with tiles, from the first column to the last."""
     builder, lanes, widest = vectors.builder, vectors.lanes, SHAPES[height]
-    wide, given = INDEX(widest * lanes), (vectors, args, height, widest, row)
+    wide = INDEX(widest * lanes)
+
+    def write(width: int, column: Any, *ending: Any) -> None:
+        _write_either(vectors, args, height, width, row, column, *ending)
+
+    def choose(registers: Any, *ending: Any) -> None:
+        _choose(builder, registers, {w: partial(write, w, column, *ending) for w in range(1, widest + 1)})
 
     # One less, so that something is left for the last tile.
     but_one = builder.sub(args["columns"], INDEX(1))
-    loop(builder, but_one, lambda column: _write_either(*given, column), widest * lanes)
+    loop(builder, but_one, lambda column: write(widest, column), widest * lanes)
     columns = args["columns"]
     column = builder.mul(builder.sdiv(builder.sub(columns, INDEX(1)), wide), wide)
     left = builder.sub(columns, column)
     if height >= TALL and not MASKS:  # what is left beyond whole registers is done in halves and quarters
         registers = builder.sdiv(left, INDEX(lanes))
-        _choose(
-            builder,
-            registers,
-            {w: _tile_of(vectors, args, height, w, row, column) for w in range(1, widest + 1)},
-        )
+        choose(registers)
         column = builder.add(column, builder.mul(registers, INDEX(lanes)))
         halves(
             vectors,
@@ -135,30 +152,32 @@ def _write_rows(vectors: Vectors, args: dict[str, Any], height: int, row: Any) -
         )
         return
     registers = builder.sdiv(builder.add(left, INDEX(lanes - 1)), INDEX(lanes))
-    mask = vectors.mask(builder.sub(left, builder.mul(builder.sub(registers, INDEX(1)), INDEX(lanes))))
-    _choose(
-        builder,
-        registers,
-        {w: _tile_of(vectors, args, height, w, row, column, mask) for w in range(1, widest + 1)},
-    )
+    of_last = builder.sub(left, builder.mul(builder.sub(registers, INDEX(1)), INDEX(lanes)))
+    if not HALF_IS_HALF or height < max(SHAPES):  # lower tiles are fewer, and would be compiled, too
+        choose(registers, vectors.mask(of_last))
+        return
+    last = Vectors(builder, vectors.element, lanes // 2)
+    with builder.if_else(builder.icmp_signed("<=", of_last, INDEX(lanes // 2))) as (enough, too_few):
+        with enough:
+            choose(registers, last.mask(of_last), last)
+        with too_few:
+            choose(registers, vectors.mask(of_last))
 
 
 def _write_either(
-    vectors: Vectors, args: dict[str, Any], rows: int, width: int, row: Any, column: Any, mask: Any = None
-) -> None:
+    vectors: Vectors, args: dict[str, Any], rows: int, width: int, row: Any, column: Any, mask: Any = None,
+    last: Vectors | None = None,
+) -> None:  # fmt: skip
     """Write code for a tile that, if it is one of the largest, fetches where there is something to fetch."""
-    if rows < FETCHING or width < SHAPES[rows]:
-        _write_tile(vectors, args, rows, width, row, column, mask)
+    given = vectors, args, rows, width, row, column, mask, last
+    if rows < FETCHING or width < SHAPES[rows] or last is not None:
+        _write_tile(*given)
         return
     with vectors.builder.if_else(vectors.builder.icmp_signed(">=", args["last"], INDEX(0))) as (some, none):
         with some:
-            _write_tile(vectors, args, rows, width, row, column, mask, fetches=True)
+            _write_tile(*given, fetches=True)
         with none:
-            _write_tile(vectors, args, rows, width, row, column, mask)
-
-
-def _tile_of(*given: Any) -> Callable[[], None]:
-    return lambda: _write_either(*given)
+            _write_tile(*given)
 
 
 def _choose(builder: Any, number: Any, cases: dict[int, Callable[[], None]]) -> None:
