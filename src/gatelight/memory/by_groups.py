@@ -16,7 +16,8 @@ from gatelight.compiled import compiled
 from gatelight.memory.crew import begin, share
 from gatelight.memory.gradient_sums import all_added, sum_groups
 from gatelight.memory.kernels import GROUP, longer, sequences_of
-from gatelight.memory.panels import CHUNK, into_panels, lined_up, panels, product_of_panels
+from gatelight.memory.panels import CHUNK, ROOM, into_panels, lined_up, panels, product_of_panels
+from gatelight.memory.product import columns_of_part
 from gatelight.memory.recurrence_forward import tasks_of
 from gatelight.memory.rows import add_row, copy_row
 from gatelight.memory.stepping import advance, retreat
@@ -129,15 +130,19 @@ def _summed(
 def _backward(
     cell: Any, x: Any, of_x: Any, weight_ih: Any, token: Any, first: Any, lengths: Any, order: Any,
     weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_out: Any, of_out: Any,
-    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_h_0: Any, d_c_0: Any, d_x: Any, of_hh: Any, of_ih: Any,
-    of_bias: Any, of_peephole: Any, together: int, each: int, threads: int, task: int,
+    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_h_0: Any, d_c_0: Any, d_x: Any, kept: Any, of_hh: Any,
+    of_ih: Any, of_bias: Any, of_peephole: Any, together: int, each: int, threads: int, task: int,
 ) -> None:  # fmt: skip
     _, begin, end = sequences_of(task, 1, lengths.shape[0], each, threads)
     (G, D), H, C, W, K = weight_ih.shape, h_0.shape[2], c_0.shape[2], weight.shape[2], of_bias.shape[2]
     same = G - H if K > G else G  # GRU: its candidate's recurrent part stands apart
     states, gradients, others = panels(x, H, G, H if K > G else 0)
     inputs, _, _ = panels(x, D if of_ih.shape[0] > 0 else 0, 0, 0)
-    d_gates, rows = lined_up(CHUNK * K, x).reshape(CHUNK, K), lined_up(CHUNK * D, x)
+    d_gates, rows, base = kept, lined_up(CHUNK * D, x), 0
+    if kept.shape[0] == 0:
+        d_gates = lined_up(CHUNK * K, x).reshape(CHUNK, K)
+    for k in range(begin if kept.shape[0] > 0 else 0):
+        base += lengths[k]
     nothing, nowhere, none = np.zeros(max(G, D), x.dtype), np.empty((0, G), x.dtype), np.empty(0, np.int64)
     d_h, d_c = np.empty((GROUP, H), x.dtype), np.empty((GROUP, C), x.dtype)
     sums_hh, sums_ih, at = of_hh.reshape(-1), of_ih.reshape(-1), np.empty(CHUNK, np.int64)
@@ -166,7 +171,8 @@ def _backward(
                         place = _place(start + k, j, first, order, of_x)
                         into_panels(x, place * D, D, inputs, at[t - j] + k)
             for j in range(t, before, -1):
-                n, row, to = longer(lengths, start, size, j, n), first[j] + start, at[t - j]
+                n, row, into = longer(lengths, start, size, j, n), first[j] + start, at[t - j]
+                to = base + into
                 last = first[j - 1] + start if j > 0 else row
                 retreat(
                     cell, 0, n, row, n if j > 0 else 0, last, start, h_0, c_0, saved, cells, hidden,
@@ -179,14 +185,14 @@ def _backward(
                 for k in range(n):
                     place = (to + k) * K
                     add_row(d_gates, place, of_bias, group * K, K)
-                    into_panels(d_gates, place, G, gradients, to + k)
+                    into_panels(d_gates, place, G, gradients, into + k)
                     if of_hh.shape[0] > 0:
                         if j > 0:
-                            into_panels(hidden, (last + k) * H, H, states, to + k)
+                            into_panels(hidden, (last + k) * H, H, states, into + k)
                         else:
-                            into_panels(h_0, (start + k) * H, H, states, to + k)
+                            into_panels(h_0, (start + k) * H, H, states, into + k)
                         if K > G:
-                            into_panels(d_gates, place + K - H, H, others, to + k)
+                            into_panels(d_gates, place + K - H, H, others, into + k)
             if of_hh.shape[0] > 0:
                 place = part * H * G
                 _summed(states, gradients, filled, known, nothing, sums_hh, place, G, H, same)
@@ -196,12 +202,12 @@ def _backward(
                 _summed(inputs, gradients, filled, known, nothing, sums_ih, part * D * G, G, D, G)
             known = True
             if d_x.shape[0] > 0:
-                multiply(d_gates, 0, K, 1, weight_ih, 0, D, nothing, 0, 0, rows, 0, D, filled, G, D)
+                multiply(d_gates, base * K, K, 1, weight_ih, 0, D, nothing, 0, 0, rows, 0, D, filled, G, D)
                 for k in range(size):
                     for j in range(before + 1, min(t + 1, lengths[start + k])):
                         place = _place(start + k, j, first, order, of_x)
                         copy_row(rows, (at[t - j] + k) * D, d_x, place * D, D)
-            t = before
+            t, base = before, base + (filled if kept.shape[0] > 0 else 0)
         copy_row(d_h, 0, d_h_0, start * H, size * H)
         copy_row(d_c, 0, d_c_0, start * C, size * C)
         for k in range(size if d_x.shape[0] > 0 else 0):
@@ -209,19 +215,49 @@ def _backward(
 
 
 @compiled
+def _of_input(
+    x: Any, of_x: Any, first: Any, lengths: Any, order: Any, kept: Any, d_ih: Any, wide: int, task: int
+) -> None:
+    """Sum the gradients of some of the input weights' rows over all that `_backward` has `kept`."""
+    (G, D), K, begin = d_ih.shape, kept.shape[1], task * wide
+    some = min(wide, G - begin)
+    gradients, inputs, _ = panels(x, some, D, 0)
+    nothing, sums, at = np.zeros(D, x.dtype), d_ih.reshape(-1), np.empty(CHUNK, np.int64)
+    base, have = 0, 0
+    for start in range(0, lengths.shape[0], GROUP):
+        size, t = min(GROUP, lengths.shape[0] - start), lengths[start] - 1
+        while t >= 0:
+            before, filled = _rows_at_once(t, -1, lengths, start, size, at)
+            if have + filled > ROOM:
+                _summed(gradients, inputs, have, base > have, nothing, sums, begin * D, D, some, D)
+                have = 0
+            for k in range(size):
+                for j in range(before + 1, min(t + 1, lengths[start + k])):
+                    place = _place(start + k, j, first, order, of_x)
+                    into_panels(x, place * D, D, inputs, have + at[t - j] + k)
+            for k in range(filled):
+                into_panels(kept, (base + k) * K + begin, some, gradients, have + k)
+            t, base, have = before, base + filled, have + filled
+    _summed(gradients, inputs, have, base > have, nothing, sums, begin * D, D, some, D)
+
+
+@compiled
 def all_backward(
     cell: Any, x: Any, of_x: Any, weight_ih: Any, token: Any, first: Any, lengths: Any, order: Any,
     weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_out: Any, of_out: Any,
-    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_h_0: Any, d_c_0: Any, d_x: Any, of_hh: Any, of_ih: Any,
-    of_bias: Any, of_peephole: Any, d_hh: Any, d_ih: Any, d_bias: Any, d_peephole: Any, together: int,
-    crew: Any, helpers: int,
+    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_h_0: Any, d_c_0: Any, d_x: Any, kept: Any, of_hh: Any,
+    of_ih: Any, of_bias: Any, of_peephole: Any, d_hh: Any, d_ih: Any, d_bias: Any, d_peephole: Any,
+    together: int, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
-    """The region of its way back. d_out is padded as `of_out` says, else d_hidden has it already."""
+    """The region of its way back. d_out is padded as `of_out` says, else d_hidden has it already.
+
+    Where gates' gradients are `kept`, [N, K·H], those of the input's weights are summed after all groups.
+    """
     size, tasks = tasks_of(1, lengths, helpers, together)
     given = (
         cell, x, of_x, weight_ih, token, first, lengths, order, weight, h_0, c_0, saved, cells, hidden, d_out,
-        of_out, d_hidden, d_h_n, d_c_n, d_h_0, d_c_0, d_x, of_hh, of_ih, of_bias, of_peephole, together, size,
-        helpers + 1,
+        of_out, d_hidden, d_h_n, d_c_n, d_h_0, d_c_0, d_x, kept, of_hh, of_ih, of_bias, of_peephole, together,
+        size, helpers + 1,
     )  # fmt: skip
     failed = share(_backward, given, crew, helpers, tasks)
     if of_hh.shape[0] > 0:
@@ -230,4 +266,8 @@ def all_backward(
         failed |= all_added(of_ih, d_ih, crew, helpers)
     sum_groups(of_bias, d_bias)
     sum_groups(of_peephole, d_peephole)
-    return int(failed)
+    if kept.shape[0] == 0 or failed:
+        return int(failed)
+    wide = columns_of_part(d_ih.shape[1], kept.shape[0] * d_ih.shape[2], helpers)
+    sums = x, of_x, first, lengths, order, kept, d_ih[0], wide
+    return int(begin(_of_input, sums, crew, helpers, (d_ih.shape[1] + wide - 1) // wide))

@@ -23,35 +23,26 @@ OF_INPUT, RECURRENT = 1 << 16, 1 << 14
 """Elements up to which the weights of a layer, and the gradients of these, stay in a second-level cache."""
 
 PER_ROW = 32
-"""Elements of the input's weights for each row, at most: those of a few rows are better summed at once."""
+"""Elements of the input's weights for each row up to which each part sums their gradient for itself."""
 
 PARTS, ROWS = 16, 128
 """Parts, of at least so many rows, in which gradients of weights are summed; each of as many groups."""
 
 
-def by_groups(of_input: int, recurrent: int, lengths: Array, rows: int) -> bool:
+def by_groups(of_input: int, recurrent: int, lengths: Array) -> bool:
     """Whether a layer with weights of so many elements is computed so, however many threads there are.
 
-    It is where weights stay in the cache, are read often enough, and groups, `lengths` [B] fall, give two
-    threads equal work.
+    It is where weights stay in the cache, and groups, `lengths` [B] fall, give two threads equal work.
     """
-    if of_input > min(OF_INPUT, PER_ROW * rows) or recurrent > RECURRENT or len(lengths) <= GROUP:
+    if of_input > OF_INPUT or recurrent > RECURRENT or len(lengths) <= GROUP:
         return False
     return not uneven(1, lengths, GROUP, 2)
 
 
 def groups_forward(
-    cell: str,
-    x: Array,
-    of_x: Places,
-    packing: Packing,
-    weights: Weights,
-    h_0: Array | None,
-    c_0: Array | None,
-    keep: bool,
-    of_out: Places,
-    in_order: bool,
-) -> tuple[Way, Array]:
+    cell: str, x: Array, of_x: Places, packing: Packing, weights: Weights, h_0: Array | None,
+    c_0: Array | None, keep: bool, of_out: Places, in_order: bool,
+) -> tuple[Way, Array]:  # fmt: skip
     """As `layer_forward`, from rows of x where `of_x` says; and hidden where `of_out` does.
 
     With `in_order` the last states stand in the original order.
@@ -87,16 +78,9 @@ def groups_forward(
 
 
 def groups_backward(
-    way: Way,
-    order: Array,
-    of_x: Places,
-    d_out: Array,
-    of_out: Places,
-    d_h_n: Array | None,
-    d_c_n: Array | None,
-    need_x: bool,
-    wanted: Mapping[str, bool],
-) -> Gradients:
+    way: Way, order: Array, of_x: Places, d_out: Array, of_out: Places, d_h_n: Array | None,
+    d_c_n: Array | None, need_x: bool, wanted: Mapping[str, bool],
+) -> Gradients:  # fmt: skip
     """As `layer_backward`, from rows of d_out where `of_out` says; x and its gradient are as `of_x` says."""
     weight_ih, dtype, (_, sequences, hidden_size) = way.weight_ih[0], way.x.dtype, way.h_0.shape
     (size, dim), groups, wide = weight_ih.shape, -(-sequences // GROUP), BLOCKS[way.cell] * hidden_size
@@ -105,20 +89,19 @@ def groups_backward(
     d_hidden = buffers.empty(way.hidden.shape, dtype) if of_out[1] else d_out
     d_x = buffers.empty(way.x.shape if need_x else (0, dim), dtype)
     of_hh = buffers.empty((parts if wanted["weight_hh"] else 0, 1, hidden_size, size), dtype)
-    of_ih = buffers.empty((parts if wanted["weight_ih"] else 0, 1, dim, size), dtype)
+    few = weight_ih.size > PER_ROW * len(way.hidden)
+    kept = buffers.empty((len(way.hidden) if few and wanted["weight_ih"] else 0, wide), dtype)
+    of_ih = buffers.empty((0 if few or not wanted["weight_ih"] else parts, 1, dim, size), dtype)
     d_hh, d_ih = np.empty((1, size, hidden_size), dtype), np.empty((1, size, dim), dtype)
     of_bias, d_bias = np.empty((groups, 1, wide), dtype), np.empty((1, wide), dtype)
     of_cell = np.empty((groups, 1, 3, hidden_size if way.peephole is not None else 0), dtype)
-    d_h_0, d_c_0, d_peephole = (
-        np.empty(way.h_0.shape, dtype),
-        np.empty(way.c_0.shape, dtype),
-        of_cell[0].copy(),
-    )
+    d_h_0, d_c_0 = np.empty(way.h_0.shape, dtype), np.empty(way.c_0.shape, dtype)
+    d_peephole = of_cell[0].copy()
     given = (
         cell_weights(way.cell, way.peephole, dtype), way.x, of_x, weight_ih, token_rows(None, CHUNK),
         way.first, way.lengths, order, way.weight_hh, way.h_0, way.c_0, way.gates, way.cells, way.hidden,
         d_out, of_out, d_hidden, or_zeros(d_h_n, way.h_0.shape, dtype),
-        or_zeros(d_c_n, way.c_0.shape, dtype), d_h_0, d_c_0, d_x, of_hh, of_ih,
+        or_zeros(d_c_n, way.c_0.shape, dtype), d_h_0, d_c_0, d_x, kept, of_hh, of_ih,
         of_bias, of_cell, d_hh, d_ih, d_bias, d_peephole, together,
     )  # fmt: skip
     threads.share(all_backward, given, len(way.hidden) * (weight_ih.size + way.weight_hh.size))

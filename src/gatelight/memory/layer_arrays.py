@@ -64,18 +64,10 @@ class Way(NamedTuple):
 
 
 def layer_forward(
-    cell: str,
-    x: Array,
-    token: Array | None,
-    first: Array,
-    lengths: Array,
-    weights: Weights,
-    h_0: Array | None = None,
-    c_0: Array | None = None,
-    keep: bool = True,
-    after: After | None = None,
+    cell: str, x: Array, token: Array | None, first: Array, lengths: Array, weights: Weights,
+    h_0: Array | None = None, c_0: Array | None = None, keep: bool = True, after: After | None = None,
     order: Array | None = None,
-) -> Way:
+) -> Way:  # fmt: skip
     """x [N, D], or [U, D] with token int32 [N]; first [T], lengths [B]; states [directions, B, H].
 
     States that are None are zeros. Without `keep` there is no way back. `after` goes with each task.
@@ -190,14 +182,9 @@ class Gradients(NamedTuple):
 
 
 def layer_backward(
-    way: Way,
-    d_hidden: Array,
-    d_h_n: Array | None,
-    d_c_n: Array | None,
-    need_x: bool,
-    wanted: Mapping[str, bool],
-    overwrite: bool = False,
-) -> Gradients:
+    way: Way, d_hidden: Array, d_h_n: Array | None, d_c_n: Array | None, need_x: bool,
+    wanted: Mapping[str, bool], overwrite: bool = False,
+) -> Gradients:  # fmt: skip
     """From the gradients of hidden and the last states (None: zeros) to all that are `wanted`, by kind.
 
     With `overwrite` the way is lost: it cannot be gone twice.

@@ -63,7 +63,7 @@ def run_layers(
         of_x = None
         if token is None and len(weights) == len(kinds):  # one direction
             sizes = weights[0].numel(), weights[1].numel()
-            of_x = PACKED if by_groups(*sizes, packing.lengths, packing.rows) else None
+            of_x = PACKED if by_groups(*sizes, packing.lengths) else None
         h_0, c_0 = [None if state is None else state[number] for state in initial]
         if number and dropout:
             dismiss()  # torch may need them
