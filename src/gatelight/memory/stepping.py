@@ -63,11 +63,15 @@ class _Blocks:
                 write(lanes, self._place(row, block))
 
     def add(self, values: list[Lanes], where: list[Any]) -> None:
-        """Add to the blocks from the addresses `where` on, of which several may be the same, row by row."""
+        """Add to the blocks from the addresses `where` on, row by row: each row's own, or one for all."""
         for block, value in enumerate(values):
-            for row, lanes in zip(where, apart(self.builder, value.value, self.rows), strict=True):
+            rows = apart(self.builder, value.value, self.rows)
+            for k, row in enumerate(where):
                 place = self._place(row, block)
-                self.part.store(self.builder.fadd(self.part.load(place), lanes), place)
+                total = self.part.load(place)
+                for lanes in rows if len(where) == 1 else rows[k : k + 1]:
+                    total = self.builder.fadd(total, lanes)
+                self.part.store(total, place)
 
 
 def _arguments(context: Any, builder: Any, names: str, signature: Any, values: Any) -> dict[str, Any]:
@@ -256,7 +260,7 @@ def retreat(
                 blocks.store([d_before], d_c)
             if passed is not None:
                 blocks.store([passed], d_h)
-            blocks.add(added, [a["sums"].at(a["of_cell"], INDEX(0))] * len(rows))
+            blocks.add(added, [a["sums"].at(a["of_cell"], INDEX(0))])
 
         over_rows(vectors, n, builder.sub(a["end"], a["begin"]), several, 1, short)
         return context.get_dummy_value()

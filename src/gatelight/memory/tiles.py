@@ -135,11 +135,10 @@ def _write_rows(vectors: Vectors, args: dict[str, Any], height: int, row: Any) -
     def choose(registers: Any, *ending: Any) -> None:
         _choose(builder, registers, {w: partial(write, w, column, *ending) for w in range(1, widest + 1)})
 
-    # One less, so that something is left for the last tile.
-    but_one = builder.sub(args["columns"], INDEX(1))
-    loop(builder, but_one, lambda column: write(widest, column), widest * lanes)
     columns = args["columns"]
-    column = builder.mul(builder.sdiv(builder.sub(columns, INDEX(1)), wide), wide)
+    but_one = builder.sub(columns, INDEX(1))  # so that something is left for the last tile
+    loop(builder, but_one, lambda column: write(widest, column), widest * lanes)
+    column = builder.mul(builder.sdiv(but_one, wide), wide)
     left = builder.sub(columns, column)
     if height >= TALL and not MASKS:  # what is left beyond whole registers is done in halves and quarters
         registers = builder.sdiv(left, INDEX(lanes))
