@@ -16,6 +16,7 @@ from gatelight.memory.kernels import GROUP
 from gatelight.memory.layer_arrays import Array, Gradients, Way, Weights, initial_states, or_zeros, prepared
 from gatelight.memory.packing import Packing, Places
 from gatelight.memory.panels import CHUNK
+from gatelight.memory.recurrence_backward import FEW
 from gatelight.memory.recurrence_forward import cell_weights, kept_shapes, token_rows, uneven
 from gatelight.memory.steps import BLOCKS
 
@@ -26,7 +27,7 @@ PER_ROW = 32
 """Elements of the input's weights for each row up to which each part sums their gradient for itself."""
 
 PARTS, ROWS = 16, 128
-"""Parts, of at least so many rows, in which gradients of weights are summed; each of as many groups."""
+"""Parts in which weights' gradients are summed, of so many rows each, or FEW without the input's weights."""
 
 
 def by_groups(of_input: int, recurrent: int, lengths: Array) -> bool:
@@ -50,12 +51,11 @@ def groups_forward(
     [weight_ih], [weight_hh] = weights["weight_ih"], weights["weight_hh"]
     size, hidden_size = weight_hh.shape
     rows, dtype, sequences = packing.rows, x.dtype, packing.sequences
-    shape = 1, sequences, hidden_size
     none = buffers.nothing((1, size), dtype)
     bias_ih, bias_hh = [
         weights[kind][0][None] if kind in weights else none for kind in ("bias_ih", "bias_hh")
     ]
-    h_0, c_0 = initial_states(cell, shape, dtype, h_0, c_0)
+    h_0, c_0 = initial_states(cell, (1, sequences, hidden_size), dtype, h_0, c_0)
     peephole = weights["weight_peephole"][0][None] if EQUATIONS[cell].peepholes else None
     hidden, gates, cells = (
         buffers.empty(kept, dtype) for kept in kept_shapes(cell, 1, hidden_size, c_0.shape[2], rows, keep)
@@ -84,12 +84,12 @@ def groups_backward(
     """As `layer_backward`, from rows of d_out where `of_out` says; x and its gradient are as `of_x` says."""
     weight_ih, dtype, (_, sequences, hidden_size) = way.weight_ih[0], way.x.dtype, way.h_0.shape
     (size, dim), groups, wide = weight_ih.shape, -(-sequences // GROUP), BLOCKS[way.cell] * hidden_size
-    together = -(-groups // max(1, min(PARTS, len(way.hidden) // ROWS)))
+    few = weight_ih.size > PER_ROW * len(way.hidden)
+    together = -(-groups // min(PARTS, max(FEW if few else 1, len(way.hidden) // ROWS)))
     parts = -(-groups // together)
     d_hidden = buffers.empty(way.hidden.shape, dtype) if of_out[1] else d_out
     d_x = buffers.empty(way.x.shape if need_x else (0, dim), dtype)
     of_hh = buffers.empty((parts if wanted["weight_hh"] else 0, 1, hidden_size, size), dtype)
-    few = weight_ih.size > PER_ROW * len(way.hidden)
     kept = buffers.empty((len(way.hidden) if few and wanted["weight_ih"] else 0, wide), dtype)
     of_ih = buffers.empty((0 if few or not wanted["weight_ih"] else parts, 1, dim, size), dtype)
     d_hh, d_ih = np.empty((1, size, hidden_size), dtype), np.empty((1, size, dim), dtype)
