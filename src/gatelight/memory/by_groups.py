@@ -16,7 +16,7 @@ from gatelight.compiled import compiled
 from gatelight.memory.crew import begin, share
 from gatelight.memory.gradient_sums import all_added, sum_groups
 from gatelight.memory.kernels import GROUP, longer, sequences_of
-from gatelight.memory.panels import CHUNK, ROOM, into_panels, lined_up, panels, product_of_panels
+from gatelight.memory.panels import CHUNK, chunk_of, into_panels, lined_up, panels, product_of_panels
 from gatelight.memory.product import columns_of_part
 from gatelight.memory.recurrence_forward import tasks_of
 from gatelight.memory.rows import add_row, copy_row
@@ -130,8 +130,8 @@ def _summed(
 def _backward(
     cell: Any, x: Any, of_x: Any, weight_ih: Any, token: Any, first: Any, lengths: Any, order: Any,
     weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_out: Any, of_out: Any,
-    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_h_0: Any, d_c_0: Any, d_x: Any, kept: Any, of_hh: Any,
-    of_ih: Any, of_bias: Any, of_peephole: Any, together: int, each: int, threads: int, task: int,
+    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_h_0: Any, d_c_0: Any, d_x: Any, kept: Any, x_row: Any,
+    of_hh: Any, of_ih: Any, of_bias: Any, of_peephole: Any, together: int, each: int, threads: int, task: int,
 ) -> None:  # fmt: skip
     _, begin, end = sequences_of(task, 1, lengths.shape[0], each, threads)
     (G, D), H, C, W, K = weight_ih.shape, h_0.shape[2], c_0.shape[2], weight.shape[2], of_bias.shape[2]
@@ -167,9 +167,11 @@ def _backward(
                     if of_out[1] > 0:
                         place = _place(start + k, j, first, order, of_out)
                         copy_row(d_out, place * H, d_hidden, row * H, H)
+                    place = _place(start + k, j, first, order, of_x)
                     if of_ih.shape[0] > 0:
-                        place = _place(start + k, j, first, order, of_x)
                         into_panels(x, place * D, D, inputs, at[t - j] + k)
+                    elif kept.shape[0] > 0:
+                        x_row[base + at[t - j] + k] = place
             for j in range(t, before, -1):
                 n, row, into = longer(lengths, start, size, j, n), first[j] + start, at[t - j]
                 to = base + into
@@ -215,49 +217,38 @@ def _backward(
 
 
 @compiled
-def _of_input(
-    x: Any, of_x: Any, first: Any, lengths: Any, order: Any, kept: Any, d_ih: Any, wide: int, task: int
-) -> None:
-    """Sum the gradients of some of the input weights' rows over all that `_backward` has `kept`."""
-    (G, D), K, begin = d_ih.shape, kept.shape[1], task * wide
-    some = min(wide, G - begin)
+def _of_input(x: Any, x_row: Any, kept: Any, d_ih: Any, wide: int, task: int) -> None:
+    """Sum the gradients of `wide` rows of the input's weights over all that `_backward` has `kept`."""
+    (G, D), (rows, K), begin = d_ih.shape, kept.shape, task * wide
+    some, chunk = min(wide, G - begin), chunk_of(rows)
     gradients, inputs, _ = panels(x, some, D, 0)
-    nothing, sums, at = np.zeros(D, x.dtype), d_ih.reshape(-1), np.empty(CHUNK, np.int64)
-    base, have = 0, 0
-    for start in range(0, lengths.shape[0], GROUP):
-        size, t = min(GROUP, lengths.shape[0] - start), lengths[start] - 1
-        while t >= 0:
-            before, filled = _rows_at_once(t, -1, lengths, start, size, at)
-            if have + filled > ROOM:
-                _summed(gradients, inputs, have, base > have, nothing, sums, begin * D, D, some, D)
-                have = 0
-            for k in range(size):
-                for j in range(before + 1, min(t + 1, lengths[start + k])):
-                    place = _place(start + k, j, first, order, of_x)
-                    into_panels(x, place * D, D, inputs, have + at[t - j] + k)
-            for k in range(filled):
-                into_panels(kept, (base + k) * K + begin, some, gradients, have + k)
-            t, base, have = before, base + filled, have + filled
-    _summed(gradients, inputs, have, base > have, nothing, sums, begin * D, D, some, D)
+    nothing, sums = np.zeros(D, x.dtype), d_ih.reshape(-1)
+    for first in range(0, rows, chunk):
+        filled = min(chunk, rows - first)
+        for k in range(filled):
+            into_panels(x, x_row[first + k] * D, D, inputs, k)
+            into_panels(kept, (first + k) * K + begin, some, gradients, k)
+        _summed(gradients, inputs, filled, first > 0, nothing, sums, begin * D, D, some, D)
 
 
 @compiled
 def all_backward(
     cell: Any, x: Any, of_x: Any, weight_ih: Any, token: Any, first: Any, lengths: Any, order: Any,
     weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any, d_out: Any, of_out: Any,
-    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_h_0: Any, d_c_0: Any, d_x: Any, kept: Any, of_hh: Any,
-    of_ih: Any, of_bias: Any, of_peephole: Any, d_hh: Any, d_ih: Any, d_bias: Any, d_peephole: Any,
-    together: int, crew: Any, helpers: int,
+    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_h_0: Any, d_c_0: Any, d_x: Any, kept: Any, x_row: Any,
+    of_hh: Any, of_ih: Any, of_bias: Any, of_peephole: Any, d_hh: Any, d_ih: Any, d_bias: Any,
+    d_peephole: Any, together: int, crew: Any, helpers: int,
 ) -> int:  # fmt: skip
     """The region of its way back. d_out is padded as `of_out` says, else d_hidden has it already.
 
-    Where gates' gradients are `kept`, [N, K·H], those of the input's weights are summed after all groups.
+    Where gates' gradients are `kept` [N, K·H], with the row of x for each, those of the input's weights are
+    summed after all groups.
     """
     size, tasks = tasks_of(1, lengths, helpers, together)
     given = (
         cell, x, of_x, weight_ih, token, first, lengths, order, weight, h_0, c_0, saved, cells, hidden, d_out,
-        of_out, d_hidden, d_h_n, d_c_n, d_h_0, d_c_0, d_x, kept, of_hh, of_ih, of_bias, of_peephole, together,
-        size, helpers + 1,
+        of_out, d_hidden, d_h_n, d_c_n, d_h_0, d_c_0, d_x, kept, x_row, of_hh, of_ih, of_bias, of_peephole,
+        together, size, helpers + 1,
     )  # fmt: skip
     failed = share(_backward, given, crew, helpers, tasks)
     if of_hh.shape[0] > 0:
@@ -269,5 +260,5 @@ def all_backward(
     if kept.shape[0] == 0 or failed:
         return int(failed)
     wide = columns_of_part(d_ih.shape[1], kept.shape[0] * d_ih.shape[2], helpers)
-    sums = x, of_x, first, lengths, order, kept, d_ih[0], wide
+    sums = x, x_row, kept, d_ih[0], wide
     return int(begin(_of_input, sums, crew, helpers, (d_ih.shape[1] + wide - 1) // wide))

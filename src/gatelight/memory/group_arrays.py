@@ -91,6 +91,7 @@ def groups_backward(
     d_x = buffers.empty(way.x.shape if need_x else (0, dim), dtype)
     of_hh = buffers.empty((parts if wanted["weight_hh"] else 0, 1, hidden_size, size), dtype)
     kept = buffers.empty((len(way.hidden) if few and wanted["weight_ih"] else 0, wide), dtype)
+    x_row = np.empty(len(kept), np.int64)
     of_ih = buffers.empty((0 if few or not wanted["weight_ih"] else parts, 1, dim, size), dtype)
     d_hh, d_ih = np.empty((1, size, hidden_size), dtype), np.empty((1, size, dim), dtype)
     of_bias, d_bias = np.empty((groups, 1, wide), dtype), np.empty((1, wide), dtype)
@@ -101,7 +102,7 @@ def groups_backward(
         cell_weights(way.cell, way.peephole, dtype), way.x, of_x, weight_ih, token_rows(None, CHUNK),
         way.first, way.lengths, order, way.weight_hh, way.h_0, way.c_0, way.gates, way.cells, way.hidden,
         d_out, of_out, d_hidden, or_zeros(d_h_n, way.h_0.shape, dtype),
-        or_zeros(d_c_n, way.c_0.shape, dtype), d_h_0, d_c_0, d_x, kept, of_hh, of_ih,
+        or_zeros(d_c_n, way.c_0.shape, dtype), d_h_0, d_c_0, d_x, kept, x_row, of_hh, of_ih,
         of_bias, of_cell, d_hh, d_ih, d_bias, d_peephole, together,
     )  # fmt: skip
     threads.share(all_backward, given, len(way.hidden) * (weight_ih.size + way.weight_hh.size))

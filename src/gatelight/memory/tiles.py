@@ -60,11 +60,11 @@ TALL = 4
 
 def _write_tile(
     vectors: Vectors, args: dict[str, Any], rows: int, width: int, row: Any, column: Any, mask: Any = None,
-    last: Vectors | None = None, fetches: bool = False,
+    narrow: Vectors | None = None, fetches: bool = False,
 ) -> None:  # fmt: skip
     """Write code for `rows` rows and `width` registers of columns from `column` on, the last one masked.
 
-    That one may have fewer lanes. out[r, j] = start[r, j] + sum over k of a[r, k] * b[k, j]. Where it
+    That one may be `narrow`. out[r, j] = start[r, j] + sum over k of a[r, k] * b[k, j]. Where it
     `fetches`, one line with each k: many at once would wait for each other, and what follows for them.
     """
     builder, lanes = vectors.builder, vectors.lanes
@@ -73,7 +73,7 @@ def _write_tile(
         offset = builder.add(builder.add(offset, column), INDEX(register * lanes))
         return builder.gep(args[name], [offset])
 
-    kinds, masks = [*[vectors] * (width - 1), last or vectors], [*[None] * (width - 1), mask]
+    kinds, masks = [*[vectors] * (width - 1), narrow or vectors], [*[None] * (width - 1), mask]
 
     def narrowed(value: Any, kind: Vectors) -> Any:
         return value if value.type == kind.type else chosen(builder, value, value, range(kind.lanes))
@@ -155,21 +155,21 @@ def _write_rows(vectors: Vectors, args: dict[str, Any], height: int, row: Any) -
     if not HALF_IS_HALF or height < max(SHAPES):  # lower tiles are fewer, and would be compiled, too
         choose(registers, vectors.mask(of_last))
         return
-    last = Vectors(builder, vectors.element, lanes // 2)
+    half = Vectors(builder, vectors.element, lanes // 2)
     with builder.if_else(builder.icmp_signed("<=", of_last, INDEX(lanes // 2))) as (enough, too_few):
         with enough:
-            choose(registers, last.mask(of_last), last)
+            choose(registers, half.mask(of_last), half)
         with too_few:
             choose(registers, vectors.mask(of_last))
 
 
 def _write_either(
     vectors: Vectors, args: dict[str, Any], rows: int, width: int, row: Any, column: Any, mask: Any = None,
-    last: Vectors | None = None,
+    narrow: Vectors | None = None,
 ) -> None:  # fmt: skip
     """Write code for a tile that, if it is one of the largest, fetches where there is something to fetch."""
-    given = vectors, args, rows, width, row, column, mask, last
-    if rows < FETCHING or width < SHAPES[rows] or last is not None:
+    given = vectors, args, rows, width, row, column, mask, narrow
+    if rows < FETCHING or width < SHAPES[rows] or narrow is not None:
         _write_tile(*given)
         return
     with vectors.builder.if_else(vectors.builder.icmp_signed(">=", args["last"], INDEX(0))) as (some, none):
