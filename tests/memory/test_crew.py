@@ -13,7 +13,20 @@ import pytest
 from crew_cases import both_meet, exit_code
 
 from gatelight.compiled import compiled
-from gatelight.memory.crew import BEGUN, INSIDE, OPEN, OWNED, begin, finish, new_crew, serve, share
+from gatelight.memory.crew import (
+    BEGUN,
+    INSIDE,
+    OPEN,
+    OWNED,
+    begin,
+    begin_ends,
+    finish,
+    help_crew,
+    new_crew,
+    serve,
+    share,
+    share_ends,
+)
 from gatelight.memory.signals import new_signal
 from gatelight.memory.threads import LITTLE_WORK, SHARED_WORK
 from gatelight.memory.threads import share as shared
@@ -39,6 +52,19 @@ def _begin_notes(done: Any, value: int, spin: int, crew: Any, helpers: int) -> i
 
 
 @compiled
+def _all_notes_ends(done: Any, value: int, spin: int, crew: Any, helpers: int) -> int:
+    return int(share_ends(_note, (done, value, spin), crew, helpers, len(done)))
+
+
+@compiled
+def _begin_notes_ends(done: Any, value: int, spin: int, crew: Any, helpers: int) -> int:
+    return int(begin_ends(_note, (done[:], value, spin), crew, helpers, len(done)))
+
+
+REGIONS = [_all_notes, _begin_notes, _all_notes_ends, _begin_notes_ends]
+
+
+@compiled
 def _fail(refused: int, k: int) -> None:
     if k == refused:
         raise MemoryError("no room")
@@ -51,7 +77,7 @@ def _all_fail(refused: int, count: int, crew: Any, helpers: int) -> int:
 
 @pytest.mark.parametrize("spin", [0, 20_000])
 @pytest.mark.parametrize("work", [LITTLE_WORK, SHARED_WORK])
-@pytest.mark.parametrize("region", [_all_notes, _begin_notes])
+@pytest.mark.parametrize("region", REGIONS)
 def test_every_task_is_run_once(several: int, spin: int, work: int, region: Any) -> None:
     """Red when a task is left out, run twice, or still under way when the call comes back."""
     for size in (0, 1, 2, 3, 17, 100) * 30:
@@ -61,7 +87,7 @@ def test_every_task_is_run_once(several: int, spin: int, work: int, region: Any)
         time.sleep(0.002 if size == 3 else 0)  # in which threads fall asleep, or not
 
 
-@pytest.mark.parametrize("region", [_all_notes, _begin_notes])
+@pytest.mark.parametrize("region", REGIONS)
 def test_calls_from_many_threads_at_once_do_not_mix(several: int, region: Any) -> None:
     """Red when a thread helps with one job by what another one says."""
 
@@ -90,6 +116,32 @@ def test_a_job_is_begun_where_somebody_could_help(helpers: int) -> None:
             assert finish(crew) == 0
         assert (done == 5).all()
         assert not crew[[OPEN, OWNED, INSIDE]].any()
+
+
+@compiled
+def _note_turn(turns: Any, k: int) -> None:
+    turns[0] += 1
+    turns[k + 1] = turns[0]
+
+
+@compiled
+def _begin_turns(turns: Any, ends: bool, crew: Any) -> int:
+    if ends:
+        return int(begin_ends(_note_turn, (turns[:],), crew, 1, len(turns) - 1))
+    return int(begin(_note_turn, (turns[:],), crew, 1, len(turns) - 1))
+
+
+def test_an_owner_begins_at_the_end_and_others_at_the_beginning() -> None:
+    """Red when either takes tasks in another order: a thread would not find what it wrote before."""
+    for ends, who, expected in [
+        (True, finish, [9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        (True, help_crew, [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        (False, finish, [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    ]:
+        crew, turns = new_crew(), np.zeros(10, np.int64)
+        assert _begin_turns(turns, ends, crew) == BEGUN
+        who(crew)
+        assert turns[1:].tolist() == expected
 
 
 @compiled

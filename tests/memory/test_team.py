@@ -16,7 +16,8 @@ from crew_cases import both_meet, exit_code
 import gatelight
 from gatelight.compiled import compiled
 from gatelight.memory import team, threads, workers
-from gatelight.memory.crew import CALLED, GO, OPEN, OWNED, Crew, begin, share
+from gatelight.memory.calling import CALLED, GO
+from gatelight.memory.crew import OPEN, OWNED, Crew, begin, share
 from gatelight.memory.threads import (
     LITTLE_WORK,
     SHARED_WORK,

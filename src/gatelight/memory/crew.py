@@ -16,6 +16,7 @@ from numba.core.types import BaseTuple, MemInfoPointer  # type: ignore[attr-defi
 from numba.extending import intrinsic
 
 from gatelight.compiled import called_by_name, compiled
+from gatelight.memory.calling import CALL, CALLED, END, MEMBER, call_together
 from gatelight.memory.lanes import INDEX, INT
 from gatelight.memory.signals import Signal, breathe, look, put
 
@@ -24,10 +25,9 @@ Crew = np.ndarray[Any, np.dtype[np.int64]]
 
 # Written before a job is opened; then that it is open, its next task, who is inside, and who watches.
 CODE, FRAME, COUNT, PLACES, FAILED, OWNED, OPEN, NEXT, INSIDE, AWAKE = 8, 9, 10, 16, 24, 32, 40, 48, 56, 64
-# Of a crew that is called together when it has a job (team.py), else 0: whether it may go again, whether it
-# has been called, the addresses of what calls it, of what its members then do, and of what sees them off.
-GO, CALLED, CALL, MEMBER, END = 72, 80, 81, 82, 83
-ROOM = 88  # where what is given to a job that is begun stands until it is finished
+# Whether a job's owner takes tasks from the last one on, others from the first; then how many each took.
+ENDS, FRONT, BACK = 11, 49, 50
+ROOM = 88  # after those of calling.py: where what is given to a job that is begun stands until it is finished
 SIZE = ROOM + 256
 
 BEGUN = -1
@@ -89,8 +89,8 @@ def _borrowed(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     return value
 
 
-def _turns(typingctx: Any, kernel: Any, given: Any, crew: Any, lasts: bool) -> Any:
-    """What `share` and, with a frame that `lasts`, `begin` are made of."""
+def _turns(typingctx: Any, kernel: Any, given: Any, crew: Any, lasts: bool, ends: bool = False) -> Any:
+    """What `share` and, with a frame that `lasts`, `begin` are made of; `ends` as in `share_ends`."""
     inner = kernel.get_call_type(typingctx, (*given, types.int64), {})
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -120,7 +120,7 @@ def _turns(typingctx: Any, kernel: Any, given: Any, crew: Any, lasts: bool) -> A
         address, place = builder.ptrtoint(code, INDEX), cgutils.alloca_once_value(builder, tasks)
         here = builder.ptrtoint(place, INDEX)
         if not lasts:
-            return call(_take_turns, helpers, count, address, here)
+            return call(_take_turns, helpers, count, address, here, INDEX(int(ends)))
 
         if context.get_abi_sizeof(tasks.type) > 8 * (SIZE - ROOM):
             raise TypeError("more is given than a crew has room for")
@@ -132,7 +132,8 @@ def _turns(typingctx: Any, kernel: Any, given: Any, crew: Any, lasts: bool) -> A
                 room = builder.gep(data, [INDEX(ROOM)])
                 kept = _borrowed(context, builder, given_type, tasks)
                 builder.store(kept, builder.bitcast(room, tasks.type.as_pointer()), align=8)
-                opened = call(_open, helpers, count, address, builder.ptrtoint(room, INDEX))
+                there = builder.ptrtoint(room, INDEX)
+                opened = call(_open, helpers, count, address, there, INDEX(int(ends)))
                 builder.store(opened, result)
             with alone:
                 builder.store(call(_alone, count, address, here), result)
@@ -161,45 +162,19 @@ def begin(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, coun
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _call_together(typingctx: Any, crew: Any, members: Any) -> Any:
-    """CALL(MEMBER, the crew's address, members), where this thread counts as one."""
+def share_ends(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, count: Any) -> Any:
+    """As `share`; but this thread takes tasks from the last one on, and others from the first.
 
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, value=values[0]).data
-        member, call = (builder.load(builder.gep(data, [INDEX(place)])) for place in (MEMBER, CALL))
-        kind = ir.FunctionType(ir.VoidType(), [INDEX, data.type, INT])
-        builder.call(builder.inttoptr(call, kind.as_pointer()), [member, data, builder.trunc(values[1], INT)])
-        return context.get_dummy_value()
-
-    return types.void(crew, types.int64), codegen
-
-
-@compiled
-def call_together(crew: Any, members: int) -> None:
-    """Call so many threads, this one among them, to a crew that is to be called."""
-    crew[CALLED] = 1
-    _call_together(crew, members)
+    So in jobs that follow each other a thread finds what it wrote itself, where tasks are in such an order
+    that the first half is as much work as the second and the middle the least.
+    """
+    return _turns(typingctx, kernel, given, crew, False, True)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _see_off(typingctx: Any, crew: Any) -> Any:
-    """END()."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, value=values[0]).data
-        end = builder.load(builder.gep(data, [INDEX(END)]))
-        builder.call(builder.inttoptr(end, ir.FunctionType(ir.VoidType(), []).as_pointer()), [])
-        return context.get_dummy_value()
-
-    return types.void(crew), codegen
-
-
-@compiled
-def see_off(crew: Any) -> None:
-    """Let all go who were called together, and wait until they are gone."""
-    put(crew[GO:], 1)
-    _see_off(crew)
-    crew[CALLED] = crew[GO] = 0
+def begin_ends(typingctx: Any, kernel: Any, given: Any, crew: Any, helpers: Any, count: Any) -> Any:
+    """As `begin`, with tasks taken as by `share_ends`."""
+    return _turns(typingctx, kernel, given, crew, True, True)
 
 
 @compiled
@@ -210,11 +185,13 @@ def even_part(size: int, helpers: int, multiple: int) -> int:
 
 
 @compiled
-def _claim(crew: Any, count: int, code: int, frame: int) -> int:
+def _claim(crew: Any, count: int, code: int, frame: int, owner: bool) -> int:
     """Run tasks of the open job as long as there are any; 0 where all is well."""
-    failed = 0
+    failed, ends = 0, crew[ENDS]
     task = _add(crew, NEXT, 1)
     while task < count:
+        if ends:
+            task = count - 1 - _add(crew, BACK, 1) if owner else _add(crew, FRONT, 1)
         failed |= _run(code, frame, task)
         task = _add(crew, NEXT, 1)
     return int(failed)
@@ -237,12 +214,13 @@ def _alone(crew: Any, count: int, code: int, frame: int) -> int:
 
 
 @compiled
-def _open(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
+def _open(crew: Any, helpers: int, count: int, code: int, frame: int, ends: int) -> int:
     """Let others take turns at the job of who owns the crew; BEGUN."""
     if crew[CALL] != 0 and crew[CALLED] == 0:
         call_together(crew, helpers + 1)
     crew[CODE], crew[FRAME], crew[COUNT] = code, frame, count
     crew[PLACES], crew[FAILED], crew[NEXT] = helpers, 0, 0
+    crew[ENDS], crew[FRONT], crew[BACK] = ends, 0, 0
     _set(crew, OPEN, 1)
     return BEGUN
 
@@ -250,7 +228,7 @@ def _open(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
 @compiled
 def finish(crew: Any) -> int:
     """Take turns at the job that this thread has opened, and wait for its end; 0 where all is well."""
-    failed = _claim(crew, crew[COUNT], crew[CODE], crew[FRAME])
+    failed = _claim(crew, crew[COUNT], crew[CODE], crew[FRAME], True)
     _set(crew, OPEN, 0)
     looks = 0
     while look(crew[INSIDE:]) > 0:  # who came before it was closed, and may still be at a task
@@ -262,10 +240,10 @@ def finish(crew: Any) -> int:
 
 
 @compiled
-def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int) -> int:
+def _take_turns(crew: Any, helpers: int, count: int, code: int, frame: int, ends: int) -> int:
     if _own(crew, helpers, count, 0) == 0:
         return int(_alone(crew, count, code, frame))
-    _open(crew, helpers, count, code, frame)
+    _open(crew, helpers, count, code, frame, ends)
     return int(finish(crew))
 
 
@@ -277,7 +255,7 @@ def help_crew(crew: Any) -> bool:
     _add(crew, INSIDE, 1)
     # It stays the same job while one is inside.
     mine = _add(crew, OPEN, 0) != 0 and _add(crew, PLACES, -1) > 0
-    if mine and _claim(crew, crew[COUNT], crew[CODE], crew[FRAME]) != 0:
+    if mine and _claim(crew, crew[COUNT], crew[CODE], crew[FRAME], False) != 0:
         _set(crew, FAILED, 1)
     _add(crew, INSIDE, -1)
     return True

@@ -60,21 +60,21 @@ def groups_forward(
     hidden, gates, cells = (
         buffers.empty(kept, dtype) for kept in kept_shapes(cell, 1, hidden_size, c_0.shape[2], rows, keep)
     )
-    out = buffers.empty((sequences * of_out[2], hidden_size), dtype)
+    out = buffers.empty((sequences * of_out[2] if of_out[1] else rows, hidden_size), dtype)
     h_n, c_n = np.empty(h_0.shape, dtype), np.empty(c_0.shape, dtype)
     step_weight, stacked = prepared([weight_hh], 0, way_back=keep)
     turned, _ = prepared([weight_ih], 0, way_back=False)
     given = (
         cell_weights(cell, peephole, dtype), x, of_x, turned, bias_ih, token_rows(None, CHUNK),
         packing.first, packing.lengths, packing.order, step_weight, bias_hh, h_0, c_0, gates, cells, hidden,
-        out, of_out, h_n, c_n, in_order,
+        np.empty(-(-sequences // GROUP) + 1, np.int64), out, of_out, h_n, c_n, in_order,
     )  # fmt: skip
     threads.share(all_forward, given, rows * (weight_ih.size + weight_hh.size))
     way = Way(
         cell, packing.first, packing.lengths, None, rows, [weight_ih], stacked, peephole, h_0, c_0, h_n, c_n,
         0, x, hidden, gates, cells,
     )  # fmt: skip
-    return way, out if of_out[1] else hidden
+    return way, out
 
 
 def groups_backward(
@@ -87,7 +87,7 @@ def groups_backward(
     few = weight_ih.size > PER_ROW * len(way.hidden)
     together = -(-groups // min(PARTS, max(FEW if few else 1, len(way.hidden) // ROWS)))
     parts = -(-groups // together)
-    d_hidden = buffers.empty(way.hidden.shape, dtype) if of_out[1] else d_out
+    d_hidden = buffers.empty(way.hidden.shape, dtype)
     d_x = buffers.empty(way.x.shape if need_x else (0, dim), dtype)
     of_hh = buffers.empty((parts if wanted["weight_hh"] else 0, 1, hidden_size, size), dtype)
     kept = buffers.empty((len(way.hidden) if few and wanted["weight_ih"] else 0, wide), dtype)
@@ -101,7 +101,7 @@ def groups_backward(
     given = (
         cell_weights(way.cell, way.peephole, dtype), way.x, of_x, weight_ih, token_rows(None, CHUNK),
         way.first, way.lengths, order, way.weight_hh, way.h_0, way.c_0, way.gates, way.cells, way.hidden,
-        d_out, of_out, d_hidden, or_zeros(d_h_n, way.h_0.shape, dtype),
+        np.empty(groups + 1, np.int64), d_out, of_out, d_hidden, or_zeros(d_h_n, way.h_0.shape, dtype),
         or_zeros(d_c_n, way.c_0.shape, dtype), d_h_0, d_c_0, d_x, kept, x_row, of_hh, of_ih,
         of_bias, of_cell, d_hh, d_ih, d_bias, d_peephole, together,
     )  # fmt: skip

@@ -134,7 +134,7 @@ class _Layer(torch.autograd.Function):
             # They are saved so that torch notices if somebody writes to them in the meantime; what is not
             # theirs, rows that were put together, is none of anybody's business.
             kept = torch.from_numpy(way.gates), torch.from_numpy(way.cells)
-            shared = own, made is None or made.full
+            shared = own, of_x is None and (made is None or made.full)
             own_x = x if shared[0] else torch.from_numpy(way.x)
             own_hidden = hidden if shared[1] else torch.from_numpy(way.hidden)
             ctx.save_for_backward(own_x, own_hidden, *kept, h_0, c_0, *weights)

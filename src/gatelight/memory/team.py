@@ -20,8 +20,9 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from gatelight.compiled import code_for, compiled
-from gatelight.memory import crew
-from gatelight.memory.crew import CALLED, GO, OWNED, SIZE, Crew, help_crew, new_crew
+from gatelight.memory import calling, crew
+from gatelight.memory.calling import CALLED, GO
+from gatelight.memory.crew import OWNED, SIZE, Crew, help_crew, new_crew
 from gatelight.memory.lanes import INDEX
 from gatelight.memory.signals import breathe, look
 
@@ -114,7 +115,7 @@ def call() -> None:
     """Let the crew come now, if it may be called: threads that sleep need as long as a small product does."""
     ours = present(True)
     if ours is not None and not ours[CALLED]:
-        crew.call_together(ours, here.threads)
+        calling.call_together(ours, here.threads)
 
 
 @compiled
@@ -146,7 +147,7 @@ def dismiss() -> None:
             here.begun = ours, here.begun, None
             finish()
     finally:
-        crew.see_off(ours)
+        calling.see_off(ours)
 
 
 def _forget_torch() -> None:
