@@ -103,7 +103,7 @@ def _forward(
             multiply(
                 rows, 0, D, 1, weight_ih, 0, weight_ih.shape[2], bias_ih, 0, 0, table, 0, G, filled, D, G
             )
-            begin = row
+            top = row
             for j in range(t, after):
                 n = longer(lengths, start, size, j, n)
                 multiply(h, 0, H, 1, weight, 0, W, bias, 0, 0, u, 0, G, n, H, G)
@@ -115,7 +115,7 @@ def _forward(
             for k in range(size):
                 for j in range(t, min(after, lengths[start + k])):
                     place = _place(start + k, j, first, order, of_out)
-                    copy_row(hidden, (begin + at[j - t] + k) * H, out, place * H, H)
+                    copy_row(hidden, (top + at[j - t] + k) * H, out, place * H, H)
             t = after
         for k in range(size):
             place = order[start + k] if in_order else start + k
