@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections import Counter
@@ -65,9 +66,14 @@ class Entry:
         mine, other = found.timings
         return [
             str(self.point), self.point.kind, f"{1e3 * mine.median:.2f}",
-            f"{1e3 * other.median:.2f}", f"{found.outcomes[0].value:.3f}",
-            *(f"{one:.3f}" for one in self.shares(best)),
+            f"{1e3 * other.median:.2f}", rounded_down(found.outcomes[0].value),
+            *(rounded_down(one) for one in self.shares(best)),
         ]  # fmt: skip
+
+
+def rounded_down(value: float) -> str:
+    """To three places, so that what is a hair below its bound does not read as if it had reached it."""
+    return f"{math.floor(1000 * value) / 1000:.3f}"
 
 
 def kind_of(met: bool, roofline: float, needed: float) -> str:

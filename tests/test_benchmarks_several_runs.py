@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from benchmarks import several_runs
 from benchmarks.several_runs import Shown, medians, points
+from benchmarks.w4_layers import rounded_down
 
 HEAD = ["shape", "lengths", "ours", "× ours", "roofline", "all that must be", "at the goal"]
 
@@ -78,3 +79,13 @@ def test_the_verdict_reads_what_is_written_by_a_run() -> None:
     """The results that are shown have the columns that are read, of all points."""
     kept = json.loads((Path(several_runs.__file__).parent / "RESULTS.json").read_text("utf-8"))
     assert len(points(kept)) == 116
+
+
+def test_what_is_a_hair_below_its_goal_is_not_written_as_met() -> None:
+    """The verdict reads three places of a table: 0.9999 must not stand there as 1.000."""
+    assert [rounded_down(value) for value in (0.99989, 1.0, 3.9996, 0.69996)] == [
+        "0.999",
+        "1.000",
+        "3.999",
+        "0.699",
+    ]
