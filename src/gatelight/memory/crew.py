@@ -25,8 +25,8 @@ Crew = np.ndarray[Any, np.dtype[np.int64]]
 
 # Written before a job is opened; then that it is open, its next task, who is inside, and who watches.
 CODE, FRAME, COUNT, PLACES, FAILED, OWNED, OPEN, NEXT, INSIDE, AWAKE = 8, 9, 10, 16, 24, 32, 40, 48, 56, 64
-# Whether a job's owner takes tasks from the last one on, others from the first; then how many each took.
-ENDS, FRONT, BACK = 11, 49, 50
+# Whether a job's owner takes tasks from the last one on, others from the first; then how many others took.
+ENDS, FRONT = 11, 49
 ROOM = 88  # after those of calling.py: where what is given to a job that is begun stands until it is finished
 SIZE = ROOM + 256
 
@@ -187,11 +187,12 @@ def even_part(size: int, helpers: int, multiple: int) -> int:
 @compiled
 def _claim(crew: Any, count: int, code: int, frame: int, owner: bool) -> int:
     """Run tasks of the open job as long as there are any; 0 where all is well."""
-    failed, ends = 0, crew[ENDS]
+    failed, taken, ends = 0, 0, crew[ENDS]
     task = _add(crew, NEXT, 1)
     while task < count:
-        if ends:
-            task = count - 1 - _add(crew, BACK, 1) if owner else _add(crew, FRONT, 1)
+        if ends:  # who comes from one end cannot meet the other: NEXT counts what either took
+            task = count - 1 - taken if owner else _add(crew, FRONT, 1)
+            taken += 1
         failed |= _run(code, frame, task)
         task = _add(crew, NEXT, 1)
     return int(failed)
@@ -220,7 +221,7 @@ def _open(crew: Any, helpers: int, count: int, code: int, frame: int, ends: int)
         call_together(crew, helpers + 1)
     crew[CODE], crew[FRAME], crew[COUNT] = code, frame, count
     crew[PLACES], crew[FAILED], crew[NEXT] = helpers, 0, 0
-    crew[ENDS], crew[FRONT], crew[BACK] = ends, 0, 0
+    crew[ENDS], crew[FRONT] = ends, 0
     _set(crew, OPEN, 1)
     return BEGUN
 
