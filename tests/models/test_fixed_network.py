@@ -20,7 +20,7 @@ from gatelight.memory.status import calls
 from gatelight.models.classifier import Classifier, classifier_of
 from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
-from gatelight.models.judging_parts import HEADS
+from gatelight.models.judging_parts import HEADS, all_judged
 from gatelight.models.pieces import Pieces
 from gatelight.models.pools import POOLS
 from gatelight.models.prediction import Predictor
@@ -108,12 +108,41 @@ def test_many_texts_judged_by_groups_have_the_bits_of_torchs(
     np.testing.assert_array_equal(network.probabilities(ids[:0], np.zeros(40, np.int64))[0], wanted[0])
 
 
-def test_many_texts_too_long_for_a_flattened_layer_are_refused() -> None:
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_texts_too_long_for_a_flattened_layer_are_refused(count: int) -> None:
     """The dense layer has no weights for their last steps, and would read beyond its own."""
     model = some_model(replace(CONFIG, pool="flatten"))
-    ids, lengths = np.zeros(31 * 40, np.int32), np.full(40, 31)
+    ids, lengths = np.zeros(31 * count, np.int32), np.full(count, 31)
     with pytest.raises(DataError, match="a sequence has 31 steps and the dense layer has weights for 30"):
         FixedNetwork(model.config, arrays_of(model)).probabilities(ids, lengths)
+
+
+@pytest.mark.parametrize("pool", HEADS)
+def test_a_text_alone_may_come_in_any_form(pool: str) -> None:
+    """Red when the short way of one text takes arrays that it reads wrongly, or lengths that do not fit."""
+    model = some_model(replace(CONFIG, pool=pool))
+    network = FixedNetwork(model.config, arrays_of(model))
+    compiled = len(all_judged.signatures)
+    wide = np.random.default_rng(5).integers(0, 40, 24).astype(np.int32)
+    ids, length = wide[::2], np.array([12])
+    wanted = by_torch(model, ids.copy(), length)
+    fixed, fixed_length = ids.copy(), length.copy()
+    fixed.flags.writeable = fixed_length.flags.writeable = False
+    forms: list[tuple[Any, Any]] = [
+        (ids, length), (ids.copy(), length), (ids.astype(np.int64), length), (fixed, length),
+        (ids.copy(), fixed_length), (ids.copy(), length.astype(np.uint8)), (ids.tolist(), [12]),
+    ]  # fmt: skip
+    for given in forms:
+        np.testing.assert_array_equal(network.probabilities(*given), wanted)
+    assert len(all_judged.signatures) <= compiled + 1  # each form would else be compiled for a second
+    for wrong in ([11], [13], [-12], [12.0]):
+        with pytest.raises(DataError, match="lengths"):
+            network.probabilities(ids.copy(), np.array(wrong))
+    with pytest.raises(DataError, match="lengths"):
+        network.probabilities(ids.reshape(12, 1).copy(), length)
+    with pytest.raises(DataError, match="id 40 is outside"):
+        network.probabilities(np.full(12, 40, np.int32), length)
+    np.testing.assert_array_equal(network.probabilities(ids.copy(), length), wanted)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -103,10 +103,6 @@ def pack(lengths: ArrayLike) -> Packing:
             f"lengths came as {given.dtype} of shape {given.shape}; expected one list of whole numbers, "
             "one for each sequence"
         )
-    if given.size == 1 and given[0] >= 0:  # a text by itself should not wait for plans
-        steps = int(given[0])
-        alive, first = np.ones(steps, np.int64), np.arange(steps)
-        return Packing(np.zeros(1, np.int64), np.array([steps]), alive, first, steps)
     given = given.astype(np.int64, copy=False)
     least, steps, rows = _extent(given)
     if least < 0:

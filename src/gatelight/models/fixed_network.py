@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.memory import buffers, threads
-from gatelight.memory.abreast import SLIM
+from gatelight.memory.abreast import LANES, SLIM
 from gatelight.memory.buffers import in_lines
 from gatelight.memory.copying import copied_rows
 from gatelight.memory.fixed_layer import FixedLayer
@@ -78,6 +78,7 @@ class FixedNetwork:
         # A larger weight needs the cache for itself.
         small = self.layers[0].prepared()[1][0].size <= SPREAD
         self._head_at_once = small and len(self.layers) == 1 and config.pool in HEADS
+        self._for_groups = self._given_to_groups() if self._head_at_once else ()
         size = len(self._embedding) - config.buckets
         self._distinct, self._distinct_pieces = DistinctIds(size), DistinctIds(config.buckets)
         shape = size, self.layers[0].columns
@@ -110,6 +111,9 @@ class FixedNetwork:
         """
         if self._head_at_once and min(batch_size, len(lengths)) >= AT_ONCE:
             return self._by_groups(Sequences.of(ids, lengths), pieces, batch_size)
+        if self._head_at_once and not self.config.bidirectional and _alone(ids, lengths):
+            # It should not wait for plans, of batches or rows.
+            return self._shares(self._pooled(*self.inputs(ids, pieces), _FIRST, lengths), _FIRST)
         rows = batches.rows_at_once(self._row_bytes)
         if len(lengths) <= batch_size and len(ids) <= rows:
             flat, packing = batches.packed(ids, lengths)
@@ -175,38 +179,41 @@ class FixedNetwork:
         self, table: Floats, flat: Ids, starts: NDArray[np.int64], lengths: NDArray[np.int64]
     ) -> Floats:
         """What the head makes of sequences that begin at flat[starts[k]] and whose `lengths` fall."""
-        layer, config = self.layers[0], self.config
-        own, weight_hh, bias_hh, (directions, size, cell_size) = layer.prepared()
-        width, dtype = directions * size, layer.dtype
+        own, weight_hh, bias_hh, zeros, *others = self._for_groups
+        directions, _, size = zeros.shape
         if self._pool.holds_dense:
-            check_steps(int(lengths[0]), width, self._head["weight"])
-            weight, bias = self._head["weight"], self._head["bias"]
-        else:
-            weight, bias = np.empty((1, width), dtype), np.empty(1, dtype)
+            check_steps(int(lengths[0]), directions * size, self._head["weight"])
         count("kernels")
-        zeros = np.zeros((directions, GROUP, size), dtype)
-        no_cells = zeros if cell_size else np.empty((directions, GROUP, 0), dtype)
-        shapes = kept_shapes(config.cell, directions, size, cell_size, 0, False)[1:]
-        saved, cells = (np.empty(shape, dtype) for shape in shapes)
-        out = np.empty((len(lengths), len(bias) if self._pool.holds_dense else width), dtype)
-        _, limit, scale = Drop.nothing(dtype)
+        width = self.config.outputs if self._pool.holds_dense else directions * size
+        out = np.empty((len(lengths), width), table.dtype)
 
         def judge(region: Any, starts: NDArray[np.int64], lengths: NDArray[np.int64], out: Floats) -> Floats:
-            given = (
-                own, table, flat, starts, lengths, weight_hh, bias_hh, zeros, no_cells, saved, cells,
-                HEADS.index(config.pool), weight, bias, limit, scale, out,
-            )  # fmt: skip
-            threads.share(region, given, int(lengths.sum()) * weight_hh.size)
+            given = own, table, flat, starts, lengths, weight_hh, bias_hh, zeros, *others, out
+            work = int(lengths.sum()) * weight_hh.size if len(lengths) > GROUP else 0  # a group is one task
+            threads.share(region, given, work)
             return out
 
-        slim = directions == 1 and size <= SLIM and dtype == np.float32
-        abreast = go_abreast(lengths) if slim else np.zeros(0, np.bool_)
-        if not abreast.any():
+        slim = directions == 1 and size <= SLIM and table.dtype == np.float32
+        if not slim or len(lengths) < LANES or not (abreast := go_abreast(lengths)).any():
             return judge(all_judged, starts, lengths, out)
         for some, region in ((abreast, all_judged_abreast), (~abreast, all_judged)):
             if some.any():
                 out[some] = judge(region, starts[some], lengths[some], np.empty_like(out[some]))
         return out
+
+    def _given_to_groups(self) -> tuple[Any, ...]:
+        """What `all_judged` takes for any batch."""
+        own, weight_hh, bias_hh, (directions, size, cell_size) = self.layers[0].prepared()
+        width, dtype = directions * size, self.layers[0].dtype
+        weight, bias = self._head.get("weight"), self._head.get("bias")
+        if not self._pool.holds_dense:
+            weight, bias = np.empty((1, width), dtype), np.empty(1, dtype)
+        zeros = np.zeros((directions, GROUP, size), dtype)
+        no_cells = zeros if cell_size else np.empty((directions, GROUP, 0), dtype)
+        shapes = kept_shapes(self.config.cell, directions, size, cell_size, 0, False)[1:]
+        kept = (np.empty(shape, dtype) for shape in shapes)
+        head = HEADS.index(self.config.pool), weight, bias, *Drop.nothing(dtype)[1:]
+        return own, weight_hh, bias_hh, zeros, no_cells, *kept, *head
 
     def _fill(self, ids: Ids) -> None:
         assert self._table is not None
@@ -220,6 +227,17 @@ class FixedNetwork:
                 self._filled[:] = False
         if found < 0:
             self._distinct(ids)  # raises, naming the id
+
+
+_FIRST = np.zeros(1, np.int64)
+
+
+def _alone(ids: Ids, lengths: NDArray[np.int64]) -> bool:
+    """Whether it is one sequence, given in a form that compiled code may take as it is."""
+    if len(lengths) != 1 or not type(ids) is type(lengths) is np.ndarray:
+        return False
+    fit = ids.dtype == np.int32 and ids.ndim == 1 and ids.flags.carray
+    return fit and lengths.dtype == np.int64 and lengths.flags.carray and len(ids) == lengths[0]
 
 
 def shares(
