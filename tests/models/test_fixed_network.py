@@ -17,6 +17,7 @@ import torch
 from gatelight.errors import DataError
 from gatelight.memory import CELLS, threads
 from gatelight.memory.status import calls
+from gatelight.models import batches
 from gatelight.models.classifier import Classifier, classifier_of
 from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
@@ -118,7 +119,7 @@ def test_texts_too_long_for_a_flattened_layer_are_refused(count: int) -> None:
 
 
 @pytest.mark.parametrize("pool", HEADS)
-def test_a_text_alone_may_come_in_any_form(pool: str) -> None:
+def test_a_text_alone_may_come_in_any_form(pool: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when the short way of one text takes arrays that it reads wrongly, or lengths that do not fit."""
     model = some_model(replace(CONFIG, pool=pool))
     network = FixedNetwork(model.config, arrays_of(model))
@@ -142,6 +143,8 @@ def test_a_text_alone_may_come_in_any_form(pool: str) -> None:
         network.probabilities(ids.reshape(12, 1).copy(), length)
     with pytest.raises(DataError, match="id 40 is outside"):
         network.probabilities(np.full(12, 40, np.int32), length)
+    np.testing.assert_array_equal(network.probabilities(ids.copy(), length), wanted)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 11)  # a longer one goes the way of many
     np.testing.assert_array_equal(network.probabilities(ids.copy(), length), wanted)
 
 

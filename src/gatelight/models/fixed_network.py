@@ -233,8 +233,8 @@ _FIRST = np.zeros(1, np.int64)
 
 
 def _alone(ids: Ids, lengths: NDArray[np.int64]) -> bool:
-    """Whether it is one sequence, given in a form that compiled code may take as it is."""
-    if len(lengths) != 1 or not type(ids) is type(lengths) is np.ndarray:
+    """Whether it is one sequence, in a form for compiled code, and few rows for new memory in every call."""
+    if len(lengths) != 1 or not type(ids) is type(lengths) is np.ndarray or ids.size > batches.BATCH_ROWS:
         return False
     fit = ids.dtype == np.int32 and ids.ndim == 1 and ids.flags.carray
     return fit and lengths.dtype == np.int64 and lengths.flags.carray and len(ids) == lengths[0]
