@@ -144,7 +144,8 @@ def test_a_text_alone_may_come_in_any_form(pool: str, monkeypatch: pytest.Monkey
     with pytest.raises(DataError, match="id 40 is outside"):
         network.probabilities(np.full(12, 40, np.int32), length)
     np.testing.assert_array_equal(network.probabilities(ids.copy(), length), wanted)
-    monkeypatch.setattr(batches, "BATCH_ROWS", 11)  # a longer one goes the way of many
+    monkeypatch.setattr(batches, "BATCH_ROWS", 11)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 0)  # a longer one goes the way of many
     np.testing.assert_array_equal(network.probabilities(ids.copy(), length), wanted)
 
 

@@ -111,11 +111,11 @@ class FixedNetwork:
         """
         if self._head_at_once and min(batch_size, len(lengths)) >= AT_ONCE:
             return self._by_groups(Sequences.of(ids, lengths), pieces, batch_size)
-        if self._head_at_once and not self.config.bidirectional and _alone(ids, lengths):
-            # It should not wait for plans, of batches or rows.
-            return self._shares(self._pooled(*self.inputs(ids, pieces), _FIRST, lengths), _FIRST)
         rows = batches.rows_at_once(self._row_bytes)
         if len(lengths) <= batch_size and len(ids) <= rows:
+            if self._head_at_once and not self.config.bidirectional and _alone(ids, lengths):
+                # It should not wait for a plan.
+                return self._shares(self._pooled(*self.inputs(ids, pieces), _FIRST, lengths), _FIRST)
             flat, packing = batches.packed(ids, lengths)
             one = packing.sequences == 1 and flat.flags.writeable
             return self._batch(flat if one else packing.gathered(flat), packing, pieces)
@@ -204,16 +204,15 @@ class FixedNetwork:
     def _given_to_groups(self) -> tuple[Any, ...]:
         """What `all_judged` takes for any batch."""
         own, weight_hh, bias_hh, (directions, size, cell_size) = self.layers[0].prepared()
-        width, dtype = directions * size, self.layers[0].dtype
-        weight, bias = self._head.get("weight"), self._head.get("bias")
-        if not self._pool.holds_dense:
-            weight, bias = np.empty((1, width), dtype), np.empty(1, dtype)
+        dtype, head = self.layers[0].dtype, HEADS.index(self.config.pool)
         zeros = np.zeros((directions, GROUP, size), dtype)
         no_cells = zeros if cell_size else np.empty((directions, GROUP, 0), dtype)
         shapes = kept_shapes(self.config.cell, directions, size, cell_size, 0, False)[1:]
         kept = (np.empty(shape, dtype) for shape in shapes)
-        head = HEADS.index(self.config.pool), weight, bias, *Drop.nothing(dtype)[1:]
-        return own, weight_hh, bias_hh, zeros, no_cells, *kept, *head
+        _, limit, scale = Drop.nothing(dtype)
+        # Only a flattened layer's weights are read there; others are multiplied afterwards.
+        weight, bias = self._head["weight"], self._head["bias"]
+        return own, weight_hh, bias_hh, zeros, no_cells, *kept, head, weight, bias, limit, scale
 
     def _fill(self, ids: Ids) -> None:
         assert self._table is not None
@@ -229,12 +228,12 @@ class FixedNetwork:
             self._distinct(ids)  # raises, naming the id
 
 
-_FIRST = np.zeros(1, np.int64)
+_FIRST = np.zeros(1, np.int64)  # where a text alone begins, and its place among the results
 
 
 def _alone(ids: Ids, lengths: NDArray[np.int64]) -> bool:
-    """Whether it is one sequence, in a form for compiled code, and few rows for new memory in every call."""
-    if len(lengths) != 1 or not type(ids) is type(lengths) is np.ndarray or ids.size > batches.BATCH_ROWS:
+    """Whether it is one sequence, given in a form that compiled code may take as it is."""
+    if len(lengths) != 1 or not type(ids) is type(lengths) is np.ndarray:
         return False
     fit = ids.dtype == np.int32 and ids.ndim == 1 and ids.flags.carray
     return fit and lengths.dtype == np.int64 and lengths.flags.carray and len(ids) == lengths[0]
