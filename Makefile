@@ -43,7 +43,7 @@ check: $(READY)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest -q tests/test_house.py
+	$(BIN)/lint-imports
 
 format: $(READY)
 	$(BIN)/python -m ruff check --fix-only --quiet .

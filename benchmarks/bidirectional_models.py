@@ -17,10 +17,10 @@ from benchmarks.note_ours import only_kernels
 from benchmarks.note_torch import Batch, chosen_threads, fastest_threads
 from benchmarks.note_weights import Array
 from benchmarks.reviews import Reviews
-from gatelight.memory.threads import available
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.training import TrainingConfig, train
+from gatelight.nn.threads import available
 
 DIM, BATCH, RATE = 300, 64, 1e-3
 RECURRENT = [

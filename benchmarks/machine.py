@@ -18,7 +18,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.squashing import squash_again
-from gatelight.memory.threads import available
+from gatelight.nn.threads import available
 
 SIZE = 1024  # large enough that a product is limited by arithmetic, small enough for a hundredth of a second
 REPEATS = 3

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks.note_torch import chosen_threads, fastest_threads
 from benchmarks.note_weights import Array, NoteWeights
 from benchmarks.reviews import Reviews
-from gatelight.memory.threads import available
+from gatelight.nn.threads import available
 
 OPSET = 17
 

@@ -12,10 +12,10 @@ from benchmarks.note_weights import Array, NoteWeights, results
 from benchmarks.reviews import Reviews
 from gatelight.estimators.recipes import recipe
 from gatelight.estimators.settings import classifier_config, training_config
-from gatelight.memory.status import calls
 from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import Predictor
 from gatelight.models.training import train
+from gatelight.nn.status import calls
 
 RECIPE = "note-400"
 

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from benchmarks.machine import torch_threads
 from benchmarks.note_weights import Array, NoteWeights, results
 from benchmarks.reviews import Reviews
-from gatelight.memory.threads import available
+from gatelight.nn.threads import available
 
 ROUNDS, LONG, FAR_SLOWER = 3, 0.25, 3.0  # most rounds; seconds and factor beyond which the first decides
 Batch = tuple[Tensor, Tensor, Tensor]  # ids int32 [B, T], lengths int64 [B], targets float32 [B]

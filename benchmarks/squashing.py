@@ -8,8 +8,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from gatelight.compiled import compiled
-from gatelight.memory.activations import tanh
-from gatelight.memory.lanes import Lanes, Vectors, over_lanes
+from gatelight.nn.activations import tanh
+from gatelight.nn.lanes import Lanes, Vectors, over_lanes
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -17,10 +17,10 @@ from benchmarks.note_ours import only_kernels
 from benchmarks.note_torch import chosen_threads, fastest_threads
 from benchmarks.turns import in_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Prepared, Tell, Workload
-from gatelight.memory.threads import single_threaded_torch
 from gatelight.models.predicting import PredictingStreams
 from gatelight.models.run import Run
 from gatelight.models.training_config import TrainingConfig
+from gatelight.nn.threads import single_threaded_torch
 
 HIDDEN, STREAMS, STEPS = 256, 64, 128
 RATE, CLIP = 2e-3, 1.0

@@ -23,7 +23,7 @@ from benchmarks.note_ours import only_kernels
 from benchmarks.note_torch import chosen_threads, fastest_threads
 from benchmarks.note_weights import Array
 from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Workload
-from gatelight.memory.threads import available
+from gatelight.nn.threads import available
 
 FULL_GOAL, RAGGED_GOAL = 1.0, 4.0
 FULL_TURNS, QUICK_TURNS = 5, 2

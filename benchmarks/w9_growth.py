@@ -20,7 +20,7 @@ from benchmarks.reviews import Reviews, word_reviews
 from benchmarks.turns import nothing_old
 from benchmarks.w3_bidirectional import BATCH, frequent
 from benchmarks.workload import Finding, Options, Outcome, Tell, Workload
-from gatelight.memory.threads import available
+from gatelight.nn.threads import available
 
 LINEAR = 1.15  # time for each token at the largest ÷ at the smallest
 FLAT = 1.25  # time of a batch at 25 × the vocabulary: rows of a larger table are less often in the cache

@@ -41,7 +41,7 @@ from benchmarks.reviews import Reviews
 from benchmarks.turns import standing, take_turns
 from benchmarks.workload import BACKENDS, Contestant, Finding, Goal, Outcome, Prepared, Workload
 
-from gatelight.memory.threads import single_threaded_torch
+from gatelight.nn.threads import single_threaded_torch
 
 Arrays = dict[str, np.ndarray]
 VOCABULARY, LENGTHS = 60, [400, 3, 57, 1, 212]

@@ -15,7 +15,7 @@ from benchmarks import note_torch, w13_language_model, w14_sampling
 from benchmarks.agreement import DisagreementError
 from benchmarks.character_streams import SPECIAL, Stream, TorchLanguageModel
 
-from gatelight.memory.threads import single_threaded_torch
+from gatelight.nn.threads import single_threaded_torch
 
 CHARACTERS = list("abcde \n")
 

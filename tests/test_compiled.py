@@ -16,7 +16,7 @@ from numba import njit
 from rich.console import Console
 
 from gatelight import compiled, notices
-from gatelight.app.progress import Meter
+from gatelight.cli.progress import Meter
 from gatelight.models.history import Pace
 
 
@@ -183,7 +183,7 @@ work = {name}
 REGION = """
 import numpy as np
 from gatelight.compiled import compiled, seconds_compiling
-from gatelight.memory.crew import new_crew, share
+from gatelight.nn.crew import new_crew, share
 from tasks import work
 
 @compiled

@@ -42,41 +42,6 @@ def test_links_lead_somewhere(docs: types.ModuleType) -> None:
     assert docs.broken_links(PAGES, ROOT) == []
 
 
-def files_not_in_the_tree(readme: str, package: Path) -> list[str]:
-    """Files of the package that the README's tree leaves out, and those it tells of that are not there."""
-    tree = readme[readme.index("src/gatelight/") :].partition("```")[0]
-    told, folder = set(), ""
-    for line in tree.splitlines()[1:]:
-        depth, name = len(line) - len(line.lstrip()), (line.split() or [""])[0]
-        if depth == 2 and name.endswith("/"):
-            folder = name
-        elif depth and name:
-            told.add((folder if depth == 4 else "") + name)
-    there = {
-        # A folder within a room is one line, whatever it holds.
-        name.as_posix() if len(name.parts) < 3 else "/".join(name.parts[:2]) + "/"
-        for name in (path.relative_to(package) for path in package.rglob("*.py"))
-        if not name.name.startswith("__")
-    }
-    return sorted(told ^ there)
-
-
-def test_the_readme_shows_every_file() -> None:
-    """A newcomer sees the whole house from the README; a room that it hides, or invents, leads astray."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert files_not_in_the_tree(readme, ROOT / "src" / "gatelight") == []
-
-
-def test_a_file_that_the_tree_hides_or_invents_is_seen(tmp_path: Path) -> None:
-    """The same on a house with one fault of each kind."""
-    for name in ("app/main.py", "app/new.py", "text/readers/csv.py", "errors.py", "app/__init__.py"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    lines = ("app/  the roof", "  main.py  verbs", "  old.py  gone", "text/", "  readers/  x", "errors.py")
-    tree = "\n".join(("src/gatelight/", *(f"  {line}" for line in lines), "```"))
-    assert files_not_in_the_tree(tree, tmp_path) == ["app/new.py", "app/old.py"]
-
-
 @pytest.mark.parametrize(
     ("link", "complaint"),
     [

@@ -56,7 +56,7 @@ def main() -> None:
         command = [
             sys.executable,
             "-c",
-            "from gatelight.app.main import run; run()",
+            "from gatelight.cli.main import run; run()",
             "audit",
             str(path),
             "--json",

@@ -27,8 +27,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from gatelight.app import sources
-from gatelight.app.output import console
+from gatelight.cli import sources
+from gatelight.cli.output import console
 from gatelight.errors import GatelightError
 from gatelight.estimators.preparation import one_hot_table
 from gatelight.estimators.recipes import recipe

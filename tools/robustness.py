@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight import TextClassifier, load
-from gatelight.app.output import console
-from gatelight.app.sources import of_part, read
+from gatelight.cli.output import console
+from gatelight.cli.sources import of_part, read
 from gatelight.estimators.evaluation import wilson_interval
 from gatelight.files import file_written_aside
 from gatelight.insight.paired import paired_difference

@@ -28,8 +28,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gatelight import TextClassifier, load
-from gatelight.app.output import console
-from gatelight.app.sources import of_part, read
+from gatelight.cli.output import console
+from gatelight.cli.sources import of_part, read
 from gatelight.errors import GatelightError
 from gatelight.estimators.evaluation import wilson_interval
 from gatelight.files import file_written_aside

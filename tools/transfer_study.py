@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight import TextClassifier
-from gatelight.app import sources
-from gatelight.app.output import console
+from gatelight.cli import sources
+from gatelight.cli.output import console
 from gatelight.errors import GatelightError
 from gatelight.estimators.baseline import Baseline
 from gatelight.estimators.folder import MODEL_FILE

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gatelight.lazily import lazily
 
 if TYPE_CHECKING:
-    from gatelight import memory
+    from gatelight import nn
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import evaluate
     from gatelight.estimators.language import LanguageModel
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gatelight.estimators.sequences import SequenceClassifier
     from gatelight.estimators.sessions import feed_all
     from gatelight.interop.accelerate import accelerate
-    from gatelight.memory import GRU, LSTM, RNN, PeepholeLSTM
+    from gatelight.nn import GRU, LSTM, RNN, PeepholeLSTM
     from gatelight.text.corpus import Corpus
     from gatelight.text.vectors import WordVectors
     from gatelight.text.vocabulary import Vocabulary
@@ -36,17 +36,17 @@ __all__ = [
     "evaluate",
     "feed_all",
     "load",
-    "memory",
+    "nn",
 ]
 
 # Imported when first used: torch and scikit-learn take seconds that `import gatelight` should not cost.
 _HOMES = {
-    "GRU": "memory",
-    "LSTM": "memory",
-    "RNN": "memory",
+    "GRU": "nn",
+    "LSTM": "nn",
+    "RNN": "nn",
     "Corpus": "text.corpus",
     "LanguageModel": "estimators.language",
-    "PeepholeLSTM": "memory",
+    "PeepholeLSTM": "nn",
     "SequenceClassifier": "estimators.sequences",
     "TextClassifier": "estimators.classifier",
     "Vocabulary": "text.vocabulary",
@@ -55,7 +55,7 @@ _HOMES = {
     "evaluate": "estimators.evaluation",
     "feed_all": "estimators.sessions",
     "load": "estimators.opening",
-    "memory": "",
+    "nn": "",
 }
 
 

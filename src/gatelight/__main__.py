@@ -1,6 +1,6 @@
 """`python -m gatelight`: the command line."""
 
-from gatelight.app.main import run
+from gatelight.cli.main import run
 
 if __name__ == "__main__":
     run()

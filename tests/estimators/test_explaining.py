@@ -12,9 +12,9 @@ from made_up_reviews import TINY, make_reviews
 from gatelight import TextClassifier
 from gatelight.errors import DataError
 from gatelight.estimators.explaining import METHODS, Question
-from gatelight.memory import pack
 from gatelight.models.contributions import log_odds, path_gradients
 from gatelight.models.pools import POOLS
+from gatelight.nn import pack
 
 TEXT = "the film is not wonderful . its plot is a mess !"
 FLOAT32 = 2e-5

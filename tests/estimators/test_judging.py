@@ -19,7 +19,7 @@ from gatelight.estimators.folder import load_judge
 
 PROGRAM = (
     "import sys\n"
-    "from gatelight.app.main import run\n"
+    "from gatelight.cli.main import run\n"
     "try: run()\n"
     "except SystemExit as stop: assert not stop.code, stop.code\n"
     "heavy = {'torch', 'sklearn', 'scipy.linalg', 'scipy.stats', 'nltk', 'numba.np.arraymath', 'rich'}\n"

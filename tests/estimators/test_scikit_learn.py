@@ -190,7 +190,7 @@ def test_pickle_and_joblib(texts: Reviews, tmp_path: Path) -> None:
         expected = model.fit(inputs, labels).predict_proba(inputs)
         joblib.dump(model, tmp_path / "model.joblib")
         for again in (
-            pickle.loads(pickle.dumps(model)),  # noqa: S301  # its own bytes
+            pickle.loads(pickle.dumps(model)),  # its own bytes
             joblib.load(tmp_path / "model.joblib"),
         ):
             assert np.array_equal(again.predict_proba(inputs), expected)

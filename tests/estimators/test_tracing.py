@@ -14,8 +14,8 @@ from made_up_reviews import TINY, make_reviews
 from gatelight import LanguageModel, TextClassifier
 from gatelight.errors import DataError
 from gatelight.estimators.trace_files import write_trace
-from gatelight.memory import pack
-from gatelight.memory.status import calls
+from gatelight.nn import pack
+from gatelight.nn.status import calls
 
 TEXTS = ["the film is a delight !", "", "qwertz", "its plot is not clever , and the music is a mess . 7/10"]
 FLOAT32 = 2e-5

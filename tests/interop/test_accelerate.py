@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations
 
 import gatelight
 from gatelight.interop.accelerate import restore
-from gatelight.memory.status import calls
+from gatelight.nn.status import calls
 
 # Both sides compute in float32; over 50 steps of Adam the rounding errors have grown to about 2e-6.
 SAME_LOSSES = 1e-5

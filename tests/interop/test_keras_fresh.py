@@ -15,7 +15,7 @@ from keras_cases import SAME, padded_ids, randomised, real_keras
 
 from gatelight.estimators.imported import ImportedModel
 from gatelight.interop import keras as ours
-from gatelight.memory.status import calls
+from gatelight.nn.status import calls
 
 V, T, F = 12, 7, 3
 Stack = Callable[[Any], list[Any]]

@@ -15,7 +15,7 @@ from onnx_cases import network
 
 from gatelight.errors import GatelightError, MissingExtraError, ModelFileError
 from gatelight.interop import onnx as interop
-from gatelight.memory import GRU, PeepholeLSTM
+from gatelight.nn import GRU, PeepholeLSTM
 
 CASES = 400  # of each file
 

@@ -21,8 +21,8 @@ from gatelight.errors import DataError
 from gatelight.interop import onnx as interop
 from gatelight.interop.onnx.accuracy import accuracy_change
 from gatelight.interop.onnx.graph import Graph
-from gatelight.memory import CELLS
 from gatelight.models.pools import POOLS
+from gatelight.nn import CELLS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

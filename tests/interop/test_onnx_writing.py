@@ -19,9 +19,9 @@ from gatelight.errors import DataError
 from gatelight.interop import onnx as interop
 from gatelight.interop.onnx.nodes import to_int8
 from gatelight.interop.onnx.operators import in_order, layer_weights, operator_inputs
-from gatelight.memory import CELLS
 from gatelight.models.pools import POOLS
 from gatelight.models.prediction import predict
+from gatelight.nn import CELLS
 
 # int8 rounds each weight by at most 1/254 of its row's largest; in these networks that adds up to this.
 ROUNDED_TO_INT8 = 0.05

@@ -19,9 +19,9 @@ from gatelight.estimators.ngrams import KneserNey
 from gatelight.lab.agreement import judge, ngrams_of, shares
 from gatelight.lab.minimal_pairs import MinimalPair, read_pairs, thinned
 from gatelight.lab.sentence_scores import log_probabilities, ngram_log_probabilities
-from gatelight.memory import CELLS
 from gatelight.models.language_model import LanguageModel as Network
 from gatelight.models.language_model import LanguageModelConfig
+from gatelight.nn import CELLS
 
 FLOAT32 = 2e-5  # relative: sums of a dozen float32 logarithms taken in another order
 DATA = Path(__file__).parents[3] / "shared" / "data" / "agreement"

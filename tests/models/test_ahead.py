@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 from gatelight.errors import DataError
-from gatelight.memory import pack, team
-from gatelight.memory.threads import finish, using
 from gatelight.models import ahead
 from gatelight.models.ahead import Ahead, judged
 from gatelight.models.batches import Sequences
@@ -21,6 +19,8 @@ from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.losses import Objective
 from gatelight.models.training import train
 from gatelight.models.training_config import TrainingConfig
+from gatelight.nn import pack, team
+from gatelight.nn.threads import finish, using
 
 V = 30
 

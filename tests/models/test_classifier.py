@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from gatelight.errors import DataError
-from gatelight.memory import CELLS
-from gatelight.memory.threads import set_threads, single_threaded_torch
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.pools import POOLS
 from gatelight.models.rows import PAD
+from gatelight.nn import CELLS
+from gatelight.nn.threads import set_threads, single_threaded_torch
 
 LENGTHS = np.array([3, 0, 9, 1, 9, 4], np.int64)
 CONFIG = ClassifierConfig(vocabulary_size=40, dim=6, hidden=5, max_length=9, outputs=3)
@@ -252,7 +252,7 @@ def test_copies_and_pickles() -> None:
     model = Classifier(CONFIG)
     ids = some_ids()
     model(ids, LENGTHS).sum().backward()
-    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(twin(ids, LENGTHS), model(ids, LENGTHS))
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatelight.memory.threads import using
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
@@ -18,6 +17,7 @@ from gatelight.models.classifier_pass import ClassifierPass
 from gatelight.models.losses import Objective
 from gatelight.models.pieces import Pieces
 from gatelight.models.pools import POOLS
+from gatelight.nn.threads import using
 
 V, B = 40, 20
 CONFIG = ClassifierConfig(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from gatelight.memory.packing import pack
 from gatelight.models.dropout import dropout, word_dropout
 from gatelight.models.dropping import Drop, dropped
 from gatelight.models.pools import Flatten
+from gatelight.nn.packing import pack
 
 # A share of 400,000 draws has a standard deviation below 0.0008; five of them.
 NEAR = 0.004

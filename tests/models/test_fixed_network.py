@@ -15,8 +15,6 @@ import pytest
 import torch
 
 from gatelight.errors import DataError
-from gatelight.memory import CELLS, threads
-from gatelight.memory.status import calls
 from gatelight.models import batches
 from gatelight.models.classifier import Classifier, classifier_of
 from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
@@ -25,6 +23,8 @@ from gatelight.models.judging_parts import HEADS, all_judged
 from gatelight.models.pieces import Pieces
 from gatelight.models.pools import POOLS
 from gatelight.models.prediction import Predictor
+from gatelight.nn import CELLS, threads
+from gatelight.nn.status import calls
 
 CONFIG = ClassifierConfig(vocabulary_size=40, dim=5, hidden=9, max_length=30, outputs=3)
 SHAPES = [
@@ -239,7 +239,7 @@ def test_copies_and_pickles() -> None:
     fixed = FixedNetwork(model.config, arrays_of(model))
     ids, lengths = some_texts()
     expected = fixed.probabilities(ids, lengths)
-    for twin in (copy.deepcopy(fixed), pickle.loads(pickle.dumps(fixed))):  # noqa: S301
+    for twin in (copy.deepcopy(fixed), pickle.loads(pickle.dumps(fixed))):
         assert np.array_equal(twin.probabilities(ids, lengths), expected)
 
 

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from gatelight.memory import CELLS, threads
-from gatelight.memory.abreast import LANES
 from gatelight.models import fixed_network
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
@@ -18,6 +16,8 @@ from gatelight.models.fixed_network import FixedNetwork
 from gatelight.models.judging_abreast import IDLE, all_judged_abreast, go_abreast
 from gatelight.models.judging_parts import GROUP, HEADS
 from gatelight.models.prediction import Predictor
+from gatelight.nn import CELLS, threads
+from gatelight.nn.abreast import LANES
 
 CONFIG = ClassifierConfig(vocabulary_size=60, dim=5, hidden=20, max_length=40, outputs=3)
 SIZES = (1, 7, 16, 20, 23)  # less than a block of units, whole ones, whole ones and a rest

@@ -11,9 +11,6 @@ import torch
 from scipy.stats import chisquare
 
 from gatelight.errors import DataError
-from gatelight.memory import pack, stream_loop
-from gatelight.memory.sampling import Drawing, choose
-from gatelight.memory.threads import using
 from gatelight.models.batches import Sequences
 from gatelight.models.language_model import LanguageModel, LanguageModelConfig, State
 from gatelight.models.predicting import (
@@ -25,6 +22,9 @@ from gatelight.models.predicting import (
 )
 from gatelight.models.training import Interrupted, TrainingConfig, carry_out
 from gatelight.models.writing import Reader
+from gatelight.nn import pack, stream_loop
+from gatelight.nn.sampling import Drawing, choose
+from gatelight.nn.threads import using
 
 V = 60
 ROUNDING = 2e-5  # float32 sums of some hundred terms, in another order
@@ -205,7 +205,7 @@ def test_several_threads_write_the_same(
         ids, scores, after = written()
     monkeypatch.setattr(stream_loop, "PART", 1)
     monkeypatch.setattr(stream_loop, "DISTURBED", patience)
-    monkeypatch.setattr("gatelight.memory.threads.available", lambda: parts)
+    monkeypatch.setattr("gatelight.nn.threads.available", lambda: parts)
     ran: list[bool] = []
     together = stream_loop.threads.together
 
@@ -213,7 +213,7 @@ def test_several_threads_write_the_same(
         ran.append(together(*given))
         return ran[-1]
 
-    monkeypatch.setattr("gatelight.memory.threads.together", watched)
+    monkeypatch.setattr("gatelight.nn.threads.together", watched)
     with using(parts):
         again, same_scores, same_after = written()
     assert ran == ([] if cell == "rnn" else [True])  # 75 units of one gate are a single block

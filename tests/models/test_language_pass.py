@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gatelight.memory import Packing, pack
-from gatelight.memory.threads import using
 from gatelight.models.language_model import LanguageModel, LanguageModelConfig, State
 from gatelight.models.language_pass import LanguagePass
 from gatelight.models.loss_kernels import of_next_ids
+from gatelight.nn import Packing, pack
+from gatelight.nn.threads import using
 
 V, B = 21, 12
 CONFIG = LanguageModelConfig(

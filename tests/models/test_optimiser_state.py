@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from gatelight.memory import buffers
 from gatelight.models.optimiser_kernels import KNOWN, coast_rows, fade_rows
 from gatelight.models.optimisers import Optimiser
+from gatelight.nn import buffers
 
 STATM = Path("/proc/self/statm")
 

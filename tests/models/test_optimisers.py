@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from gatelight.errors import DataError
-from gatelight.memory import threads
 from gatelight.models.averaging import WeightAverage
 from gatelight.models.optimiser_parts import PART
 from gatelight.models.optimisers import RHO, RMSPROP_EPSILON, Optimiser
+from gatelight.nn import threads
 
 RATE, STEPS, V, D = 0.03, 9, 37, 5
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}  # float32, after nine steps whose sums are in another order

@@ -11,7 +11,6 @@ import torch
 from training_cases import CONFIG, MODEL, TRAIN, VALID
 
 from gatelight.errors import DataError
-from gatelight.memory import threads
 from gatelight.models.classifier import Classifier
 from gatelight.models.dropout import word_dropout, word_spelling
 from gatelight.models.embedding import means
@@ -20,6 +19,7 @@ from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import Predictor, predict
 from gatelight.models.trained_weights import TrainedWeights
 from gatelight.models.training import Interrupted, train
+from gatelight.nn import threads
 
 V, K, W, D = 40, 30, 15, 8
 SPELLED = replace(MODEL, buckets=K, dim=D, word_dropout=0.4)

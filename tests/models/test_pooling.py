@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gatelight.errors import DataError
-from gatelight.memory.packing import Packing, pack
 from gatelight.models.pooling import pooled
 from gatelight.models.pools import POOLS, Flatten
+from gatelight.nn.packing import Packing, pack
 
 RAGGED = [3, 0, 7, 1, 7, 2, 0, 5]
 MAX_LENGTH = 9

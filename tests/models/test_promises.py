@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from gatelight.memory import CELLS
-from gatelight.memory.status import calls
-from gatelight.memory.threads import set_threads
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.pools import POOLS
 from gatelight.models.prediction import predict
 from gatelight.models.training import TrainingConfig, train
+from gatelight.nn import CELLS
+from gatelight.nn.status import calls
+from gatelight.nn.threads import set_threads
 
 V = 3000
 NOTE = ClassifierConfig(

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from gatelight.memory import CELLS
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.pools import POOLS
 from gatelight.models.summary import Row, summary
+from gatelight.nn import CELLS
 
 NOTE_400 = ClassifierConfig(
     dim=300, hidden=50, pool="flatten", max_length=400, dropout=0.2, train_embedding=False

@@ -25,7 +25,6 @@ from training_cases import (
 )
 
 from gatelight.errors import DataError
-from gatelight.memory.threads import threads, using
 from gatelight.models.batches import plan_batches
 from gatelight.models.checkpoint import read_record
 from gatelight.models.classifier import Classifier
@@ -34,6 +33,7 @@ from gatelight.models.history import Progress
 from gatelight.models.losses import Objective
 from gatelight.models.prediction import predict
 from gatelight.models.training import Diverged, TrainingConfig, train
+from gatelight.nn.threads import threads, using
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

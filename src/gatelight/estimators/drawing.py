@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError
 from gatelight.estimators.token_streams import END
-from gatelight.memory.sampling import Drawing
 from gatelight.models.language_model import State
 from gatelight.models.writing import Reader
+from gatelight.nn.sampling import Drawing
 from gatelight.text.characters import graphemes
 from gatelight.text.joining import Writer
 from gatelight.text.tokens import Tokenizer

@@ -23,8 +23,8 @@ from gatelight.estimators.explaining import (
 )
 from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.estimators.tracing import Steps, Trace, steps_of, trace_of
-from gatelight.memory.equations import EQUATIONS
 from gatelight.models.pieces import Pieces
+from gatelight.nn.equations import EQUATIONS
 from gatelight.text.encoding import Encoded
 
 if TYPE_CHECKING:

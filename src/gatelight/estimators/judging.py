@@ -16,11 +16,11 @@ from gatelight.estimators.inside import Inside
 from gatelight.estimators.labels import Classes
 from gatelight.estimators.reading import Reading, Understood
 from gatelight.estimators.texts import blocks, checked_texts
-from gatelight.memory.packing import Packing
-from gatelight.memory.trace import Trace
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.fixed_network import FixedNetwork
 from gatelight.models.pieces import Pieces
+from gatelight.nn.packing import Packing
+from gatelight.nn.trace import Trace
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier_sessions import ClassifierFollower, ClassifierSession

@@ -13,10 +13,10 @@ from gatelight.estimators.inside import TRACED
 from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.estimators.token_streams import END
 from gatelight.estimators.tracing import Trace, steps_of, trace_of
-from gatelight.memory.equations import EQUATIONS
 from gatelight.models.holding import with_held
 from gatelight.models.tracing import trace_language_model
 from gatelight.models.writing import Reader
+from gatelight.nn.equations import EQUATIONS
 
 
 class LanguageInside:

@@ -21,7 +21,7 @@ from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.arrays import read_arrays, write_arrays
 from gatelight.estimators.settings import CORPUS, IN_MEMORY, ONE_HOT
 from gatelight.files import folder_written_aside
-from gatelight.memory.threads import threads
+from gatelight.nn.threads import threads
 from gatelight.text.characters import Spelling, code_points
 from gatelight.text.datasets import resolve
 from gatelight.text.numbering import NumberedTexts

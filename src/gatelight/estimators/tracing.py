@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.memory import Packing, pack
-from gatelight.memory.trace import Trace as MemoryTrace
 from gatelight.models.batches import BATCH, Sequences, like_lengths
+from gatelight.nn import Packing, pack
+from gatelight.nn.trace import Trace as MemoryTrace
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]

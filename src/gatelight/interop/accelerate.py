@@ -14,8 +14,8 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from gatelight.memory import GRU, LSTM, RNN
-from gatelight.memory.status import path_of
+from gatelight.nn import GRU, LSTM, RNN
+from gatelight.nn.status import path_of
 
 OURS: dict[type[nn.Module], type[nn.Module]] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}
 THEIRS = {ours: theirs for theirs, ours in OURS.items()}

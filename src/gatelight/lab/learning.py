@@ -14,8 +14,8 @@ from gatelight.compiled import clock, seconds_compiling
 from gatelight.lab.fading import gradient_by_distance, half_lives
 from gatelight.lab.network import Batch, Network, hidden_size, loss, parameters, right
 from gatelight.lab.tasks import TASKS, Task
-from gatelight.memory.threads import single_threaded_torch
 from gatelight.models.optimisers import Optimiser
+from gatelight.nn.threads import single_threaded_torch
 
 CLIP = 1.0
 STREAK = 500  # so many sequences in a row must be learnt without a mistake before the exam is tried

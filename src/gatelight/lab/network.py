@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gatelight.lab.drawing import Drawn
-from gatelight.memory import Packing, pack
-from gatelight.memory.equations import EQUATIONS
 from gatelight.models.classifier import recurrent_layers
 from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig
+from gatelight.nn import Packing, pack
+from gatelight.nn.equations import EQUATIONS
 
 FORGET_BIAS = 1.0
 WIDEST = 512

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from gatelight.errors import DataError
 from gatelight.estimators.language import LanguageModel
 from gatelight.estimators.token_streams import END, Encoder
-from gatelight.memory import pack
 from gatelight.models.language_model import LanguageModel as Network
+from gatelight.nn import pack
 
 SENTENCES = (
     "The young woman went to the movies with her friends.",

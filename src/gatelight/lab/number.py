@@ -20,9 +20,9 @@ from gatelight.lab.drawing import Drawn
 from gatelight.lab.fading import gradient_by_distance
 from gatelight.lab.network import Batch, Network, hidden_size, loss, parameters
 from gatelight.lab.number_sentences import KNOWN, NEW, READ, SHORTEST, TABLE, Sentences, corpus, endings
-from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.threads import single_threaded_torch
 from gatelight.models.optimisers import Optimiser
+from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.threads import single_threaded_torch
 
 CELLS = tuple(EQUATIONS)
 DISTANCES = (5, 10, 20, 40)

@@ -14,7 +14,7 @@ import numpy as np
 from gatelight.errors import DataError
 from gatelight.estimators.evaluation import wilson_interval
 from gatelight.lab.tasks import TASKS
-from gatelight.memory.equations import EQUATIONS
+from gatelight.nn.equations import EQUATIONS
 
 Run = Mapping[str, Any]
 HALF = 0.5

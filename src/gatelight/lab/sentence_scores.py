@@ -14,9 +14,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from gatelight.estimators.ngrams import KneserNey
-from gatelight.memory import pack
 from gatelight.models.language_model import LanguageModel, State
 from gatelight.models.predicting import judging
+from gatelight.nn import pack
 
 Ids = NDArray[np.int32]
 BLOCK = 2048  # sentences read together, which bounds the memory of their states

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory import buffers, threads
-from gatelight.memory.copying import begin_copying
-from gatelight.memory.crew import BEGUN
-from gatelight.memory.crew import begin as begin_job
-from gatelight.memory.packing import Packing, gather_rows, plan_rows
 from gatelight.models.batches import Sequences, like_lengths
 from gatelight.models.rows import Ids, number_distinct
+from gatelight.nn import buffers, threads
+from gatelight.nn.copying import begin_copying
+from gatelight.nn.crew import BEGUN
+from gatelight.nn.crew import begin as begin_job
+from gatelight.nn.packing import Packing, gather_rows, plan_rows
 
 MOST_BYTES = 1 << 25
 """Rows of a table that could take more memory than this are not copied ahead."""

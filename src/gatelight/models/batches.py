@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gatelight.compiled import compiled
 from gatelight.errors import DataError
-from gatelight.memory.packing import Packing, pack
+from gatelight.nn.packing import Packing, pack
 
 BATCH = 1024  # sequences judged together
 BATCH_ROWS = 1 << 15  # rows: what bounds the memory of such a batch, a single longer sequence aside

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.memory.variants import FUNCTIONS
 from gatelight.models.chain_layers import (
     ACTIVATIONS,
     Activation,
@@ -35,6 +34,7 @@ from gatelight.models.chain_layers import (
 from gatelight.models.chain_memory import MERGES, Memory
 from gatelight.models.chain_windows import Convolution, WindowPool
 from gatelight.models.summary import Row, Summary
+from gatelight.nn.variants import FUNCTIONS
 
 KINDS: dict[str, type[Layer]] = {
     layer.kind: layer

@@ -10,12 +10,12 @@ from dataclasses import replace
 import torch
 
 from gatelight.errors import DataError
-from gatelight.memory.equations import EQUATIONS
 from gatelight.models.chain import Blueprint, Chain
 from gatelight.models.chain_layers import Activation, Dense, Dropout, Embedding, Flatten, Form, Layer, Pool
 from gatelight.models.chain_memory import NAMES, Memory
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.nn.equations import EQUATIONS
 
 NO_POOL = {"attention": "weights its steps by what it learned", "max+mean": "joins two pools side by side"}
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatelight.errors import DataError
-from gatelight.memory.variants import FUNCTIONS, Function
+from gatelight.nn.variants import FUNCTIONS, Function
 
 Weights = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]

@@ -12,12 +12,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gatelight.memory import CELLS, Packing, pack
-from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.padding import packed_rows, padded_steps
-from gatelight.memory.status import Path
-from gatelight.memory.variants import GATE, STATE, run, variant, why_not_kernels
 from gatelight.models.chain_layers import Form, Layer, Shapes, Signal, Weights
+from gatelight.nn import CELLS, Packing, pack
+from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.padding import packed_rows, padded_steps
+from gatelight.nn.status import Path
+from gatelight.nn.variants import GATE, STATE, run, variant, why_not_kernels
 
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 MERGES = ("concat", "sum", "ave", "mul")

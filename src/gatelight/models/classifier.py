@@ -14,10 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gatelight.errors import DataError
-from gatelight.memory import CELLS, Packing
-from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.operators import linear
-from gatelight.memory.threads import single_threaded_torch
 from gatelight.models.ahead import Words
 from gatelight.models.batches import packed
 from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig, head_shapes
@@ -27,6 +23,10 @@ from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import pooled
 from gatelight.models.pools import POOLS
 from gatelight.models.rows import UNKNOWN
+from gatelight.nn import CELLS, Packing
+from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.operators import linear
+from gatelight.nn.threads import single_threaded_torch
 
 Ids = NDArray[np.int32]
 Generator = torch.Generator | None

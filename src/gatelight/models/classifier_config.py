@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from gatelight.errors import DataError
-from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.fixed_layer import parameter_shapes
 from gatelight.models.pools import POOLS
+from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.fixed_layer import parameter_shapes
 
 # bias_hh does there what bias_ih cannot: the reset gate multiplies it.
 BOTH_BIASES = frozenset({"gru"})

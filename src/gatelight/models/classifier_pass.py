@@ -12,9 +12,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gatelight.memory.layer_pass import Back, LayerPass, bare, give, hand_on
-from gatelight.memory.packing import Packing
-from gatelight.memory.product import linear_back, rows_times_turned
 from gatelight.models.ahead import Ahead, Batch
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier, Generator
@@ -23,6 +20,9 @@ from gatelight.models.dropping import Drop
 from gatelight.models.pieces import Pieces
 from gatelight.models.pools import POOLS, Flatten
 from gatelight.models.rows import Ids
+from gatelight.nn.layer_pass import Back, LayerPass, bare, give, hand_on
+from gatelight.nn.packing import Packing
+from gatelight.nn.product import linear_back, rows_times_turned
 
 Floats = NDArray[Any]
 

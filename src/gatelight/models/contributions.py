@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatelight.errors import DataError
-from gatelight.memory import Packing, pack
 from gatelight.models.batches import packed
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.holding import frozen
 from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import judging
+from gatelight.nn import Packing, pack
 
 ROWS = 1 << 14  # steps at a time: with the gates that a gradient needs some 10 kB each
 

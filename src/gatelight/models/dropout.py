@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gatelight.memory.layer_pass import Back
-from gatelight.memory.linear import array_of
 from gatelight.models.dropping import drop_ids, dropped, limit_of, spell_ids
+from gatelight.nn.layer_pass import Back
+from gatelight.nn.linear import array_of
 
 
 class _Drawn(threading.local):

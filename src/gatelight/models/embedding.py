@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
-from gatelight.memory.copying import copied_rows
-from gatelight.memory.linear import array_of
 from gatelight.models.ahead import Words
 from gatelight.models.dropout import dropout
 from gatelight.models.pieces import Pieces, list_means, list_means_back
 from gatelight.models.rows import PAD, DistinctIds, Ids, lists_of_rows
+from gatelight.nn.copying import copied_rows
+from gatelight.nn.linear import array_of
 
 UNIFORM = 0.05  # Keras's `Embedding` starts uniform in ±0.05
 

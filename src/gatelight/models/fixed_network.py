@@ -17,16 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory import buffers, threads
-from gatelight.memory.abreast import LANES, SLIM
-from gatelight.memory.buffers import in_lines
-from gatelight.memory.copying import copied_rows
-from gatelight.memory.fixed_layer import FixedLayer
-from gatelight.memory.kernels import GROUP, SPREAD
-from gatelight.memory.packing import Packing
-from gatelight.memory.product import rows_times
-from gatelight.memory.recurrence_forward import kept_shapes
-from gatelight.memory.status import count
 from gatelight.models import batches
 from gatelight.models.ahead import judged
 from gatelight.models.batches import Sequences
@@ -37,6 +27,16 @@ from gatelight.models.judging_parts import HEADS, all_judged
 from gatelight.models.pieces import Pieces, list_means
 from gatelight.models.pools import POOLS, check_steps
 from gatelight.models.rows import DistinctIds, Ids, lists_of_rows
+from gatelight.nn import buffers, threads
+from gatelight.nn.abreast import LANES, SLIM
+from gatelight.nn.buffers import in_lines
+from gatelight.nn.copying import copied_rows
+from gatelight.nn.fixed_layer import FixedLayer
+from gatelight.nn.kernels import GROUP, SPREAD
+from gatelight.nn.packing import Packing
+from gatelight.nn.product import rows_times
+from gatelight.nn.recurrence_forward import kept_shapes
+from gatelight.nn.status import count
 
 AT_ONCE = 4 * GROUP  # sequences from which on there are groups for every thread
 TABLE_BYTES = 1 << 29  # a token table that could grow beyond this is not kept

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from gatelight.errors import DataError
-from gatelight.memory.holding import Hold, hold
+from gatelight.nn.holding import Hold, hold
 
 Network = TypeVar("Network", bound=nn.Module)
 

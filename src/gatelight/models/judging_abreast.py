@@ -1,4 +1,4 @@
-"""Many sequences judged abreast by a model of few units: see `gatelight.memory.abreast`. Knows arrays only.
+"""Many sequences judged abreast by a model of few units: see `gatelight.nn.abreast`. Knows arrays only.
 
 The sequences of a group end at almost the same step; until the last does, the lanes of the others idle.
 """
@@ -12,9 +12,9 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory.abreast import LANES, advance_abreast, folds_abreast, room_abreast
-from gatelight.memory.crew import share
 from gatelight.models.judging_parts import packed_group
+from gatelight.nn.abreast import LANES, advance_abreast, folds_abreast, room_abreast
+from gatelight.nn.crew import share
 
 IDLE = 8
 """Of so many lanes' steps one may idle; sequences that end farther apart go row by row."""

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from gatelight.compiled import compiled
-from gatelight.memory import kernels
-from gatelight.memory.crew import share
-from gatelight.memory.packing import gather_rows, plan_rows
 from gatelight.models.pooling_kernels import flatten_forward, max_forward, mean_forward
+from gatelight.nn import kernels
+from gatelight.nn.crew import share
+from gatelight.nn.packing import gather_rows, plan_rows
 
 GROUP = kernels.GROUP
 HEADS = ("flatten", "max", "mean")

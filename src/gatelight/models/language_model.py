@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gatelight.errors import DataError
-from gatelight.memory import Packing
-from gatelight.memory.operators import linear
-from gatelight.memory.threads import single_threaded_torch
 from gatelight.models.classifier import recurrent_layers, start_recurrent, zero_state
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.dropout import dropout
 from gatelight.models.embedding import UNIFORM, Embedding
 from gatelight.models.rows import DistinctIds
 from gatelight.models.sampled_output import draw
+from gatelight.nn import Packing
+from gatelight.nn.operators import linear
+from gatelight.nn.threads import single_threaded_torch
 
 OUTPUTS = ("softmax", "adaptive", "sampled")
 # Uniform in ±√3 is variance 1, as torch's embeddings start. With the classifier's ±0.05 a symbol hardly moves

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatelight.memory.layer_pass import Back, LayerPass, bare, give, hand_on
-from gatelight.memory.packing import Packing
-from gatelight.memory.product import linear_back, rows_times_turned
 from gatelight.models.dropout import drop_step
 from gatelight.models.language_model import LanguageModel, State, detached
 from gatelight.models.loss_kernels import of_next_ids
 from gatelight.models.rows import Ids
 from gatelight.models.sampled_output import SampledLoss, draw
+from gatelight.nn.layer_pass import Back, LayerPass, bare, give, hand_on
+from gatelight.nn.packing import Packing
+from gatelight.nn.product import linear_back, rows_times_turned
 
 Floats = NDArray[Any]
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory import threads
-from gatelight.memory.rows import exp_row, highest, scale_row
+from gatelight.nn import threads
+from gatelight.nn.rows import exp_row, highest, scale_row
 
 Shares = NDArray[np.float64]
 EXP_WORK = 16  # an exponential takes about as long as so many multiply-adds

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from gatelight.compiled import compiled
-from gatelight.memory import kernels
-from gatelight.memory.crew import share
-from gatelight.memory.recurrence_forward import tasks_of
 from gatelight.models.pooling_kernels import flatten_forward
+from gatelight.nn import kernels
+from gatelight.nn.crew import share
+from gatelight.nn.recurrence_forward import tasks_of
 
 
 @compiled

@@ -14,8 +14,8 @@ from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory.crew import share
 from gatelight.models.optimiser_kernels import adam_rows, coast_rows, rmsprop_rows, sgd_rows
+from gatelight.nn.crew import share
 
 Array = NDArray[Any]
 

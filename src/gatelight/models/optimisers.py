@@ -20,7 +20,6 @@ from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 from gatelight.errors import DataError
-from gatelight.memory import buffers, threads
 from gatelight.models.optimiser_kernels import fade_rows
 from gatelight.models.optimiser_parts import (
     CHUNK,
@@ -33,6 +32,7 @@ from gatelight.models.optimiser_parts import (
     all_sums_of_squares,
 )
 from gatelight.models.training_config import OPTIMISERS
+from gatelight.nn import buffers, threads
 
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
 # Keras's numbers (torch has 0.99 and 1e-8). Epsilon stands outside of the root as in Keras up to 2.2

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.errors import DataError
-from gatelight.memory import threads
+from gatelight.nn import threads
 
 Rows = NDArray[np.int32]
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gatelight.memory.linear import array_of
-from gatelight.memory.packing import Packing
 from gatelight.models.pools import POOLS, Pool
+from gatelight.nn.linear import array_of
+from gatelight.nn.packing import Packing
 
 Weights = Mapping[str, Tensor]
 

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory.rows import add_products, add_scaled_row, copy_row
 from gatelight.models.dropping import (
     add_products_of_dropped,
     drop_row,
@@ -24,6 +23,7 @@ from gatelight.models.dropping import (
     row_key,
     row_keys,
 )
+from gatelight.nn.rows import add_products, add_scaled_row, copy_row
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gatelight.compiled import compiled
-from gatelight.memory.crew import share
 from gatelight.models.pooling_kernels import flatten_backward, flatten_forward, max_backward, max_forward
+from gatelight.nn.crew import share
 
 TASKS = 2  # for each thread, so that one that comes late finds some
 

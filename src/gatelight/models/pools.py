@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.memory import buffers, threads
-from gatelight.memory.packing import Packing
-from gatelight.memory.recurrence_forward import After
 from gatelight.models import pooling_kernels as kernels
 from gatelight.models import pooling_parts
 from gatelight.models.dropping import Drop
 from gatelight.models.memory_and_head import all_parts_and_flatten
+from gatelight.nn import buffers, threads
+from gatelight.nn.packing import Packing
+from gatelight.nn.recurrence_forward import After
 
 Floats = NDArray[Any]
 Weights = Mapping[str, Floats]

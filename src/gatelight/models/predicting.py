@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from gatelight.compiled import compiled
 from gatelight.errors import DataError
-from gatelight.memory import pack
 from gatelight.models.batches import Sequences, plan_batches
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.language_pass import LanguagePass
 from gatelight.models.task import Outcome
 from gatelight.models.training_config import TrainingConfig
+from gatelight.nn import pack
 
 Ids = NDArray[np.int32]
 JUDGED_STEPS = 256  # at a time: bounds the memory of judging

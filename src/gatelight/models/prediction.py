@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatelight.errors import DataError
-from gatelight.memory.packing import Packing
-from gatelight.memory.padding import State
 from gatelight.models import batches
 from gatelight.models.ahead import judged
 from gatelight.models.classifier import Classifier
@@ -23,6 +21,8 @@ from gatelight.models.fixed_network import TABLE_BYTES, FixedNetwork, Probabilit
 from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import judging
 from gatelight.models.rows import Ids
+from gatelight.nn.packing import Packing
+from gatelight.nn.padding import State
 
 
 class Predictor:

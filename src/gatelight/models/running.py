@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gatelight.memory import pack
-from gatelight.memory.operators import linear
 from gatelight.models.classifier import zero_state
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.fixed_network import Probabilities
@@ -26,6 +24,8 @@ from gatelight.models.predicting import judging
 from gatelight.models.prediction import Predictor
 from gatelight.models.rows import Ids
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
+from gatelight.nn import pack
+from gatelight.nn.operators import linear
 
 Floats = NDArray[np.float32]
 Weights = Mapping[str, Floats]

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.memory import threads
-from gatelight.memory.product import linear_back, rows_times_turned
-from gatelight.memory.rows import add_row, add_scaled_row
 from gatelight.models.loss_kernels import EXP_WORK, of_next_ids
+from gatelight.nn import threads
+from gatelight.nn.product import linear_back, rows_times_turned
+from gatelight.nn.rows import add_row, add_scaled_row
 
 Floats = NDArray[Any]
 Ids = NDArray[np.int32]

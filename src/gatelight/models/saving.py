@@ -11,8 +11,8 @@ from torch import nn
 
 from gatelight.errors import DataError
 from gatelight.files import file_written_aside
-from gatelight.memory.linear import array_of
 from gatelight.models.weight_files import finite, read_weights
+from gatelight.nn.linear import array_of
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatelight.errors import DataError
-from gatelight.memory import Packing, pack
-from gatelight.memory.equations import EQUATIONS
 from gatelight.models.batches import BATCH, Sequences, like_lengths
 from gatelight.models.classifier import Classifier
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import pooled
 from gatelight.models.predicting import judging
+from gatelight.nn import Packing, pack
+from gatelight.nn.equations import EQUATIONS
 
 SUMMARIES = ("last", "max", "mean", "cell")
 

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatelight.memory import Packing
-from gatelight.memory.trace import Trace
 from gatelight.models.classifier import Classifier
 from gatelight.models.fixed_network import shares
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import judging
+from gatelight.nn import Packing
+from gatelight.nn.trace import Trace
 
 
 def trace_layers(layers: Iterable[Any], table: Tensor, packing: Packing, token: Tensor | None) -> Trace:

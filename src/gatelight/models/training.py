@@ -15,7 +15,6 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from gatelight.errors import DataError
-from gatelight.memory.threads import finish, single_threaded_torch, threads, using
 from gatelight.models.checkpoint import read_record, remove_leftovers, write_checkpoint
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifying import Classifying
@@ -26,6 +25,7 @@ from gatelight.models.pieces import Pieces
 from gatelight.models.run import Run
 from gatelight.models.task import Task
 from gatelight.models.training_config import TrainingConfig
+from gatelight.nn.threads import finish, single_threaded_torch, threads, using
 
 __all__ = ["Diverged", "History", "Interrupted", "Progress", "TrainingConfig", "train"]
 

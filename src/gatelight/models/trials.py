@@ -19,7 +19,7 @@ from typing import Any
 
 from gatelight.errors import DataError, GatelightError
 from gatelight.files import file_written_aside
-from gatelight.memory.threads import available, set_threads
+from gatelight.nn.threads import available, set_threads
 
 Settings = Mapping[str, Any]
 Record = dict[str, Any]

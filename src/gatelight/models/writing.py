@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatelight.memory import pack
-from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.sampling import Drawing, choose
-from gatelight.memory.stream_loop import StreamLoop
 from gatelight.models.language_model import LanguageModel, State
 from gatelight.models.predicting import judging
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
+from gatelight.nn import pack
+from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.sampling import Drawing, choose
+from gatelight.nn.stream_loop import StreamLoop
 
 Ids = NDArray[np.int32]
 

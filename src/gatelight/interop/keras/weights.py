@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.memory.equations import EQUATIONS
 from gatelight.models.chain_layers import Dense, Embedding, Layer
 from gatelight.models.chain_memory import Memory
 from gatelight.models.chain_windows import Convolution
+from gatelight.nn.equations import EQUATIONS
 
 Array = NDArray[np.float32]
 

@@ -14,8 +14,8 @@ from gatelight.errors import MissingExtraError
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.interop.onnx.graph import Graph
-    from gatelight.memory.layers import Layer
     from gatelight.models.classifier import Classifier
+    from gatelight.nn.layers import Layer
 
 __all__ = ["load", "save", "to_onnx"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight.memory.equations import EQUATIONS
+from gatelight.nn.equations import EQUATIONS
 
 OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peephole": "LSTM", "gru": "GRU"}
 _IOFC = ("input_gate", "output_gate", "forget_gate", "candidate")

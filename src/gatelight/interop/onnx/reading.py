@@ -29,10 +29,10 @@ from gatelight.interop.onnx.nodes import SCALE
 from gatelight.interop.onnx.operators import OPERATORS, layer_weights
 from gatelight.interop.onnx.recurrent import Recurrent
 from gatelight.interop.onnx.writing import KEY
-from gatelight.memory import CELLS
-from gatelight.memory.layers import Layer
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.nn import CELLS
+from gatelight.nn.layers import Layer
 from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
 
 MOST_BYTES = 1 << 31  # protobuf's own limit

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.interop.onnx.operators import OPERATORS, layer_weights
-from gatelight.memory import CELLS, reference
-from gatelight.memory.equations import EQUATIONS, Cell
-from gatelight.memory.padding import packed_rows, packing_of, padded_steps, reordered
-from gatelight.memory.variants import GATE, STATE, variant, why_not_kernels
+from gatelight.nn import CELLS, reference
+from gatelight.nn.equations import EQUATIONS, Cell
+from gatelight.nn.padding import packed_rows, packing_of, padded_steps, reordered
+from gatelight.nn.variants import GATE, STATE, variant, why_not_kernels
 
 FUNCTIONS = {
     "Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softsign": "softsign", "Softplus": "softplus",

@@ -25,9 +25,9 @@ from gatelight.files import file_written_aside
 from gatelight.interop.onnx.heads import POOLS, Sizes, only
 from gatelight.interop.onnx.nodes import Nodes
 from gatelight.interop.onnx.operators import OPERATORS, operator_inputs
-from gatelight.memory.equations import EQUATIONS
-from gatelight.memory.layers import Layer
 from gatelight.models.classifier import Classifier
+from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.layers import Layer
 from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
 
 MOST_BYTES = (1 << 31) - (1 << 24)  # protobuf's limit, with room for the rest of the graph

@@ -1,0 +1,182 @@
+"""What an audit found, said on the console and as an HTML page. Computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from gatelight.cli import charts, html
+from gatelight.cli.output import percent, say, table
+from gatelight.cli.progress import size
+
+if TYPE_CHECKING:
+    from gatelight.insight.audit import Audit
+    from gatelight.insight.findings import Finding
+    from gatelight.insight.lengths import LengthReport
+    from gatelight.insight.unknown_words import UnknownReport, UnknownWord
+
+MOST_NAMED = 8
+WORDS_SHOWN = 20
+
+
+def print_audit(to: Console, audit: Audit) -> None:
+    """Print the facts, then each finding with its examples and what to do."""
+    say(to, f"{audit.origin}: {_counted(audit)}")
+    lengths = audit.lengths
+    for line in str(lengths.statistics).splitlines():
+        say(to, line)
+    say(to, _characters(lengths))
+    to.print(table(["percentile", *map(str, lengths.tokens)], _percentile_rows(lengths)))
+    to.print(table(["cut at", "whole", "tokens kept", "padding"], _curve_rows(lengths)))
+    say(to, _recommendation(lengths))
+    for report in audit.unknown:
+        say(to, _unknown(report))
+    for line in _overlaps(audit):
+        say(to, line)
+    say(to, "")
+    if not audit.findings:
+        say(to, "nothing wrong was found")
+    for finding in audit.findings:
+        say(to, _title(finding), style="bold")
+        say(to, f"  → {finding.advice}")
+        for quote in finding.examples:
+            say(to, f"  {quote.id}: {quote.text}")
+
+
+def page(path: Path, audit: Audit) -> None:
+    """Write the audit as one HTML file."""
+    html.write(path, f"Audit of {audit.origin}", _sections(audit))
+
+
+def _sections(audit: Audit) -> Iterator[str]:
+    yield html.heading(f"Audit of {audit.origin}", 1)
+    yield html.paragraph(_counted(audit))
+    yield html.heading(f"{len(audit.findings)} findings" if audit.findings else "Nothing wrong was found")
+    for finding in audit.findings:
+        quotes = [(quote.id, quote.text) for quote in finding.examples]
+        yield html.card(finding.name.capitalize(), [_said(finding), f"→ {finding.advice}"], quotes)
+    yield from _length_sections(audit.lengths)
+    for report in audit.unknown:
+        yield html.heading(f"Unknown words of {report.of}")
+        yield html.paragraph(_unknown(report))
+        words = [*report.negations, *report.telling, *report.top]
+        rows = [_word_row(word) for word in list(dict.fromkeys(words))[:WORDS_SHOWN]]
+        yield html.table(["unknown word", "times", "negation", "mostly in", "near"], rows)
+    yield html.heading("Copies, and what is on both sides")
+    for line in _overlaps(audit):
+        yield html.paragraph(line)
+
+
+def _length_sections(lengths: LengthReport) -> Iterator[str]:
+    yield html.heading("Lengths")
+    yield html.paragraph(" · ".join(str(lengths.statistics).splitlines()) + f". {_characters(lengths)}")
+    yield html.figure(
+        charts.histogram(
+            lengths.histogram, lengths.histogram_end, "tokens", lengths.maxlen, f"cut at {lengths.maxlen:,}"
+        ),
+        "How long the texts are; what is longer than the last bar is in it.",
+    )
+    shown = [point for point in lengths.curve if point.whole <= 0.995 or point.maxlen == lengths.maxlen]
+    yield html.figure(
+        charts.curves(
+            [
+                charts.Curve("texts left whole", [(point.maxlen, point.whole) for point in shown]),
+                charts.Curve("padding, were they padded", [(point.maxlen, point.padding) for point in shown]),
+                charts.Curve("tokens kept", [(point.maxlen, point.kept) for point in shown]),
+            ],
+            "maximal length",
+            "share",
+            x_range=(0.0, float(max(point.maxlen for point in shown))),
+            mark=lengths.maxlen,
+            mark_name=f"cut at {lengths.maxlen:,}",
+        ),
+        _recommendation(lengths),
+    )
+    rows = zip(map(str, lengths.tokens), *(row[1:] for row in _percentile_rows(lengths)), strict=True)
+    yield html.table(["percentile", "tokens", "characters"], rows)
+
+
+def _counted(audit: Audit) -> str:
+    parts = ", ".join(f"{name} {count:,}" for name, count in audit.parts if name)
+    named = ", ".join(f"{label} {count:,}" for label, count in audit.labels[:MOST_NAMED])
+    more = f" and {len(audit.labels) - MOST_NAMED} more" if len(audit.labels) > MOST_NAMED else ""
+    return (
+        f"{audit.texts:,} texts"
+        + (f" ({parts})" if parts else "")
+        + (f", {len(audit.labels)} classes ({named}{more})" if audit.labels else ", no labels")
+        + (f", {audit.groups:,} groups" if audit.groups else "")
+        + ("" if audit.all_types else "; too many distinct words to tell the rarest apart")
+    )
+
+
+def _characters(lengths: LengthReport) -> str:
+    return f"Avg characters: {lengths.mean_characters:.5f}"
+
+
+def _percentile_rows(lengths: LengthReport) -> list[list[str]]:
+    return [
+        ["tokens", *(f"{value:,.0f}" for value in lengths.tokens.values())],
+        ["characters", *(f"{value:,.0f}" for value in lengths.characters.values())],
+    ]
+
+
+def _curve_rows(lengths: LengthReport) -> list[list[str]]:
+    return [
+        [f"{point.maxlen:,}", percent(point.whole), percent(point.kept), percent(point.padding)]
+        for point in lengths.curve
+    ]
+
+
+def _recommendation(lengths: LengthReport) -> str:
+    best = next(point for point in lengths.curve if point.maxlen == lengths.recommended)
+    return (
+        f"Cut at {best.maxlen:,} tokens, {percent(best.whole)} of the texts stay whole and "
+        f"{percent(best.kept)} of the tokens are kept; padded to {lengths.maxlen:,}, "
+        f"{percent(lengths.padding)} of the steps would be padding, {size(lengths.dense_bytes)} of ids where "
+        f"packed rows take {size(lengths.packed_bytes)}"
+    )
+
+
+def _unknown(report: UnknownReport) -> str:
+    top = ", ".join(f"{word.word} {word.count:,}" for word in report.top[:MOST_NAMED])
+    return (
+        f"Not known by {report.known_by}, of {report.of}: {percent(report.share)} of {report.tokens:,} "
+        f"tokens, in {percent(report.texts_with / max(report.texts, 1))} of the texts; "
+        f"{report.unknown_types:,} words{f' ({top}, …)' if top else ''}"
+    )
+
+
+def _word_row(word: UnknownWord) -> list[str]:
+    return [word.word, f"{word.count:,}", "yes" if word.negation else "", word.tells or "", word.near or ""]
+
+
+def _overlaps(audit: Audit) -> Iterator[str]:
+    for name, texts, exact, near in audit.within:
+        yield (
+            f"{name or 'texts'}: {exact:,} of {texts:,} are copies of another one, "
+            f"{near:,} more have a near copy"
+        )
+    for both in audit.between:
+        yield (
+            f"{both.later} beside {both.earlier}: of {both.texts:,} texts {both.exact:,} have a copy there, "
+            f"{both.near:,} more a near copy, {both.grouped:,} their group"
+        )
+    if audit.torn is not None:
+        yield (
+            f"of a fifth held out at random, {percent(audit.torn)} would have their group among "
+            "those trained on"
+        )
+    if audit.searched < audit.texts:
+        yield f"near copies were looked for among the first {audit.searched:,} texts only"
+    yield f"near copies share {audit.near_from:g} or more of their word pairs"
+
+
+def _title(finding: Finding) -> str:
+    return f"{finding.name}: {_said(finding)}"
+
+
+def _said(finding: Finding) -> str:
+    return f"{finding.count:,} ({percent(finding.share)}) {finding.says}"

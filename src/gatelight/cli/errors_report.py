@@ -1,0 +1,217 @@
+"""What is known of a model's mistakes, said on the console and as an HTML page. Computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from gatelight.cli import charts, html
+from gatelight.cli.output import percent, say, table
+from gatelight.cli.reports import evaluation_table
+
+if TYPE_CHECKING:
+    from gatelight.insight.agreement import Agreement
+    from gatelight.insight.edits import Edit
+    from gatelight.insight.explanations import Effect
+    from gatelight.insight.mistakes import Mistake, Mistakes
+    from gatelight.insight.slices import Slice
+
+SHOWN_COVERAGE = (1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
+MOST_CLASSES = 12
+WORDS_WITHOUT_CAUSE = (
+    "d: the difference in standard deviations. Odds: how much likelier a mistake is with one standard "
+    "deviation more, length, class and the other measures held. In brackets 95 % intervals."
+)
+NEGATION_NOTE = (
+    "*: the interval leaves out zero. Negations, contrast words and verbs are lists of English words."
+)
+
+
+def print_mistakes(to: Console, found: Mistakes, model: str, origin: str) -> None:
+    """Print everything in tables that fit 80 columns, the texts last."""
+    say(to, f"{model} on {origin}: {found.texts:,} texts, with 95 % intervals")
+    to.print(evaluation_table(found.evaluation))
+    to.print(table(*_confusion(found)))
+    say(to, _calibration(found))
+    say(to, _coverage(found))
+    say(to, "")
+    for effect in found.effects:
+        say(to, _effect(effect))
+    for edit in found.edits:
+        say(to, _edit(edit))
+    for by, slices in groupby(found.slices, lambda s: s.by):
+        to.print(table(_slice_columns(by), [_slice_row(s) for s in slices]))
+    say(to, NEGATION_NOTE)
+    if found.agreement is not None:
+        say(to, _agreement(found.agreement))
+    for title, listed in _listed(found):
+        if listed:
+            say(to, title, style="bold")
+        for mistake in listed:
+            say(to, f"  {mistake.quote.id}: {_judged(mistake)}: {mistake.quote.text}")
+
+
+def page(path: Path, found: Mistakes, model: str, origin: str) -> None:
+    """Write the report as one HTML file."""
+    html.write(path, f"Mistakes of {model} on {origin}", _sections(found, model, origin))
+
+
+def _sections(found: Mistakes, model: str, origin: str) -> Iterator[str]:
+    e = found.evaluation
+    yield html.heading(f"Mistakes of {model} on {origin}", 1)
+    yield html.paragraph(
+        f"{found.texts:,} texts; accuracy {percent(e.accuracy)} "
+        f"({percent(e.accuracy_low)} to {percent(e.accuracy_high)}), log loss {e.log_loss:.3f}."
+    )
+    yield html.heading("Confusion")
+    yield html.table(*_confusion(found))
+    yield html.heading("How far it can be believed")
+    yield html.paragraph(_calibration(found))
+    sure = [(b.confidence, b.accuracy) for b in found.calibration.bins]
+    low = min(0.5, *(min(point) for point in sure))
+    yield html.figure(
+        charts.curves(
+            [charts.Curve("this model", sure), charts.Curve("honest", [(low, low), (1, 1)], dashed=True)],
+            "how sure it is",
+            "right",
+            x_range=(low, 1.0),
+            y_range=(low, 1.0),
+            percent_x=True,
+        ),
+        "Each point: the texts of one range of confidence. Below the dashed line the model is too sure.",
+    )
+    lowest = min(accuracy for _, accuracy in found.coverage)
+    yield html.figure(
+        charts.curves(
+            [charts.Curve("accuracy", found.coverage)],
+            "share of the texts that is judged, the surest first",
+            "accuracy",
+            x_range=(0.0, 1.0),
+            y_range=(min(0.5, lowest), 1.0),
+            percent_x=True,
+        ),
+        _coverage(found),
+    )
+    yield html.heading("Are the misread words rare, or unknown?")
+    columns = ["", "right", "wrong", "d", "odds"]
+    yield html.table(columns, [_effect_row(effect) for effect in found.effects])
+    yield html.paragraph(WORDS_WITHOUT_CAUSE, soft=True)
+    yield html.heading("And do they cause the mistakes?")
+    for edit in found.edits:
+        yield html.paragraph(_edit(edit))
+    yield html.heading("Where it is wrong more often")
+    for by, slices in groupby(found.slices, lambda s: s.by):
+        yield html.table(_slice_columns(by), [_slice_row(s) for s in slices])
+    yield html.paragraph(NEGATION_NOTE, soft=True)
+    if found.agreement is not None:
+        yield html.heading("Beside the baseline")
+        yield html.paragraph(_agreement(found.agreement))
+    for title, listed in _listed(found):
+        if listed:
+            yield html.heading(title)
+        for mistake in listed:
+            yield html.card(_judged(mistake), [], [(mistake.quote.id, mistake.quote.text)])
+
+
+def _confusion(found: Mistakes) -> tuple[list[str], list[list[str]]]:
+    names = [str(name) for name in found.classes[:MOST_CLASSES]]
+    rows = [
+        [f"is {name}", *(f"{count:,}" for count in row[: len(names)])]
+        for name, row in zip(names, found.confusion, strict=False)
+    ]
+    return ["", *(f"judged {name}" for name in names)], rows
+
+
+def _calibration(found: Mistakes) -> str:
+    said = f"Expected calibration error {percent(found.calibration.error)}."
+    if found.offered is not None and found.offered_error is not None and abs(found.offered - 1) > 0.005:
+        said += (
+            f" A temperature of {found.offered:.2f}, fitted on the validation texts, would make it "
+            f"{percent(found.offered_error)}: --calibrate validation saves it with the model."
+        )
+    return said
+
+
+def _coverage(found: Mistakes) -> str:
+    points = [
+        f"{percent(accuracy)} of the surest {100 * share:.0f} %"
+        for share, accuracy in found.coverage
+        if share in SHOWN_COVERAGE
+    ]
+    return f"Right: {', '.join(points)}."
+
+
+def _number(value: float, share: bool) -> str:
+    return f"{100 * value:.2f} %" if share else f"{value:.3f}"
+
+
+def _effect_row(effect: Effect) -> list[str]:
+    share = effect.name.startswith("share")
+    odds = "–"
+    if effect.odds is not None:
+        odds = f"× {effect.odds:.2f} ({effect.odds_low:.2f} to {effect.odds_high:.2f})"
+    return [
+        effect.name,
+        _number(effect.right, share),
+        _number(effect.wrong, share),
+        f"{effect.d:+.2f} ({effect.d_low:+.2f} to {effect.d_high:+.2f})",
+        odds,
+    ]
+
+
+def _effect(effect: Effect) -> str:
+    name, right, wrong, d, odds = _effect_row(effect)
+    return f"{name}: right texts {right}, wrong ones {wrong}, d {d}, odds of a mistake {odds}"
+
+
+def _edit(edit: Edit) -> str:
+    if not edit.texts:
+        return f"{edit.name.capitalize()}: no text has any."
+    return (
+        f"{edit.name.capitalize()} ({edit.words:,} in {edit.texts:,} texts): {edit.flips:,} answers turn, "
+        f"{percent(edit.flips / edit.texts)} ({percent(edit.low)} to {percent(edit.high)}), "
+        f"{edit.to_right:,} to right and {edit.to_wrong:,} to wrong; accuracy {100 * edit.gain:+.2f} points "
+        f"({100 * edit.gain_low:+.2f} to {100 * edit.gain_high:+.2f})."
+    )
+
+
+def _slice_columns(by: str) -> list[str]:
+    return [by, "texts", "wrong", "more than others"]
+
+
+def _slice_row(found: Slice) -> list[str]:
+    return [
+        found.value,
+        f"{found.texts:,}",
+        f"{percent(found.share)} ({100 * found.low:.0f} to {100 * found.high:.0f})",
+        f"{100 * found.apart:+.1f} ({100 * found.apart_low:+.0f} to {100 * found.apart_high:+.0f})"
+        + (" *" if found.apart_low > 0 or found.apart_high < 0 else ""),
+    ]
+
+
+def _agreement(found: Agreement) -> str:
+    return (
+        f"Model and baseline say the same of {percent(found.same)} (kappa {found.kappa:.2f}): both are right "
+        f"{found.both:,} times, the model alone {found.model_only:,}, the baseline alone "
+        f"{found.baseline_only:,}, neither {found.neither:,}; the model {100 * found.gain:+.2f} points "
+        f"({100 * found.gain_low:+.2f} to {100 * found.gain_high:+.2f}), McNemar p = {found.p:.2g}."
+    )
+
+
+def _listed(found: Mistakes) -> Iterator[tuple[str, list[Mistake]]]:
+    yield "The most confident mistakes", found.worst
+    yield "Only the model is right", found.model_alone
+    yield "Only the baseline is right", found.baseline_alone
+
+
+def _judged(mistake: Mistake) -> str:
+    return (
+        f"is {mistake.truth}, judged {mistake.chosen} ({percent(mistake.probability)}; "
+        f"{mistake.truth} {percent(mistake.probability_of_truth)})"
+        if mistake.truth != mistake.chosen
+        else f"is and is judged {mistake.truth} ({percent(mistake.probability)})"
+    )

@@ -1,0 +1,109 @@
+"""Shows work in progress: a live bar on a terminal, a few plain lines in a log. Knows no training.
+
+A bar in a log file is thousands of lines of noise, so off a terminal only whole epochs are written
+and, in a long one, a line every half minute.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
+
+from gatelight.cli.output import duration, say
+from gatelight.notices import listening
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class Meter:
+    """A bar with figures behind it, or plain lines where no terminal listens; use as a context manager."""
+
+    def __init__(
+        self, console: Console, *, seconds_between_lines: float = _SECONDS_BETWEEN_LINES, quiet: bool = False
+    ) -> None:
+        self._console = console
+        self._interval = seconds_between_lines
+        self._quiet = quiet
+        self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._notices = listening(self.line)  # a notice between two pictures of the bar would tear it
+        if console.is_terminal and not console.is_dumb_terminal and not quiet:
+            self._bar = Progress(
+                TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+                BarColumn(bar_width=10),
+                TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True)),
+                console=console,
+                transient=True,
+                refresh_per_second=4,
+            )
+
+    def __enter__(self) -> Meter:
+        if self._bar is not None:
+            self._bar.start()
+        self._notices.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._notices.__exit__(kind, error, trace)
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, what: str, done: float, total: float | None, figures: str = "") -> None:
+        """Move the bar to `done` of `total`, or, off a terminal, write a line when the last is old enough."""
+        if self._bar is not None:
+            if self._task is None:
+                self._task = self._bar.add_task(what, total=total, figures=figures)
+            self._bar.update(self._task, description=what, completed=done, total=total, figures=figures)
+        elif not self._quiet and time.monotonic() - self._last_line >= self._interval:
+            share = f" {100 * done / total:.0f} %" if total else ""
+            self.line(f"{what}{share} {figures}".rstrip())
+
+    def line(self, text: str, style: str = "") -> None:
+        """Write a line that stays, above the bar where there is one."""
+        self._last_line = time.monotonic()
+        if not self._quiet:
+            say(self._console, text, style)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes for people: 56.7 MB."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def download(meter: Meter, name: str) -> Callable[[int, int | None], None]:
+    """Return a callback (bytes done, bytes in all or None) that shows a download on `meter`."""
+
+    def show(done: int, total: int | None) -> None:
+        figures = size(done) if total is None else f"{size(done)} of {size(total)}"
+        meter.show(name, done, total, figures)
+
+    return show
+
+
+def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
+    """Return an epoch's figures as one line for people."""
+    parts = [f"epoch {record['epoch']}/{epochs}"]
+    for key, name, digits in (
+        ("train_loss", "loss", 4),
+        ("train_accuracy", "accuracy", 4),
+        ("valid_loss", "valid loss", 4),
+        ("valid_accuracy", "valid accuracy", 4),
+    ):
+        value = record.get(key)
+        if value is not None:
+            parts.append(f"{name} {value:.{digits}f}")
+    parts.append(duration(float(record["seconds"])))
+    return "  ".join(parts)

@@ -1,0 +1,94 @@
+"""`gatelight report`: what the page shows of some texts, as one file that needs no service and no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatelight.cli.options import Model, Threads
+from gatelight.cli.output import console, say
+from gatelight.errors import DataError
+from gatelight.files import file_written_aside
+
+if TYPE_CHECKING:
+    from gatelight.service.hosted import Hosted
+
+MOST_TOKENS = 1000  # of a text: the file grows with tokens × units, the work with the square of tokens
+UNITS = 32
+HELD_AT = (0.0, 0.5, 1.0)
+
+
+def report(
+    model: Model,
+    texts: Annotated[list[str], typer.Argument(help="Texts to look into.", metavar="TEXT…")],
+    html: Annotated[Path, typer.Option("--html", help="The file to write.", metavar="FILE")],
+    threads: Threads = None,
+) -> None:
+    """Write a page that shows what the model says of texts word by word, why, and what its memory did."""
+    from gatelight.nn.threads import set_threads
+    from gatelight.service.hosted import load_all
+
+    set_threads(threads)
+    (hosted,) = load_all([model]).values()
+    held = {"model": hosted.about(), "views": [_view(hosted, text) for text in dict.fromkeys(texts)]}
+    with file_written_aside(html) as aside:
+        aside.write_text(_page(held), encoding="utf-8")
+    say(console(), f"report in {html}")
+
+
+def _view(hosted: Hosted, text: str) -> dict[str, Any]:
+    from gatelight.estimators.explaining import METHODS
+    from gatelight.service import views
+
+    model, about = hosted.model, hosted.about()
+    tokens = len(model.tokenizer_.tokens(text))
+    if tokens > MOST_TOKENS:
+        raise DataError(f"a text has {tokens:,} tokens; at most {MOST_TOKENS:,} can be shown, cut it")
+    places = [(layer, side) for layer in range(about["layers"]) for side in range(about["directions"])]
+    memory = [views.memory(model, text, layer, side, UNITS) for layer, side in places]
+    explain, holds = {}, {}
+    if about["classes"] and tokens:
+        pools = str(about["pool"]).startswith("max")
+        for method in METHODS:
+            if pools or method != "pool":
+                explain[method] = views.explanation(model, text, method)
+        for layer in range(about["layers"]):
+            for gate in (name for name in memory[0]["names"] if name.endswith("_gate")):
+                for value in HELD_AT:
+                    still = views.held(model, layer, {gate: value})
+                    holds[f"{layer} {gate} {value:g}"] = views.running(still, text)
+    running = views.running(model, text)
+    return {"text": text, "running": running, "explain": explain, "memory": memory, "holds": holds}
+
+
+def _page(held: dict[str, Any]) -> str:
+    from gatelight.service import views
+    from gatelight.service.page.parts import PARTS
+
+    data = json.dumps(views.plain(held), allow_nan=False)
+    # In a script's text only `<` can end it; JSON may write any character as its number.
+    data = data.replace("<", "\\u003c")
+    style, script = PARTS["style.css"], ""
+    for name in re.findall(r'<script src="page/(.+?)"></script>', PARTS["index.html"]):
+        script += PARTS[name].replace('"use strict";\n', "")
+    script = f'"use strict";\n{script}'
+    policy = (
+        f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>'
+    page = re.sub(r'<script src="page/.+?"></script>\n', "", PARTS["index.html"])
+    page = re.sub(r'<link rel="icon".*?>\n', "", page)
+    body = f'<script type="application/json" id="report">{data}</script>\n<script>{script}</script>\n</body>'
+    before, _, after = page.partition('<link rel="stylesheet" href="page/style.css">')
+    return before + head + after.replace("</body>", body)
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

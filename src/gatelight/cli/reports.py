@@ -1,0 +1,123 @@
+"""What a run says to people: what was read, how it was divided, how good the model is. Computes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gatelight.cli.output import duration, percent, say, table
+from gatelight.text.lengths import LengthStatistics
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
+    from gatelight.estimators.evaluation import Evaluation
+    from gatelight.models.summary import Row, Summary
+    from gatelight.text.corpus import Corpus
+
+MOST_CLASSES = 8
+SPLITS = {
+    "group": "held out at random, no group on both sides",
+    "random": "held out at random",
+    "given": "given apart",
+    "none": "none held out",
+}
+
+
+def corpus_line(corpus: Corpus) -> str:
+    """Say what was read: texts, classes with their numbers, groups."""
+    counts = Counter(
+        name
+        for label in corpus.labels or ()
+        for name in (label if isinstance(label, tuple) else (label,))
+        if name is not None
+    )
+    named = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())[:MOST_CLASSES])
+    more = f" and {len(counts) - MOST_CLASSES} more" if len(counts) > MOST_CLASSES else ""
+    groups = "" if corpus.groups is None else f", {len(set(corpus.groups)):,} groups"
+    return f"{corpus.origin}: {len(corpus):,} texts, {len(counts)} classes ({named}{more}){groups}"
+
+
+def training_lines(training: Mapping[str, Any]) -> list[str]:
+    """Say how the texts were divided, how long they are, and how much of them is unknown or has no vector."""
+    lines = [
+        f"trained on {training['texts']:,} texts, validated on {training['validation_texts']:,} "
+        f"({SPLITS[training['split']]})"
+    ]
+    if training.get("lengths") is not None:
+        lines += str(LengthStatistics(**training["lengths"])).splitlines()
+    lines.append(f"unknown words: {percent(training['unknown_share'])}")
+    if training["vectors"] is not None:
+        lines.append(
+            f"word vectors: {training['vectors']}, with {percent(training['vector_coverage'])} of the words"
+        )
+    return lines
+
+
+def layer_table(layers: Summary) -> Table:
+    """Return a model's layers with output shapes and parameter counts."""
+    rows = [
+        [row.layer, f"({', '.join(map(str, row.output))})", _parameters(row), "" if row.trained else "frozen"]
+        for row in layers.rows
+    ]
+    unknown = [_parameters(row) for row in layers.rows if row.trained and row.parameters is None]
+    total = " + ".join([*unknown, f"{layers.trained:,}"])
+    return table(["layer", "output", "parameters", ""], [*rows, ["total", "", total, "trained"]])
+
+
+def _parameters(row: Row) -> str:
+    return f"V × {row.output[1]}" if row.parameters is None else f"{row.parameters:,}"
+
+
+def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) -> None:
+    """Print everything that is known after training."""
+    from gatelight.compiled import seconds_compiling
+
+    training = estimator.training_
+    for line in training_lines(training):
+        say(to, line)
+    to.print(layer_table(estimator.summary()))
+    compiling = seconds_compiling()
+    waited = f", and {duration(compiling)} for the compiler" if compiling >= 1 else ""
+    say(
+        to,
+        f"{duration(training['seconds'])}{waited}; the weights are those of epoch {training['best_epoch']}",
+    )
+    for name, evaluation in (("validation", estimator.validation_), ("test", tested)):
+        if evaluation is not None:
+            say(to, f"{name}, {evaluation.n:,} texts, with 95 % intervals:")
+            to.print(evaluation_table(evaluation))
+
+
+def evaluation_table(evaluation: Evaluation) -> Table:
+    """Return model and baseline side by side, each figure with its 95 % interval."""
+    judges = [("model", evaluation)]
+    if evaluation.baseline is not None:
+        judges.append(("TF-IDF baseline", evaluation.baseline))
+
+    def cells(middle: str, low: str, high: str) -> str:
+        return f"{middle} [{low}, {high}]"
+
+    return table(
+        ["", *(name for name, _ in judges)],
+        [
+            [
+                "accuracy",
+                *(
+                    cells(percent(e.accuracy), percent(e.accuracy_low), percent(e.accuracy_high))
+                    for _, e in judges
+                ),
+            ],
+            ["F1 (macro)", *(cells(f"{e.f1:.3f}", f"{e.f1_low:.3f}", f"{e.f1_high:.3f}") for _, e in judges)],
+            [
+                "log loss",
+                *(
+                    cells(f"{e.log_loss:.3f}", f"{e.log_loss_low:.3f}", f"{e.log_loss_high:.3f}")
+                    for _, e in judges
+                ),
+            ],
+        ],
+    )

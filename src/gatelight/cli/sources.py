@@ -1,0 +1,186 @@
+"""The DATA argument: a path or the name of a known data set becomes a Corpus. Knows no model.
+
+Of a source with parts of its own (train, test, unsup) only those asked for are read: nobody waits for
+50,000 unlabelled reviews that are not used, and no test text is near where it could be learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from gatelight.cli.output import one_line, say
+from gatelight.cli.progress import Meter, download
+from gatelight.errors import DataError
+from gatelight.text import datasets, readers
+from gatelight.text.corpus import Corpus
+
+UNLABELLED = "unsup"  # the part of aclImdb, whose name others have taken over
+TEST = "test"
+
+
+def available(name: str, to: Console) -> Path:
+    """Return the path of DATA or vectors, fetching a named set first, with its progress on `to`."""
+    with Meter(to) as meter:
+        return datasets.resolve(name, download(meter, one_line(name)), lambda notice: say(to, notice))
+
+
+def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str] = ()) -> Corpus:
+    """Read DATA, and of a source with parts only `parts` (all of them when empty).
+
+    Parts that are not there are left out; `of_part` says so where one is needed.
+    """
+    path = available(data, to)
+    with Meter(to) as meter:
+        meter.show(f"reading {one_line(data)}", 0, None)
+        if not _has_parts_of_its_own(path, reading):
+            # Under the name that was typed: where the cache lies is nobody's business in a model card.
+            return replace(datasets.load(data, **reading), origin=data)
+        chosen = {name: value for name, value in reading.items() if name != "format"}
+        options = readers.Options(**chosen, parts=tuple(parts) or None)
+        return Corpus.from_examples(readers.gather(path, options, reading.get("format")), origin=data)
+
+
+def of_part(corpus: Corpus, part: str | None) -> Corpus:
+    """Return the labelled texts of a part (None: of all); DataError when there is no such part or label."""
+    chosen = corpus if part is None else corpus.part(part)
+    found = chosen.labelled() if chosen.labels is not None else None
+    if found is None or not len(found):
+        where = corpus.origin if part is None else f"{corpus.origin}, part {part}"
+        raise DataError(f"{where}: no text has a label; give labelled texts")
+    return found
+
+
+def texts_to_audit(
+    data: str, to: Console, reading: Mapping[str, Any], part: str | None
+) -> Iterator[readers.Example]:
+    """Yield the texts of DATA in little memory, those of one part, or of all parts but the unlabelled one.
+
+    Raises DataError for a part that is not there.
+    """
+    path, found = available(data, to), False
+    if _has_parts_of_its_own(path, reading):
+        # In one pass, where one by one would take two.
+        examples = _of_corpus(read(data, to, reading, [part] if part else ["train", TEST]))
+    else:
+        examples = datasets.stream(data, **reading)
+    for example in examples:
+        if example.part == part if part is not None else example.part != UNLABELLED:
+            found = True
+            yield example
+    if not found and part is not None:
+        raise DataError(f"{data}: no texts in part {part!r}")
+
+
+def _of_corpus(corpus: Corpus) -> Iterator[readers.Example]:
+    nothing = [None] * len(corpus)
+    rows = zip(
+        corpus.texts, corpus.labels or nothing, corpus.groups or nothing, corpus.ids, corpus.parts or nothing,
+        strict=True,
+    )  # fmt: skip
+    for text, label, group, name, part in rows:
+        # What has no group has its id for one.
+        yield readers.Example(text, label, None if group == name else group, name, part)
+
+
+def read_to_judge(data: str, to: Console, reading: Mapping[str, Any], part: str | None = None) -> Corpus:
+    """Read the labelled texts to judge a model on: a part of DATA, else its part test, or all without parts.
+
+    Raises DataError where DATA has parts but neither `part` nor, when that is None, test is among them.
+    """
+    wanted = TEST if part is None else part
+    whole = read(data, to, reading, [wanted])
+    if not len(whole):  # to say which parts there are
+        whole = read(data, to, reading)
+    if part is None and whole.parts is None:
+        return of_part(whole, None)
+    there = sorted({name for name in whole.parts or () if name is not None})
+    if part is None and TEST not in there:
+        raise DataError(
+            f"{whole.origin}: has parts ({', '.join(there)}) but no part {TEST!r}, and a model may have been "
+            "trained on them; name the one to judge on with --part"
+        )
+    return of_part(whole, wanted)
+
+
+def _has_parts_of_its_own(path: Path, reading: Mapping[str, Any]) -> bool:
+    options = readers.Options(max_bytes=reading.get("max_bytes"))
+    return (reading.get("format") or readers.detect(path, options)) == "aclimdb"
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """What one training run uses, and keeps apart: no text is in two of these."""
+
+    training: Corpus
+    unlabelled: list[str]
+    valid: Corpus | None
+    test: Corpus | None
+
+
+def read_for_training(
+    data: str,
+    to: Console,
+    reading: Mapping[str, Any],
+    *,
+    part: str,
+    with_unlabelled: bool,
+    valid: str | None,
+    test: str | None,
+    test_fraction: float | None,
+    seed: int,
+) -> TrainingTexts:
+    """Read DATA and what is to be validated and tested on: parts of DATA, or data of their own.
+
+    With `test_fraction` a share is held out of DATA first, by whole groups where there are groups. Raises
+    DataError for parts that are not there, too few classes, and what cannot be read.
+    """
+    if test is not None and test_fraction is not None:
+        raise DataError("--test names texts to test on, --test-fraction holds some out: give one of the two")
+    parts = [part, *(name for name in (valid, test) if name is not None)]
+    whole = read(data, to, reading, [*parts, UNLABELLED] if with_unlabelled else parts)
+    training = of_part(whole, part if whole.parts is not None else None)
+    unlabelled: list[str] = []
+    if with_unlabelled and UNLABELLED in (whole.parts or ()):
+        unlabelled = whole.part(UNLABELLED).texts
+
+    def held(name: str | None, to_test: bool = False) -> Corpus | None:
+        if name is None:
+            return None
+        if name in (whole.parts or ()) and name != part:
+            return of_part(whole, name)
+        return read_to_judge(name, to, reading) if to_test else of_part(read(name, to, reading), None)
+
+    tested = held(test, to_test=True)
+    if test_fraction is not None:
+        by: Literal["group", "random"] = "random" if training.groups is None else "group"
+        training, tested = training.split(test_fraction, seed, by=by)
+    classes = training.require_classes()
+    # Known before hours of training, not after them.
+    strange = [] if tested is None else sorted(set(tested.classes) - set(classes))
+    if tested is not None and strange:
+        raise DataError(
+            f"{tested.origin}: the label {strange[0]!r} is none of the {len(classes)} that are trained on "
+            f"({', '.join(classes[:5])}{', …' if len(classes) > 5 else ''}); test on texts with these labels"
+        )
+    return TrainingTexts(training, unlabelled, held(valid), tested)
+
+
+def texts_to_learn_from(
+    data: str, to: Console, reading: Mapping[str, Any], part: str | None = None
+) -> Corpus:
+    """Return DATA, labelled or not: one part, or all but its part test.
+
+    Raises DataError where there is none.
+    """
+    whole = read(data, to, {**reading, "labelled": False}, ["train", UNLABELLED] if part is None else [part])
+    parts = whole.parts or [None] * len(whole)
+    chosen = [row for row, own in enumerate(parts) if (own != TEST if part is None else own == part)]
+    if not chosen:
+        where = "besides its part test" if part is None else f"in part {part!r}"
+        raise DataError(f"{data}: no texts {where}; give texts to learn from")
+    return whole.select(chosen)

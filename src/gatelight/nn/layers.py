@@ -1,0 +1,266 @@
+"""`RNN`, `LSTM`, `PeepholeLSTM`, `GRU`: drop-ins for torch.nn's, same constructor, call and state_dict keys.
+
+Owns torch's call forms (padded, unbatched, PackedSequence, lengths=); the stack over packed rows does
+the rest. Knows nothing of words or ids.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from gatelight.errors import DataError
+from gatelight.nn.packing import Packing, pack_alive
+from gatelight.nn.padding import (
+    AnyPacking,
+    Lengths,
+    State,
+    layout_of,
+    packed_rows,
+    packing_of,
+    padded_steps,
+    reordered,
+)
+from gatelight.nn.stack import Stack
+from gatelight.nn.status import count
+from gatelight.nn.trace import Trace
+
+
+class Layer(Stack):
+    """torch.nn's call forms over the stack."""
+
+    def forward(
+        self, input: Tensor | PackedSequence, hx: State | None = None, *, lengths: Lengths | None = None
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """As torch.nn's layer of that name; `lengths` [B] says how many steps of each sequence are real.
+
+        Outputs beyond a length are zeros, and the final state is that of the last real step; a sequence of
+        length zero ends in its initial state. Raises what torch.nn raises for types or sizes that do not fit.
+        """
+        if isinstance(input, Tensor) and lengths is None and self.path() == "torch":
+            count("torch")
+            return super().forward(input, hx)  # type: ignore[no-any-return]
+        if isinstance(input, PackedSequence):
+            rows, initial = self._of_packed(input, hx, lengths)
+            hidden, state = self.packed(input.data, rows, None, initial)
+            packed = PackedSequence(hidden, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
+            return packed, reordered(state, input.unsorted_indices)
+        x, packing, initial, batch_first = self._of_padded(input, hx, lengths)
+        output, state = self._run_padded(x, packing, initial, batch_first)
+        if input.dim() == 2:
+            return output.squeeze(1), _map(state, lambda s: s.squeeze(1))
+        return output, state
+
+    def trace(
+        self, input: Tensor | PackedSequence, hx: State | None = None, *, lengths: Lengths | None = None
+    ) -> Trace:
+        """Every gate, cell state and hidden state of each real step, from the path that `forward` runs."""
+        if isinstance(input, PackedSequence):
+            packing, initial = self._of_packed(input, hx, lengths)
+            return self.trace_packed(input.data, packing, None, initial)
+        x, padded, initial, batch_first = self._of_padded(input, hx, lengths)
+        assert isinstance(padded, Packing)  # a trace is not compiled
+        return self.trace_packed(packed_rows(x, padded, batch_first), padded, None, initial)
+
+    def _run_padded(
+        self, x: Tensor, packing: AnyPacking, initial: State | None, batch_first: bool
+    ) -> tuple[Tensor, State]:
+        """Outputs padded as x is, and the final state in the order of its sequences."""
+        steps = x.shape[1 if batch_first else 0]
+        if isinstance(packing, Packing) and self.path() == "kernels":
+            found = self._whole(x, packing, None, initial, layout_of(packing, steps, batch_first))
+            if found is not None:
+                return found
+        hidden, state = self.packed(packed_rows(x, packing, batch_first), packing, None, initial)
+        if isinstance(packing, Packing) and not packing.uniform:
+            state = reordered(state, torch.from_numpy(packing.positions).to(hidden.device))
+        return padded_steps(hidden, packing, steps, batch_first), state
+
+    def _of_packed(
+        self, input: PackedSequence, hx: State | None, lengths: Lengths | None
+    ) -> tuple[Packing, State | None]:
+        """The packing and the initial state in packed order."""
+        if lengths is not None:
+            name = type(self).__name__
+            raise ValueError(f"{name}: a PackedSequence brings its lengths; leave out lengths=")
+        order = input.sorted_indices
+        packing = pack_alive(input.batch_sizes.numpy(), None if order is None else order.cpu().numpy())
+        if hx is not None:
+            self._checked(hx, packing.sequences)
+            hx = reordered(hx, order)
+        return packing, hx
+
+    def _of_padded(
+        self, input: Tensor, hx: State | None, lengths: Lengths | None
+    ) -> tuple[Tensor, AnyPacking, State | None, bool]:
+        """The input in 3 dimensions, its packing, the state in packed order, whether sequences come first."""
+        dim = input.dim()
+        if dim not in (2, 3):
+            name = type(self).__name__
+            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {dim}D tensor instead")
+        for part in () if hx is None else self._parts(hx):
+            if (of := part.dim()) != dim:
+                raise RuntimeError(
+                    f"For {dim}-D input, the initial state should also be {dim}-D but got a {of}-D tensor"
+                )
+        batch_first = self.batch_first and dim == 3
+        if dim == 2:
+            input = input.unsqueeze(1)
+            hx = None if hx is None else _map(hx, lambda s: s.unsqueeze(1))
+        one, other, size = input.shape
+        if size != self.input_size:
+            self.check_input(input, None)
+        sequences, steps = (one, other) if batch_first else (other, one)
+        packing = packing_of(lengths, sequences, steps)
+        if hx is not None:
+            self._checked(hx, sequences)
+            if isinstance(packing, Packing) and not packing.uniform:
+                hx = reordered(hx, torch.from_numpy(packing.order).to(input.device))
+        return input, packing, hx, batch_first
+
+
+class RNN(Layer, nn.RNN):  # type: ignore[misc]  # forward also takes lengths=
+    """Elman's plain memory with tanh; `nonlinearity="relu"` runs in torch's own kernels."""
+
+    cell = "rnn"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        proj_size: int = 0,
+        backend: str = "auto",
+    ) -> None:
+        """Arguments as torch.nn.RNN's; backend "reference" selects the equations."""
+        _refuse_projection(proj_size)
+        nn.RNN.__init__(
+            self, input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout,
+            bidirectional, device=device, dtype=dtype,
+        )  # fmt: skip
+        self._use(backend)
+
+
+class LSTM(Layer, nn.LSTM):  # type: ignore[misc]  # forward also takes lengths=
+    """Long short-term memory with input, forget and output gates."""
+
+    cell = "lstm"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        """Arguments as torch.nn.LSTM's, but no projection; backend "reference" selects the equations."""
+        _refuse_projection(proj_size)
+        nn.LSTM.__init__(
+            self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        self._use(backend)
+
+
+class PeepholeLSTM(Layer):
+    """LSTM whose gates see the cell state: weight_peephole_l{k} [3, H], rows input, forget, output gate.
+
+    No torch.nn.LSTM, so that nobody mistakes it for one and leaves the peepholes behind.
+    """
+
+    cell = "peephole"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: str = "auto",
+    ) -> None:
+        """Arguments as torch.nn.LSTM's, but no projection; backend "reference" selects the equations."""
+        _refuse_projection(proj_size)
+        nn.RNNBase.__init__(
+            self, "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        bound = 1 / math.sqrt(hidden_size)
+        for layer in range(num_layers):
+            for suffix in ("", "_reverse") if bidirectional else ("",):
+                peephole = nn.Parameter(torch.empty(3, hidden_size, device=device, dtype=dtype))
+                nn.init.uniform_(peephole, -bound, bound)
+                self.register_parameter(f"weight_peephole_l{layer}{suffix}", peephole)
+        self._use(backend)
+
+
+class GRU(Layer, nn.GRU):  # type: ignore[misc]  # forward also takes lengths=
+    """Gated recurrent unit in PyTorch's form: the reset gate acts after the recurrent product."""
+
+    cell = "gru"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        proj_size: int = 0,
+        backend: str = "auto",
+    ) -> None:
+        """Arguments as torch.nn.GRU's; backend "reference" selects the equations."""
+        _refuse_projection(proj_size)
+        nn.GRU.__init__(
+            self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        self._use(backend)
+
+
+def _refuse_projection(proj_size: int) -> None:
+    if proj_size:
+        raise DataError(
+            f"proj_size={proj_size}: projections are not offered; leave it out, or use torch.nn.LSTM"
+        )
+
+
+def _map(state: State, change: Callable[[Tensor], Tensor]) -> State:
+    return (change(state[0]), change(state[1])) if isinstance(state, tuple) else change(state)
+
+
+CELLS: dict[str, type[RNN] | type[LSTM] | type[PeepholeLSTM] | type[GRU]] = {
+    layer.cell: layer for layer in (RNN, LSTM, PeepholeLSTM, GRU)
+}

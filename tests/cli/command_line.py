@@ -1,0 +1,85 @@
+"""The command line, run in the test's own process or in one of its own, and made-up reviews to run it on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from click.testing import Result
+from typer.testing import CliRunner
+
+from gatelight.cli.main import app
+
+PRAISE, BLAME = ["wonderful", "moving", "clever", "great"], ["dull", "awful", "boring", "messy"]
+SETTINGS = {
+    "epochs": 4,
+    "hidden": 8,
+    "dim": 8,
+    "batch-size": 16,
+    "min-count": 1,
+    "learning-rate": 0.03,
+    "max-length": 30,
+    "validation-fraction": 0.2,
+    "embedding-dropout": 0.1,
+    "word-dropout": 0.05,
+}
+TINY = [part for name, value in SETTINGS.items() for part in (f"--{name}", str(value))]
+PROGRAM = [sys.executable, "-m", "gatelight"]
+
+
+def gatelight(*arguments: object, given: str | bytes | None = None) -> Result:
+    """Run the command line in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
+
+
+def start(*arguments: object, **how: Any) -> subprocess.Popen[bytes]:
+    """Start the command line in a process of its own, whose output is buffered as it is for users."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen([*PROGRAM, *map(str, arguments)], env=environment, **how)
+
+
+def one_line_and_two(result: Result) -> str:
+    """Check that a run ended as a user's mistake must, and return its line."""
+    assert result.exit_code == 2, (result.exit_code, result.output, result.exception)
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith("gatelight: ")
+    assert "Traceback" not in result.output
+    return str(result.stderr)
+
+
+def json_lines(output: str) -> list[dict[str, Any]]:
+    """Read every line as one JSON object."""
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def write_reviews(path: Path, number: int = 160, seed: int = 1) -> Path:
+    """Write made-up reviews of 20 films in three columns: text, label, film."""
+    draw = random.Random(seed)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label", "film"])
+        for row in range(number):
+            word = draw.choice((BLAME, PRAISE)[row % 2])
+            rows.writerow(
+                [
+                    f"the film {row % 23} was {word}, and so is its music",
+                    ("neg", "pos")[row % 2],
+                    f"f{row % 20}",
+                ]
+            )
+    return path
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Return every file under a folder with its bytes."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

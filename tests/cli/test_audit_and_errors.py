@@ -1,0 +1,287 @@
+"""`gatelight audit` and `gatelight errors`: what they say to people and machines, and what they refuse."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import gatelight, json_lines, one_line_and_two, write_reviews
+
+import gatelight as library
+from gatelight import Corpus, WordVectors
+
+HOSTILE = '<script>alert("x")</script>\x1b[2J\u202e</style><img src=x onerror=alert(1)>'
+
+
+def write(path: Path, rows: list[tuple[str, str]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return path
+
+
+def test_an_audit_for_machines(reviews: Path, tmp_path: Path) -> None:
+    """The counts of what was read, and the findings, as JSON; what is for people goes elsewhere."""
+    other = write_reviews(tmp_path / "other.csv", 20, seed=2)
+    result = gatelight("audit", reviews, "--against", other, "--maxlen", "11", "--json")
+    assert result.exit_code == 0, result.output
+    (record,) = json_lines(result.stdout)
+    assert record["texts"] == 180
+    assert record["parts"] == [["", 160], [str(other), 20]]
+    corpus = Corpus.read(reviews)
+    copied = set(corpus.texts)
+    expected = sum(text in copied for text in Corpus.read(other).texts)
+    assert record["between"][0]["exact"] == expected > 0
+    assert "leakage" in [finding["name"] for finding in record["findings"]]
+    assert record["lengths"]["statistics"]["maxlen"] == 11
+    assert record["lengths"]["mean_characters"] == sum(map(len, corpus.texts)) / 160
+
+
+def test_an_audit_for_people_fits_80_columns(tmp_path: Path) -> None:
+    """A table that wraps cannot be read."""
+    data = write(
+        tmp_path / "d.csv",
+        [(f"a fine <br /> film number {i} of many", "pn"[i % 2]) for i in range(30)],
+    )
+    result = gatelight("audit", data)
+    assert result.exit_code == 0, result.output
+    assert "markup: 30 (100.0 %) texts hold markup" in result.stdout
+    assert "→ keep --clean" in result.stdout
+    tables = [
+        line for line in result.stdout.splitlines() if line.startswith((" percentile", " cut at", " tokens"))
+    ]
+    assert len(tables) == 3
+    assert max(map(len, tables)) <= 80
+
+
+def test_plain_lines_and_standard_input_can_be_audited(tmp_path: Path) -> None:
+    """Texts need no labels to be dirty."""
+    (tmp_path / "lines.txt").write_text("a plain line\nanother one of the lines\n\n")
+    (record,) = json_lines(gatelight("audit", tmp_path / "lines.txt", "--json").stdout)
+    assert (record["texts"], record["labels"]) == (3, [])
+    assert "empty" in [finding["name"] for finding in record["findings"]]
+    (record,) = json_lines(gatelight("audit", "-", "--json", given="one line of text\n\n").stdout)
+    assert record["texts"] == 2
+
+
+def test_parts_are_compared_with_each_other(tmp_path: Path) -> None:
+    """The leak between a source's own train and test is the one that matters most."""
+    rows = [{"text": f"text {i % 25} of the many that there are", "label": "ab"[i % 2]} for i in range(50)]
+    parts = ["train"] * 25 + ["test"] * 25
+    lines = [json.dumps({**row, "split": part}) for row, part in zip(rows, parts, strict=True)]
+    (tmp_path / "d.jsonl").write_text("\n".join(lines))
+    (record,) = json_lines(gatelight("audit", tmp_path / "d.jsonl", "--json").stdout)
+    assert record["between"][0]["exact"] == 25
+    (record,) = json_lines(gatelight("audit", tmp_path / "d.jsonl", "--part", "test", "--json").stdout)
+    assert (record["texts"], record["between"]) == (25, [])
+
+
+def test_words_without_vectors(tmp_path: Path) -> None:
+    """The words that a file of vectors lacks are told, the negations among them by name."""
+    data = write(
+        tmp_path / "d.csv",
+        [(f"i dont like film {i} at all", "pn"[i % 2]) for i in range(20)],
+    )
+    WordVectors(["i", "like", "film", "at", "all"], [[1.0]] * 5).save(tmp_path / "v.txt")  # type: ignore[arg-type]
+    (record,) = json_lines(gatelight("audit", data, "--vectors", tmp_path / "v.txt", "--json").stdout)
+    report = record["unknown"][1]
+    assert report["known_by"] == "v.txt"
+    assert [word["word"] for word in report["negations"]] == ["dont"]
+
+
+def missing(folder: Path) -> list[object]:
+    return ["audit", folder / "nowhere.csv"]
+
+
+def empty(folder: Path) -> list[object]:
+    (folder / "d.csv").touch()
+    return ["audit", folder / "d.csv"]
+
+
+def undecodable(folder: Path) -> list[object]:
+    (folder / "d.csv").write_bytes(b"text,label\ngood \xff film,pos\n")
+    return ["audit", folder / "d.csv"]
+
+
+def missing_against(folder: Path) -> list[object]:
+    return [
+        "audit",
+        write_reviews(folder / "d.csv"),
+        "--against",
+        folder / "nowhere.csv",
+    ]
+
+
+def no_such_part(folder: Path) -> list[object]:
+    return ["audit", write_reviews(folder / "d.csv"), "--part", "dev"]
+
+
+def no_such_vectors(folder: Path) -> list[object]:
+    return ["audit", write_reviews(folder / "d.csv"), "--vectors", "glove-7b"]
+
+
+def trained_vectors(folder: Path) -> list[object]:
+    return ["audit", write_reviews(folder / "d.csv"), "--vectors", "corpus"]
+
+
+def no_share(folder: Path) -> list[object]:
+    return ["audit", write_reviews(folder / "d.csv"), "--near", "0"]
+
+
+def no_place_for_the_report(folder: Path) -> list[object]:
+    (folder / "file").touch()
+    return [
+        "audit",
+        write_reviews(folder / "d.csv"),
+        "--html",
+        folder / "file" / "a.html",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        (missing, ["nowhere.csv", "no such file"]),
+        (empty, ["d.csv", "empty"]),
+        (undecodable, ["d.csv", "0xff", "--encoding"]),
+        (missing_against, ["nowhere.csv", "no such file"]),
+        (no_such_part, ["d.csv", "'dev'"]),
+        (no_such_vectors, ["glove-7b", "glove-6b-50d"]),
+        (trained_vectors, ["--vectors corpus"]),
+        (no_share, ["near copies from 0"]),
+        (no_place_for_the_report, ["file"]),
+    ],
+)
+def test_what_an_audit_refuses(
+    mistake: Callable[[Path], list[object]], words: list[str], tmp_path: Path
+) -> None:
+    """One clear line and exit code 2."""
+    line = one_line_and_two(gatelight(*mistake(tmp_path)))
+    for word in words:
+        assert word in line, line
+
+
+@pytest.fixture
+def own_model(model: Path, tmp_path: Path) -> Path:
+    """A copy of the folder's model that a test may change."""
+    return Path(shutil.copytree(model, tmp_path / "m"))
+
+
+def test_errors_for_machines(model: Path, reviews: Path) -> None:
+    """The mistakes are those of the model on these texts."""
+    result = gatelight("errors", model, reviews, "--json")
+    assert result.exit_code == 0, result.output
+    (record,) = json_lines(result.stdout)
+    corpus = Corpus.read(reviews)
+    right = (library.load(model).predict(corpus.texts) == corpus.labels).mean()
+    assert record["evaluation"]["accuracy"] == right
+    assert sum(map(sum, record["confusion"])) == record["texts"] == 160
+    assert record["agreement"]["both"] <= 160
+    assert {
+        "calibration",
+        "coverage",
+        "effects",
+        "edits",
+        "slices",
+        "worst",
+        "offered",
+    } <= record.keys()
+
+
+def test_errors_for_people_fit_80_columns(model: Path, tmp_path: Path) -> None:
+    """Confusion, slices and figures are tables, which must not wrap."""
+    data = write_reviews(tmp_path / "d.csv", 60, seed=5)
+    data.write_text(
+        data.read_text(encoding="utf-8").replace("was dull", "was not dull, but"),
+        encoding="utf-8",
+    )
+    result = gatelight("errors", model, data)
+    assert result.exit_code == 0, result.output
+    for part in (
+        "Expected calibration error",
+        "judged neg",
+        "negation",
+        "Rare words made unknown",
+        "kappa",
+    ):
+        assert part in result.stdout
+    rules = [len(line) for line in result.stdout.splitlines() if line.startswith(" ─")]
+    assert len(rules) > 4
+    assert max(rules) <= 80
+
+
+def test_a_temperature_is_saved_with_the_model(own_model: Path, reviews: Path, tmp_path: Path) -> None:
+    """What `--calibrate` says must be what the next `predict` does."""
+    before = library.load(own_model)
+    asked = before.training_["validation_temperature"]
+    text = "the film was dull and so is its music"
+    result = gatelight("errors", own_model, reviews, "--calibrate", "validation", "--json")
+    assert result.exit_code == 0, result.output
+    assert f"a temperature of {asked:.3f} is saved" in result.stderr
+    after = library.load(own_model)
+    assert after.training_["temperature"] == asked
+    assert after.predict_proba([text]).max() != before.predict_proba([text]).max()
+    other = write_reviews(tmp_path / "other.csv", 40, seed=9)
+    assert gatelight("errors", own_model, reviews, "--calibrate", other).exit_code == 0
+    assert library.load(own_model).training_["temperature"] != asked
+
+
+def test_what_errors_refuses(own_model: Path, reviews: Path, tmp_path: Path) -> None:
+    """Each with one line; the model stays as it is."""
+    line = one_line_and_two(gatelight("errors", own_model, reviews, "--calibrate", reviews))
+    assert "would flatter" in line
+    config = json.loads((own_model / "config.json").read_text())
+    del config["training"]["validation_temperature"]
+    (own_model / "config.json").write_text(json.dumps(config))
+    line = one_line_and_two(gatelight("errors", own_model, reviews, "--calibrate", "validation"))
+    assert "no temperature was fitted" in line
+    other = write(tmp_path / "d.csv", [("good", "positive"), ("bad", "negative")])
+    assert "'positive'" in one_line_and_two(gatelight("errors", own_model, other))
+    assert "no part 'test'" in one_line_and_two(gatelight("errors", own_model, reviews, "--part", "test"))
+    assert "nowhere" in one_line_and_two(gatelight("errors", tmp_path / "nowhere", reviews))
+    plain = tmp_path / "lines.txt"
+    plain.write_text("a line\n")
+    assert "label" in one_line_and_two(gatelight("errors", own_model, plain))
+    assert "temperature" not in library.load(own_model).training_
+
+
+def test_what_a_user_wrote_stays_text_in_a_report(model: Path, tmp_path: Path) -> None:
+    """A review that holds a script must not run in whoever opens the report."""
+    rows = [(f"{HOSTILE} {i} dull and wonderful film", ("neg", "pos")[i % 2]) for i in range(20)]
+    data = write(tmp_path / "d<b>.csv", rows)
+    for verb, *arguments in (["audit", data], ["errors", model, data]):
+        page = tmp_path / f"{verb}.html"
+        result = gatelight(verb, *arguments, "--html", page)
+        assert result.exit_code == 0, result.output
+        text = page.read_text(encoding="utf-8")
+        assert text.count("<script") == 0
+        assert text.count("<img") == 0
+        assert text.count("</style>") == 1
+        assert "&lt;script&gt;" in text
+        assert "d&lt;b&gt;.csv" in text
+        assert "\x1b" not in text
+        assert "http://" not in text
+        assert "https://" not in text
+        assert "\x1b" not in result.stdout
+
+
+def test_the_program_starts_without_what_these_verbs_need() -> None:
+    """`gatelight --help` must answer at once."""
+    heavy = "('numpy', 'scipy', 'torch', 'ftfy')"
+    code = f"import sys; import gatelight.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_same_data_give_the_same_report(reviews: Path, tmp_path: Path) -> None:
+    """A report that changes by itself cannot be compared with yesterday's."""
+    pages = []
+    for name in ("a.html", "b.html"):
+        assert gatelight("audit", reviews, *["--html", tmp_path / name]).exit_code == 0
+        pages.append((tmp_path / name).read_bytes())
+    assert pages[0] == pages[1]

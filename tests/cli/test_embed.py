@@ -1,0 +1,88 @@
+"""`embed` and `neighbours` from the command line: vectors, a page, and one line for mistakes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from command_line import gatelight, json_lines, one_line_and_two
+
+import gatelight.cli.embed as verbs
+from gatelight import load
+
+NASTY = "<script>alert(1)</script> the film 3 was dull"
+
+
+@pytest.fixture
+def data(reviews: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "texts.csv"
+    rows = list(csv.reader(reviews.open(encoding="utf-8")))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([*rows[:40], [NASTY, "neg", "f1"], ["", "pos", "f2"]])
+    return path
+
+
+def test_vectors_are_the_models_in_the_order_of_the_texts(
+    data: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that stands for another text makes every use of the file wrong."""
+    monkeypatch.setattr(verbs, "AT_ONCE", 7)
+    texts = [row[0] for row in csv.reader(data.open(encoding="utf-8"))][1:]
+    expected = load(model).embed(texts, "cell")
+    for name in ("v.npy", "v.parquet"):
+        result = gatelight("embed", model, data, "-o", tmp_path / name, "--pool", "cell", "--json")
+        (said,) = json_lines(result.stdout)
+        assert said["texts"] == len(texts)
+        assert said["features"] == expected.shape[1]
+    assert (np.load(tmp_path / "v.npy") == expected).all()
+    table = pyarrow.parquet.read_table(tmp_path / "v.parquet")
+    assert table["text"].to_pylist() == texts
+    assert (np.array(table["vector"].to_pylist(), np.float32) == expected).all()
+
+
+def test_the_page_shows_texts_as_texts(data: Path, model: Path, tmp_path: Path) -> None:
+    """A review that is run, or hides the map, must not be possible."""
+    result = gatelight("embed", model, data, "--html", tmp_path / "map.html")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "map.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert f"<title>neg: {NASTY.replace('<', '&lt;').replace('>', '&gt;')}</title></circle>" in page
+    assert page.count("<title>neg: ") + page.count("<title>pos: ") == 41
+    assert ">pos</text>" in page
+
+
+def test_a_text_is_its_own_nearest_neighbour(data: Path, model: Path) -> None:
+    """And what is found is told in lines that a terminal does not break."""
+    result = gatelight("neighbours", model, data, "--query", NASTY, "-q", "wonderful", "-n", "3")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    first = next(line for line in lines if "1.000" in line)
+    assert first.strip().startswith(NASTY)
+    assert first.split()[-2:] == ["neg", "1.000"]
+    found = json_lines(gatelight("neighbours", model, data, "-q", NASTY, "-n", "3", "--json").stdout)
+    assert [one["query"] for one in found] == [NASTY] * 3
+    assert found[0]["text"] == NASTY
+    assert found[0]["similarity"] == pytest.approx(1)
+    assert found[1]["similarity"] >= found[2]["similarity"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "nothing is to be written"),
+        (["-o", "v.csv"], "must end in one of .npy, .parquet"),
+        (["-o", "v.npy", "--pool", "flatten"], "expected one of last, max, mean, cell"),
+        (["-o", "v.npy", "--part", "dev"], "no texts in part 'dev'"),
+    ],
+)
+def test_mistakes_take_one_line(
+    arguments: list[str], says: str, data: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And leave no file behind."""
+    monkeypatch.chdir(tmp_path)
+    assert says in one_line_and_two(gatelight("embed", model, data, *arguments))
+    assert not list(tmp_path.glob("v.*"))

@@ -1,0 +1,120 @@
+"""Errors at the command line: one line and the right exit code for the user's, a traceback for ours."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gatelight.cli.faults import FaultTolerantGroup, Stopped, describe
+from gatelight.errors import DataError, ModelFileError
+
+
+def outcome(error: BaseException) -> Any:
+    app = typer.Typer(cls=FaultTolerantGroup, pretty_exceptions_enable=False)
+
+    @app.command("fail")
+    def fail() -> None:
+        raise error
+
+    @app.command("other")
+    def other() -> None:
+        pass
+
+    return CliRunner().invoke(app, ["fail"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (DataError("no such column"), 2, "gatelight: no such column\n"),
+        (ModelFileError("two\nlines\x1b[2J"), 2, "gatelight: two lines [2J\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "model/x"),
+            2,
+            "gatelight: model/x: No space left on device\n",
+        ),
+        (FileNotFoundError(2, "No such file or directory", "a.csv"), 2, None),
+        (KeyboardInterrupt(), 130, "gatelight: stopped\n"),
+        (Stopped("stopped after epoch 1; --resume goes on"), 130, None),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, ""),
+    ],
+)
+def test_each_error_has_its_exit_code_and_one_line(error: BaseException, code: int, line: str | None) -> None:
+    """A script branches on the code; a person reads the line; nobody is shown a traceback."""
+    result = outcome(error)
+    assert result.exit_code == code
+    assert result.stderr.count("\n") == (0 if line == "" else 1)
+    assert "Traceback" not in result.output
+    if line is not None:
+        assert result.stderr == line
+
+
+def test_our_own_faults_keep_their_traceback() -> None:
+    """A bug that is disguised as the user's mistake is never reported to us."""
+    result = outcome(ZeroDivisionError("ours"))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EACCES, "Permission denied", "a", None, "b"), "a -> b: Permission denied"),
+        (OSError("just words"), "just words"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_an_os_error_is_described_without_its_number(error: OSError, words: str) -> None:
+    """`[Errno 13]` means nothing to the reader; the file's name does."""
+    assert describe(error) == words
+
+
+def gatelight(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    program = "from gatelight.cli.main import run; run()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True, timeout=60, **how
+    )
+
+
+def full_device() -> Any:
+    return open("/dev/full", "w")  # noqa: PTH123
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+@pytest.mark.parametrize("make_stdout", [full_device])
+def test_a_full_disk_behind_stdout_is_one_line(make_stdout: Callable[[], Any]) -> None:
+    """Buffered output fails only at the last flush, after the verb has returned; it must still be told."""
+    with make_stdout() as stdout:
+        done = gatelight("summary", "--recipe", "note-200", stdout=stdout)
+    assert done.returncode == 2
+    assert done.stderr == "gatelight: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("a.csv: no label; name it with label_column", "a.csv: no label; name it with --label-column"),
+        ("go on with encoding_errors='replace'", "go on with --encoding-errors replace"),
+        ("name the encoding with encoding=, or", "name the encoding with --encoding, or"),
+        ("give layers=2 or more, or layer_dropout=0", "give --layers 2 or more, or --layer-dropout 0"),
+        ("(train_vectors=False); give vectors=, a", "(--no-train-vectors); give --vectors, a"),
+        ("read it with a larger max_bytes", "read it with a larger --max-bytes"),
+        ("min_count is 0; expected 1", "--min-count is 0; expected 1"),
+        ("truncation='head+tail'.", "--truncation head+tail."),
+        ("the columns are 'label_column', 'min_count=2'", "the columns are 'label_column', 'min_count=2'"),
+        ("data/max_bytes: no such file", "data/max_bytes: no such file"),
+        ("max_bytes.csv: the format of two layers", "max_bytes.csv: the format of two layers"),
+        ("--max-bytes and my_max_bytes", "--max-bytes and my_max_bytes"),
+    ],
+)
+def test_a_message_names_what_can_be_typed(said: str, shown: str) -> None:
+    """`label_column` at a shell leads to `No such option`; a user's own names must stay as they are."""
+    assert describe(DataError(said)) == shown
+    assert describe(ValueError(said)) == said

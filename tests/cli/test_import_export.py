@@ -1,0 +1,114 @@
+"""`import` and `export`: models of Keras in and out at the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import gatelight, json_lines, one_line_and_two, snapshot
+
+import gatelight as library
+from gatelight.cli.export import FORMATS
+
+KERAS_2 = Path(__file__).parents[1] / "interop" / "keras_2"  # written by Keras 2.15
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("imported") / "model"
+    result = gatelight("import", KERAS_2 / "masked.json", KERAS_2 / "masked_weights.h5", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "lstm: equations, the gates are hard_sigmoid_fifth" in result.stdout
+    assert "bidirectional: kernels" in result.stdout
+    return out
+
+
+def test_an_imported_model_answers_json_arrays(imported: Path, tmp_path: Path) -> None:
+    """The prediction that was recorded where it was trained, typed, in a file and from standard input."""
+    recorded = np.load(KERAS_2 / "masked.npz")
+    lines = [json.dumps(row.tolist()) for row in recorded["x"]]
+    (tmp_path / "ids.txt").write_text("\n".join(lines))
+    typed = json_lines(gatelight("predict", imported, *lines, "--json").stdout)
+    assert np.allclose([record["output"] for record in typed], recorded["y"], atol=1e-5)
+    assert [record["sequence"] for record in typed] == recorded["x"].tolist()
+    assert json_lines(gatelight("predict", imported, tmp_path / "ids.txt", "--json").stdout) == typed
+    assert json_lines(gatelight("predict", imported, "-", "--json", given="\n".join(lines)).stdout) == typed
+    (plain,) = gatelight("predict", imported, lines[0]).stdout.splitlines()
+    assert json.loads(plain.split("\t")[0]) == pytest.approx(recorded["y"][0].tolist(), abs=1e-5)
+
+
+def test_summary_says_which_path_computes(imported: Path) -> None:
+    """Whoever wonders why a model is slow must be able to see it."""
+    assert "equations, the gates are hard_sigmoid_fifth" in gatelight("summary", imported).stdout
+    (record,) = json_lines(gatelight("summary", imported, "--json").stdout)
+    assert [path.split(",")[0] for path in record["paths"]] == ["bidirectional: kernels", "lstm: equations"]
+    assert "lstm: equations, the gates are hard_sigmoid_fifth" in gatelight("status", imported).stdout
+    (told,) = json_lines(gatelight("status", imported, "--json").stdout)
+    assert told["layers"] == record["paths"]
+    assert gatelight("status", imported / "no").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("a fine film", "its vocabulary is not known|JSON array"),
+        ("[1, 2, 3]", "the model takes \\[sequences, 6\\]"),
+        ("[1, 2, 3, 4, 5, 99]", "the id 99 is outside"),
+        ("[1, 2, 3, 4, 5, -1]", "the id -1 is outside"),
+        ("[1, 2, 3, 4, 5, 0.5]", "no list of ids"),
+        ('[[1, 2], "a"]', "no list of ids"),
+        ("[" * 100_000, "JSON array"),
+    ],
+)
+def test_what_the_model_cannot_take_is_one_line(imported: Path, given: str, said: str) -> None:
+    """A model without a vocabulary cannot read texts, and must say what it takes instead."""
+    assert re.search(said, one_line_and_two(gatelight("predict", imported, given)))
+
+
+def test_a_model_that_cannot_be_read_leaves_nothing_behind(imported: Path, tmp_path: Path) -> None:
+    """Half a model, or an older one gone, would be worse than none."""
+    before = snapshot(imported)
+    (tmp_path / "bad.h5").write_bytes((KERAS_2 / "masked_weights.h5").read_bytes()[:9000])
+    one_line_and_two(gatelight("import", KERAS_2 / "masked.json", tmp_path / "bad.h5", "--out", imported))
+    one_line_and_two(gatelight("import", tmp_path / "gone.keras", "--out", tmp_path / "new"))
+    assert snapshot(imported) == before
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    one_line_and_two(gatelight("import", KERAS_2 / "graph.keras", "--out", tmp_path / "mine"))
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
+
+
+def test_evaluate_says_what_it_wants_instead(imported: Path, reviews: Path) -> None:
+    """An imported model has no classes to be right or wrong about."""
+    assert "text classifier" in one_line_and_two(gatelight("evaluate", imported, reviews))
+
+
+@pytest.mark.parametrize("form", [name for name in FORMATS if name.startswith("keras")])
+def test_a_trained_model_goes_out_and_comes_back(form: str, model: Path, tmp_path: Path) -> None:
+    """All that is needed goes along, so that the same texts get the same answers."""
+    (record,) = json_lines(
+        gatelight("export", model, "--to", form, "--out", tmp_path / "out", "--json").stdout
+    )
+    *files, side = record["files"]
+    result = gatelight("import", *files, "--vocabulary", side, "--out", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    texts = ["the film 3 was dull", "so wonderful"]
+    ours, again = library.load(model), library.load(tmp_path / "again")
+    assert (ours.predict_proba(texts) == again.predict_proba(texts)).all()
+    # Without the side file the same model takes ids.
+    assert gatelight("import", *files, "--out", tmp_path / "ids").exit_code == 0
+    assert gatelight("predict", tmp_path / "ids", "[2, 3, 4]").exit_code == 0
+
+
+def test_export_replaces_nothing_unasked(model: Path, tmp_path: Path) -> None:
+    """The file there may be the only copy of somebody's model."""
+    place = tmp_path / "out.keras"
+    place.write_text("mine")
+    assert "is there already" in one_line_and_two(gatelight("export", model, "--to", "keras", "--out", place))
+    assert place.read_text() == "mine"
+    assert gatelight("export", model, "--to", "keras", "--out", place, "--overwrite").exit_code == 0
+    assert "there are keras-json" in one_line_and_two(gatelight("export", model, "--to", "tflite"))

@@ -1,0 +1,139 @@
+"""Memory that is used again: never while anything still reads it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import gatelight
+from gatelight.nn import buffers
+
+LARGE = (buffers.SMALLEST,)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "_free", [])
+    monkeypatch.setattr(buffers, "_kept", 0)
+
+
+def test_memory_that_was_let_go_is_used_again() -> None:
+    first = buffers.empty(LARGE, np.float32)
+    address = first.ctypes.data
+    del first
+    assert buffers.empty(LARGE, np.float32).ctypes.data == address
+    assert buffers.empty((LARGE[0] // 2,), np.float64).ctypes.data == address
+
+
+@pytest.mark.parametrize(
+    "hold", [lambda a: a, lambda a: a[10:20], torch.from_numpy, lambda a: a.reshape(2, -1).T]
+)
+def test_memory_that_is_still_read_is_not(hold: object) -> None:
+    """Arrays, views, transposes and tensors keep their block, or training would overwrite its own states."""
+    first = buffers.empty(LARGE, np.float32)
+    address = first.ctypes.data
+    held = hold(first)  # type: ignore[operator]
+    del first
+    other = buffers.empty(LARGE, np.float32)
+    assert other.ctypes.data != address
+    del held
+    assert buffers.empty(LARGE, np.float32).ctypes.data == address
+
+
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "KEPT", 3 * buffers.SMALLEST)
+    arrays = [buffers.empty((buffers.SMALLEST,), np.uint8) for _ in range(9)]
+    del arrays
+    assert 0 < buffers._kept <= buffers.KEPT
+    assert sum(size for size, _, _ in buffers._free) == buffers._kept
+
+
+def test_a_much_larger_block_is_not_spent_on_a_small_array() -> None:
+    large = buffers.empty((8 * buffers.SMALLEST,), np.uint8)
+    address = large.ctypes.data
+    del large
+    assert buffers.empty((buffers.SMALLEST,), np.uint8).ctypes.data != address
+
+
+def test_an_array_that_outlives_its_module_goes_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When Python ends it takes modules apart first, and the screen would show an error of nobody's."""
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    array = buffers.empty(LARGE, np.float32)
+    with monkeypatch.context() as ended:
+        ended.setattr(buffers, "_let_go", None)
+        ended.setattr(buffers, "mmap", None)
+        del array
+    assert told == []
+
+
+def test_zeros_are_zeros_in_used_memory() -> None:
+    first = buffers.empty(LARGE, np.float32)
+    first.fill(7)
+    del first
+    assert not buffers.zeros(LARGE, np.float32).any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("shape", [(3, 50), (2, 7, 20), (40, 5000), (5, 16), (4, 9), (1024, 512)])
+def test_rows_begin_at_lines(dtype: type, shape: tuple[int, ...]) -> None:
+    given = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    whole_lines = (*shape[:-1], 16 * shape[-1])
+    assert buffers.empty(whole_lines, dtype).ctypes.data % buffers.LINE == 0
+    assert buffers.aligned(given).ctypes.data % buffers.LINE == 0
+    np.testing.assert_array_equal(buffers.aligned(given), given)
+    for array in (given, given.swapaxes(0, -1)):
+        found = buffers.in_lines(array)
+        assert found.flags.c_contiguous
+        assert found.ctypes.data % buffers.LINE == found.strides[-2] % buffers.LINE == 0
+        np.testing.assert_array_equal(found[..., : array.shape[-1]], array)
+        assert buffers.in_lines(found) is found
+
+
+@pytest.mark.parametrize("make", [buffers.empty, buffers.zeros, buffers.lined, buffers.sparse])
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0, 4)])
+def test_there_are_arrays_without_elements(make: Any, shape: tuple[int, ...]) -> None:
+    """A vocabulary of no words, or a batch of no rows: the system gives no memory of no bytes."""
+    array = make(shape, np.float32)
+    assert array.shape[:-1] == shape[:-1]
+    assert array.dtype == np.float32
+    assert array.shape == shape or make is buffers.lined
+
+
+def test_small_arrays_begin_at_a_line_even_without_elements() -> None:
+    """What is written past the caches asks for that of gates and cell states, and GRUs have none of these."""
+    assert buffers.empty((), np.float32).shape == ()
+    for shape in ((0, 16), (1, 32), (3, 48), (1000, 16), (1000, 0), (0, 0)):
+        kept = [buffers.empty(shape, np.float32) for _ in range(20)]
+        assert not any(array.ctypes.data % buffers.LINE for array in kept)
+    for size in (0, 1, 3, 1000, 0):
+        assert all(buffers.begins_lines(buffers.lined((size, 5), np.float32)) for _ in range(20))
+
+
+def test_lines_are_told_of_arrays_that_may_not_be_written_to() -> None:
+    array = buffers.lined((3, 16), np.float32)
+    array.flags.writeable = False
+    assert buffers.begins_lines(array)
+    assert array.strides[0] // buffers.LINE % 2  # an odd number of lines
+    assert not buffers.begins_lines(array[:, 1:])
+    assert not buffers.begins_lines(array.reshape(-1)[1:17].reshape(1, 16))
+
+
+@pytest.mark.parametrize("layer", [gatelight.LSTM(4, 16), gatelight.PeepholeLSTM(4, 5), gatelight.GRU(4, 16)])
+def test_zeros_that_all_share_stay_zeros(layer: torch.nn.Module) -> None:
+    """Red when a pass writes to states or gradients that nobody gave: the next one would begin with them."""
+    buffers.nothing.cache_clear()
+    for sequences, steps in ((3, 7), (70, 9)):
+        x = torch.randn(steps, sequences, 4, requires_grad=True)
+        lengths = torch.randint(1, steps + 1, (sequences,))
+        for given in ({}, {"lengths": lengths}):
+            hidden, _ = layer(x, **given)
+            hidden.square().sum().backward()
+            shapes = [(1, sequences, layer.hidden_size), (1, sequences, 0), (4,), (1, 3 * layer.hidden_size)]
+            assert buffers.nothing.cache_info().currsize > 0
+            for shape in shapes:
+                assert not buffers.nothing(shape, np.dtype(np.float32)).any()

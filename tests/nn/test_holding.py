@@ -1,0 +1,140 @@
+"""Gates held open, shut or half open: against each cell's lines written out once more, gate by gate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gatelight.errors import DataError
+from gatelight.nn import CELLS, pack
+from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.holding import Hold, hold
+from gatelight.nn.stack import Stack
+from gatelight.nn.status import calls
+
+LENGTHS = [5, 1, 7]
+FLOAT32 = 2e-6
+"""The kernels' sigmoid ends 1.2e-7 short of 0 and 1; over seven steps the states differ by a few of these."""
+FLOAT64 = 1e-13
+GATES = [(name, gate) for name, cell in EQUATIONS.items() for gate in cell.gates if gate in cell.saved]
+
+
+def layer_of(name: str, dtype: torch.dtype = torch.float64, bidirectional: bool = True) -> Stack:
+    torch.manual_seed(3)
+    layer = CELLS[name](4, 5, bidirectional=bidirectional, dtype=dtype)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    return layer
+
+
+def by_hand(
+    layer: Stack, x: torch.Tensor, gate: str, value: float, steps: set[int], units: list[int], d: int
+) -> np.ndarray:
+    """One sequence [T, D] in one direction, the gate replaced after it was computed → hidden [T, H]."""
+    suffix = "_reverse" if d else ""
+    W, U, b, b_h = (
+        getattr(layer, f"{name}_l0{suffix}").detach().double()
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    h = c = torch.zeros(layer.hidden_size, dtype=torch.float64)
+    out = torch.zeros(len(x), layer.hidden_size, dtype=torch.float64)
+    for t in reversed(range(len(x))) if d else range(len(x)):
+
+        def held(name: str, values: torch.Tensor, t: int = t) -> torch.Tensor:
+            values = values.clone()
+            if name == gate and t in steps:
+                values[units] = value
+            return values
+
+        a, u = W @ x[t].double() + b, U @ h + b_h
+        if layer.cell == "gru":
+            (a_r, a_z, a_n), (u_r, u_z, u_n) = a.chunk(3), u.chunk(3)
+            r, z = held("reset_gate", torch.sigmoid(a_r + u_r)), held("update_gate", torch.sigmoid(a_z + u_z))
+            n = held("candidate", torch.tanh(a_n + r * u_n))
+            h = (1 - z) * n + z * h
+        else:
+            p = getattr(layer, f"weight_peephole_l0{suffix}", torch.zeros(3, len(h))).detach().double()
+            i, f, g, o = (a + u).chunk(4)
+            i = held("input_gate", torch.sigmoid(i + p[0] * c))
+            f = held("forget_gate", torch.sigmoid(f + p[1] * c))
+            c = f * c + i * held("candidate", torch.tanh(g))
+            h = held("output_gate", torch.sigmoid(o + p[2] * c)) * torch.tanh(c)
+        out[t] = h
+    return out.numpy()
+
+
+@pytest.mark.parametrize(("name", "gate"), GATES)
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("steps", [None, {0, 2, 6}])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_held_gate_has_its_value_and_all_else_follows_from_it(
+    name: str, gate: str, value: float, steps: set[int] | None, dtype: torch.dtype
+) -> None:
+    """A hold that forgot the peephole, the second bias, a direction or a step would tell of another model."""
+    layer, units = layer_of(name, dtype), [0, 3]
+    packing = pack(LENGTHS)
+    flat = torch.randn(sum(LENGTHS), 4, dtype=dtype)
+    x = flat[torch.from_numpy(packing.sequence_rows)]
+    one = Hold.of(layer, gate, value, units, steps=None if steps is None else frozenset(steps))
+    before = calls()
+    held = hold(layer, [one])
+    trace = held.trace_packed(x, packing)
+    hidden, _ = held.packed(x, packing)
+    path = "kernels" if steps is None else "equations"
+    assert calls()[path] == before[path] + 2
+    tolerance = FLOAT64 if dtype == torch.float64 else FLOAT32
+    starts = np.cumsum(LENGTHS) - LENGTHS
+    for k, (start, length) in enumerate(zip(starts, LENGTHS, strict=True)):
+        for d in (0, 1):
+            expected = by_hand(
+                layer, flat[start : start + length], gate, value, steps or set(range(9)), units, d
+            )
+            rows = packing.sequence(k)
+            np.testing.assert_allclose(trace.gate("hidden_state", 0, d, k), expected, atol=tolerance)
+            np.testing.assert_allclose(hidden.detach()[rows, 5 * d : 5 * d + 5], expected, atol=tolerance)
+            there = [t for t in range(length) if steps is None or t in steps]
+            np.testing.assert_allclose(trace.gate(gate, 0, d, k)[there][:, units], value, atol=tolerance)
+
+
+def test_a_value_for_each_unit_in_one_direction_and_the_layer_itself_untouched() -> None:
+    """Means are held unit by unit; a hold that wrote into the model would spoil every answer after it."""
+    layer = layer_of("lstm")
+    kept = {name: value.clone() for name, value in layer.state_dict().items()}
+    values = np.linspace(0.1, 0.9, 5)
+    held = hold(layer, [Hold.of(layer, "output_gate", values, direction=1)])
+    x = torch.randn(6, 4, dtype=torch.float64)
+    traced, own = held.trace_packed(x, pack([6])), layer.trace_packed(x, pack([6]))
+    np.testing.assert_allclose(traced.gate("output_gate", direction=1), np.tile(values, (6, 1)), atol=FLOAT64)
+    np.testing.assert_array_equal(traced.gate("output_gate"), own.gate("output_gate"))
+    assert all(torch.equal(value, kept[name]) for name, value in layer.state_dict().items())
+
+
+def test_two_holds_together() -> None:
+    """A second hold must not undo the first, on either path."""
+    layer = layer_of("peephole")
+    x, packing = torch.randn(6, 4, dtype=torch.float64), pack([6])
+    held = hold(hold(layer, [Hold.of(layer, "forget_gate", 1.0, steps=frozenset({1}))]), [
+        Hold.of(layer, "output_gate", 0.5), Hold.of(layer, "input_gate", 0.0, steps=frozenset({2})),
+    ])  # fmt: skip
+    trace = held.trace_packed(x, packing)
+    assert (trace.gate("forget_gate")[1] == 1).all()
+    assert (trace.gate("input_gate")[2] == 0).all()
+    np.testing.assert_allclose(trace.gate("output_gate"), 0.5, atol=FLOAT64)
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "message"),
+    [
+        ("rnn", {"gate": "forget_gate", "value": 1}, "has no 'forget_gate' to hold; it has none"),
+        ("gru", {"gate": "forget_gate", "value": 1}, "there are reset_gate, update_gate, candidate"),
+        ("lstm", {"gate": "forget_gate", "value": 1.5}, "can be held from 0 to 1"),
+        ("lstm", {"gate": "forget_gate", "value": [1, 0]}, "at one value or at 5"),
+        ("lstm", {"gate": "forget_gate", "value": 1, "units": [5]}, "units are numbered 0 to 4"),
+        ("lstm", {"gate": "forget_gate", "value": 1, "direction": 2}, "direction 2 is not there"),
+    ],
+)
+def test_what_cannot_be_held_is_said(name: str, how: dict[str, object], message: str) -> None:
+    """A typo in a gate's name must not give a model in which nothing is held."""
+    with pytest.raises(DataError, match=message):
+        Hold.of(layer_of(name), **how)  # type: ignore[arg-type]

@@ -1,0 +1,146 @@
+"""Rungs 3 and 6: the fast path against the equations, with every gradient, and sequences cut in two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from memory_cases import (
+    CELL_NAMES,
+    LENGTHS,
+    assert_same,
+    everything,
+    parts,
+    random,
+    random_layer,
+    random_state,
+)
+
+from gatelight.nn import CELLS, pack
+from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.status import calls
+
+# float64 kernels sum in another order and have their own tanh: a few units in the last place per step.
+SAME_IN_FLOAT64 = 1e-10
+# float32 kernels against the same equations in float64: 6e-8 per rounding, up to 30 steps through two layers
+# of large random weights, which amplify an error of an early step.
+SAME_IN_FLOAT32 = 2e-4
+# A cut changes no product and no order of sums.
+SAME_BITS = 0.0
+# Gradients of a cut are summed in two parts.
+SAME_IN_TWO_PARTS = 1e-12
+
+
+def fast_and_slow(cell: str, *args: Any, dtype: torch.dtype, **options: Any) -> tuple[Any, Any]:
+    """The same weights on the fast path in `dtype` and in the equations in float64."""
+    slow = random_layer(CELLS[cell], *args, backend="reference", **options)
+    fast = CELLS[cell](*args, dtype=dtype, **options)
+    fast.load_state_dict(slow.state_dict())
+    with torch.no_grad():  # float32 has rounded the weights; both sides must start from the same numbers
+        for name, value in fast.state_dict().items():
+            slow.get_parameter(name).copy_(value)
+    return fast, slow
+
+
+def compare(cell: str, lengths: list[int], dtype: torch.dtype, *sizes: int, **options: Any) -> None:
+    """Outputs, last states and every gradient of a ragged batch, read through row numbers of a table."""
+    fast, slow = fast_and_slow(cell, *sizes, dtype=dtype, **options)
+    packing = pack(lengths)
+    token = torch.from_numpy(np.random.default_rng(5).integers(0, 6, packing.rows).astype(np.int32))
+    x = random(6, sizes[0], seed=2, dtype=dtype)
+    state = random_state(fast, len(lengths), pair=EQUATIONS[cell].has_cell_state)
+    wide = tuple(part.double() for part in parts(state))
+    before = calls()
+    found = everything(fast, lambda x, s: fast.packed(x, packing, token, s), x, state)
+    after = calls()
+    assert {path: after[path] - before[path] for path in after} == {"kernels": 1, "torch": 0, "equations": 0}
+    expected = everything(
+        slow, lambda x, s: slow.packed(x, packing, token, s), x.double(), wide if len(wide) == 2 else wide[0]
+    )
+    assert_same(found, expected, SAME_IN_FLOAT64 if dtype == torch.float64 else SAME_IN_FLOAT32)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_kernels_agree_with_the_equations(cell: str, lengths: list[int], dtype: torch.dtype) -> None:
+    """Two layers, both directions, all shapes of batch: a wrong row, state or gradient shows here."""
+    compare(cell, lengths, dtype, 3, 5, 2, bidirectional=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("hidden", [1, 5, 16, 20, 50])
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_kernels_agree_at_every_width(cell: str, hidden: int, dtype: torch.dtype) -> None:
+    """Vector registers hold 4 to 16 numbers: widths that fill them, and widths that leave a rest."""
+    compare(cell, [4, 1, 30, 3, 9, 2, 0, 1, 6, 3, 8], dtype, 7, hidden)
+
+
+@pytest.mark.parametrize("sequences", [2, 7, 8, 9, 17, 33])
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_kernels_agree_at_every_batch_size(cell: str, sequences: int) -> None:
+    """Batches are worked on in groups; a last group that is not full must not read its neighbour's states."""
+    lengths = np.random.default_rng(sequences).integers(0, 6, sequences).tolist()
+    compare(cell, lengths, torch.float64, 2, 3, bidirectional=True)
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_without_biases(cell: str) -> None:
+    """bias=False leaves out both of them."""
+    compare(cell, LENGTHS["ragged"], torch.float64, 3, 4, bias=False)
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_one_output_alone_can_be_differentiated(cell: str) -> None:
+    """A loss that uses only the last state, or only the outputs, leaves the other gradients undefined."""
+    fast, slow = fast_and_slow(cell, 3, 4, dtype=torch.float64)
+    packing = pack(LENGTHS["ragged"])
+    x = random(packing.rows, 3, seed=3)
+    for pick in (lambda out, end: out, lambda out, end: parts(end)[0], lambda out, end: parts(end)[-1]):
+        gradients = []
+        for layer in (fast, slow):
+            given = x.clone().requires_grad_()
+            (pick(*layer.packed(given, packing)) ** 2).sum().backward()
+            gradients.append(given.grad)
+        torch.testing.assert_close(*gradients, rtol=0, atol=SAME_IN_FLOAT64)
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_distinct_rows_are_as_good_as_all_rows(cell: str) -> None:
+    """The product once per distinct token, or a table made beforehand, changes no bit of what comes out."""
+    layer = random_layer(CELLS[cell], 3, 5, 2, bidirectional=True, dtype=torch.float32)
+    packing = pack(LENGTHS["with empty"])
+    token = torch.tensor([0, 3, 1, 1, 2, 0, 3, 3, 1], dtype=torch.int32)
+    x = random(4, 3, seed=3, dtype=torch.float32)
+    with torch.no_grad():
+        every, end = layer.packed(x[token], packing)
+        for output, last in (
+            layer.packed(x, packing, token),
+            layer.packed_from_table(layer.input_table(x), packing, token),
+        ):
+            assert torch.equal(output, every)
+            assert all(torch.equal(a, b) for a, b in zip(parts(last), parts(end), strict=True))
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_a_sequence_cut_in_two_is_the_same_sequence(cell: str, backend: str) -> None:
+    """Rung 6: the state is all that a memory carries; streams and truncated backpropagation stand on this."""
+    layer = random_layer(CELLS[cell], 3, 5, 2, backend=backend)
+    lengths, cut = [9, 4, 7, 2, 9], 4
+    state = random_state(layer, 5, pair=EQUATIONS[cell].has_cell_state)
+    x = random(9, 5, 3, seed=3)
+
+    def in_two(x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        first, state = layer(x[:cut], state, lengths=[min(length, cut) for length in lengths])
+        second, state = layer(x[cut:], state, lengths=[max(length - cut, 0) for length in lengths])
+        return torch.cat((first, second)), state
+
+    whole = everything(layer, lambda x, s: layer(x, s, lengths=lengths), x, state)
+    pieces = everything(layer, in_two, x, state)
+    outputs = [name for name in whole if not name.startswith("d ")]
+    bits = SAME_BITS if backend == "auto" else SAME_IN_TWO_PARTS  # torch's products may depend on the batch
+    assert_same({k: pieces[k] for k in outputs}, {k: whole[k] for k in outputs}, bits)
+    assert_same(pieces, whole, SAME_IN_TWO_PARTS)

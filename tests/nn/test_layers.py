@@ -1,0 +1,318 @@
+"""The layers as stand-ins for torch.nn's: constructor, call forms, state_dict, copies, autocast, errors."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from memory_cases import (
+    CELL_NAMES,
+    LENGTHS,
+    TORCH,
+    one_by_one,
+    parts,
+    random,
+    random_layer,
+    random_state,
+)
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from gatelight.errors import DataError
+from gatelight.nn import CELLS, GRU, LSTM, RNN, PeepholeLSTM
+from gatelight.nn.equations import EQUATIONS
+
+# float64 kernels against torch's float64: other order of sums, other tanh.
+SAME_IN_FLOAT64 = 1e-10
+# float32 on both sides, over at most 7 steps and 2 layers of weights as torch starts them.
+SAME_IN_FLOAT32 = 2e-6
+# bfloat16 keeps 8 bits; inputs of about 1 are rounded to 2^-9 before float32 takes over.
+INPUT_IN_BFLOAT16 = 2e-2
+
+RAGGED = LENGTHS["ragged"]
+
+
+def pair(cell: str, *args: Any, **options: Any) -> tuple[Any, Any]:
+    """Ours on the fast path and torch's, with the same random weights in float64."""
+    ours = random_layer(CELLS[cell], *args, **options)
+    theirs = TORCH[cell](*args, dtype=torch.float64, **options)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
+
+
+def same(found: Any, expected: Any) -> None:
+    for a, b in zip(parts(found), parts(expected), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=SAME_IN_FLOAT64)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("with_state", [False, True])
+@pytest.mark.parametrize("cell", TORCH)
+def test_padded_and_unbatched_input(cell: str, with_state: bool, batch_first: bool) -> None:
+    """The two tensor forms of the call, with torch's shapes, layout of the state included."""
+    ours, theirs = pair(cell, 3, 4, 2, bidirectional=True, batch_first=batch_first)
+    x = random(5, 6, 3, seed=1)
+    state = random_state(ours, 5 if batch_first else 6, pair=cell == "lstm") if with_state else None
+    for found, expected in zip(ours(x, state), theirs(x, state), strict=True):
+        same(found, expected)
+    alone = None if state is None else tuple(part[:, 0] for part in parts(state))
+    alone = alone[0] if alone is not None and cell != "lstm" else alone
+    for found, expected in zip(ours(x[0], alone), theirs(x[0], alone), strict=True):
+        same(found, expected)
+
+
+@pytest.mark.parametrize("enforce_sorted", [False, True])
+@pytest.mark.parametrize("cell", TORCH)
+def test_packed_sequences(cell: str, enforce_sorted: bool) -> None:
+    """PackedSequence in, PackedSequence out, and the states in the caller's order, not in the packed one."""
+    ours, theirs = pair(cell, 3, 4, 2, bidirectional=True)
+    lengths = sorted(RAGGED, reverse=True) if enforce_sorted else RAGGED
+    x = random(7, len(lengths), 3, seed=1)
+    packed = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=enforce_sorted)
+    state = random_state(ours, len(lengths), pair=cell == "lstm")
+    for hx in (None, state):
+        output, end = ours(packed, hx)
+        wanted, wanted_end = theirs(packed, hx)
+        assert isinstance(output, PackedSequence)
+        same(output.data, wanted.data)
+        same(end, wanted_end)
+        padded, found_lengths = pad_packed_sequence(output)
+        assert found_lengths.tolist() == lengths
+        same(padded, pad_packed_sequence(wanted)[0])
+
+
+@pytest.mark.parametrize(
+    "form", [list, torch.tensor, lambda v: torch.tensor(v).numpy()], ids=["list", "tensor", "numpy"]
+)
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("cell", TORCH)
+def test_lengths_beside_padded_input(cell: str, batch_first: bool, form: Any) -> None:
+    """What lies beyond a length is neither read nor written: NaN there must not come through."""
+    ours, theirs = pair(cell, 3, 4, 2, bidirectional=True, batch_first=False)
+    ours.batch_first = batch_first
+    lengths = [4, 0, 7, 1, 7]
+    x = random(9, 5, 3, seed=1)
+    state = random_state(ours, 5, pair=cell == "lstm")
+    wanted, wanted_end = one_by_one(theirs, x, lengths, state)
+    for b, length in enumerate(lengths):
+        x[length:, b] = torch.nan
+    output, end = ours(x.transpose(0, 1) if batch_first else x, state, lengths=form(lengths))
+    same(output.transpose(0, 1) if batch_first else output, wanted)
+    same(end, wanted_end)
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_sequences_of_length_zero_keep_their_state(cell: str) -> None:
+    """An empty text has no step; its memory is what it began with, and its gradient flows there whole."""
+    layer = random_layer(CELLS[cell], 3, 4, bidirectional=True)
+    state = random_state(layer, 3, pair=EQUATIONS[cell].has_cell_state, grad=True)
+    output, end = layer(random(2, 3, 3, seed=1), state, lengths=[0, 2, 0])
+    assert not output[:, 0].any()
+    for now, before in zip(parts(end), parts(state), strict=True):
+        assert torch.equal(now[:, ::2], before[:, ::2])
+        (gradient,) = torch.autograd.grad(now[:, 0].sum(), before, retain_graph=True)
+        assert gradient[:, 0].eq(1).all()
+        assert not gradient[:, 1:].any()
+    output, end = layer(random(2, 3, 3, seed=1), state, lengths=[0, 0, 0])
+    assert output.shape == (2, 3, 8)
+    assert all(torch.equal(now, before) for now, before in zip(parts(end), parts(state), strict=True))
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_same_constructor_keys_and_start(cell: str) -> None:
+    """A checkpoint of torch's layer loads, and the same seed starts with the same weights."""
+    torch.manual_seed(3)
+    ours = CELLS[cell](3, 4, 2, bidirectional=True)
+    torch.manual_seed(3)
+    theirs = TORCH.get(cell, nn.LSTM)(3, 4, 2, bidirectional=True)
+    expected = theirs.state_dict()
+    found = {name: value for name, value in ours.state_dict().items() if "peephole" not in name}
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    peepholes = [name for name, _ in ours.named_parameters() if "peephole" in name]
+    if cell == "peephole":
+        assert peepholes == [
+            f"weight_peephole_l{layer}{side}" for layer in (0, 1) for side in ("", "_reverse")
+        ]
+        assert all(ours.get_parameter(name).shape == (3, 4) for name in peepholes)
+        assert all(0 < ours.get_parameter(name).abs().max() <= 0.5 for name in peepholes)
+    else:
+        assert not peepholes
+        assert isinstance(ours, TORCH[cell])
+        assert repr(ours) == repr(theirs)
+
+
+def test_positional_arguments_mean_what_they_mean_in_torch() -> None:
+    """RNN takes its nonlinearity in the fourth place, the others their bias."""
+    assert repr(RNN(3, 4, 2, "relu", False, True, 0.1, True)) == repr(
+        nn.RNN(3, 4, 2, "relu", False, True, 0.1, True)
+    )
+    for ours, theirs in ((LSTM, nn.LSTM), (GRU, nn.GRU)):
+        assert repr(ours(3, 4, 2, False, True, 0.1, True)) == repr(theirs(3, 4, 2, False, True, 0.1, True))
+    assert RNN(3, 4, backend="reference").extra_repr().endswith("backend='reference'")
+
+
+def test_relu_is_torchs_own() -> None:
+    """nonlinearity="relu" works in every call form, on torch's kernels."""
+    ours = random_layer(RNN, 3, 4, nonlinearity="relu")
+    theirs = nn.RNN(3, 4, nonlinearity="relu", dtype=torch.float64)
+    theirs.load_state_dict(ours.state_dict())
+    x, state = random(7, 5, 3, seed=1), random_state(ours, 5, pair=False)
+    same(ours(x, state)[0], theirs(x, state)[0])
+    lengths = [4, 0, 7, 1, 7]
+    for found, expected in zip(
+        ours(x, state, lengths=lengths), one_by_one(theirs, x, lengths, state), strict=True
+    ):
+        same(found, expected)
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_types_without_kernels_take_torchs_path_with_lengths(cell: str) -> None:
+    """bfloat16 runs on torch's kernels; the zero-length and unsorted cases must hold there too."""
+    ours = CELLS[cell](3, 4, 2, bidirectional=True, dtype=torch.bfloat16)
+    theirs = TORCH[cell](3, 4, 2, bidirectional=True, dtype=torch.bfloat16)
+    theirs.load_state_dict(ours.state_dict())
+    x = random(7, 5, 3, seed=1, dtype=torch.bfloat16)
+    state = random_state(ours, 5, pair=cell == "lstm")
+    lengths = [4, 0, 7, 1, 7]
+    for found, expected in zip(
+        ours(x, state, lengths=lengths), one_by_one(theirs, x, lengths, state), strict=True
+    ):
+        for a, b in zip(parts(found), parts(expected), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=INPUT_IN_BFLOAT16)
+
+
+def test_dropout_between_layers_is_torchs() -> None:
+    """Same seed, same mask, same values; none in evaluation; the warning for one layer too."""
+    ours, theirs = LSTM(3, 8, 3, dropout=0.5), nn.LSTM(3, 8, 3, dropout=0.5)
+    theirs.load_state_dict(ours.state_dict())
+    x = random(5, 4, 3, seed=1, dtype=torch.float32)
+    outputs = []
+    for layer in (ours, theirs, ours.eval(), theirs.eval()):
+        torch.manual_seed(7)
+        outputs.append(layer.train(len(outputs) < 2)(x)[0])
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=SAME_IN_FLOAT32)
+    torch.testing.assert_close(outputs[2], outputs[3], rtol=0, atol=SAME_IN_FLOAT32)
+    assert (outputs[0] - outputs[2]).abs().max() > 100 * SAME_IN_FLOAT32
+    for kind in (LSTM, PeepholeLSTM, nn.LSTM):
+        with pytest.warns(UserWarning, match="num_layers greater than 1"):
+            kind(3, 4, dropout=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LSTM(3, 4, 2, dropout=0.5)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_autocast_computes_in_float32(cell: str, backend: str) -> None:
+    """Under autocast a layer is fed half types; it takes them and does not add up their rounding."""
+    layer = random_layer(CELLS[cell], 3, 4, 2, dtype=torch.float32, backend=backend)
+    x = random(7, 5, 3, seed=1, dtype=torch.float32)
+    exact, _ = layer(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, _ = layer(x)
+        assert torch.equal(output, exact)
+        halved = x.to(torch.bfloat16).requires_grad_()
+        output, _ = layer(halved)
+        output.sum().backward()
+    assert output.dtype == torch.float32
+    assert torch.equal(output, layer(halved.float())[0])
+    assert halved.grad is not None
+
+
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_copies_frozen_weights_and_no_grad(cell: str) -> None:
+    """What people do with modules: copy, freeze, move between types, call a functional copy."""
+    layer = random_layer(CELLS[cell], 3, 4, 2, bidirectional=True, dtype=torch.float32)
+    x = random(5, 2, 3, seed=1, dtype=torch.float32)
+    expected, _ = layer(x)
+    twin = copy.deepcopy(layer)
+    assert torch.equal(twin(x)[0], expected)
+    with torch.no_grad():
+        twin.weight_hh_l0.zero_()
+        assert torch.equal(layer(x)[0], expected), "the copy has its own weights"
+        assert not torch.equal(twin(x)[0], expected)
+    frozen = copy.deepcopy(layer).requires_grad_(False)
+    assert not frozen(x)[0].requires_grad
+    given = x.clone().requires_grad_()
+    assert torch.autograd.grad(frozen(given)[0].sum(), given)[0].abs().max() > 0
+    double = copy.deepcopy(layer).double()
+    torch.testing.assert_close(double(x.double())[0].float(), expected, rtol=0, atol=1e-5)
+    other = {name: torch.zeros_like(value) for name, value in layer.named_parameters()}
+    swapped, _ = torch.func.functional_call(layer, other, (x,))
+    assert not swapped.any()
+
+
+WRONG: dict[str, Any] = {
+    "input size": lambda layer: layer(torch.zeros(5, 2, 4)),
+    "input of one dimension": lambda layer: layer(torch.zeros(3)),
+    "input of four dimensions": lambda layer: layer(torch.zeros(2, 5, 2, 3)),
+    "no step": lambda layer: layer(torch.zeros(0, 2, 3)),
+    "input of another type": lambda layer: layer(torch.zeros(5, 2, 3, dtype=torch.float64)),
+    "state of another batch": lambda layer: layer(torch.zeros(5, 2, 3), state_of(layer, 2, 3, 4)),
+    "state of another width": lambda layer: layer(torch.zeros(5, 2, 3), state_of(layer, 2, 2, 5)),
+    "state of too few layers": lambda layer: layer(torch.zeros(5, 2, 3), state_of(layer, 1, 2, 4)),
+    "state without batch": lambda layer: layer(torch.zeros(5, 2, 3), state_of(layer, 2, 4)),
+    "state with batch": lambda layer: layer(torch.zeros(5, 3), state_of(layer, 2, 1, 4)),
+    "state of another type": lambda layer: layer(
+        torch.zeros(5, 2, 3), state_of(layer, 2, 2, 4, dtype=torch.float64)
+    ),
+    "packed input size": lambda layer: layer(
+        pack_padded_sequence(torch.zeros(5, 2, 4), torch.tensor([5, 2]))
+    ),
+    "packed state": lambda layer: layer(
+        pack_padded_sequence(torch.zeros(5, 2, 3), torch.tensor([5, 2])), state_of(layer, 2, 3, 4)
+    ),
+}
+
+
+def state_of(layer: Any, *shape: int, **options: Any) -> Any:
+    h = torch.zeros(*shape, **options)
+    return (h, h) if layer.mode == "LSTM" else h
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_wrong_sizes_raise_what_torch_raises(cell: str, wrong: str) -> None:
+    """Code that catches torch's errors goes on catching ours."""
+    with pytest.raises(Exception) as theirs:  # noqa: PT011
+        WRONG[wrong](TORCH.get(cell, nn.LSTM)(3, 4, 2))
+    with pytest.raises(theirs.type):
+        WRONG[wrong](CELLS[cell](3, 4, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"input_size": 0}, ValueError),
+        ({"hidden_size": 2.5}, TypeError),
+        ({"num_layers": 0}, ValueError),
+        ({"dropout": 2.0}, ValueError),
+        ({"bias": 1}, TypeError),
+        ({"proj_size": 2}, ValueError),
+        ({"backend": "fast"}, DataError),
+    ],
+)
+@pytest.mark.parametrize("cell", CELL_NAMES)
+def test_wrong_options_are_refused(cell: str, options: dict[str, Any], error: type[Exception]) -> None:
+    """As torch refuses them; projections and unknown backends in our own words."""
+    with pytest.raises(error):
+        CELLS[cell](**{"input_size": 3, "hidden_size": 4, "num_layers": 2} | options)
+
+
+def test_lengths_that_do_not_fit_are_refused() -> None:
+    """Too few, too many, too long, negative or beside a PackedSequence."""
+    layer, x = LSTM(3, 4), torch.zeros(5, 2, 3)
+    for lengths in ([5], [5, 2, 1], [6, 2]):
+        with pytest.raises(RuntimeError, match=r"length|steps"):
+            layer(x, lengths=lengths)
+    for lengths in ([-1, 2], [1.5, 2.0]):
+        with pytest.raises(DataError):
+            layer(x, lengths=lengths)
+    with pytest.raises(ValueError, match="PackedSequence"):
+        layer(pack_padded_sequence(x, torch.tensor([5, 2])), lengths=[5, 2])
+    with pytest.raises(DataError, match="relu"):
+        RNN(3, 4, nonlinearity="relu", backend="reference")

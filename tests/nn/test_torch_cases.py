@@ -1,0 +1,290 @@
+"""The cases of PyTorch's own tests of its recurrent layers, put to ours: shapes, packing, dropout, copies."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from memory_cases import TORCH, parts
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
+
+from gatelight.nn import CELLS
+
+# float64 on both sides, with other sums and another tanh.
+SAME = 1e-10
+# The same in float32.
+SAME_IN_FLOAT32 = 5e-6
+
+OURS: dict[str, Any] = {name: CELLS[name] for name in TORCH}
+
+
+def pair(cell: str, *args: Any, **options: Any) -> tuple[Any, Any]:
+    """Ours and torch's with the same weights."""
+    options = {"dtype": torch.float64, **options}
+    theirs = TORCH[cell](*args, **options)
+    ours = OURS[cell](*args, **options)
+    ours.load_state_dict(theirs.state_dict())
+    return ours, theirs
+
+
+def state_of(cell: str, *shape: int, **options: Any) -> Any:
+    h = torch.randn(*shape, dtype=torch.float64, **options)
+    return (h, torch.randn(*shape, dtype=torch.float64, **options)) if cell == "lstm" else h
+
+
+def same(found: Any, expected: Any, atol: float = SAME) -> None:
+    if isinstance(expected, PackedSequence):
+        assert isinstance(found, PackedSequence)
+        assert torch.equal(found.batch_sizes, expected.batch_sizes)
+        for ours, theirs in (
+            (found.sorted_indices, expected.sorted_indices),
+            (found.unsorted_indices, expected.unsorted_indices),
+        ):
+            assert (ours is None) == (theirs is None)
+            assert ours is None or torch.equal(ours, theirs)
+        found, expected = found.data, expected.data
+    for a, b in zip(parts(found), parts(expected), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=atol)
+
+
+# --- shapes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_every_combination_of_options(cell: str) -> None:
+    """Outputs, states and every gradient, for each form that the constructor and the call can take."""
+    torch.manual_seed(0)
+    for bias, batch_first, bidirectional, given, layers in itertools.product(
+        (True, False), (True, False), (True, False), (True, False), (1, 2)
+    ):
+        ours, theirs = pair(
+            cell, 4, 3, layers, bias=bias, batch_first=batch_first, bidirectional=bidirectional
+        )
+        directions = 2 if bidirectional else 1
+        x = torch.randn(6, 5, 4, dtype=torch.float64)
+        state = state_of(cell, layers * directions, 6 if batch_first else 5, 3) if given else None
+        gradients = []
+        for layer in (ours, theirs):
+            inputs = x.clone().requires_grad_()
+            begin = None if state is None else tuple(s.clone().requires_grad_() for s in parts(state))
+            output, end = layer(inputs, begin if begin is None or cell == "lstm" else begin[0])
+            torch.manual_seed(7)  # the same random sum of everything that came out
+            loss = sum((part * torch.randn_like(part)).sum() for part in (output, *parts(end)))
+            loss.backward()
+            gradients.append(
+                [output, *parts(end), inputs.grad, *(s.grad for s in begin or ())]
+                + [parameter.grad for parameter in layer.parameters()]
+            )
+        for found, expected in zip(*gradients, strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("cell", TORCH)
+def test_unbatched_input_is_a_batch_of_one(cell: str, batch_first: bool) -> None:
+    """batch_first says nothing about input without a batch."""
+    ours, theirs = pair(cell, 4, 3, 2, batch_first=batch_first, bidirectional=True)
+    x, state = torch.randn(5, 4, dtype=torch.float64), state_of(cell, 4, 3)
+    for found, expected in zip(ours(x, state), theirs(x, state), strict=True):
+        same(found, expected)
+    assert ours(x)[0].shape == (5, 6)
+    one = x.unsqueeze(0 if batch_first else 1)
+    same(ours(one)[0].squeeze(0 if batch_first else 1), ours(x)[0])
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_an_empty_batch(cell: str) -> None:
+    """No sequence at all is a batch too: shapes come out, and gradients are zeros."""
+    ours, theirs = pair(cell, 4, 3, 2, bidirectional=True)
+    x = torch.zeros(5, 0, 4, dtype=torch.float64)
+    for found, expected in zip(ours(x), theirs(x), strict=True):
+        assert [part.shape for part in parts(found)] == [part.shape for part in parts(expected)]
+    ours(x)[0].sum().backward()
+    assert all(not parameter.grad.any() for parameter in ours.parameters())
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_one_step_and_one_feature(cell: str) -> None:
+    """The smallest sizes, where a stride or a broadcast that is wrong does not show as an error."""
+    for input_size, hidden_size, steps, sequences in ((1, 1, 1, 1), (1, 3, 1, 2), (3, 1, 4, 1), (1, 1, 7, 9)):
+        ours, theirs = pair(cell, input_size, hidden_size, 2, bidirectional=True)
+        x = torch.randn(steps, sequences, input_size, dtype=torch.float64)
+        for found, expected in zip(ours(x), theirs(x), strict=True):
+            same(found, expected)
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_input_that_is_not_contiguous(cell: str) -> None:
+    """Views, transposes and expanded states are read by their strides."""
+    ours, theirs = pair(cell, 4, 3)
+    x = torch.randn(4, 10, 12, dtype=torch.float64).permute(2, 1, 0)[::2, 1::3]
+    h = torch.randn(1, 1, 3, dtype=torch.float64).expand(1, 3, 3)
+    state = (h, h) if cell == "lstm" else h
+    for found, expected in zip(ours(x, state), theirs(x, state), strict=True):
+        same(found, expected)
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_the_states_gradient_flows_through_several_calls(cell: str) -> None:
+    """Truncated backpropagation feeds states back in; retain_graph asks for the gradient a second time."""
+    ours, theirs = pair(cell, 4, 3)
+    x = torch.randn(6, 2, 4, dtype=torch.float64)
+    found = []
+    for layer in (ours, theirs):
+        first, state = layer(x[:3])
+        second, _ = layer(x[3:], state)
+        loss = (first.sum() + second).square().sum()
+        loss.backward(retain_graph=True)
+        once = [parameter.grad.clone() for parameter in layer.parameters()]
+        loss.backward()
+        for before, parameter in zip(once, layer.parameters(), strict=True):
+            torch.testing.assert_close(parameter.grad, 2 * before)
+        found.append(once)
+    same(tuple(found[0]), tuple(found[1]))
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_weights_changed_in_place_after_forward_are_noticed(cell: str) -> None:
+    """A gradient from weights that are no longer those of the forward pass would be silently wrong."""
+    for layer in pair(cell, 4, 3):
+        output, _ = layer(torch.randn(5, 2, 4, dtype=torch.float64))
+        with torch.no_grad():
+            layer.weight_hh_l0.mul_(2)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            output.sum().backward()
+
+
+# --- packed sequences -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("enforce_sorted", [True, False])
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("cell", TORCH)
+def test_variable_sequences(cell: str, batch_first: bool, enforce_sorted: bool) -> None:
+    """As each sequence alone, states and gradients in the caller's order, sorted or not."""
+    lengths = [7, 5, 5, 2, 1, 1] if enforce_sorted else [1, 5, 2, 7, 5, 1]
+    ours, theirs = pair(cell, 4, 3, 2, bidirectional=True, batch_first=batch_first)
+    padded = torch.randn(6, 7, 4, dtype=torch.float64)
+    padded = padded if batch_first else padded.transpose(0, 1)
+    state = state_of(cell, 4, 6, 3)
+    results = []
+    for layer in (ours, theirs):
+        inputs = padded.clone().requires_grad_()
+        packed = pack_padded_sequence(
+            inputs, torch.tensor(lengths), batch_first=batch_first, enforce_sorted=enforce_sorted
+        )
+        output, end = layer(packed, state)
+        steps, found = pad_packed_sequence(output, batch_first=batch_first)
+        assert found.tolist() == lengths
+        (steps.square().sum() + sum(part.square().sum() for part in parts(end))).backward()
+        results.append((steps, end, inputs.grad))
+        layer_lengths = lengths
+    for found_part, expected in zip(*results, strict=True):
+        same(found_part, expected)
+    for place, length in enumerate(layer_lengths):
+        alone = padded[place, :length] if batch_first else padded[:length, place]
+        begin = tuple(part[:, place].contiguous() for part in parts(state))
+        steps, _ = ours(alone, begin if cell == "lstm" else begin[0])
+        together = results[0][0][place, :length] if batch_first else results[0][0][:length, place]
+        same(steps, together)
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_what_pack_sequence_makes(cell: str) -> None:
+    """A packed sequence built by hand keeps its form: batch sizes, order, type."""
+    ours, theirs = pair(cell, 4, 3)
+    pieces = [torch.randn(length, 4, dtype=torch.float64) for length in (2, 5, 3)]
+    for packed in (pack_sequence(pieces, enforce_sorted=False), pack_sequence(sorted(pieces, key=len)[::-1])):
+        for found, expected in zip(ours(packed), theirs(packed), strict=True):
+            same(found, expected)
+    by_hand = PackedSequence(torch.randn(5, 4, dtype=torch.float64), torch.tensor([3, 2]))
+    for found, expected in zip(ours(by_hand), theirs(by_hand), strict=True):
+        same(found, expected)
+
+
+# --- dropout ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", TORCH)
+@pytest.mark.parametrize("share", [0.0, 0.276, 1.0])
+def test_dropout_between_layers(cell: str, share: float) -> None:
+    """The same seed drops the same values as in torch; 1 drops all, 0 none, evaluation none."""
+    ours, theirs = pair(cell, 10, 40, 3, dropout=share)
+    x = torch.randn(4, 5, 10, dtype=torch.float64)
+    for train in (True, False):
+        for packed in (False, True):
+            given = pack_padded_sequence(x, torch.tensor([4, 4, 3, 2, 1])) if packed else x
+            outputs = []
+            for layer in (ours.train(train), theirs.train(train)):
+                torch.manual_seed(5)
+                outputs.append(layer(given))
+            for found, expected in zip(*outputs, strict=True):
+                same(found, expected)
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_dropout_may_be_changed_later(cell: str) -> None:
+    """People set `layer.dropout`; the next call must go by it."""
+    ours, _ = pair(cell, 4, 30, 2, dropout=0.5)
+    x = torch.randn(3, 2, 4, dtype=torch.float64)
+    plain = ours.eval()(x)[0]
+    assert not torch.equal(ours.train()(x)[0], plain)
+    ours.dropout = 0.0
+    same(ours(x)[0], plain)
+
+
+# --- modules ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_state_dicts_go_both_ways(cell: str) -> None:
+    """What torch saved ours load, and the other way round, with the same names and shapes."""
+    for options in ({}, {"bias": False}, {"bidirectional": True, "num_layers": 3}):
+        ours, theirs = OURS[cell](4, 3, **options), TORCH[cell](4, 3, **options)
+        theirs.load_state_dict(ours.state_dict())
+        x = torch.randn(5, 2, 4)
+        same(ours(x), theirs(x), SAME_IN_FLOAT32)
+        fresh = TORCH[cell](4, 3, **options)
+        assert not ours.load_state_dict(fresh.state_dict()).missing_keys
+        same(ours(x), fresh(x), SAME_IN_FLOAT32)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        OURS[cell](4, 3).load_state_dict(TORCH[cell](4, 5).state_dict())
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_replaced_and_converted_parameters(cell: str) -> None:
+    """A parameter set anew, another type and back: the layer must read what is there now."""
+    ours, theirs = pair(cell, 4, 3, dtype=torch.float32)
+    x = torch.randn(5, 2, 4)
+    for layer in (ours, theirs):
+        torch.manual_seed(9)
+        layer.weight_ih_l0 = nn.Parameter(torch.randn_like(layer.weight_ih_l0))
+        layer.flatten_parameters()
+    same(ours(x), theirs(x), SAME_IN_FLOAT32)
+    ours.double()
+    theirs.double()
+    same(ours(x.double()), theirs(x.double()))
+    ours.float()
+    theirs.float()
+    same(ours(x), theirs(x), SAME_IN_FLOAT32)
+    ours.reset_parameters()
+    assert not torch.equal(ours(x)[0], theirs(x)[0])
+    assert len(ours.all_weights[0]) == 4
+
+
+@pytest.mark.parametrize("cell", TORCH)
+def test_frozen_parts(cell: str) -> None:
+    """Any subset of weights, input and state may want gradients; the others get none."""
+    for frozen in ("weight_hh_l0", "weight_ih_l0", "bias_ih_l0", "bias_hh_l0"):
+        ours, theirs = pair(cell, 4, 3)
+        for layer in (ours, theirs):
+            layer.get_parameter(frozen).requires_grad_(False)
+            torch.manual_seed(2)
+            layer(torch.randn(5, 2, 4, dtype=torch.float64))[0].square().sum().backward()
+        for (name, found), expected in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+            assert (found.grad is None) == (expected.grad is None) == (name == frozen)
+            if found.grad is not None:
+                torch.testing.assert_close(found.grad, expected.grad, rtol=0, atol=SAME)

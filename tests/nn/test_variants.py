@@ -1,0 +1,100 @@
+"""Cells with other functions, held against ONNX Runtime's operators, which have them too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gatelight.errors import DataError
+from gatelight.nn import pack
+from gatelight.nn.padding import packed_rows, padded_steps
+from gatelight.nn.variants import FUNCTIONS, run, variant, why_not_kernels
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+# float32 sums in another order, fed back over a few steps.
+SAME = 1e-5
+T, D, H = 6, 3, 4
+LENGTHS = [6, 2, 4]
+# ONNX's gate order by ours: LSTM i o f c, GRU z r h.
+ORDER = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}
+NAMES = {
+    "sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "hard_sigmoid_fifth": "HardSigmoid",
+    "softsign": "Softsign",
+}  # fmt: skip
+
+
+def by_onnx(
+    cell: str, gate: str, state: str, reset_after: bool, x: Any, weights: list[Any]
+) -> tuple[Any, Any]:
+    """Y [T, B, H] and Y_h [B, H] of one operator."""
+    w_ih, w_hh, b_ih, b_hh = (np.split(weight, len(ORDER[cell])) for weight in weights)
+    ordered = [np.concatenate([part[place] for place in ORDER[cell]]) for part in (w_ih, w_hh, b_ih, b_hh)]
+    given = {
+        "X": x, "W": ordered[0][None], "R": ordered[1][None], "B": np.concatenate(ordered[2:])[None],
+        "sequence_lens": np.array(LENGTHS, np.int32),
+    }  # fmt: skip
+    functions = {"rnn": [state], "lstm": [gate, state, state], "gru": [gate, state]}[cell]
+    more = {"linear_before_reset": int(reset_after)} if cell == "gru" else {}
+    node = onnx.helper.make_node(
+        cell.upper(), list(given), ["Y", "Y_h"], hidden_size=H,
+        activations=[NAMES[name] for name in functions], **more,
+    )  # fmt: skip
+    kinds = {np.dtype("f4"): onnx.TensorProto.FLOAT, np.dtype("i4"): onnx.TensorProto.INT32}
+    take = [onnx.helper.make_tensor_value_info(k, kinds[v.dtype], v.shape) for k, v in given.items()]
+    give = [onnx.helper.make_tensor_value_info(k, onnx.TensorProto.FLOAT, None) for k in ("Y", "Y_h")]
+    graph = onnx.helper.make_graph([node], "cell", take, give)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=8)
+    y, y_h = runtime.InferenceSession(model.SerializeToString()).run(None, given)
+    return y[:, 0], y_h[0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "gate", "state", "reset_after"),
+    [
+        ("lstm", "hard_sigmoid_fifth", "tanh", True),
+        ("lstm", "sigmoid", "relu", True),
+        ("lstm", "hard_sigmoid_fifth", "softsign", True),
+        ("gru", "sigmoid", "tanh", False),
+        ("gru", "hard_sigmoid_fifth", "relu", False),
+        ("gru", "hard_sigmoid_fifth", "tanh", True),
+        ("rnn", "sigmoid", "relu", True),
+    ],
+)
+def test_a_variant_is_what_onnx_computes(cell: str, gate: str, state: str, reset_after: bool) -> None:
+    """Two like mistakes, in reading a foreign model and in computing it, would hide each other."""
+    draw = np.random.default_rng(5)
+    gates = len(ORDER[cell])
+    x = draw.normal(size=(T, len(LENGTHS), D)).astype("f4")
+    shapes = ((gates * H, D), (gates * H, H), (gates * H,), (gates * H,))
+    weights = [draw.normal(size=shape).astype("f4") for shape in shapes]
+    packing = pack(LENGTHS)
+    rows, last = run(
+        variant(cell, gate, state, reset_after), packed_rows(torch.from_numpy(x), packing, False), packing,
+        *map(torch.from_numpy, weights),
+    )  # fmt: skip
+    expected, expected_last = by_onnx(cell, gate, state, reset_after, x, weights)
+    scale = max(1.0, float(np.abs(expected).max()))  # relu lets a state grow
+    assert np.abs(padded_steps(rows, packing, T, False).numpy() - expected).max() < SAME * scale
+    assert np.abs(last[torch.from_numpy(packing.positions)].numpy() - expected_last).max() < SAME * scale
+    assert why_not_kernels(cell, gate, state, reset_after)
+
+
+def test_the_two_hard_sigmoids_differ() -> None:
+    """Keras 1 and 2 and ONNX mean one by the name, Keras 3 and torch another."""
+    x = torch.tensor([-4.0, -2.75, -1.0, 0.0, 1.0, 2.75, 4.0])
+    assert torch.allclose(FUNCTIONS["hard_sigmoid_fifth"](x), torch.tensor([0, 0, 0.3, 0.5, 0.7, 1, 1]))
+    assert torch.allclose(FUNCTIONS["hard_sigmoid_sixth"](x), ((x + 3) / 6).clamp(0, 1))
+
+
+def test_what_there_is_not_is_named() -> None:
+    """A name from a file must not end in a KeyError."""
+    for wrong in (("peephole", "sigmoid", "tanh"), ("lstm", "softmax", "tanh"), ("lstm", "sigmoid", "x")):
+        with pytest.raises(DataError, match="expected one of"):
+            variant(*wrong)
+    assert why_not_kernels("lstm") is None
+    assert why_not_kernels("gru") is None
