@@ -6,6 +6,7 @@ import gzip
 import io
 import subprocess
 import sys
+from codecs import BOM_UTF8
 from collections import Counter
 from pathlib import Path
 
@@ -96,6 +97,20 @@ def test_dialects(tmp_path: Path, data: tuple[str, bytes], compressed: bool) -> 
     path.write_bytes(gzip.compress(data[1]) if compressed else data[1])
     _check(WordVectors.read(path))
     assert WordVectors.read(path, {"电影"}).words == ["电影"]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("header", ["", "6 5\n"])
+def test_a_byte_order_mark_is_no_part_of_the_first_word(
+    tmp_path: Path, header: str, compressed: bool
+) -> None:
+    """The first, most frequent word would have no vector, or the header be taken for a word."""
+    data = BOM_UTF8 + _text(header=header)
+    (path := tmp_path / "vectors.txt").write_bytes(gzip.compress(data) if compressed else data)
+    _check(WordVectors.read(path))
+    np.save(tmp_path / "a.npy", MATRIX)
+    (tmp_path / "a.words.txt").write_bytes(BOM_UTF8 + "\n".join(WORDS).encode() + b"\n")
+    assert WordVectors.read(tmp_path / "a.npy").words == WORDS
 
 
 def test_words_with_spaces_and_odd_line_separators(tmp_path: Path) -> None:

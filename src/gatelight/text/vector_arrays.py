@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tokenize
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -130,6 +131,8 @@ def _text_words(word_list: Path) -> Iterator[str]:
         while line := file.readline(LONGEST_LINE):
             number += 1
             try:
+                if number == 1:
+                    line = line.removeprefix(BOM_UTF8)
                 yield line.rstrip(b"\r\n").decode("utf-8", "surrogatepass")
             except UnicodeDecodeError as error:
                 raise DataError(f"{word_list}, line {number}: not UTF-8 ({error.reason})") from error

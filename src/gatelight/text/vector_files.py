@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from array import array
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,11 +76,11 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     with path.open("rb") as plain:
         compressed = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)
-        if compressed:
-            with gzip.GzipFile(fileobj=plain) as unpacked:
-                yield unpacked  # type: ignore[misc]
-        else:
-            yield plain
+        with gzip.GzipFile(fileobj=plain) if compressed else plain as file:
+            # Windows' editors put a byte order mark first, which is no part of the first word.
+            if file.read(len(BOM_UTF8)) != BOM_UTF8:
+                file.seek(0)
+            yield file  # type: ignore[misc]
 
 
 Reader = Callable[[Path, IO[bytes], Wanted], "tuple[_Kept, int]"]
