@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from text_files import aclimdb_files, write_tar
+from text_files import aclimdb_files, write_folder, write_tar
 
 from gatelight.errors import DataError
 from gatelight.text import archives
 from gatelight.text.corpus import Corpus
+from gatelight.text.readers import delimited, streams
 
 GOOD = {f"aclImdb/{name}": content for name, content in aclimdb_files().items()}
 
@@ -250,3 +251,69 @@ def test_headers_are_read_as_pythons(header: bytes, changes: list[tuple[int, byt
         return info.name, info.size, info.type, info.isreg()
 
     assert read(archives._TarInfo) == read(tarfile.TarInfo)
+
+
+def sparse_tar(path: Path, size: int, kind: str) -> Path:
+    """A tar of some 10 kB whose one member is `size` bytes of holes, as GNU tar writes it."""
+    if kind == "pax":
+        entry = tarfile.TarInfo("pos/1.txt")
+        entry.pax_headers = {
+            "GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.name": "pos/1.txt",
+            "GNU.sparse.size": str(size), "GNU.sparse.numblocks": "1", "GNU.sparse.map": f"{size},0",
+        }  # fmt: skip
+        with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+            tar.addfile(entry)
+        return path
+    header = bytearray(tarfile.TarInfo("pos/1.txt").tobuf(tarfile.GNU_FORMAT))
+    header[156:157] = tarfile.GNUTYPE_SPARSE
+    header[386:410] = b"%011o\0%011o\0" % (size, 0)  # one piece of nothing, at the very end
+    header[483:495] = b"%011o\0" % size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header[:512])
+    path.write_bytes(bytes(header) + bytes(9728))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["gnu", "pax"])
+def test_a_sparse_member_is_refused(tmp_path: Path, kind: str) -> None:
+    """Ten kilobytes would become 314 MB of zeros, or up to 8 GiB."""
+    path = sparse_tar(tmp_path / "a.tar", 314_000_000, kind)
+    assert path.stat().st_size <= 10_240
+    for max_bytes in (None, 1 << 40):
+        with pytest.raises(DataError, match="'pos/1.txt' is a sparse file"):
+            list(archives.members(path, max_bytes=max_bytes))
+
+
+def test_one_text_is_bounded_wherever_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of one endless line would fill the memory, where the same line on standard input is refused."""
+    for module in (archives, streams, delimited):
+        monkeypatch.setattr(module, "LONGEST_TEXT", 1000)
+    long, files = "x" * 1001, {"pos/1.txt": b"x" * 1001, "neg/1.txt": b"y"}
+    for name, content in {
+        "a.txt": long, "a.csv": f"text,label\n{long},a\n", "b.csv": 'text,label\n"' + "x\n" * 600 + '",a\n',
+        "a.tsv": f"text\tlabel\n{long}\ta\n", "a.jsonl": f'{{"text": "{long}"}}\n', "a.ft": f"__label__a {long}\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(content)
+        with pytest.raises(DataError, match=rf"{name}: .*(longer than 1,000|larger than field limit)"):
+            Corpus.read(tmp_path / name, labelled=False)
+    for source in (
+        write_tar(tmp_path / "a.tar", files, "w"),
+        write_zip(tmp_path / "a.zip", files),
+        write_folder(tmp_path / "folder", files),
+    ):
+        with pytest.raises(DataError, match=r"1\.txt' claims 1,001 bytes"):
+            Corpus.read(source)
+        assert len(Corpus.read(source, max_bytes=100_000)) == 2
+
+
+def test_no_bytes_at_all_means_the_same_everywhere(tmp_path: Path) -> None:
+    """`--max-bytes 0` was 8 GiB for a zip, and nothing for anything else."""
+    files = {"pos/1.txt": b"x", "neg/1.txt": b"y"}
+    (tmp_path / "a.csv").write_text("text,label\na,b\n")
+    for source in (
+        write_tar(tmp_path / "a.tar.gz", files), write_zip(tmp_path / "a.zip", files), tmp_path / "a.csv",
+    ):  # fmt: skip
+        with pytest.raises(DataError, match="max_bytes must be at least 1, not 0"):
+            Corpus.read(source, max_bytes=0)
+        with pytest.raises(DataError, match=r"if you trust it, read it with .*max_bytes"):
+            Corpus.read(source, max_bytes=1)

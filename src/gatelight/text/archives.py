@@ -33,6 +33,9 @@ MAX_RATIO = 200
 RATIO_FLOOR = 64 << 20
 """Bytes that may come out before the ratio is looked at: small repetitive files are no danger."""
 
+LONGEST_TEXT = 1 << 28
+"""Most bytes of one text, be it a line or a whole file, unless the caller gives a bound of their own."""
+
 _CHUNK = 1 << 16
 _OCTAL = re.compile(rb"[0-7]+").fullmatch
 _DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
@@ -154,6 +157,7 @@ def members(
     """Yield name and content of each wanted file of a tar or zip archive, one at a time, in its order.
 
     Raises DataError for a damaged archive, a name that leads outside, a link or device, or a broken bound.
+    A wanted file of more than `LONGEST_TEXT` bytes is refused too, unless `max_bytes` is given.
     """
     for name, content in _entries(path, wanted, max_bytes):
         if content is not None:
@@ -187,8 +191,13 @@ def _tar_entries(
                         continue
                     if not entry.isreg():
                         raise DataError(f"{origin}: refused, its member {entry.name!r} is a link or a device")
-                    _check_size(origin, entry.name, entry.size, max_bytes)
-                    yield entry.name, _tar_content(tar, entry) if wanted(entry.name) else None
+                    if entry.issparse():  # ten kilobytes can stand for gigabytes of holes
+                        raise DataError(f"{origin}: refused, its member {entry.name!r} is a sparse file")
+                    needed = wanted(entry.name)
+                    check_size(
+                        origin, entry.name, entry.size, max_bytes, LONGEST_TEXT if needed else MAX_BYTES
+                    )
+                    yield entry.name, _tar_content(tar, entry) if needed else None
         except tarfile.TarError as error:
             raise DataError(
                 f"{origin}: not a whole tar archive ({error}); get or copy the file again"
@@ -240,7 +249,10 @@ def _zip_entries(
         _check_zip_sizes(origin, path.stat().st_size, entries, max_bytes)
         for entry in entries:
             if not entry.is_dir():
-                yield entry.filename, archive.read(entry) if wanted(entry.filename) else None
+                needed = wanted(entry.filename)
+                if needed:
+                    check_size(origin, entry.filename, entry.file_size, max_bytes, LONGEST_TEXT)
+                yield entry.filename, archive.read(entry) if needed else None
 
 
 @contextmanager
@@ -262,7 +274,7 @@ def _opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _check_zip_sizes(origin: str, packed: int, entries: list[zipfile.ZipInfo], max_bytes: int | None) -> None:
     total = sum(entry.file_size for entry in entries)
-    if total > (max_bytes or MAX_BYTES) or (
+    if total > (MAX_BYTES if max_bytes is None else max_bytes) or (
         max_bytes is None and total > RATIO_FLOOR and total > MAX_RATIO * packed
     ):
         raise DataError(
@@ -271,11 +283,12 @@ def _check_zip_sizes(origin: str, packed: int, entries: list[zipfile.ZipInfo], m
         )
 
 
-def _check_size(origin: str, name: str, size: int, max_bytes: int | None) -> None:
-    limit = MAX_BYTES if max_bytes is None else max_bytes
+def check_size(origin: str, name: str, size: int, max_bytes: int | None, usual: int) -> None:
+    """Raise DataError for a file of a negative size or of more than `max_bytes` (None: `usual`) bytes."""
+    limit = usual if max_bytes is None else max_bytes
     if not 0 <= size <= limit:
         raise DataError(
-            f"{origin}: its member {name!r} claims {size:,} bytes, more than the {limit:,} allowed; "
+            f"{origin}: its file {name!r} claims {size:,} bytes, more than the {limit:,} allowed; "
             "if you trust it, read it with a larger max_bytes"
         )
 
@@ -288,7 +301,13 @@ def member_pieces(path: Path, member: str, max_bytes: int) -> Iterator[bytes]:
     with _opened_zip(path) as archive:
         if member not in archive.namelist():
             raise DataError(f"{path}: has no file {member!r} in it")
-        _check_size(str(path), member, archive.getinfo(member).file_size, max_bytes)
+        check_size(str(path), member, archive.getinfo(member).file_size, max_bytes, MAX_BYTES)
         with archive.open(member) as file:
             while piece := file.read(_CHUNK):
                 yield piece
+
+
+def whole_file(path: Path, max_bytes: int | None) -> bytes:
+    """Return the content of a file of texts; DataError where it is larger than one text may be."""
+    check_size(str(path.parent), path.name, path.stat().st_size, max_bytes, LONGEST_TEXT)
+    return path.read_bytes()

@@ -118,11 +118,13 @@ def _reviews(files: Iterable[tuple[str, bytes]], options: Options, origin: str) 
 
 def _files(source: Path, options: Options, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     if source.is_dir():
-        return _folder_files(source, wanted)
+        return _folder_files(source, wanted, options.max_bytes)
     return archives.members(source, wanted, options.max_bytes)
 
 
-def _folder_files(root: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+def _folder_files(
+    root: Path, wanted: Callable[[str], bool], max_bytes: int | None
+) -> Iterator[tuple[str, bytes]]:
     # With the folder's own name in front, the `train` folder alone is understood as well.
     above = root.resolve().parent
     for folder, names, files in os.walk(root.resolve()):
@@ -130,4 +132,4 @@ def _folder_files(root: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[s
         prefix = Path(folder).relative_to(above).as_posix()
         for name in sorted(files):
             if wanted(f"{prefix}/{name}"):
-                yield f"{prefix}/{name}", (Path(folder) / name).read_bytes()
+                yield f"{prefix}/{name}", archives.whole_file(Path(folder) / name, max_bytes)

@@ -34,7 +34,7 @@ def read_classfolders(source: str | Path, options: Options) -> Iterator[Example]
 
 def _contents(root: Path, names: Iterable[str], options: Options) -> Iterator[tuple[str, bytes]]:
     if root.is_dir():
-        return ((name, (root / name).read_bytes()) for name in names)
+        return ((name, archives.whole_file(root / name, options.max_bytes)) for name in names)
     wanted = set(names)
     return archives.members(root, lambda name: name in wanted, options.max_bytes)
 

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gatelight.errors import DataError
+from gatelight.text.archives import LONGEST_TEXT
 from gatelight.text.readers import columns, streams
 from gatelight.text.readers.example import Example, Options
 
-# csv keeps its limit in a C long, which has 32 bits on Windows.
-_FIELD_LIMIT = 2**31 - 1
-_SAMPLE = 1 << 20
+_SAMPLE = 1000  # lines
 
 
 def read_csv(source: str | Path, options: Options) -> Iterator[Example]:
@@ -23,8 +22,9 @@ def read_csv(source: str | Path, options: Options) -> Iterator[Example]:
     closed, or of a missing label; and the columns there are when one is not found.
     """
     with streams.text_stream(source, options, "") as stream:
-        first = stream.readline()
-        rows = _quoted(itertools.chain([first], stream), options.delimiter or _delimiter(first), str(source))
+        lines = streams.bounded_lines(stream, source)
+        first = next(lines, "")
+        rows = _quoted(itertools.chain([first], lines), options.delimiter or _delimiter(first), str(source))
         yield from _examples(rows, options, str(source))
 
 
@@ -35,9 +35,10 @@ def read_tsv(source: str | Path, options: Options) -> Iterator[Example]:
     a field that is quoted as a whole is still unquoted. Any other file is read as CSV with tabs.
     """
     with streams.text_stream(source, options, "") as stream:
-        sample = stream.readlines(_SAMPLE)
+        lines = streams.bounded_lines(stream, source)
+        sample = list(itertools.islice(lines, _SAMPLE))
         delimiter = options.delimiter or "\t"
-        lines = itertools.chain(sample, stream)
+        lines = itertools.chain(sample, lines)
         widths = {line.count(delimiter) for line in sample if line.strip("\r\n")}
         rows = _cut(lines, delimiter) if len(widths) <= 1 else _quoted(lines, delimiter, str(source))
         yield from _examples(rows, options, str(source))
@@ -51,7 +52,7 @@ def _quoted(lines: Iterable[str], delimiter: str, origin: str) -> Iterator[tuple
     while True:
         line = reader.line_num + 1
         # The limit belongs to the whole process, so it is lifted for one row at a time.
-        before = csv.field_size_limit(_FIELD_LIMIT)
+        before = csv.field_size_limit(LONGEST_TEXT)
         try:
             row = next(reader)
         except StopIteration:

@@ -46,6 +46,10 @@ class Options:
             raise DataError(
                 f"{error}: expected an encoding such as utf-8 or latin-1, and strict or replace for errors"
             ) from None
+        if self.max_bytes is not None and self.max_bytes < 1:
+            raise DataError(
+                f"max_bytes must be at least 1, not {self.max_bytes}; leave it out for the default"
+            )
 
     @property
     def codec(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from gatelight.errors import DataError
-from gatelight.text.archives import BoundedReader, opened
+from gatelight.text.archives import LONGEST_TEXT, BoundedReader, opened
 from gatelight.text.readers.example import Options
 
 STDIN = "-"
@@ -62,8 +62,20 @@ def _wrapped(stream: BoundedReader, options: Options, newline: str) -> Iterator[
 def lines(source: str | Path, options: Options) -> Iterator[tuple[int, str]]:
     """Yield number (from 1) and content of each line, without its line end; one line in memory at a time."""
     with text_stream(source, options, "\n") as stream:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(bounded_lines(stream, source), 1):
             yield number, line.rstrip("\n").removesuffix("\r")
+
+
+def bounded_lines(stream: io.TextIOWrapper, source: str | Path) -> Iterator[str]:
+    """Yield the lines of a stream with their ends; DataError for one of more than `LONGEST_TEXT` characters."""
+    number = 0
+    while line := stream.readline(LONGEST_TEXT + 1):
+        number += 1
+        if len(line) > LONGEST_TEXT:
+            raise DataError(
+                f"{source}: line {number} is longer than {LONGEST_TEXT:,} characters; give one text a line"
+            )
+        yield line
 
 
 def decoded(content: bytes, options: Options, origin: str) -> str:
