@@ -215,10 +215,11 @@ def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert datasets.resolve("imdb") == Path("imdb")
     assert datasets.load("imdb", labelled=False).texts == ["a line"]
     assert datasets.resolve("-") == Path("-")
-    for unknown in ("imbd", "nowhere.csv"):
-        with pytest.raises(DataError, match="nor a data set; those are imdb, rotten-tomatoes, glove-6b-50d"):
-            datasets.load(unknown)
-    with pytest.raises(DataError, match="no data set 'imbd'"):
+    with pytest.raises(DataError, match="nor a data set; those are imdb, rotten-tomatoes, glove-6b-50d"):
+        datasets.load("nowhere.csv")
+    with pytest.raises(DataError, match=r"nor a data set \(did you mean 'imdb'\?\); those are"):
+        datasets.load("imbd")
+    with pytest.raises(DataError, match=r"no data set 'imbd' \(did you mean 'imdb'\?\)"):
         datasets.get("imbd")
     with pytest.raises(DataError, match="word vectors, no texts"):
         datasets.load("glove-6b-50d")

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,9 @@ def resolve(
         return Path(data)
     if str(data) in DATASETS:
         return get(str(data), None, on_progress, on_notice)
-    raise DataError(f"{data}: no such file or folder, nor a data set; those are {', '.join(DATASETS)}")
+    raise DataError(
+        f"{data}: no such file or folder, nor a data set{_meant(str(data))}; those are {', '.join(DATASETS)}"
+    )
 
 
 def load(
@@ -130,8 +133,13 @@ def stream(
 
 def _entry(name: str) -> DataSet:
     if name not in DATASETS:
-        raise DataError(f"no data set {name!r}; those there are: {', '.join(DATASETS)}")
+        raise DataError(f"no data set {name!r}{_meant(name)}; those there are: {', '.join(DATASETS)}")
     return DATASETS[name]
+
+
+def _meant(name: str) -> str:
+    near = get_close_matches(name, DATASETS, 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _texts(data: str | Path) -> DataSet | None:

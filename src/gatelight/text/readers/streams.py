@@ -67,7 +67,7 @@ def lines(source: str | Path, options: Options) -> Iterator[tuple[int, str]]:
 
 
 def bounded_lines(stream: io.TextIOWrapper, source: str | Path) -> Iterator[str]:
-    """Yield the lines of a stream with their ends; DataError for one of more than `LONGEST_TEXT` characters."""
+    """Yield the lines of a stream with their ends; DataError for one of more than `LONGEST_TEXT`."""
     number = 0
     while line := stream.readline(LONGEST_TEXT + 1):
         number += 1
