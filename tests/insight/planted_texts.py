@@ -12,14 +12,6 @@ VERBS = "holds follows shows reveals misses carries hides meets leaves keeps bui
 ADJECTIVES = "quiet long bright strange gentle loud early simple modern careful distant warm"
 LINKS = "and the of with a in its for that this from into when as"
 
-GERMAN = (
-    "Der Film ist nicht so schlecht wie man sagt, und die Musik hat mir sehr gut gefallen, aber es war auch "
-    "ein wenig zu lang für einen Abend mit der Familie."
-)
-FRENCH = (
-    "Le film est une belle surprise dans la saison, et les acteurs ne sont pas mauvais, mais la fin du récit "
-    "est trop longue pour ce qui se passe sur le plateau."
-)
 RUSSIAN = "Это был хороший фильм, но конец показался мне слишком длинным, и музыка мешала слушать разговоры."
 
 
@@ -161,7 +153,6 @@ PLANTED: dict[str, tuple[Callable[[], list[Example]], dict[str, int]]] = {
         {"controls": 2},
     ),
     "scripts": (lambda: with_text(RUSSIAN), {"scripts": 1}),
-    "languages": (lambda: with_text(GERMAN, FRENCH), {"languages": 2}),
     "unknown words": (unknown_words, {"unknown words": 327}),
     "unknown negations": (unknown_negations, {"unknown negations": 1}),
     "unknown telling words": (unknown_telling, {"unknown telling words": 1}),

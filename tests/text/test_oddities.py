@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from gatelight.text.languages import FUNCTION_WORDS, MASKS, NAMES, UNDECIDED, languages
 from gatelight.text.oddities import NOWHERE, ODDITIES, SCRIPT_NAMES, foreign_letter, scripts
-from gatelight.text.spool import Spool
-from gatelight.text.tokens import tokenizer
 
 ODD = {
     "markup": {
@@ -29,19 +25,6 @@ PROSE = [
     "tabs\tand\r\nlines\n",
     "",
 ]
-SENTENCES = {
-    "English": "I was not sure what to expect from it, but the story is good and the actors are in form.",
-    "German": "Ich habe den Film nicht gern gesehen, weil die Musik so laut ist und das Ende zu lang war.",
-    "French": "Je ne sais pas ce que les gens ont vu dans ce film, mais pour moi il est une belle surprise.",
-    "Spanish": "No me gustó la película porque el final es muy largo y los actores no son buenos para esto.",
-    "Italian": "Non mi è piaciuto il film perché la storia è troppo lunga e gli attori non sono bravi.",
-    "Portuguese": "Não gostei do filme porque a história é muito longa e os atores não são bons para isso.",
-    "Dutch": "Het was niet de beste film die ik heb gezien, maar de muziek is wel mooi en het is ook leuk.",
-    "Danish, Norwegian or Swedish": "Jag tycker inte om den här filmen, men musiken är bra och det var fint.",
-    "Polish": "Ten film nie jest tak dobry jak się mówi, ale muzyka była bardzo ładna i to może wystarczy.",
-    "Turkish": "Bu film çok güzel değil ama müzik ve oyuncular için bir kere daha izlemek gibi bir şey var.",
-    "Finnish": "Elokuva ei ole niin hyvä kuin sanotaan, mutta musiikki on kaunis ja se oli myös hauska.",
-}
 
 
 @pytest.mark.parametrize("kind", ODD)
@@ -67,51 +50,3 @@ def test_scripts() -> None:
     assert scripts("映画が好きです")[0] == SCRIPT_NAMES.index("Han and kana")
     assert foreign_letter("abc где", "Latin") == 4
     assert foreign_letter("abc", "Latin") == NOWHERE
-
-
-def decided(texts: list[str]) -> list[str | None]:
-    cut = tokenizer().tokens
-    types: dict[str, int] = {}
-    numbers = [[types.setdefault(token, len(types)) for token in cut(text)] for text in texts]
-    found = languages(
-        np.array([n for text in numbers for n in text], np.int32),
-        np.array([len(text) for text in numbers]),
-        np.array([MASKS.get(token, 0) for token in types], np.int32),
-        np.array([token.isalnum() for token in types]),
-    )
-    return [None if number == UNDECIDED else NAMES[number] for number in found.tolist()]
-
-
-def test_languages_are_told_apart_in_a_sentence() -> None:
-    """A corpus of which a tenth is in another language is learned badly."""
-    assert decided(list(SENTENCES.values())) == list(SENTENCES)
-
-
-def test_too_little_decides_nothing() -> None:
-    """Names and lists of nouns are in no language."""
-    assert (
-        decided(["", "Die Hard", "wonderful acting great music " * 5, "1 2 3 4 5 6 7 8 9 10 11 12"])
-        == [None] * 4
-    )
-
-
-def test_the_lists_hold_no_word_twice() -> None:
-    """A word counted twice would outweigh the others."""
-    for words in FUNCTION_WORDS.values():
-        assert len(words.split()) == len(set(words.split()))
-
-
-@pytest.mark.parametrize("in_memory", [0, 10, 1 << 20])
-def test_a_spool_gives_back_what_it_took(in_memory: int) -> None:
-    """A record read from the wrong place would be another text's."""
-    records = [b"", b"abc", b"d" * 50, b"", b"\0e"]
-    with Spool(in_memory) as spool:
-        for record in records:
-            spool.append([record[:1], record[1:]])
-        assert [spool.read(i) for i in range(len(spool))] == records
-        assert spool.read(2, 4) == b"dddd"
-        for most in (1, 4, 1000):
-            runs = list(spool.runs(most))
-            assert b"".join(data for _, _, data in runs) == b"".join(records)
-            assert [first for first, _, _ in runs[1:]] == [last for _, last, _ in runs[:-1]]
-            assert runs[-1][1] == len(records)

@@ -78,18 +78,18 @@ def audit(
     if not 0 < near_from <= 1:
         raise DataError(f"texts are near copies from {near_from} on; expected more than 0, and 1 at most")
     cut = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
-    with Survey(cut) as survey:
-        survey.add(examples, on_text=on_text)
-        if not len(survey):
-            raise DataError(f"{origin}: is empty; expected at least one text")
-        own = len(survey.side_names)
-        if against is not None:
-            survey.add(against[1], against[0], on_text)
-            if len(survey.side_names) == own:
-                raise DataError(f"{against[0]}: is empty; expected at least one text to compare with")
-        on_stage("survey")
-        survey.finish()
-        return _judge(survey, settings, own, read_vectors, near_from, origin, on_stage)
+    survey = Survey(cut)
+    survey.add(examples, on_text=on_text)
+    if not len(survey):
+        raise DataError(f"{origin}: is empty; expected at least one text")
+    own = len(survey.side_names)
+    if against is not None:
+        survey.add(against[1], against[0], on_text)
+        if len(survey.side_names) == own:
+            raise DataError(f"{against[0]}: is empty; expected at least one text to compare with")
+    on_stage("survey")
+    survey.finish()
+    return _judge(survey, settings, own, read_vectors, near_from, origin, on_stage)
 
 
 def _judge(

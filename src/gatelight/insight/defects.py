@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from gatelight.insight.findings import Finding, some
 from gatelight.insight.survey import NONE, Survey
-from gatelight.text.languages import NAMES, UNDECIDED
 from gatelight.text.oddities import ODDITIES, SCRIPT_NAMES, foreign_letter
 
 FEW_WORDS = 2
@@ -32,7 +31,7 @@ _SAYS = {
 
 def find(survey: Survey) -> list[Finding]:
     """Return what is odd: empty texts, classes of unlike size, markup, wrong characters, other scripts."""
-    return [*_sizes(survey), *_empty(survey), *_odd(survey), *_scripts(survey), *_languages(survey)]
+    return [*_sizes(survey), *_empty(survey), *_odd(survey), *_scripts(survey)]
 
 
 def _finding(
@@ -79,25 +78,6 @@ def _scripts(survey: Survey) -> list[Finding]:
     )
     advice = "decide whether they belong here; a vocabulary learns little of a script that is rare"
     return [Finding("scripts", says, int(which.sum()), len(survey), advice, quotes)] if which.any() else []
-
-
-def _languages(survey: Survey) -> list[Finding]:
-    decided = survey.language[survey.language != UNDECIDED]
-    if not len(decided):
-        return []
-    of_language = np.bincount(decided, minlength=len(NAMES))
-    main = int(of_language.argmax())
-    which = (survey.language != UNDECIDED) & (survey.language != main)
-    others = ", ".join(
-        f"{NAMES[number]} {of_language[number]:,}"
-        for number in np.argsort(-of_language, kind="stable").tolist()
-        if number != main and of_language[number]
-    )
-    return _finding(
-        survey, "languages", which,
-        f"texts seem not to be in {NAMES[main]} ({others}), by their function words",
-        "decide whether they belong here; hold each language's figures apart",
-    )  # fmt: skip
 
 
 def _sizes(survey: Survey) -> list[Finding]:

@@ -1,16 +1,14 @@
-"""Texts gone through once: lengths, tokens, fingerprints and oddities, column by column. Judges nothing.
+"""Texts gone through once: lengths, tokens, fingerprints and oddities, column by column.
 
-Memory is bounded: some 60 bytes a text, 128 more for each of the first `SKETCHED` texts, and no more than
-`MOST_TYPES` distinct tokens. Texts and tokens go to spools, which lie on the disk beyond their bound.
+Texts and tokens stay in memory: the UTF-8 text, 4 bytes a token, some 60 bytes a text, 128 more for each of
+the first `SKETCHED` texts. No more than `MOST_TYPES` distinct tokens are told apart.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -18,19 +16,14 @@ import numpy.typing as npt
 
 from gatelight.insight.findings import Quote, quoted
 from gatelight.text.corpus import Example
-from gatelight.text.duplicates import BANDS, sketch
-from gatelight.text.languages import MASKS, languages
+from gatelight.text.duplicates import sketch
 from gatelight.text.oddities import NOWHERE, ODDITIES, scripts
-from gatelight.text.spool import IN_MEMORY, Spool
 from gatelight.text.tokens import Tokenizer
 
 MOST_TYPES = 2_000_000  # some 250 MB; prose has as many in a gigabyte or two, mostly slips seen once
 SKETCHED = 1_000_000
-PIECE = 1 << 20  # characters: a text of a gigabyte is read in pieces
 AT_ONCE = 2048  # texts
-RUN_BYTES = 1 << 24
 NONE = -1
-_ID_END = b"\0"
 
 
 class Types(dict[str, int]):
@@ -39,30 +32,27 @@ class Types(dict[str, int]):
     def __init__(self, most: int) -> None:
         super().__init__({"": 0})
         self.most = most
-        self.is_word, self.masks = array("b", [0]), array("i", [0])
+        self.is_word = array("b", [0])
 
     def __missing__(self, token: str) -> int:
         if len(self) > self.most:
             return 0
         self[token] = number = len(self)
         self.is_word.append(any(map(str.isalnum, token)))
-        self.masks.append(MASKS.get(token.lower(), 0))
         return number
 
 
 class Survey:
-    """What is known of texts, in columns int or bool [n]; use as a context manager, which closes the spools.
+    """What is known of texts, in columns int or bool [n].
 
     `side` counts `side_names` (the parts of a source, or what it is compared with), `label` and `group`
     count `label_names` and `group_names` (NONE: has none), `chars` and `tokens` are lengths, `words` counts
-    tokens that are no signs, `exact` is a hash of the text, `sequence` one of its words, `script` and
-    `language` are places in their lists of names, `odd[name]` says which texts have an oddity. `counts` is
-    int64 [sides, types].
+    tokens that are no signs, `exact` is a hash of the text, `sequence` one of its words, `script` is a
+    place in `SCRIPT_NAMES`, `odd[name]` says which texts have an oddity. `numbers` int32 [N] are the types of
+    all tokens, text after text. `counts` is int64 [sides, types].
     """
 
-    def __init__(
-        self, tokenizer: Tokenizer, *, most_types: int = MOST_TYPES, in_memory: int = IN_MEMORY
-    ) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, most_types: int = MOST_TYPES) -> None:
         self.tokenizer = tokenizer
         self.types = Types(most_types)
         self.side_names: list[str] = []
@@ -75,18 +65,8 @@ class Survey:
             "tokens": array("q"), "exact": array("q"), "script": array("b"), "mixed": array("b"),
             **{name: array("b") for name in ODDITIES},
         }  # fmt: skip
-        self._stack = ExitStack()
-        self._texts = self._stack.enter_context(Spool(in_memory))
-        self._tokens = self._stack.enter_context(Spool(in_memory))
-        self._finished = False
-
-    def __enter__(self) -> Survey:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+        self._texts: list[tuple[str, bytes]] = []
+        self._numbers_read = array("i")
 
     def __len__(self) -> int:
         return len(self._columns["side"])
@@ -118,18 +98,13 @@ class Survey:
         script, mixed = scripts(text)
         columns["script"].append(script)
         columns["mixed"].append(mixed)
-        digest = blake2b(digest_size=8)
-        encoded = [example.id.encode("utf-8", "surrogatepass"), _ID_END]
-        numbers = array("i")
-        for piece in _pieces(text):
-            data = piece.encode("utf-8", "surrogatepass")
-            digest.update(data)
-            encoded.append(data)
-            numbers.fromlist(list(map(self.types.__getitem__, self.tokenizer.tokens(piece))))
-        self._texts.append(encoded)
-        self._tokens.append([numbers.tobytes()])
+        data = text.encode("utf-8", "surrogatepass")
+        numbers = list(map(self.types.__getitem__, self.tokenizer.tokens(text)))
+        self._numbers_read.fromlist(numbers)
+        self._texts.append((example.id, data))
         columns["tokens"].append(len(numbers))
-        columns["exact"].append(int.from_bytes(digest.digest(), "little", signed=True))
+        digest = blake2b(data, digest_size=8).digest()
+        columns["exact"].append(int.from_bytes(digest, "little", signed=True))
 
     def _number(self, column: str, names: list[str], name: str) -> int:
         numbers = self._numbers[column]
@@ -139,7 +114,7 @@ class Survey:
         return number
 
     def finish(self) -> None:
-        """Go through the tokens of all texts: sketches, languages, and how often each type occurs where."""
+        """Go through the tokens of all texts: sketches, and how often each type occurs where."""
         self.is_word = np.frombuffer(self.types.is_word, np.bool_)
         self.side, self.label, self.group, self.chars, self.tokens, self.exact, self.script = (
             _view(self._columns[name])
@@ -147,48 +122,27 @@ class Survey:
         )
         self.mixed = _view(self._columns["mixed"]).astype(bool)
         self.odd = {name: _view(self._columns[name]).astype(bool) for name in ODDITIES}
-        n, sketched = len(self), min(len(self), SKETCHED)
-        self.keys = np.zeros((sketched, BANDS), np.uint32)
-        self.words, self.sequence = np.zeros(n, np.int32), np.zeros(n, np.uint64)
-        self.language = np.zeros(n, np.int8)
-        self.counts = np.zeros((len(self.side_names), len(self.types)), np.int64)
-        masks = np.frombuffer(self.types.masks, np.int32)
-        for first, last, tokens in self.runs():
-            lengths = self.tokens[first:last]
-            made = sketch(tokens, lengths, self.is_word)
-            self.keys[first:last] = made.keys[: max(0, sketched - first)]
-            self.words[first:last], self.sequence[first:last] = made.words, made.sequence
-            self.language[first:last] = languages(tokens, lengths, masks, self.is_word)
-            side_of_token = np.repeat(self.side[first:last], lengths)
-            for side in range(len(self.side_names)):
-                of_side = tokens[side_of_token == side]
-                self.counts[side] += np.bincount(of_side, minlength=len(self.types))
-
-    def runs(self) -> Iterator[tuple[int, int, npt.NDArray[np.int32]]]:
-        """Yield first, last + 1 and the token numbers int32 [N] of runs of texts, millions of them each."""
-        for first, last, data in self._tokens.runs(RUN_BYTES):
-            yield first, last, np.frombuffer(data, np.int32)
+        self.numbers: npt.NDArray[np.int32] = np.frombuffer(self._numbers_read, np.int32)
+        self._ends = np.cumsum(self.tokens)
+        made = sketch(self.numbers, self.tokens, self.is_word)
+        self.keys, self.words, self.sequence = made.keys[:SKETCHED], made.words, made.sequence
+        side_of_token = np.repeat(self.side, self.tokens)
+        self.counts = np.array(
+            [
+                np.bincount(self.numbers[side_of_token == side], minlength=len(self.types))
+                for side in range(len(self.side_names))
+            ]
+        )
 
     def tokens_of(self, text: int) -> npt.NDArray[np.int32]:
         """Return one text's token numbers, int32 [T]."""
-        return np.frombuffer(self._tokens.read(text), np.int32)
+        return self.numbers[self._ends[text] - self.tokens[text] : self._ends[text]]
 
     def quote(self, text: int, where: Callable[[str], int] | None = None) -> Quote:
         """Return the beginning of a text with its id, or what stands around the place that `where` finds."""
-        name, _, content = self._texts.read(text, PIECE).partition(_ID_END)
-        shown = content.decode("utf-8", "replace")  # a long text is cut, perhaps within a character
-        return quoted(name.decode("utf-8", "replace"), shown, 0 if where is None else max(0, where(shown)))
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """Cut a text at white space, where there is any, into pieces of about `PIECE` characters."""
-    start = 0
-    while len(text) - start > PIECE:
-        end = max(text.rfind(" ", start, start + PIECE), text.rfind("\n", start, start + PIECE)) + 1
-        end = end if end > start else start + PIECE
-        yield text[start:end]
-        start = end
-    yield text[start:]
+        name, content = self._texts[text]
+        shown = content.decode("utf-8", "replace")
+        return quoted(name, shown, 0 if where is None else max(0, where(shown)))
 
 
 def _view(column: array[Any]) -> npt.NDArray[Any]:

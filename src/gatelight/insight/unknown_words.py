@@ -138,24 +138,19 @@ def _by_text(
     survey: Survey, sides: Sequence[int], unknown: npt.NDArray[np.bool_], frequent: npt.NDArray[np.int64]
 ) -> tuple[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Texts, texts with an unknown token, and counts by label: of each `frequent` type, and of all tokens."""
-    texts = texts_with = 0
     labels, width = min(len(survey.label_names), MOST_LABELS), len(frequent)
     by_label, totals = np.zeros((labels, width), np.int64), np.zeros(labels, np.int64)
     column = np.full(len(unknown), width)
     column[frequent] = np.arange(width)
-    for first, last, tokens in survey.runs():
-        lengths = survey.tokens[first:last]
-        chosen = np.isin(survey.side[first:last], sides)
-        of_text = np.repeat(np.arange(last - first), lengths)
-        hit = np.bincount(of_text, unknown[tokens], minlength=last - first) > 0
-        texts += int(chosen.sum())
-        texts_with += int((hit & chosen).sum())
-        label = np.where(chosen, survey.label[first:last], NONE)[of_text]
-        for number in range(labels):
-            of_label = tokens[label == number]
-            totals[number] += len(of_label)
-            by_label[number] += np.bincount(column[of_label], minlength=width + 1)[:width]
-    return texts, texts_with, by_label, totals
+    chosen = np.isin(survey.side, sides)
+    of_text = np.repeat(np.arange(len(survey)), survey.tokens)
+    hit = np.bincount(of_text, unknown[survey.numbers], minlength=len(survey)) > 0
+    label = np.where(chosen, survey.label, NONE)[of_text]
+    for number in range(labels):
+        of_label = survey.numbers[label == number]
+        totals[number] = len(of_label)
+        by_label[number] = np.bincount(column[of_label], minlength=width + 1)[:width]
+    return int(chosen.sum()), int((hit & chosen).sum()), by_label, totals
 
 
 def _telling(
