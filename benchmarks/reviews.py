@@ -19,7 +19,7 @@ from gatelight.files import file_written_aside
 from gatelight.text import datasets
 from gatelight.text.corpus import Corpus
 from gatelight.text.encoding import Encoded, encode_tokens
-from gatelight.text.tokens import clean_text, tokenizer
+from gatelight.text.tokenizers import clean_text, tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[1]

@@ -22,7 +22,7 @@ from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Pre
 from gatelight.text.corpus import Corpus
 from gatelight.text.encoding import Encoded, encode_numbered
 from gatelight.text.numbering import NumberedTexts
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 QUICK = 500  # reviews

@@ -19,7 +19,7 @@ from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.judging import Judge
 from gatelight.estimators.labels import Classes
 from gatelight.estimators.reading import Reading
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 NOTE = NoteModel("words, 200 steps", 200, 300, 50, 0.2, word_reviews)

@@ -42,7 +42,7 @@ from gatelight.models.rows import PAD
 from gatelight.models.training import train
 from gatelight.models.trials import describe, run_trials
 from gatelight.text.encoding import encode
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import SPECIALS, Vocabulary
 
 NOTE = "as in the note"

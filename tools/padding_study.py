@@ -39,7 +39,7 @@ from gatelight.text.corpus import Corpus
 from gatelight.text.datasets import resolve
 from gatelight.text.encoding import TRUNCATIONS, Encoded, encode_tokens
 from gatelight.text.numbering import NumberedTexts
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vectors import WordVectors
 from gatelight.text.vocabulary import Vocabulary
 

@@ -12,7 +12,7 @@ from made_up_reviews import TINY, Reviews
 import gatelight
 from gatelight import TextClassifier
 from gatelight.errors import DataError, ModelFileError
-from gatelight.text.unknown import UNKNOWN_POLICIES
+from gatelight.text.oov import UNKNOWN_POLICIES
 
 SETTINGS: dict[str, Any] = {**TINY, "min_count": 3, "seed": 5}
 BAD, GOOD = "I dont like this movie", "I like this movie"

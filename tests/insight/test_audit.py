@@ -16,7 +16,7 @@ from gatelight.insight import survey
 from gatelight.insight.audit import Audit, audit
 from gatelight.insight.lengths import measure
 from gatelight.text.corpus import Example
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokenizers import tokenizer
 
 DEFAULT = recipe("default")
 IMDB = Path(__file__).parents[3] / "shared" / "data" / "aclImdb_v1.tar.gz"
@@ -120,7 +120,9 @@ def test_types_that_are_not_told_apart_are_counted_all_the_same(monkeypatch: pyt
 
 def test_english_is_never_called_another_language() -> None:
     """Two of three snippets that were shown as "not in English" were English, full of Spanish names."""
-    shown = "Y tu mama tambien, El Norte, La Cienaga, La Jetee, El Topo: more stars, less noise, better seats."
+    shown = (
+        "Y tu mama tambien, El Norte, La Cienaga, La Jetee, El Topo: more stars, less noise, better seats."
+    )
     found = {finding.name for finding in audit(changed(clean(), 7, text=shown), DEFAULT).findings}
     assert not found & {"languages", "scripts"}
 

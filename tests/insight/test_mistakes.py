@@ -20,7 +20,7 @@ from gatelight.insight.explanations import effects
 from gatelight.insight.judged import Judged, distance_to_verb, judge
 from gatelight.insight.mistakes import mistakes
 from gatelight.insight.slices import slices
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 CURVATURE = 0.1

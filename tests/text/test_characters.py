@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatelight.text.characters import NOTE_SYMBOLS, code_points, graphemes
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokenizers import tokenizer
 
 CHINESE = "这部电影非常好。"
 EMOJI = "\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f44d\U0001f3fd \U0001f1e9\U0001f1ea"

@@ -15,8 +15,8 @@ from gatelight.errors import DataError
 from gatelight.text import numbering
 from gatelight.text.encoding import Encoded, encode, encode_numbered, encode_tokens
 from gatelight.text.numbering import NumberedTexts
-from gatelight.text.tokens import tokenizer
-from gatelight.text.unknown import UNKNOWN_POLICIES
+from gatelight.text.oov import UNKNOWN_POLICIES
+from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 WORDS = Vocabulary.build([["a"] * 4, ["b"] * 3, ["c"] * 2, ["d"]])

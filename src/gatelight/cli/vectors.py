@@ -57,7 +57,7 @@ def train(
 
     from gatelight.cli.sources import texts_to_learn_from
     from gatelight.nn.threads import threads as usual_threads
-    from gatelight.text.tokens import tokenizer as make_tokenizer
+    from gatelight.text.tokenizers import tokenizer as make_tokenizer
     from gatelight.text.vector_files import WRITERS
     from gatelight.text.word2vec import train_word2vec, words_to_learn
 

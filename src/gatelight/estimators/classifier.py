@@ -24,7 +24,7 @@ from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.settings import classifier_config, plain
 from gatelight.models.summary import Summary, summary
-from gatelight.text.tokens import Tokenizer
+from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

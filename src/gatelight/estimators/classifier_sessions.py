@@ -21,7 +21,7 @@ from gatelight.models.batches import BATCH_ROWS
 from gatelight.models.prediction import Predictor
 from gatelight.models.running import Place, Running, can_run
 from gatelight.text.encoding import TRUNCATIONS
-from gatelight.text.unknown import LEFT_OUT, Reader
+from gatelight.text.oov import LEFT_OUT, Reader
 
 if TYPE_CHECKING:
     from gatelight.estimators.judging import Judge

@@ -16,7 +16,7 @@ from gatelight.models.writing import Reader
 from gatelight.nn.sampling import Drawing
 from gatelight.text.characters import graphemes
 from gatelight.text.joining import Writer
-from gatelight.text.tokens import Tokenizer
+from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import PAD_ID, UNK_ID, Vocabulary
 
 READ_AT_ONCE = 1 << 26  # weights read, for token after token, between two pieces of text: a few milliseconds

@@ -37,7 +37,7 @@ from gatelight.text.encoding import Encoded
 from gatelight.text.lengths import LengthStatistics
 from gatelight.text.numbering import NumberedTexts
 from gatelight.text.splits import held_out
-from gatelight.text.tokens import tokenizer, tokens_of_all
+from gatelight.text.tokenizers import tokenizer, tokens_of_all
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier

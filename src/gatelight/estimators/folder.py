@@ -29,7 +29,7 @@ from gatelight.files import folder_written_aside
 from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
 from gatelight.models.weight_files import read_weights
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
 from gatelight.text.vocabulary import SPECIALS, Vocabulary
 

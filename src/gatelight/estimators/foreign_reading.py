@@ -11,7 +11,7 @@ from typing import Any
 
 from gatelight.errors import DataError
 from gatelight.text.encoding import TRUNCATIONS
-from gatelight.text.tokens import Tokenizer, tokenizer
+from gatelight.text.tokenizers import Tokenizer, tokenizer
 
 PADDINGS = ("pre", "post", None)
 KERAS = "keras"

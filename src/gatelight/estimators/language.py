@@ -31,7 +31,7 @@ from gatelight.models.predicting import PredictingDocuments, PredictingStreams
 from gatelight.models.task import Task
 from gatelight.models.training import TrainingConfig, carry_out
 from gatelight.models.writing import Reader
-from gatelight.text.tokens import Tokenizer, tokenizer
+from gatelight.text.tokenizers import Tokenizer, tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 OF_TRAINING = (

@@ -14,7 +14,7 @@ from gatelight.estimators.sessions import Arrays, Session, can_be_cut, certain, 
 from gatelight.estimators.token_streams import END, Encoder
 from gatelight.models.language_model import State
 from gatelight.models.writing import Reader
-from gatelight.text.tokens import Tokenizer
+from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 

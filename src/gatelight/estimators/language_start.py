@@ -14,7 +14,7 @@ from gatelight.estimators.settings import CORPUS, ONE_HOT
 from gatelight.estimators.texts import checked_texts, group_names
 from gatelight.models.language_model import LanguageModel, LanguageModelConfig
 from gatelight.text.splits import held_out
-from gatelight.text.tokens import Tokenizer, tokens_of_all
+from gatelight.text.tokenizers import Tokenizer, tokens_of_all
 from gatelight.text.vocabulary import Vocabulary
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from gatelight.models.pieces import Pieces
 from gatelight.text.encoding import TRUNCATIONS, Encoded, encode, encode_numbered, encode_tokens
 from gatelight.text.numbering import NumberedTexts
-from gatelight.text.tokens import Tokenizer
-from gatelight.text.unknown import LEFT_OUT, Reader
+from gatelight.text.oov import LEFT_OUT, Reader
+from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
 
@@ -44,7 +44,7 @@ class Reading:
     seed: int = 0
 
     def encode(self, texts: Iterable[str] | NumberedTexts, beyond: Sequence[str] = ()) -> Encoded:
-        """Turn texts into flat ids and lengths; `beyond` as in `text.unknown.Reader`."""
+        """Turn texts into flat ids and lengths; `beyond` as in `text.oov.Reader`."""
         if isinstance(texts, NumberedTexts):
             return encode_numbered(texts, self.vocabulary, beyond=beyond, **self._cut())
         return encode(texts, self.tokenizer, self.vocabulary, beyond=beyond, **self._cut())

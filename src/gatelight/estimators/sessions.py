@@ -20,7 +20,7 @@ from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.arrays import read_arrays, write_arrays
 from gatelight.files import file_written_aside
 from gatelight.models.checkpoint import fingerprint
-from gatelight.text.tokens import Tokenizer
+from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 MARKUP = 400  # characters within which a tag or an entity that began has ended

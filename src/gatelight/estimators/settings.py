@@ -14,8 +14,8 @@ import numpy as np
 from gatelight.errors import DataError
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.text.encoding import TRUNCATIONS
-from gatelight.text.tokens import KINDS, tokenizer
-from gatelight.text.unknown import UNKNOWN_POLICIES
+from gatelight.text.oov import UNKNOWN_POLICIES
+from gatelight.text.tokenizers import KINDS, tokenizer
 from gatelight.text.vocabulary import SPECIALS
 
 if TYPE_CHECKING:

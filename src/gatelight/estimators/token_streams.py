@@ -15,7 +15,7 @@ from gatelight.errors import DataError
 from gatelight.models.batches import Sequences
 from gatelight.text.characters import Spelling, code_points
 from gatelight.text.cleaning import clean_text
-from gatelight.text.tokens import Tokenizer
+from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
 END = "<end>"  # no tokenizer gives this as one token

@@ -17,7 +17,7 @@ from gatelight.insight.overlaps import ALIKE, Overlap, Overlaps
 from gatelight.insight.survey import NONE, Survey
 from gatelight.insight.unknown_words import UnknownReport
 from gatelight.text.corpus import Example
-from gatelight.text.tokens import tokenizer
+from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vectors import WordVectors
 from gatelight.text.vocabulary import Vocabulary
 

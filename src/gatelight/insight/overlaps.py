@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatelight.insight.findings import EXAMPLES, Finding, some
 from gatelight.insight.survey import NONE, Survey
-from gatelight.text.duplicates import LEAST_WORDS, candidates, likeness
+from gatelight.text.near_duplicates import LEAST_WORDS, candidates, likeness
 from gatelight.text.splits import held_out
 
 ALIKE = 0.7

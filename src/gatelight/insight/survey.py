@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from gatelight.insight.findings import Quote, quoted
 from gatelight.text.corpus import Example
-from gatelight.text.duplicates import sketch
+from gatelight.text.near_duplicates import sketch
 from gatelight.text.oddities import NOWHERE, ODDITIES, scripts
-from gatelight.text.tokens import Tokenizer
+from gatelight.text.tokenizers import Tokenizer
 
 MOST_TYPES = 2_000_000  # some 250 MB; prose has as many in a gigabyte or two, mostly slips seen once
 SKETCHED = 1_000_000

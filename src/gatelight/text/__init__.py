@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gatelight.text.corpus import Corpus, Example, read_examples
     from gatelight.text.encoding import Encoded, encode, encode_tokens
     from gatelight.text.lengths import LengthStatistics
-    from gatelight.text.tokens import Tokenizer, tokenizer
+    from gatelight.text.tokenizers import Tokenizer, tokenizer
     from gatelight.text.vectors import Coverage, WordVectors
     from gatelight.text.vocabulary import PAD, PAD_ID, UNK, UNK_ID, Vocabulary
     from gatelight.text.word2vec import train_word2vec
@@ -48,13 +48,13 @@ _HOMES = {
     "Encoded": "encoding",
     "Example": "corpus",
     "LengthStatistics": "lengths",
-    "Tokenizer": "tokens",
+    "Tokenizer": "tokenizers",
     "Vocabulary": "vocabulary",
     "WordVectors": "vectors",
     "encode": "encoding",
     "encode_tokens": "encoding",
     "read_examples": "corpus",
-    "tokenizer": "tokens",
+    "tokenizer": "tokenizers",
     "train_word2vec": "word2vec",
 }
 

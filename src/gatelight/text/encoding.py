@@ -16,8 +16,8 @@ import numpy.typing as npt
 from gatelight.errors import DataError
 from gatelight.text.characters import code_points
 from gatelight.text.numbering import NumberedTexts
-from gatelight.text.tokens import Tokenizer, tokens_of_all
-from gatelight.text.unknown import LEFT_OUT, PLACED_POLICIES, Reader
+from gatelight.text.oov import LEFT_OUT, PLACED_POLICIES, Reader
+from gatelight.text.tokenizers import Tokenizer, tokens_of_all
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
 

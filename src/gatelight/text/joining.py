@@ -10,7 +10,7 @@ import codecs
 from collections.abc import Iterable
 
 from gatelight.text.characters import graphemes
-from gatelight.text.tokens import Tokenizer
+from gatelight.text.tokenizers import Tokenizer
 
 CLOSING = frozenset(".,!?;:)]}%…’'\"") | {"...", "..", "!!", "!!!", "??", "???"}
 OPENING = frozenset("([{")

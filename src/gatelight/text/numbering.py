@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight.text.tokens import Tokenizer, tokens_of_all
+from gatelight.text.tokenizers import Tokenizer, tokens_of_all
 
 MOST_PIECES = 1 << 18
 """Distinct pieces that are held at a time, some 30 MB."""

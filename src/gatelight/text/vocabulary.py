@@ -105,7 +105,7 @@ class Vocabulary:
         return self._ids.get(token, UNK_ID)
 
     def ids(self, tokens: Sequence[str]) -> npt.NDArray[np.int32]:
-        """Return the ids of `tokens`, int32 [T]; unknown ones become UNK (other ways: `text.unknown`)."""
+        """Return the ids of `tokens`, int32 [T]; unknown ones become UNK (other ways: `text.oov`)."""
         return np.fromiter(map(self._ids.get, tokens, repeat(UNK_ID)), np.int32, len(tokens))
 
     def known_ids(self) -> Mapping[str, int]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gatelight.errors import DataError
 from gatelight.text.encoding import encode, encode_tokens
-from gatelight.text.tokens import tokenizer
-from gatelight.text.unknown import LEFT_OUT, UNKNOWN_POLICIES, Reader
+from gatelight.text.oov import LEFT_OUT, UNKNOWN_POLICIES, Reader
+from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
 WORDS = Vocabulary.from_counts({"i": 900, "like": 60, "this": 30, "movie": 9, "don't": 1})

@@ -7,7 +7,15 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from gatelight.text.duplicates import LEAST_WORDS, Sketch, candidates, jaccard, likeness, sketch, word_pairs
+from gatelight.text.near_duplicates import (
+    LEAST_WORDS,
+    Sketch,
+    candidates,
+    jaccard,
+    likeness,
+    sketch,
+    word_pairs,
+)
 
 TYPES = 500
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from nltk.tokenize.treebank import TreebankWordTokenizer
 
 from gatelight.errors import DataError, MissingExtraError
-from gatelight.text import nltk_alone, tokens
+from gatelight.text import nltk_alone
+from gatelight.text import tokenizers as tokens
 from gatelight.text.nltk_alone import class_of
-from gatelight.text.tokens import clean_text, tokenizer, tokens_of_all
+from gatelight.text.tokenizers import clean_text, tokenizer, tokens_of_all
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates and control characters too
 LINEAR_SECONDS = 3.0  # for 60,000 characters: linear takes at most 0.2 s, quadratic more than ten
