@@ -264,6 +264,20 @@ def test_what_is_no_model_file_is_refused(tmp_path: Path) -> None:
             keras.chain(*files)
 
 
+@pytest.mark.parametrize("empty", [np.zeros(0, "S1"), h5py.Empty("S1"), ""])
+@pytest.mark.parametrize("name", ["model_config", "keras_version"])
+def test_an_attribute_of_no_words_is_no_index_error(empty: Any, name: str, tmp_path: Path) -> None:
+    """HDF5 knows an attribute of no elements and one of no value, beside the empty string."""
+    path = write(tmp_path / "model.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs[name] = empty
+    if name == "keras_version":
+        assert keras.chain(path)  # the settings tell the version too
+    else:
+        with pytest.raises(GatelightError, match=r"model_config|model\.to_json"):
+            keras.chain(path)
+
+
 def test_the_bytes_of_a_file_are_read_as_the_file(tmp_path: Path) -> None:
     """An archive's weights never touch the disk."""
     path = write(tmp_path / "model.h5")

@@ -110,7 +110,8 @@ def words(group: Any, name: str) -> list[str] | None:
     if name in NOT_NEEDED:
         return None
     attribute = h5py.h5a.open(group.id, name.encode())
-    if 0 in attribute.shape:  # Keras writes an empty list of names as an empty list of numbers
+    # Keras writes an empty list of names as an empty list of numbers.
+    if attribute.shape is None or 0 in attribute.shape:
         return []
     if attribute.get_type().get_class() != h5py.h5t.STRING:
         return None

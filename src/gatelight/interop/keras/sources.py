@@ -121,6 +121,8 @@ def _held_architecture(root: Group, name: str) -> Architecture | None:
     version = root.words("keras_version")
     if config is None:
         return None
+    if not config:
+        raise ModelFileError(f"{name}: its model_config is empty; save the model again")
     held = parsed(config[0], f"{name}, model_config")
     return architecture(held, name, version[0] if version else None)
 
