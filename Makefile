@@ -53,7 +53,7 @@ format: $(READY)
 $(BENCH_READY): pyproject.toml benchmarks/requirements.txt
 	@$(BENCH)/bin/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(BENCH)
 	@echo "installing gatelight and what it is compared with into $(BENCH) (this takes minutes the first time)"
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[treebank]' -r benchmarks/requirements.txt
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --editable . -r benchmarks/requirements.txt
 	@$(BENCH)/bin/python $(COMPILE) $(BENCH)/lib || true
 	@printf '%s\n' '$(CURDIR)' > $@
 

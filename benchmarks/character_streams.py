@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.reviews import source, texts
 from gatelight.models.language_model import LanguageModel, LanguageModelConfig
-from gatelight.text.characters import code_points
+from gatelight.text.tokenizers import code_points
 
 DIM, LAYERS = 64, 2
 SPECIAL = 2  # ids that stand for no character

@@ -20,8 +20,7 @@ from benchmarks.review_files import archive, whole_archive
 from benchmarks.turns import in_turns
 from benchmarks.workload import Contestant, Finding, Goal, Options, Outcome, Prepared, Tell, Workload
 from gatelight.text.corpus import Corpus
-from gatelight.text.encoding import Encoded, encode_numbered
-from gatelight.text.numbering import NumberedTexts
+from gatelight.text.encoding import Encoded, NumberedTexts, encode_tokens
 from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -69,7 +68,7 @@ def by_ours(kind: str, path: Path) -> Encoded:
     """As `TextClassifier` reads: texts, tokens, vocabulary, ids."""
     corpus = Corpus.read(path, parts=("train",))
     tokens = NumberedTexts.of(corpus.texts, tokenizer(kind))
-    return encode_numbered(tokens, Vocabulary.from_counts(tokens.counts()))
+    return encode_tokens(tokens, Vocabulary.from_counts(tokens.counts()))
 
 
 def members(path: Path) -> Iterator[str]:

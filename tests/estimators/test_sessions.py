@@ -28,7 +28,6 @@ RUNNING: dict[str, dict[str, Any]] = {
     "flat": {"pool": "flatten", "max_length": 30, "truncation": "head", "tokenizer": "note-char"},
     "flat tail": {"pool": "flatten", "max_length": 5, "truncation": "tail"},
     "peephole": {"pool": "max", "cell": "peephole", "tokenizer": "char", "lowercase": False},
-    "graphemes": {"pool": "mean", "tokenizer": "grapheme", "clean": False, "labels": "three"},
     "bytes": {"pool": "last", "tokenizer": "byte", "cell": "rnn", "labels": "several"},
 }
 ANEW: dict[str, dict[str, Any]] = {
@@ -79,7 +78,7 @@ def test_the_running_probability_is_that_of_each_beginning(name: str) -> None:
     estimator = model(name)
     text = "the film is not xyzzy dull the plot isn't a mess great great the music is great"
     tokens = estimator.tokenizer_.tokens(text)
-    joined = "" if estimator.tokenizer in ("char", "byte", "grapheme", "note-char") else " "
+    joined = "" if estimator.tokenizer in ("char", "byte", "note-char") else " "
     if estimator.tokenizer in ("word", "treebank"):
         text = joined.join(tokens)
     beginnings = [joined.join(tokens[: k + 1]) for k in range(len(tokens))]

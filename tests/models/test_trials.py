@@ -19,7 +19,7 @@ TRIALS = [{"size": size, "seed": seed} for seed in (0, 1) for size in (3, 5)]
 def work(material: list[int], trial: Any) -> dict[str, Any]:
     """Say what was worked on and where; `stop` and `fail` are sizes at which it goes wrong."""
     if trial["size"] == -1:
-        raise MissingExtraError("nltk", "treebank", "this trial")
+        raise MissingExtraError("gensim", "word2vec", "this trial")
     if trial["size"] == -2:
         os._exit(1)
     if trial["size"] == -3:
@@ -67,7 +67,7 @@ def test_a_trial_that_cannot_be_is_named_and_the_others_stay(jobs: int, tmp_path
         run_trials(TRIALS[:1], work, [1], "a", tmp_path, jobs=1)
         trials.append({"size": -4, "seed": 0})
     began = time.monotonic()
-    with pytest.raises(DataError, match=r"size=-1 seed=0: this trial needs the package 'nltk'"):
+    with pytest.raises(DataError, match=r"size=-1 seed=0: this trial needs the package 'gensim'"):
         run_trials(trials, work, [1], "a", tmp_path, jobs=jobs)
     assert time.monotonic() - began < 55, "waited for a trial that nobody wants any more"
     assert len(list(tmp_path.glob("runs/*.json"))) == 1

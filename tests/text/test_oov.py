@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gatelight.errors import DataError
 from gatelight.text.encoding import encode, encode_tokens
-from gatelight.text.oov import LEFT_OUT, UNKNOWN_POLICIES, Reader
+from gatelight.text.oov import LEFT_OUT, UNKNOWN_POLICIES, Indexer
 from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
@@ -22,7 +22,7 @@ FOUR_DEVIATIONS = 4.0
 
 
 def read(text: str, policy: str) -> list[str]:
-    ids = Reader(WORDS, policy).ids(text.split())[0]
+    ids = Indexer(WORDS, policy).ids(text.split())[0]
     return [WORDS.tokens[i] if i < V else f"#{i - 2 * V}" for i in ids]
 
 
@@ -33,9 +33,8 @@ def test_dropping_an_unknown_negation_makes_a_text_its_opposite() -> None:
     assert read(bad, "unk") == ["i", "<unk>", "like", "this", "movie"]
     assert read(bad, "nearest") == ["i", "don't", "like", "this", "movie"]
     assert read(bad, "subword") == ["i", "#0", "like", "this", "movie"]
-    for policy in ("random", "random-uniform"):
-        assert len(read(bad, policy)) == 5
-        assert set(read(bad, policy)) <= set(WORDS.tokens[2:])
+    assert len(read(bad, "random")) == 5
+    assert set(read(bad, "random")) <= set(WORDS.tokens[2:])
 
 
 @pytest.mark.parametrize("policy", UNKNOWN_POLICIES)
@@ -51,7 +50,7 @@ def test_a_text_is_read_the_same_alone_and_in_any_company(
     start = int(together.lengths[:row].sum())
 
     def named(made: object, ids: np.ndarray) -> list[object]:
-        return [i if i < 2 * V else made.beyond[i - 2 * V] for i in ids.tolist()]  # type: ignore[attr-defined]
+        return [i if i < 2 * V else made.oov[i - 2 * V] for i in ids.tolist()]  # type: ignore[attr-defined]
 
     ids = together.ids[start : start + together.lengths[row]]
     assert named(together, ids) == named(alone, alone.ids)
@@ -59,41 +58,40 @@ def test_a_text_is_read_the_same_alone_and_in_any_company(
     assert (alone.unknown.tolist(), alone.total.tolist()) == ([strange], [len(lists[row])])
 
 
-@pytest.mark.parametrize("policy", ["random", "random-uniform"])
-def test_drawn_words_follow_their_frequencies_or_none(policy: str) -> None:
+def test_drawn_words_follow_their_frequencies() -> None:
     """A draw that favoured some ids would plant the same words everywhere."""
-    ids = np.array(Reader(WORDS, policy, seed=3).ids(["dont"] * OFTEN)[0])
-    chances = WORDS.counts[2:] / WORDS.counts[2:].sum() if policy == "random" else np.full(V - 2, 1 / (V - 2))
+    ids = np.array(Indexer(WORDS, "random", seed=3).ids(["dont"] * OFTEN)[0])
+    chances = WORDS.counts[2:] / WORDS.counts[2:].sum()
     counts = np.bincount(ids, minlength=V)
     assert counts[:2].tolist() == [0, 0]
     deviation = np.sqrt(OFTEN * chances * (1 - chances))
     assert (np.abs(counts[2:] - OFTEN * chances) < FOUR_DEVIATIONS * deviation).all()
-    other = Reader(WORDS, policy, seed=4).ids(["dont"] * OFTEN)[0]
+    other = Indexer(WORDS, "random", seed=4).ids(["dont"] * OFTEN)[0]
     assert (np.array(other) != ids).any()
 
 
-def test_words_beyond_the_vocabulary_are_numbered_on() -> None:
+def test_out_of_vocabulary_words_are_numbered_on() -> None:
     """Training and validation share one numbering, or a validation word would have another's n-grams."""
     first = encode(["i dont lik", "dont xyzzy"], tokenizer(), WORDS, unknown="subword")
-    assert first.beyond == ["dont", "lik", "xyzzy"]
+    assert first.oov == ["dont", "lik", "xyzzy"]
     assert first.ids.tolist() == [2, 2 * V, 2 * V + 1, 2 * V, 2 * V + 2]
-    second = encode(["new lik"], tokenizer(), WORDS, unknown="subword", beyond=first.beyond)
-    assert second.beyond == ["dont", "lik", "xyzzy", "new"]
+    second = encode(["new lik"], tokenizer(), WORDS, unknown="subword", oov=first.oov)
+    assert second.oov == ["dont", "lik", "xyzzy", "new"]
     assert second.ids.tolist() == [2 * V + 3, 2 * V + 1]
-    assert encode(["dont"], tokenizer(), WORDS).beyond == []
-    assert first.select([1]).beyond == first.beyond
+    assert encode(["dont"], tokenizer(), WORDS).oov == []
+    assert first.select([1]).oov == first.oov
 
 
 def test_what_is_left_out_keeps_its_place_where_that_is_asked_for() -> None:
     """An explanation that lost the places would name another word than the one left out."""
-    found, unknown = Reader(WORDS, "drop").places(["i", "dont", "like", "xyzzy"])
+    found, unknown = Indexer(WORDS, "drop").places(["i", "dont", "like", "xyzzy"])
     assert (found, unknown) == ([2, LEFT_OUT, 3, LEFT_OUT], 2)
 
 
 def test_a_vocabulary_of_no_words_and_a_strange_policy() -> None:
     """Nothing to draw from, and a misspelt policy, must not end in a wrong id."""
     nothing = Vocabulary.build([])
-    for policy in ("random", "random-uniform", "nearest"):
-        assert Reader(nothing, policy).ids(["word"]) == ([UNK_ID], 1)
-    with pytest.raises(DataError, match="choose one of: unk, drop, random, random-uniform, nearest, subword"):
-        Reader(WORDS, "guess")
+    for policy in ("random", "nearest"):
+        assert Indexer(nothing, policy).ids(["word"]) == ([UNK_ID], 1)
+    with pytest.raises(DataError, match="choose one of: unk, drop, random, nearest, subword"):
+        Indexer(WORDS, "guess")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-import sys
 import time
 import unicodedata
+from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nltk.tokenize.treebank import TreebankWordTokenizer
 
-from gatelight.errors import DataError, MissingExtraError
-from gatelight.text import nltk_alone
+from gatelight.errors import DataError
 from gatelight.text import tokenizers as tokens
-from gatelight.text.nltk_alone import class_of
-from gatelight.text.tokenizers import clean_text, tokenizer, tokens_of_all
+from gatelight.text.corpus import Corpus
+from gatelight.text.joining import graphemes
+from gatelight.text.tokenizers import NOTE_SYMBOLS, clean_text, code_points, tokenizer
 
+IMDB = Path(__file__).parents[3] / "shared" / "data" / "aclImdb_v1.tar.gz"
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates and control characters too
 LINEAR_SECONDS = 3.0  # for 60,000 characters: linear takes at most 0.2 s, quadratic more than ten
 
@@ -81,51 +82,6 @@ def test_wrong_kinds_and_settings_are_named() -> None:
         tokenizer("word", clean="no")
 
 
-def test_treebank_without_nltk_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the extra the user must learn what to install, not see an ImportError from inside."""
-    monkeypatch.setitem(sys.modules, "nltk.tokenize.treebank", None)
-    with pytest.raises(MissingExtraError, match=r"gatelight\[treebank\]"):
-        tokenizer("treebank")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I don't like this movie, it's bad.",
-        'He said "gimme the film\'s end" (1999) -- and cannot wait...',
-        "They'll pay $3.50 & 7/10; what's up? 100% yes!",
-    ],
-)
-def test_treebank_is_nltks(text: str) -> None:
-    """The note's figures rest on NLTK's tokens, to the letter."""
-    cut = tokenizer("treebank", lowercase=False, clean=False)
-    assert cut.tokens(text) == TreebankWordTokenizer().tokenize(text)
-
-
-TREEBANK = ("nltk.tokenize.treebank", "TreebankWordTokenizer")
-
-
-def test_nltks_tokenizer_alone_cuts_as_within_nltk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its files are run without the rest of NLTK: another version of a rule or half a module must show."""
-    monkeypatch.delitem(sys.modules, "nltk")
-    alone = class_of(*TREEBANK)
-    assert alone is not TreebankWordTokenizer
-    assert "nltk" not in sys.modules
-    for text in CASES:
-        assert alone().tokenize(text) == TreebankWordTokenizer().tokenize(text)
-
-
-def test_nltk_that_cannot_be_run_in_parts_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another version, or one that lies in no file, must still cut."""
-
-    def nowhere(name: str) -> None:
-        raise AttributeError(name)
-
-    monkeypatch.setattr(nltk_alone, "PACKAGE", "as if nltk were not imported yet")
-    monkeypatch.setattr(nltk_alone, "_found", nowhere)
-    assert class_of(*TREEBANK) is TreebankWordTokenizer
-
-
 PIECES = st.text("abxs\u00e9\u00b2_.,:;'\"`()[]{}<>-$%&?!7\u2019\u0301\ue000", max_size=6) | st.sampled_from(
     [
         "cannot",
@@ -150,27 +106,23 @@ PIECES = st.text("abxs\u00e9\u00b2_.,:;'\"`()[]{}<>-$%&?!7\u2019\u0301\ue000", m
 )
 
 
-@settings(deadline=None, max_examples=300)
-@given(st.lists(st.lists(PIECES, max_size=6).map(" ".join), max_size=4))
-def test_treebank_piece_by_piece_is_nltks(texts: list[str]) -> None:
-    """Rules that look beyond a piece, at a text's begin or end, must be asked there and nowhere else."""
+@settings(deadline=None, max_examples=500)
+@given(st.lists(PIECES, max_size=8), st.sampled_from([" ", "", "  "]))
+def test_treebank_is_nltks_to_the_letter(pieces: list[str], between: str) -> None:
+    """The note's figures rest on NLTK's tokens; a rule of ours that looks further or less far would show."""
+    text = " ".join(between.join(pieces).split())
+    cut = tokenizer("treebank", lowercase=False, clean=False)
+    assert cut.tokens(text) == TreebankWordTokenizer().tokenize(text)
+
+
+@pytest.mark.skipif(not IMDB.exists(), reason="needs the reviews beside the repository")
+def test_treebank_is_nltks_on_reviews() -> None:
+    """Prose holds what nobody thinks of."""
+    texts = Corpus.read(IMDB, parts=["test"]).texts[::50]
     cut = tokenizer("treebank", lowercase=False, clean=False)
     nltks = TreebankWordTokenizer()
-    wanted = [nltks.tokenize(" ".join(text.split())) for text in texts]
-    assert list(tokens_of_all(cut, texts)) == wanted
-    assert [cut.tokens(text) for text in texts] == wanted  # by what is remembered
-
-
-def test_treebank_forgets_before_it_takes_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service that reads for weeks meets ever new pieces; what is forgotten is cut anew, not wrongly."""
-    monkeypatch.setattr(tokens, "MOST_PIECES", 10)
-    cut = tokenizer("treebank")
-    for k in range(100):
-        assert cut.tokens(f"film {k}, it's x{k}.") == ["film", f"{k}", ",", "it", "'s", f"x{k}", "."]
-        assert len(cut._known) < 20
-    again = copy.deepcopy(cut)
-    assert again._known == {}
-    assert again.tokens("it's") == ["it", "'s"]
+    for text in texts:
+        assert cut.tokens(text) == nltks.tokenize(" ".join(text.split()))
 
 
 def test_treebank_sees_any_white_space_as_a_space() -> None:
@@ -243,3 +195,72 @@ def test_cleaning_leaves_plain_text_alone(text: str) -> None:
 def test_an_entity_with_a_huge_number_is_left() -> None:
     """html.unescape raises ValueError on it."""
     assert clean_text("&#" + "1" * 5000 + ";") == "&#" + "1" * 5000 + ";"
+
+
+# --- characters and bytes ---------------------------------------------------------------------------
+
+CHINESE = "这部电影非常好。"
+EMOJI = "\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f44d\U0001f3fd \U0001f1e9\U0001f1ea"
+MARKS = "e\u0301 n\u0303\u0323 \u0928\u093f"
+RIGHT_TO_LEFT = "\u05e9\u05b8\u05dc\u05d5\u05b9\u05dd \u200f\u0645\u0631\u062d\u0628\u0627"
+SURROGATES = "a\ud83d b\ude00\ud83d\ude00"
+
+
+@pytest.mark.parametrize("kind", ["char", "byte"])
+@given(text=ANY_TEXT)
+@example(text=CHINESE)
+@example(text=EMOJI)
+@example(text=MARKS)
+@example(text=RIGHT_TO_LEFT)
+@example(text=SURROGATES)
+@example(text="<br />&amp; A\r\n\x00")
+def test_tokens_make_the_text_again(kind: str, text: str) -> None:
+    """Generated text, and a grapheme cut in two, would come out as another text than was learned."""
+    cut = tokenizer(kind, lowercase=False, clean=False)
+    assert cut.text(cut.tokens(text)) == text
+    assert tokenizer(**cut.settings()).tokens(text) == cut.tokens(text)
+
+
+@pytest.mark.parametrize("kind", ["char", "byte", "note-char"])
+@given(text=ANY_TEXT)
+@example(text="İ <br /> A")
+def test_symbols_are_the_tokens_side_by_side(kind: str, text: str) -> None:
+    """The fast path reads `symbols`: other tokens there than in `tokens` would be another model."""
+    cut = tokenizer(kind)
+    assert list(cut.symbols(text)) == cut.tokens(text)
+    assert code_points(cut.symbols(text)).tolist() == [ord(token) for token in cut.tokens(text)]
+
+
+def test_graphemes_are_what_a_reader_counts() -> None:
+    """A family, a flag, a skin tone and a vowel sign are no characters of their own."""
+    assert graphemes(EMOJI) == [EMOJI[:5], " ", EMOJI[6:8], " ", EMOJI[9:]]
+    assert graphemes(MARKS) == ["e\u0301", " ", "n\u0303\u0323", " ", "\u0928\u093f"]
+    assert graphemes("\r\n\n") == ["\r\n", "\n"]
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",))))
+def test_bytes_are_those_of_utf8(text: str) -> None:
+    """A model of bytes must read what any other program writes."""
+    tokens = tokenizer("byte", lowercase=False, clean=False).tokens(text)
+    assert bytes(map(ord, tokens)) == text.encode()
+
+
+@given(st.lists(st.sampled_from([chr(byte) for byte in range(256)])))
+def test_bytes_that_are_no_text_become_one_nevertheless(tokens: list[str]) -> None:
+    """A model that writes half a character must not end in an exception."""
+    cut = tokenizer("byte")
+    assert "\ufffd" in cut.text([*tokens, "\xff"])
+    assert cut.text(["a", *tokens]).startswith("a")
+
+
+def test_the_note_has_44_symbols_each_once() -> None:
+    """46 with PAD and UNK: another number would not be the note's model."""
+    assert len(NOTE_SYMBOLS) == len(set(NOTE_SYMBOLS)) == 44
+    assert not any(symbol.isupper() for symbol in NOTE_SYMBOLS)
+    assert tokenizer("note-char").tokens("It's<br />A") == list("it's a")
+
+
+def test_code_points_of_an_empty_text() -> None:
+    """Empty texts come in every corpus."""
+    assert code_points("").shape == (0,)
+    assert code_points(SURROGATES).dtype == np.dtype("<u4")

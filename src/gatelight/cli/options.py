@@ -77,16 +77,14 @@ READING = (
     Parameter("encoding_errors", str, "strict refuses undecodable bytes, replace goes on.", "strict"),
 )
 RECIPE = (
-    Parameter("tokenizer", str, "word, treebank, char, grapheme, byte or note-char."),
+    Parameter("tokenizer", str, "word, treebank, char, byte or note-char."),
     Parameter("lowercase", bool, "Whether to lower-case the texts."),
     Parameter("clean", bool, "Whether to drop <br /> and resolve entities."),
     Parameter("min_count", int, "A word seen more rarely is unknown."),
     Parameter("max_words", int, "Most words the vocabulary may hold.", optional=True),
     Parameter("max_length", int, "Longer texts are cut to so many words.", optional=True),
     Parameter("truncation", str, "What a cut keeps: head, tail or head+tail."),
-    Parameter(
-        "unknown", str, "Unknown words: unk, drop, random, random-uniform, nearest, subword or spelled."
-    ),
+    Parameter("unknown", str, "Unknown words: unk, drop, random, nearest, subword or spelled."),
     Parameter("dim", int, "Size of a word vector."),
     Parameter("train_vectors", bool, "Whether training changes the word vectors."),
     Parameter("cell", str, "lstm, gru, peephole or rnn."),

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Recurrent text classifier on plain strings; without arguments it is the recipe `default`.
 
-    Text: `tokenizer` ("word", "treebank", "char", "grapheme", "byte", "note-char"), `lowercase`, `clean`
+    Text: `tokenizer` ("word", "treebank", "char", "byte", "note-char"), `lowercase`, `clean`
     (tags and entities removed), `min_count`, `max_words`, `max_length` in tokens, `truncation` ("head",
     "tail", "head+tail"), `unknown` words ("unk": one vector for all,
     which `word_dropout` trains; "drop": left out; "random": a known word drawn by frequency;
-    "random-uniform": any; "nearest": the known word within one edit, else UNK; "subword": the mean of trained
+    "nearest": the known word within one edit, else UNK; "subword": the mean of trained
     vectors of its character n-grams; "spelled": of no word a vector is kept, each is read letter by letter).
     Vectors: `vectors` (None: random; a name or a file; `WordVectors`; "one-hot"; "corpus": word2vec of the
     training and the unlabelled texts, the same again with `threads=1` only), `dim` (of random and "corpus"

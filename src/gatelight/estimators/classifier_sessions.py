@@ -21,12 +21,11 @@ from gatelight.models.batches import BATCH_ROWS
 from gatelight.models.prediction import Predictor
 from gatelight.models.running import Place, Running, can_run
 from gatelight.text.encoding import TRUNCATIONS
-from gatelight.text.oov import LEFT_OUT, Reader
+from gatelight.text.oov import LEFT_OUT, Indexer
 
 if TYPE_CHECKING:
     from gatelight.estimators.judging import Judge
 
-DRAWN_BY_PLACE = ("random", "random-uniform")
 Shares = NDArray[np.float32]
 
 
@@ -57,7 +56,7 @@ class ClassifierFollower:
 
     def beginning(self) -> ClassifierPosition:
         """Before the first token."""
-        reads_once = can_be_cut(self._reading.tokenizer) and self._reading.unknown not in DRAWN_BY_PLACE
+        reads_once = can_be_cut(self._reading.tokenizer) and self._reading.unknown != "random"
         place = self._running.beginning() if self._running is not None and reads_once else None
         return ClassifierPosition(self._judge.judge([""])[0][0], place, "")
 
@@ -81,7 +80,7 @@ class ClassifierFollower:
             ids.append(own[:room])
             places.append(place)
         if self._running is not None and numbers:
-            pieces = self._reading.pieces(encoded.beyond, self._judge.config.buckets)
+            pieces = self._reading.pieces(encoded.oov, self._judge.config.buckets)
             found, stands = self._running.read(ids, places, pieces)
             for k, rows, stand in zip(numbers, found, stands, strict=True):
                 shares = self._columns(rows[-1:])[0] if len(rows) else at[k].shares
@@ -128,10 +127,10 @@ class ClassifierFollower:
 
     def running(self, text: str) -> Shares:
         """The probabilities of the text up to each of its tokens, float32 [tokens, classes]."""
-        reader = Reader(self._reading.vocabulary, self._reading.unknown, seed=self._reading.seed)
+        reader = Indexer(self._reading.vocabulary, self._reading.unknown, seed=self._reading.seed)
         places = np.array(reader.places(self._reading.tokenizer.tokens(text))[0], np.int32)
         ids, read = places[places != LEFT_OUT], np.cumsum(places != LEFT_OUT)
-        pieces = self._reading.pieces(reader.beyond, self._judge.config.buckets)
+        pieces = self._reading.pieces(reader.oov, self._judge.config.buckets)
         rows = [self._predictor.probabilities(ids[:0], np.zeros(1, np.int64), pieces)]
         if self._running is not None:
             found, _ = self._running.read([ids[: self._longest]], [self._running.beginning()], pieces)

@@ -14,8 +14,7 @@ from gatelight.estimators.token_streams import END
 from gatelight.models.language_model import State
 from gatelight.models.writing import Reader
 from gatelight.nn.sampling import Drawing
-from gatelight.text.characters import graphemes
-from gatelight.text.joining import Writer
+from gatelight.text.joining import Writer, graphemes
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import PAD_ID, UNK_ID, Vocabulary
 

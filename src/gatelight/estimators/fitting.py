@@ -32,12 +32,10 @@ from gatelight.estimators.texts import checked_texts, group_names
 from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import predict
 from gatelight.models.training import train
-from gatelight.text.characters import Spelling
-from gatelight.text.encoding import Encoded
+from gatelight.text.encoding import Encoded, NumberedTexts
 from gatelight.text.lengths import LengthStatistics
-from gatelight.text.numbering import NumberedTexts
 from gatelight.text.splits import held_out
-from gatelight.text.tokenizers import tokenizer, tokens_of_all
+from gatelight.text.tokenizers import SymbolTokenizer, tokenizer
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
@@ -126,10 +124,10 @@ def fit(estimator: TextClassifier, request: Request) -> None:
     tokens: SpelledTexts | NumberedTexts
     own: list[str] | NumberedTexts = texts
     held: list[str] | NumberedTexts = valid_texts
-    if isinstance(cut, Spelling):  # characters are read again in the time that keeping them would take
+    if isinstance(cut, SymbolTokenizer):  # characters are read again in the time that keeping them would take
         tokens = SpelledTexts(texts, cut)
     else:
-        # In one go, so that equal pieces are cut once; none of the words that only `held` has is counted.
+        # In one go, so that equal words are kept once; none of the words that only `held` has is counted.
         tokens, held = NumberedTexts.of(chain(texts, valid_texts), cut).parted(len(texts))
         own = tokens
     if not tokens.lengths.any():
@@ -140,7 +138,7 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         beginning = start(
             settings,
             tokens,
-            tokens_of_all(cut, request.unlabelled or ()),
+            map(cut.tokens, request.unlabelled or ()),
             on_progress=request.on_vectors,
             kept=None if request.checkpoint is None else kept_beside(request.checkpoint),
             resume=request.resume,
@@ -156,13 +154,13 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         settings["seed"],
     )
     encoded = reading.encode(own)
-    valid = reading.encode(held, encoded.beyond) if valid_texts else None
+    valid = reading.encode(held, encoded.oov) if valid_texts else None
     del tokens, own, held
     # N-grams of validation words are numbered with the others; only what is read in training is learned.
     config = classifier_config(
         {**settings, "dim": beginning.dim}, len(beginning.vocabulary), classes.outputs, classes.multilabel
     )
-    pieces = reading.pieces((valid or encoded).beyond, config.buckets, whole=True)
+    pieces = reading.pieces((valid or encoded).oov, config.buckets, whole=True)
     model = Classifier(config, beginning.vectors, settings["seed"])
     if source is not None:
         transfer.put_memory(source, model)

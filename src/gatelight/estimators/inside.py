@@ -46,7 +46,7 @@ class Inside:
         token_lists = [reading.tokenizer.tokens(text) for text in checked_texts(texts)]
         encoded = reading.encode_tokens(token_lists)
         steps = list(steps_of(token_lists, reading.steps, reading.vocabulary.__contains__))
-        return steps, encoded, reading.pieces(encoded.beyond, judge.config.buckets)
+        return steps, encoded, reading.pieces(encoded.oov, judge.config.buckets)
 
     def trace(self, texts: Iterable[str]) -> Trace:
         """Return what every gate and state was at every token of the texts, from the kernels that judge them.

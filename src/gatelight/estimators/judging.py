@@ -82,7 +82,7 @@ class Judge(Inside):
 
     def _judge_block(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         encoded = self.reading.encode(texts)
-        pieces = self.reading.pieces(encoded.beyond, self.config.buckets)
+        pieces = self.reading.pieces(encoded.oov, self.config.buckets)
         judged = self._predictor.probabilities(encoded.ids, encoded.lengths, pieces)
         return self.classes.columns(judged), encoded.unknown_share()
 

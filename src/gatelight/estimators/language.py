@@ -48,7 +48,7 @@ OF_MODEL = (
 class LanguageModel(LanguageInside):
     """Recurrent language model on plain strings.
 
-    Text: `tokenizer` ("char", "byte", "grapheme", "word" …), `lowercase`, `clean`, `min_count`, `max_words`
+    Text: `tokenizer` ("char", "byte", "word" …), `lowercase`, `clean`, `min_count`, `max_words`
     (most tokens in the vocabulary), `vectors` that tokens begin with ("corpus": word2vec of the same texts; a
     file or a named set, which decides `dim`; or WordVectors). Model: `cell`, `dim`, `hidden`, `layers`,
     `tied` (the output layer's weights are the embedding's; needs dim = hidden), `output` ("softmax"; for

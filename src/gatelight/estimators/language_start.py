@@ -14,7 +14,7 @@ from gatelight.estimators.settings import CORPUS, ONE_HOT
 from gatelight.estimators.texts import checked_texts, group_names
 from gatelight.models.language_model import LanguageModel, LanguageModelConfig
 from gatelight.text.splits import held_out
-from gatelight.text.tokenizers import Tokenizer, tokens_of_all
+from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 
@@ -62,7 +62,7 @@ def network_for(
         return LanguageModel(LanguageModelConfig(len(vocabulary), **shape), settings["seed"])
     counts = dict(zip(vocabulary.tokens[2:], vocabulary.counts[2:].tolist(), strict=True))
     vectors = vectors_for(
-        wanted, tokens_of_all(tokenizer, texts), counts, dim=shape["dim"], min_count=settings["min_count"],
+        wanted, map(tokenizer.tokens, texts), counts, dim=shape["dim"], min_count=settings["min_count"],
         seed=settings["seed"], workers=settings["threads"], on_progress=on_progress,
     )  # fmt: skip
     assert vectors is not None

@@ -22,9 +22,9 @@ from gatelight.estimators.arrays import read_arrays, write_arrays
 from gatelight.estimators.settings import CORPUS, IN_MEMORY, ONE_HOT
 from gatelight.files import folder_written_aside
 from gatelight.nn.threads import threads
-from gatelight.text.characters import Spelling, code_points
 from gatelight.text.datasets import resolve
-from gatelight.text.numbering import NumberedTexts
+from gatelight.text.encoding import NumberedTexts
+from gatelight.text.tokenizers import SymbolTokenizer, code_points
 from gatelight.text.vectors import WordVectors
 from gatelight.text.vocabulary import PAD_ID, SPECIALS, Vocabulary
 from gatelight.text.word2vec import train_word2vec
@@ -40,12 +40,12 @@ SMALL_CORPUS = 100_000  # tokens; below, word2vec keeps the words that the vocab
 class SpelledTexts:
     """Texts every code point of which is a token; nothing is kept beside them, they are read again."""
 
-    def __init__(self, texts: Sequence[str], tokenizer: Spelling) -> None:
-        self._texts, self._spelled, self.alphabet = texts, tokenizer.spelled, tokenizer.alphabet
+    def __init__(self, texts: Sequence[str], tokenizer: SymbolTokenizer) -> None:
+        self._texts, self._spelled, self.alphabet = texts, tokenizer.symbols, tokenizer.alphabet
         self._times = np.zeros(0, np.int64)
         lengths = array("q")
         for begin in range(0, len(texts), TEXTS_COUNTED):
-            part = [tokenizer.spelled(text) for text in texts[begin : begin + TEXTS_COUNTED]]
+            part = [tokenizer.symbols(text) for text in texts[begin : begin + TEXTS_COUNTED]]
             lengths.extend(map(len, part))
             times = np.bincount(code_points("".join(part)), minlength=len(self._times))
             times[: len(self._times)] += self._times

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatelight.models.pieces import Pieces
-from gatelight.text.encoding import TRUNCATIONS, Encoded, encode, encode_numbered, encode_tokens
-from gatelight.text.numbering import NumberedTexts
-from gatelight.text.oov import LEFT_OUT, Reader
+from gatelight.text.encoding import TRUNCATIONS, Encoded, NumberedTexts, encode, encode_tokens
+from gatelight.text.oov import LEFT_OUT, Indexer
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
@@ -43,18 +42,18 @@ class Reading:
     unknown: str
     seed: int = 0
 
-    def encode(self, texts: Iterable[str] | NumberedTexts, beyond: Sequence[str] = ()) -> Encoded:
-        """Turn texts into flat ids and lengths; `beyond` as in `text.oov.Reader`."""
+    def encode(self, texts: Iterable[str] | NumberedTexts, oov: Sequence[str] = ()) -> Encoded:
+        """Turn texts into flat ids and lengths; `oov` as in `text.oov.Indexer`."""
         if isinstance(texts, NumberedTexts):
-            return encode_numbered(texts, self.vocabulary, beyond=beyond, **self._cut())
-        return encode(texts, self.tokenizer, self.vocabulary, beyond=beyond, **self._cut())
+            return self.encode_tokens(texts, oov)
+        return encode(texts, self.tokenizer, self.vocabulary, oov=oov, **self._cut())
 
-    def encode_tokens(self, token_lists: Iterable[list[str]], beyond: Sequence[str] = ()) -> Encoded:
+    def encode_tokens(self, token_lists: Iterable[Sequence[str]], oov: Sequence[str] = ()) -> Encoded:
         """Turn token lists into flat ids and lengths."""
-        return encode_tokens(token_lists, self.vocabulary, beyond=beyond, **self._cut())
+        return encode_tokens(token_lists, self.vocabulary, oov=oov, **self._cut())
 
-    def pieces(self, beyond: Sequence[str], buckets: int, *, whole: bool = False) -> Pieces | None:
-        """Return the n-grams of the words `beyond` the vocabulary, with `whole` of its own words too.
+    def pieces(self, oov: Sequence[str], buckets: int, *, whole: bool = False) -> Pieces | None:
+        """Return the n-grams of the out-of-vocabulary words `oov`, with `whole` of its own words too.
 
         `buckets` is the number of the model's rows for them. None where words are not made of pieces.
         """
@@ -64,13 +63,13 @@ class Reading:
 
         size = len(self.vocabulary)
         whole = whole and self.unknown == "subword"  # "spelled" knows no words, only UNK for dropped ones
-        words = [*self.vocabulary.tokens, *beyond] if whole else beyond
+        words = [*self.vocabulary.tokens, *oov] if whole else oov
         return Pieces(size if whole else 2 * size, *subwords(words, buckets))
 
     def understand(self, text: str) -> Understood:
         """Say which tokens of a text are unknown, and what is read in their place."""
         tokens = self.tokenizer.tokens(text)
-        places, _ = Reader(self.vocabulary, self.unknown, seed=self.seed).places(tokens)
+        places, _ = Indexer(self.vocabulary, self.unknown, seed=self.seed).places(tokens)
         size, words = len(self.vocabulary), self.vocabulary.tokens
         unknown: list[tuple[str, str | None]] = []
         read = []

@@ -110,7 +110,7 @@ WRITERS: dict[str, Callable[[Path, int], Any]] = {".npy": _npy, ".parquet": _par
 def _classified(judge: Judge) -> Callable[[list[str]], tuple[Sequences, Pieces | None]]:
     def read(texts: list[str]) -> tuple[Sequences, Pieces | None]:
         encoded = judge.reading.encode(texts)
-        pieces = judge.reading.pieces(encoded.beyond, judge.config.buckets)
+        pieces = judge.reading.pieces(encoded.oov, judge.config.buckets)
         return Sequences.of(encoded.ids, encoded.lengths), pieces
 
     return read

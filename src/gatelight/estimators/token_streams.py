@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError
 from gatelight.models.batches import Sequences
-from gatelight.text.characters import Spelling, code_points
 from gatelight.text.cleaning import clean_text
-from gatelight.text.tokenizers import Tokenizer
+from gatelight.text.tokenizers import SymbolTokenizer, Tokenizer, code_points
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
 END = "<end>"  # no tokenizer gives this as one token
@@ -24,10 +23,10 @@ END = "<end>"  # no tokenizer gives this as one token
 def vocabulary_of(texts: list[str], tokenizer: Tokenizer, min_count: int, max_size: int | None) -> Vocabulary:
     """Return the tokens of the texts and `END`, by falling count; raises DataError where there is none."""
     counts: Counter[str] = Counter()
-    alphabet = tokenizer.alphabet if isinstance(tokenizer, Spelling) else None
-    if isinstance(tokenizer, Spelling):
+    alphabet = tokenizer.alphabet if isinstance(tokenizer, SymbolTokenizer) else None
+    if isinstance(tokenizer, SymbolTokenizer):
         for begin in range(0, len(texts), 1000):
-            block = "".join(tokenizer.spelled(text) for text in texts[begin : begin + 1000])
+            block = "".join(tokenizer.symbols(text) for text in texts[begin : begin + 1000])
             points, times = np.unique(code_points(block), return_counts=True)
             counts.update({chr(point): int(n) for point, n in zip(points, times, strict=True)})
     else:
@@ -80,7 +79,7 @@ class Encoder:
 
     def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
         self.tokenizer, self.vocabulary = tokenizer, vocabulary
-        self._spelling = tokenizer if isinstance(tokenizer, Spelling) else None
+        self._spelling = tokenizer if isinstance(tokenizer, SymbolTokenizer) else None
         if self._spelling is not None:
             points = {
                 ord(token): number for token, number in vocabulary.known_ids().items() if len(token) == 1
@@ -93,6 +92,6 @@ class Encoder:
         """text → ids int32 [T]."""
         if self._spelling is None:
             return self.vocabulary.ids(self.tokenizer.tokens(text))
-        points = code_points(self._spelling.spelled(text))
+        points = code_points(self._spelling.symbols(text))
         found: NDArray[np.int32] = self._ids[np.minimum(points, len(self._ids) - 1)]
         return found

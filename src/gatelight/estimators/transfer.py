@@ -16,7 +16,7 @@ from gatelight.estimators.preparation import SpelledTexts, Start
 from gatelight.estimators.recipes import recipe
 from gatelight.estimators.settings import IN_MEMORY, PIECES
 from gatelight.models.classifier import Classifier
-from gatelight.text.numbering import NumberedTexts
+from gatelight.text.encoding import NumberedTexts
 from gatelight.text.vocabulary import PAD_ID
 
 TAKEN_OVER = (

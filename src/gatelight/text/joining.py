@@ -7,14 +7,31 @@ held back until the next begins.
 from __future__ import annotations
 
 import codecs
+import functools
 from collections.abc import Iterable
+from typing import Any
 
-from gatelight.text.characters import graphemes
 from gatelight.text.tokenizers import Tokenizer
 
 CLOSING = frozenset(".,!?;:)]}%…’'\"") | {"...", "..", "!!", "!!!", "??", "???"}
 OPENING = frozenset("([{")
 WORDS = ("word", "treebank")
+
+
+def graphemes(text: str) -> list[str]:
+    r"""Return what a reader calls the characters of `text` (UAX #29, `\X` of the package `regex`).
+
+    "é", "नि", "\r\n" are one each, and joined they are the text.
+    """
+    found: list[str] = _grapheme_pattern().findall(text)
+    return found
+
+
+@functools.cache
+def _grapheme_pattern() -> Any:
+    import regex  # only for those who ask for it: it takes 20 ms
+
+    return regex.compile(r"\X")
 
 
 class Writer:

@@ -19,33 +19,36 @@ LEFT_OUT = -1
 Instead = Callable[[str, int], int]
 """From an unknown token and its place in the text to the id that stands for it, or LEFT_OUT."""
 
+Policy = Callable[[Vocabulary, int, dict[str, int]], Instead]
+"""From a vocabulary, a seed and the out-of-vocabulary tokens numbered so far."""
 
-class Reader:
+
+class Indexer:
     """Turns one text's tokens into ids by a vocabulary and a policy.
 
     With "subword" the distinct unknown tokens get ids of their own, from twice the vocabulary's size on, in
-    the order in which they come; `beyond` lists them. (Ids from V to 2V − 1 are the known words', where
-    these are spelled out.) So with "spelled", by which no token counts as unknown. The other policies leave
-    it empty.
+    the order in which they come; `oov` lists them. (Ids from V to 2V − 1 are the known words', where these
+    are made of n-grams too.) So with "spelled", by which no token counts as unknown. The other policies
+    leave it empty.
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, unknown: str = "unk", *, seed: int = 0, beyond: Sequence[str] = ()
+        self, vocabulary: Vocabulary, unknown: str = "unk", *, seed: int = 0, oov: Sequence[str] = ()
     ) -> None:
-        """`seed` is that of "random", `beyond` are words numbered before; raises DataError."""
+        """`seed` is that of "random", `oov` are words numbered before; raises DataError."""
         self._get = vocabulary.known_ids().get
-        self._spells = unknown == "spelled"
-        self._beyond = {word: number for number, word in enumerate(beyond)}
-        self._instead = unknown_policy(unknown)(vocabulary, seed, self._beyond)
+        self._all_by_ngrams = unknown == "spelled"
+        self._oov = {word: number for number, word in enumerate(oov)}
+        self._instead = unknown_policy(unknown)(vocabulary, seed, self._oov)
 
     @property
-    def beyond(self) -> list[str]:
-        """The tokens with ids beyond the vocabulary, in the order of these."""
-        return list(self._beyond)
+    def oov(self) -> list[str]:
+        """The out-of-vocabulary tokens with ids of their own, in the order of these."""
+        return list(self._oov)
 
     def places(self, tokens: Sequence[str]) -> tuple[list[int], int]:
         """Return an id, or LEFT_OUT, for each token, and how many of the tokens are unknown."""
-        if self._spells:
+        if self._all_by_ngrams:
             return [self._instead(token, place) for place, token in enumerate(tokens)], 0
         found: list[int | None] = list(map(self._get, tokens))
         unknown = found.count(None)
@@ -63,25 +66,17 @@ class Reader:
         return found, unknown
 
 
-def _unk(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+def _unk(vocabulary: Vocabulary, seed: int, oov: dict[str, int]) -> Instead:
     return lambda token, place: UNK_ID
 
 
-def _drop(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+def _drop(vocabulary: Vocabulary, seed: int, oov: dict[str, int]) -> Instead:
     return lambda token, place: LEFT_OUT
 
 
-def _random(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+def _random(vocabulary: Vocabulary, seed: int, oov: dict[str, int]) -> Instead:
     """A known word drawn by frequency; by seed, token and place, so the same text is always read the same."""
-    return _drawn(np.cumsum(vocabulary.counts[2:]).tolist(), seed)
-
-
-def _random_uniform(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
-    return _drawn(range(1, len(vocabulary) - 1), seed)
-
-
-def _drawn(up_to: Sequence[int], seed: int) -> Instead:
-    """Draw the word number k with a chance of up_to[k] − up_to[k − 1] in up_to[-1]."""
+    up_to = np.cumsum(vocabulary.counts[2:]).tolist()
 
     def instead(token: str, place: int) -> int:
         if not up_to or not up_to[-1]:
@@ -93,7 +88,7 @@ def _drawn(up_to: Sequence[int], seed: int) -> Instead:
     return instead
 
 
-def _nearest(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+def _nearest(vocabulary: Vocabulary, seed: int, oov: dict[str, int]) -> Instead:
     def instead(token: str, place: int) -> int:
         near = vocabulary.nearest(token)
         return UNK_ID if near is None else near
@@ -101,28 +96,23 @@ def _nearest(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Inste
     return instead
 
 
-def _subword(vocabulary: Vocabulary, seed: int, beyond: dict[str, int]) -> Instead:
+def _subword(vocabulary: Vocabulary, seed: int, oov: dict[str, int]) -> Instead:
     first = 2 * len(vocabulary)
-    return lambda token, place: first + beyond.setdefault(token, len(beyond))
+    return lambda token, place: first + oov.setdefault(token, len(oov))
 
 
-UNKNOWN_POLICIES: dict[str, Callable[[Vocabulary, int, dict[str, int]], Instead]] = {
+UNKNOWN_POLICIES: dict[str, Policy] = {
     "unk": _unk,
     "drop": _drop,
     "random": _random,
-    "random-uniform": _random_uniform,
     "nearest": _nearest,
     "subword": _subword,
     "spelled": _subword,
 }
 
 
-def unknown_policy(name: str) -> Callable[[Vocabulary, int, dict[str, int]], Instead]:
+def unknown_policy(name: str) -> Policy:
     """Return the policy of this name; raises DataError, naming those there are."""
     if name not in UNKNOWN_POLICIES:
         raise DataError(f"unknown={name!r} is no policy; choose one of: {', '.join(UNKNOWN_POLICIES)}")
     return UNKNOWN_POLICIES[name]
-
-
-PLACED_POLICIES = ("random", "random-uniform")
-"""Those by which a token may stand for something else at another place."""

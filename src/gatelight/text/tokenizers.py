@@ -1,21 +1,28 @@
-"""Text to tokens, by named rules, and the rules of words. Knows nothing of vocabularies, ids or labels.
+"""Text to tokens, by named rules. Knows nothing of vocabularies, ids or labels.
 
-A tokenizer is one class with `tokens` and `settings`; a new kind is one class and one line in `KINDS`.
+A tokenizer is one class with `tokens` and `settings`; a new kind is one class and one line in `KINDS`. Where
+every token is one code point, `symbols` gives all of a text's tokens as one string: arrays of ids are made
+from that without a Python object per token (`code_points`).
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import re
+import string
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Iterable
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.text.characters import ByteTokenizer, CharacterTokenizer, GraphemeTokenizer, NoteTokenizer
 from gatelight.text.cleaning import clean_text
-from gatelight.text.treebank import TreebankPieces
+from gatelight.text.treebank import treebank_tokens
+
+NOTE_SYMBOLS = string.ascii_lowercase + string.digits + " .,!?'\"-"
+"""The 44 symbols of the preset `note-char`: 26 letters, 10 digits, 8 signs (the commonest in reviews)."""
 
 
 class Tokenizer(Protocol):
@@ -30,23 +37,41 @@ class Tokenizer(Protocol):
         ...
 
 
+@runtime_checkable
+class SymbolTokenizer(Protocol):
+    """A tokenizer each of whose tokens is one code point; `alphabet` are all there can be (None: any)."""
+
+    @property
+    def alphabet(self) -> str | None:
+        """All tokens that a vocabulary holds, in the order of their ids; None: those that were seen."""
+        ...
+
+    def symbols(self, text: str) -> str:
+        """Return all tokens of `text` side by side: its tokens are the code points of this string."""
+        ...
+
+
 def tokenizer(kind: str = "word", **settings: Any) -> Tokenizer:
     """Return the tokenizer of this kind.
 
     Words: "word" (fast Unicode rules), "treebank" (NLTK's rules). Less than words: "char" (code points),
-    "grapheme" (what a reader calls a character), "byte" (of UTF-8), "note-char" (44 symbols).
+    "byte" (of UTF-8), "note-char" (44 symbols).
     Settings of all: `lowercase=True`, `clean=True` (tags and entities removed).
-    Raises DataError for an unknown kind or setting, MissingExtraError when the kind's package is absent.
+    Raises DataError for an unknown kind or setting.
     """
     if kind not in KINDS:
         raise DataError(f"there is no tokenizer {kind!r}; choose one of: {', '.join(sorted(KINDS))}")
-    known = KINDS[kind].SETTINGS
     for name, value in settings.items():
-        if name not in known:
-            raise DataError(f"tokenizer {kind!r} has no setting {name!r}; it has: {', '.join(known)}")
+        if name not in SETTINGS:
+            raise DataError(f"tokenizer {kind!r} has no setting {name!r}; it has: {', '.join(SETTINGS)}")
         if not isinstance(value, bool):
             raise DataError(f"tokenizer setting {name!r} must be true or false, not {value!r}")
     return KINDS[kind](**settings)
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """Return the code points of `text`, uint32 [T], lone surrogates too, in time and memory linear in T."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
 
 
 # --- apostrophes ---------------------------------------------------------------------------------
@@ -108,10 +133,13 @@ def _composed(match: re.Match[str]) -> str:
     return unicodedata.normalize("NFC", match.group())
 
 
-class WordTokenizer:
-    """Words with inner apostrophes whole, numbers such as 7/10 whole, signs as tokens of their own."""
+# --- the kinds ------------------------------------------------------------------------------------
 
-    SETTINGS: ClassVar[tuple[str, ...]] = ("lowercase", "clean")
+SETTINGS = ("lowercase", "clean")
+
+
+class _Settings:
+    kind: ClassVar[str]
 
     def __init__(self, *, lowercase: bool = True, clean: bool = True) -> None:
         self.lowercase = lowercase
@@ -119,15 +147,22 @@ class WordTokenizer:
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments of `tokenizer` that make an equal one."""
-        return {"kind": "word", "lowercase": self.lowercase, "clean": self.clean}
+        return {"kind": self.kind, "lowercase": self.lowercase, "clean": self.clean}
+
+    def _read(self, text: str) -> str:
+        if self.clean:
+            text = clean_text(text)
+        return text.lower() if self.lowercase else text
+
+
+class WordTokenizer(_Settings):
+    """Words with inner apostrophes whole, numbers such as 7/10 whole, signs as tokens of their own."""
+
+    kind = "word"
 
     def tokens(self, text: str) -> list[str]:
         """Return the tokens of `text`: `["don't", "miss", "it", "!", "7/10"]`, in linear time."""
-        if self.clean:
-            text = clean_text(text)
-        if self.lowercase:
-            text = text.lower()
-        text = _straight_apostrophes(text)
+        text = _straight_apostrophes(self._read(text))
         if "_" in text:  # `\w` has it, but "_great_" is the word "great", emphasised.
             text = text.replace("_", " ")
         if text.isascii():
@@ -140,93 +175,76 @@ class WordTokenizer:
         return words.findall(text)
 
 
-# --- Treebank rules -------------------------------------------------------------------------------
+class TreebankTokenizer(_Settings):
+    """NLTK's TreebankWordTokenizer ("do", "n't"; "film", "'s"), the cut of the Penn Treebank and GloVe."""
 
-
-BLOCK = 256  # texts whose pieces are cut together
-MOST_PIECES = 1 << 17  # that are remembered, some 30 MB; then it is begun anew
-
-
-class TreebankTokenizer:
-    """NLTK's TreebankWordTokenizer ("do", "n't"; "film", "'s"), the cut of the Penn Treebank and GloVe.
-
-    Runs of white space become single spaces first, which NLTK's rules expect and which keeps them linear.
-    """
-
-    SETTINGS: ClassVar[tuple[str, ...]] = ("lowercase", "clean")
-
-    def __init__(self, *, lowercase: bool = True, clean: bool = True) -> None:
-        self.lowercase = lowercase
-        self.clean = clean
-        self._rules = TreebankPieces()
-        self._known: dict[str, list[str]] = {}
-
-    def settings(self) -> dict[str, Any]:
-        """Return the arguments of `tokenizer` that make an equal one."""
-        return {"kind": "treebank", "lowercase": self.lowercase, "clean": self.clean}
+    kind = "treebank"
 
     def tokens(self, text: str) -> list[str]:
-        """Return the tokens of `text` as NLTK cuts them."""
-        return next(self.all_tokens([text]))
-
-    def all_tokens(self, texts: Iterable[str]) -> Iterator[list[str]]:
-        """Yield the tokens of each text; of many in a fraction of the time that each alone takes."""
-        rest = iter(texts)
-        while block := list(itertools.islice(rest, BLOCK)):
-            if len(self._known) > MOST_PIECES:
-                self._known = {}
-            known = self._known  # other threads may add to it, and never take anything out
-            every = list(map(self.pieces, block))
-            distinct = dict.fromkeys(itertools.chain.from_iterable(every))
-            new = [piece for piece in distinct if piece not in known]
-            tokens, counts = self.cut(new)
-            left = iter(tokens)
-            known.update(
-                (piece, list(itertools.islice(left, n))) for piece, n in zip(new, counts, strict=True)
-            )
-            for pieces in every:
-                yield list(itertools.chain.from_iterable(map(known.__getitem__, pieces)))
-
-    def pieces(self, text: str) -> list[str]:
-        """Return `text` in pieces that can be cut each by itself."""
-        return self._rules.pieces(self._plain(text))
-
-    def spaced(self, text: str) -> str:
-        """Return the pieces of `text` with white space of ASCII between them."""
-        return self._rules.spaced(self._plain(text))
-
-    def cut(self, pieces: Sequence[str]) -> tuple[list[str], list[int]]:
-        """Return the tokens of all pieces, one after the other, and how many each piece has."""
-        return self._rules.cut(pieces)
-
-    def _plain(self, text: str) -> str:
-        if self.clean:
-            text = _straight_apostrophes(clean_text(text))
-        return text.lower() if self.lowercase else text
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_known": {}}  # what is remembered is quickly found again
+        """Return the tokens of `text` as NLTK cuts them, white space of any kind being one space."""
+        text = self._read(text)
+        return treebank_tokens(_straight_apostrophes(text) if self.clean else text)
 
 
-Kind = (
+class CharacterTokenizer(_Settings):
+    """Unicode code points. A lone surrogate is a token like any other and comes back as it was."""
+
+    kind = "char"
+    alphabet: ClassVar[str | None] = None
+
+    def symbols(self, text: str) -> str:
+        """Return the text as it is read, every code point of which is a token."""
+        return self._read(text)
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the tokens of `text`: one code point each."""
+        return list(self.symbols(text))
+
+    def text(self, tokens: Iterable[str]) -> str:
+        """Return the text of these tokens: with `lowercase` and `clean` off the very text they came from."""
+        return "".join(tokens)
+
+
+class NoteTokenizer(CharacterTokenizer):
+    """Code points, of which a vocabulary holds the note's 44 symbols; any other is unknown."""
+
+    kind = "note-char"
+    alphabet = NOTE_SYMBOLS
+
+
+class ByteTokenizer(CharacterTokenizer):
+    """The bytes of UTF-8, each as the character of its number ("é" is "Ã", "©"): nothing is ever unknown.
+
+    A lone surrogate, which UTF-8 has no place for, becomes the three bytes of "surrogatepass" and comes back.
+    """
+
+    kind = "byte"
+    alphabet = "".join(map(chr, range(256)))
+
+    def symbols(self, text: str) -> str:
+        """Return a string whose code points, 0 to 255, are the bytes of the text."""
+        return self._read(text).encode("utf-8", "surrogatepass").decode("latin-1")
+
+    def text(self, tokens: Iterable[str]) -> str:
+        """Return the text of these bytes; where they are no UTF-8 (a model wrote them), U+FFFD stands."""
+        given = "".join(tokens).encode("latin-1")
+        try:
+            return given.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            return given.decode("utf-8", "replace")
+
+
+_Kind = (
     type[WordTokenizer]
     | type[TreebankTokenizer]
     | type[CharacterTokenizer]
-    | type[GraphemeTokenizer]
-    | type[ByteTokenizer]
     | type[NoteTokenizer]
+    | type[ByteTokenizer]
 )
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, _Kind] = {
     "word": WordTokenizer,
     "treebank": TreebankTokenizer,
     "char": CharacterTokenizer,
-    "grapheme": GraphemeTokenizer,
     "byte": ByteTokenizer,
     "note-char": NoteTokenizer,
 }
-
-
-def tokens_of_all(cut: Tokenizer, texts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the tokens of each text, by whichever way of the tokenizer is the fastest for many."""
-    together = getattr(cut, "all_tokens", None)
-    return map(cut.tokens, texts) if together is None else together(texts)
