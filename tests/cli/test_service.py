@@ -149,7 +149,9 @@ def test_other_sites_cannot_ask(client: Client, model: Path) -> None:
     assert client.ask("/v1/predict", {"text": "a"}, Origin="https://example.org")[0] == 403
     own = f"http://127.0.0.1:{client.port}"
     assert client.ask("/v1/predict", {"text": "a"}, Origin=own)[0] == 200
-    with served(load_all([str(model)]), hosts=frozenset({"127.0.0.1", "::1"})) as named:
+    with served(load_all([str(model)]), hosts=frozenset({"127.0.0.1", "::1", "MyHost"})) as named:
+        assert named.ask("/v1/predict", {"text": "a"}, Host="MyHost")[0] == 200
+        assert named.ask("/v1/predict", {"text": "a"}, Host="myhost:80")[0] == 200
         assert named.ask("/v1/predict", {"text": "a"})[0] == 200
         assert named.ask("/v1/predict", {"text": "a"}, Host=f"[::1]:{named.port}")[0] == 200
         assert named.ask("/v1/predict", {"text": "a"}, Host="example.org")[0] == 421

@@ -107,6 +107,16 @@ def test_lengths_by_hand() -> None:
     assert (found.recommended, found.mean_characters, sum(found.histogram)) == (9, 20.0, 5)
 
 
+@pytest.mark.parametrize("longest", [1, 39, 40, 52, 100, 1000])
+def test_a_histogram_of_lengths_that_are_all_as_frequent_is_flat(longest: int) -> None:
+    """Bins of two whole lengths beside bins of one look like a comb."""
+    tokens = np.repeat(np.arange(longest + 1), 3)
+    found = measure(tokens, tokens, np.full(len(tokens), -1, np.int32), [], longest, "head")
+    assert set(found.histogram[:-1]) <= {3 * found.histogram_width}
+    assert sum(found.histogram) == len(tokens)
+    assert len(found.histogram) <= 40
+
+
 def test_types_that_are_not_told_apart_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound on distinct words a corpus would seem to have fewer words."""
     rows = PLANTED["near leakage"][0]()

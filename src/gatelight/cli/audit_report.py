@@ -75,7 +75,11 @@ def _length_sections(lengths: LengthReport) -> Iterator[str]:
     yield html.paragraph(" · ".join(str(lengths.statistics).splitlines()) + f". {_characters(lengths)}")
     yield html.figure(
         charts.histogram(
-            lengths.histogram, lengths.histogram_end, "tokens", lengths.maxlen, f"cut at {lengths.maxlen:,}"
+            lengths.histogram,
+            lengths.histogram_width * len(lengths.histogram),
+            "tokens",
+            lengths.maxlen,
+            f"cut at {lengths.maxlen:,}",
         ),
         "How long the texts are; what is longer than the last bar is in it.",
     )

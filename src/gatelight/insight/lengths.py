@@ -16,7 +16,7 @@ from gatelight.text.lengths import LengthStatistics
 PERCENTILES = (0, 5, 25, 50, 75, 90, 95, 99, 100)
 WHOLE = 0.95  # the share of the texts that the recommended length leaves whole
 CUT_SHARE = 0.01  # fewer cut texts are not worth a word
-BINS = 40
+MOST_BINS = 40
 ID_BYTES, LENGTH_BYTES = 4, 8
 NOTEWORTHY = 0.06  # of the variance: a medium effect by Cohen (1988)
 CERTAIN = 1e-3
@@ -45,8 +45,9 @@ class LengthReport:
     """Length statistics, percentiles, the coverage curve and what padding would cost at `maxlen`.
 
     `cut` has [label, cut, of] by class. `dense_bytes` are those of an array of ids padded to `maxlen`,
-    `packed_bytes` those of ours. `by_class` is the share of the variance of log lengths that classes explain,
-    `by_class_p` the p-value of Kruskal and Wallis; None without classes.
+    `packed_bytes` those of ours. `histogram` counts texts in bins of `histogram_width` whole lengths each,
+    from 0; the last one counts what is longer, too. `by_class` is the share of the variance of log lengths
+    that classes explain, `by_class_p` the p-value of Kruskal and Wallis; None without classes.
     """
 
     maxlen: int
@@ -64,7 +65,7 @@ class LengthReport:
     by_class: float | None
     by_class_p: float | None
     histogram: list[int]
-    histogram_end: int
+    histogram_width: int
 
     @property
     def padding(self) -> float:
@@ -87,6 +88,7 @@ def measure(
     there = [number for number in range(len(label_names)) if (labels == number).any()]
     explained, p = _by_class([np.log1p(tokens[labels == number]) for number in there])
     end = max(int(np.quantile(tokens, 0.99)), min(maxlen, int(tokens.max())), 1)
+    width = math.ceil((end + 1) / MOST_BINS)
     return LengthReport(
         maxlen=maxlen,
         truncation=truncation,
@@ -109,8 +111,8 @@ def measure(
         packed_bytes=kept * ID_BYTES + len(tokens) * LENGTH_BYTES,
         by_class=explained,
         by_class_p=p,
-        histogram=np.histogram(np.minimum(tokens, end), bins=BINS, range=(0, end))[0].tolist(),
-        histogram_end=end,
+        histogram=np.bincount(np.minimum(tokens, end) // width, minlength=end // width + 1).tolist(),
+        histogram_width=width,
     )
 
 

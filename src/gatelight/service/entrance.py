@@ -54,7 +54,7 @@ class Entrance:
     ) -> None:
         """`hosts`: names by which this service may be called, without port; empty: any."""
         self._inner, self._limits, self._metrics = inner, limits, metrics
-        self._token, self._hosts = token, hosts
+        self._token, self._hosts = token, frozenset(map(str.lower, hosts))
         self._in_work = self._buffered = 0
         self._of_one: Counter[str] = Counter()
 
