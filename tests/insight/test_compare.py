@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_up_reviews import TINY, make_reviews
 
-from gatelight import TextClassifier
+from gatelight import TextClassifier, WordVectors
 from gatelight.errors import DataError
 from gatelight.insight.compare import Material, compare, grid, train_and_test
 from gatelight.text.typos import misspell
@@ -78,7 +78,7 @@ def test_a_run_does_not_depend_on_the_number_of_jobs(material: Material, tmp_pat
 
 def test_other_texts_settings_or_typos_are_another_comparison(material: Material) -> None:
     """A result found for other texts would be a lie in this table."""
-    known = {material.identity()}
+    known = {material.identity({})}
     for change in (
         {"texts": [*material.texts[:-1], "other"]},
         {"test_labels": material.test_labels[::-1]},
@@ -86,10 +86,26 @@ def test_other_texts_settings_or_typos_are_another_comparison(material: Material
         {"typos": (0.2,)},
         {"groups": None},
     ):
-        known.add(Material(**{**public(material), **change}).identity())
+        known.add(Material(**{**public(material), **change}).identity({}))
     assert len(known) == 6
     same = Material(**{**public(material), "base": {**material.base, "threads": 7}})
-    assert same.identity() in known
+    assert same.identity({}) in known
+
+
+def test_vectors_trained_again_are_another_comparison(material: Material, tmp_path: Path) -> None:
+    """Under the same path may lie other vectors: yesterday's result is not theirs."""
+    words = sorted({word for text in material.texts for word in text.split()})
+    path = tmp_path / "mine.txt"
+    variants = [{"vectors": None}, {"vectors": str(path)}]
+    before: list[bool] = []
+    for seed in (0, 0, 1):
+        matrix = np.random.default_rng(seed).normal(size=(len(words), 4)).astype(np.float32)
+        WordVectors(words, matrix).save(path)
+        fresh = Material(**public(material))
+        compare(
+            fresh, variants, [0], tmp_path, jobs=1, on_run=lambda trial, record, known: before.append(known)
+        )
+    assert before == [False, False, True, True, True, False]
 
 
 def public(material: Material) -> dict[str, Any]:

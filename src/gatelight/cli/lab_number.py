@@ -52,7 +52,9 @@ def number(
             meter.show("learning", done, len(trials), f"{done} of {len(trials)} runs")
 
         with keeping_runs(out):
-            found = run_trials(trials, learn, sentences, identity, out, jobs=jobs, on_done=on_done)
+            found = run_trials(
+                trials, learn, sentences, lambda trial: identity, out, jobs=jobs, on_done=on_done
+            )
     rows = summed_up(zip(trials, found, strict=True))
     fading = {
         cell: {

@@ -94,7 +94,7 @@ def run(
                 emit({"run": dict(trial), **told, "before": before})
 
         with keeping_runs(out):
-            run_trials(trials, learn, None, VERSION, out, jobs=jobs, on_done=on_done)
+            run_trials(trials, learn, None, lambda trial: VERSION, out, jobs=jobs, on_done=on_done)
     say(to, f"saved in {out}; `gatelight lab report {out}` sums it up")
 
 

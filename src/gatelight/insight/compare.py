@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from hashlib import blake2b
+from functools import cached_property
+from hashlib import blake2b, file_digest
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ from gatelight.errors import DataError
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.evaluation import judged_right
 from gatelight.estimators.labels import checked_labels
-from gatelight.estimators.settings import check_settings
+from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
 from gatelight.insight.paired import Difference, paired_difference
 from gatelight.models.trials import Record, Settings, describe, run_trials
+from gatelight.text import datasets
 from gatelight.text.typos import misspell
 
 TYPO_SEED = 0  # the same misspellings for every variant and seed
 MEGABYTE = 1e6
+READ_FROM_FILES = ("vectors", "from_lm")  # settings that may be paths
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Material:
     """Settings that no variant changes."""
     typos: tuple[float, ...] = ()
     _misspelt: dict[float, list[str]] = field(default_factory=dict, repr=False)
+    _contents: dict[Any, bytes] = field(default_factory=dict, repr=False)
 
     def test(self, share: float) -> list[str]:
         """Return the test texts with this share of their words misspelt; made once."""
@@ -50,14 +54,27 @@ class Material:
             self._misspelt[share] = [misspell(text, share, TYPO_SEED) for text in self.test_texts]
         return self._misspelt[share]
 
-    def identity(self) -> str:
-        """Return a hash of all that a run's result depends on, its own settings aside."""
+    def identity(self, trial: Settings) -> str:
+        """Return a hash of all that a run's result depends on, the settings of `trial` aside.
+
+        Of word vectors and a language model to start from the content counts, not where it lies.
+        """
+        digest = blake2b(self._shared)
+        for name in READ_FROM_FILES:
+            source = trial.get(name, self.base.get(name))
+            if source not in self._contents:
+                self._contents[source] = content(source)
+            digest.update(self._contents[source])
+        return digest.hexdigest()
+
+    @cached_property
+    def _shared(self) -> bytes:
         digest = blake2b(digest_size=16)
-        settings = {name: value for name, value in self.base.items() if name != "threads"}
+        settings = {k: v for k, v in self.base.items() if k not in ("threads", *READ_FROM_FILES)}
         columns = (self.texts, self.labels, self.groups or [], self.test_texts, self.test_labels)
         for part in (__version__, sorted(settings.items()), self.typos, *columns):
             digest.update(repr(part).encode("utf-8", "backslashreplace"))
-        return digest.hexdigest()
+        return digest.digest()
 
 
 @dataclass(frozen=True)
@@ -94,6 +111,24 @@ class Row:
         return {**asdict(self), "megabytes": self.megabytes, **zero}
 
 
+def content(source: Any) -> bytes:
+    """Return a hash of what lies at a path, or under a data set's name, and of the value itself otherwise."""
+    digest = blake2b(digest_size=16)
+    if not isinstance(source, str | Path) or source in (ONE_HOT, CORPUS):
+        digest.update(repr(source).encode())
+        return digest.digest()
+    path = datasets.resolve(source)
+    files = path.rglob("*") if path.is_dir() else [path]
+    if path.suffix == ".npy":  # its words lie beside it
+        files = [path, *path.parent.glob("*.txt"), *path.parent.glob("*.parquet")]
+    for file in sorted(files):
+        if file.is_file():
+            digest.update(f"{file.name}\n".encode())
+            with file.open("rb") as stream:
+                digest.update(file_digest(stream, "blake2b").digest())
+    return digest.digest()
+
+
 def grid(vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Return every combination of the values, the last setting changing fastest.
 
@@ -126,7 +161,7 @@ def compare(
         misspell("", share)
     trials = [{**variant, "seed": seed} for seed in seeds for variant in variants]
     records = run_trials(
-        trials, train_and_test, material, material.identity(), folder, jobs=jobs, on_done=on_run
+        trials, train_and_test, material, material.identity, folder, jobs=jobs, on_done=on_run
     )
     return summed_up(variants, trials, records, (0.0, *material.typos))
 

@@ -35,7 +35,7 @@ def run_trials(
     trials: Sequence[Settings],
     work: Work,
     material: Any,
-    identity: str,
+    identity: Callable[[Settings], str],
     folder: Path,
     *,
     jobs: int | None = None,
@@ -43,10 +43,11 @@ def run_trials(
 ) -> list[Record]:
     """Return what `work(material, trial)` finds for each trial (JSON-able), made now or found in `folder`.
 
-    `identity` says what `material` is: with another, nothing that was found before counts. Several trials run
-    at a time in processes of one thread each, which is faster than one on several threads; `jobs` says how
-    many (None: one for each processor, at most MOST_JOBS). `work` must be a function of a module, and
-    `material` such that it can be sent to a process. on_done(trial, record, found before) is called for each.
+    `identity` of a trial says what its result depends on besides its settings, such as the material: with
+    another, what was found before does not count. Several trials run at a time in processes of one thread
+    each, which is faster than one on several threads; `jobs` says how many (None: one for each processor, at
+    most MOST_JOBS). `work` must be a function of a module, and `material` such that it can be sent to a
+    process. on_done(trial, record, found before) is called for each.
 
     Raises DataError for a record that is damaged and, naming the trial, for what `work` cannot do; what other
     trials found stays. OSError where nothing can be written.
@@ -54,7 +55,7 @@ def run_trials(
     if jobs is not None and jobs < 1:
         raise DataError(f"jobs is {jobs}; expected 1 or more, or none to choose by the processors")
     told = on_done or (lambda trial, record, before: None)
-    paths = [folder / _FOLDER / f"{_name(trial, identity)}.json" for trial in trials]
+    paths = [folder / _FOLDER / f"{_name(trial, identity(trial))}.json" for trial in trials]
     records: dict[int, Record] = {}
     for number, (trial, path) in enumerate(zip(trials, paths, strict=True)):
         if path.exists():
