@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from small_models import MODELS, losses
@@ -12,6 +15,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 import gatelight
+from gatelight.errors import DataError
 from gatelight.interop.accelerate import restore
 from gatelight.nn.status import calls
 
@@ -271,3 +275,36 @@ def test_the_second_derivative_is_refused() -> None:
     (gradient,) = torch.autograd.grad(layer(x)[0].sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="no second derivative; build the layer with backend='reference'"):
         gradient.square().sum().backward()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_exporting_names_the_cure(dynamo: bool, tmp_path: Path) -> None:
+    """Both exporters end in pages about `gatelight::linear`; restored, the model is written as torch's is."""
+    pytest.importorskip("onnxscript", reason="the newer exporter needs it")
+    model, path = Both().eval(), str(tmp_path / "model.onnx")
+    gatelight.accelerate(model)
+    with pytest.raises(Exception, match=r"does not know gatelight's layers.*restore\(model\)"):
+        torch.onnx.export(model, (ids(),), path, dynamo=dynamo, verbose=False)
+    restore(model)
+    torch.onnx.export(model, (ids(),), path, dynamo=dynamo, verbose=False)
+    runtime = onnxruntime.InferenceSession(path)
+    (found,) = runtime.run(None, {runtime.get_inputs()[0].name: ids().numpy()})
+    np.testing.assert_allclose(found, model(ids()).detach().numpy(), rtol=0, atol=SAME_LOSSES)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantizing_is_not_passed_over_in_silence() -> None:
+    """A model that is still in float after quantization is found out by nobody."""
+    model = Both().eval()
+    gatelight.accelerate(model)
+    for kinds in (None, {nn.LSTM}, {gatelight.LSTM}):
+        with pytest.raises(DataError, match=r"would leave them.*restore\(model\)"):
+            torch.ao.quantization.quantize_dynamic(model, kinds)
+    assert torch.equal(copy.deepcopy(model)(ids()), model(ids()))
+    restore(model)
+    quantized = torch.ao.quantization.quantize_dynamic(model)
+    assert "Quantized" in type(quantized.memory).__name__ + str(quantized.memory)
+    only = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})
+    assert gatelight.accelerate(only).swapped == ("memory",)
+    assert only(ids()).shape == (3, 3)
