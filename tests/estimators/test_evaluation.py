@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_reviews import Reviews, make_reviews
 from sklearn import metrics
 
-from gatelight.estimators.evaluation import Evaluation, measure, wilson_interval
+from gatelight import TextClassifier, load
+from gatelight.errors import ModelFileError
+from gatelight.estimators.evaluation import Evaluation, evaluate, measure, wilson_interval
 
 
 def judgements(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,3 +118,52 @@ def test_evaluation_survives_json() -> None:
     again = Evaluation.of_dict(json.loads(json.dumps(found.to_dict())))
     assert again == found
     assert again.baseline is not None
+
+
+def test_figures_are_also_given_without_the_texts_that_were_trained_on(
+    fitted: TextClassifier, reviews: Reviews
+) -> None:
+    """A model and a baseline measured on their own training texts look better than they are."""
+    new = make_reviews(40, 7)
+    texts, labels = [*reviews.texts[:60], *new.texts], [*reviews.labels[:60], *new.labels]
+    seen = fitted.trained_on(texts)
+    assert seen is not None
+    assert 30 < seen[:60].sum() < 60
+    found = evaluate(fitted, texts, labels, resamples=10)
+    assert found.trained_on == seen.sum()
+    assert found.n == 100
+    others = [(text, label) for text, label, one in zip(texts, labels, seen, strict=True) if not one]
+    alone = evaluate(fitted, *zip(*others, strict=True), resamples=10)
+    assert alone.trained_on == 0
+    assert alone.unseen is None
+    assert found.unseen is not None
+    assert found.unseen.n == len(others)
+    assert found.unseen.accuracy == alone.accuracy
+    assert found.unseen.log_loss == alone.log_loss
+    assert found.unseen.baseline is not None
+    assert alone.baseline is not None
+    assert found.unseen.baseline.accuracy == alone.baseline.accuracy
+    assert Evaluation.of_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_a_saved_model_still_knows_what_it_was_trained_on(
+    fitted: TextClassifier, reviews: Reviews, tmp_path: Path
+) -> None:
+    """The folder keeps hashes: the texts themselves must not be in it, nor another text be taken for one."""
+    fitted.save(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    texts = [*reviews.texts, "  " + reviews.texts[0] + "\n", "a text that nobody has written"]
+    seen = fitted.trained_on(texts)
+    assert seen is not None
+    assert (loaded.trained_on(texts) == seen).all()
+    assert seen[-2] == seen[0]
+    assert not seen[-1]
+    file = tmp_path / "model" / "training-texts.bin"
+    distinct = len({text.strip() for text, one in zip(texts, seen, strict=True) if one})
+    assert file.stat().st_size == 8 * distinct
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(ModelFileError, match=r"training-texts\.bin is cut short"):
+        load(tmp_path / "model")
+    file.unlink()  # as folders of earlier versions are
+    assert load(tmp_path / "model").trained_on(texts) is None
+    assert evaluate(load(tmp_path / "model"), texts[:40], reviews.labels[:40]).trained_on is None

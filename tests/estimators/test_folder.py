@@ -28,6 +28,7 @@ FILES = {
     "baseline.terms.jsonl",
     "config.json",
     "model.safetensors",
+    "training-texts.bin",
     "vocabulary.jsonl",
 }
 

@@ -23,6 +23,7 @@ from gatelight.estimators.judging import Judge, JudgesTexts
 from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.settings import classifier_config, plain
+from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.models.summary import Summary, summary
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
@@ -64,6 +65,7 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
     vocabulary_: Vocabulary
     tokenizer_: Tokenizer
     reading_: Reading
+    training_texts_: TrainingTexts | None
     history_: list[dict[str, Any]]
     training_: dict[str, Any]
     validation_: Evaluation | None
@@ -278,6 +280,7 @@ class TextClassifier(JudgesTexts, ClassifierMixin, BaseEstimator):  # type: igno
         self._judge = judge
         self.classes_ = judge.classes.values
         self.reading_ = judge.reading
+        self.training_texts_ = judge.training_texts
         self.vocabulary_ = judge.reading.vocabulary
         self.tokenizer_ = judge.reading.tokenizer
         self.history_ = history

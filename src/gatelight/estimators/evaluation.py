@@ -8,7 +8,7 @@ counts texts whose labels are all right, and log loss is the mean binary cross-e
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +28,11 @@ SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # a certain mistake cost
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracy, macro F1 and log loss (nats) over n texts, each with its 95 % interval."""
+    """Accuracy, macro F1 and log loss (nats) over n texts, each with its 95 % interval.
+
+    `trained_on` says how many of the texts the model was trained on (None where that is not known), `unseen`
+    gives the figures over the others (None where there are none, or `trained_on` is 0).
+    """
 
     n: int
     accuracy: float
@@ -41,19 +45,24 @@ class Evaluation:
     log_loss_low: float
     log_loss_high: float
     baseline: Evaluation | None = None
+    trained_on: int | None = None
+    unseen: Evaluation | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON-able values; `baseline` is the same again or None."""
+        """Return everything as plain JSON-able values; `baseline` and `unseen` are the same again or None."""
         return asdict(self)
 
     @classmethod
     def of_dict(cls, values: dict[str, Any]) -> Evaluation:
         """Restore what `to_dict` gave; raises TypeError when fields are missing, strange or no numbers."""
-        baseline = values.get("baseline")
+        nested = {name: values.get(name) for name in ("baseline", "unseen")}
         for name, value in values.items():
-            if name != "baseline" and (isinstance(value, bool) or not isinstance(value, int | float)):
+            missing = name == "trained_on" and value is None
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if name not in nested and not number and not missing:
                 raise TypeError(f"{name} is {value!r:.60}; expected a number")
-        return cls(**{**values, "baseline": None if baseline is None else cls.of_dict(baseline)})
+        inner = {name: None if given is None else cls.of_dict(given) for name, given in nested.items()}
+        return cls(**{**values, **inner})
 
 
 def evaluate(
@@ -65,8 +74,9 @@ def evaluate(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
-    """Judge labelled texts with a fitted estimator and, where it has one, with its baseline.
+    """Measure a fitted estimator and, where it has one, its baseline on labelled texts.
 
+    What was trained on is told and measured without, too: such texts flatter a model.
     Raises DataError when labels are missing, too few, or none of the model's classes (they are named).
     """
     texts = checked_texts(texts)
@@ -76,11 +86,22 @@ def evaluate(
         raise DataError(f"there are {len(texts)} texts and {len(targets)} labels; give one label per text")
     if not texts:
         raise DataError("there is no text to evaluate on; give at least one labelled text")
-    beside = None
+    columns, others = estimator.predict_proba(texts), None
     if baseline and estimator.baseline_ is not None:
-        judged = classes.columns(estimator.baseline_.probabilities(texts))
-        beside = measure(judged, targets, resamples=resamples, seed=seed)
-    return measure(estimator.predict_proba(texts), targets, baseline=beside, resamples=resamples, seed=seed)
+        others = classes.columns(estimator.baseline_.probabilities(texts))
+
+    def over(rows: NDArray[np.bool_]) -> Evaluation:
+        beside = None
+        if others is not None:
+            beside = measure(others[rows], targets[rows], resamples=resamples, seed=seed)
+        return measure(columns[rows], targets[rows], baseline=beside, resamples=resamples, seed=seed)
+
+    found = over(np.ones(len(texts), np.bool_))
+    seen = estimator.trained_on(texts)
+    if seen is None:
+        return found
+    partly = seen.any() and not seen.all()
+    return replace(found, trained_on=int(seen.sum()), unseen=over(~seen) if partly else None)
 
 
 def measure(

@@ -29,6 +29,7 @@ from gatelight.estimators.preparation import SpelledTexts, kept_beside, start
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.settings import ONE_HOT, check_settings, classifier_config, plain, training_config
 from gatelight.estimators.texts import checked_texts, group_names
+from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import predict
 from gatelight.models.training import train
@@ -219,7 +220,7 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         training["validation_temperature"] = fitted_temperature(judged, valid_targets)
     training["seconds"] = clock() - began
     estimator.restore(
-        judge=Judge(classes, reading, model),
+        judge=Judge(classes, reading, model, TrainingTexts.of(texts)),
         history=history.epochs,
         training=training,
         validation=validation,

@@ -1,8 +1,8 @@
 """A fitted `TextClassifier` ↔ a folder of plain files, none of which is executed; knows nothing of training.
 
 `config.json` settings, classes and what was trained on; `model.safetensors` the weights; `vocabulary.jsonl`;
-`baseline.*` where one was fitted; `README.md` the model card. Sizes are compared before anything is
-allocated.
+`baseline.*` where one was fitted; `training-texts.bin` hashes of the training texts; `README.md` the model
+card. Sizes are compared before anything is allocated.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from gatelight.estimators.labels import Classes, plain_label
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.records import checked_history, checked_training
 from gatelight.estimators.settings import PIECES, check_settings, named, plain
+from gatelight.estimators.training_texts import FILE_NAME as TRAINING_TEXTS_FILE
+from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.files import folder_written_aside
 from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
@@ -57,6 +59,8 @@ def save(estimator: TextClassifier, folder: Path) -> None:
     with folder_written_aside(folder, may_replace(KIND)) as aside:
         estimator.vocabulary_.save(aside)
         save_weights(estimator.model_, aside / MODEL_FILE)
+        if estimator.training_texts_ is not None:
+            estimator.training_texts_.save(aside)
         if estimator.baseline_ is not None:
             estimator.baseline_.save(aside)
         (aside / CARD_FILE).write_text(
@@ -122,7 +126,8 @@ def _judge(folder: Path, config: Mapping[str, Any]) -> Judge:
         reading = _reading(config["reading"], folder, model_config)
         if (model_config.outputs, model_config.multilabel) != (classes.outputs, classes.multilabel):
             raise ValueError(f"{model_config.outputs} outputs do not fit {len(classes.values)} classes")
-    return Judge(classes, reading, _read_model(folder / MODEL_FILE, model_config))
+    network = _read_model(folder / MODEL_FILE, model_config)
+    return Judge(classes, reading, network, TrainingTexts.load(folder))
 
 
 @contextmanager
@@ -142,7 +147,15 @@ def may_replace(kind: str) -> Callable[[Path], bool]:
     What is asked raises FileExistsError for a model of another kind, and says no where there is anything else
     of anybody's.
     """
-    ours = {CONFIG_FILE, MODEL_FILE, CARD_FILE, VOCABULARY_FILE, WEIGHTS_FILE, TERMS_FILE}
+    ours = {
+        CONFIG_FILE,
+        MODEL_FILE,
+        CARD_FILE,
+        VOCABULARY_FILE,
+        WEIGHTS_FILE,
+        TERMS_FILE,
+        TRAINING_TEXTS_FILE,
+    }
 
     def allowed(folder: Path) -> bool:
         if not folder.is_dir():

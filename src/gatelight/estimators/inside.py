@@ -115,7 +115,7 @@ class Inside:
         judge = self._fitted()
         chosen = None if steps is None else frozenset(steps)
         network = with_held(judge.model, gates, layer, direction, units, chosen)
-        return self._with_judge(Judge(judge.classes, judge.reading, network))
+        return self._with_judge(Judge(judge.classes, judge.reading, network, judge.training_texts))
 
     def _with_judge(self, judge: Judge) -> Self:
         raise NotImplementedError

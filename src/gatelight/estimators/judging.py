@@ -16,6 +16,7 @@ from gatelight.estimators.inside import Inside
 from gatelight.estimators.labels import Classes
 from gatelight.estimators.reading import Reading, Understood
 from gatelight.estimators.texts import blocks, checked_texts
+from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.fixed_network import FixedNetwork
 from gatelight.models.pieces import Pieces
@@ -33,8 +34,14 @@ BLOCK = 8192  # texts judged together: bounds the memory of ids, keeps batches o
 class Judge(Inside):
     """Texts in, probabilities and the unknown share out."""
 
-    def __init__(self, classes: Classes, reading: Reading, network: Classifier | FixedNetwork) -> None:
-        self.classes, self.reading = classes, reading
+    def __init__(
+        self,
+        classes: Classes,
+        reading: Reading,
+        network: Classifier | FixedNetwork,
+        training_texts: TrainingTexts | None = None,
+    ) -> None:
+        self.classes, self.reading, self.training_texts = classes, reading, training_texts
         self.config: ClassifierConfig = network.config
         self._predictor: FixedNetwork | Predictor
         if isinstance(network, FixedNetwork):
@@ -106,6 +113,10 @@ class Judge(Inside):
         encoded = (self.reading.encode(block) for block in blocks(checked_texts(texts), BLOCK))
         return np.concatenate([np.zeros(0), *(part.unknown_share() for part in encoded)])
 
+    def trained_on(self, texts: Iterable[str]) -> NDArray[np.bool_] | None:
+        """Say of each text whether it was trained on, bool [n]; None where that was not kept."""
+        return None if self.training_texts is None else self.training_texts.hold(checked_texts(texts))
+
     def understand(self, texts: Iterable[str]) -> list[Understood]:
         """Say of each text which of its tokens are unknown, and what the model reads in their place."""
         return [self.reading.understand(text) for text in checked_texts(texts)]
@@ -138,6 +149,10 @@ class JudgesTexts(Inside):
     def understand(self, texts: Iterable[str]) -> list[Understood]:
         """Say of each text which of its tokens are unknown, and what the model reads in their place."""
         return self._fitted().understand(texts)
+
+    def trained_on(self, texts: Iterable[str]) -> NDArray[np.bool_] | None:
+        """Say of each text whether it was trained on, bool [n]; None where that was not kept."""
+        return self._fitted().trained_on(texts)
 
     def session(self) -> ClassifierSession:
         """Return a state at the beginning of a text; `session.feed(piece)` gives `predict_proba` so far.
