@@ -218,17 +218,37 @@ def test_errors_for_people_fit_80_columns(model: Path, tmp_path: Path) -> None:
 def test_a_temperature_is_saved_with_the_model(own_model: Path, reviews: Path, tmp_path: Path) -> None:
     """What `--calibrate` says must be what the next `predict` does."""
     before = library.load(own_model)
-    asked = before.training_["validation_temperature"]
+    before.training_["validation_temperature"] = 2.5
+    before.save(own_model)
     text = "the film was dull and so is its music"
     result = gatelight("errors", own_model, reviews, "--calibrate", "validation", "--json")
     assert result.exit_code == 0, result.output
-    assert f"a temperature of {asked:.3f} is saved" in result.stderr
+    assert "a temperature of 2.500 is saved" in result.stderr
     after = library.load(own_model)
-    assert after.training_["temperature"] == asked
-    assert after.predict_proba([text]).max() != before.predict_proba([text]).max()
-    other = write_reviews(tmp_path / "other.csv", 40, seed=9)
-    assert gatelight("errors", own_model, reviews, "--calibrate", other).exit_code == 0
-    assert library.load(own_model).training_["temperature"] != asked
+    assert after.training_["temperature"] == 2.5
+    assert after.predict_proba([text]).max() < before.predict_proba([text]).max()
+    blamed, praised = ("the film was dull and so is its music", "the film was superb and so is its music")
+    other = write(tmp_path / "other.csv", [(blamed, "neg"), (praised, "pos")] * 8 + [(blamed, "pos")] * 2)
+    result = gatelight("errors", own_model, reviews, "--calibrate", other)
+    assert result.exit_code == 0, result.output
+    assert library.load(own_model).training_["temperature"] != 2.5
+
+
+def test_a_temperature_at_the_bound_of_its_search_is_not_saved(own_model: Path, tmp_path: Path) -> None:
+    """Where all answers are right no temperature is the best: the lowest that was tried would be saved."""
+    model = library.load(own_model)
+    texts = ["the film was dull and so is its music", "the film was superb and so is its music"]
+    rows = list(zip(texts, model.predict(texts).tolist(), strict=True))
+    model.training_["validation_temperature"] = 19.999898
+    model.save(own_model)
+    data = write(tmp_path / "d.csv", rows * 3)
+    result = gatelight("errors", own_model, data)
+    assert result.exit_code == 0, result.output
+    assert "emperature" not in result.stdout
+    other = write(tmp_path / "other.csv", rows)
+    for by in ("validation", other):
+        line = one_line_and_two(gatelight("errors", own_model, data, "--calibrate", by))
+        assert "the search ended at its bound" in line
 
 
 def test_what_errors_refuses(own_model: Path, reviews: Path, tmp_path: Path) -> None:

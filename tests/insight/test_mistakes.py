@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -13,6 +14,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix
 
 from gatelight import TextClassifier, WordVectors, evaluate
 from gatelight.errors import DataError
+from gatelight.estimators.calibration import fitted_temperature, is_determined
 from gatelight.estimators.reading import Reading
 from gatelight.insight.agreement import agreement
 from gatelight.insight.edits import edits
@@ -57,7 +59,8 @@ def test_the_whole_agrees_with_scikit_learn(fitted: TextClassifier) -> None:
     assert found.agreement.both + found.agreement.model_only == 120 - len(wrong)
     assert {s.by for s in found.slices} >= {"tokens", "negation", "contrast words", "group"}
     assert sum(s.texts for s in found.slices if s.by == "tokens") == 120
-    assert found.offered == fitted.training_["validation_temperature"]
+    asked = fitted.training_["validation_temperature"]
+    assert found.offered == (asked if is_determined(asked) else None)
     json.dumps(found.to_dict(), default=float)
 
 
@@ -169,24 +172,46 @@ def simulated(n: int = 4000) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndar
 
 
 def test_effects_agree_with_scipy() -> None:
-    """Means, Welch's interval and Cohen's d are in every textbook."""
+    """Means and Cohen's d are in every textbook."""
     measures, wrong, lengths, classes = simulated()
     found = effects(measures, wrong, lengths, classes)[0]
     bad, good = measures["a"][wrong], measures["a"][~wrong]
     assert (found.right, found.wrong) == (good.mean(), bad.mean())
-    interval = stats.ttest_ind(bad, good, equal_var=False).confidence_interval()
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
     pooled = np.sqrt(
         ((bad.size - 1) * bad.var(ddof=1) + (good.size - 1) * good.var(ddof=1)) / (wrong.size - 2)
     )
     assert found.d == pytest.approx((bad.mean() - good.mean()) / pooled)
+    # d times √(n₁n₂ / n) is Student's t.
+    t = stats.ttest_ind(bad, good).statistic
+    assert found.d * np.sqrt(bad.size * good.size / wrong.size) == pytest.approx(t)
     assert found.d_low < found.d < found.d_high
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_measure_without_spread_has_no_d() -> None:
+    """All right texts with 0 % unknown words and all wrong ones with 66.67 % differ, and not by d = 0.00."""
+    wrong = np.arange(24) % 3 == 0
+    unknown = np.where(wrong, 2 / 3, 0.0)
+    (effect,) = effects({"unknown": unknown}, wrong, np.full(24, 3.0), np.zeros(24, int))
+    assert (effect.right, effect.wrong) == (0, pytest.approx(2 / 3))
+    assert (effect.d, effect.d_low, effect.d_high) == (None, None, None)
+
+
+def test_a_temperature_at_the_bound_of_its_search_is_not_offered(fitted: TextClassifier) -> None:
+    """20.00 was where the search ended, not what the texts asked for."""
+    reviews = make_reviews(60, 2)
+    model = copy.deepcopy(fitted)
+    columns = np.array([[0.9, 0.1], [0.2, 0.8]])
+    for truth in ([0, 1], [1, 0]):
+        model.training_["validation_temperature"] = fitted_temperature(columns, np.array(truth))
+        assert mistakes(model, reviews.texts, reviews.labels).offered is None
 
 
 def test_the_regression_holds_length_and_class() -> None:
     """`b` differs between right and wrong only because length does: its odds must show its innocence."""
     measures, wrong, lengths, classes = simulated()
     a, b = effects(measures, wrong, lengths, classes)
+    assert b.d_low is not None
     assert b.d_low > 0.1
     assert b.odds_low is not None
     assert b.odds_high is not None
@@ -213,7 +238,7 @@ def test_too_few_mistakes_tell_nothing_of_odds() -> None:
     assert [effect.odds for effect in effects(measures, wrong, lengths, classes)] == [None, None]
     constant = {"same": np.ones(40)}
     (effect,) = effects(constant, wrong, lengths, classes)
-    assert (effect.difference, effect.d, effect.odds) == (0.0, 0.0, None)
+    assert (effect.right, effect.wrong, effect.d, effect.odds) == (1.0, 1.0, None, None)
 
 
 def made(right: np.ndarray, **columns: Any) -> Judged:

@@ -95,7 +95,7 @@ def _calibrate(
     judge: TextClassifier, folder: Path, by: str, data: str, to: Console, reading: dict[str, Any]
 ) -> None:
     from gatelight.cli.sources import of_part, read
-    from gatelight.estimators.calibration import calibrate, fitted_temperature
+    from gatelight.estimators.calibration import calibrate, fitted_temperature, is_determined
     from gatelight.estimators.labels import checked_labels
 
     if by == VALIDATION:
@@ -111,6 +111,11 @@ def _calibrate(
         corpus = of_part(read(by, to, reading), None)
         targets = judge.known_classes().targets(checked_labels(corpus.labels or []))
         temperature = fitted_temperature(judge.predict_proba(corpus.texts), targets)
+    if not is_determined(temperature):
+        raise DataError(
+            f"{by} tells no temperature: the search ended at its bound, {temperature:.2f}, as where all "
+            "answers are right or none is better than chance; give more labelled texts"
+        )
     calibrate(judge, temperature)
     judge.save(folder)
     say(to, f"a temperature of {temperature:.3f} is saved with {folder}")

@@ -24,7 +24,8 @@ SHOWN_COVERAGE = (1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
 MOST_CLASSES = 12
 WORDS_WITHOUT_CAUSE = (
     "d: the difference in standard deviations. Odds: how much likelier a mistake is with one standard "
-    "deviation more, length, class and the other measures held. In brackets 95 % intervals."
+    "deviation more, length, class and the other measures kept equal. In brackets 95 % intervals; –: too few "
+    "texts, or no spread among them, to tell."
 )
 NEGATION_NOTE = (
     "*: the interval leaves out zero. Negations, contrast words and verbs are lists of English words."
@@ -151,14 +152,16 @@ def _number(value: float, share: bool) -> str:
 
 def _effect_row(effect: Effect) -> list[str]:
     share = effect.name.startswith("share")
-    odds = "–"
+    d = odds = "–"
+    if effect.d is not None:
+        d = f"{effect.d:+.2f} ({effect.d_low:+.2f} to {effect.d_high:+.2f})"
     if effect.odds is not None:
         odds = f"× {effect.odds:.2f} ({effect.odds_low:.2f} to {effect.odds_high:.2f})"
     return [
         effect.name,
         _number(effect.right, share),
         _number(effect.wrong, share),
-        f"{effect.d:+.2f} ({effect.d_low:+.2f} to {effect.d_high:+.2f})",
+        d,
         odds,
     ]
 

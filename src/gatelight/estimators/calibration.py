@@ -6,6 +6,7 @@ is taken back. It is put into the weights of the last layer, so that whatever re
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,11 @@ def fitted_temperature(columns: Columns, targets: NDArray[Any]) -> float:
 
     edge = float(np.log(HOTTEST))
     return float(np.exp(minimize_scalar(loss, bounds=(-edge, edge), method="bounded").x))
+
+
+def is_determined(temperature: float) -> bool:
+    """Say whether texts gave a temperature, or the search for it only ended at its bounds."""
+    return abs(math.log(temperature)) < math.log(HOTTEST) - 1e-3
 
 
 def with_temperature(columns: Columns, temperature: float) -> NDArray[np.float64]:

@@ -5,11 +5,11 @@ Knows numbers of texts, no words. An effect is no cause: `edits` changes words a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from gatelight.estimators.evaluation import Z_95
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Effect:
-    """One measure in right and wrong texts: means, their difference (wrong − right) and Cohen's d.
+    """One measure in right and wrong texts: means and Cohen's d, None where it does not vary within either.
 
     `odds` is by how much the odds of a mistake rise with one standard deviation, length and class and the
     other measures held; None where too few texts tell. Each has its 95 % interval.
@@ -32,12 +32,9 @@ class Effect:
     name: str
     right: float
     wrong: float
-    difference: float
-    low: float
-    high: float
-    d: float
-    d_low: float
-    d_high: float
+    d: float | None
+    d_low: float | None
+    d_high: float | None
     odds: float | None = None
     odds_low: float | None = None
     odds_high: float | None = None
@@ -58,22 +55,16 @@ def _effect(
     name: str, values: Floats, wrong: NDArray[np.bool_], odds: tuple[float, float, float] | None
 ) -> Effect:
     bad, good = values[wrong], values[~wrong]
-    difference = float(bad.mean() - good.mean())
-    low, high, d = difference, difference, 0.0
-    spread = float(
-        np.sqrt(((len(bad) - 1) * bad.var(ddof=1) + (len(good) - 1) * good.var(ddof=1)) / (len(values) - 2))
-        if len(values) > 2
-        else 0.0
-    )
-    if spread > NO_SPREAD:
-        interval = stats.ttest_ind(bad, good, equal_var=False).confidence_interval(0.95)
-        low, high, d = float(interval.low), float(interval.high), difference / spread
-    # Hedges and Olkin (1985), for large samples.
-    reach = Z_95 * np.sqrt(len(values) / (len(bad) * len(good)) + d * d / (2 * len(values)))
+    right_mean, wrong_mean = float(good.mean()), float(bad.mean())
     ratio = odds or (None, None, None)
-    return Effect(
-        name, float(good.mean()), float(bad.mean()), difference, low, high, d, d - reach, d + reach, *ratio
-    )
+    degrees = max(len(values) - 2, 1)
+    spread = np.sqrt(((bad - wrong_mean) ** 2).sum() / degrees + ((good - right_mean) ** 2).sum() / degrees)
+    if spread <= NO_SPREAD:
+        return Effect(name, right_mean, wrong_mean, None, None, None, *ratio)
+    d = float((wrong_mean - right_mean) / spread)
+    # Hedges and Olkin (1985), for large samples.
+    reach = Z_95 * math.sqrt(len(values) / (len(bad) * len(good)) + d * d / (2 * len(values)))
+    return Effect(name, right_mean, wrong_mean, d, d - reach, d + reach, *ratio)
 
 
 def _odds(

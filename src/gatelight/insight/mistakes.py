@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight.estimators.calibration import Calibration, calibration, with_temperature
+from gatelight.estimators.calibration import Calibration, calibration, is_determined, with_temperature
 from gatelight.estimators.evaluation import Evaluation, measure
 from gatelight.insight.agreement import Agreement, agreement
 from gatelight.insight.edits import Edit, edits
@@ -43,7 +43,8 @@ class Mistakes:
     """All of it; `confusion[t][c]` counts texts of class t judged c, `coverage` has [share judged, accuracy].
 
     `worst` are the mistakes with the least probability for the truth: for two classes the most confident
-    ones. `offered` is the temperature that training's validation texts ask for, `offered_error` the
+    ones. `offered` is the temperature that training's validation texts ask for (None: they
+    tell of none), `offered_error` the
     calibration error that it would leave here. `agreement` is None without a baseline.
     """
 
@@ -96,6 +97,8 @@ def mistakes(
     on_stage("edits")
     changed = edits(estimator, judged, seed)
     offered = estimator.training_.get("validation_temperature")
+    if offered is not None and not is_determined(offered):
+        offered = None
     told = _Telling(judged, names, ids)
     alone = (np.zeros(0, np.int64), np.zeros(0, np.int64))
     if beside is not None:
