@@ -244,7 +244,7 @@ def test_a_temperature_at_the_bound_of_its_search_is_not_saved(own_model: Path, 
     data = write(tmp_path / "d.csv", rows * 3)
     result = gatelight("errors", own_model, data)
     assert result.exit_code == 0, result.output
-    assert "emperature" not in result.stdout
+    assert "A temperature of" not in result.stdout
     other = write(tmp_path / "other.csv", rows)
     for by in ("validation", other):
         line = one_line_and_two(gatelight("errors", own_model, data, "--calibrate", by))
