@@ -16,7 +16,7 @@ from gatelight.errors import DataError
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
 
-STAGES = {"judge": "judging", "baseline": "TF-IDF baseline", "edits": "changing words"}
+STAGES = {"predict": "predicting", "baseline": "TF-IDF baseline", "edits": "changing words"}
 VALIDATION = "validation"
 
 
@@ -56,7 +56,7 @@ def errors(
     from gatelight.cli.errors_report import page, print_mistakes
     from gatelight.cli.sources import available, read_to_judge
     from gatelight.estimators.folder import load
-    from gatelight.insight.mistakes import mistakes
+    from gatelight.insight.errors import analyze_errors
     from gatelight.nn.threads import set_threads
     from gatelight.text.vectors import WordVectors
 
@@ -72,7 +72,7 @@ def errors(
         words = {token for text in corpus.texts for token in judge.tokenizer_.tokens(text)}
         found_vectors = WordVectors.read(vectors, words)
     with Meter(to) as meter:
-        found = mistakes(
+        found = analyze_errors(
             judge,
             corpus.texts,
             corpus.labels or [],

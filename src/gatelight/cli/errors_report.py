@@ -14,11 +14,8 @@ from gatelight.cli.output import percent, say, table
 from gatelight.cli.reports import evaluation_table
 
 if TYPE_CHECKING:
-    from gatelight.insight.agreement import Agreement
-    from gatelight.insight.edits import Edit
-    from gatelight.insight.explanations import Effect
-    from gatelight.insight.mistakes import Mistake, Mistakes
-    from gatelight.insight.slices import Slice
+    from gatelight.insight.errors import Agreement, ErrorAnalysis, Mistake, Slice
+    from gatelight.insight.rare_words import Edit, Effect
 
 SHOWN_COVERAGE = (1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
 MOST_CLASSES = 12
@@ -32,9 +29,11 @@ NEGATION_NOTE = (
 )
 
 
-def print_mistakes(to: Console, found: Mistakes, model: str, origin: str) -> None:
+def print_mistakes(to: Console, found: ErrorAnalysis, model: str, origin: str) -> None:
     """Print everything in tables that fit 80 columns, the texts last."""
     say(to, f"{model} on {origin}: {found.texts:,} texts, with 95 % intervals")
+    for line in _trained_on(found):
+        say(to, line)
     to.print(evaluation_table(found.evaluation))
     to.print(table(*_confusion(found)))
     say(to, _calibration(found))
@@ -53,21 +52,23 @@ def print_mistakes(to: Console, found: Mistakes, model: str, origin: str) -> Non
         if listed:
             say(to, title, style="bold")
         for mistake in listed:
-            say(to, f"  {mistake.quote.id}: {_judged(mistake)}: {mistake.quote.text}")
+            say(to, f"  {mistake.quote.id}: {_predicted(mistake)}: {mistake.quote.text}")
 
 
-def page(path: Path, found: Mistakes, model: str, origin: str) -> None:
+def page(path: Path, found: ErrorAnalysis, model: str, origin: str) -> None:
     """Write the report as one HTML file."""
     html.write(path, f"Mistakes of {model} on {origin}", _sections(found, model, origin))
 
 
-def _sections(found: Mistakes, model: str, origin: str) -> Iterator[str]:
+def _sections(found: ErrorAnalysis, model: str, origin: str) -> Iterator[str]:
     e = found.evaluation
     yield html.heading(f"Mistakes of {model} on {origin}", 1)
     yield html.paragraph(
         f"{found.texts:,} texts; accuracy {percent(e.accuracy)} "
         f"({percent(e.accuracy_low)} to {percent(e.accuracy_high)}), log loss {e.log_loss:.3f}."
     )
+    for line in _trained_on(found):
+        yield html.paragraph(line)
     yield html.heading("Confusion")
     yield html.table(*_confusion(found))
     yield html.heading("How far it can be believed")
@@ -89,7 +90,7 @@ def _sections(found: Mistakes, model: str, origin: str) -> Iterator[str]:
     yield html.figure(
         charts.curves(
             [charts.Curve("accuracy", found.coverage)],
-            "share of the texts that is judged, the surest first",
+            "share of the texts, the surest first",
             "accuracy",
             x_range=(0.0, 1.0),
             y_range=(min(0.5, lowest), 1.0),
@@ -115,19 +116,28 @@ def _sections(found: Mistakes, model: str, origin: str) -> Iterator[str]:
         if listed:
             yield html.heading(title)
         for mistake in listed:
-            yield html.card(_judged(mistake), [], [(mistake.quote.id, mistake.quote.text)])
+            yield html.card(_predicted(mistake), [], [(mistake.quote.id, mistake.quote.text)])
 
 
-def _confusion(found: Mistakes) -> tuple[list[str], list[list[str]]]:
+def _trained_on(found: ErrorAnalysis) -> Iterator[str]:
+    if found.trained_on is None:
+        yield "Whether the model was trained on some of these texts is not known: it does not say on which."
+    elif found.left_out:
+        yield f"{found.trained_on:,} more texts were trained on and are left out."
+    elif found.trained_on:
+        yield "The model was trained on all of these texts, so that all figures flatter it; give others."
+
+
+def _confusion(found: ErrorAnalysis) -> tuple[list[str], list[list[str]]]:
     names = [str(name) for name in found.classes[:MOST_CLASSES]]
     rows = [
         [f"is {name}", *(f"{count:,}" for count in row[: len(names)])]
         for name, row in zip(names, found.confusion, strict=False)
     ]
-    return ["", *(f"judged {name}" for name in names)], rows
+    return ["", *(f"predicted {name}" for name in names)], rows
 
 
-def _calibration(found: Mistakes) -> str:
+def _calibration(found: ErrorAnalysis) -> str:
     said = f"Expected calibration error {percent(found.calibration.error)}."
     if found.offered is not None and found.offered_error is not None and abs(found.offered - 1) > 0.005:
         said += (
@@ -137,7 +147,7 @@ def _calibration(found: Mistakes) -> str:
     return said
 
 
-def _coverage(found: Mistakes) -> str:
+def _coverage(found: ErrorAnalysis) -> str:
     points = [
         f"{percent(accuracy)} of the surest {100 * share:.0f} %"
         for share, accuracy in found.coverage
@@ -191,9 +201,15 @@ def _slice_row(found: Slice) -> list[str]:
         found.value,
         f"{found.texts:,}",
         f"{percent(found.share)} ({100 * found.low:.0f} to {100 * found.high:.0f})",
-        f"{100 * found.apart:+.1f} ({100 * found.apart_low:+.0f} to {100 * found.apart_high:+.0f})"
-        + (" *" if found.apart_low > 0 or found.apart_high < 0 else ""),
+        _apart(found),
     ]
+
+
+def _apart(found: Slice) -> str:
+    if found.apart is None or found.apart_low is None or found.apart_high is None:
+        return "–"
+    mark = " *" if found.apart_low > 0 or found.apart_high < 0 else ""
+    return f"{100 * found.apart:+.1f} ({100 * found.apart_low:+.0f} to {100 * found.apart_high:+.0f}){mark}"
 
 
 def _agreement(found: Agreement) -> str:
@@ -205,16 +221,16 @@ def _agreement(found: Agreement) -> str:
     )
 
 
-def _listed(found: Mistakes) -> Iterator[tuple[str, list[Mistake]]]:
+def _listed(found: ErrorAnalysis) -> Iterator[tuple[str, list[Mistake]]]:
     yield "The most confident mistakes", found.worst
     yield "Only the model is right", found.model_alone
     yield "Only the baseline is right", found.baseline_alone
 
 
-def _judged(mistake: Mistake) -> str:
+def _predicted(mistake: Mistake) -> str:
+    if mistake.truth == mistake.predicted:
+        return f"rightly predicted {mistake.truth} ({percent(mistake.probability)})"
     return (
-        f"is {mistake.truth}, judged {mistake.chosen} ({percent(mistake.probability)}; "
+        f"is {mistake.truth}, predicted {mistake.predicted} ({percent(mistake.probability)}; "
         f"{mistake.truth} {percent(mistake.probability_of_truth)})"
-        if mistake.truth != mistake.chosen
-        else f"is and is judged {mistake.truth} ({percent(mistake.probability)})"
     )

@@ -17,12 +17,8 @@ from gatelight import TextClassifier, WordVectors, evaluate
 from gatelight.errors import DataError
 from gatelight.estimators.calibration import fitted_temperature, is_determined
 from gatelight.estimators.reading import Reading
-from gatelight.insight.agreement import agreement
-from gatelight.insight.edits import edits
-from gatelight.insight.explanations import effects
-from gatelight.insight.judged import Judged, distance_to_verb, judge
-from gatelight.insight.mistakes import mistakes
-from gatelight.insight.slices import slices
+from gatelight.insight.errors import agreement, analyze_errors, slices
+from gatelight.insight.rare_words import WordStatistics, distance_to_verb, edits, effects, word_statistics
 from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -40,23 +36,30 @@ def fitted() -> TextClassifier:
 
 def test_the_whole_agrees_with_scikit_learn(fitted: TextClassifier) -> None:
     """A confusion matrix turned round, or a mistake shown with another's text, would mislead."""
-    reviews = make_reviews(120, 2)
+    reviews = make_reviews(140, 2)
+    seen = fitted.trained_on(reviews.texts)
+    assert seen is not None
+    texts, labels, films = (
+        [value for value, it in zip(column, seen, strict=True) if not it][:120]
+        for column in (reviews.texts, reviews.labels, reviews.films)
+    )
     ids = [f"r{i}" for i in range(120)]
-    found = mistakes(fitted, reviews.texts, reviews.labels, groups=reviews.films, ids=ids)
-    judged = fitted.predict(reviews.texts)
-    assert found.confusion == confusion_matrix(reviews.labels, judged).tolist()
-    whole = evaluate(fitted, reviews.texts, reviews.labels)
-    assert found.evaluation == replace(whole, trained_on=None, unseen=None)
-    wrong = [i for i in range(120) if judged[i] != reviews.labels[i]]
+    found = analyze_errors(fitted, texts, labels, groups=films, ids=ids)
+    assert (found.trained_on, found.left_out) == (0, False)
+    predicted = fitted.predict(texts)
+    assert found.confusion == confusion_matrix(labels, predicted).tolist()
+    whole = evaluate(fitted, texts, labels)
+    assert found.evaluation == replace(whole, trained_on=None)
+    wrong = [i for i in range(120) if predicted[i] != labels[i]]
     assert 0 < len(wrong) < 120
     assert {int(m.quote.id[1:]) for m in found.worst} <= set(wrong)
     assert len(found.worst) == min(10, len(wrong))
     of_truth = [m.probability_of_truth for m in found.worst]
     assert of_truth == sorted(of_truth)
     for mistake in found.worst:
-        assert reviews.texts[int(mistake.quote.id[1:])].startswith(mistake.quote.text[:20])
-        assert mistake.truth == reviews.labels[int(mistake.quote.id[1:])]
-    assert found.coverage[0] == (1.0, accuracy_score(reviews.labels, judged))
+        assert texts[int(mistake.quote.id[1:])].startswith(mistake.quote.text[:20])
+        assert mistake.truth == labels[int(mistake.quote.id[1:])]
+    assert found.coverage[0] == (1.0, accuracy_score(labels, predicted))
     assert found.agreement is not None
     assert found.agreement.both + found.agreement.model_only == 120 - len(wrong)
     assert {s.by for s in found.slices} >= {"tokens", "negation", "contrast words", "group"}
@@ -66,15 +69,33 @@ def test_the_whole_agrees_with_scikit_learn(fitted: TextClassifier) -> None:
     json.dumps(found.to_dict(), default=float)
 
 
-def test_a_model_without_baseline_validation_or_mistakes(fitted: TextClassifier) -> None:
+def test_a_model_without_baseline_validation_or_analyze_errors(fitted: TextClassifier) -> None:
     """Nothing to compare is no reason to fail."""
     reviews = make_reviews(60, 3)
     bare = TextClassifier(**{**TINY, "epochs": 1, "validation_fraction": 0.0})
     bare.fit(reviews.texts, reviews.labels)
-    found = mistakes(bare, reviews.texts, bare.predict(reviews.texts).tolist())
+    found = analyze_errors(bare, reviews.texts, bare.predict(reviews.texts).tolist())
     assert (found.worst, found.agreement, found.offered, found.effects) == ([], None, None, [])
-    one = mistakes(bare, ["the film is dull"], ["negative"])
+    one = analyze_errors(bare, ["the film is dull"], ["negative"])
     assert one.texts == 1
+
+
+def test_texts_trained_on_are_left_out(fitted: TextClassifier) -> None:
+    """Model and baseline were compared on the very texts that both had learnt by heart, without a word."""
+    known, new = make_reviews(160, 1), make_reviews(30, 7)
+    seen = fitted.trained_on(known.texts)
+    assert seen is not None
+    texts, labels = [*known.texts, *new.texts], [*known.labels, *new.labels]
+    ids = [f"r{i}" for i in range(len(texts))]
+    found = analyze_errors(fitted, texts, labels, groups=[*known.films, *new.films], ids=ids)
+    kept = np.flatnonzero(~np.append(seen, fitted.trained_on(new.texts)))
+    assert (found.trained_on, found.texts, found.left_out) == (190 - len(kept), len(kept), True)
+    alone = evaluate(fitted, [texts[k] for k in kept], [labels[k] for k in kept])
+    assert found.evaluation == replace(alone, trained_on=None)
+    assert {m.quote.id for m in found.worst} <= {ids[k] for k in kept}
+    only = [text for text, it in zip(known.texts, seen, strict=True) if it]
+    all_of_them = analyze_errors(fitted, only, fitted.predict(only).tolist())
+    assert (all_of_them.trained_on, all_of_them.texts, all_of_them.left_out) == (len(only), len(only), False)
 
 
 def test_several_labels_a_text_are_refused() -> None:
@@ -84,7 +105,7 @@ def test_several_labels_a_text_are_refused() -> None:
         reviews.texts, [("a", "b")[: i % 3] for i in range(60)]
     )
     with pytest.raises(DataError, match="several labels"):
-        mistakes(model, reviews.texts, [("a",)] * 60)
+        analyze_errors(model, reviews.texts, [("a",)] * 60)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +128,7 @@ def test_distance_to_the_verb(words: str, distance: int) -> None:
 
 
 class TwoRules:
-    """A judge that says "pos" of texts with "good", "fine" or "filmx"; reads as a fitted model does."""
+    """A classifier that says "pos" of texts with "good", "fine" or "filmx"; reads as a fitted model does."""
 
     def __init__(self) -> None:
         counts = {"good": 50, "film": 40, "the": 90, "fine": 3, "odd": 2, "filmx": 20}
@@ -131,8 +152,7 @@ LABELS = ["pos", "pos", "pos", "neg", "neg"]
 def test_words_of_a_text_by_hand() -> None:
     """Shares of the wrong total, or counts of another word, would answer another question."""
     vectors = WordVectors(["the", "film", "fine"], np.ones((3, 2), np.float32), rows=[0, 9, 99])
-    found = judge(TwoRules(), TEXTS, LABELS, vectors)  # type: ignore[arg-type]
-    assert found.right.tolist() == [True, True, False, True, False]
+    found = word_statistics(TwoRules(), TEXTS, vectors)  # type: ignore[arg-type]
     assert found.tokens.tolist() == [3, 4, 2, 2, 8]
     assert found.unknown.tolist() == [0, 0, 1 / 2, 0, 3 / 8]
     assert found.rare.tolist() == [1 / 3, 1 / 4, 0, 0, 2 / 8]
@@ -148,17 +168,16 @@ def test_words_of_a_text_by_hand() -> None:
 
 def test_edits_by_hand() -> None:
     """A flip counted to the wrong side would turn the answer round."""
-    judge_ = TwoRules()
-    judged = judge(judge_, TEXTS, LABELS)  # type: ignore[arg-type]
-    rare, others, near = edits(judge_, judged)  # type: ignore[arg-type]
+    model: Any = TwoRules()
+    rare, others, near = edits(model, TEXTS, np.array([1, 1, 1, 0, 0]))
     # "fine" and "odd" go: the first text turns to wrong; in the last "good" still stands.
     assert (rare.texts, rare.words, rare.flips, rare.to_right, rare.to_wrong) == (3, 4, 1, 0, 1)
     assert rare.gain == pytest.approx(-1 / 3)
     assert (others.texts, others.words) == (3, 4)
     # "goood" is read as "good": right; what "is", "not" and "but" are near is none of the known words.
     assert (near.texts, near.words, near.flips, near.to_right, near.to_wrong) == (1, 1, 1, 1, 0)
-    nothing = judge(judge_, ["the film", "the good film"], ["neg", "pos"])  # type: ignore[arg-type]
-    assert [edit.texts for edit in edits(judge_, nothing)] == [0, 0, 0]  # type: ignore[arg-type]
+    nothing = edits(model, ["the film", "the good film"], np.array([0, 1]))
+    assert [edit.texts for edit in nothing] == [0, 0, 0]
 
 
 def simulated(n: int = 4000) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
@@ -206,7 +225,7 @@ def test_a_temperature_at_the_bound_of_its_search_is_not_offered(fitted: TextCla
     columns = np.array([[0.9, 0.1], [0.2, 0.8]])
     for truth in ([0, 1], [1, 0]):
         model.training_["validation_temperature"] = fitted_temperature(columns, np.array(truth))
-        assert mistakes(model, reviews.texts, reviews.labels).offered is None
+        assert analyze_errors(model, reviews.texts, reviews.labels).offered is None
 
 
 def test_the_regression_holds_length_and_class() -> None:
@@ -243,40 +262,39 @@ def test_too_few_mistakes_tell_nothing_of_odds() -> None:
     assert (effect.right, effect.wrong, effect.d, effect.odds) == (1.0, 1.0, None, None)
 
 
-def made(right: np.ndarray, **columns: Any) -> Judged:
-    n = len(right)
+def made(n: int, **columns: Any) -> WordStatistics:
     nothing: dict[str, Any] = {
-        "texts": [""] * n, "columns": np.ones((n, 2), np.float32), "truth": np.zeros(n, int),
-        "chosen": (~right).astype(int), "rank": None, "absent": None, "cut": np.zeros(n, bool),
+        "rank": None, "absent": None, "cut": np.zeros(n, bool),
         **{name: np.zeros(n) for name in ("tokens", "unknown", "rare", "commonness")},
         **{name: np.zeros(n, int) for name in ("negations", "contrasts", "distance")},
     }  # fmt: skip
-    return Judged(**{**nothing, **columns})
+    return WordStatistics(**{**nothing, **columns})
 
 
 def test_slices_have_newcombes_interval() -> None:
     """Newcombe (1998), method 10, his example (a): 56/70 beside 48/80 gives 0.0524 to 0.3339."""
-    right = np.array([False] * 56 + [True] * 14 + [False] * 48 + [True] * 32)
-    negations = np.array([1] * 70 + [0] * 80)
-    found = {s.value: s for s in slices(made(right, negations=negations)) if s.by == "negation"}
+    wrong = np.array([True] * 56 + [False] * 14 + [True] * 48 + [False] * 32)
+    found = {s.value: s for s in slices(made(150, negations=np.array([1] * 70 + [0] * 80)), wrong)}
     assert (found["yes"].texts, found["yes"].wrong) == (70, 56)
     assert found["yes"].apart == pytest.approx(0.2)
     assert (found["yes"].apart_low, found["yes"].apart_high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
     assert found["no"].apart == pytest.approx(-0.2)
+    # Of lengths there is one slice: nothing is apart from it.
+    assert (found["up to 0"].texts, found["up to 0"].apart) == (150, None)
 
 
 def test_every_text_is_in_one_slice_of_a_kind() -> None:
     """A text counted twice, or not at all, would hide where the mistakes are."""
     draw = np.random.default_rng(0)
-    judged = made(
-        draw.random(200) < 0.7, tokens=draw.integers(1, 9, 200).astype(float), cut=draw.random(200) < 0.2,
+    wrong = draw.random(200) < 0.3
+    words = made(
+        200, tokens=draw.integers(1, 9, 200).astype(float), cut=draw.random(200) < 0.2,
         negations=draw.integers(0, 3, 200), contrasts=draw.integers(0, 6, 200),
     )  # fmt: skip
-    groups = [f"g{i % 7}" if i % 3 else None for i in range(200)]
-    found = slices(judged, groups)
+    found = slices(words, wrong, [f"g{i % 7}" if i % 3 else None for i in range(200)])
     for by in ("tokens", "longer than the model reads", "negation", "contrast words"):
         assert sum(s.texts for s in found if s.by == by) == 200
-        assert sum(s.wrong for s in found if s.by == by) == int((~judged.right).sum())
+        assert sum(s.wrong for s in found if s.by == by) == int(wrong.sum())
     of_groups = [s for s in found if s.by == "group"]
     assert len(of_groups) == 7
     assert [s.low for s in of_groups] == sorted((s.low for s in of_groups), reverse=True)
@@ -299,4 +317,5 @@ def test_agreement_with_the_baseline() -> None:
     )
     assert found.gain == pytest.approx(((ours == truth).sum() - (theirs == truth).sum()) / 200)
     assert found.gain_low < found.gain < found.gain_high
-    assert agreement(truth, truth, truth).p == 1.0
+    same = np.zeros(9, int)
+    assert (agreement(same, same, same).p, agreement(same, same, same).kappa) == (1.0, 1.0)

@@ -1,0 +1,285 @@
+"""What a classifier gets wrong on labelled texts, how sure it was, and where it is wrong more often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import cohen_kappa_score, confusion_matrix
+
+from gatelight.errors import DataError
+from gatelight.estimators.calibration import Calibration, calibration, is_determined, with_temperature
+from gatelight.estimators.evaluation import Evaluation, measure, wilson_interval
+from gatelight.estimators.labels import checked_labels
+from gatelight.estimators.texts import checked_texts
+from gatelight.insight.findings import Quote, quoted
+from gatelight.insight.paired import paired_difference
+from gatelight.insight.rare_words import Edit, Effect, WordStatistics, edits, effects, word_statistics
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
+    from gatelight.text.vectors import WordVectors
+
+WORST = 10
+ONE_ALONE = 3
+COVERED = tuple(round(1 - step / 20, 2) for step in range(20))
+LEAST_OF_GROUP, MOST_GROUPS = 5, 10
+MOST_CONTRASTS, MOST_DISTANCE = 3, 4
+
+Mask = NDArray[np.bool_]
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A text with the label it has, the one that was predicted, and the probabilities of both."""
+
+    quote: Quote
+    truth: Any
+    predicted: Any
+    probability: float
+    probability_of_truth: float
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Texts that share something: how many, how many predicted wrongly, the rate with its 95 % interval.
+
+    `apart` is by how much the rate lies above that of all other texts, with Newcombe's interval (1998); None
+    where there are no others.
+    """
+
+    by: str
+    value: str
+    texts: int
+    wrong: int
+    share: float
+    low: float
+    high: float
+    apart: float | None
+    apart_low: float | None
+    apart_high: float | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often a model and its baseline say the same (`kappa`: Cohen's), and who is right.
+
+    `gain` is the model's accuracy less the baseline's with its interval, `p` McNemar's exact one.
+    """
+
+    same: float
+    kappa: float
+    both: int
+    model_only: int
+    baseline_only: int
+    neither: int
+    gain: float
+    gain_low: float
+    gain_high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class ErrorAnalysis:
+    """All of it; `confusion[t][c]` counts texts of class t predicted c, `coverage` has [share, accuracy].
+
+    `texts` were looked into. Of all that were given, `trained_on` were trained on (None: not known): they are
+    left out unless there are no others, which `left_out` says. `worst` are the mistakes with the least
+    probability for the truth. `offered` is the temperature that training's validation texts ask for (None:
+    they tell of none), `offered_error` the calibration error that it would leave here. `agreement` is None
+    without a baseline.
+    """
+
+    texts: int
+    trained_on: int | None
+    left_out: bool
+    classes: list[Any]
+    evaluation: Evaluation
+    confusion: list[list[int]]
+    calibration: Calibration
+    offered: float | None
+    offered_error: float | None
+    coverage: list[tuple[float, float]]
+    worst: list[Mistake]
+    effects: list[Effect]
+    edits: list[Edit]
+    slices: list[Slice]
+    agreement: Agreement | None
+    model_alone: list[Mistake]
+    baseline_alone: list[Mistake]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON-able values."""
+        return asdict(self)
+
+
+def analyze_errors(
+    estimator: TextClassifier,
+    texts: Sequence[str],
+    labels: Sequence[Any],
+    *,
+    groups: Sequence[str | None] | None = None,
+    ids: Sequence[str] | None = None,
+    vectors: WordVectors | None = None,
+    seed: int = 0,
+    on_stage: Callable[[str], object] = lambda stage: None,
+) -> ErrorAnalysis:
+    """Classify labelled texts and look into what comes out wrong.
+
+    `vectors` say how rare words are in the corpus they were made of. `on_stage` is told "predict", "baseline"
+    and "edits". Raises DataError for labels that are none of the model's, and for multi-label models.
+    """
+    on_stage("predict")
+    checked, truth = labelled(estimator, texts, labels)
+    names = estimator.known_classes().plain()
+    numbers = [str(k + 1) for k in range(len(checked))] if ids is None else list(ids)
+    seen = estimator.trained_on(checked)
+    left_out = seen is not None and bool(seen.any()) and not seen.all()
+    if seen is not None and left_out:
+        kept = np.flatnonzero(~seen).tolist()
+        checked, truth = [checked[k] for k in kept], truth[kept]
+        numbers = [numbers[k] for k in kept]
+        groups = None if groups is None else [groups[k] for k in kept]
+    probabilities = estimator.predict_proba(checked)
+    predicted = probabilities.argmax(axis=1)
+    right = predicted == truth
+    words = word_statistics(estimator, checked, vectors)
+
+    def shown(rows: Numbers, most: int, surest: bool = False) -> list[Mistake]:
+        of_truth = probabilities[rows, truth[rows]] * (-1 if surest else 1)
+        return [
+            Mistake(
+                quoted(numbers[row], checked[row]),
+                names[truth[row]],
+                names[predicted[row]],
+                float(probabilities[row].max()),
+                float(probabilities[row, truth[row]]),
+            )
+            for row in rows[np.argsort(of_truth, kind="stable")][:most]
+        ]
+
+    compared, beside = None, None
+    model_alone: list[Mistake] = []
+    baseline_alone: list[Mistake] = []
+    if estimator.baseline_ is not None:
+        on_stage("baseline")
+        columns = estimator.known_classes().columns(estimator.baseline_.probabilities(checked))
+        beside, theirs = measure(columns, truth), columns.argmax(axis=1)
+        compared = agreement(predicted, theirs, truth)
+        model_alone = shown(np.flatnonzero(right & (theirs != truth)), ONE_ALONE, surest=True)
+        baseline_alone = shown(np.flatnonzero(~right & (theirs == truth)), ONE_ALONE)
+    on_stage("edits")
+    offered = estimator.training_.get("validation_temperature")
+    offered_error = None
+    if offered is not None and is_determined(offered):
+        offered_error = calibration(with_temperature(probabilities, offered), truth).error
+    return ErrorAnalysis(
+        texts=len(checked),
+        trained_on=None if seen is None else int(seen.sum()),
+        left_out=left_out,
+        classes=names,
+        evaluation=measure(probabilities, truth, baseline=beside),
+        confusion=confusion_matrix(truth, predicted, labels=range(len(names))).tolist(),
+        calibration=calibration(probabilities, truth),
+        offered=None if offered_error is None else offered,
+        offered_error=offered_error,
+        coverage=_coverage(right, probabilities.max(axis=1)),
+        worst=shown(np.flatnonzero(~right), WORST),
+        effects=effects(words.measures(), ~right, words.tokens, truth),
+        edits=edits(estimator, checked, truth, seed),
+        slices=slices(words, ~right, groups),
+        agreement=compared,
+        model_alone=model_alone,
+        baseline_alone=baseline_alone,
+    )
+
+
+def labelled(
+    estimator: TextClassifier, texts: Sequence[str], labels: Sequence[Any]
+) -> tuple[list[str], Numbers]:
+    """Return checked texts and their class numbers [B]; DataError for several labels a text, or none."""
+    classes = estimator.known_classes()
+    if classes.multilabel:
+        raise DataError(
+            "the model gives several labels a text, so that no answer is simply right or wrong: "
+            "`gatelight evaluate` measures it"
+        )
+    checked = checked_texts(texts)
+    truth = classes.targets(checked_labels(labels))
+    if len(checked) != len(truth) or not checked:
+        raise DataError(
+            f"there are {len(checked)} texts and {len(truth)} labels; give one label per text, at least one"
+        )
+    return checked, truth
+
+
+def agreement(model: Numbers, baseline: Numbers, truth: Numbers) -> Agreement:
+    """Compare two classifiers' class numbers int64 [B] with the truth and with each other."""
+    ours, theirs = model == truth, baseline == truth
+    one, other = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    same = float((model == baseline).mean())
+    gain = paired_difference(ours[None], theirs[None])
+    return Agreement(
+        same=same,
+        # Where both only ever name one class scikit-learn divides 0 by 0.
+        kappa=1.0 if same == 1 else float(cohen_kappa_score(model, baseline)),
+        both=int((ours & theirs).sum()),
+        model_only=one,
+        baseline_only=other,
+        neither=int((~ours & ~theirs).sum()),
+        gain=gain.mean,
+        gain_low=gain.low,
+        gain_high=gain.high,
+        p=float(binomtest(one, one + other).pvalue) if one + other else 1.0,
+    )
+
+
+def slices(words: WordStatistics, wrong: Mask, groups: Sequence[str | None] | None = None) -> list[Slice]:
+    """Sort texts by length, cut or not, negations, contrast words, distance to the verb, and group."""
+    edges = np.unique(np.quantile(words.tokens, [0.25, 0.5, 0.75]).astype(int))
+    length = np.searchsorted(edges, words.tokens, side="left")
+    lengths = [*(f"up to {edge:,}" for edge in edges), f"over {edges[-1]:,}"]
+    parts = [("tokens", name, length == k) for k, name in enumerate(lengths)]
+    if words.cut.any():
+        parts += [("longer than the model reads", v, words.cut == (v == "yes")) for v in ("no", "yes")]
+    parts += [("negation", v, (words.negations > 0) == (v == "yes")) for v in ("no", "yes")]
+    parts += _counted("contrast words", words.contrasts, 0, MOST_CONTRASTS)
+    parts += _counted("negation to verb", words.distance, 1, MOST_DISTANCE)
+    parts.append(("negation to verb", "no verb", words.distance == -1))
+    found = [_slice(by, value, mask, wrong) for by, value, mask in parts if mask.any()]
+    if groups is not None:
+        names, group = np.unique([name or "" for name in groups], return_inverse=True)
+        large = [k for k, n in enumerate(np.bincount(group)) if n >= LEAST_OF_GROUP and names[k]]
+        of_groups = [_slice("group", str(names[k]), group == k, wrong) for k in large]
+        # The groups whose mistakes are the least likely to be chance.
+        found += sorted(of_groups, key=lambda one: -one.low)[:MOST_GROUPS]
+    return found
+
+
+def _counted(by: str, counts: Numbers, least: int, most: int) -> list[tuple[str, str, Mask]]:
+    parts = [(by, str(n), counts == n) for n in range(least, most)]
+    return [*parts, (by, f"{most} or more", counts >= most)]
+
+
+def _slice(by: str, value: str, mask: Mask, wrong: Mask) -> Slice:
+    n, bad = int(mask.sum()), int((mask & wrong).sum())
+    rest, rest_bad = len(mask) - n, int(wrong.sum()) - bad
+    share, (low, high) = bad / n, wilson_interval(bad, n)
+    if not rest:
+        return Slice(by, value, n, bad, share, low, high, None, None, None)
+    other, (other_low, other_high) = rest_bad / rest, wilson_interval(rest_bad, rest)
+    apart_low = share - other - float(np.hypot(share - low, other_high - other))
+    apart_high = share - other + float(np.hypot(high - share, other - other_low))
+    return Slice(by, value, n, bad, share, low, high, share - other, apart_low, apart_high)
+
+
+def _coverage(right: Mask, confidence: NDArray[np.floating[Any]]) -> list[tuple[float, float]]:
+    """Accuracy over the surest share of the texts."""
+    sorted_right = right[np.argsort(-confidence, kind="stable")]
+    taken = [max(1, round(share * len(right))) for share in COVERED]
+    return [(share, float(sorted_right[:n].mean())) for share, n in zip(COVERED, taken, strict=True)]

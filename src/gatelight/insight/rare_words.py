@@ -1,0 +1,289 @@
+"""Do rare or unknown words go with a classifier's mistakes, and do they cause them?
+
+An effect is no cause: `effects` compares wrong texts with right ones, `edits` changes words and counts the
+predictions that turn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from gatelight.estimators.evaluation import Z_95, wilson_interval
+from gatelight.insight.english import CONTRASTS, NEGATIONS, SENTENCE_ENDS, VERBS
+from gatelight.insight.paired import paired_difference
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
+    from gatelight.text.vectors import WordVectors
+
+RARE = 10  # a word seen in training less often than so is rare
+FARTHEST = 8  # words between a negation and its verb; farther, it is no verb of its own
+FEWEST = 10  # texts of either kind for each measure; fewer tell nothing (Peduzzi et al. 1996)
+NO_SPREAD = 1e-9  # rounding, where all texts have the same value
+MOST_TEXTS = 5000  # drawn at random where there are more: the intervals are narrow enough then
+UNHEARD = "zqxzqx"  # stands for a word that no vocabulary knows
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class WordStatistics:
+    """Of each of B texts: `tokens` and shares of these that are `unknown` or `rare` in training.
+
+    `commonness` is the mean of log10 of the known words' counts; of the vectors' corpus `rank` is the mean of
+    log10 of the ranks, `absent` the share without a vector (None without vectors). `negations`, `contrasts`
+    are counts, `distance` is the greatest of a negation to the verb after it (0: no negation, -1: one without
+    a verb). `cut`: whether the text is longer than what the model reads.
+    """
+
+    tokens: Floats
+    unknown: Floats
+    rare: Floats
+    commonness: Floats
+    rank: Floats | None
+    absent: Floats | None
+    negations: Numbers
+    contrasts: Numbers
+    distance: Numbers
+    cut: NDArray[np.bool_]
+
+    def measures(self) -> dict[str, Floats]:
+        """Return what may go with mistakes, by name."""
+        found = {
+            "share of unknown words": self.unknown,
+            f"share of words seen less than {RARE} times in training": self.rare,
+            "mean log10 of the words' counts in training": self.commonness,
+        }
+        if self.rank is not None and self.absent is not None:
+            found["mean log10 of the words' ranks in the vectors' corpus"] = self.rank
+            found["share of words without a vector"] = self.absent
+        return found
+
+
+def word_statistics(
+    estimator: TextClassifier, texts: Sequence[str], vectors: WordVectors | None = None
+) -> WordStatistics:
+    """Look at the words of texts as the estimator reads them."""
+    reading = estimator.reading_
+    counts = reading.vocabulary.known_counts()
+    ranks = {} if vectors is None else dict(zip(vectors.words, vectors.rows.tolist(), strict=True))
+    rows = np.array([_words(reading.tokenizer.tokens(text), counts, ranks) for text in texts])
+    tokens, unknown, rare, commonness, rank, absent, negations, contrasts, distance = rows.T
+    read = tokens - unknown if reading.unknown == "drop" else tokens
+    length = np.maximum(tokens, 1)
+    return WordStatistics(
+        tokens=tokens,
+        unknown=unknown / length,
+        rare=rare / length,
+        commonness=commonness,
+        rank=None if vectors is None else rank,
+        absent=None if vectors is None else absent / length,
+        negations=negations.astype(np.int64),
+        contrasts=contrasts.astype(np.int64),
+        distance=distance.astype(np.int64),
+        cut=read > (math.inf if reading.max_length is None else reading.max_length),
+    )
+
+
+def _words(tokens: list[str], counts: dict[str, int], ranks: dict[str, int]) -> list[float]:
+    known = [counts[token] for token in tokens if token in counts]
+    placed = [ranks[token] + 1 for token in tokens if token in ranks]
+    lower = [token.lower() for token in tokens]
+    return [
+        len(tokens),
+        len(tokens) - len(known),
+        sum(count < RARE for count in known),
+        float(np.log10(np.maximum(known, 1)).mean()) if known else 0.0,
+        float(np.log10(placed).mean()) if placed else 0.0,
+        len(tokens) - len(placed),
+        sum(token in NEGATIONS for token in lower),
+        sum(token in CONTRASTS for token in lower),
+        distance_to_verb(lower),
+    ]
+
+
+def distance_to_verb(tokens: list[str]) -> int:
+    """Return the greatest distance of a negation to the next common verb in its sentence, in tokens.
+
+    "don't like" has 1, "not really like" 2; 0 where there is no negation, -1 where none has a verb within
+    `FARTHEST`. The verbs are a list of English ones: no tagger is asked.
+    """
+    greatest, negated = 0, False
+    for place, token in enumerate(tokens):
+        if token not in NEGATIONS:
+            continue
+        negated = True
+        for distance, other in enumerate(tokens[place + 1 : place + 1 + FARTHEST], 1):
+            if other in SENTENCE_ENDS:
+                break
+            if other in VERBS:
+                greatest = max(greatest, distance)
+                break
+    return greatest if greatest or not negated else -1
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One measure in right and wrong texts: means and Cohen's d, None where it does not vary within either.
+
+    `odds` is by how much the odds of a mistake rise with one standard deviation, length and class and the
+    other measures kept equal; None where too few texts tell. Each has its 95 % interval.
+    """
+
+    name: str
+    right: float
+    wrong: float
+    d: float | None
+    d_low: float | None
+    d_high: float | None
+    odds: float | None = None
+    odds_low: float | None = None
+    odds_high: float | None = None
+
+
+def effects(
+    measures: dict[str, Floats], wrong: NDArray[np.bool_], lengths: Floats, classes: Numbers
+) -> list[Effect]:
+    """Compare wrong texts with right ones, measure by measure; nothing with fewer than two of either."""
+    if min(int(wrong.sum()), int((~wrong).sum())) < 2:
+        return []
+    odds = _odds(measures, wrong, lengths, classes)
+    return [_effect(name, values, wrong, odds.get(name)) for name, values in measures.items()]
+
+
+def _effect(
+    name: str, values: Floats, wrong: NDArray[np.bool_], odds: tuple[float, float, float] | None
+) -> Effect:
+    bad, good = values[wrong], values[~wrong]
+    right_mean, wrong_mean = float(good.mean()), float(bad.mean())
+    ratio = odds or (None, None, None)
+    squares = ((bad - wrong_mean) ** 2).sum() + ((good - right_mean) ** 2).sum()
+    spread = math.sqrt(squares / (len(values) - 2))
+    if spread <= NO_SPREAD:
+        return Effect(name, right_mean, wrong_mean, None, None, None, *ratio)
+    d = (wrong_mean - right_mean) / spread
+    # Hedges and Olkin (1985), for large samples.
+    reach = Z_95 * math.sqrt(len(values) / (len(bad) * len(good)) + d * d / (2 * len(values)))
+    return Effect(name, right_mean, wrong_mean, d, d - reach, d + reach, *ratio)
+
+
+def _odds(
+    measures: dict[str, Floats], wrong: NDArray[np.bool_], lengths: Floats, classes: Numbers
+) -> dict[str, tuple[float, float, float]]:
+    """Odds ratios with Wald's intervals, of a logistic regression without penalty."""
+    varied = {name: values for name, values in measures.items() if values.std() > 0}
+    dummies = [classes == number for number in np.unique(classes)[1:]]
+    columns = [*varied.values(), np.log1p(lengths), *(dummy.astype(np.float64) for dummy in dummies)]
+    if not varied or min(int(wrong.sum()), int((~wrong).sum())) < FEWEST * len(columns):
+        return {}
+    x = np.stack(columns, axis=1)
+    deviations = x.std(axis=0)
+    x = ((x - x.mean(axis=0)) / np.where(deviations > 0, deviations, 1))[:, deviations > 0]
+    model = LogisticRegression(C=np.inf, max_iter=1000, tol=1e-8).fit(x, wrong)
+    p = model.predict_proba(x)[:, 1]
+    design = np.column_stack([np.ones(len(x)), x])
+    information = design.T @ (design * (p * (1 - p))[:, None])
+    # A pseudo-inverse: measures that say the same share what they say, and their intervals show it.
+    errors = np.sqrt(np.maximum(np.diag(np.linalg.pinv(information)), 0))[1:]
+    return {
+        name: tuple(np.exp([b, b - Z_95 * error, b + Z_95 * error]).tolist())
+        for name, b, error in zip(varied, model.coef_[0], errors, strict=False)
+    }
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One way of changing words, on the texts that it changes: `words` of them in `texts`.
+
+    `flips` predictions turned, `to_right` and `to_wrong` of them; `low` and `high` bound the rate of flips,
+    `gain` is the change in accuracy with its interval, over these texts.
+    """
+
+    name: str
+    texts: int
+    words: int
+    flips: int
+    to_right: int
+    to_wrong: int
+    low: float
+    high: float
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+def edits(estimator: TextClassifier, texts: Sequence[str], truth: Numbers, seed: int = 0) -> list[Edit]:
+    """Make rare words unknown, and as many others in the same texts; spell unknown ones as known ones."""
+    draw = np.random.default_rng(seed)
+    rows = np.arange(len(texts))
+    if len(rows) > MOST_TEXTS:
+        rows = np.sort(draw.choice(rows, MOST_TEXTS, replace=False))
+    reading = estimator.reading_
+    token_lists = [reading.tokenizer.tokens(texts[row]) for row in rows.tolist()]
+    counts = reading.vocabulary.known_counts()
+    unheard = UNHEARD
+    while unheard in counts:
+        unheard += "q"
+    near: dict[str, str | None] = {}
+    for token in {token for tokens in token_lists for token in tokens if token not in counts}:
+        number = reading.vocabulary.nearest(token)
+        near[token] = None if number is None else reading.vocabulary.tokens[number]
+    rare, others = [], []
+    for tokens in token_lists:
+        is_rare = [counts.get(token, RARE) < RARE for token in tokens]
+        common = [k for k, token in enumerate(tokens) if token in counts and not is_rare[k]]
+        chosen = set(draw.permutation(common)[: sum(is_rare)].tolist())
+        rare.append([unheard if it else None for it in is_rare])
+        others.append([unheard if k in chosen else None for k in range(len(tokens))])
+    known = [[near.get(token) for token in tokens] for tokens in token_lists]
+    before = estimator.predict_proba([" ".join(tokens) for tokens in token_lists]).argmax(axis=1)
+    return [
+        _edit(name, estimator, token_lists, instead, before, truth[rows])
+        for name, instead in (
+            ("rare words made unknown", rare),
+            ("as many other words made unknown", others),
+            ("unknown words spelled as their nearest known one", known),
+        )
+    ]
+
+
+def _edit(
+    name: str,
+    estimator: TextClassifier,
+    token_lists: list[list[str]],
+    instead: list[list[str | None]],
+    before: Numbers,
+    truth: Numbers,
+) -> Edit:
+    words = np.array([sum(word is not None for word in of) for of in instead])
+    changed = np.flatnonzero(words)
+    if not len(changed):
+        return Edit(name, 0, 0, 0, 0, 0, 0.0, 1.0, 0.0, 0.0, 0.0)
+    texts = [
+        " ".join(new or old for new, old in zip(instead[i], token_lists[i], strict=True)) for i in changed
+    ]
+    after, was, is_true = estimator.predict_proba(texts).argmax(axis=1), before[changed], truth[changed]
+    flips = after != was
+    low, high = wilson_interval(int(flips.sum()), len(changed))
+    gain = paired_difference((after == is_true)[None], (was == is_true)[None])
+    return Edit(
+        name=name,
+        texts=len(changed),
+        words=int(words.sum()),
+        flips=int(flips.sum()),
+        to_right=int((flips & (after == is_true)).sum()),
+        to_wrong=int((flips & (was == is_true)).sum()),
+        low=low,
+        high=high,
+        gain=gain.mean,
+        gain_low=gain.low,
+        gain_high=gain.high,
+    )
