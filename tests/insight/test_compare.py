@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,19 @@ def test_vectors_trained_again_are_another_comparison(material: Material, tmp_pa
     assert before == [False, False, True, True, True, False]
 
 
+def test_test_texts_that_are_trained_on_are_left_out(material: Material) -> None:
+    """What every variant has learnt by heart tells nothing of their difference."""
+    known = material.texts[:5]
+    mixed = Material(**{**public(material), "test_texts": [*known, *material.test_texts],
+                        "test_labels": [*material.labels[:5], *material.test_labels]})  # fmt: skip
+    assert (mixed.trained_on, mixed.test_texts) == (5, material.test_texts)
+    assert mixed.test_labels == material.test_labels
+    only = Material(**{**public(material), "test_texts": known, "test_labels": material.labels[:5]})
+    assert (only.trained_on, only.test_texts) == (5, known)
+
+
 def public(material: Material) -> dict[str, Any]:
-    return {name: value for name, value in vars(material).items() if not name.startswith("_")}
+    return {f.name: getattr(material, f.name) for f in fields(material) if f.init and f.name[0] != "_"}
 
 
 def test_what_cannot_be_is_refused_before_anything_is_trained(material: Material, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from gatelight.errors import DataError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gatelight.insight.compare import Row
+    from gatelight.insight.compare import Material, Row
 
 TEST_FRACTION = 0.2
 RESULT, TABLES = "comparison.json", "comparison.md"
@@ -94,7 +94,6 @@ def compare(
     )  # fmt: skip
     assert texts.test is not None
     say(to, corpus_line(texts.training))
-    say(to, f"tested on {len(texts.test):,} texts")
     groups = texts.training.groups
     material = Material(
         texts=texts.training.texts,
@@ -105,6 +104,7 @@ def compare(
         base=base,
         typos=shares,
     )
+    say(to, f"tested on {len(material.test_texts):,} texts{_overlap(material)}")
     runs = [base["seed"] + number for number in range(seeds)]
     with Meter(to) as meter:
         done = 0
@@ -132,7 +132,22 @@ def compare(
         say(to, warning)
     say(to, f"saved in {out}")
     if json:
-        emit({"variants": [row.to_dict() for row in rows], "out": str(out)})
+        emit(
+            {
+                "variants": [row.to_dict() for row in rows],
+                "tested_on": len(material.test_texts),
+                "trained_on": material.trained_on,
+                "out": str(out),
+            }
+        )
+
+
+def _overlap(material: Material) -> str:
+    if not material.trained_on:
+        return ""
+    if material.trained_on == len(material.test_texts):
+        return ", all of which are trained on: the figures flatter; give others with --test"
+    return f"; {material.trained_on:,} more are among the training texts and are left out"
 
 
 def _varied(typed: list[str]) -> dict[str, list[Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from hashlib import blake2b, file_digest
-from itertools import product
+from itertools import compress, product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.evaluation import judged_right
 from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
+from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.insight.paired import Difference, paired_difference
 from gatelight.models.trials import Record, Settings, describe, run_trials
 from gatelight.text import datasets
@@ -35,7 +36,11 @@ READ_FROM_FILES = ("vectors", "from_lm")  # settings that may be paths
 
 @dataclass
 class Material:
-    """Training and test texts; of the training texts a part is held out, for each seed the same."""
+    """Training and test texts; of the training texts a part is for validation, for each seed the same.
+
+    Test texts that are among the training texts are left out, unless there are no others; `trained_on` counts
+    them.
+    """
 
     texts: list[str]
     labels: list[Any]
@@ -45,8 +50,16 @@ class Material:
     base: dict[str, Any]
     """Settings that no variant changes."""
     typos: tuple[float, ...] = ()
+    trained_on: int = field(default=0, init=False)
     _misspelt: dict[float, list[str]] = field(default_factory=dict, repr=False)
     _contents: dict[Any, bytes] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        seen = TrainingTexts.of(self.texts).hold(self.test_texts)
+        self.trained_on = int(seen.sum())
+        if not seen.all():
+            self.test_texts = list(compress(self.test_texts, ~seen))
+            self.test_labels = list(compress(self.test_labels, ~seen))
 
     def test(self, share: float) -> list[str]:
         """Return the test texts with this share of their words misspelt; made once."""
@@ -175,7 +188,7 @@ def check_variants(base: Settings, variants: Sequence[Settings]) -> None:
 
 
 def train_and_test(material: Material, trial: Settings) -> Record:
-    """Train with the trial's settings and judge the test texts, as they are and misspelt."""
+    """Train with the trial's settings and classify the test texts, as they are and misspelt."""
     estimator = TextClassifier(**{**material.base, **trial})
     estimator.fit(material.texts, material.labels, material.groups)
     targets = estimator.known_classes().targets(checked_labels(material.test_labels))
