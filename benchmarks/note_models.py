@@ -42,10 +42,11 @@ class NoteModel:
         return weights
 
     def settings(self) -> dict[str, object]:
-        """What of our recipe for it must be said anew."""
+        """What of our preset for it must be said anew."""
         return {
-            "max_length": self.steps, "dim": self.dim, "hidden": self.hidden, "dropout": self.dropout,
-            "epochs": 1, "batch_size": BATCH, "seed": 0, "threads": None,
+            "max_length": self.steps, "embedding_dim": self.dim, "hidden_size": self.hidden,
+            "dropout": self.dropout,
+            "epochs": 1, "batch_size": BATCH, "random_state": 0, "threads": None,
         }  # fmt: skip
 
     def work(self, rows: int, distinct: int, training: bool = True) -> float:

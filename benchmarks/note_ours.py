@@ -1,4 +1,4 @@
-"""A model of the note as gatelight's user trains it: the recipe's own settings, through `train`."""
+"""A model of the note as gatelight's user trains it: the preset's own settings, through `train`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch
 from benchmarks.note_models import NoteModel
 from benchmarks.note_weights import Array, NoteWeights, results
 from benchmarks.reviews import Reviews
-from gatelight.estimators.recipes import recipe
+from gatelight.estimators.settings import preset
 from gatelight.estimators.settings import classifier_config, training_config
 from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import Predictor
 from gatelight.models.training import train
 from gatelight.nn.status import calls
 
-RECIPE = "note-400"
+SETTINGS = "note-400"
 
 
 class OurNote:
-    """`TextClassifier.from_recipe("note-400", …)` from ids on: the same settings by the same functions."""
+    """`TextClassifier.from_preset("note-400", …)` from ids on: the same settings by the same functions."""
 
     def __init__(self, note: NoteModel, weights: NoteWeights) -> None:
-        settings = {**recipe(RECIPE), **note.settings()}
+        settings = {**preset(SETTINGS), **note.settings()}
         vocabulary = len(weights.table)
         self.model = Classifier(classifier_config(settings, vocabulary), weights.table)
         self.config = training_config(settings)

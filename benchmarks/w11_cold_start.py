@@ -32,7 +32,7 @@ from benchmarks.workload import (
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.models.classifier import Classifier
 
-RECIPE, READ = "note-200", (2000, 400)  # texts: full, quick
+SETTINGS, READ = "note-200", (2000, 400)  # texts: full, quick
 SECONDS, OF_KERAS = 2.0, 1 / 3
 FULL_TURNS, QUICK_TURNS = 7, 1
 TORCH = 'python -c "import torch"'
@@ -52,7 +52,7 @@ def run(options: Options, tell: Tell) -> Iterator[Finding]:
 def fitted(count: int) -> tuple[TextClassifier, str]:
     """A model as `gatelight train` makes it, and a text of as many words as it reads, all of them known."""
     given = texts()[:count]
-    estimator = TextClassifier.from_recipe(RECIPE, vectors=vectors(), epochs=1, validation_fraction=0.0)
+    estimator = TextClassifier.from_preset(SETTINGS, vectors=vectors(), epochs=1, validation_fraction=0.0)
     estimator.fit(given, ["neg", "pos"] * (count // 2), baseline=True, origin="the bench")
     steps = estimator.model_.config.max_length or 0
     tokens = set(estimator.vocabulary_.tokens)  # what Treebank rules cut, such as "cannot", is no token
@@ -111,7 +111,7 @@ def prepare(folder: Path, options: Options) -> Prepared:
         [Goal(OF_KERAS, "of Keras", tuple(by_keras), at_most=True)],
         measured='predict MODEL "one text"',
         facts={
-            "model": f"{RECIPE}, {len(estimator.vocabulary_):,} words, {size / 1e6:.0f} MB",
+            "model": f"{SETTINGS}, {len(estimator.vocabulary_):,} words, {size / 1e6:.0f} MB",
             "not measured": [*options.missing(), *([TORCH] if options.quick else [])],
         },
     )

@@ -36,7 +36,7 @@ def writer(hidden: int) -> LanguageModel:
     network = Network(LanguageModelConfig(len(vocabulary), dim=DIM, hidden=hidden, layers=LAYERS), seed=0)
     with torch.no_grad():
         network.output_bias[[0, 1, vocabulary.id(END)]] = NEVER
-    model = LanguageModel(tokenizer="char", dim=DIM, hidden=hidden, layers=LAYERS)
+    model = LanguageModel(tokenizer="char", embedding_dim=DIM, hidden_size=hidden, layers=LAYERS)
     model.restore(vocabulary, network, [], {})
     return model
 

@@ -76,7 +76,7 @@ def ours(count: int, folder: Path) -> Run:
     """`gatelight train` from an archive to a folder."""
     return measure(
         gatelight(
-            "train", str(archive(count)), "--recipe", "note-400", "--vectors", str(vectors()),
+            "train", str(archive(count)), "--preset", "note-400", "--vectors", str(vectors()),
             "--no-baseline", "--json", "--out", str(folder / f"model-{count}"),
         )
     )  # fmt: skip

@@ -26,7 +26,7 @@ SENTENCES = (
 SETTINGS = {
     "vectors": "glove-6b-50d",
     "min-count": "1",
-    "hidden": "64",
+    "hidden-size": "64",
     "embedding-dropout": "0.4",
     "epochs": "12",
     "best-by": "valid_accuracy",

@@ -19,8 +19,8 @@ from gatelight.cli.main import app
 PRAISE, BLAME = ["wonderful", "moving", "clever", "great"], ["dull", "awful", "boring", "messy"]
 SETTINGS = {
     "epochs": 4,
-    "hidden": 8,
-    "dim": 8,
+    "hidden-size": 8,
+    "embedding-dim": 8,
     "batch-size": 16,
     "min-count": 1,
     "learning-rate": 0.03,

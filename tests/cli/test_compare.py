@@ -18,11 +18,20 @@ QUICK = [*TINY, "--epochs", "1", "--jobs", "1"]
 def test_a_grid_becomes_a_table_and_comes_again_without_training(reviews: Path, tmp_path: Path) -> None:
     """The second call must find the first one's runs, and train only the seed that is new."""
     out = tmp_path / "out"
-    command = ["compare", reviews, "--vary", "unknown=drop,nearest", "--vary", "hidden=4,6", "--out", out]
+    command = [
+        "compare",
+        reviews,
+        "--vary",
+        "unknown=drop,nearest",
+        "--vary",
+        "hidden-size=4,6",
+        "--out",
+        out,
+    ]
     command += [*QUICK, "--typos", "0.2"]
     first = gatelight(*command, "--seeds", "1")
     assert first.exit_code == 0, first.output
-    assert "4/4  unknown=nearest hidden=6 seed=0: " in first.stdout
+    assert "4/4  unknown=nearest hidden_size=6 random_state=0: " in first.stdout
     assert "20.0 % of the words misspelt" in first.stdout
     assert "found before" not in first.stdout
     before = snapshot(out / "runs")
@@ -31,13 +40,13 @@ def test_a_grid_becomes_a_table_and_comes_again_without_training(reviews: Path, 
     *runs, last = json_lines(again.stdout)
     assert [run["before"] for run in runs] == [True] * 4 + [False] * 4
     assert len(last["variants"]) == 8
-    assert last["variants"][0]["variant"] == {"unknown": "drop", "hidden": 4}
+    assert last["variants"][0]["variant"] == {"unknown": "drop", "hidden_size": 4}
     assert last["variants"][0]["against"] is None
     assert last["variants"][0]["seeds"] == 2
     assert {row["typos"] for row in last["variants"]} == {0, 0.2}
     assert json.loads((out / "comparison.json").read_text()) == last["variants"]
     written = (out / "comparison.md").read_text(encoding="utf-8")
-    assert "| unknown hidden | accuracy |" in written
+    assert "| unknown hidden_size | accuracy |" in written
     assert "| nearest 6 | " in written
     zero = [row for row in last["variants"] if row.get("includes_zero")]
     assert again.stderr.count("the interval includes zero") == len(zero)
@@ -47,21 +56,21 @@ def test_a_grid_becomes_a_table_and_comes_again_without_training(reviews: Path, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--vary", "hidden"], "--vary came as 'hidden'; expected NAME=VALUE,VALUE"),
+        (["--vary", "hidden-size"], "--vary came as 'hidden-size'; expected NAME=VALUE,VALUE"),
         (["--vary", "hiden=1,2"], "with one of: average, batch-size"),
         (["--vary", "seed=1,2"], "--vary came as 'seed=1,2'"),
-        (["--vary", "hidden=4,x"], "'x' is not a whole number"),
-        (["--vary", "hidden=4,"], "'' is not a whole number"),
+        (["--vary", "hidden-size=4,x"], "'x' is not a whole number"),
+        (["--vary", "hidden-size=4,"], "'' is not a whole number"),
         (["--vary", "clip=1,much"], "'much' is not a number, or none"),
         (["--vary", "bidirectional=true,maybe"], "'maybe' is not true or false"),
-        (["--vary", "hidden=4,4"], "each once"),
-        (["--vary", "hidden=4,6", "--vary", "hidden=8"], "names hidden twice"),
-        (["--vary", "hidden=4"], "1 variant; give two"),
+        (["--vary", "hidden-size=4,4"], "each once"),
+        (["--vary", "hidden-size=4,6", "--vary", "hidden-size=8"], "names --hidden-size twice"),
+        (["--vary", "hidden-size=4"], "1 variant; give two"),
         (["--vary", "pool=max,most"], "pool is 'most'"),
-        (["--vary", "hidden=4,6", "--typos", "5"], "expected shares above 0 and up to 1"),
-        (["--vary", "hidden=4,6", "--typos", "a"], "expected shares above 0 and up to 1"),
-        (["--vary", "hidden=4,6", "--test", "gone.csv"], "gone.csv"),
-        (["--vary", "hidden=4,6", "--test", "x", "--test-fraction", "0.1"], "give one of the two"),
+        (["--vary", "hidden-size=4,6", "--typos", "5"], "expected shares above 0 and up to 1"),
+        (["--vary", "hidden-size=4,6", "--typos", "a"], "expected shares above 0 and up to 1"),
+        (["--vary", "hidden-size=4,6", "--test", "gone.csv"], "gone.csv"),
+        (["--vary", "hidden-size=4,6", "--test", "x", "--test-fraction", "0.1"], "give one of the two"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(
@@ -87,7 +96,7 @@ def test_ctrl_c_says_how_to_go_on_and_loses_no_run(reviews: Path, tmp_path: Path
     """Ctrl-C after an hour must keep the hour, and leave no process behind that trains on."""
     out = tmp_path / "out"
     process = start(
-        "compare", reviews, "--vary", "hidden=4,6", "--seeds", "400", "--out", out, *TINY, "--jobs", "2",
+        "compare", reviews, "--vary", "hidden-size=4,6", "--seeds", "400", "--out", out, *TINY, "--jobs", "2",
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120

@@ -92,7 +92,7 @@ def full_device() -> Any:
 def test_a_full_disk_behind_stdout_is_one_line(make_stdout: Callable[[], Any]) -> None:
     """Buffered output fails only at the last flush, after the verb has returned; it must still be told."""
     with make_stdout() as stdout:
-        done = gatelight("summary", "--recipe", "note-200", stdout=stdout)
+        done = gatelight("summary", "--preset", "note-200", stdout=stdout)
     assert done.returncode == 2
     assert done.stderr == "gatelight: No space left on device\n"
 

@@ -77,7 +77,7 @@ def test_trace_units_and_ablate(model: Path, reviews: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("verb", ["explain", "faithfulness", "units", "ablate"])
 def test_a_language_model_is_refused_in_one_line(verb: str, reviews: Path, tmp_path: Path) -> None:
     """It judges no text; a traceback would look like our fault."""
-    package.LanguageModel(hidden=4, dim=4, epochs=1, batch_size=2, steps=8).fit(["the film"] * 20).save(
-        tmp_path / "lm"
-    )
+    package.LanguageModel(hidden_size=4, embedding_dim=4, epochs=1, batch_size=2, steps=8).fit(
+        ["the film"] * 20
+    ).save(tmp_path / "lm")
     assert "not of a gatelight text classifier" in one_line_and_two(gatelight(verb, tmp_path / "lm", reviews))

@@ -15,7 +15,18 @@ from gatelight.lab.minimal_pairs import read_pairs
 from gatelight.lab.note_sentences import SENTENCES, reach
 from gatelight.lab.number_sentences import KNOWN, corpus
 
-SMALL = ("--hidden", "8", "--dim", "6", "--batch-size", "2", "--steps", "8", "--min-count", "1")
+SMALL = (
+    "--hidden-size",
+    "8",
+    "--embedding-dim",
+    "6",
+    "--batch-size",
+    "2",
+    "--steps",
+    "8",
+    "--min-count",
+    "1",
+)
 TEXTS = ["the dog barks .", "the dogs bark .", "a dog near the dogs barks .", "they go", *SENTENCES]
 
 

@@ -10,7 +10,18 @@ from command_line import gatelight, json_lines, one_line_and_two, snapshot
 
 import gatelight as library
 
-SMALL = ("--hidden", "6", "--dim", "4", "--batch-size", "2", "--steps", "8", "--min-count", "1")
+SMALL = (
+    "--hidden-size",
+    "6",
+    "--embedding-dim",
+    "4",
+    "--batch-size",
+    "2",
+    "--steps",
+    "8",
+    "--min-count",
+    "1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +68,7 @@ def test_a_model_is_replaced_by_one_of_its_kind_only(written: Path, model: Path,
     (writer / "config.json").write_text("{")  # a damaged one
     for options in (("--seed", "1"), ("--seed", "2")):
         assert gatelight("train-lm", texts, "--out", writer, *SMALL, "--no-baseline", *options).exit_code == 0
-    assert library.load(writer).seed == 2
+    assert library.load(writer).random_state == 2
     assert isinstance(library.load(critic), library.TextClassifier)
     (writer / "thesis.txt").write_text("mine")
     assert "choose another --out" in one_line_and_two(gatelight("train-lm", texts, "--out", writer))
@@ -76,7 +87,7 @@ def test_a_classifier_starts_from_it(written: Path, tmp_path: Path) -> None:
     assert found.vocabulary_.tokens == library.load(written).vocabulary_.tokens
     for wish, said in (
         ((written, "--bidirectional"), "bidirectional is True"),
-        ((written, "--hidden", "9"), "hidden is 9"),
+        ((written, "--hidden-size", "9"), "--hidden-size is 9"),
         ((tmp_path / "m",), "not of a gatelight language model"),
     ):
         assert said in one_line_and_two(gatelight(*how, "--from-lm", *wish))
@@ -86,7 +97,18 @@ def test_tokens_begin_with_vectors(tmp_path: Path) -> None:
     """An option that does not arrive would train from chance, which only the perplexity shows."""
     texts = tmp_path / "texts.txt"
     texts.write_text("a warm film\na dull film\n" * 30)
-    how = ("train-lm", texts, "--tokenizer", "word", "--dim", "6", "--hidden", "8", "--out", tmp_path / "m")
+    how = (
+        "train-lm",
+        texts,
+        "--tokenizer",
+        "word",
+        "--embedding-dim",
+        "6",
+        "--hidden-size",
+        "8",
+        "--out",
+        tmp_path / "m",
+    )
     result = gatelight(*how, "--vectors", "corpus")
     assert result.exit_code == 0, result.output
     assert library.load(tmp_path / "m").vectors == "corpus"
@@ -94,7 +116,7 @@ def test_tokens_begin_with_vectors(tmp_path: Path) -> None:
     vectors.write_text("film 1 2 3\nwarm 3 2 1\n")
     assert gatelight(*how, "--vectors", vectors).exit_code == 0
     found = library.load(tmp_path / "m")
-    assert (found.vectors, found.dim) == (str(vectors), 3)
+    assert (found.vectors, found.model_.config.dim) == (str(vectors), 3)
     for wish, said in (("one-hot", "one-hot"), ("nowhere.txt", "nowhere.txt")):
         assert said in one_line_and_two(gatelight(*how, "--vectors", wish))
 

@@ -69,8 +69,8 @@ def no_labels(folder: Path) -> list[object]:
     return [folder / "d.txt"]
 
 
-def unknown_recipe(folder: Path) -> list[object]:
-    return [write_reviews(folder / "d.csv"), "--recipe", "goulash"]
+def unknown_preset(folder: Path) -> list[object]:
+    return [write_reviews(folder / "d.csv"), "--preset", "goulash"]
 
 
 def unknown_cell(folder: Path) -> list[object]:
@@ -82,7 +82,7 @@ def unknown_vectors(folder: Path) -> list[object]:
 
 
 def vectors_missing(folder: Path) -> list[object]:
-    return [write_reviews(folder / "d.csv"), "--recipe", "note-200"]
+    return [write_reviews(folder / "d.csv"), "--preset", "note-200"]
 
 
 def other_labels_to_test_on(folder: Path) -> list[object]:
@@ -107,7 +107,7 @@ def two_tests(folder: Path) -> list[object]:
         (cut_short, ["d.csv.gz"]),
         (climbing_archive, ["d.tar.gz", "../outside.txt"]),
         (no_labels, ["d.txt", "label"]),
-        (unknown_recipe, ["goulash", "note-400"]),
+        (unknown_preset, ["goulash", "note-400"]),
         (unknown_cell, ["stm", "peephole"]),
         (unknown_vectors, ["glove-7b", "glove-6b-50d"]),
         (vectors_missing, ["--vectors", "--no-train-vectors"]),

@@ -76,7 +76,18 @@ class Opened:
 def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("writer")
     (folder / "texts.txt").write_text("a warm film\na dull film\nthe film was warm\n" * 10)
-    tiny = ("--hidden", "6", "--dim", "4", "--batch-size", "2", "--steps", "8", "--min-count", "1")
+    tiny = (
+        "--hidden-size",
+        "6",
+        "--embedding-dim",
+        "4",
+        "--batch-size",
+        "2",
+        "--steps",
+        "8",
+        "--min-count",
+        "1",
+    )
     assert gatelight("train-lm", folder / "texts.txt", "--out", folder / "writer", *tiny).exit_code == 0
     shutil.copytree(model, folder / "other")
     with served(load_all([str(model), str(folder / "writer"), str(folder / "other")])) as found:

@@ -39,7 +39,18 @@ TEXTS = [f"the film {k} was {word}" for k in range(25) for word in ("dull", "gre
 def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("writer")
     (folder / "texts.txt").write_text("a warm film\na dull film\nthe film was warm\n" * 10)
-    tiny = ("--hidden", "6", "--dim", "4", "--batch-size", "2", "--steps", "8", "--min-count", "1")
+    tiny = (
+        "--hidden-size",
+        "6",
+        "--embedding-dim",
+        "4",
+        "--batch-size",
+        "2",
+        "--steps",
+        "8",
+        "--min-count",
+        "1",
+    )
     result = gatelight("train-lm", folder / "texts.txt", "--out", folder / "writer", *tiny)
     assert result.exit_code == 0, result.output
     return folder / "writer"

@@ -29,7 +29,18 @@ LIMITS = Limits(seconds=60)
 def models(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Hosted]:
     folder = tmp_path_factory.mktemp("writer")
     (folder / "texts.txt").write_text("a warm film\na dull film\nthe film was warm\n" * 10)
-    tiny = ("--hidden", "4", "--dim", "4", "--batch-size", "2", "--steps", "8", "--min-count", "1")
+    tiny = (
+        "--hidden-size",
+        "4",
+        "--embedding-dim",
+        "4",
+        "--batch-size",
+        "2",
+        "--steps",
+        "8",
+        "--min-count",
+        "1",
+    )
     assert gatelight("train-lm", folder / "texts.txt", "--out", folder / "writer", *tiny).exit_code == 0
     return load_all([str(model), str(folder / "writer")])
 

@@ -14,7 +14,7 @@ import gatelight as library
 from gatelight.service.hosted import load_all
 
 TEXTS = ["a warm film", "a dull film", "the film was warm", "the film was dull and warm"] * 6
-TINY: dict[str, Any] = {"hidden": 5, "dim": 4, "epochs": 1, "min_count": 1, "max_length": 12}
+TINY: dict[str, Any] = {"hidden_size": 5, "embedding_dim": 4, "epochs": 1, "min_count": 1, "max_length": 12}
 TAGS = [("warm",), ("dull",), ("warm",), ("dull", "warm")] * 6
 KINDS: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "three": ({"cell": "gru", "layers": 2}, [0, 1, 2, 1] * 6),
@@ -30,7 +30,7 @@ ASKED = "the film was warn, not dull; \u00e9 \U0001f468"
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("models")
     for name, (settings, labels) in KINDS.items():
-        library.TextClassifier(**TINY, **settings, seed=1).fit(TEXTS, labels).save(folder / name)
+        library.TextClassifier(**TINY, **settings, random_state=1).fit(TEXTS, labels).save(folder / name)
     with served(load_all([str(folder / name) for name in KINDS])) as found:
         found.folder = folder  # type: ignore[attr-defined]
         yield found

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from command_line import TINY, gatelight, json_lines, one_line_and_two, snapshot, start, write_reviews
 
-from gatelight.cli.options import RECIPE
-from gatelight.estimators.recipes import RECIPES
+from gatelight.cli.options import SETTINGS
+from gatelight.estimators.settings import PRESETS
 
 
-def test_every_recipe_parameter_is_an_option() -> None:
+def test_every_preset_parameter_is_an_option() -> None:
     """A parameter without an option cannot be set by anyone who uses the command line."""
-    options = {parameter.name for parameter in RECIPE}
-    assert options == set(RECIPES["default"]) - {"vectors"} | {"seed", "threads"}
-    nullable = {name for name, value in RECIPES["note-200"].items() if value is None} - {"vectors"}
-    assert nullable <= {parameter.name for parameter in RECIPE if parameter.optional}
+    options = {parameter.name for parameter in SETTINGS}
+    assert options == set(PRESETS["default"]) - {"vectors"} | {"random_state", "threads"}
+    nullable = {name for name, value in PRESETS["note-200"].items() if value is None} - {"vectors"}
+    assert nullable <= {parameter.name for parameter in SETTINGS if parameter.optional}
 
 
 def test_people_see_what_was_read_done_and_found(reviews: Path, tmp_path: Path) -> None:

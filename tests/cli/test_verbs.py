@@ -13,7 +13,7 @@ from command_line import TINY, gatelight, json_lines, one_line_and_two
 
 import gatelight as library
 from gatelight import Corpus, __version__, evaluate
-from gatelight.estimators.recipes import RECIPES
+from gatelight.estimators.settings import PRESETS
 
 
 def test_evaluation_is_one_object_with_intervals_and_the_baseline(model: Path, reviews: Path) -> None:
@@ -79,32 +79,32 @@ def test_parts_without_a_test_among_them_must_be_named(model: Path, tmp_path: Pa
 
 def test_the_total_is_called_so_and_is_what_training_changes(model: Path) -> None:
     """A reader of layer tables looks for the word `total`, and a frozen embedding must not be in it."""
-    said = gatelight("summary", "--recipe", "note-200").stdout.splitlines()
+    said = gatelight("summary", "--preset", "note-200").stdout.splitlines()
     (line,) = [line for line in said if line.split()[:1] == ["total"]]
     assert line.split() == ["total", "80,201", "trained"]
 
 
 @pytest.mark.parametrize(
-    ("recipe", "figures"), [("note-400", ["70,200", "20,001", "90,201"]), ("note-200", ["10,001", "80,201"])]
+    ("preset", "figures"), [("note-400", ["70,200", "20,001", "90,201"]), ("note-200", ["10,001", "80,201"])]
 )
-def test_the_notes_models_have_the_notes_sizes(recipe: str, figures: list[str]) -> None:
+def test_the_notes_models_have_the_notes_sizes(preset: str, figures: list[str]) -> None:
     """A wrong size means that another model would be trained under the note's name."""
-    result = gatelight("summary", "--recipe", recipe)
+    result = gatelight("summary", "--preset", preset)
     assert all(figure in result.stdout for figure in figures)
-    (record,) = json_lines(gatelight("summary", "--recipe", recipe, "--json").stdout)
+    (record,) = json_lines(gatelight("summary", "--preset", preset, "--json").stdout)
     assert f"{record['trained']:,}" == figures[-1]
 
 
 def test_a_saved_model_shows_its_layers(model: Path) -> None:
-    """The sizes come from the saved model, not from the recipe."""
+    """The sizes come from the saved model, not from the preset."""
     (record,) = json_lines(gatelight("summary", model, "--json").stdout)
     assert [layer["parameters"] for layer in record["layers"]][1] == 2 * 4 * 8 * (8 + 8 + 1)
 
 
 def test_a_summary_of_nothing_or_of_two_things_is_refused(model: Path) -> None:
     """Showing one of the two would leave the other unanswered."""
-    assert "--recipe" in one_line_and_two(gatelight("summary"))
-    assert "--recipe" in one_line_and_two(gatelight("summary", model, "--recipe", "default"))
+    assert "--preset" in one_line_and_two(gatelight("summary"))
+    assert "--preset" in one_line_and_two(gatelight("summary", model, "--preset", "default"))
 
 
 def test_status_says_which_path_runs_and_why() -> None:
@@ -162,10 +162,10 @@ def test_every_verb_explains_itself(verb: list[str]) -> None:
     assert "Usage" in result.stdout
 
 
-def test_help_names_every_recipe() -> None:
-    """A recipe that no help names is one that nobody finds."""
+def test_help_names_every_preset() -> None:
+    """A preset that no help names is one that nobody finds."""
     said = " ".join(gatelight("train", "--help").stdout.split())
-    assert all(name in said for name in RECIPES)
+    assert all(name in said for name in PRESETS)
 
 
 def test_help_says_that_trained_vectors_depend_on_the_threads() -> None:

@@ -23,8 +23,8 @@ ENDS = ["!", ".", " <br /><br />", " &amp; long.", "", " 7/10", " ..."]
 TINY: dict[str, Any] = {
     "min_count": 1,
     "max_length": 20,
-    "dim": 8,
-    "hidden": 8,
+    "embedding_dim": 8,
+    "hidden_size": 8,
     "embedding_dropout": 0.1,
     "word_dropout": 0.05,
     "learning_rate": 0.02,

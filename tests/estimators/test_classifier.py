@@ -21,7 +21,7 @@ from gatelight.errors import DataError
 
 def test_it_learns_that_not_turns_a_word_round(reviews: Reviews) -> None:
     """A model that lost order, labels or lengths on the way would stay near one half on new reviews."""
-    settings = {**TINY, "hidden": 16, "epochs": 12, "word_dropout": 0.0, "validation_fraction": 0.0}
+    settings = {**TINY, "hidden_size": 16, "epochs": 12, "word_dropout": 0.0, "validation_fraction": 0.0}
     train, test = make_reviews(400, 5), make_reviews(200, 6)
     estimator = TextClassifier(**settings).fit(train.texts, train.labels)
     assert estimator.score(test.texts, test.labels) > 0.9
@@ -33,11 +33,11 @@ def test_it_learns_that_not_turns_a_word_round(reviews: Reviews) -> None:
 
 def test_constructor_stores_and_clone_copies() -> None:
     """scikit-learn's model selection relies on parameters that are stored untouched."""
-    estimator = TextClassifier(**TINY, class_weight={"a": 2.0}, seed=7)
+    estimator = TextClassifier(**TINY, class_weight={"a": 2.0}, random_state=7)
     copy = clone(estimator)
     assert copy.get_params() == estimator.get_params()
-    assert copy.set_params(hidden=3).hidden == 3
-    assert estimator.hidden == TINY["hidden"]
+    assert copy.set_params(hidden_size=3).hidden_size == 3
+    assert estimator.hidden_size == TINY["hidden_size"]
     assert not hasattr(copy, "classes_")
 
 
@@ -54,9 +54,9 @@ def test_cross_validation_grid_search_and_pipeline(reviews: Reviews) -> None:
     """These are the three ways in which scikit-learn's users would use it first."""
     estimator = TextClassifier(**{**TINY, "epochs": 1})
     assert cross_val_score(estimator, reviews.texts, reviews.labels, cv=2).shape == (2,)
-    search = GridSearchCV(estimator, {"hidden": np.array([2, 3])}, cv=2, refit=False)
+    search = GridSearchCV(estimator, {"hidden_size": np.array([2, 3])}, cv=2, refit=False)
     search.fit(np.array(reviews.texts), np.array(reviews.labels))
-    assert set(search.cv_results_["param_hidden"]) == {2, 3}
+    assert set(search.cv_results_["param_hidden_size"]) == {2, 3}
     pipeline = make_pipeline(FunctionTransformer(lambda texts: [text.upper() for text in texts]), estimator)
     pipeline.fit(reviews.texts, reviews.labels)
     assert set(pipeline.predict(reviews.texts)) <= {"positive", "negative"}
@@ -162,7 +162,7 @@ def test_held_out_texts_leave_no_trace_either(reviews: Reviews) -> None:
     """The part that `fit` holds out itself must be as unknown to model and baseline as one that is given."""
     texts = [f"word{row} {text}" for row, text in enumerate(reviews.texts)]
     estimator = TextClassifier(**{**TINY, "epochs": 1}).fit(
-        texts, reviews.labels, reviews.films, baseline=True
+        texts, reviews.labels, groups=reviews.films, baseline=True
     )
     known = {token for token in estimator.vocabulary_.tokens if token.startswith("word")}
     assert estimator.baseline_ is not None
@@ -215,7 +215,9 @@ def test_corpus_vectors_are_trained_on_training_and_unlabelled_texts_only(review
 def test_the_seed_fixes_everything(reviews: Reviews) -> None:
     """Two runs of one seed that differ cannot be compared with a third."""
     first, second, other = (
-        TextClassifier(**TINY, seed=seed).fit(reviews.texts, reviews.labels).predict_proba(reviews.texts)
+        TextClassifier(**TINY, random_state=seed)
+        .fit(reviews.texts, reviews.labels)
+        .predict_proba(reviews.texts)
         for seed in (4, 4, 5)
     )
     assert np.array_equal(first, second)
@@ -272,7 +274,7 @@ def test_a_stopped_run_goes_on_to_the_same_model(
         ({"cell": "gpu"}, "cell"),
         ({"pool": "min"}, "pool"),
         ({"pool": "flatten", "max_length": None}, "max_length"),
-        ({"hidden": 0}, "hidden"),
+        ({"hidden_size": 0}, "hidden_size"),
         ({"layer_dropout": 0.5}, "layer_dropout"),
         ({"validation_fraction": 1.0}, "validation_fraction"),
         ({"split": "film"}, "split"),
@@ -286,7 +288,7 @@ def test_a_stopped_run_goes_on_to_the_same_model(
             "class_weight names 'good'; the classes are 'negative', 'positive'",
         ),
         ({"optimizer": "magic"}, "optimizer"),
-        ({"seed": -1}, "seed"),
+        ({"random_state": -1}, "random_state"),
     ],
 )
 def test_unusable_settings_are_named(reviews: Reviews, settings: dict[str, Any], message: str) -> None:

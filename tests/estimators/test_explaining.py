@@ -32,7 +32,7 @@ def fitted(kind: str = "two", **settings: Any) -> TextClassifier:
         labels = [("a", "b", "c")[k % 3] for k in range(60)]
     if kind == "several":
         labels = [(("a", "b"), ("b",), ())[k % 3] for k in range(60)]
-    how = TINY | {"epochs": 1, "learning_rate": 0.1, "seed": 5} | settings
+    how = TINY | {"epochs": 1, "learning_rate": 0.1, "random_state": 5} | settings
     return TextClassifier(**how).fit(reviews.texts, labels)
 
 
@@ -110,7 +110,7 @@ def test_winners_are_the_steps_where_the_traced_state_is_highest(pool: str) -> N
     """The word said to have won must be the one whose hidden state the pool passed on."""
     model = fitted(pool=pool)
     trace, found = model.trace([TEXT]), model.winners(TEXT)
-    assert len(found) == 2 * model.hidden
+    assert len(found) == 2 * model.hidden_size
     for winner in found:
         states = trace.gate("hidden_state", direction=winner.direction)[:, winner.unit]
         assert winner.step == states.argmax()
@@ -127,7 +127,7 @@ def test_winners_are_the_steps_where_the_traced_state_is_highest(pool: str) -> N
 def test_phrases_are_what_two_words_do_beyond_each() -> None:
     """ "not" and "wonderful" together turn a text; a wrong sign would call the phrase praise."""
     reviews = make_reviews(600, 3)
-    model = TextClassifier(**TINY | {"epochs": 12, "seed": 1}).fit(reviews.texts, reviews.labels)
+    model = TextClassifier(**TINY | {"epochs": 12, "random_state": 1}).fit(reviews.texts, reviews.labels)
     text = "the film is not wonderful"
     assert model.predict([text]) == ["negative"]
     first = model.phrases(text)[0]

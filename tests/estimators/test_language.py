@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 
 import gatelight
 from gatelight.errors import DataError, ModelFileError
@@ -26,7 +27,8 @@ WORDS = [
 ]
 TEXTS = [f"{a} {b}" for a in WORDS for b in WORDS] * 2
 SETTINGS: dict[str, Any] = {
-    "hidden": 8, "dim": 5, "layers": 2, "batch_size": 4, "steps": 10, "validation_fraction": 0.2,
+    "hidden_size": 8, "embedding_dim": 5, "layers": 2, "batch_size": 4, "steps": 10,
+    "validation_fraction": 0.2,
     "min_count": 1,
 }  # fmt: skip
 
@@ -100,7 +102,7 @@ def test_a_saved_model_gives_the_same_bits(model: LanguageModel, tmp_path: Path)
     assert isinstance(again, LanguageModel)
     assert again.likelihood(TEXTS[:3]) == model.likelihood(TEXTS[:3])
     assert again.generate("the", seed=1) == model.generate("the", seed=1)
-    assert again.settings() == model.settings()
+    assert again.get_params() == model.get_params()
     config = json.loads((tmp_path / "lm" / "config.json").read_text())
     (tmp_path / "lm" / "config.json").write_text(
         json.dumps(config | {"model": config["model"] | {"hidden": 10**7}})
@@ -171,7 +173,7 @@ def test_what_cannot_be_learned_or_known_is_refused(tmp_path: Path) -> None:
     model = LanguageModel(**SETTINGS, documents=True).fit(TEXTS)
     with pytest.raises(DataError, match="'ж'"):
         model.generate("the ж")
-    with pytest.raises(DataError, match="not fitted"):
+    with pytest.raises(NotFittedError, match="not fitted"):
         LanguageModel().generate()
     with pytest.raises(DataError, match="no text to measure"):
         model.perplexity([""])
@@ -192,7 +194,7 @@ def test_tokens_begin_with_the_vectors_that_are_given(tmp_path: Path) -> None:
     given = word_vectors(7)
     still = {**SETTINGS, "learning_rate": 1e-12, "optimizer": "sgd"}
     model = LanguageModel(tokenizer="word", vectors=given, **still).fit(TEXTS)
-    assert model.dim == model.model_.config.dim == 7
+    assert (model.embedding_dim, model.model_.config.dim) == (5, 7)
     table = model.model_.embedding.weight.detach().numpy()
     for number, word in enumerate(["film", "good"]):
         np.testing.assert_allclose(table[model.vocabulary_.id(word)], given.matrix[number], atol=1e-6)
@@ -240,7 +242,7 @@ def test_vectors_of_the_texts_are_trained_once(tmp_path: Path, monkeypatch: pyte
         ("one-hot", {}, "one-hot ones would stay as they are"),
         (3, {}, "vectors is of type int"),
         (WordVectors(["elsewhere"], np.ones((1, 5), np.float32)), {}, "no vector for any"),
-        (word_vectors(7), {"tied": True, "dim": 8}, "dim is 7, hidden 8"),
+        (word_vectors(7), {"tied": True, "embedding_dim": 8}, "is 7, hidden 8"),
     ],
 )
 def test_vectors_that_cannot_be_are_refused(vectors: Any, more: dict[str, Any], said: str) -> None:

@@ -35,7 +35,7 @@ EXPECTED_FAILURES = {
 
 
 @checks.parametrize_with_checks(
-    [SequenceClassifier(hidden=4, epochs=12)],
+    [SequenceClassifier(hidden_size=4, epochs=12)],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
 @pytest.mark.filterwarnings("ignore")
@@ -48,7 +48,7 @@ def test_the_declared_failure_is_one() -> None:
     """A reason that no longer holds must not stay."""
     for name in EXPECTED_FAILURES:
         with pytest.raises(AssertionError):
-            getattr(checks, name)("SequenceClassifier", SequenceClassifier(hidden=4, epochs=2))
+            getattr(checks, name)("SequenceClassifier", SequenceClassifier(hidden_size=4, epochs=2))
 
 
 OF_TEXTS = [  # every check that gives no array of numbers; those need a two_d_array, and texts are none
@@ -89,12 +89,12 @@ def test_pipeline_and_grid_search(texts: Reviews) -> None:
     """Parameters by name through a pipeline, groups and lists of texts cut by index."""
     search = GridSearchCV(
         Pipeline([("strip", FunctionTransformer(_stripped)), ("model", TextClassifier(**QUICK))]),
-        {"model__hidden": np.array([4, 6]), "model__cell": ["gru"]},
+        {"model__hidden_size": np.array([4, 6]), "model__cell": ["gru"]},
         cv=GroupKFold(2),
         error_score="raise",
     )
     search.fit(texts.texts, texts.labels, groups=texts.films)
-    assert search.best_params_["model__hidden"] in (4, 6)
+    assert search.best_params_["model__hidden_size"] in (4, 6)
     assert search.best_estimator_["model"].classes_.tolist() == ["negative", "positive"]
     assert search.predict(texts.texts[:3]).shape == (3,)
 
@@ -136,7 +136,7 @@ def test_calibration(texts: Reviews) -> None:
     X, y = sequences()
     cases: list[tuple[Any, Any, Any]] = [
         (TextClassifier(**QUICK), np.array(texts.texts), texts.labels),
-        (SequenceClassifier(hidden=4, epochs=3), X, y),
+        (SequenceClassifier(hidden_size=4, epochs=3), X, y),
     ]
     for model, inputs, labels in cases:
         calibrated = CalibratedClassifierCV(model, cv=2, method="sigmoid").fit(inputs, labels)
@@ -155,7 +155,7 @@ def test_permutation_importance(texts: Reviews) -> None:
     assert found.importances_mean[1] == 0 < found.importances_mean[0]
     rng = np.random.default_rng(0)
     X = rng.normal(size=(120, 4))
-    steps = make_pipeline(StandardScaler(), SequenceClassifier(hidden=8, pool="last"))
+    steps = make_pipeline(StandardScaler(), SequenceClassifier(hidden_size=8, pool="last"))
     steps.fit(X, X[:, 2] > 0)
     importance = permutation_importance(steps, X, X[:, 2] > 0, n_repeats=3, random_state=0).importances_mean
     assert importance.argmax() == 2
@@ -170,7 +170,7 @@ def test_clone_keeps_settings_and_forgets_what_was_learned(texts: Reviews) -> No
     X, y = sequences()
     for model, inputs, labels in (
         (TextClassifier(**QUICK), texts.texts, texts.labels),
-        (SequenceClassifier(hidden=4, epochs=2, class_weight="balanced"), X, y),
+        (SequenceClassifier(hidden_size=4, epochs=2, class_weight="balanced"), X, y),
     ):
         fitted = model.fit(inputs, labels)
         again = clone(fitted)
@@ -184,8 +184,8 @@ def test_pickle_and_joblib(texts: Reviews, tmp_path: Path) -> None:
     X, y = sequences()
     for model, inputs, labels in (
         (TextClassifier(**QUICK), texts.texts, texts.labels),
-        (SequenceClassifier(hidden=4, epochs=2), X, y),
-        (SequenceClassifier(hidden=4, epochs=2), [[1, 2], [2, 1], [1], [2]] * 5, [0, 1, 0, 1] * 5),
+        (SequenceClassifier(hidden_size=4, epochs=2), X, y),
+        (SequenceClassifier(hidden_size=4, epochs=2), [[1, 2], [2, 1], [1], [2]] * 5, [0, 1, 0, 1] * 5),
     ):
         expected = model.fit(inputs, labels).predict_proba(inputs)
         joblib.dump(model, tmp_path / "model.joblib")
@@ -200,9 +200,9 @@ def test_pickle_and_joblib(texts: Reviews, tmp_path: Path) -> None:
 def test_several_processes_and_other_tools(texts: Reviews) -> None:
     """Estimators cross into worker processes, and stand inside of others."""
     X, y = sequences()
-    alone = cross_val_predict(SequenceClassifier(hidden=4, epochs=2), X, y, cv=3, method="predict_proba")
+    alone = cross_val_predict(SequenceClassifier(hidden_size=4, epochs=2), X, y, cv=3, method="predict_proba")
     together = cross_val_predict(
-        SequenceClassifier(hidden=4, epochs=2), X, y, cv=3, method="predict_proba", n_jobs=2
+        SequenceClassifier(hidden_size=4, epochs=2), X, y, cv=3, method="predict_proba", n_jobs=2
     )
     assert np.array_equal(alone, together)
     three = [f"{label} {row % 3}" for row, label in enumerate(texts.labels)]

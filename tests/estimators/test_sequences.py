@@ -14,7 +14,7 @@ from gatelight import SequenceClassifier
 from gatelight.errors import DataError
 from gatelight.models.pools import POOLS
 
-SMALL: dict[str, Any] = {"hidden": 8, "epochs": 12, "dim": 8}
+SMALL: dict[str, Any] = {"hidden_size": 8, "epochs": 12, "embedding_dim": 8}
 
 
 def waves(n: int = 90, seed: int = 0) -> tuple[list[Any], np.ndarray[Any, Any]]:
@@ -135,7 +135,7 @@ def test_several_classes_weights_validation_and_seed() -> None:
     watched = SequenceClassifier(**SMALL, **held).fit(X, y)
     assert watched.history_[0]["valid_loss"] is not None
     assert np.array_equal(SequenceClassifier(**SMALL).fit(X, y).predict_proba(X), plain.predict_proba(X))
-    other = SequenceClassifier(**SMALL, seed=1).fit(X, y)
+    other = SequenceClassifier(**SMALL, random_state=1).fit(X, y)
     assert not np.array_equal(other.predict_proba(X), plain.predict_proba(X))
 
 

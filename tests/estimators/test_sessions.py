@@ -112,7 +112,9 @@ def test_sessions_fed_together_do_not_touch_each_other(name: str, texts: list[li
 
 def test_language_sessions_are_fed_together() -> None:
     """As classifiers': of unequal lengths, with half a word in the end, some with nothing to read."""
-    writer = LanguageModel(tokenizer="word", hidden=8, dim=5, layers=2, batch_size=4, steps=5, min_count=1)
+    writer = LanguageModel(
+        tokenizer="word", hidden_size=8, embedding_dim=5, layers=2, batch_size=4, steps=5, min_count=1
+    )
     writer.fit(make_reviews(60, 2).texts)
     together, alone = [[writer.session() for _ in range(4)] for _ in range(2)]
     for pieces in (["the film", "this", "", "every scene is gre"], [" is", "", "a", "at"]):
@@ -159,7 +161,9 @@ def test_a_session_is_copied_saved_and_gone_on_with(name: str, tmp_path: Path) -
 
 def test_a_copy_with_held_gates_reads_with_them() -> None:
     """A session that was made before would lend the copy its reader, and with it other gates."""
-    writer = LanguageModel(hidden=6, dim=4, batch_size=4, steps=5).fit(make_reviews(60, 2).texts)
+    writer = LanguageModel(hidden_size=6, embedding_dim=4, batch_size=4, steps=5).fit(
+        make_reviews(60, 2).texts
+    )
     before = writer.session().feed("the film")
     held = writer.with_gates(forget_gate=1.0)
     found = held.session().feed("the film")

@@ -33,7 +33,9 @@ def test_the_head_makes_the_probability_of_them(unknown: str, reviews: Reviews) 
 
 def test_a_language_model_foresees_from_them(reviews: Reviews) -> None:
     """Its vector is the state before the next token: the output layer must give the session's chances."""
-    model = LanguageModel(hidden=12, dim=6, epochs=1, batch_size=4, steps=16).fit(reviews.texts)
+    model = LanguageModel(hidden_size=12, embedding_dim=6, epochs=1, batch_size=4, steps=16).fit(
+        reviews.texts
+    )
     texts = ["the film", "", "a delight!"]
     weight, bias = (part.detach().double().numpy() for part in model.model_.output_layer())
     scores = model.embed(texts) @ weight.T + bias

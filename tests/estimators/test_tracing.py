@@ -32,7 +32,9 @@ def model(request: pytest.FixtureRequest) -> TextClassifier:
 @pytest.fixture(scope="module")
 def writer() -> LanguageModel:
     texts = make_reviews(40, 3).texts
-    return LanguageModel(hidden=6, dim=5, layers=2, epochs=1, batch_size=4, steps=16).fit(texts)
+    return LanguageModel(hidden_size=6, embedding_dim=5, layers=2, epochs=1, batch_size=4, steps=16).fit(
+        texts
+    )
 
 
 def by_the_equations(network: Any, ids: np.ndarray) -> list[Any]:

@@ -15,7 +15,8 @@ from gatelight import LanguageModel, TextClassifier
 from gatelight.errors import DataError, ModelFileError
 
 WRITER: dict[str, Any] = {
-    "tokenizer": "word", "lowercase": True, "hidden": 6, "dim": 6, "layers": 2, "batch_size": 4, "steps": 8,
+    "tokenizer": "word", "lowercase": True, "hidden_size": 6, "embedding_dim": 6, "layers": 2,
+    "batch_size": 4, "steps": 8,
     "min_count": 1, "cell": "gru", "validation_fraction": 0.0,
 }  # fmt: skip
 # So small a step that no weight of float32 moves: what is learned is where it started.
@@ -65,17 +66,17 @@ def test_it_learns_and_is_saved(writer: LanguageModel, reviews: Reviews, tmp_pat
         again.fit(reviews.texts, reviews.labels)
 
 
-def test_recipes_leave_to_the_model_what_it_decides(writer: LanguageModel) -> None:
-    """The recipe's own size or direction is no wish of the user's; a summary must show what will be."""
-    found = TextClassifier.from_recipe("char", from_lm=writer, pool="mean")
-    assert (found.hidden, found.bidirectional, found.unknown, found.pool) == (6, False, "unk", "mean")
+def test_presets_leave_to_the_model_what_it_decides(writer: LanguageModel) -> None:
+    """The preset's own size or direction is no wish of the user's; a summary must show what will be."""
+    found = TextClassifier.from_preset("char", from_lm=writer, pool="mean")
+    assert (found.hidden_size, found.bidirectional, found.unknown, found.pool) == (6, False, "unk", "mean")
     assert "GRU" in str(TextClassifier(from_lm=writer).summary())
 
 
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
-        ({"hidden": 7}, "hidden is 7, but the language model decides it: 6"),
+        ({"hidden_size": 7}, "hidden_size is 7, but the language model decides it: 6"),
         ({"tokenizer": "char"}, "tokenizer is 'char'"),
         ({"cell": "rnn"}, "cell is 'rnn'"),
         ({"vectors": "one-hot"}, "vectors is 'one-hot'"),
@@ -92,9 +93,9 @@ def test_contradictions_are_refused(
 
 
 def test_a_direction_that_was_asked_for_is_refused(writer: LanguageModel) -> None:
-    """Typed, both directions are a wish, though they are the recipe's too."""
+    """Typed, both directions are a wish, though they are the preset's too."""
     with pytest.raises(DataError, match="bidirectional is True"):
-        TextClassifier.from_recipe("default", from_lm=writer, bidirectional=True)
+        TextClassifier.from_preset("default", from_lm=writer, bidirectional=True)
 
 
 def test_what_is_no_language_model_is_refused(

@@ -14,7 +14,7 @@ from gatelight import TextClassifier
 from gatelight.errors import DataError, ModelFileError
 from gatelight.text.oov import UNKNOWN_POLICIES
 
-SETTINGS: dict[str, Any] = {**TINY, "min_count": 3, "seed": 5}
+SETTINGS: dict[str, Any] = {**TINY, "min_count": 3, "random_state": 5}
 BAD, GOOD = "I dont like this movie", "I like this movie"
 
 
@@ -71,7 +71,7 @@ def test_misspellings_of_subwords_are_read_by_their_letters(reviews: Reviews) ->
     assert len(np.unique(judged[:, 0])) == 3
     assert model.model_.embedding.weight.shape == (
         len(model.vocabulary_) + model.model_.config.buckets,
-        TINY["dim"],
+        TINY["embedding_dim"],
     )
     assert "Pieces of words" in str(model.summary())
     assert str(TextClassifier(**SETTINGS, unknown="subword").summary()).count("Pieces") == 1

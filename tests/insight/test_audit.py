@@ -11,14 +11,14 @@ from planted_texts import PLANTED, changed, clean, in_two_parts
 
 from gatelight import Corpus, WordVectors
 from gatelight.errors import DataError
-from gatelight.estimators.recipes import recipe
+from gatelight.estimators.settings import preset
 from gatelight.insight import survey
 from gatelight.insight.audit import Audit, audit
 from gatelight.insight.lengths import measure
 from gatelight.text.corpus import Example
 from gatelight.text.tokenizers import tokenizer
 
-DEFAULT = recipe("default")
+DEFAULT = preset("default")
 IMDB = Path(__file__).parents[3] / "shared" / "data" / "aclImdb_v1.tar.gz"
 
 

@@ -25,11 +25,11 @@ def material() -> Material:
 
 def test_a_grid_has_every_combination_in_order() -> None:
     """The first combination is the one compared with: its place must not be chance."""
-    made = grid({"hidden": [4, 8], "pool": ["max", "mean"]})
-    assert made[0] == {"hidden": 4, "pool": "max"}
-    assert made == [{"hidden": h, "pool": p} for h in (4, 8) for p in ("max", "mean")]
-    for strange in ({"hidden": []}, {"hidden": [4, 4]}):
-        with pytest.raises(DataError, match="hidden is to vary over"):
+    made = grid({"hidden_size": [4, 8], "pool": ["max", "mean"]})
+    assert made[0] == {"hidden_size": 4, "pool": "max"}
+    assert made == [{"hidden_size": h, "pool": p} for h in (4, 8) for p in ("max", "mean")]
+    for strange in ({"hidden_size": []}, {"hidden_size": [4, 4]}):
+        with pytest.raises(DataError, match="hidden_size is to vary over"):
             grid(strange)
 
 
@@ -43,8 +43,8 @@ def test_rows_say_what_single_runs_say(material: Material, tmp_path: Path) -> No
     scores: dict[Any, list[float]] = {}
     for variant in ("drop", "subword"):
         for seed in (3, 4):
-            model = TextClassifier(**{**material.base, "unknown": variant, "seed": seed})
-            model.fit(material.texts, material.labels, material.groups)
+            model = TextClassifier(**{**material.base, "unknown": variant, "random_state": seed})
+            model.fit(material.texts, material.labels, groups=material.groups)
             for share in (0.0, 0.3):
                 texts = [misspell(text, share) for text in material.test_texts]
                 scores.setdefault((share, variant), []).append(model.score(texts, material.test_labels))
@@ -71,7 +71,7 @@ def test_rows_say_what_single_runs_say(material: Material, tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_run_does_not_depend_on_the_number_of_jobs(material: Material, tmp_path: Path) -> None:
     """Two at a time must be the same experiment as one after the other."""
-    variants = grid({"hidden": [4, 6]})
+    variants = grid({"hidden_size": [4, 6]})
     both = [compare(material, variants, [1], tmp_path / str(jobs), jobs=jobs) for jobs in (1, 2)]
     for one, other in zip(*both, strict=True):
         assert (one.accuracy, one.against) == (other.accuracy, other.against)
@@ -130,7 +130,7 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(material: Material
     for variants, message in (
         ([good], "1 variant; give two"),
         ([good, {"pool": "most"}], "pool is 'most'"),
-        ([good, {"hidden": 0}], "hidden is 0"),
+        ([good, {"hidden_size": 0}], "hidden_size is 0"),
     ):
         with pytest.raises(DataError, match=message):
             compare(material, variants, [0], tmp_path, jobs=1)
@@ -141,6 +141,6 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(material: Material
 
 def test_misspelt_texts_are_those_of_any_other_variant(material: Material) -> None:
     """Each variant must meet the same misspellings, or their difference is chance."""
-    found = train_and_test(material, {"seed": 0})
+    found = train_and_test(material, {"random_state": 0})
     assert set(found["tested"]) == {"0", "0.3"}
     assert material.test(0.3) == [misspell(text, 0.3) for text in material.test_texts]

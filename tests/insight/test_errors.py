@@ -30,7 +30,7 @@ CURVATURE = 0.1
 def fitted() -> TextClassifier:
     reviews = make_reviews(160, 1)
     return TextClassifier(**{**TINY, "epochs": 6}).fit(
-        reviews.texts, reviews.labels, reviews.films, baseline=True
+        reviews.texts, reviews.labels, groups=reviews.films, baseline=True
     )
 
 

@@ -41,8 +41,10 @@ def adder() -> TextClassifier:
     """A model that has learned to add: in its memory, for only the last state is judged."""
     texts, labels = sums(1500, 1)
     model = TextClassifier(
-        dim=16, hidden=16, pool="last", bidirectional=False, min_count=1, embedding_dropout=0.0,
-        word_dropout=0.05, epochs=8, batch_size=32, learning_rate=0.02, validation_fraction=0.1, seed=2,
+        embedding_dim=16, hidden_size=16, pool="last", bidirectional=False, min_count=1,
+        embedding_dropout=0.0,
+        word_dropout=0.05, epochs=8, batch_size=32, learning_rate=0.02, validation_fraction=0.1,
+        random_state=2,
     ).fit(texts, labels, baseline=True)  # fmt: skip
     assert model.score(*sums(300, 2)) > 0.95
     return model

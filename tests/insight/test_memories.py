@@ -86,7 +86,7 @@ def test_the_turning_point_is_where_the_answer_to_the_beginning_moves_most(bidir
 
 def test_orders_of_units() -> None:
     """The most active unit comes first; two that go alike stand side by side."""
-    trace = fitted("lstm", hidden=12).trace(TEXTS)
+    trace = fitted("lstm", hidden_size=12).trace(TEXTS)
     states = trace.gate("hidden_state", 1)
     assert activity_order(trace, 1)[0] == states.std(axis=0).argmax()
     alike = np.corrcoef(states.T) - 2 * np.eye(12)

@@ -37,7 +37,8 @@ TEXTS = [
 LABELS = ["pos", "neg", "pos", "neg", "pos"] * 6
 # The note's word model in small: LSTM over all steps, flattened into one dense layer, two classes.
 NOTE: dict[str, Any] = {
-    "cell": "lstm", "hidden": 6, "dim": 5, "pool": "flatten", "max_length": 8, "truncation": "head",
+    "cell": "lstm", "hidden_size": 6, "embedding_dim": 5, "pool": "flatten", "max_length": 8,
+    "truncation": "head",
     "bidirectional": False, "min_count": 1, "epochs": 2, "validation_fraction": 0.0, "best_by": "last",
 }  # fmt: skip
 
@@ -173,7 +174,7 @@ def test_an_export_comes_back_as_the_same_classifier(note: TextClassifier, tmp_p
 def test_a_side_file_of_another_model_is_refused(note: TextClassifier, tmp_path: Path) -> None:
     """The words of one model with the weights of another would answer nonsense with confidence."""
     path, _ = keras.to_keras(note, tmp_path / "a")
-    other = TextClassifier(**{**NOTE, "hidden": 7}).fit(TEXTS, LABELS)
+    other = TextClassifier(**{**NOTE, "hidden_size": 7}).fit(TEXTS, LABELS)
     _, side = keras.to_keras(other, tmp_path / "b")
     with pytest.raises(ValueError, match="not those of the model"):
         keras.load(path, vocabulary=side)

@@ -109,7 +109,7 @@ def test_given_states_and_empty_sequences(cell: str, tmp_path: Path) -> None:
 def test_a_text_classifier_brings_its_words_along(tmp_path: Path) -> None:
     """Whoever has the file alone can read texts as the model was trained to, and name its answers."""
     reviews = make_reviews(80, 3)
-    model = gatelight.TextClassifier(**{**TINY, "cell": "peephole", "epochs": 1, "hidden": 6})
+    model = gatelight.TextClassifier(**{**TINY, "cell": "peephole", "epochs": 1, "hidden_size": 6})
     model.fit(reviews.texts, reviews.labels)
     path = tmp_path / "model.onnx"
     interop.save(model, path)

@@ -97,7 +97,13 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def model() -> LanguageModel:
-    how: dict[str, Any] = {"tokenizer": "word", "hidden": 16, "dim": 8, "batch_size": 2, "steps": 8}
+    how: dict[str, Any] = {
+        "tokenizer": "word",
+        "hidden_size": 16,
+        "embedding_dim": 8,
+        "batch_size": 2,
+        "steps": 8,
+    }
     return LanguageModel(**how, epochs=20, validation_fraction=0.0, order=3).fit(TEXTS)
 
 

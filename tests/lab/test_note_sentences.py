@@ -17,7 +17,8 @@ STEP = 1e-3  # in float32 a smaller one would be lost in rounding, a larger one 
 DIFFERENCE = 0.02  # relative, of a difference quotient with that step
 FLOAT32 = 1e-4  # relative, of a product of a few float32 probabilities
 SETTINGS: dict[str, Any] = {
-    "hidden": 12, "dim": 6, "batch_size": 2, "steps": 16, "validation_fraction": 0.0, "min_count": 1,
+    "hidden_size": 12, "embedding_dim": 6, "batch_size": 2, "steps": 16, "validation_fraction": 0.0,
+    "min_count": 1,
 }  # fmt: skip
 
 

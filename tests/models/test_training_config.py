@@ -42,7 +42,7 @@ def test_settings_that_cannot_be_are_refused(change: dict[str, Any], word: str) 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {1: 2.0, 0: 1.0}, (1.0, 3.0)])
 def test_settings_survive_json(class_weight: Any) -> None:
-    """A recipe or checkpoint written as JSON must come back as the same settings."""
+    """A preset or checkpoint written as JSON must come back as the same settings."""
     config = replace(CONFIG, class_weight=class_weight)
     again = TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict())))
     assert again == config

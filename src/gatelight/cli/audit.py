@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatelight.cli.options import READING, RECIPE, Data, Json, with_options
+from gatelight.cli.options import READING, SETTINGS, Data, Json, with_options
 from gatelight.cli.output import console, emit, say
 from gatelight.cli.progress import Meter
 from gatelight.errors import DataError
@@ -20,7 +20,7 @@ READ_BY = {"tokenizer", "lowercase", "clean", "min_count", "max_words", "max_len
 STAGES = {"survey": "comparing words", "overlaps": "looking for copies", "unknown": "unknown words"}
 
 
-@with_options(reading=READING, settings=tuple(option for option in RECIPE if option.name in READ_BY))
+@with_options(reading=READING, settings=tuple(option for option in SETTINGS if option.name in READ_BY))
 def audit(
     data: Data,
     reading: dict[str, Any],
@@ -29,7 +29,7 @@ def audit(
         str | None,
         typer.Option("--against", help="Other texts, of which none should be in DATA.", metavar="DATA"),
     ] = None,
-    recipe: Annotated[str, typer.Option("--recipe", help="How texts are read, and where they are cut.")] = (
+    preset: Annotated[str, typer.Option("--preset", help="How texts are read, and where they are cut.")] = (
         "default"
     ),
     vectors: Annotated[
@@ -57,7 +57,7 @@ def audit(
     """
     from gatelight.cli.audit_report import page, print_audit
     from gatelight.cli.sources import available, texts_to_audit
-    from gatelight.estimators.recipes import recipe as named
+    from gatelight.estimators.settings import preset as named
     from gatelight.insight.audit import audit as examine
     from gatelight.text.vectors import WordVectors
 
@@ -78,7 +78,7 @@ def audit(
     with Meter(to) as meter:
         found = examine(
             texts_to_audit(data, to, reading, part),
-            {**named(recipe), **settings},
+            {**named(preset), **settings},
             against=beside,
             read_vectors=None if vectors is None else read_vectors,
             near_from=near,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatelight.cli.options import READING, RECIPE, Data, Json, Runs, with_options
+from gatelight.cli.options import READING, SETTINGS, Data, Json, Runs, with_options
 from gatelight.cli.output import console, duration, emit, percent, say, table
 from gatelight.cli.progress import Meter
 from gatelight.errors import DataError
@@ -22,7 +22,7 @@ RESULT, TABLES = "comparison.json", "comparison.md"
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
-@with_options(reading=READING, settings=RECIPE)
+@with_options(reading=READING, settings=SETTINGS)
 def compare(
     data: Data,
     vary: Annotated[
@@ -45,7 +45,7 @@ def compare(
             metavar="SHARE,…",
         ),
     ] = None,
-    recipe: Annotated[str, typer.Option("--recipe", help="What all variants start from.")] = "default",
+    preset: Annotated[str, typer.Option("--preset", help="What all variants start from.")] = "default",
     vectors: Annotated[
         str | None,
         typer.Option("--vectors", help="Word vectors, as for train.", metavar="NAME|FILE|corpus"),
@@ -82,7 +82,7 @@ def compare(
     shares = _shares(typos)
     if vectors is not None:
         settings["vectors"] = vectors
-    base = TextClassifier.from_recipe(recipe, **settings).get_params(deep=False)
+    base = TextClassifier.from_preset(preset, **settings).get_params(deep=False)
     # Before anything is fetched or read.
     check_variants(base, variants)
     if isinstance(base["vectors"], str) and base["vectors"] != CORPUS:
@@ -90,7 +90,7 @@ def compare(
     texts = read_for_training(
         data, to, reading, part=part, with_unlabelled=False, valid=None, test=test,
         test_fraction=TEST_FRACTION if test is None and test_fraction is None else test_fraction,
-        seed=base["seed"],
+        seed=base["random_state"],
     )  # fmt: skip
     assert texts.test is not None
     say(to, corpus_line(texts.training))
@@ -105,7 +105,7 @@ def compare(
         typos=shares,
     )
     say(to, f"tested on {len(material.test_texts):,} texts{_overlap(material)}")
-    runs = [base["seed"] + number for number in range(seeds)]
+    runs = [base["random_state"] + number for number in range(seeds)]
     with Meter(to) as meter:
         done = 0
 
@@ -151,14 +151,14 @@ def _overlap(material: Material) -> str:
 
 
 def _varied(typed: list[str]) -> dict[str, list[Any]]:
-    """`hidden=32,64` → {"hidden": [32, 64]}; DataError for a strange setting or value."""
-    kinds = {parameter.name: parameter for parameter in RECIPE}
+    """`hidden_size=32,64` → {"hidden_size": [32, 64]}; DataError for a strange setting or value."""
+    kinds = {parameter.name: parameter for parameter in SETTINGS}
     found: dict[str, list[Any]] = {}
     for part in typed:
         name, equals, values = part.partition("=")
         name = name.strip().removeprefix("--").replace("-", "_")
-        if not equals or (name not in kinds and name != "vectors") or name in ("seed", "threads"):
-            known = ", ".join(sorted({*kinds, "vectors"} - {"seed", "threads"})).replace("_", "-")
+        if not equals or (name not in kinds and name != "vectors") or name in ("random_state", "threads"):
+            known = ", ".join(sorted({*kinds, "vectors"} - {"random_state", "threads"})).replace("_", "-")
             raise DataError(f"--vary came as {part!r}; expected NAME=VALUE,VALUE with one of: {known}")
         if name in found:
             raise DataError(f"--vary names {name} twice; give all its values in one")

@@ -1,6 +1,6 @@
-"""The options that several verbs share, and every recipe parameter, as tables. Knows no verb, reads nothing.
+"""The options that several verbs share, and every preset parameter, as tables. Knows no verb, reads nothing.
 
-A new parameter is one line here; a test holds the table against the recipes.
+A new parameter is one line here; a test holds the table against the presets.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Parameter:
     @property
     def flag(self) -> str:
         """Return the option as it is typed."""
-        return "--" + self.name.replace("_", "-")
+        return "--seed" if self.name == "random_state" else "--" + self.name.replace("_", "-")
 
     def signature(self, panel: str) -> inspect.Parameter:
         """Return the keyword parameter that Typer makes the option from."""
@@ -76,7 +76,7 @@ READING = (
     Parameter("encoding", str, "Character encoding of the texts.", "utf-8"),
     Parameter("encoding_errors", str, "strict refuses undecodable bytes, replace goes on.", "strict"),
 )
-RECIPE = (
+SETTINGS = (
     Parameter("tokenizer", str, "word, treebank, char, byte or note-char."),
     Parameter("lowercase", bool, "Whether to lower-case the texts."),
     Parameter("clean", bool, "Whether to drop <br /> and resolve entities."),
@@ -85,10 +85,10 @@ RECIPE = (
     Parameter("max_length", int, "Longer texts are cut to so many words.", optional=True),
     Parameter("truncation", str, "What a cut keeps: head, tail or head+tail."),
     Parameter("unknown", str, "Unknown words: unk, drop, random, nearest, subword or spelled."),
-    Parameter("dim", int, "Size of a word vector."),
+    Parameter("embedding_dim", int, "Size of a word vector."),
     Parameter("train_vectors", bool, "Whether training changes the word vectors."),
     Parameter("cell", str, "lstm, gru, peephole or rnn."),
-    Parameter("hidden", int, "Size of the memory, per direction."),
+    Parameter("hidden_size", int, "Size of the hidden state, per direction."),
     Parameter("layers", int, "Recurrent layers."),
     Parameter("bidirectional", bool, "Whether to read from both ends."),
     Parameter("pool", str, "last, max, mean, max+mean, attention or flatten."),
@@ -111,11 +111,11 @@ RECIPE = (
     Parameter("label_smoothing", float, "Share of certainty taken off the labels."),
     Parameter("validation_fraction", float, "Share of the texts kept for validation."),
     Parameter("split", str, "group keeps what belongs together on one side; or random."),
-    Parameter("seed", int, "Fixes every random choice; those of --vectors corpus with --threads 1."),
+    Parameter("random_state", int, "Fixes every random choice; those of --vectors corpus with --threads 1."),
     Parameter("threads", int, "Threads to compute with; only --vectors corpus depends on it."),
 )
 
-_FLAGS = {parameter.name: parameter.flag for parameter in (*READING, *RECIPE)} | {"vectors": "--vectors"}
+_FLAGS = {parameter.name: parameter.flag for parameter in (*READING, *SETTINGS)} | {"vectors": "--vectors"}
 # A parameter as messages name it: bare, where no word of prose is spelt so, or with a value. What stands in
 # quotes, in a path or in another name is the user's own and not meant.
 _NAMED = (

@@ -1,4 +1,4 @@
-"""`gatelight summary`: the layers of a model or a recipe, without any data."""
+"""`gatelight summary`: the layers of a model or a preset, without any data."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def summary(
     model: Annotated[
         str | None, typer.Argument(help="The folder of a saved model.", metavar="MODEL", show_default=False)
     ] = None,
-    recipe: Annotated[
+    preset: Annotated[
         str | None,
-        typer.Option("--recipe", help="A recipe instead: default, char, note-400, note-200 or note-char."),
+        typer.Option("--preset", help="A preset instead: default, char, note-400, note-200 or note-char."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Print the layers with output shapes and parameter counts; V is the size of a vocabulary yet unknown."""
-    if (model is None) == (recipe is None):
-        raise DataError("give the folder of a model or --recipe NAME, one of the two")
+    if (model is None) == (preset is None):
+        raise DataError("give the folder of a model or --preset NAME, one of the two")
     from gatelight.cli.reports import layer_table
 
-    layers, paths = _of_recipe(recipe) if model is None else _of_model(model)
+    layers, paths = _of_preset(preset) if model is None else _of_model(model)
     if json:
         emit(layers.to_dict() | ({"paths": paths} if paths else {}))
         return
@@ -41,10 +41,10 @@ def summary(
         say(to, line)
 
 
-def _of_recipe(name: str | None) -> tuple[Summary, list[str]]:
-    from gatelight.estimators.recipes import recipe_summary
+def _of_preset(name: str | None) -> tuple[Summary, list[str]]:
+    from gatelight.estimators.settings import preset_summary
 
-    return recipe_summary(name or ""), []
+    return preset_summary(name or ""), []
 
 
 def _of_model(folder: str) -> tuple[Summary, list[str]]:

@@ -7,19 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from gatelight.cli.options import READING, RECIPE, Data, Json, with_options
+from gatelight.cli.options import READING, SETTINGS, Data, Json, with_options
 from gatelight.cli.output import console, emit, say
 from gatelight.cli.training_meter import shown
 
 
-@with_options(reading=READING, settings=RECIPE)
+@with_options(reading=READING, settings=SETTINGS)
 def train(
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to save the model in.", metavar="MODEL")],
     reading: dict[str, Any],
     settings: dict[str, Any],
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="default, char, note-400, note-200 or note-char.")
+    preset: Annotated[
+        str, typer.Option("--preset", help="default, char, note-400, note-200 or note-char.")
     ] = "default",
     vectors: Annotated[
         str | None,
@@ -87,7 +87,7 @@ def train(
         settings["vectors"] = vectors
     if from_lm is not None:
         settings |= {"from_lm": from_lm, "gradual_unfreezing": gradual_unfreezing}
-    estimator = TextClassifier.from_recipe(recipe, **settings)
+    estimator = TextClassifier.from_preset(preset, **settings)
     # Before minutes are spent on reading.
     check_settings(estimator.get_params(deep=False))
     run = UnfinishedRun(out, KIND)
@@ -104,7 +104,7 @@ def train(
             valid=valid,
             test=test,
             test_fraction=test_fraction,
-            seed=estimator.seed,
+            seed=estimator.random_state,
         )
         corpus, held = texts.training, texts.valid
         say(to, corpus_line(corpus))
@@ -112,7 +112,7 @@ def train(
             estimator.fit(
                 corpus.texts,
                 corpus.labels or [],
-                corpus.groups,
+                groups=corpus.groups,
                 validation=None if held is None else (held.texts, held.labels or []),
                 unlabelled=texts.unlabelled or None,
                 baseline=baseline,

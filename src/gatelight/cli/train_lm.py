@@ -7,19 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from gatelight.cli.options import READING, RECIPE, Data, Json, Parameter, with_options
+from gatelight.cli.options import READING, SETTINGS, Data, Json, Parameter, with_options
 from gatelight.cli.output import console, emit, say, table
 from gatelight.cli.training_meter import shown
 
 SHARED = (
-    "tokenizer", "lowercase", "clean", "min_count", "max_words", "max_length", "dim", "cell", "hidden",
+    "tokenizer", "lowercase", "clean", "min_count", "max_words", "max_length", "embedding_dim", "cell",
+    "hidden_size",
     "layers", "dropout", "embedding_dropout", "layer_dropout", "optimizer", "learning_rate", "schedule",
     "clip", "weight_decay", "batch_size", "epochs", "patience", "best_by", "average", "validation_fraction",
-    "seed", "threads",
+    "random_state", "threads",
 )  # fmt: skip
 LANGUAGE = (
-    *(parameter for parameter in RECIPE if parameter.name in SHARED),
-    Parameter("tied", bool, "Whether the output layer shares the embedding; needs dim = hidden."),
+    *(parameter for parameter in SETTINGS if parameter.name in SHARED),
+    Parameter(
+        "tied", bool, "Whether the output layer shares the embedding; needs embedding_dim = hidden_size."
+    ),
     Parameter("output", str, "softmax; for large vocabularies adaptive or sampled."),
     Parameter("samples", int, "Tokens drawn for each step of a sampled output."),
     Parameter("documents", bool, "Whether each text begins anew, instead of one stream."),
@@ -57,10 +60,11 @@ def train_lm(
     from gatelight.cli.unfinished import UnfinishedRun
     from gatelight.estimators.language import LanguageModel
     from gatelight.estimators.opening import LANGUAGE
-    from gatelight.estimators.settings import CORPUS
+    from gatelight.estimators.settings import CORPUS, check_language_settings
 
     to = console(machine=json)
     model = LanguageModel(**settings, vectors=vectors)
+    check_language_settings(model.get_params(deep=False))
     run = UnfinishedRun(out, LANGUAGE)
     run.begin(resume)
     try:

@@ -27,7 +27,14 @@ from gatelight.estimators.judging import Judge
 from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.preparation import SpelledTexts, kept_beside, start
 from gatelight.estimators.reading import Reading
-from gatelight.estimators.settings import ONE_HOT, check_settings, classifier_config, plain, training_config
+from gatelight.estimators.settings import (
+    ONE_HOT,
+    check_settings,
+    classifier_config,
+    plain,
+    seed_of,
+    training_config,
+)
 from gatelight.estimators.texts import checked_texts, group_names
 from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.models.classifier import Classifier
@@ -110,6 +117,7 @@ def fit(estimator: TextClassifier, request: Request) -> None:
     """Fit `estimator`, which stays as it was when anything goes wrong."""
     began = clock()
     settings, source = transfer.resolved(request.settings)
+    settings["random_state"] = seed_of(settings["random_state"])
     check_settings(settings)
     cut = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
     classes = Classes.of(request.labels)
@@ -152,17 +160,20 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         settings["max_length"],
         settings["truncation"],
         settings["unknown"],
-        settings["seed"],
+        settings["random_state"],
     )
     encoded = reading.encode(own)
     valid = reading.encode(held, encoded.oov) if valid_texts else None
     del tokens, own, held
     # N-grams of validation words are numbered with the others; only what is read in training is learned.
     config = classifier_config(
-        {**settings, "dim": beginning.dim}, len(beginning.vocabulary), classes.outputs, classes.multilabel
+        {**settings, "embedding_dim": beginning.dim},
+        len(beginning.vocabulary),
+        classes.outputs,
+        classes.multilabel,
     )
     pieces = reading.pieces((valid or encoded).oov, config.buckets, whole=True)
-    model = Classifier(config, beginning.vectors, settings["seed"])
+    model = Classifier(config, beginning.vectors, settings["random_state"])
     if source is not None:
         transfer.put_memory(source, model)
 
@@ -192,7 +203,7 @@ def fit(estimator: TextClassifier, request: Request) -> None:
         "validation_texts": len(valid_texts),
         "split": division.how,
         "groups": None if request.groups is None else len(set(map(str, request.groups))),
-        "seed": settings["seed"],
+        "seed": settings["random_state"],
         "labels": _label_counts([request.labels[row] for row in division.training]),
         "unlabelled_texts": len(request.unlabelled or ()),
         "vectors": beginning.origin,
@@ -252,7 +263,9 @@ def divide(request: Request, settings: dict[str, Any]) -> Division:
         return Division(everything, nothing, "none")
     groups = request.groups if settings["split"] == "group" else None
     names = [tuple(map(repr, label)) if isinstance(label, tuple) else repr(label) for label in request.labels]
-    held = held_out(n, fraction, settings["seed"], None if groups is None else group_names(groups), names)
+    held = held_out(
+        n, fraction, settings["random_state"], None if groups is None else group_names(groups), names
+    )
     division = Division(np.flatnonzero(~held), np.flatnonzero(held), "random" if groups is None else "group")
     if len({names[row] for row in division.training}) < 2:
         raise DataError(

@@ -24,7 +24,7 @@ from gatelight.estimators.judging import Judge
 from gatelight.estimators.labels import Classes, plain_label
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.records import checked_history, checked_training
-from gatelight.estimators.settings import PIECES, check_settings, named, plain
+from gatelight.estimators.settings import PIECES, check_settings, named, of_config, plain
 from gatelight.estimators.training_texts import FILE_NAME as TRAINING_TEXTS_FILE
 from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.files import folder_written_aside
@@ -198,8 +198,8 @@ def _settings(estimator: TextClassifier) -> dict[str, Any]:
 def _known_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     weight = settings["class_weight"]
     if isinstance(weight, Mapping):
-        return {**settings, "class_weight": dict(weight["labels"])}
-    return dict(settings)
+        settings = {**settings, "class_weight": dict(weight["labels"])}
+    return of_config(settings)
 
 
 def read_config(folder: Path, kind: str, newest: int) -> dict[str, Any]:

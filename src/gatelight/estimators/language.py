@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 
 from gatelight import __version__
 from gatelight.errors import DataError
@@ -22,92 +23,38 @@ from gatelight.estimators.language_sessions import LanguageFollower, LanguageSes
 from gatelight.estimators.language_start import divided, network_for
 from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
 from gatelight.estimators.sessions import Session
-from gatelight.estimators.settings import named
+from gatelight.estimators.settings import (
+    LanguageSettings,
+    check_language_settings,
+    plain,
+    seed_of,
+    training_config,
+)
 from gatelight.estimators.texts import checked_texts
 from gatelight.estimators.token_streams import TokenStream, vocabulary_of
 from gatelight.models.language_model import LanguageModel as Network
-from gatelight.models.language_model import LanguageModelConfig
 from gatelight.models.predicting import PredictingDocuments, PredictingStreams
 from gatelight.models.task import Task
-from gatelight.models.training import TrainingConfig, carry_out
+from gatelight.models.training import carry_out
 from gatelight.models.writing import Reader
 from gatelight.text.tokenizers import Tokenizer, tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
-OF_TRAINING = (
-    "optimizer", "learning_rate", "schedule", "clip", "weight_decay", "batch_size", "epochs", "patience",
-    "best_by", "average", "seed", "threads",
-)  # fmt: skip
-OF_MODEL = (
-    "dim", "cell", "hidden", "layers", "tied", "output", "samples", "dropout", "embedding_dropout",
-    "layer_dropout",
-)  # fmt: skip
 
-
-@dataclass(kw_only=True)
-class LanguageModel(LanguageInside):
+class LanguageModel(LanguageSettings, LanguageInside, BaseEstimator):  # type: ignore[misc]
     """Recurrent language model on plain strings.
 
-    Text: `tokenizer` ("char", "byte", "word" …), `lowercase`, `clean`, `min_count`, `max_words`
-    (most tokens in the vocabulary), `vectors` that tokens begin with ("corpus": word2vec of the same texts; a
-    file or a named set, which decides `dim`; or WordVectors). Model: `cell`, `dim`, `hidden`, `layers`,
-    `tied` (the output layer's weights are the embedding's; needs dim = hidden), `output` ("softmax"; for
-    large vocabularies "adaptive", or "sampled" with `samples` ids a batch), dropouts. Training: `documents`
-    (each text from the zero state, cut after `max_length` tokens) or else one stream in `batch_size` parts
-    side by side, `steps` at a time with the state carried on; the rest as in `TextClassifier`. `order` is
-    that of the n-gram baseline. Raises DataError when a setting cannot be.
+    The constructor takes the settings of `LanguageSettings` by name; what each means is in
+    `gatelight.estimators.settings.HELP`. `vectors` that tokens begin with are "corpus" (word2vec of the same
+    texts), a file, a named set or WordVectors; all but "corpus" decide the size of the embedding, whatever
+    `embedding_dim` says. `documents`: each text from the zero state, cut after `max_length` tokens; else one
+    stream in `batch_size` parts side by side, `steps` at a time with the state carried on.
+
+    Fitted: `vocabulary_`, `tokenizer_`, `model_`, `history_`, `training_`.
     """
 
-    tokenizer: str = "char"
-    lowercase: bool = False
-    clean: bool = True
-    min_count: int = 2
-    max_words: int | None = None
-    vectors: Any = None
-    cell: str = "lstm"
-    dim: int = 64
-    hidden: int = 256
-    layers: int = 1
-    tied: bool = False
-    output: str = "softmax"
-    samples: int = 1024
-    dropout: float = 0.0
-    embedding_dropout: float = 0.0
-    layer_dropout: float = 0.0
-    documents: bool = False
-    max_length: int | None = 1000
-    steps: int = 128
-    optimizer: str = "adam"
-    learning_rate: float = 2e-3
-    schedule: str = "one-cycle"
-    clip: float | None = 1.0
-    weight_decay: float = 0.0
-    batch_size: int = 64
-    epochs: int = 1
-    patience: int | None = None
-    best_by: str = "valid_loss"
-    average: float | None = None
-    validation_fraction: float = 0.02
-    order: int = 5
-    seed: int = 0
-    threads: int | None = None
-    history_: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
-    training_: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for name in ("min_count", "steps", "order"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise DataError(f"{name} is {value!r}; expected a whole number, 1 or more")
-        if not 0 <= self.validation_fraction < 1:
-            raise DataError(f"validation_fraction is {self.validation_fraction!r}; expected a share below 1")
-        self._config(1000)
-        self._cut()
-
-    def settings(self) -> dict[str, Any]:
-        """Return all settings by name, JSON-able: vectors given in memory are only said to have been."""
-        names = (one.name for one in fields(self) if not one.name.endswith("_"))
-        return {name: getattr(self, name) for name in names} | {"vectors": named(self.vectors)}
+    history_: list[dict[str, Any]]
+    training_: dict[str, Any]
 
     def fit(
         self,
@@ -131,18 +78,19 @@ class LanguageModel(LanguageInside):
         validation texts. The rest as in `TextClassifier.fit`. Raises DataError when texts or settings cannot
         be used.
         """
-        learned, held = divided(checked_texts(texts), groups, validation, self.validation_fraction, self.seed)
+        settings = plain(self.get_params(deep=False))
+        settings["random_state"] = seed = seed_of(settings["random_state"])
+        check_language_settings(settings)
+        learned, held = divided(checked_texts(texts), groups, validation, self.validation_fraction, seed)
         on_stage("tokenize")
         cut = self._cut()
         vocabulary = vocabulary_of(learned, cut, self.min_count, self.max_words)
         stream = TokenStream.of(learned, cut, vocabulary)
         valid = TokenStream.of(held, cut, vocabulary) if held else None
-        config = TrainingConfig(**{name: getattr(self, name) for name in OF_TRAINING})
+        config = training_config(settings)
         if self.vectors is not None:
             on_stage("vectors")
-        network = network_for(
-            vars(self), self._shape(), learned, cut, vocabulary, resume=resume, on_progress=on_vectors
-        )
+        network = network_for(settings, learned, cut, vocabulary, resume=resume, on_progress=on_vectors)
 
         def task() -> Task:
             if self.documents:
@@ -193,7 +141,6 @@ class LanguageModel(LanguageInside):
     ) -> None:
         """Take over everything that fitting or a model folder gives."""
         network.eval()
-        self.dim = network.config.dim  # given vectors decide it
         self.vocabulary_, self.model_, self.tokenizer_ = vocabulary, network, self._cut()
         self.history_, self.training_ = history, training
         self.reader_ = Reader(network)
@@ -276,15 +223,12 @@ class LanguageModel(LanguageInside):
         save(self._fitted(), Path(folder))
 
     def _fitted(self) -> Self:
-        if not hasattr(self, "model_"):
-            raise DataError("this LanguageModel is not fitted yet: call fit, or load a saved model")
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError("this LanguageModel is not fitted yet: call fit, or load a saved model")
         return self
 
     def _cut(self) -> Tokenizer:
         return tokenizer(self.tokenizer, lowercase=self.lowercase, clean=self.clean)
 
-    def _config(self, size: int) -> LanguageModelConfig:
-        return LanguageModelConfig(size, **self._shape())
-
-    def _shape(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in OF_MODEL}
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")

@@ -17,6 +17,7 @@ from gatelight.estimators.arrays import read_shapes
 from gatelight.estimators.folder import CARD_FILE, CONFIG_FILE, MODEL_FILE, may_replace, read_config
 from gatelight.estimators.language import LanguageModel
 from gatelight.estimators.opening import LANGUAGE
+from gatelight.estimators.settings import check_language_settings, named, of_config, plain
 from gatelight.estimators.token_streams import END
 from gatelight.files import folder_written_aside
 from gatelight.models.language_model import LanguageModel as Network
@@ -36,7 +37,7 @@ def save(model: LanguageModel, folder: Path) -> None:
         "kind": LANGUAGE,
         "format": FORMAT,
         "gatelight": __version__,
-        "settings": model.settings(),
+        "settings": {**plain(model.get_params(deep=False)), "vectors": named(model.vectors)},
         "model": model.model_.config.to_dict(),
         "training": model.training_,
         "history": model.history_,
@@ -52,7 +53,8 @@ def load(folder: Path) -> LanguageModel:
     """Read what `save` wrote; ModelFileError, in one line, for anything else."""
     config = read_config(folder, LANGUAGE, FORMAT)
     try:
-        model = LanguageModel(**config["settings"])
+        model = LanguageModel(**of_config(config["settings"]))
+        check_language_settings(model.get_params(deep=False))
         shape = LanguageModelConfig.from_dict(config["model"])
         vocabulary = Vocabulary.load(folder)
         if shape.vocabulary_size != len(vocabulary) or END not in vocabulary:

@@ -10,9 +10,9 @@ import torch
 
 from gatelight.errors import DataError
 from gatelight.estimators.preparation import vectors_for
-from gatelight.estimators.settings import CORPUS, ONE_HOT
+from gatelight.estimators.settings import CORPUS, ONE_HOT, language_model_config
 from gatelight.estimators.texts import checked_texts, group_names
-from gatelight.models.language_model import LanguageModel, LanguageModelConfig
+from gatelight.models.language_model import LanguageModel
 from gatelight.text.splits import held_out
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
@@ -42,7 +42,6 @@ def divided(
 
 def network_for(
     settings: Mapping[str, Any],
-    shape: Mapping[str, Any],
     texts: list[str],
     tokenizer: Tokenizer,
     vocabulary: Vocabulary,
@@ -50,25 +49,27 @@ def network_for(
     resume: bool,
     on_progress: Callable[[int, int], None] | None,
 ) -> LanguageModel:
-    """Make the network of `shape`, LanguageModelConfig's arguments without the vocabulary's size.
+    """Make the network that the settings ask for.
 
-    Vectors other than "corpus" decide `dim`. A run that is to go on has its own weights: nothing is trained
+    Vectors other than "corpus" decide its `dim`. A run that is to go on has its own weights: nothing is
+    trained
     again for it. Raises DataError for vectors that cannot be used, MissingExtraError without gensim.
     """
     wanted = settings["vectors"]
     if isinstance(wanted, str) and wanted == ONE_HOT:
         raise DataError("a language model learns its vectors: one-hot ones would stay as they are")
     if wanted is None or (resume and isinstance(wanted, str) and wanted == CORPUS):
-        return LanguageModel(LanguageModelConfig(len(vocabulary), **shape), settings["seed"])
+        return LanguageModel(language_model_config(settings, len(vocabulary)), settings["random_state"])
     counts = dict(zip(vocabulary.tokens[2:], vocabulary.counts[2:].tolist(), strict=True))
     vectors = vectors_for(
-        wanted, map(tokenizer.tokens, texts), counts, dim=shape["dim"], min_count=settings["min_count"],
-        seed=settings["seed"], workers=settings["threads"], on_progress=on_progress,
+        wanted, map(tokenizer.tokens, texts), counts, dim=settings["embedding_dim"],
+        min_count=settings["min_count"],
+        seed=settings["random_state"], workers=settings["threads"], on_progress=on_progress,
     )  # fmt: skip
     assert vectors is not None
-    table, _ = vectors.table(vocabulary, seed=settings["seed"])
+    table, _ = vectors.table(vocabulary, seed=settings["random_state"])
     network = LanguageModel(
-        LanguageModelConfig(len(vocabulary), **{**shape, "dim": vectors.dim}), settings["seed"]
+        language_model_config(settings, len(vocabulary), vectors.dim), settings["random_state"]
     )
     with torch.no_grad():
         network.embedding.weight.copy_(torch.from_numpy(table))  # type: ignore[operator]

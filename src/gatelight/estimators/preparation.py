@@ -98,8 +98,8 @@ def start(
     vectors = None
     if not one_hot:
         vectors = vectors_for(
-            settings["vectors"], chain(texts, unlabelled), counts, dim=settings["dim"],
-            min_count=settings["min_count"], seed=settings["seed"], workers=settings["threads"],
+            settings["vectors"], chain(texts, unlabelled), counts, dim=settings["embedding_dim"],
+            min_count=settings["min_count"], seed=settings["random_state"], workers=settings["threads"],
             on_progress=on_progress,
         )  # fmt: skip
     known = counts
@@ -121,8 +121,8 @@ def start(
         known_share = 1 - lost / max(sum(counts.values()), 1)
         return Start(vocabulary, len(vocabulary), one_hot_table(len(vocabulary)), ONE_HOT, known_share)
     if vectors is None:
-        return Start(vocabulary, settings["dim"])
-    table, coverage = vectors.table(vocabulary, seed=settings["seed"])
+        return Start(vocabulary, settings["embedding_dim"])
+    table, coverage = vectors.table(vocabulary, seed=settings["random_state"])
     found = Start(vocabulary, vectors.dim, table, vectors.origin or "given in memory", coverage.tokens)
     if settings["vectors"] == CORPUS and kept is not None:
         _keep(found, kept)

@@ -21,102 +21,35 @@ from sklearn.utils.validation import (
 )
 
 from gatelight.errors import DataError
-from gatelight.estimators.settings import OF_TRAINING, plain
+from gatelight.estimators.settings import SequenceSettings, plain, seed_of, sequence_config, training_config
 from gatelight.estimators.steps import FEATURES, IDS, Steps, ids_of, of_array, of_sequences, rank, rows_of
 from gatelight.models import features
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.prediction import Predictor
 from gatelight.models.rows import UNKNOWN
 from gatelight.models.training import train
-from gatelight.models.training_config import TrainingConfig
 from gatelight.text.splits import held_out
 
 INPUTS = ("auto", IDS, FEATURES)
 
 
-class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Recurrent classifier of sequences, each of any length.
 
     X is a list (or a column) of sequences, each a list or an array: of whole numbers, of numbers [steps] or
     of rows [steps, features]. An array [n, steps] or [n, steps, features] and a data frame are sequences of
-    equal length. `input` says what a step is: "ids", names without order that get vectors of `dim` (one not
-    met in `fit` is unknown); "features", measurements; "auto": ids where all are of an integer type. With
-    `scale` features are brought to mean 0 and deviation 1 by those of `fit`.
-    Model: `cell` ("rnn", "lstm", "peephole", "gru"), `hidden`, `layers`, `bidirectional`, `pool` ("last",
-    "max", "mean", "max+mean", "attention", or "flatten" with `max_length`), `dropout` before the dense layer,
-    `input_dropout`, `step_dropout` (steps blanked out), `layer_dropout`.
-    Training: as in `TextClassifier`; `validation_fraction` 0 holds nothing out.
+    equal length. `input` says what a step is: "ids", names without order that get vectors of `embedding_dim`
+    (one not met in `fit` is unknown); "features", measurements; "auto": ids where all are of an integer type.
+    With `scale` features are brought to mean 0 and deviation 1 by those of `fit`. The constructor takes the
+    settings of `SequenceSettings` by name; pool "flatten" needs `max_length`.
 
     Fitted: `classes_`, `input_`, `model_`, `history_`; `n_features_in_` after an array or a data frame.
     """
 
-    def __init__(
-        self,
-        *,
-        input: str = "auto",
-        scale: bool = True,
-        dim: int = 32,
-        cell: str = "lstm",
-        hidden: int = 32,
-        layers: int = 1,
-        bidirectional: bool = True,
-        pool: str = "max+mean",
-        max_length: int | None = None,
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        step_dropout: float = 0.0,
-        layer_dropout: float = 0.0,
-        optimizer: str = "adam",
-        learning_rate: float = 1e-2,
-        schedule: str = "one-cycle",
-        clip: float | None = 1.0,
-        weight_decay: float = 0.0,
-        batch_size: int = 32,
-        bucket: bool = True,
-        epochs: int = 20,
-        patience: int | None = None,
-        best_by: str = "last",
-        average: float | None = None,
-        class_weight: Any = None,
-        label_smoothing: float = 0.0,
-        validation_fraction: float = 0.0,
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> None:
-        self.input = input
-        self.scale = scale
-        self.dim = dim
-        self.cell = cell
-        self.hidden = hidden
-        self.layers = layers
-        self.bidirectional = bidirectional
-        self.pool = pool
-        self.max_length = max_length
-        self.dropout = dropout
-        self.input_dropout = input_dropout
-        self.step_dropout = step_dropout
-        self.layer_dropout = layer_dropout
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.clip = clip
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.bucket = bucket
-        self.epochs = epochs
-        self.patience = patience
-        self.best_by = best_by
-        self.average = average
-        self.class_weight = class_weight
-        self.label_smoothing = label_smoothing
-        self.validation_fraction = validation_fraction
-        self.seed = seed
-        self.threads = threads
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, *, sample_weight: Any = None) -> Self:
         """Learn from sequences and a label each; DataError or ValueError when they cannot be used."""
         settings = plain(self.get_params(deep=False))
+        settings["random_state"] = seed_of(settings["random_state"])
         if settings["input"] not in INPUTS:
             raise DataError(f"input is {settings['input']!r}; expected one of {', '.join(INPUTS)}")
         steps = self._steps(X, y, fitting=True)
@@ -136,19 +69,24 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._learn_steps(steps, bool(settings["scale"]))
         ids, vectors = self._ids(steps)
         size = len(self._known) + features.FIRST if vectors is None else len(vectors)
-        config = _model_config(settings, size, vectors, 1 if len(classes) == 2 else len(classes))
-        model = Classifier(config, vectors, settings["seed"])
+        dim = None if vectors is None else vectors.shape[1]
+        config = sequence_config(settings, size, dim, 1 if len(classes) == 2 else len(classes))
+        model = Classifier(config, vectors, settings["random_state"])
         held = np.zeros(len(steps), np.bool_)
         if round(len(steps) * settings["validation_fraction"]) >= 1:
             names = [repr(label) for label in labels.tolist()]
-            held = held_out(len(steps), settings["validation_fraction"], settings["seed"], None, names)
+            held = held_out(
+                len(steps), settings["validation_fraction"], settings["random_state"], None, names
+            )
         rows, valid = np.flatnonzero(~held), np.flatnonzero(held)
         history = train(
             model,
             ids[steps.places(rows)],
             steps.lengths[rows],
             targets[rows],
-            config=_training_config(settings, classes),
+            config=training_config(
+                settings, {label: number for number, label in enumerate(classes.tolist())}
+            ),
             valid=(ids[steps.places(valid)], steps.lengths[valid], targets[valid]) if len(valid) else None,
             sample_weight=None if weights is None else weights[rows],
         )
@@ -224,31 +162,3 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _model_config(
-    settings: dict[str, Any], size: int, vectors: NDArray[np.float32] | None, outputs: int
-) -> ClassifierConfig:
-    own = ("cell", "hidden", "layers", "bidirectional", "pool", "max_length", "dropout", "layer_dropout")
-    return ClassifierConfig(
-        vocabulary_size=size,
-        dim=settings["dim"] if vectors is None else vectors.shape[1],
-        embedding_dropout=settings["input_dropout"],
-        word_dropout=settings["step_dropout"],
-        outputs=outputs,
-        train_embedding=vectors is None,
-        **{name: settings[name] for name in own},
-    )
-
-
-def _training_config(settings: dict[str, Any], classes: NDArray[Any]) -> TrainingConfig:
-    weight = settings["class_weight"]
-    if isinstance(weight, dict):
-        numbers = {label: number for number, label in enumerate(classes.tolist())}
-        strange = [label for label in weight if label not in numbers]
-        if strange:
-            raise DataError(
-                f"class_weight names {strange[0]!r}; the classes are {', '.join(map(repr, numbers))}"
-            )
-        weight = {numbers[label]: share for label, share in weight.items()}
-    return TrainingConfig(class_weight=weight, **{name: settings[name] for name in OF_TRAINING})

@@ -1,39 +1,311 @@
-"""A `TextClassifier`'s settings, checked and sorted into what each floor below wants; knows no text.
+"""The settings of every estimator: names, defaults, help and presets, and what the layers below make of them.
 
-What the tokenizer, the model and the training loop can check themselves is left to them.
+A class here is the constructor of its estimator, its `get_params`, what a saved model's `config.json` keeps
+and the options of its command. What tokenizer, model and training can check themselves is left to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatelight.errors import DataError
 from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.summary import Summary, summary
 from gatelight.text.encoding import TRUNCATIONS
 from gatelight.text.oov import UNKNOWN_POLICIES
 from gatelight.text.tokenizers import KINDS, tokenizer
 from gatelight.text.vocabulary import SPECIALS
 
 if TYPE_CHECKING:
+    from gatelight.models.language_model import LanguageModelConfig
     from gatelight.models.training_config import TrainingConfig
 
-SPLITS = ("group", "random")
-OF_MODEL = (
-    "dim", "cell", "hidden", "layers", "bidirectional", "pool", "max_length", "dropout", "embedding_dropout",
-    "word_dropout", "layer_dropout",
-)  # fmt: skip
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ClassifierSettings:
+    """What `TextClassifier` takes; `HELP` says what each means, the preset "default" is these values."""
+
+    tokenizer: str = "word"
+    lowercase: bool = True
+    clean: bool = True
+    min_count: int = 2
+    max_words: int | None = 50_000
+    max_length: int | None = 600
+    truncation: str = "head+tail"
+    unknown: str = "unk"
+    vectors: Any = None
+    embedding_dim: int = 256
+    train_vectors: bool = True
+    from_lm: Any = None
+    gradual_unfreezing: bool = True
+    cell: str = "lstm"
+    hidden_size: int = 192
+    layers: int = 1
+    bidirectional: bool = True
+    pool: str = "max"
+    dropout: float = 0.0
+    embedding_dropout: float = 0.5
+    word_dropout: float = 0.2
+    layer_dropout: float = 0.0
+    optimizer: str = "lazyadam"
+    learning_rate: float = 3e-3
+    schedule: str = "one-cycle"
+    clip: float | None = 1.0
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    bucket: bool = True
+    epochs: int = 4
+    patience: int | None = None
+    best_by: str = "valid_accuracy"
+    average: float | None = None
+    class_weight: Any = None
+    label_smoothing: float = 0.0
+    validation_fraction: float = 0.05
+    split: str = "group"
+    random_state: Any = 0
+    threads: int | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class LanguageSettings:
+    """What `LanguageModel` takes."""
+
+    tokenizer: str = "char"
+    lowercase: bool = False
+    clean: bool = True
+    min_count: int = 2
+    max_words: int | None = None
+    vectors: Any = None
+    cell: str = "lstm"
+    embedding_dim: int = 64
+    hidden_size: int = 256
+    layers: int = 1
+    tied: bool = False
+    output: str = "softmax"
+    samples: int = 1024
+    dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    layer_dropout: float = 0.0
+    documents: bool = False
+    max_length: int | None = 1000
+    steps: int = 128
+    optimizer: str = "adam"
+    learning_rate: float = 2e-3
+    schedule: str = "one-cycle"
+    clip: float | None = 1.0
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    epochs: int = 1
+    patience: int | None = None
+    best_by: str = "valid_loss"
+    average: float | None = None
+    validation_fraction: float = 0.02
+    order: int = 5
+    random_state: Any = 0
+    threads: int | None = None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class SequenceSettings:
+    """What `SequenceClassifier` takes."""
+
+    input: str = "auto"
+    scale: bool = True
+    embedding_dim: int = 32
+    cell: str = "lstm"
+    hidden_size: int = 32
+    layers: int = 1
+    bidirectional: bool = True
+    pool: str = "max+mean"
+    max_length: int | None = None
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    step_dropout: float = 0.0
+    layer_dropout: float = 0.0
+    optimizer: str = "adam"
+    learning_rate: float = 1e-2
+    schedule: str = "one-cycle"
+    clip: float | None = 1.0
+    weight_decay: float = 0.0
+    batch_size: int = 32
+    bucket: bool = True
+    epochs: int = 20
+    patience: int | None = None
+    best_by: str = "last"
+    average: float | None = None
+    class_weight: Any = None
+    label_smoothing: float = 0.0
+    validation_fraction: float = 0.0
+    random_state: Any = 0
+    threads: int | None = None
+
+
+HELP: Mapping[str, str] = MappingProxyType(
+    {
+        "tokenizer": f"{', '.join(KINDS)}.",
+        "lowercase": "Whether to lower-case the texts.",
+        "clean": "Whether to drop <br /> and resolve entities.",
+        "min_count": "A word seen more rarely is unknown.",
+        "max_words": "Most words the vocabulary may have.",
+        "max_length": "Longer texts are cut to so many words.",
+        "truncation": f"What a cut keeps: {', '.join(TRUNCATIONS)}.",
+        "unknown": f"Unknown words: {', '.join(UNKNOWN_POLICIES)}.",
+        "vectors": "What words begin with: a named set, a file, one-hot, or corpus: word2vec.",
+        "embedding_dim": "Size of a word vector.",
+        "train_vectors": "Whether training changes the word vectors.",
+        "from_lm": "A saved language model to start from.",
+        "gradual_unfreezing": "Whether a classifier from a language model trains its last layers first.",
+        "input": "What a step is: ids, features, or auto.",
+        "scale": "Whether features are brought to mean 0 and deviation 1.",
+        "cell": "lstm, gru, peephole or rnn.",
+        "hidden_size": "Size of the hidden state, per direction.",
+        "layers": "Recurrent layers.",
+        "bidirectional": "Whether to read from both ends.",
+        "pool": "last, max, mean, max+mean, attention or flatten.",
+        "tied": "Whether the output layer shares the embedding; needs embedding_dim = hidden_size.",
+        "output": "softmax; for large vocabularies adaptive or sampled.",
+        "samples": "Tokens drawn for each step of a sampled output.",
+        "dropout": "Fraction dropped before the last layer.",
+        "embedding_dropout": "Fraction dropped from the word vectors.",
+        "word_dropout": "Fraction of words made unknown in training.",
+        "input_dropout": "Fraction dropped from the inputs.",
+        "step_dropout": "Fraction of steps blanked out in training.",
+        "layer_dropout": "Fraction dropped between recurrent layers.",
+        "documents": "Whether each text begins anew, instead of one stream.",
+        "steps": "Tokens of each stream between two updates.",
+        "optimizer": "adam, lazyadam, adamw, rmsprop or sgd.",
+        "learning_rate": "Step size, at its highest.",
+        "schedule": "constant, one-cycle, cosine or linear.",
+        "clip": "Maximum gradient norm.",
+        "weight_decay": "Weight decay.",
+        "batch_size": "Texts per step.",
+        "bucket": "Whether texts of like length share a batch.",
+        "epochs": "Passes over the texts.",
+        "patience": "Stop after so many epochs without gain.",
+        "best_by": "Weights kept: last, or best by valid_accuracy or valid_loss.",
+        "average": "Decay of the averaged weights, like 0.998.",
+        "class_weight": "balanced: rare classes count for more.",
+        "label_smoothing": "Fraction of certainty taken off the labels.",
+        "validation_fraction": "Fraction of the texts kept for validation.",
+        "split": "group keeps what belongs together on one side; or random.",
+        "order": "Order of the n-gram baseline.",
+        "random_state": "Fixes every random choice; those of vectors 'corpus' with one thread.",
+        "threads": "Threads to compute with; only vectors 'corpus' depend on it.",
+    }
+)
+"""What each setting means, in one sentence."""
+
+_NOTE: dict[str, Any] = {
+    "tokenizer": "treebank", "min_count": 1, "max_words": None, "max_length": 400, "truncation": "head",
+    "unknown": "drop", "embedding_dim": 300, "train_vectors": False, "hidden_size": 50,
+    "bidirectional": False, "pool": "flatten", "dropout": 0.2, "embedding_dropout": 0.0, "word_dropout": 0.0,
+    "optimizer": "rmsprop", "learning_rate": 1e-3, "schedule": "constant", "clip": None, "batch_size": 32,
+    "bucket": False, "epochs": 2, "best_by": "last", "validation_fraction": 0.2, "split": "random",
+}  # fmt: skip
+_NOTE_CHAR: dict[str, Any] = {
+    **_NOTE, "tokenizer": "note-char", "max_length": 1500, "unknown": "unk", "vectors": "one-hot",
+    "embedding_dim": 46, "hidden_size": 20, "dropout": 0.4, "epochs": 5,
+}  # fmt: skip
+_CHANGES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "char": {"unknown": "spelled", "embedding_dim": 128},
+    "note-400": _NOTE,
+    "note-200": {**_NOTE, "max_length": 200},
+    "note-char": _NOTE_CHAR,
+}
+OF_A_RUN = ("from_lm", "gradual_unfreezing", "random_state", "threads")
+"""Settings that are no preset's to decide."""
+
+
+def defaults(settings: type[ClassifierSettings | LanguageSettings | SequenceSettings]) -> dict[str, Any]:
+    """Return the settings of an estimator by name, at their defaults."""
+    return {field.name: field.default for field in fields(settings)}
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        name: MappingProxyType(
+            {
+                setting: changes.get(setting, value)
+                for setting, value in defaults(ClassifierSettings).items()
+                if setting not in OF_A_RUN
+            }
+        )
+        for name, changes in _CHANGES.items()
+    }
+)
+"""Named settings of `TextClassifier`: "default", recommended; "char", the same with every word made of its
+letters, so that none is unknown; and three of a student's note on LSTMs for the sentiment of IMDB reviews,
+with which this project began: "note-400" and "note-200", its word models (300-d frozen vectors, which must be
+given, unknown words left out), and "note-char", its model of 1,500 characters (46 symbols, one-hot)."""
+
+
+def preset(name: str) -> Mapping[str, Any]:
+    """Return a preset's settings, read-only; raises DataError naming the presets there are."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise DataError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}") from None
+
+
+def preset_summary(name: str) -> Summary:
+    """Return a preset's layer table for two classes, without data; the vocabulary's size stays open."""
+    return summary(classifier_config(preset(name)))
+
+
+EARLIER_NAMES = {"dim": "embedding_dim", "hidden": "hidden_size", "seed": "random_state"}
+
+
+def of_config(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a saved model's settings under today's names, whichever version wrote them."""
+    return {EARLIER_NAMES.get(name, name): value for name, value in saved.items()}
+
+
+def seed_of(random_state: Any) -> int:
+    """Return a whole number to seed with: the one given, or one drawn by a generator or (None) by chance.
+
+    Raises DataError for anything that scikit-learn's `random_state` could not be either.
+    """
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    if isinstance(random_state, bool) or not isinstance(random_state, int | np.integer) or random_state < 0:
+        raise DataError(
+            f"random_state is {random_state!r}; expected a whole number, 0 or more, a generator, or None"
+        )
+    return int(random_state)
+
+
+# What the configurations of `models` call a setting, where they call it otherwise.
+_MODEL_NAMES = {"embedding_dim": "dim", "hidden_size": "hidden"}
+_TRAINING_NAMES = {"random_state": "seed"}
+
 OF_TRAINING = (
     "optimizer", "learning_rate", "schedule", "clip", "weight_decay", "batch_size", "bucket", "epochs",
-    "patience", "best_by", "average", "label_smoothing", "seed", "threads",
+    "patience", "best_by", "average", "label_smoothing", "random_state", "threads",
 )  # fmt: skip
+OF_CLASSIFIER = (
+    "embedding_dim", "cell", "hidden_size", "layers", "bidirectional", "pool", "max_length", "dropout",
+    "embedding_dropout", "word_dropout", "layer_dropout",
+)  # fmt: skip
+OF_LANGUAGE_MODEL = (
+    "embedding_dim", "cell", "hidden_size", "layers", "tied", "output", "samples", "dropout",
+    "embedding_dropout", "layer_dropout",
+)  # fmt: skip
+SPLITS = ("group", "random")
 BUCKETS = 1 << 15
-"""Rows for character n-grams: more keep apart what shares a row here, and take 4 · dim bytes each."""
+"""Rows for character n-grams: more would share less, and each takes 4 · embedding_dim bytes."""
 PIECES = {"subword": BUCKETS, "spelled": 4 * BUCKETS}
-"""Rows for the pieces that words are made of, policy by policy: more where all words are."""
+"""Rows for the n-grams that words are made of, policy by policy: more where all words are."""
 CORPUS = "corpus"
 ONE_HOT = "one-hot"
 IN_MEMORY = "(given in memory)"
@@ -52,20 +324,16 @@ def named(given: Any) -> str | None:
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Raise DataError for the first setting that cannot be used: its name, what came and what may come."""
+    """Raise DataError for a classifier's first setting that cannot be used: what came and what may come."""
     for name, choices in (("truncation", TRUNCATIONS), ("unknown", UNKNOWN_POLICIES), ("split", SPLITS)):
         if not isinstance(settings[name], str) or settings[name] not in choices:
             raise DataError(f"{name} is {settings[name]!r}; expected one of {', '.join(choices)}")
     if not isinstance(settings["train_vectors"], bool):
         raise DataError(f"train_vectors is {settings['train_vectors']!r}; expected True or False")
-    for name in ("min_count", "max_words"):
-        value = settings[name]
-        missing = value is None and name == "max_words"
-        if not missing and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise DataError(f"{name} is {value!r}; expected a whole number, 1 or more")
-    share = settings["validation_fraction"]
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
-        raise DataError(f"validation_fraction is {share!r}; expected a share from 0 (none) up to, but not, 1")
+    _check_whole(settings, "min_count", "embedding_dim", "hidden_size")
+    if settings["max_words"] is not None:
+        _check_whole(settings, "max_words")
+    _check_fraction(settings)
     if settings["layer_dropout"] and settings["layers"] == 1:
         raise DataError("layer_dropout acts between layers: give layers=2 or more, or layer_dropout=0")
     if settings["unknown"] == "spelled" and (
@@ -86,6 +354,22 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     training_config(settings)
 
 
+def check_language_settings(settings: Mapping[str, Any]) -> None:
+    """Raise DataError for a language model's first setting that cannot be used."""
+    _check_whole(settings, "min_count", "embedding_dim", "hidden_size", "steps", "order")
+    _check_fraction(settings)
+    if settings["tied"] is True and settings["vectors"] is None:
+        sizes = settings["embedding_dim"], settings["hidden_size"]
+        if sizes[0] != sizes[1]:
+            raise DataError(
+                f"tied weights need embedding_dim equal to hidden_size; they are {sizes[0]} and {sizes[1]}"
+            )
+    tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
+    of_vectors = settings["hidden_size"] if settings["vectors"] is not None else None  # as if they fitted
+    language_model_config(settings, 1000, of_vectors)
+    training_config(settings)
+
+
 def classifier_config(
     settings: Mapping[str, Any],
     vocabulary_size: int | None = None,
@@ -99,20 +383,50 @@ def classifier_config(
     if vocabulary_size is None and settings["tokenizer"] in KINDS:
         alphabet = getattr(KINDS[settings["tokenizer"]], "alphabet", None)
         vocabulary_size = None if alphabet is None else len(SPECIALS) + len(alphabet)
-    if (
-        vocabulary_size is not None
-        and isinstance(settings["vectors"], str)
-        and settings["vectors"] == ONE_HOT
-    ):
-        settings = {**settings, "dim": vocabulary_size}
+    vectors = settings["vectors"]
+    if vocabulary_size is not None and isinstance(vectors, str) and vectors == ONE_HOT:
+        settings = {**settings, "embedding_dim": vocabulary_size}
     return ClassifierConfig(
         vocabulary_size=vocabulary_size,
         outputs=outputs,
         multilabel=multilabel,
         train_embedding=settings["train_vectors"],
         buckets=PIECES.get(settings["unknown"], 0),
-        **{name: settings[name] for name in OF_MODEL},
+        **{_MODEL_NAMES.get(name, name): settings[name] for name in OF_CLASSIFIER},
     )
+
+
+def sequence_config(
+    settings: Mapping[str, Any], vocabulary_size: int, dim: int | None, outputs: int
+) -> ClassifierConfig:
+    """Return the shape of a model of sequences; `dim` is that of features, None where steps are ids."""
+    if dim is None:
+        _check_whole(settings, "embedding_dim")
+    _check_whole(settings, "hidden_size")
+    own = {
+        _MODEL_NAMES.get(name, name): settings[name]
+        for name in OF_CLASSIFIER
+        if name not in ("embedding_dim", "embedding_dropout", "word_dropout")
+    }
+    return ClassifierConfig(
+        vocabulary_size=vocabulary_size,
+        dim=settings["embedding_dim"] if dim is None else dim,
+        embedding_dropout=settings["input_dropout"],
+        word_dropout=settings["step_dropout"],
+        outputs=outputs,
+        train_embedding=dim is None,
+        **own,
+    )
+
+
+def language_model_config(
+    settings: Mapping[str, Any], vocabulary_size: int, dim: int | None = None
+) -> LanguageModelConfig:
+    """Return a language model's shape; `dim` instead of `embedding_dim` where vectors were given."""
+    from gatelight.models.language_model import LanguageModelConfig
+
+    shape = {_MODEL_NAMES.get(name, name): settings[name] for name in OF_LANGUAGE_MODEL}
+    return LanguageModelConfig(vocabulary_size, **{**shape, "dim": dim or shape["dim"]})
 
 
 def training_config(
@@ -121,7 +435,7 @@ def training_config(
     """Return the loop's settings, class weights by class number; DataError when a setting cannot be."""
     from gatelight.models.training_config import TrainingConfig
 
-    weight = settings["class_weight"]
+    weight = settings.get("class_weight")
     if isinstance(weight, Mapping):
         if class_numbers is None:
             weight = None  # the classes are not known yet
@@ -132,12 +446,28 @@ def training_config(
                     f"class_weight names {strange[0]!r}; the classes are "
                     f"{', '.join(map(repr, class_numbers))}"
                 )
-            weight = {class_numbers[label]: share for label, share in weight.items()}
+            weight = {class_numbers[label]: factor for label, factor in weight.items()}
     gradual = settings.get("gradual_unfreezing", False)
     if not isinstance(gradual, bool):
         raise DataError(f"gradual_unfreezing is {gradual!r}; expected True or False")
+    own = {_TRAINING_NAMES.get(name, name): settings[name] for name in OF_TRAINING if name in settings}
     return TrainingConfig(
         class_weight=weight,
         gradual_unfreezing=gradual and settings.get("from_lm") is not None,
-        **{name: settings[name] for name in OF_TRAINING},
+        **{**own, "seed": seed_of(settings["random_state"])},
     )
+
+
+def _check_whole(settings: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        value = settings[name]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise DataError(f"{name} is {value!r}; expected a whole number, 1 or more")
+
+
+def _check_fraction(settings: Mapping[str, Any]) -> None:
+    value = settings["validation_fraction"]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise DataError(
+            f"validation_fraction is {value!r}; expected a fraction from 0 (none) up to, but not, 1"
+        )

@@ -13,14 +13,14 @@ from gatelight.errors import DataError
 from gatelight.estimators.language import LanguageModel
 from gatelight.estimators.opening import load_language_model
 from gatelight.estimators.preparation import SpelledTexts, Start
-from gatelight.estimators.recipes import recipe
-from gatelight.estimators.settings import IN_MEMORY, PIECES
+from gatelight.estimators.settings import IN_MEMORY, PIECES, preset
 from gatelight.models.classifier import Classifier
 from gatelight.text.encoding import NumberedTexts
 from gatelight.text.vocabulary import PAD_ID
 
 TAKEN_OVER = (
-    "tokenizer", "lowercase", "clean", "min_count", "max_words", "cell", "dim", "hidden", "layers",
+    "tokenizer", "lowercase", "clean", "min_count", "max_words", "cell", "embedding_dim", "hidden_size",
+    "layers",
 )  # fmt: skip
 
 
@@ -48,6 +48,7 @@ def settings_after(
     A language model reads in one direction, so the classifier does. Its vocabulary knows no pieces of words.
     """
     decided = {name: getattr(model, name) for name in TAKEN_OVER} | {"bidirectional": False, "vectors": None}
+    decided["embedding_dim"] = model.model_.config.dim  # given vectors decided it
     if settings["unknown"] in PIECES and "unknown" not in chosen:
         decided["unknown"] = "unk"
     for name, value in decided.items():
@@ -67,12 +68,12 @@ def settings_after(
 def resolved(settings: Mapping[str, Any]) -> tuple[dict[str, Any], LanguageModel | None]:
     """All settings, those that a language model decides among them, and that model.
 
-    What is as in the recipe `default` counts as not chosen.
+    What is as in the preset `default` counts as not chosen.
     """
     if settings["from_lm"] is None:
         return dict(settings), None
     model = language_model(settings["from_lm"])
-    usual = recipe("default")
+    usual = preset("default")
     chosen = {
         name: value
         for name, value in settings.items()

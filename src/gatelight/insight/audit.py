@@ -69,7 +69,7 @@ def audit(
     on_text: Callable[[int], None] | None = None,
     on_stage: Callable[[str], object] = lambda stage: None,
 ) -> Audit:
-    """Go through texts as a recipe's `settings` read them, and through `against` (name, texts) beside.
+    """Go through texts as a preset's `settings` read them, and through `against` (name, texts) beside.
 
     Each text is on the side of its part. `read_vectors` gives the vectors of some words. `near_from` is the
     Jaccard index of word pairs from which texts are near copies. `on_text(n)` and `on_stage(name)` ("survey",

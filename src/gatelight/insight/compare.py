@@ -172,7 +172,7 @@ def compare(
         raise DataError("there are no seeds; give one or more")
     for share in material.typos:
         misspell("", share)
-    trials = [{**variant, "seed": seed} for seed in seeds for variant in variants]
+    trials = [{**variant, "random_state": seed} for seed in seeds for variant in variants]
     records = run_trials(
         trials, train_and_test, material, material.identity, folder, jobs=jobs, on_done=on_run
     )
@@ -190,7 +190,7 @@ def check_variants(base: Settings, variants: Sequence[Settings]) -> None:
 def train_and_test(material: Material, trial: Settings) -> Record:
     """Train with the trial's settings and classify the test texts, as they are and misspelt."""
     estimator = TextClassifier(**{**material.base, **trial})
-    estimator.fit(material.texts, material.labels, material.groups)
+    estimator.fit(material.texts, material.labels, groups=material.groups)
     targets = estimator.known_classes().targets(checked_labels(material.test_labels))
     tested = {}
     for share in (0.0, *material.typos):
@@ -219,7 +219,8 @@ def summed_up(
     """Return a row for each share of typos and each variant, in that order."""
     by_variant: list[list[Record]] = [[] for _ in variants]
     for trial, record in zip(trials, records, strict=True):
-        number = next(n for n, v in enumerate(variants) if {**v, "seed": trial["seed"]} == dict(trial))
+        settings = {name: value for name, value in trial.items() if name != "random_state"}
+        number = next(n for n, variant in enumerate(variants) if dict(variant) == settings)
         by_variant[number].append(record)
     rows = []
     for share in typos:

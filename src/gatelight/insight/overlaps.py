@@ -165,7 +165,7 @@ def _torn_by_chance(out: Overlaps, survey: Survey) -> None:
     among[rows[held]] = True
     _add(out, survey, "groups a random split tears", torn, among,
          "texts of a fifth held out at random would have texts of their group among those trained on",
-         "split by group (--split group, as the recipe default does), or figures will flatter")  # fmt: skip
+         "split by group (--split group, as the preset default does), or figures will flatter")  # fmt: skip
 
 
 def _add(

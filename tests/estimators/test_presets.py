@@ -1,8 +1,7 @@
-"""Recipes are data, and the note's models have the note's sizes."""
+"""Presets are data, and the note's models have the note's sizes."""
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import numpy as np
@@ -12,62 +11,49 @@ import gatelight
 from gatelight import TextClassifier
 from gatelight.errors import DataError
 from gatelight.estimators.preparation import one_hot_table
-from gatelight.estimators.recipes import RECIPES, recipe, recipe_summary
+from gatelight.estimators.settings import PRESETS, preset, preset_summary
 
 
 @pytest.mark.parametrize(
     ("name", "dense", "total"), [("note-400", 20_001, 90_201), ("note-200", 10_001, 80_201)]
 )
-def test_note_recipes_have_the_parameters_of_the_note(name: str, dense: int, total: int) -> None:
+def test_note_presets_have_the_parameters_of_the_note(name: str, dense: int, total: int) -> None:
     """Another gate layout, bias or head would change the counts that the note prints."""
-    summary = recipe_summary(name)
+    summary = preset_summary(name)
     rows = {row.layer: row for row in summary.rows}
     assert rows["LSTM"].parameters == 70_200
     assert rows["Dense"].parameters == dense
     assert summary.trained == total
 
 
-def test_every_recipe_sets_every_setting_of_a_model() -> None:
-    """A setting left out would silently come from another recipe, the constructor's defaults."""
-    of_a_run = {"seed", "threads", "from_lm", "gradual_unfreezing"}
-    settings = set(inspect.signature(TextClassifier).parameters) - of_a_run
-    for name, values in RECIPES.items():
-        assert set(values) == settings, name
-
-
-def test_default_recipe_is_the_constructor() -> None:
-    """`TextClassifier()` in Python and `gatelight train` must be the same model."""
-    for name, value in recipe("default").items():
-        assert inspect.signature(TextClassifier).parameters[name].default == value, name
-
-
-def test_recipes_cannot_be_changed() -> None:
-    """A recipe changed by one user of a process would change it for all."""
+def test_presets_cannot_be_changed() -> None:
+    """A preset changed by one user of a process would change it for all."""
     with pytest.raises(TypeError):
-        RECIPES["default"]["hidden"] = 1  # type: ignore[index]
+        PRESETS["default"]["hidden_size"] = 1  # type: ignore[index]
     with pytest.raises(DataError, match="there are default, char, note-400, note-200, note-char"):
-        recipe("note-300")
+        preset("note-300")
 
 
-def test_from_recipe_takes_overrides_and_names_strange_ones() -> None:
+def test_from_preset_takes_overrides_and_names_strange_ones() -> None:
     """A misspelt setting must not be ignored."""
-    estimator = TextClassifier.from_recipe("note-200", seed=3, epochs=1)
-    assert (estimator.max_length, estimator.seed, estimator.epochs, estimator.unknown) == (200, 3, 1, "drop")
-    with pytest.raises(DataError, match="no setting 'hiden'"):
-        TextClassifier.from_recipe("default", hiden=5)
+    estimator = TextClassifier.from_preset("note-200", random_state=3, epochs=1)
+    found = estimator.max_length, estimator.random_state, estimator.epochs, estimator.unknown
+    assert found == (200, 3, 1, "drop")
+    with pytest.raises(DataError, match="no setting 'hiden_size'"):
+        TextClassifier.from_preset("default", hiden_size=5)
     assert estimator.summary().trained == 80_201
 
 
-def test_note_recipe_without_vectors_says_how_to_get_them() -> None:
+def test_note_preset_without_vectors_says_how_to_get_them() -> None:
     """The note's vectors are frozen: without any there is nothing that could be learned from words."""
     with pytest.raises(DataError, match=r"vectors=.*'corpus'"):
-        TextClassifier.from_recipe("note-400").fit(["a", "b"], [0, 1])
+        TextClassifier.from_preset("note-400").fit(["a", "b"], [0, 1])
 
 
 def test_note_char_is_the_model_of_the_note_s_characters() -> None:
     """46 one-hot symbols, none of them trained, and 35,361 weights are what the note prints."""
-    estimator = TextClassifier.from_recipe("note-char")
-    for table in (recipe_summary("note-char"), estimator.summary()):
+    estimator = TextClassifier.from_preset("note-char")
+    for table in (preset_summary("note-char"), estimator.summary()):
         rows = {row.layer: row for row in table.rows}
         assert (rows["LSTM"].parameters, rows["Dense"].parameters) == (5_360, 30_001)
         assert (table.trained, table.frozen) == (35_361, 46 * 46)
@@ -76,7 +62,7 @@ def test_note_char_is_the_model_of_the_note_s_characters() -> None:
 def test_note_char_reads_one_hot_rows(tmp_path: Path) -> None:
     """A symbol without its own row, a padding row that is not zero, or a saved model that reads otherwise."""
     texts = ["It's good! \u2603", "bad, bad film"] * 8
-    estimator = TextClassifier.from_recipe("note-char", epochs=1, max_length=30, hidden=3)
+    estimator = TextClassifier.from_preset("note-char", epochs=1, max_length=30, hidden_size=3)
     estimator.fit(texts, [1, 0] * 8)
     assert len(estimator.vocabulary_) == 46
     assert estimator.summary().frozen == 46 * 46
@@ -93,7 +79,9 @@ def test_note_char_reads_one_hot_rows(tmp_path: Path) -> None:
 def test_other_characters_are_learned_and_read_again(kind: str, tmp_path: Path) -> None:
     """A vocabulary of characters, counted without lists, must be that of the tokens."""
     texts = ["\u8fd9\u90e8\u7535\u5f71\u597d \U0001f44d\U0001f3fd", "e\u0301 \ud83d bad"] * 8
-    estimator = TextClassifier(tokenizer=kind, hidden=3, dim=4, epochs=1, min_count=1).fit(texts, [1, 0] * 8)
+    estimator = TextClassifier(tokenizer=kind, hidden_size=3, embedding_dim=4, epochs=1, min_count=1).fit(
+        texts, [1, 0] * 8
+    )
     tokens = {token for text in texts for token in estimator.tokenizer_.tokens(text)}
     known = set(estimator.vocabulary_.tokens[2:])
     assert known == (tokens if kind != "byte" else set(map(chr, range(256))))
@@ -112,7 +100,7 @@ def test_one_hot_vectors_of_too_many_tokens_are_refused() -> None:
 def test_char_spells_any_word(tmp_path: Path) -> None:
     """A word never seen must be read by its letters, and not change what the other texts are worth."""
     texts = ["a wonderful film", "a dreadful film"] * 12
-    estimator = TextClassifier.from_recipe("char", hidden=8, dim=16, epochs=20, batch_size=6)
+    estimator = TextClassifier.from_preset("char", hidden_size=8, embedding_dim=16, epochs=20, batch_size=6)
     estimator.fit(texts, [1, 0] * 12)
     assert len(estimator.vocabulary_) == 2
     strange = ["a wonderfull film", "a dreadfull film", "\u8fd9\u90e8 \ud83d", "", "x" * 999]
