@@ -10,8 +10,7 @@ import torch
 from benchmarks.note_models import NoteModel
 from benchmarks.note_weights import Array, NoteWeights, results
 from benchmarks.reviews import Reviews
-from gatelight.estimators.settings import preset
-from gatelight.estimators.settings import classifier_config, training_config
+from gatelight.estimators.settings import classifier_config, preset, training_config
 from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import Predictor
 from gatelight.models.training import train
