@@ -1,10 +1,8 @@
-"""What the tests of this folder share: a tiny model trained by the command line itself, and a browser."""
+"""What the tests of this folder share: a tiny model trained by the command line itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import TINY, gatelight, write_reviews
@@ -22,14 +20,3 @@ def model(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = gatelight("train", reviews, "--out", out, *TINY)
     assert result.exit_code == 0, result.output
     return out
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, for tests marked `in_a_browser`."""
-    from browser_cases import CHROMIUM, playwright
-
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()

@@ -1,4 +1,4 @@
-"""`gatelight report`: what the page shows of some texts, as one file that needs no service and no network."""
+"""`gatelight report`: the page for some texts, as one file that needs no service and no network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_TOKENS = 1000  # of a text: the file grows with tokens × units, the work with the square of tokens
 UNITS = 32
-HELD_AT = (0.0, 0.5, 1.0)
+CLAMPED_AT = (0.0, 0.5, 1.0)
 
 
 def report(
@@ -30,15 +31,15 @@ def report(
     html: Annotated[Path, typer.Option("--html", help="The file to write.", metavar="FILE")],
     threads: Threads = None,
 ) -> None:
-    """Write a page that shows what the model says of texts word by word, why, and what its memory did."""
+    """Write a page that shows the prediction after each word, why, and the gates and states."""
     from gatelight.nn.threads import set_threads
     from gatelight.service.hosted import load_all
 
     set_threads(threads)
     (hosted,) = load_all([model]).values()
-    held = {"model": hosted.about(), "views": [_view(hosted, text) for text in dict.fromkeys(texts)]}
+    data = {"model": hosted.about(), "views": [_view(hosted, text) for text in dict.fromkeys(texts)]}
     with file_written_aside(html) as aside:
-        aside.write_text(_page(held), encoding="utf-8")
+        aside.write_text(_page(data), encoding="utf-8")
     say(console(), f"report in {html}")
 
 
@@ -51,42 +52,42 @@ def _view(hosted: Hosted, text: str) -> dict[str, Any]:
     if tokens > MOST_TOKENS:
         raise DataError(f"a text has {tokens:,} tokens; at most {MOST_TOKENS:,} can be shown, cut it")
     places = [(layer, side) for layer in range(about["layers"]) for side in range(about["directions"])]
-    memory = [views.memory(model, text, layer, side, UNITS) for layer, side in places]
-    explain, holds = {}, {}
+    traces = [views.trace(model, text, layer, side, UNITS) for layer, side in places]
+    explain, clamped = {}, {}
     if about["classes"] and tokens:
         pools = str(about["pool"]).startswith("max")
         for method in METHODS:
             if pools or method != "pool":
                 explain[method] = views.explanation(model, text, method)
         for layer in range(about["layers"]):
-            for gate in (name for name in memory[0]["names"] if name.endswith("_gate")):
-                for value in HELD_AT:
-                    still = views.held(model, layer, {gate: value})
-                    holds[f"{layer} {gate} {value:g}"] = views.running(still, text)
+            for gate in (name for name in traces[0]["names"] if name.endswith("_gate")):
+                for value in CLAMPED_AT:
+                    other = views.clamped(model, layer, {gate: value})
+                    clamped[f"{layer} {gate} {value:g}"] = views.running(other, text)
     running = views.running(model, text)
-    return {"text": text, "running": running, "explain": explain, "memory": memory, "holds": holds}
+    return {"text": text, "running": running, "explain": explain, "trace": traces, "clamped": clamped}
 
 
-def _page(held: dict[str, Any]) -> str:
+def _page(data: dict[str, Any]) -> str:
     from gatelight.service import views
-    from gatelight.service.page.parts import PARTS
 
-    data = json.dumps(views.plain(held), allow_nan=False)
+    page = files("gatelight.service").joinpath("page")
+
+    def part(name: str) -> str:
+        return page.joinpath(name).read_text(encoding="utf-8")
+
     # In a script's text only `<` can end it; JSON may write any character as its number.
-    data = data.replace("<", "\\u003c")
-    style, script = PARTS["style.css"], ""
-    for name in re.findall(r'<script src="page/(.+?)"></script>', PARTS["index.html"]):
-        script += PARTS[name].replace('"use strict";\n', "")
-    script = f'"use strict";\n{script}'
+    told = json.dumps(views.plain(data), allow_nan=False).replace("<", "\\u003c")
+    index, style = part("index.html"), part("style.css")
+    script = "".join(part(name) for name in re.findall(r'<script src="page/(.+?)"></script>', index))
     policy = (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; base-uri 'none'; "
         "form-action 'none'"
     )
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>'
-    page = re.sub(r'<script src="page/.+?"></script>\n', "", PARTS["index.html"])
-    page = re.sub(r'<link rel="icon".*?>\n', "", page)
-    body = f'<script type="application/json" id="report">{data}</script>\n<script>{script}</script>\n</body>'
-    before, _, after = page.partition('<link rel="stylesheet" href="page/style.css">')
+    body = f'<script type="application/json" id="report">{told}</script>\n<script>{script}</script>\n</body>'
+    index = re.sub(r'<script src="page/.+?"></script>\n|<link rel="icon".*?>\n', "", index)
+    before, _, after = index.partition('<link rel="stylesheet" href="page/style.css">')
     return before + head + after.replace("</body>", body)
 
 

@@ -6,7 +6,6 @@ import ipaddress
 import logging
 import signal
 import socket
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -16,6 +15,7 @@ from gatelight.cli.output import console, say
 from gatelight.errors import DataError, MissingExtraError
 
 BACKLOG = 1024
+IDLE_SECONDS = 30  # between two requests of a connection
 SECONDS_TO_END = 5  # beyond the longest answer
 
 
@@ -46,7 +46,7 @@ def serve(
         import uvicorn
 
         from gatelight.service.application import application
-        from gatelight.service.connections import IDLE_SECONDS, bounded
+        from gatelight.service.connections import bounded
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "serve", "serving models") from None
     from gatelight.nn.threads import set_threads
@@ -61,19 +61,18 @@ def serve(
     if token is not None and not (token.isascii() and token.isprintable() and len(token) >= 8):
         raise DataError("--token must have 8 or more letters, figures or signs of ASCII")
     limits = Limits(seconds=seconds, requests=requests)
-    limits = replace(limits, requests_of_one=requests if local else min(requests, limits.requests_of_one))
     set_threads(threads)
     listening = _listen(host, port)
     hosted = load_all(models)
-    names = (
-        frozenset({"localhost", "127.0.0.1", "::1", host, *(name or [])}) if local or name else frozenset()
-    )
+    where = f"[{host}]" if ":" in host else host
+    names = {"localhost", "127.0.0.1", "[::1]", where, *(name or [])} if local or name else ()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
     config = uvicorn.Config(
         application(hosted, limits, token, frozenset(names)),
         http=bounded(limits),
         ws="none",
         backlog=BACKLOG,
+        limit_concurrency=limits.connections,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -85,11 +84,9 @@ def serve(
         # uvicorn raises the signal once more when all is done; that is the end, not a fault.
         signal.signal(number, lambda number, frame: None)
     listening.listen(BACKLOG)
-    at, where = console(), f"[{host}]" if ":" in host else host
-    say(
-        at,
-        f"{', '.join(hosted)} at http://{where}:{listening.getsockname()[1]}/{'#token=…' if token else ''}",
-    )
+    at = console()
+    address = f"http://{where}:{listening.getsockname()[1]}/{'#token=…' if token else ''}"
+    say(at, f"{', '.join(hosted)} at {address}")
     say(at, "Ctrl-C ends it")
     uvicorn.Server(config).run(sockets=[listening])
 

@@ -1,26 +1,31 @@
-"""The service put together: models, routes, page, limits; knows no socket."""
+"""The ASGI application: models, routes, page and limits put together; knows no socket."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
 
 from gatelight import __version__
 from gatelight.errors import GatelightError
-from gatelight.service import pages, routes
-from gatelight.service.entrance import FAULT, Entrance
+from gatelight.service import routes
 from gatelight.service.hosted import Hosted
-from gatelight.service.limits import Limits, Refusal
+from gatelight.service.limits import Limits
 from gatelight.service.metrics import Metrics
-from gatelight.service.routes import refused
+from gatelight.service.middleware import HeadersAndMetrics
 from gatelight.service.serving import Serving
+
+PAGE = Path(str(files("gatelight.service"))) / "page"
 
 
 def application(
@@ -28,44 +33,58 @@ def application(
     limits: Limits | None = None,
     token: str | None = None,
     hosts: frozenset[str] = frozenset(),
-) -> Entrance:
-    """Return the ASGI application that serves these models; `hosts` as in `Entrance`."""
+) -> HeadersAndMetrics:
+    """Return the ASGI application that serves these models.
+
+    `token`: what clients must send as `Authorization: Bearer TOKEN`; None: nothing. `hosts`: names by which
+    the service may be called, without port, an IPv6 address in brackets; empty: any.
+    """
     limits, metrics = limits or Limits(), Metrics()
-    serving = Serving(models, limits, metrics)
+    serving = Serving(models, limits, metrics, token)
 
     @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         warming = asyncio.create_task(serving.warm())
         yield
         warming.cancel()
         serving.close()
 
     app = FastAPI(
-        title="gatelight", version=__version__, lifespan=life, docs_url=None, redoc_url=None,
-        description="Recurrent text models: what they say of a text, and what they remembered.",
-    )  # fmt: skip
+        title="gatelight",
+        version=__version__,
+        description="Recurrent text models: what they predict for a text, and what their states were.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=limits.body_bytes,
+    )
     app.state.serving = serving
-    app.include_router(routes.router)
-    app.include_router(pages.router)
-    app.add_exception_handler(Refusal, _refuse)
-    app.add_exception_handler(GatelightError, _cannot)
+    app.include_router(routes.api)
+    app.include_router(routes.probes)
+    app.add_api_route("/", _index, include_in_schema=False)
+    app.mount("/page", StaticFiles(directory=PAGE))
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(GatelightError, _user_error)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _fault)
-    return Entrance(app, limits, metrics, token, hosts)
+    if hosts:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=sorted(hosts), www_redirect=False)
+    return HeadersAndMetrics(app, metrics)
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return refused(error)
+async def _index() -> Response:
+    return FileResponse(PAGE / "index.html")
 
 
-async def _fault(request: Request, error: Exception) -> Response:
-    return refused(FAULT)  # raised once more by Starlette, and logged at the entrance
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    response = routes.answer({"error": str(error.detail)}, error.status_code)
+    response.headers.update(error.headers or {})
+    return response
 
 
-async def _cannot(request: Request, error: Exception) -> Response:
-    return refused(Refusal(422, str(error)))
+async def _user_error(request: Request, error: Exception) -> Response:
+    return routes.answer({"error": str(error)}, 422)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -73,13 +92,12 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part)[:40] for part in first["loc"][1:])
-    said = f"{place}: {first['msg']}" if place else str(first["msg"])
-    status = 400 if first["type"] == "json_invalid" else 422
-    return refused(Refusal(status, said.encode("utf-8", "backslashreplace").decode()))
+    if first["type"] == "json_invalid":
+        return routes.answer({"error": "the body is no JSON"}, 400)
+    message = f"{place}: {first['msg']}" if place else str(first["msg"])
+    return routes.answer({"error": message.encode("utf-8", "backslashreplace").decode()}, 422)
 
 
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    answer = refused(Refusal(error.status_code, str(error.detail)))
-    answer.headers.update(error.headers or {})
-    return answer
+async def _fault(request: Request, error: Exception) -> Response:
+    # Starlette raises it once more, and uvicorn logs it.
+    return routes.answer({"error": "this is a fault of the service; its log says more"}, 500)

@@ -1,4 +1,8 @@
-"""HTTP connections of uvicorn, bounded in number, size of the head and patience; knows no request's body."""
+"""uvicorn's connections, with what it does not bound: how long a request's head is, and how long it takes.
+
+uvicorn has a time limit between two requests, but waits for ever for one that has begun or for the first one,
+and its httptools parser takes a head of any size.
+"""
 
 from __future__ import annotations
 
@@ -9,69 +13,63 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gatelight.service.limits import Limits
 
-IDLE_SECONDS = 30  # between two requests
-READ_SECONDS = 30.0  # for a client to take the rest of an answer before it is cut
+READ_SECONDS = 30.0
+"""How long a client may leave the end of an answer unread once the connection is to be closed."""
 
 
 def bounded(limits: Limits) -> type[asyncio.Protocol]:
     """Return a protocol class for uvicorn's `http` setting."""
 
-    class Bounded(HttpToolsProtocol):
-        _patience: asyncio.TimerHandle | None = None
-        _head = 0
+    class BoundedProtocol(HttpToolsProtocol):
+        _timer: asyncio.TimerHandle | None = None
+        _head_bytes: int | None = 0  # of a head that has not ended
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            if len(self.connections) > limits.connections:
-                self._refuse(503, b"too many connections; try again in a second")
-            else:
-                self._begin()
+            self._start_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._calm()
+            self._stop_timer()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
             if self.transport.is_closing():
                 return
+            if self._timer is None:
+                self._start_timer()
             super().data_received(data)
-            if self._patience is None:
-                if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
-                    self._begin()
-                return
-            self._head += len(data)
-            if self._head > limits.head_bytes:
-                self._refuse(431, b"the head of the request is too large")
+            if self._head_bytes is not None:
+                self._head_bytes += len(data)
+                if self._head_bytes > limits.head_bytes:
+                    self._refuse(431, b"the head of the request is too large")
 
         def on_headers_complete(self) -> None:
-            self._calm()
+            self._head_bytes = None
             super().on_headers_complete()
 
+        def on_message_complete(self) -> None:
+            self._stop_timer()
+            super().on_message_complete()
+
         def timeout_keep_alive_handler(self) -> None:
-            # What the client does not take stays in the buffer, and the connection with it.
             super().timeout_keep_alive_handler()
             self.loop.call_later(READ_SECONDS, self.transport.abort)
 
-        def _begin(self) -> None:
-            self._head = 0
-            self._patience = self.loop.call_later(
-                limits.body_seconds, self._refuse, 408, b"the request did not arrive in time"
-            )
+        def _start_timer(self) -> None:
+            self._head_bytes = 0
+            message = b"the request did not arrive in time"
+            self._timer = self.loop.call_later(limits.request_seconds, self._refuse, 408, message)
 
-        def _calm(self) -> None:
-            if self._patience is not None:
-                self._patience.cancel()
-                self._patience = None
+        def _stop_timer(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
         def _refuse(self, status: int, message: bytes) -> None:
-            self._calm()
-            if self.transport.is_closing():
-                return
-            self.transport.write(
-                STATUS_LINE[status]
-                + b"content-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s"
-                % (len(message), message)
-            )
-            self.transport.close()
+            self._stop_timer()
+            if not self.transport.is_closing():
+                head = b"content-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+                self.transport.write(STATUS_LINE[status] + head % len(message) + message)
+                self.transport.close()
 
-    return Bounded
+    return BoundedProtocol

@@ -52,11 +52,11 @@ class Hosted:
     def warm(self) -> None:
         """Compute everything once, so that no client waits for compilers."""
         views.running(self.model, WARMING)
-        views.memory(self.model, WARMING)
+        views.trace(self.model, WARMING)
         if self.kind == CLASSIFIER:
             views.explanation(self.model, WARMING, "integrated-gradients")
         else:
-            list(views.written(self.model, "", 1, length=1))
+            list(views.generated(self.model, "", 1, length=1))
 
 
 def load_all(folders: Iterable[str]) -> dict[str, Hosted]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 Label = str | int | bool | float
 Name = Annotated[
@@ -13,7 +14,7 @@ Name = Annotated[
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class Asked(BaseModel):
+class Request(BaseModel):
     """What every request is: nothing but the fields named, of the types named."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -21,11 +22,19 @@ class Asked(BaseModel):
     model: Name = None
 
 
-class Predict(Asked):
+class Predict(Request):
     """One text, or several."""
 
     text: str | None = None
     texts: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Predict:
+        if (self.text is None) == (self.texts is None):
+            raise PydanticCustomError(
+                "text_or_texts", 'send either "text", a string, or "texts", a list of them'
+            )
+        return self
 
 
 class Prediction(BaseModel):
@@ -34,7 +43,7 @@ class Prediction(BaseModel):
     label: Label | list[Label]
     probability: float | list[float]
     probabilities: dict[str, float]
-    unknown: Annotated[float, Field(description="The share of the words that the model does not know.")]
+    unknown: Annotated[float, Field(description="The fraction of the tokens that are out of vocabulary.")]
 
 
 class Predictions(BaseModel):
@@ -44,23 +53,23 @@ class Predictions(BaseModel):
     predictions: list[Prediction]
 
 
-class Seen(Asked):
-    """A text to look into, perhaps with gates held at a value from 0 (shut) to 1 (open)."""
+class Inspect(Request):
+    """A text to look into, perhaps with gates clamped to a value from 0 (shut) to 1 (open)."""
 
     text: str
     layer: Annotated[int, Field(ge=0, lt=1000)] = 0
-    hold: Annotated[dict[str, Annotated[float, Field(ge=-1, le=1)]], Field(max_length=4)] = {}
+    clamp: Annotated[dict[str, Annotated[float, Field(ge=-1, le=1)]], Field(max_length=4)] = {}
 
 
-class Explain(Seen):
-    """A text whose words' contributions are wanted, to the class `target` or to the one predicted."""
+class Explain(Inspect):
+    """A text whose tokens' contributions are wanted, to the class `target` or to the one predicted."""
 
     method: Literal["integrated-gradients", "gradient-x-input", "occlusion", "pool"] = "integrated-gradients"
     target: Label | None = None
 
 
-class Trace(Seen):
-    """A text whose memory is wanted, of the most active units."""
+class Trace(Inspect):
+    """A text whose gates and states are wanted, of the most active units."""
 
     direction: Annotated[int, Field(ge=0, le=1)] = 0
     units: Annotated[int, Field(ge=1, le=1024)] = 32
@@ -105,7 +114,7 @@ class Explanation(BaseModel):
     contributions: list[float]
 
 
-class Memory(BaseModel):
+class TraceView(BaseModel):
     """Gates and states of the most active units, tokens × units each, under the names of the cell."""
 
     model: str
@@ -124,27 +133,27 @@ class Memory(BaseModel):
     values: dict[str, list[list[float]]]
 
 
-class Generate(Asked):
-    """How a language model is to write."""
+class Generate(Request):
+    """How a language model is to continue a text."""
 
-    prime: str = ""
+    prompt: str = ""
     length: Annotated[int, Field(ge=1)] = 200
     temperature: Annotated[float, Field(ge=0, le=100)] = 1.0
     top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     stop: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
-    memory: Annotated[int, Field(ge=0, le=256, description="Tell so many units' hidden states.")] = 0
+    units: Annotated[int, Field(ge=0, le=256, description="Send so many units' hidden states.")] = 0
 
 
-class Create(Asked):
+class Create(Request):
     """A session to begin."""
 
 
 class Feed(BaseModel):
     """The next piece of a session's text."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = Request.model_config
 
     text: str
 
@@ -162,10 +171,10 @@ class SessionState(BaseModel):
     session: str
     model: str
     characters: int
-    incremental: Annotated[bool, Field(description="Whether a piece costs as much as it is long.")]
+    incremental: Annotated[bool, Field(description="Whether a piece costs only as much as it is long.")]
     probabilities: dict[str, float]
     next: list[Next]
-    expires_in: Annotated[float, Field(description="Seconds without a word after which it is forgotten.")]
+    expires_in: Annotated[float, Field(description="Seconds without a request after which it is forgotten.")]
 
 
 class About(BaseModel):
@@ -197,10 +206,9 @@ class Failure(BaseModel):
     error: str
 
 
-def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure} for status in statuses}
 
 
-ALWAYS = _refusals(400, 401, 403, 408, 413, 415, 421, 422, 429, 503)
-OR_MISSING = ALWAYS | _refusals(404)
-SIMPLE = _refusals(401, 403, 421)
+REJECTED = _errors(400, 401, 403, 408, 413, 422, 429, 503)
+REJECTED_OR_MISSING = REJECTED | _errors(404)

@@ -18,11 +18,11 @@ class Metrics:
             "gatelight_requests", "Requests answered.", ["path", "method", "status"], registry=own
         )
         self.seconds = Histogram(
-            "gatelight_request_seconds", "From a request's last byte to its answer's.", ["path"],
+            "gatelight_request_seconds", "From a request's head to its answer's last byte.", ["path"],
             buckets=SECONDS, registry=own,
         )  # fmt: skip
         self.batches = Histogram(
-            "gatelight_batch_texts", "Texts judged together.", ["model"], buckets=SIZES, registry=own
+            "gatelight_batch_texts", "Texts predicted together.", ["model"], buckets=SIZES, registry=own
         )
         self.in_work = Gauge("gatelight_requests_in_work", "Requests in work.", registry=own)
         self.sessions = Gauge("gatelight_sessions", "Sessions kept.", registry=own)

@@ -1,35 +1,52 @@
-"""The routes of the API: each reads a request, asks what is served, and writes the answer."""
+"""The routes of the API: each validates a request, asks `Serving`, and writes the answer."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Security
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from gatelight.service import messages, views
 from gatelight.service.hosted import CLASSIFIER, LANGUAGE
-from gatelight.service.limits import Refusal
-from gatelight.service.messages import ALWAYS, OR_MISSING, SIMPLE, Seen
+from gatelight.service.messages import REJECTED, REJECTED_OR_MISSING, Inspect
 from gatelight.service.serving import Serving
 
-router = APIRouter()
 
-
-def refused(refusal: Refusal) -> Response:
-    """Return a refusal as a response."""
-    again = {} if refusal.retry_after is None else {"retry-after": str(refusal.retry_after)}
-    return answer({"error": refusal.message}, refusal.status, again)
-
-
-def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def answer(content: Any, status: int = 200) -> Response:
     """Return JSON; NumPy arrays are written as lists, NaN as null."""
     body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
-    return Response(body, status, headers, "application/json")
+    return Response(body, status, media_type="application/json")
+
+
+class StrictRequest(Request):
+    """A request whose JSON has no NaN, no half of a surrogate pair and no endless depth."""
+
+    async def json(self) -> Any:
+        """Return the body's value; json.JSONDecodeError where it is no JSON."""
+        return orjson.loads(await self.body())
+
+
+class StrictRoute(APIRoute):
+    """A route whose requests are strict."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of one request."""
+        handler = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handler(StrictRequest(request.scope, request.receive))
+
+        return strict
 
 
 def _serving(request: Request) -> Serving:
@@ -38,100 +55,110 @@ def _serving(request: Request) -> Serving:
 
 
 Served = Annotated[Serving, Depends(_serving)]
-PREDICT = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": messages.Predict.model_json_schema()}},
-    }
-}
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
 
 
-@router.post("/v1/predict", response_model=messages.Predictions, responses=OR_MISSING, openapi_extra=PREDICT)
-async def predict(request: Request) -> Response:
-    """Judge one text, or several; what comes at the same time is judged together."""
-    # By hand, for speed: this is the request that comes a thousand times a second.
-    serving: Serving = request.app.state.serving
-    asked = request.scope["asked"]
-    if not isinstance(asked, dict) or not asked.keys() <= {"model", "text", "texts"}:
-        raise Refusal(422, 'send an object with "text" or "texts", and "model" where there are several')
-    name, text, texts = asked.get("model"), asked.get("text"), asked.get("texts")
-    if (text is None) == (texts is None) or not isinstance(name, str | None):
-        raise Refusal(422, 'send either "text", a string, or "texts", a list of them')
-    if texts is None:
-        texts = [text]
-    if not isinstance(texts, list):
-        raise Refusal(422, '"texts" is no list')
-    hosted = serving.model(name, CLASSIFIER)
+async def _may_ask(request: Request, serving: Served, given: Credentials) -> None:
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        raise HTTPException(403, "requests of other sites' pages are not served")
+    if serving.token is None:
+        return
+    if given is None or not hmac.compare_digest(given.credentials.encode(), serving.token.encode()):
+        message = "a token is needed: send the header 'Authorization: Bearer TOKEN'"
+        raise HTTPException(401, message, headers={"www-authenticate": "Bearer"})
+
+
+async def _counted(serving: Served) -> AsyncIterator[None]:
+    # FastAPI has read the whole body by now: who sends slowly takes no place.
+    with serving.request():
+        yield
+
+
+api = APIRouter(
+    prefix="/v1",
+    route_class=StrictRoute,
+    dependencies=[Depends(_may_ask), Depends(_counted, scope="function")],
+)
+probes = APIRouter()
+
+
+@api.post("/predict", response_model=messages.Predictions, responses=REJECTED_OR_MISSING)
+async def predict(serving: Served, asked: messages.Predict) -> Response:
+    """Predict the class of one text, or of several; what comes at the same time is computed together."""
+    hosted = serving.model(asked.model, CLASSIFIER)
+    texts = [asked.text] if asked.text is not None else asked.texts or []
     serving.check_texts(texts)
     classes = hosted.model.known_classes()
     names, predictions = list(map(str, classes.plain())), []
     if texts:
-        rows, unknown = await serving.judge(hosted, texts)
-        for label, row, share in zip(classes.labels(rows), rows.tolist(), unknown.tolist(), strict=True):
-            shares = dict(zip(names, row, strict=True))
-            several = classes.multilabel
+        rows, unknown = await serving.predict(hosted, texts)
+        for label, row, fraction in zip(classes.labels(rows), rows.tolist(), unknown.tolist(), strict=True):
+            probabilities = dict(zip(names, row, strict=True))
+            of = [probabilities[str(one)] for one in (label if classes.multilabel else [label])]
             predictions.append(
                 {
-                    "label": list(label) if several else label.item() if hasattr(label, "item") else label,
-                    "probability": [shares[str(one)] for one in label] if several else shares[str(label)],
-                    "probabilities": shares,
-                    "unknown": share,
+                    "label": label,
+                    "probability": of if classes.multilabel else of[0],
+                    "probabilities": probabilities,
+                    "unknown": fraction,
                 }
             )
     return answer({"model": hosted.name, "predictions": predictions})
 
 
-@router.get("/v1/models", response_model=messages.Models, responses=ALWAYS)
+@api.get("/models", response_model=messages.Models, responses=REJECTED)
 async def models(serving: Served) -> Response:
     """Name the models and say what they are."""
     return answer({"models": [hosted.about() for hosted in serving.models.values()]})
 
 
-async def _insight(serving: Serving, asked: Seen, kind: str | None, view: Any, *how: Any) -> Response:
+async def _insight(serving: Serving, asked: Inspect, kind: str | None, view: Any, *how: Any) -> Response:
     hosted = serving.model(asked.model, kind)
     serving.check_texts([asked.text])
     return answer(await serving.insights.run(serving.insight, hosted, asked, view, *how))
 
 
-@router.post("/v1/running", response_model=messages.Running, responses=OR_MISSING)
-async def running(serving: Served, asked: Seen) -> Response:
-    """Say what the model thinks after each token."""
+@api.post("/running", response_model=messages.Running, responses=REJECTED_OR_MISSING)
+async def running(serving: Served, asked: Inspect) -> Response:
+    """Give the prediction after each token."""
     return await _insight(serving, asked, None, views.running)
 
 
-@router.post("/v1/explain", response_model=messages.Explanation, responses=OR_MISSING)
+@api.post("/explain", response_model=messages.Explanation, responses=REJECTED_OR_MISSING)
 async def explain(serving: Served, asked: messages.Explain) -> Response:
-    """Say what each word contributed."""
+    """Give each token's contribution."""
     return await _insight(serving, asked, CLASSIFIER, views.explanation, asked.method, asked.target)
 
 
-@router.post("/v1/trace", response_model=messages.Memory, responses=OR_MISSING)
+@api.post("/trace", response_model=messages.TraceView, responses=REJECTED_OR_MISSING)
 async def trace(serving: Served, asked: messages.Trace) -> Response:
-    """Tell every gate and state of the most active units."""
+    """Give every gate and state of the most active units."""
     how = asked.layer, asked.direction, asked.units
-    return await _insight(serving, asked, None, views.memory, *how)
+    return await _insight(serving, asked, None, views.trace, *how)
 
 
-class Lines(Response):
-    """A line of JSON for each item of a stream, whose place is given back however it ends."""
+class GeneratedText(StreamingResponse):
+    """A line of JSON for each item of a stream, whose place is free again however it ends."""
 
     media_type = "application/x-ndjson"
 
     def __init__(self, serving: Serving, items: AsyncIterator[Any]) -> None:
-        super().__init__()
-        self._serving, self._items = serving, items
+        async def lines() -> AsyncIterator[bytes]:
+            async for item in items:
+                yield orjson.dumps(item, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+            yield b'{"done":true}\n'
+
+        super().__init__(lines())
+        self._serving = serving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what is there as soon as it is there."""
-        kind = [(b"content-type", b"application/x-ndjson")]
+        """Send each line as soon as it is there; a client that does not read is cut off in the end."""
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": kind})
-            async for item in self._items:
-                line = orjson.dumps(item, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
-                await send({"type": "http.response.body", "body": line, "more_body": True})
-            await send({"type": "http.response.body", "body": b'{"done":true}\n'})
+            async with asyncio.timeout(self._serving.limits.seconds):
+                await super().__call__(scope, receive, send)
         finally:
-            self._serving.stream_ended()
+            self._serving.streams -= 1
 
 
 LINES: dict[int | str, dict[str, Any]] = {
@@ -139,63 +166,70 @@ LINES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/v1/generate", response_class=Response, responses=OR_MISSING | LINES)
+@api.post("/generate", response_class=Response, responses=REJECTED_OR_MISSING | LINES)
 async def generate(serving: Served, asked: messages.Generate) -> Response:
-    """Let a language model write: a line of JSON for each piece, and a last one that says `"done": true`."""
+    """Continue a text: a line of JSON for each piece, and a last one that says `"done": true`."""
     hosted = serving.model(asked.model, LANGUAGE)
-    serving.check_texts([asked.prime])
-    if asked.length > serving.limits.written_tokens:
-        raise Refusal(413, f"length is {asked.length}; at most {serving.limits.written_tokens} tokens")
+    serving.check_texts([asked.prompt])
+    if asked.length > serving.limits.generated_tokens:
+        raise HTTPException(
+            413, f"length is {asked.length}; at most {serving.limits.generated_tokens} tokens"
+        )
     how = asked.model_dump(include={"length", "temperature", "top_k", "top_p", "seed", "stop"})
-    return Lines(serving, await serving.stream(views.written, hosted.model, asked.prime, asked.memory, how))
+    items: Iterator[Any] = views.generated(hosted.model, asked.prompt, asked.units, **how)
+    return GeneratedText(serving, await serving.stream(items))
 
 
-@router.post("/v1/sessions", response_model=messages.SessionState, status_code=201, responses=OR_MISSING)
+@api.post("/sessions", response_model=messages.SessionState, status_code=201, responses=REJECTED_OR_MISSING)
 async def create(serving: Served, asked: messages.Create) -> Response:
     """Begin a text that is fed piece by piece."""
     hosted = serving.model(asked.model)
-    serving.sessions.room()
-    place = await serving.steps.run(hosted.model.session)
-    session = serving.sessions.create(hosted.name, place)
+    serving.sessions.check_room()
+    session = serving.sessions.create(hosted.name, await serving.steps.run(hosted.model.session))
     return answer(await serving.steps.run(serving.state, session), 201)
 
 
-@router.post("/v1/sessions/{session}/feed", response_model=messages.SessionState, responses=OR_MISSING)
+@api.post("/sessions/{session}/feed", response_model=messages.SessionState, responses=REJECTED_OR_MISSING)
 async def feed(serving: Served, session: str, asked: messages.Feed) -> Response:
     """Feed the next piece of a session's text."""
     found = serving.sessions.get(session)
     serving.sessions.check_room_for(found, asked.text)
-    return answer(await serving.steps.run(serving.fed, found, asked.text))
+    return answer(await serving.steps.run(serving.feed, found, asked.text))
 
 
-@router.get("/v1/sessions/{session}", response_model=messages.SessionState, responses=OR_MISSING)
+@api.get("/sessions/{session}", response_model=messages.SessionState, responses=REJECTED_OR_MISSING)
 async def state(serving: Served, session: str) -> Response:
     """Say where a session stands."""
     return answer(await serving.steps.run(serving.state, serving.sessions.get(session)))
 
 
-@router.delete("/v1/sessions/{session}", status_code=204, responses=OR_MISSING)
+@api.delete("/sessions/{session}", status_code=204, responses=REJECTED_OR_MISSING)
 async def delete(serving: Served, session: str) -> Response:
     """Forget a session."""
     serving.sessions.delete(session)
     return Response(status_code=204)
 
 
-@router.get("/healthz", responses=SIMPLE)
+@probes.get("/healthz")
 async def healthz() -> dict[str, str]:
     """Say that the service runs."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses=SIMPLE | {503: {"model": messages.Failure}})
-async def readyz(serving: Served) -> Response:
+@probes.get("/readyz", responses={503: {"model": messages.Failure}})
+async def readyz(serving: Served) -> dict[str, str]:
     """Say whether requests are answered at full speed."""
     if not serving.ready:
-        raise Refusal(503, "the models are being warmed up", retry_after=1)
-    return answer({"status": "ready"})
+        raise HTTPException(503, "the models are being warmed up", headers={"retry-after": "1"})
+    return {"status": "ready"}
 
 
-@router.get("/metrics", responses=SIMPLE | {200: {"content": {"text/plain": {}}}})
+METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {}}}, **{k: REJECTED[k] for k in (401, 403)}
+}  # fmt: skip
+
+
+@probes.get("/metrics", response_class=Response, responses=METRICS, dependencies=[Depends(_may_ask)])
 async def metrics(serving: Served) -> Response:
-    """Tell the counters in Prometheus's text format."""
+    """Give the counters in Prometheus's text format."""
     return Response(serving.metrics.page(), media_type="text/plain; version=0.0.4")

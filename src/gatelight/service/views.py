@@ -1,4 +1,4 @@
-"""What the page shows of a text, as JSON-able values: tokens, running answers, contributions, memory.
+"""What the page shows of a text, as JSON-able values: tokens, running predictions, contributions, traces.
 
 The service sends these one by one, a report holds them all. Arrays stay NumPy's; who writes JSON turns them.
 """
@@ -105,7 +105,7 @@ def explanation(model: TextClassifier, text: str, method: str, target: Any = Non
     }
 
 
-def memory(model: Any, text: str, layer: int = 0, direction: int = 0, units: int = 32) -> dict[str, Any]:
+def trace(model: Any, text: str, layer: int = 0, direction: int = 0, units: int = 32) -> dict[str, Any]:
     """Return every gate and state of the most active units at every token, [tokens, units] each.
 
     `units` come most active first; `half_lives` in tokens (None: forever; of an RNN there are none); `alike`
@@ -113,24 +113,24 @@ def memory(model: Any, text: str, layer: int = 0, direction: int = 0, units: int
     """
     from gatelight.insight.memories import activity_order, half_lives, similar_order
 
-    trace = model.trace([text])
-    values = {name: trace.gate(name, 0, layer, direction) for name in trace.names}
-    steps, every = trace.steps[0], np.arange(trace.hidden_size)
+    traced = model.trace([text])
+    values = {name: traced.gate(name, 0, layer, direction) for name in traced.names}
+    steps, every = traced.steps[0], np.arange(traced.hidden_size)
     active = alike = every
-    lives = np.zeros(0) if trace.cell == "rnn" else np.full(len(every), np.inf)
+    lives = np.zeros(0) if traced.cell == "rnn" else np.full(len(every), np.inf)
     if len(steps):
-        active = np.asarray(activity_order(trace, 0, layer, direction))
-        alike = np.asarray(similar_order(trace, 0, layer, direction))
-        lives = half_lives(trace, layer, direction) if len(lives) else lives
+        active = np.asarray(activity_order(traced, 0, layer, direction))
+        alike = np.asarray(similar_order(traced, 0, layer, direction))
+        lives = half_lives(traced, layer, direction) if len(lives) else lives
     chosen = active[:units]
     return {
-        "cell": trace.cell,
-        "names": list(trace.names),
+        "cell": traced.cell,
+        "names": list(traced.names),
         "layer": layer,
         "direction": direction,
-        "layers": trace.layers,
-        "directions": trace.directions,
-        "all_units": trace.hidden_size,
+        "layers": traced.layers,
+        "directions": traced.directions,
+        "all_units": traced.hidden_size,
         "tokens": steps.tokens,
         "places": steps.places,
         "units": chosen.tolist(),
@@ -140,20 +140,20 @@ def memory(model: Any, text: str, layer: int = 0, direction: int = 0, units: int
     }
 
 
-def held(model: Any, layer: int, gates: Mapping[str, float]) -> Any:
-    """Return the model with some gates held at a value; the model itself where none are."""
+def clamped(model: Any, layer: int, gates: Mapping[str, float]) -> Any:
+    """Return the model with some gates clamped to a value; the model itself where none are."""
     return model.with_gates(layer=layer, **gates) if gates else model
 
 
-def written(model: LanguageModel, prime: str, units: int, **how: Any) -> Iterator[dict[str, Any]]:
-    """Yield pieces of a text as they are written, each with its tokens and the last layer's hidden states.
+def generated(model: LanguageModel, prompt: str, units: int, **how: Any) -> Iterator[dict[str, Any]]:
+    """Yield pieces of a text as they are generated, each with its tokens and the last layer's hidden states.
 
-    The first `units` of them, float32 [tokens, units].
+    Of the first `units` of them, float32 [tokens, units].
     """
     session = model.session() if units else None
-    if session is not None and prime:
-        session.feed(prime)
-    for piece in model.pieces(prime, **how):
+    if session is not None and prompt:
+        session.feed(prompt)
+    for piece in model.pieces(prompt, **how):
         tokens = _chunks(model, piece)
         states = []
         if session is not None:
@@ -161,7 +161,7 @@ def written(model: LanguageModel, prime: str, units: int, **how: Any) -> Iterato
                 session.feed(token)
                 states.append(session.position().state[-1][0].numpy()[0, 0, :units].copy())
         if piece:
-            yield {"text": piece, "tokens": tokens, "memory": states}
+            yield {"text": piece, "tokens": tokens, "states": states}
 
 
 def _chunks(model: LanguageModel, piece: str) -> list[str]:

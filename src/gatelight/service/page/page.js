@@ -6,9 +6,9 @@ const NOTE = ["The young woman went to the movies with her friends.",
 const SHOWN_UNITS = 6, WAIT = 120, ORDERS = ["activity", "halfLife", "alike", "byNumber"];
 const METHODS = ["integrated-gradients", "gradient-x-input", "occlusion", "pool"];
 const at = (id) => document.getElementById(id);
-const held = document.getElementById("report");
-const source = held ? new Report(JSON.parse(held.textContent)) : new Service();
-const chosen = { mode: "one", method: METHODS[0], layer: 0, direction: 0, order: "activity", units: 32, hold: {} };
+const report = document.getElementById("report");
+const source = report ? new Report(JSON.parse(report.textContent)) : new Service();
+const chosen = { mode: "one", method: METHODS[0], layer: 0, direction: 0, order: "activity", units: 32, clamp: {} };
 let models = [], panes = [], step = null;
 
 function trouble(error) {
@@ -34,34 +34,34 @@ function tip(text, x, y) {
 }
 
 function openStep(pane, token, column) {
-  const units = column === undefined ? [] : [pane.memory.units[column]];
-  const before = step && step.pane === pane ? step.units : pane.memory.units.slice(0, SHOWN_UNITS);
+  const units = column === undefined ? [] : [pane.trace.units[column]];
+  const before = step && step.pane === pane ? step.units : pane.trace.units.slice(0, SHOWN_UNITS);
   step = { pane, token, units: [...new Set([...units, ...before])].slice(0, SHOWN_UNITS) };
   showStep();
   at("step").scrollIntoView({ block: "nearest" });
 }
 
 function showStep() {
-  const { pane, units } = step, { memory } = pane;
-  at("step").hidden = !memory.tokens.length;
-  if (!memory.tokens.length) return;
-  step.token = Math.min(step.token, memory.tokens.length - 1);
-  const kept = units.filter((unit) => memory.units.includes(unit));
-  step.units = kept.length ? kept : memory.units.slice(0, SHOWN_UNITS);
-  at("stepHelp").textContent = say(`help_${memory.cell}`);
-  at("where").textContent = `${memory.tokens[step.token]} (${step.token + 1}/${memory.tokens.length})`;
-  const reads = memory.direction ? -1 : 1, inside = (token) => token >= 0 && token < memory.tokens.length;
+  const { pane, units } = step, { trace } = pane;
+  at("step").hidden = !trace.tokens.length;
+  if (!trace.tokens.length) return;
+  step.token = Math.min(step.token, trace.tokens.length - 1);
+  const kept = units.filter((unit) => trace.units.includes(unit));
+  step.units = kept.length ? kept : trace.units.slice(0, SHOWN_UNITS);
+  at("stepHelp").textContent = say(`help_${trace.cell}`);
+  at("where").textContent = `${trace.tokens[step.token]} (${step.token + 1}/${trace.tokens.length})`;
+  const reads = trace.direction ? -1 : 1, inside = (token) => token >= 0 && token < trace.tokens.length;
   at("back").disabled = !inside(step.token - reads);
   at("forward").disabled = !inside(step.token + reads);
-  options(at("add"), [["", "+"], ...memory.units.map((unit, k) =>
-    [unit, memory.half_lives.length ? `${unit} (${say("forgets")} ${memory.half_lives[k] === null ? say("forever")
-      : number(memory.half_lives[k], 1)})` : unit])], "");
-  drawStep(at("cell"), memory, step.token, step.units.map((unit) => memory.units.indexOf(unit)));
+  options(at("add"), [["", "+"], ...trace.units.map((unit, k) =>
+    [unit, trace.half_lives.length ? `${unit} (${say("forgets")} ${trace.half_lives[k] === null ? say("forever")
+      : number(trace.half_lives[k], 1)})` : unit])], "");
+  drawStep(at("cell"), trace, step.token, step.units.map((unit) => trace.units.indexOf(unit)));
   panes.forEach((one) => one.mark());
 }
 
 function walk(forward) {
-  step.token += (forward ? 1 : -1) * (step.pane.memory.direction ? -1 : 1);
+  step.token += (forward ? 1 : -1) * (step.pane.trace.direction ? -1 : 1);
   showStep();
 }
 
@@ -97,29 +97,29 @@ function controls() {
     say(mode)).addEventListener("click", () => arrange(mode));
   const model = panes[0].model;
   at("writing").hidden = !source.live || model.kind === "classifier";
-  // Gates that all shown models have; what is held of others is let go.
+  // Gates that all shown models have; clamps of others end.
   const gates = (one) => PICTURES[one.model.cell].fed.filter((name) => name.endsWith("_gate"));
   const shared = gates(panes[0]).filter((name) => panes.every((pane) => gates(pane).includes(name)));
-  chosen.hold = Object.fromEntries(Object.entries(chosen.hold).filter(([name]) => shared.includes(name)));
+  chosen.clamp = Object.fromEntries(Object.entries(chosen.clamp).filter(([name]) => shared.includes(name)));
   sliders(shared);
 }
 
 function sliders(gates) {
   at("gates").textContent = "";
   for (const name of gates) {
-    const label = make(at("gates"), "label"), tick = make(label, "input", { type: "checkbox", id: `hold-${name}` });
-    make(label, "span", {}, ` ${say("hold")} ${flat(name)} `);
+    const label = make(at("gates"), "label"), tick = make(label, "input", { type: "checkbox", id: `clamp-${name}` });
+    make(label, "span", {}, ` ${say("clamp")} ${flat(name)} `);
     const range = make(label, "input", { type: "range", min: 0, max: 1, step: source.live ? 0.05 : 0.5, id: `at-${name}`, "aria-label": flat(name) });
     const shown = make(label, "output", {}, "");
-    tick.checked = name in chosen.hold;
-    range.value = chosen.hold[name] ?? 1;
+    tick.checked = name in chosen.clamp;
+    range.value = chosen.clamp[name] ?? 1;
     const changed = () => {
       shown.textContent = ` ${number(Number(range.value), 2)}`;
       if (tick.checked) {
-        // A report holds what one gate alone would do.
-        if (!source.live) { chosen.hold = {}; gates.forEach((other) => { const box = at(`hold-${other}`); if (box && other !== name) box.checked = false; }); }
-        chosen.hold = { ...chosen.hold, [name]: Number(range.value) };
-      } else { const { [name]: dropped, ...rest } = chosen.hold; chosen.hold = rest; }
+        // A report has the answers for one gate at a time.
+        if (!source.live) { chosen.clamp = {}; gates.forEach((other) => { const box = at(`clamp-${other}`); if (box && other !== name) box.checked = false; }); }
+        chosen.clamp = { ...chosen.clamp, [name]: Number(range.value) };
+      } else { const { [name]: dropped, ...rest } = chosen.clamp; chosen.clamp = rest; }
     };
     changed();
     range.addEventListener("input", () => { panes.forEach((pane) => { pane.busy = true; }); tick.checked = true; changed(); clearTimeout(sliders.wait); sliders.wait = setTimeout(refresh, WAIT); });
@@ -129,15 +129,15 @@ function sliders(gates) {
 
 async function write() {
   const model = panes[0].model, stop = new AbortController(), states = [];
-  at("written").textContent = at("prime").value;
+  at("written").textContent = at("prompt").value;
   at("stop").disabled = false; at("write").disabled = true;
   at("stop").onclick = () => stop.abort();
   try {
-    await source.generate({ model: model.name, prime: at("prime").value, length: Number(at("length").value), memory: 64,
+    await source.generate({ model: model.name, prompt: at("prompt").value, length: Number(at("length").value), units: 64,
       temperature: Number(at("temperature").value), seed: Math.floor(Math.random() * 1e9) }, (piece) => {
       if (piece.done) return;
       at("written").append(piece.text);
-      states.push(...piece.memory);
+      states.push(...piece.states);
       live(states);
     }, stop.signal);
     trouble(null);
@@ -181,7 +181,7 @@ at("ready").addEventListener("click", () => {
   panes.forEach((pane, k) => { pane.find("text").value = NOTE[k]; });
   refresh();
 });
-at("order").addEventListener("change", (event) => { chosen.order = event.target.value; panes.forEach((pane) => pane.memory && pane.showMemory()); });
+at("order").addEventListener("change", (event) => { chosen.order = event.target.value; panes.forEach((pane) => pane.trace && pane.showTrace()); });
 at("back").addEventListener("click", () => walk(false));
 at("forward").addEventListener("click", () => walk(true));
 at("add").addEventListener("change", (event) => {

@@ -1,10 +1,10 @@
 "use strict";
-// One text under one model: what it says, why, and its memory. What the reader chose is in page.js.
+// One text under one model: what it says, why, and its gates and states. What the reader chose is in page.js.
 
 // What is full colour: 1 for gates and candidates, for states the largest of all texts that are shown.
 function spanOf(name) {
   if (!name.endsWith("_state")) return 1;
-  const largest = panes.map((pane) => (pane.memory && pane.memory.values[name] || []).reduce((most, row) =>
+  const largest = panes.map((pane) => (pane.trace && pane.trace.values[name] || []).reduce((most, row) =>
     row.reduce((least, value) => Math.max(least, Math.abs(value)), most), 0));
   return Math.max(0.01, ...largest);
 }
@@ -15,7 +15,7 @@ class Pane {
     this.find = (name) => this.root.querySelector(`.${name}`);
     at("panes").append(this.root);
     this.place = make(at("maps"), "div", { class: "maps" });
-    Object.assign(this, { model, running: null, free: null, why: null, memory: null, maps: [], turn: 0 });
+    Object.assign(this, { model, running: null, free: null, why: null, trace: null, maps: [], turn: 0 });
     options(this.find("model"), models.map((one) => [one.name, one.name]), model.name);
     this.find("model").parentElement.hidden = models.length < 2;
     this.find("model").addEventListener("change", (event) => {
@@ -40,7 +40,7 @@ class Pane {
     options(this.find("method"), methods.map((name) => [name, say(name)]), chosen.method);
     this.root.querySelectorAll("[data-say]").forEach((one) => { one.textContent = say(one.dataset.say); });
     if (this.running) this.showAnswer();
-    if (this.memory) this.showMemory();
+    if (this.trace) this.showTrace();
   }
   get text() { return source.live ? this.find("text").value : this.find("texts").value; }
   // Ask for everything; what was asked before and has not come is no longer wanted.
@@ -50,23 +50,23 @@ class Pane {
     const { text, model } = this, classifies = model.kind === "classifier";
     this.stop?.abort();
     this.stop = new AbortController();
-    const asked = { model: model.name, text, layer: chosen.layer, hold: chosen.hold }, signal = this.stop.signal;
-    const holds = Object.keys(chosen.hold).length > 0, current = () => turn === this.turn;
+    const asked = { model: model.name, text, layer: chosen.layer, clamp: chosen.clamp }, signal = this.stop.signal;
+    const clamped = Object.keys(chosen.clamp).length > 0, current = () => turn === this.turn;
     try {
       const running = await source.running(asked, signal);
       if (!current()) return;
       this.running = running;
-      this.free = holds ? await source.running({ ...asked, hold: {} }, signal) : null;
+      this.free = clamped ? await source.running({ ...asked, clamp: {} }, signal) : null;
       if (!current()) return;
       this.why = null;
       this.showAnswer();
       const how = { ...asked, direction: Math.min(chosen.direction, model.directions - 1), units: chosen.units };
-      const [why, memory] = await Promise.all([
+      const [why, trace] = await Promise.all([
         classifies && running.tokens.length ? source.explain({ ...asked, method: chosen.method }, signal) : null,
         source.trace(how, signal)]);
       if (!current()) return;
-      this.why = why; this.memory = memory;
-      this.showAnswer(); this.showMemory();
+      this.why = why; this.trace = trace;
+      this.showAnswer(); this.showTrace();
       if (step && step.pane === this) showStep();
       trouble(null);
     } catch (error) { if (current()) trouble(error); }
@@ -128,33 +128,33 @@ class Pane {
     make(legend, "span", { class: "minus" }, ` ■ ${say("against")}`);
     if (why.gap !== null) legend.append(` · ${say("gap")}: ${number(why.gap)} ${say("nats")} ${say("of")} ${number(why.score - why.base)}`);
   }
-  showMemory() {
-    const { memory, place } = this;
+  showTrace() {
+    const { trace, place } = this;
     place.textContent = "";
     this.maps = [];
-    if (!memory.tokens.length) return;
-    const life = new Map(memory.units.map((unit, k) => [unit, memory.half_lives[k] ?? Infinity]));
-    const columns = memory.units.map((unit, k) => k);
-    if (chosen.order === "halfLife") columns.sort((a, b) => life.get(memory.units[b]) - life.get(memory.units[a]));
-    if (chosen.order === "alike") columns.sort((a, b) => memory.alike.indexOf(memory.units[a]) - memory.alike.indexOf(memory.units[b]));
-    if (chosen.order === "byNumber") columns.sort((a, b) => memory.units[a] - memory.units[b]);
+    if (!trace.tokens.length) return;
+    const life = new Map(trace.units.map((unit, k) => [unit, trace.half_lives[k] ?? Infinity]));
+    const columns = trace.units.map((unit, k) => k);
+    if (chosen.order === "halfLife") columns.sort((a, b) => life.get(trace.units[b]) - life.get(trace.units[a]));
+    if (chosen.order === "alike") columns.sort((a, b) => trace.alike.indexOf(trace.units[a]) - trace.alike.indexOf(trace.units[b]));
+    if (chosen.order === "byNumber") columns.sort((a, b) => trace.units[a] - trace.units[b]);
     this.order = columns;
-    for (const name of memory.names) {
-      const values = memory.values[name];
-      this.maps.push(new Heatmap(place, flat(name), values, memory.tokens, memory.units, columns, spanOf(name), {
+    for (const name of trace.names) {
+      const values = trace.values[name];
+      this.maps.push(new Heatmap(place, flat(name), values, trace.tokens, trace.units, columns, spanOf(name), {
         name, tell: (text, x, y) => tip(text, x, y), leave: () => tip(""), pick: (token, column) => openStep(this, token, column) }));
     }
     panes.forEach((pane) => pane.maps.forEach((map) => map.spread(spanOf(map.on.name))));
     this.mark();
   }
   open(k) {
-    const token = this.memory ? this.memory.places.indexOf(k) : -1;
+    const token = this.trace ? this.trace.places.indexOf(k) : -1;
     if (token >= 0) openStep(this, token);
   }
   mark() {
     const here = step && step.pane === this ? step.token : undefined;
     this.maps.forEach((map) => map.paint(here));
-    const place = here === undefined || !this.memory ? -1 : this.memory.places[here];
+    const place = here === undefined || !this.trace ? -1 : this.trace.places[here];
     [...this.find("words").children].forEach((word, k) => word.classList.toggle("here", k === place));
   }
 }

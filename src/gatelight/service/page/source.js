@@ -1,7 +1,7 @@
 "use strict";
 // Where views come from: the service that sent this page, or the report that this page is.
 
-class Refused extends Error {
+class HttpError extends Error {
   constructor(status, message) { super(message); this.status = status; }
 }
 
@@ -20,7 +20,7 @@ class Service {
     const answer = await fetch(path, how);
     if (answer.ok) return answer;
     const told = await answer.json().catch(() => ({}));
-    throw new Refused(answer.status, told.error || answer.statusText);
+    throw new HttpError(answer.status, told.error || answer.statusText);
   }
   async ask(path, body, signal) { return (await this.send(path, body, signal)).json(); }
   async models() { return (await this.ask("v1/models")).models; }
@@ -42,17 +42,17 @@ class Service {
 }
 
 class Report {
-  constructor(held) { this.live = false; this.held = held; this.texts = held.views.map((view) => view.text); }
-  async models() { return [this.held.model]; }
-  view(asked) { return this.held.views.find((view) => view.text === asked.text); }
+  constructor(data) { this.live = false; this.data = data; this.texts = data.views.map((view) => view.text); }
+  async models() { return [this.data.model]; }
+  view(asked) { return this.data.views.find((view) => view.text === asked.text); }
   async running(asked) {
-    const gates = Object.entries(asked.hold || {});
+    const gates = Object.entries(asked.clamp || {});
     const key = gates.map(([name, value]) => `${asked.layer} ${name} ${value}`).join();
-    return gates.length ? this.view(asked).holds[key] : this.view(asked).running;
+    return gates.length ? this.view(asked).clamped[key] : this.view(asked).running;
   }
   async explain(asked) { return this.view(asked).explain[asked.method]; }
   async trace(asked) {
-    const found = this.view(asked).memory.find((m) => m.layer === asked.layer && m.direction === asked.direction);
+    const found = this.view(asked).trace.find((m) => m.layer === asked.layer && m.direction === asked.direction);
     const kept = found.units.slice(0, asked.units), values = {};
     for (const name of found.names) values[name] = found.values[name].map((row) => row.slice(0, asked.units));
     return { ...found, values, units: kept, alike: found.alike.filter((unit) => kept.includes(unit)) };

@@ -68,15 +68,15 @@ def served(
 ) -> Iterator[Client]:
     """Serve these models until the block ends."""
     limits = limits or Limits()
-    entrance = application(models, limits, token, **how)
+    app = application(models, limits, token, **how)
     config = uvicorn.Config(
-        entrance, http=bounded(limits), ws="none", log_config=None, access_log=False, server_header=False
+        app, http=bounded(limits), limit_concurrency=limits.connections, ws="none", log_config=None
     )
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
-    client = Client(listening.getsockname()[1], entrance._inner.state.serving)
+    client = Client(listening.getsockname()[1], app.app.state.serving)
     try:
         wait_for(lambda: client.ask("/readyz")[0] == 200)
         yield client
@@ -105,7 +105,7 @@ class Slow:
         return getattr(self._model, name)
 
     def judge(self, texts: list[str]) -> Any:
-        """Wait, then judge; the first texts, which warm it up, at once."""
+        """Wait, then predict; the first texts, which warm it up, at once."""
         if texts not in ([WARMING], [""]):
             self.asked.set()
             assert self.let_go.wait(PATIENCE)

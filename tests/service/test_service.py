@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 import json
 import signal
@@ -19,41 +18,25 @@ import numpy as np
 import pytest
 from command_line import gatelight, one_line_and_two, start
 from service_cases import PATIENCE, Client, served, slow, wait_for
+from starlette.exceptions import HTTPException
 
 import gatelight as library
 from gatelight.service import views
-from gatelight.service.batching import CHARACTERS, cut
+from gatelight.service.batching import BATCH_CHARACTERS, split
 from gatelight.service.hosted import load_all
-from gatelight.service.limits import Limits, Refusal
+from gatelight.service.limits import Limits
 from gatelight.service.metrics import Metrics
-from gatelight.service.routes import Lines
+from gatelight.service.routes import GeneratedText
 from gatelight.service.serving import Serving
 from gatelight.service.sessions import Sessions
 
 QUICK = 2.0
 """Seconds within which a refusal comes although the models are busy; on an idle machine it takes 1 ms."""
+HEAD = (
+    b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n"
+)
 TEXTS = [f"the film {k} was {word}" for k in range(25) for word in ("dull", "great", "xyzzy", "")]
-
-
-@pytest.fixture(scope="module")
-def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("writer")
-    (folder / "texts.txt").write_text("a warm film\na dull film\nthe film was warm\n" * 10)
-    tiny = (
-        "--hidden-size",
-        "6",
-        "--embedding-dim",
-        "4",
-        "--batch-size",
-        "2",
-        "--steps",
-        "8",
-        "--min-count",
-        "1",
-    )
-    result = gatelight("train-lm", folder / "texts.txt", "--out", folder / "writer", *tiny)
-    assert result.exit_code == 0, result.output
-    return folder / "writer"
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +47,8 @@ def client(model: Path, writer: Path) -> Iterator[Client]:
 
 def test_answers_as_the_library_does_alone_and_in_company(client: Client, model: Path) -> None:
     """A batch that mixes up its clients gives each a stranger's answer; a rounding one gives nobody's."""
-    judge = library.load(model)
-    expected = judge.predict_proba(TEXTS)
+    classifier = library.load(model)
+    expected = classifier.predict_proba(TEXTS)
 
     def one(text: str) -> list[float]:
         status, got = client.ask("/v1/predict", {"text": text})
@@ -83,7 +66,7 @@ def test_answers_as_the_library_does_alone_and_in_company(client: Client, model:
     assert got["model"] == "tiny"
     together = [list(found["probabilities"].values()) for found in got["predictions"]]
     assert (np.array(together, np.float32) == expected).all()
-    assert [found["unknown"] for found in got["predictions"]] == judge.unknown_share(TEXTS).tolist()
+    assert [found["unknown"] for found in got["predictions"]] == classifier.unknown_share(TEXTS).tolist()
     assert client.ask("/v1/predict", {"texts": []})[1]["predictions"] == []
 
 
@@ -104,9 +87,9 @@ def test_requests_at_once_share_a_batch(model: Path) -> None:
 
 def test_large_requests_are_cut_into_batches() -> None:
     """A request of 256 long texts would keep all others waiting for seconds."""
-    parts = cut(["x" * 9_000] * 40 + ["y"] * 70)
+    parts = split(["x" * 9_000] * 40 + ["y"] * 70)
     assert list(itertools.chain(*parts)) == ["x" * 9_000] * 40 + ["y"] * 70
-    assert all(len(part) <= 32 and sum(map(len, part)) <= CHARACTERS for part in parts)
+    assert all(len(part) <= 32 and sum(map(len, part)) <= BATCH_CHARACTERS for part in parts)
 
 
 @pytest.mark.parametrize(
@@ -114,27 +97,26 @@ def test_large_requests_are_cut_into_batches() -> None:
     [
         ("/v1/predict", {"text": "a", "texts": ["b"]}, 422, "either"),
         ("/v1/predict", {}, 422, "either"),
-        ("/v1/predict", {"text": 3}, 422, "text 1 is no string"),
-        ("/v1/predict", {"texts": ["a", None]}, 422, "text 2 is no string"),
-        ("/v1/predict", {"txt": "a"}, 422, "send an object"),
+        ("/v1/predict", {"text": 3}, 422, "text: Input should be a valid string"),
+        ("/v1/predict", {"texts": ["a", None]}, 422, "texts.1: Input should be a valid string"),
+        ("/v1/predict", {"txt": "a"}, 422, "txt: Extra inputs"),
         ("/v1/predict", b"[" * 100_000, 400, "no JSON"),
-        ("/v1/predict", b'{"text": NaN}', 400, "no JSON"),
+        ("/v1/predict", b'{"text": a}', 400, "no JSON"),
         ("/v1/predict", b'{"text": "\\ud800"}', 400, "no JSON"),
         ("/v1/predict", {"text": "x" * 20_001}, 413, "at most 20000"),
         ("/v1/predict", {"texts": ["x"] * 257}, 413, "at most 256"),
-        ("/v1/predict", b"x" * 1_000_001, 413, "more than 1000000 bytes"),
         ("/v1/predict", {"text": "a", "model": "gone"}, 404, "tiny"),
         ("/v1/predict", {"text": "a", "model": "writer"}, 422, "needs a classifier"),
         ("/v1/generate", {"model": "tiny"}, 422, "needs a language model"),
         ("/v1/generate", {"length": 5_000}, 413, "at most 2000"),
         ("/v1/generate", {"length": 0}, 422, "length"),
-        ("/v1/generate", {"prime": "ж"}, 422, "'ж'"),
+        ("/v1/generate", {"prompt": "ж"}, 422, "'ж'"),
         ("/v1/generate", b'{"temperature": NaN}', 400, "no JSON"),
         ("/v1/running", {"text": "a " * 1_001, "model": "tiny"}, 413, "1001 tokens"),
         ("/v1/running", b'{"text": "\\ud800", "model": "tiny"}', 400, "no JSON"),
         ("/v1/running", b"[" * 100_000, 400, "no JSON"),
-        ("/v1/explain", {"text": "a", "hold": {"forget": 1}}, 422, "forget_gate"),
-        ("/v1/explain", {"text": "a", "hold": {"forget_gate": 7}}, 422, "hold.forget_gate"),
+        ("/v1/explain", {"text": "a", "clamp": {"forget": 1}}, 422, "forget_gate"),
+        ("/v1/explain", {"text": "a", "clamp": {"forget_gate": 7}}, 422, "clamp.forget_gate"),
         ("/v1/trace", {"text": "a", "model": "tiny", "layer": 7}, 422, "layer"),
         ("/v1/explain", {"text": "a", "target": "no such class"}, 422, "class"),
         ("/v1/sessions", {"model": "gone"}, 404, "tiny"),
@@ -154,25 +136,30 @@ def test_what_cannot_be_is_said_in_a_sentence(
     assert headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_large_body_is_refused(client: Client) -> None:
+    """Bodies without a bound fill the memory."""
+    assert b" 413 " in client.open(HEAD % 1_000_001).recv(1000)
+
+
 def test_other_sites_cannot_ask(client: Client, model: Path) -> None:
     """A page elsewhere could read answers under a name that points here, or ask without being asked."""
-    assert client.ask("/v1/predict", {"text": "a"}, Content_Type="text/plain")[0] == 415
+    assert client.ask("/v1/predict", {"text": "a"}, Content_Type="text/plain")[0] == 422
     assert client.ask("/v1/predict", {"text": "a"}, Origin="https://example.org")[0] == 403
     own = f"http://127.0.0.1:{client.port}"
     assert client.ask("/v1/predict", {"text": "a"}, Origin=own)[0] == 200
-    with served(load_all([str(model)]), hosts=frozenset({"127.0.0.1", "::1", "MyHost"})) as named:
+    with served(load_all([str(model)]), hosts=frozenset({"127.0.0.1", "[::1]", "MyHost"})) as named:
         assert named.ask("/v1/predict", {"text": "a"}, Host="MyHost")[0] == 200
         assert named.ask("/v1/predict", {"text": "a"}, Host="myhost:80")[0] == 200
         assert named.ask("/v1/predict", {"text": "a"})[0] == 200
         assert named.ask("/v1/predict", {"text": "a"}, Host=f"[::1]:{named.port}")[0] == 200
-        assert named.ask("/v1/predict", {"text": "a"}, Host="example.org")[0] == 421
-        assert named.ask("/", Host="example.org")[0] == 421
+        assert named.ask("/v1/predict", {"text": "a"}, Host="example.org")[0] == 400
+        assert named.ask("/", Host="example.org")[0] == 400
 
 
 def test_a_token_guards_the_api_but_not_the_health(model: Path) -> None:
     """An open API beside a token would make the token worthless."""
     with served(load_all([str(model)]), token="secret words") as client:
-        for path, body in (("/v1/predict", {"text": "a"}), ("/metrics", None), ("/openapi.json", None)):
+        for path, body in (("/v1/predict", {"text": "a"}), ("/v1/models", None), ("/metrics", None)):
             assert client.ask(path, body)[0] == 401
             assert client.ask(path, body, Authorization="Bearer secret word")[0] == 401
             assert client.ask(path, body, Authorization="Bearer secret words")[0] == 200
@@ -182,17 +169,7 @@ def test_a_token_guards_the_api_but_not_the_health(model: Path) -> None:
 def test_a_busy_service_says_so_at_once_and_recovers(model: Path) -> None:
     """A queue without end answers nobody in time, and a count that leaks never answers again."""
     gate, models = slow(model)
-    limits = Limits(requests=6, requests_of_one=4)
-    with served(models, limits) as client, ThreadPoolExecutor(8) as pool:
-        first = [pool.submit(client.ask, "/v1/predict", {"text": "a"}) for _ in range(4)]
-        wait_for(lambda: "gatelight_requests_in_work 4.0" in client.ask("/metrics")[1])
-        status, told, headers = client.answer("/v1/predict", {"text": "b"})
-        assert (status, headers["retry-after"]) == (429, "1"), told
-        gate.let_go.set()
-        assert {future.result()[0] for future in first} == {200}
-        assert client.ask("/v1/predict", {"text": "b"})[0] == 200
-    gate, models = slow(model)
-    with served(models, dataclasses.replace(limits, requests=2)) as client, ThreadPoolExecutor(8) as pool:
+    with served(models, Limits(requests=2)) as client, ThreadPoolExecutor(8) as pool:
         first = [pool.submit(client.ask, "/v1/predict", {"text": "a"}) for _ in range(2)]
         wait_for(lambda: "gatelight_requests_in_work 2.0" in client.ask("/metrics")[1])
         began = time.monotonic()
@@ -206,15 +183,9 @@ def test_a_busy_service_says_so_at_once_and_recovers(model: Path) -> None:
         assert 'status="503"' in client.ask("/metrics")[1]
 
 
-HEAD = (
-    b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n"
-)
-
-
 def test_who_sends_slowly_holds_no_place(model: Path) -> None:
     """One connection that never ends its request, for each place, would close the service to all."""
-    limits = Limits(requests=1, body_seconds=1.0, connections=30)
+    limits = Limits(requests=1, request_seconds=1.0, connections=30)
     with served(load_all([str(model)]), limits) as client:
         halves = [client.open((HEAD % 100) + b'{"text": "a') for _ in range(5)]
         heads = [client.open(b"POST /v1/pre") for _ in range(5)]
@@ -226,11 +197,10 @@ def test_who_sends_slowly_holds_no_place(model: Path) -> None:
         large = client.open(b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000)
         assert b" 431 " in large.recv(1000)
         many = [client.open() for _ in range(40)]
-        answers = [connection.recv(1000) for connection in many[-5:]]
-        assert all(b" 503 " in answer for answer in answers)
+        assert client.ask("/healthz")[0] == 503
+        wait_for(lambda: client.ask("/healthz")[0] == 200)
         for connection in many:
             connection.close()
-        wait_for(lambda: client.ask("/healthz")[0] == 200)
 
 
 def test_who_leaves_holds_no_place(model: Path, writer: Path) -> None:
@@ -245,7 +215,7 @@ def test_who_leaves_holds_no_place(model: Path, writer: Path) -> None:
         left.close()
         wait_for(lambda: "gatelight_requests_in_work 0.0" in client.ask("/metrics")[1])
         gate.let_go.set()
-        body = json.dumps({"length": 2000, "memory": 4}).encode()
+        body = json.dumps({"length": 2000, "units": 4}).encode()
         stream = client.open((HEAD % len(body)).replace(b"/v1/predict", b"/v1/generate") + body)
         assert b"200 OK" in stream.recv(100)
         stream.close()
@@ -278,7 +248,7 @@ def test_a_fault_of_ours_tells_no_secrets(model: Path) -> None:
 
 def test_a_session_is_where_its_text_is(client: Client, model: Path, writer: Path) -> None:
     """A session that loses or repeats a piece speaks of another text."""
-    judge, pieces = library.load(model), ["the film was not gr", "eat, and so", " is its music"]
+    classifier, pieces = library.load(model), ["the film was not gr", "eat, and so", " is its music"]
     status, state = client.ask("/v1/sessions", {"model": "tiny"})
     assert status == 201
     path = f"/v1/sessions/{state['session']}"
@@ -286,7 +256,9 @@ def test_a_session_is_where_its_text_is(client: Client, model: Path, writer: Pat
         status, state = client.ask(f"{path}/feed", {"text": pieces[count - 1]})
         text = "".join(pieces[:count])
         assert state["characters"] == len(text)
-        assert (np.float32(list(state["probabilities"].values())) == judge.predict_proba([text])[0]).all()
+        assert (
+            np.float32(list(state["probabilities"].values())) == classifier.predict_proba([text])[0]
+        ).all()
         assert client.ask(path) == (200, state)
     assert client.ask(path, method="DELETE")[0] == 204
     assert client.ask(path)[0] == client.ask(path, method="DELETE")[0] == 404
@@ -303,14 +275,14 @@ def test_a_place_is_given_back_when_the_client_leaves_before_the_first_line(writ
     (hosted,) = load_all([str(writer)]).values()
     serving = Serving({"writer": hosted}, Limits(), Metrics())
 
-    async def gone(message: object) -> None:
+    async def gone(message: object = None) -> None:
         raise ConnectionResetError
 
     async def leave() -> None:
-        items = await serving.stream(views.written, hosted.model, "", 0, {"length": 5})
+        items = await serving.stream(views.generated(hosted.model, "", 0, length=5))
         assert serving.streams == 1
-        with pytest.raises(ConnectionResetError):
-            await Lines(serving, items)({}, gone, gone)  # type: ignore[arg-type]
+        with pytest.raises(BaseExceptionGroup):
+            await GeneratedText(serving, items)({"type": "http"}, gone, gone)  # type: ignore[arg-type]
 
     asyncio.run(leave())
     assert serving.streams == 0
@@ -334,32 +306,32 @@ def test_sessions_are_few_and_end() -> None:
     now, counted = [0.0], []
     sessions = Sessions(Limits(sessions=2, session_seconds=10), counted.append, lambda: now[0])
     first, second = sessions.create("m", None), sessions.create("m", None)
-    with pytest.raises(Refusal, match="2 sessions are open") as refused:
+    with pytest.raises(HTTPException, match="2 sessions are open") as refused:
         sessions.create("m", None)
-    assert refused.value.status == 429
+    assert refused.value.status_code == 429
     now[0] = 8
     assert sessions.get(second.name) is second
     now[0] = 11
-    with pytest.raises(Refusal, match="expired"):
+    with pytest.raises(HTTPException, match="expired"):
         sessions.get(first.name)
     assert sessions.create("m", None)
     assert sessions.get(second.name)
-    with pytest.raises(Refusal, match="100000 characters"):
+    with pytest.raises(HTTPException, match="100000 characters"):
         sessions.check_room_for(second, "x" * 100_001)
     assert max(counted) == 2
 
 
 def test_writes_what_the_library_writes_with_its_memory(client: Client, writer: Path) -> None:
     """The page would show another text, or the memory of another, than the same seed gives in Python."""
-    how = {"prime": "a ", "length": 40, "temperature": 0.8, "top_k": 5, "seed": 4}
-    status, got = client.ask("/v1/generate", {**how, "memory": 3})
+    how = {"length": 40, "temperature": 0.8, "top_k": 5, "seed": 4}
+    status, got = client.ask("/v1/generate", {**how, "prompt": "a ", "units": 3})
     assert status == 200
     *pieces, last = map(json.loads, got.splitlines())
     text = "".join(piece["text"] for piece in pieces)
     model = library.load(writer)
-    assert text == model.generate(**how)
+    assert text == model.generate("a ", **how)
     assert last == {"done": True}
-    memory = np.array([row for piece in pieces for row in piece["memory"]], np.float32)
+    memory = np.array([row for piece in pieces for row in piece["states"]], np.float32)
     expected = model.trace(["a " + text]).gate("hidden_state", layer=model.layers - 1)
     assert (memory == expected[-len(text) :, :3]).all()
 
@@ -400,7 +372,7 @@ def test_ends_when_told_after_finishing_what_it_began(writer: Path) -> None:
         port = int(line.rsplit(":", 1)[1].strip("/\n"))
         client = Client(port, None)
         wait_for(lambda: client.ask("/readyz")[0] == 200)
-        body = json.dumps({"length": 2000, "memory": 6}).encode()
+        body = json.dumps({"length": 2000, "units": 6}).encode()
         stream = client.open((HEAD % len(body)).replace(b"/v1/predict", b"/v1/generate") + body)
         got = stream.recv(500)
         process.send_signal(signal.SIGTERM)

@@ -70,6 +70,6 @@ def test_answers_as_the_library_does(client: Client, name: str, text: str) -> No
     assert sorted(got["alike"]) == sorted(got["units"])
     gate = next((name for name in trace.names if name.endswith("_gate")), None)
     if gate is not None:
-        status, got = client.ask("/v1/running", {**asked, "hold": {gate: 0.5}})
-        held = model.with_gates(**{gate: 0.5}).predict_proba([text])[0]
-        assert (np.float32(got["probabilities"]) == held).all()
+        status, got = client.ask("/v1/running", {**asked, "clamp": {gate: 0.5}})
+        clamped = model.with_gates(**{gate: 0.5}).predict_proba([text])[0]
+        assert (np.float32(got["probabilities"]) == clamped).all()

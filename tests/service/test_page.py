@@ -68,29 +68,15 @@ class Opened:
         """Wait until what is shown belongs to what is typed and chosen."""
         self.page.wait_for_timeout(200)  # until the page has seen the last key
         self.page.wait_for_function(
-            f"() => {{ const p = panes[{pane}]; return p && !p.busy && p.memory; }}", timeout=PATIENCE
+            f"() => {{ const p = panes[{pane}]; return p && !p.busy && p.trace; }}", timeout=PATIENCE
         )
 
 
 @pytest.fixture(scope="module")
-def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("writer")
-    (folder / "texts.txt").write_text("a warm film\na dull film\nthe film was warm\n" * 10)
-    tiny = (
-        "--hidden-size",
-        "6",
-        "--embedding-dim",
-        "4",
-        "--batch-size",
-        "2",
-        "--steps",
-        "8",
-        "--min-count",
-        "1",
-    )
-    assert gatelight("train-lm", folder / "texts.txt", "--out", folder / "writer", *tiny).exit_code == 0
-    shutil.copytree(model, folder / "other")
-    with served(load_all([str(model), str(folder / "writer"), str(folder / "other")])) as found:
+def client(model: Path, writer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    other = tmp_path_factory.mktemp("models") / "other"
+    shutil.copytree(model, other)
+    with served(load_all([str(model), str(writer), str(other)])) as found:
         yield found
 
 
@@ -130,16 +116,16 @@ def shares(opened: Opened, pane: int = 0) -> list[float]:
 
 def test_the_answer_comes_as_one_types(open_page: Any, model: Path) -> None:
     """A page that shows another text's answer, or a word in another's place, explains nothing."""
-    judge, opened = library.load(model), open_page()
+    classifier, opened = library.load(model), open_page()
     for text in (*NOTE, "the film 3 was great, and so is its grogu"):
         opened.say(text)
-        expected = judge.running_proba(text)
+        expected = classifier.running_proba(text)
         best = int(expected[-1].argmax())
         assert np.abs(np.array(shares(opened)) - expected[:, best]).max() <= SHOWN
-        opened.expect(".verdict .label", str(judge.classes_[best]))
+        opened.expect(".verdict .label", str(classifier.classes_[best]))
         opened.expect(".verdict .share", f"{100 * expected[-1, best]:.1f} %")
-        assert opened.page.locator(".word").all_text_contents() == judge.tokenizer_.tokens(text)
-        found = judge.explain(text)
+        assert opened.page.locator(".word").all_text_contents() == classifier.tokenizer_.tokens(text)
+        found = classifier.explain(text)
         titles = opened.page.locator(".word").evaluate_all("all => all.map(one => one.title)")
         told = [float(re.search(r"contribution (-?[\d.]+)", title)[1]) for title in titles]
         assert np.abs(np.array(told) - found.contributions).max() <= SHOWN
@@ -159,10 +145,10 @@ def test_a_text_is_only_ever_text(open_page: Any) -> None:
 
 def test_a_cell_tells_its_number_and_opens_its_step(open_page: Any, model: Path) -> None:
     """The reader would believe the numbers of another word or another unit."""
-    judge, opened, page = library.load(model), open_page(), None
+    classifier, opened, page = library.load(model), open_page(), None
     page = opened.page
     opened.say(NOTE[0])
-    trace = judge.trace([NOTE[0]])
+    trace = classifier.trace([NOTE[0]])
     canvas = page.locator("canvas").nth(1)
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -208,20 +194,20 @@ def check_step(page: Any, trace: Any, place: int, direction: int) -> None:
 
 def test_two_texts_two_models_and_a_gate(open_page: Any, model: Path) -> None:
     """Side by side, a text under the wrong model; or a slider that moves and changes nothing."""
-    judge, opened = library.load(model), open_page()
+    classifier, opened = library.load(model), open_page()
     page = opened.page
     page.locator("#mode-texts").click()
     opened.settle(1)
     assert [page.locator(".text").nth(k).input_value() for k in (0, 1)] == list(NOTE)
-    held = judge.with_gates(forget_gate=0.25)
+    clamped = classifier.with_gates(forget_gate=0.25)
     page.locator("#at-forget_gate").fill("0.25")
     for pane, text in enumerate(NOTE):
         opened.settle(pane)
-        expected = held.running_proba(text)
+        expected = clamped.running_proba(text)
         assert np.abs(np.array(shares(opened, pane)) - expected[:, expected[-1].argmax()]).max() <= SHOWN
-        free = judge.predict_proba([text])[0].max()
+        free = classifier.predict_proba([text])[0].max()
         playwright.expect(page.locator(".free").nth(pane)).to_contain_text(f"{100 * free:.1f} %")
-    page.locator("#hold-forget_gate").uncheck()
+    page.locator("#clamp-forget_gate").uncheck()
     opened.settle()
     assert page.locator(".free").count() == 0
     page.locator("#mode-models").click()
@@ -238,7 +224,7 @@ def test_a_language_model_writes_with_its_memory(open_page: Any) -> None:
     page.locator("select.model").select_option("writer")
     opened.settle()
     opened.expect(".verdict", "bits a token")
-    page.locator("#prime").fill("a ")
+    page.locator("#prompt").fill("a ")
     page.locator("#length").fill("40")
     page.locator("#write").click()
     playwright.expect(page.locator("#stop")).to_be_disabled(timeout=PATIENCE)
@@ -295,20 +281,20 @@ def test_a_report_shows_the_same_without_a_service(open_page: Any, model: Path, 
     evil = "</script><script>document.title = 'run'</script> <!-- great"
     file = tmp_path / "report.html"
     assert gatelight("report", model, *NOTE, evil, "--html", file).exit_code == 0
-    judge, opened = library.load(model), open_page(file.as_uri())
+    classifier, opened = library.load(model), open_page(file.as_uri())
     page = opened.page
     assert page.locator(".texts option").all_text_contents() == [*NOTE, evil]
     for text in (evil, NOTE[0]):
         page.locator(".texts").select_option(text)
         opened.settle()
-        expected = judge.running_proba(text)
+        expected = classifier.running_proba(text)
         assert np.abs(np.array(shares(opened)) - expected[:, expected[-1].argmax()]).max() <= SHOWN
     page.locator(".word").nth(2).click()
-    check_step(page, judge.trace([NOTE[0]]), 2, 0)
+    check_step(page, classifier.trace([NOTE[0]]), 2, 0)
     page.locator("#at-forget_gate").fill("0")
     opened.settle()
-    held = judge.with_gates(forget_gate=0.0).predict_proba([NOTE[0]])[0].max()
-    opened.expect(".verdict .share", f"{100 * held:.1f} %")
+    clamped = classifier.with_gates(forget_gate=0.0).predict_proba([NOTE[0]])[0].max()
+    opened.expect(".verdict .share", f"{100 * clamped:.1f} %")
     page.locator("#mode-texts").click()
     opened.settle(1)
     assert page.title() == "gatelight"

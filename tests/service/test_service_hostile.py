@@ -12,7 +12,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-from command_line import gatelight
 
 from gatelight.service.application import application
 from gatelight.service.hosted import Hosted, load_all
@@ -26,23 +25,8 @@ LIMITS = Limits(seconds=60)
 
 
 @pytest.fixture(scope="module")
-def models(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Hosted]:
-    folder = tmp_path_factory.mktemp("writer")
-    (folder / "texts.txt").write_text("a warm film\na dull film\nthe film was warm\n" * 10)
-    tiny = (
-        "--hidden-size",
-        "4",
-        "--embedding-dim",
-        "4",
-        "--batch-size",
-        "2",
-        "--steps",
-        "8",
-        "--min-count",
-        "1",
-    )
-    assert gatelight("train-lm", folder / "texts.txt", "--out", folder / "writer", *tiny).exit_code == 0
-    return load_all([str(model), str(folder / "writer")])
+def models(model: Path, writer: Path) -> dict[str, Hosted]:
+    return load_all([str(model), str(writer)])
 
 
 def test_every_call_that_the_description_allows(models: dict[str, Hosted]) -> None:
@@ -94,7 +78,19 @@ def hostile(draw: random.Random) -> tuple[str, bytes]:
         lambda: draw.choice([float("nan"), float("inf"), -0.0, 10**40, True, None, [], {}, [text] * 3]),
         lambda: {text: text},
     ]
-    fields = ["text", "texts", "model", "method", "target", "layer", "units", "hold", "prime", "length", "x"]
+    fields = [
+        "text",
+        "texts",
+        "model",
+        "method",
+        "target",
+        "layer",
+        "units",
+        "clamp",
+        "prompt",
+        "length",
+        "x",
+    ]
     kind = draw.randrange(10)
     if kind < 6:
         names = ["text", *draw.sample(fields, draw.randrange(3))]
@@ -150,7 +146,8 @@ def test_ten_thousand_hostile_requests(models: dict[str, Hosted]) -> None:
                 status, got = await status_of(app, path, body)
                 statuses[status] += 1
                 assert status < 500, (status, got[:500], path, body[:500])
-                assert status in (200, 201) or set(json.loads(got)) == {"error"}, got[:500]
+                told = status in (200, 201) or got == b"Content Too Large"
+                assert told or set(json.loads(got)) == {"error"}, got[:500]
 
         await asyncio.gather(*(client() for _ in range(8)))
 
