@@ -18,7 +18,7 @@ from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.group_arrays import by_groups, groups_backward, groups_forward
 from gatelight.nn.layer_arrays import Way, layer_backward, layer_forward
 from gatelight.nn.linear import Array, array_of
-from gatelight.nn.packing import PACKED, Packing, Places
+from gatelight.nn.packing import PACKED, Packing, Places, check_tokens
 from gatelight.nn.padding import Layout
 from gatelight.nn.registry import plain, refuse
 from gatelight.nn.team import dismiss
@@ -115,6 +115,8 @@ class _Layer(torch.autograd.Function):
         each = [array_of(weight) for weight in weights]
         arrays = {kind: each[k * directions : (k + 1) * directions] for k, kind in enumerate(kinds)}
         rows = array_of(x) if rows is None else rows
+        if token is not None:
+            check_tokens(array_of(token), len(x))
         given_c = c_0 if EQUATIONS[cell].has_cell_state else None
         tokens, h, c = [None if one is None else array_of(one) for one in (token, h_0, given_c)]
         of_out = PACKED if of_x is None or made is None or made.full else made.apart
@@ -174,6 +176,8 @@ class _Layer(torch.autograd.Function):
             x = given.rows(x) if of_x is None else given.places(x)[0]
         if made is not None and ctx.shared[1]:
             hidden = made.rows(hidden)
+        if ctx.way[3] is not None:  # somebody may have written to it in the meantime
+            check_tokens(ctx.way[3], len(x))
         way = Way._make((*ctx.way, np.ascontiguousarray(x), hidden, gates, cells))
         directions, needs = ctx.directions, ctx.needs_input_grad
         of_weights = needs[7:]

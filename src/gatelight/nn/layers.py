@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from gatelight.errors import DataError
-from gatelight.nn.foreign_tools import NotQuantized, refuse_onnx_export
+from gatelight.nn.foreign_tools import ForeignTools, refuse_tools
 from gatelight.nn.packing import Packing, pack_alive
 from gatelight.nn.padding import (
     AnyPacking,
@@ -32,7 +32,7 @@ from gatelight.nn.status import count
 from gatelight.nn.trace import Trace
 
 
-class Layer(NotQuantized, Stack):
+class Layer(ForeignTools, Stack):
     """torch.nn's call forms over the stack."""
 
     def forward(
@@ -43,7 +43,7 @@ class Layer(NotQuantized, Stack):
         Outputs beyond a length are zeros, and the final state is that of the last real step; a sequence of
         length zero ends in its initial state. Raises what torch.nn raises for types or sizes that do not fit.
         """
-        refuse_onnx_export()
+        refuse_tools(input)
         if isinstance(input, Tensor) and lengths is None and self.path() == "torch":
             count("torch")
             return super().forward(input, hx)  # type: ignore[no-any-return]

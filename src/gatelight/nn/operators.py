@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.linear import array_of, check_dtype, linear
+from gatelight.nn.packing import check_plan, check_tokens
 from gatelight.nn.padding import AnyPacking
 from gatelight.nn.recurrence_backward import recurrence_backward
 from gatelight.nn.recurrence_forward import kept_shapes, recurrence_forward
@@ -67,10 +68,18 @@ def _arrays(*given: Any) -> list[Any]:
     return [array_of(one) if isinstance(one, Tensor) else one for one in given]
 
 
+def _check(distinct: int, token: Tensor | None, first: Tensor, lengths: Tensor) -> None:
+    # A program traced for one batch may bring the lengths of another; kernels do not look.
+    check_plan(array_of(first), array_of(lengths), distinct if token is None else len(token))
+    if token is not None:
+        check_tokens(array_of(token), distinct)
+
+
 def _recurrence_compute(
     cell: str, table: Tensor, token: Tensor | None, first: Tensor, lengths: Tensor, weight_hh: Tensor,
     bias_hh: Tensor, peephole: Tensor | None, h_0: Tensor, c_0: Tensor, keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    _check(table.shape[0], token, first, lengths)
     weight = weight_hh.transpose(1, 2)
     given = _arrays(cell, table, token, first, lengths, weight, bias_hh, peephole, h_0, c_0, keep)
     return tuple(torch.from_numpy(a) for a in recurrence_forward(*given))  # type: ignore[return-value]
@@ -126,6 +135,7 @@ def _recurrence_backward_compute(
     first: Tensor, lengths: Tensor, weight_hh: Tensor, peephole: Tensor | None, h_0: Tensor, c_0: Tensor,
     hidden: Tensor, gates: Tensor, cells: Tensor, need_bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    _check(distinct, token, first, lengths)
     given = _arrays(
         cell, d_hidden, d_h_n, d_c_n, distinct, token, first, lengths, weight_hh, peephole, h_0, c_0, hidden,
         gates, cells, need_bias,

@@ -128,6 +128,25 @@ def pack_alive(alive: ArrayLike, order: ArrayLike | None = None) -> Packing:
     return Packing(original, falling, counts, ends - counts, int(ends[-1]) if len(ends) else 0)
 
 
+def check_plan(first: Index, lengths: Index, rows: int) -> None:
+    """Raise RuntimeError unless `first` [T] and `lengths` [B] are those of a packing of so many rows."""
+    falling = bool((lengths[:-1] >= lengths[1:]).all()) and not (lengths < 0).any()
+    if not falling or lengths.sum() != rows or not np.array_equal(pack(lengths).first, first):
+        raise RuntimeError(
+            f"lengths {lengths.tolist()!r:.60} and first rows {first.tolist()!r:.60} are not a packing of "
+            f"the {rows} rows that were given"
+        )
+
+
+def check_tokens(token: NDArray[Any], distinct: int) -> None:
+    """Raise IndexError unless every row number of `token` is one of `distinct` rows."""
+    if token.size and not (token.min() >= 0 and token.max() < distinct):
+        raise IndexError(
+            f"token holds row numbers from {token.min()} to {token.max()}; there are {distinct} rows, "
+            "numbered from 0"
+        )
+
+
 @compiled
 def _extent(lengths: Any) -> tuple[int, int, int]:
     """The least of lengths [B] and 0, the largest, and their sum."""

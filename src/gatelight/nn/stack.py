@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gatelight.errors import DataError
 from gatelight.nn.arithmetic import arithmetic_of
 from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.foreign_tools import refuse_tools, transformed
 from gatelight.nn.layer_arrays import kinds_of
 from gatelight.nn.layer_function import run_layers, runs_whole
 from gatelight.nn.packing import Packing
@@ -45,6 +46,7 @@ class Stack(nn.RNNBase):
         LSTMs.
         Raises ValueError or RuntimeError, as torch.nn does, for types or sizes that do not fit.
         """
+        refuse_tools(x)
         path = self._check(x, packing, token)
         if path == "torch":
             return self._by_torch(x, packing, token, initial)
@@ -132,7 +134,10 @@ class Stack(nn.RNNBase):
         """Who computes: decided by the weights, since the input must be of their type and on their device."""
         kind = "rnn_relu" if self.mode == "RNN_RELU" else self.cell
         weight = self._parameter("weight_hh_l0")
-        return path_of(kind, weight.device.type, weight.dtype, self.backend)[0]
+        path = path_of(kind, weight.device.type, weight.dtype, self.backend)[0]
+        if path == "kernels" and not torch.compiler.is_compiling() and transformed():
+            return "equations"
+        return path
 
     def _own_path(self) -> Path:
         """As `path` for tables and traces, which torch's kernels do not offer."""
