@@ -98,6 +98,7 @@ PIECES = st.text("abxs\u00e9\u00b2_.,:;'\"`()[]{}<>-$%&?!7\u2019\u0301\ue000", m
         "%s",
         "it's",
         "they'll",
+        "couldn't've",
         "n't",
         "''",
         "...",
