@@ -123,7 +123,7 @@ def texts() -> list[str]:
     kept = SCRATCH / f"{source()}-texts.json"
     if not kept.exists():
         if source() == "imdb":
-            found = Corpus.read(ARCHIVE, parts=("train",)).texts
+            found = Corpus.read(ARCHIVE, splits=("train",)).texts
         else:
             sentences = [text.split() for text in datasets.load("rotten-tomatoes").texts]
             found = [" ".join(words) for words in assemble(sentences, 25_000)]

@@ -66,7 +66,7 @@ def prepare(path: Path, warm: Path) -> Prepared:
 
 def by_ours(kind: str, path: Path) -> Encoded:
     """As `TextClassifier` reads: texts, tokens, vocabulary, ids."""
-    corpus = Corpus.read(path, parts=("train",))
+    corpus = Corpus.read(path, splits=("train",))
     tokens = NumberedTexts.of(corpus.texts, tokenizer(kind))
     return encode_tokens(tokens, Vocabulary.from_counts(tokens.counts()))
 

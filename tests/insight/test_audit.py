@@ -160,7 +160,7 @@ def test_the_findings_are_plain_values() -> None:
 @pytest.mark.skipif(not IMDB.exists(), reason="the IMDB archive is not beside the checkout")
 def test_the_large_movie_review_dataset() -> None:
     """The note's figures, and what is known of the archive: 123 reviews of the test part are in train too."""
-    corpus = Corpus.read(IMDB, parts=["train", "test"])
+    corpus = Corpus.read(IMDB, splits=["train", "test"])
     columns = (corpus.texts, corpus.labels or (), corpus.groups or (), corpus.ids, corpus.parts or ())
     examples = [Example(*row) for row in zip(*columns, strict=True)]
     found = audit(examples[:25_000], DEFAULT, against=("test", examples[25_000:]))

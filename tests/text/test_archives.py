@@ -10,14 +10,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from text_files import aclimdb_files, write_folder, write_tar
 
 from gatelight.errors import DataError
 from gatelight.text import archives
 from gatelight.text.corpus import Corpus
-from gatelight.text.readers import delimited, streams
+from gatelight.text.readers import streams, tables
 
 GOOD = {f"aclImdb/{name}": content for name, content in aclimdb_files().items()}
 
@@ -210,49 +208,6 @@ def test_a_bounded_reader_counts_what_it_gives() -> None:
         reader.read()
 
 
-def named(name: str, size: int) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.size = size
-    return info
-
-
-HEADERS = [
-    info.tobuf(format)
-    for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
-    for info in (
-        named("a.txt", 0),
-        named("train/pos/1_9.txt", 1234),
-        named("b" * 60 + "/" + "c" * 80, 8**11 - 1),
-    )
-]
-
-
-@settings(max_examples=400, deadline=None)
-@given(
-    st.sampled_from(HEADERS),
-    st.lists(st.tuples(st.integers(0, 511), st.binary(min_size=1, max_size=3)), max_size=3),
-    st.booleans(),
-)
-def test_headers_are_read_as_pythons(header: bytes, changes: list[tuple[int, bytes]], summed: bool) -> None:
-    """A size or a name that is read otherwise would be a way past every check; an error must stay one."""
-    changed = bytearray(header[-512:])
-    for place, new in changes:
-        changed[place : place + len(new)] = new[: 512 - place]
-    for begin, end in ((100, 124), (136, 148), (329, 345)):  # owner, time, device: nobody asks for them
-        changed[begin:end] = header[-512:][begin:end]
-    if summed:
-        changed[148:156] = b"%06o\0 " % (sum(changed) - sum(changed[148:156]) + 256)
-
-    def read(kind: type[tarfile.TarInfo]) -> object:
-        try:
-            info = kind.frombuf(bytes(changed), "utf-8", "surrogateescape")
-        except tarfile.TarError as error:
-            return type(error), str(error)
-        return info.name, info.size, info.type, info.isreg()
-
-    assert read(archives._TarInfo) == read(tarfile.TarInfo)
-
-
 def sparse_tar(path: Path, size: int, kind: str) -> Path:
     """A tar of some 10 kB whose one member is `size` bytes of holes, as GNU tar writes it."""
     if kind == "pax":
@@ -286,7 +241,7 @@ def test_a_sparse_member_is_refused(tmp_path: Path, kind: str) -> None:
 
 def test_one_text_is_bounded_wherever_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of one endless line would fill the memory, where the same line on standard input is refused."""
-    for module in (archives, streams, delimited):
+    for module in (archives, streams, tables):
         monkeypatch.setattr(module, "LONGEST_TEXT", 1000)
     long, files = "x" * 1001, {"pos/1.txt": b"x" * 1001, "neg/1.txt": b"y"}
     for name, content in {

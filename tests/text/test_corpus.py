@@ -32,18 +32,18 @@ def test_select_takes_every_column_along() -> None:
     assert corpus.select(np.array([2, 0])) == Corpus(
         ["c", "a"], ["z", "x"], ["h", "f"], ["3", "1"], ["p", "p"], [None, 1]
     )
-    assert corpus.part("p").texts == ["a", "c"]
+    assert corpus.of_split("p").texts == ["a", "c"]
     assert corpus.labelled().texts == ["a", "c"]
-    with pytest.raises(DataError, match="no part 'test'; the parts are p, q"):
-        corpus.part("test")
-    with pytest.raises(DataError, match="it has no parts"):
-        Corpus(["a"]).part("test")
+    with pytest.raises(DataError, match="no split 'test'; the splits are p, q"):
+        corpus.of_split("test")
+    with pytest.raises(DataError, match="it has no splits"):
+        Corpus(["a"]).of_split("test")
 
 
 def test_examples_without_any_value_leave_no_column() -> None:
     """An all-empty column would pass for labels, groups or parts."""
     corpus = Corpus.from_examples([Example("a"), Example("b")])
-    assert (corpus.labels, corpus.groups, corpus.parts, corpus.ratings) == (None, None, None, None)
+    assert (corpus.labels, corpus.groups, corpus.splits, corpus.ratings) == (None, None, None, None)
     assert corpus.ids == ["1", "2"]
     assert len(Corpus.from_examples([])) == 0
 
@@ -78,9 +78,9 @@ def test_a_split_is_a_partition(
     corpus = corpus_of(labels, groups)
     if by == "group" and len(set(groups)) < 2:
         with pytest.raises(DataError, match="one group"):
-            corpus.split(fraction, seed, by=by)
+            corpus.train_test_split(fraction, seed, by=by)
         return
-    rest, held = corpus.split(fraction, seed, by=by, stratify=stratify)
+    rest, held = corpus.train_test_split(fraction, seed, by=by, stratify=stratify)
     assert len(rest) >= 1
     assert len(held) >= 1
     assert sorted([*rest.texts, *held.texts]) == sorted(corpus.texts)
@@ -92,19 +92,19 @@ def test_a_split_is_a_partition(
         assert not set(rest.groups or ()) & set(held.groups or ())
     else:
         assert len(held) == min(max(round(len(rows) * fraction), 1), len(rows) - 1)
-    assert (rest, held) == corpus.split(fraction, seed, by=by, stratify=stratify)
+    assert (rest, held) == corpus.train_test_split(fraction, seed, by=by, stratify=stratify)
 
 
 def test_the_random_split_draws_four_fifths() -> None:
     """The note's 20,000 and 5,000 would come out otherwise, or a second seed give the same texts."""
     corpus = corpus_of(["pos", "neg"] * 12_500)
-    rest, held = corpus.split(0.2, 1, by="random")
+    rest, held = corpus.train_test_split(0.2, 1, by="random")
     assert (len(rest), len(held)) == (20_000, 5_000)
     assert Counter(held.labels or ()) == {"pos": 2_500, "neg": 2_500}
-    unstratified = corpus.split(0.2, 1, by="random", stratify=False)[1]
+    unstratified = corpus.train_test_split(0.2, 1, by="random", stratify=False)[1]
     assert len(unstratified) == 5_000
     assert Counter(unstratified.labels or ())["pos"] != 2_500  # so close to the mean that chance made it
-    other = corpus.split(0.2, 2, by="random")[1]
+    other = corpus.train_test_split(0.2, 2, by="random")[1]
     shared = len(set(held.texts) & set(other.texts))
     assert abs(shared - 1_000) < 5 * 25.3  # hypergeometric: mean 1,000, standard deviation 25.3
 
@@ -112,7 +112,7 @@ def test_the_random_split_draws_four_fifths() -> None:
 def test_small_classes_keep_their_share() -> None:
     """A rare class would by rounding be missing on one side, and the total be missed."""
     labels: list[Label] = ["a"] * 90 + ["b"] * 7 + ["c"] * 3
-    held = corpus_of(labels).split(0.35, 0, by="random")[1]
+    held = corpus_of(labels).train_test_split(0.35, 0, by="random")[1]
     assert Counter(held.labels or ()) == {"a": 32, "b": 2, "c": 1}  # of 31.5, 2.45 and 1.05, 35 in all
 
 
@@ -131,11 +131,12 @@ def test_group_split_is_as_good_as_scikit_learns() -> None:
 
     corpus = corpus_of(labels, groups)
     position = {text: i for i, text in enumerate(corpus.texts)}
-    ours = [badness([position[text] for text in corpus.split(0.2, seed)[1].texts]) for seed in range(10)]
+    held = [corpus.train_test_split(0.2, seed)[1].texts for seed in range(10)]
+    ours = [badness([position[text] for text in texts]) for texts in held]
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=0).split(corpus.texts, labels, groups)
-    theirs = [badness(list(held)) for _, held in folds]
+    theirs = [badness(list(rows)) for _, rows in folds]
     assert max(ours) <= max(0.01, max(theirs))
-    assert len({tuple(corpus.split(0.2, seed)[1].texts) for seed in range(10)}) == 10
+    assert len(set(map(tuple, held))) == 10
 
 
 def test_groups_of_several_labels() -> None:
@@ -145,7 +146,7 @@ def test_groups_of_several_labels() -> None:
         tuple(name for name, rate in (("a", 0.5), ("b", 0.2), ("c", 0.05)) if random.random() < rate)
         for _ in range(2_000)
     ]
-    held = corpus_of(labels).split(0.25, 0, by="random")[1]
+    held = corpus_of(labels).train_test_split(0.25, 0, by="random")[1]
     assert abs(len(held) - 500) <= 5
     for name in "abc":
         whole = sum(name in (label or ()) for label in labels)
@@ -157,23 +158,23 @@ def test_groups_of_several_labels() -> None:
 def test_fractions_that_leave_a_side_empty(fraction: float) -> None:
     """Nothing would be left to train on or to validate with."""
     with pytest.raises(DataError, match="made here: a fraction of"):
-        corpus_of(["a", "b"]).split(fraction, 0, by="random")
+        corpus_of(["a", "b"]).train_test_split(fraction, 0, by="random")
 
 
 def test_splits_that_cannot_be_made() -> None:
     """Each would be a traceback or a silent split of another kind."""
     with pytest.raises(DataError, match="no groups to split by"):
-        corpus_of(["a", "b"]).split(0.5, 0)
+        corpus_of(["a", "b"]).train_test_split(0.5, 0)
     with pytest.raises(DataError, match="all texts are of one group"):
-        corpus_of(["a", "b"], ["f", "f"]).split(0.5, 0)
+        corpus_of(["a", "b"], ["f", "f"]).train_test_split(0.5, 0)
     with pytest.raises(DataError, match="1 text cannot be split"):
-        corpus_of(["a"]).split(0.5, 0, by="random")
+        corpus_of(["a"]).train_test_split(0.5, 0, by="random")
     with pytest.raises(DataError, match="split by 'film'"):
-        corpus_of(["a", "b"]).split(0.5, 0, by="film")  # type: ignore[arg-type]
+        corpus_of(["a", "b"]).train_test_split(0.5, 0, by="film")  # type: ignore[arg-type]
 
 
 def test_one_group_larger_than_the_fraction() -> None:
     """The held-out side would be empty, or the whole."""
     for seed in range(20):
-        rest, held = corpus_of(["a"] * 100, ["big"] * 99 + ["small"]).split(0.2, seed)
+        rest, held = corpus_of(["a"] * 100, ["big"] * 99 + ["small"]).train_test_split(0.2, seed)
         assert (len(rest), len(held)) == (99, 1)

@@ -50,8 +50,8 @@ def test_a_web_data_set_is_fetched_once(server: Server, monkeypatch: pytest.Monk
     known(monkeypatch, DataSet("mini", "texts", "a", "free", WebSource(server.address, file), "aclimdb"))
     assert datasets.cached("mini") is None
     assert not datasets.is_original("mini")
-    corpus = datasets.load("mini", parts=["train"])
-    assert corpus.texts == Corpus.read(path, parts=["train"]).texts
+    corpus = datasets.load("mini", splits=["train"])
+    assert corpus.texts == Corpus.read(path, splits=["train"]).texts
     assert datasets.get("mini") == datasets.resolve("mini") == cache / "mini" / "mini.tar.gz"
     assert len(server.asked) == 1
     assert datasets.is_original("mini")

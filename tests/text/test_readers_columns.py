@@ -265,8 +265,8 @@ def test_parquet(tmp_path: Path) -> None:
     assert corpus.texts[9_999] == "text 9999"
     assert corpus.labels is not None
     assert corpus.labels[:4] == ["0", "1", "2", "0"]
-    assert corpus.part("test").ids[:2] == ["2", "4"]
-    assert len(Corpus.read(path, parts=["train"])) == n // 2
+    assert corpus.of_split("test").ids[:2] == ["2", "4"]
+    assert len(Corpus.read(path, splits=["train"])) == n // 2
 
 
 def test_parquet_class_names(tmp_path: Path) -> None:
@@ -282,11 +282,11 @@ def test_parquet_class_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ({"text": [1, 2], "label": ["a", "b"]}, "'text' holds int64, expected strings"),
+        ({"text": [1, 2], "label": ["a", "b"]}, "row 1: the text is int 1, expected a string"),
         ({"text": ["a", None], "label": ["a", "b"]}, "row 2: the text is missing"),
         ({"text": ["a", "b"], "label": ["a", None]}, "row 2: the label is missing"),
-        ({"text": ["a"], "label": [{"x": 1}]}, "'label' holds struct"),
-        ({"text": [b"a"], "label": ["a"]}, "'text' holds binary"),
+        ({"text": ["a"], "label": [{"x": 1}]}, "row 1: the label is dict"),
+        ({"text": [b"a"], "label": ["a"]}, "row 1: the text is bytes"),
         ({"one": ["a"], "two": ["b"], "label": ["a"]}, "the columns are 'one', 'two', 'label'"),
     ],
 )

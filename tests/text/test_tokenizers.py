@@ -119,7 +119,7 @@ def test_treebank_is_nltks_to_the_letter(pieces: list[str], between: str) -> Non
 @pytest.mark.skipif(not IMDB.exists(), reason="needs the reviews beside the repository")
 def test_treebank_is_nltks_on_reviews() -> None:
     """Prose holds what nobody thinks of."""
-    texts = Corpus.read(IMDB, parts=["test"]).texts[::50]
+    texts = Corpus.read(IMDB, splits=["test"]).texts[::50]
     cut = tokenizer("treebank", lowercase=False, clean=False)
     nltks = TreebankWordTokenizer()
     for text in texts:

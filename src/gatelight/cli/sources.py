@@ -41,13 +41,13 @@ def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str
             # Under the name that was typed: where the cache lies is nobody's business in a model card.
             return replace(datasets.load(data, **reading), origin=data)
         chosen = {name: value for name, value in reading.items() if name != "format"}
-        options = readers.Options(**chosen, parts=tuple(parts) or None)
-        return Corpus.from_examples(readers.gather(path, options, reading.get("format")), origin=data)
+        options = readers.Options(**chosen, splits=tuple(parts) or None)
+        return Corpus.from_examples(readers.examples(path, options, reading.get("format")), origin=data)
 
 
 def of_part(corpus: Corpus, part: str | None) -> Corpus:
     """Return the labelled texts of a part (None: of all); DataError when there is no such part or label."""
-    chosen = corpus if part is None else corpus.part(part)
+    chosen = corpus if part is None else corpus.of_split(part)
     found = chosen.labelled() if chosen.labels is not None else None
     if found is None or not len(found):
         where = corpus.origin if part is None else f"{corpus.origin}, part {part}"
@@ -69,7 +69,7 @@ def texts_to_audit(
     else:
         examples = datasets.stream(data, **reading)
     for example in examples:
-        if example.part == part if part is not None else example.part != UNLABELLED:
+        if example.split == part if part is not None else example.split != UNLABELLED:
             found = True
             yield example
     if not found and part is not None:
@@ -79,8 +79,8 @@ def texts_to_audit(
 def _of_corpus(corpus: Corpus) -> Iterator[readers.Example]:
     nothing = [None] * len(corpus)
     rows = zip(
-        corpus.texts, corpus.labels or nothing, corpus.groups or nothing, corpus.ids, corpus.parts or nothing,
-        strict=True,
+        corpus.texts, corpus.labels or nothing, corpus.groups or nothing, corpus.ids,
+        corpus.splits or nothing, strict=True,
     )  # fmt: skip
     for text, label, group, name, part in rows:
         # What has no group has its id for one.
@@ -96,9 +96,9 @@ def read_to_judge(data: str, to: Console, reading: Mapping[str, Any], part: str 
     whole = read(data, to, reading, [wanted])
     if not len(whole):  # to say which parts there are
         whole = read(data, to, reading)
-    if part is None and whole.parts is None:
+    if part is None and whole.splits is None:
         return of_part(whole, None)
-    there = sorted({name for name in whole.parts or () if name is not None})
+    there = sorted({name for name in whole.splits or () if name is not None})
     if part is None and TEST not in there:
         raise DataError(
             f"{whole.origin}: has parts ({', '.join(there)}) but no part {TEST!r}, and a model may have been "
@@ -143,22 +143,22 @@ def read_for_training(
         raise DataError("--test names texts to test on, --test-fraction holds some out: give one of the two")
     parts = [part, *(name for name in (valid, test) if name is not None)]
     whole = read(data, to, reading, [*parts, UNLABELLED] if with_unlabelled else parts)
-    training = of_part(whole, part if whole.parts is not None else None)
+    training = of_part(whole, part if whole.splits is not None else None)
     unlabelled: list[str] = []
-    if with_unlabelled and UNLABELLED in (whole.parts or ()):
-        unlabelled = whole.part(UNLABELLED).texts
+    if with_unlabelled and UNLABELLED in (whole.splits or ()):
+        unlabelled = whole.of_split(UNLABELLED).texts
 
     def held(name: str | None, to_test: bool = False) -> Corpus | None:
         if name is None:
             return None
-        if name in (whole.parts or ()) and name != part:
+        if name in (whole.splits or ()) and name != part:
             return of_part(whole, name)
         return read_to_judge(name, to, reading) if to_test else of_part(read(name, to, reading), None)
 
     tested = held(test, to_test=True)
     if test_fraction is not None:
         by: Literal["group", "random"] = "random" if training.groups is None else "group"
-        training, tested = training.split(test_fraction, seed, by=by)
+        training, tested = training.train_test_split(test_fraction, seed, by=by)
     classes = training.require_classes()
     # Known before hours of training, not after them.
     strange = [] if tested is None else sorted(set(tested.classes) - set(classes))
@@ -178,7 +178,7 @@ def texts_to_learn_from(
     Raises DataError where there is none.
     """
     whole = read(data, to, {**reading, "labelled": False}, ["train", UNLABELLED] if part is None else [part])
-    parts = whole.parts or [None] * len(whole)
+    parts = whole.splits or [None] * len(whole)
     chosen = [row for row, own in enumerate(parts) if (own != TEST if part is None else own == part)]
     if not chosen:
         where = "besides its part test" if part is None else f"in part {part!r}"

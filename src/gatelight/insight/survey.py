@@ -79,7 +79,7 @@ class Survey:
     ) -> None:
         """Go through texts; each is on the side of its part, or on `side` where that is given."""
         for example in examples:
-            self._add(example, side if side is not None else example.part or "")
+            self._add(example, side if side is not None else example.split or "")
             if on_text is not None and len(self) % AT_ONCE == 0:
                 on_text(len(self))
 

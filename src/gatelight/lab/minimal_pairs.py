@@ -18,7 +18,7 @@ from gatelight.errors import DataError
 from gatelight.text import archives
 from gatelight.text.readers import streams
 from gatelight.text.readers.example import Options
-from gatelight.text.readers.jsonl import json_object
+from gatelight.text.readers.tables import json_object
 
 BLIMP_TERM = "subject_verb_agreement"  # of BLiMP's twelve phenomena
 _ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson")

@@ -11,7 +11,6 @@ import errno
 import gzip
 import io
 import lzma
-import re
 import struct
 import sys
 import tarfile
@@ -20,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 from gatelight.errors import DataError
 
@@ -37,7 +36,6 @@ LONGEST_TEXT = 1 << 28
 """Most bytes of one text, be it a line or a whole file, unless the caller gives a bound of their own."""
 
 _CHUNK = 1 << 16
-_OCTAL = re.compile(rb"[0-7]+").fullmatch
 _DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 _OPENERS: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
@@ -57,6 +55,11 @@ def is_tar(path: Path) -> bool:
 def is_zip(path: Path) -> bool:
     """Say whether the name is that of a zip archive."""
     return path.suffix.lower() in (".zip", ".whl")
+
+
+def is_archive(path: Path) -> bool:
+    """Say whether the name is that of an archive that can be read."""
+    return is_tar(path) or is_zip(path)
 
 
 def compression(path: Path) -> str | None:
@@ -183,7 +186,7 @@ def _tar_entries(
     origin = str(path)
     with opened(path, max_bytes) as stream:
         try:
-            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo) as tar:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
                 for entry in tar:
                     tar.members = []  # type: ignore[attr-defined]  # else 100,000 headers stay in memory
                     checked_name(entry.name, origin)
@@ -207,24 +210,6 @@ def _tar_entries(
             raise DataError(f"{origin}: the archive ends too early; get or copy the file again")
         while stream.read1():  # to the compressed stream's own end, where its checksum stands
             pass
-
-
-class _TarInfo(tarfile.TarInfo):
-    """Reads of a plain file's header only what is asked for here; half of the time went into the rest."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        if len(buf) == tarfile.BLOCKSIZE and buf[156:157] == tarfile.REGTYPE:
-            name, size, checksum, prefix = (
-                bytes(buf[begin:end]).split(b"\0", 1)[0]
-                for begin, end in ((0, 100), (124, 136), (148, 156), (345, 500))
-            )
-            # Numbers in another form, and a sum that is another, are left to Python's way.
-            if _OCTAL(size) and _OCTAL(checksum) and sum(buf) - sum(buf[148:156]) + 256 == int(checksum, 8):
-                info = cls(b"/".join(filter(None, (prefix, name))).decode(encoding, errors))
-                info.size = int(size, 8)
-                return info
-        return super().frombuf(buf, encoding, errors)
 
 
 def _tar_content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gatelight.errors import DataError
-from gatelight.text import readers, splits
+from gatelight.text import readers
 from gatelight.text.readers import Example, Label, Options
+from gatelight.text.splits import held_out
 
 __all__ = ["Corpus", "Example", "Label", "read_examples"]
 
@@ -25,7 +26,7 @@ class Corpus:
 
     `labels` holds a class per text, or a tuple of classes (multi-label), or None for a text that has none,
     as the `unsup` reviews of aclImdb; it is None as a whole where no text has a label. `groups` says which
-    texts belong together (reviews of one film); a text without a group is a group of its own. `parts` is
+    texts belong together (reviews of one film); a text without a group is a group of its own. `splits` is
     the source's own division ("train", "test", "unsup"), `ratings` the stars where the source has them.
     """
 
@@ -33,14 +34,14 @@ class Corpus:
     labels: Sequence[Label] | None = None
     groups: Sequence[str] | None = None
     ids: Sequence[str] = ()
-    parts: Sequence[str | None] | None = None
+    splits: Sequence[str | None] | None = None
     ratings: Sequence[int | None] | None = None
     origin: str = "memory"
 
     def __post_init__(self) -> None:
         if not self.ids and self.texts:
             object.__setattr__(self, "ids", [str(i) for i in range(1, len(self.texts) + 1)])
-        for name in ("labels", "groups", "ids", "parts", "ratings"):
+        for name in ("labels", "groups", "ids", "splits", "ratings"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.texts):
                 raise DataError(
@@ -48,41 +49,22 @@ class Corpus:
                 )
 
     @classmethod
-    def read(
-        cls,
-        path: str | Path,
-        *,
-        text_column: str | None = None,
-        label_column: str | None = None,
-        group_column: str | None = None,
-        id_column: str | None = None,
-        format: str | None = None,
-        encoding: str = "utf-8",
-        encoding_errors: str = "strict",
-        labelled: bool = True,
-        delimiter: str | None = None,
-        max_bytes: int | None = None,
-        parts: Sequence[str] | None = None,
-    ) -> Corpus:
+    def read(cls, path: str | Path, *, format: str | None = None, **options: Any) -> Corpus:
         """Read all texts of a path, or of standard input for `-`.
 
-        The format (`readers.FORMATS`) is known by the path's name or content, columns by their usual names,
-        unless they are given. With `labelled=False` labels are taken where there are any, but not needed.
-        `parts` keeps only these parts; `max_bytes` bounds what is read or unpacked. Raises DataError for
+        The format (`readers.FORMATS`) is known by the path's name or content unless it is given. `options`
+        are those of `readers.Options`: `text_column`, `label_column`, `group_column`, `id_column`,
+        `encoding`, `encoding_errors`, `labelled`, `delimiter`, `max_bytes`, `splits`. Raises DataError for
         whatever cannot be used as it is, OSError for what cannot be opened.
         """
-        options = Options(
-            text_column, label_column, group_column, id_column, encoding, encoding_errors,
-            labelled, delimiter, max_bytes, None if parts is None else tuple(parts),
-        )  # fmt: skip
-        corpus = cls.from_examples(readers.gather(path, options, format), origin=str(path))
-        if parts is not None:
-            for part in parts:
-                if part not in (corpus.parts or ()):
-                    raise DataError(f"{path}: no texts in part {part!r}; {_parts_there(corpus)}")
+        wanted = _options(options)
+        corpus = cls.from_examples(readers.examples(path, wanted, format), origin=str(path))
+        for split in wanted.splits or ():
+            if split not in (corpus.splits or ()):
+                raise DataError(f"{path}: no texts in the split {split!r}; {_splits_there(corpus)}")
         if not corpus.texts:
             raise DataError(f"{path}: is empty; expected at least one text")
-        if labelled and corpus.labels is None:
+        if wanted.labelled and corpus.labels is None:
             raise DataError(f"{path}: no text has a label; give them labels, or read them as unlabelled")
         return corpus
 
@@ -90,7 +72,7 @@ class Corpus:
     def from_examples(cls, examples: Iterable[Example], origin: str = "memory") -> Corpus:
         """Gather examples into columns; a column that no example fills is None."""
         rows = list(examples)
-        shared: dict[Any, Any] = {}  # 100,000 equal strings need to be held once only
+        shared: dict[Any, Any] = {}  # of 100,000 equal strings one is enough
         ids = [row.id or str(number) for number, row in enumerate(rows, 1)]
         labels = [shared.setdefault(row.label, row.label) for row in rows]
         if any(isinstance(label, tuple) for label in labels):
@@ -99,14 +81,14 @@ class Corpus:
             own_id if row.group is None else shared.setdefault(row.group, row.group)
             for own_id, row in zip(ids, rows, strict=True)
         ]
-        parts = [shared.setdefault(row.part, row.part) for row in rows]
+        splits = [shared.setdefault(row.split, row.split) for row in rows]
         ratings = [row.rating for row in rows]
         return cls(
             texts=[row.text for row in rows],
             labels=_or_none(labels),
             groups=groups if any(row.group is not None for row in rows) else None,
             ids=ids,
-            parts=_or_none(parts),
+            splits=_or_none(splits),
             ratings=_or_none(ratings),
             origin=origin,
         )
@@ -147,26 +129,30 @@ class Corpus:
             labels=taken(self.labels),
             groups=taken(self.groups),
             ids=[self.ids[i] for i in chosen],
-            parts=taken(self.parts),
+            splits=taken(self.splits),
             ratings=taken(self.ratings),
             origin=self.origin,
         )
 
-    def part(self, name: str) -> Corpus:
-        """Return the texts of one part; raises DataError, naming the parts there are, when it is absent."""
-        indices = [i for i, part in enumerate(self.parts or ()) if part == name]
+    def of_split(self, name: str) -> Corpus:
+        """Return the texts of one split; raises DataError, naming those there are, when it is absent."""
+        indices = [i for i, split in enumerate(self.splits or ()) if split == name]
         if not indices:
-            raise DataError(f"{self.origin}: no part {name!r}; {_parts_there(self)}")
+            raise DataError(f"{self.origin}: no split {name!r}; {_splits_there(self)}")
         return self.select(indices)
 
     def labelled(self) -> Corpus:
         """Return the texts that have a label."""
         return self.select([i for i, label in enumerate(self.labels or ()) if label is not None])
 
-    def split(
-        self, fraction: float, seed: int, by: Literal["group", "random"] = "group", stratify: bool = True
+    def train_test_split(
+        self,
+        test_size: float,
+        random_state: int,
+        by: Literal["group", "random"] = "group",
+        stratify: bool = True,
     ) -> tuple[Corpus, Corpus]:
-        """Return the texts without a held-out `fraction` of them, and those held out; a seed fixes which.
+        """Return the texts without a held-out fraction of them, `test_size`, and those held out.
 
         By "group" no group is on both sides, so the fraction is met as nearly as whole groups allow;
         "random" draws single texts. With `stratify` each class keeps its share on both sides, as nearly as
@@ -180,7 +166,7 @@ class Corpus:
             )
         groups = self.groups if by == "group" else None
         try:
-            held = splits.held_out(len(self), fraction, seed, groups, self.labels if stratify else None)
+            held = held_out(len(self), test_size, random_state, groups, self.labels if stratify else None)
         except DataError as error:
             raise DataError(f"{self.origin}: {error}") from None
         return self.select(np.flatnonzero(~held)), self.select(np.flatnonzero(held))
@@ -189,25 +175,27 @@ class Corpus:
 def read_examples(path: str | Path, *, format: str | None = None, **options: Any) -> Iterator[Example]:
     """Yield the texts of a path (`-`: standard input) one by one, in little memory; options as `Corpus.read`.
 
-    An archive's films may come last in it: it is gone through twice, where `Corpus.read` needs one pass.
     Nothing at all in a file is a DataError; nothing on standard input is no texts.
     """
-    parts = options.pop("parts", None)
-    try:
-        wanted = Options(**options, parts=None if parts is None else tuple(parts))
-    except TypeError as error:
-        raise DataError(f"read_examples: {error}") from None
     number = 0
-    for number, example in enumerate(readers.examples(path, wanted, format), 1):  # noqa: B007
+    for number, example in enumerate(readers.examples(path, _options(options), format), 1):  # noqa: B007
         yield example
     if not number and str(path) != "-":
         raise DataError(f"{path}: is empty; expected at least one text")
+
+
+def _options(given: dict[str, Any]) -> Options:
+    splits = given.pop("splits", None)
+    try:
+        return Options(**given, splits=None if splits is None else tuple(splits))
+    except TypeError as error:
+        raise DataError(f"reading: {error}") from None
 
 
 def _or_none(column: list[_Item]) -> list[_Item] | None:
     return column if any(value is not None for value in column) else None
 
 
-def _parts_there(corpus: Corpus) -> str:
-    there = sorted({part for part in corpus.parts or () if part is not None})
-    return f"the parts are {', '.join(there)}" if there else "it has no parts"
+def _splits_there(corpus: Corpus) -> str:
+    there = sorted({split for split in corpus.splits or () if split is not None})
+    return f"the splits are {', '.join(there)}" if there else "it has no splits"

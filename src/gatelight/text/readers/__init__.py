@@ -1,7 +1,4 @@
-"""One function per format, each `(source, options) -> iterator of examples`; a new format is one line here.
-
-Knows which format a path has; knows nothing of corpora, splits or named data sets.
-"""
+"""One function per format, `(source, options) -> iterator of examples`; a new format is one line here."""
 
 from __future__ import annotations
 
@@ -11,22 +8,16 @@ from pathlib import Path
 from gatelight.errors import DataError
 from gatelight.text import archives
 from gatelight.text.readers import streams
-from gatelight.text.readers.aclimdb import gather_aclimdb, is_review, read_aclimdb
-from gatelight.text.readers.classfolders import folder_names, read_classfolders
-from gatelight.text.readers.delimited import read_csv, read_tsv
 from gatelight.text.readers.example import Example, Label, Options
-from gatelight.text.readers.fasttext import PREFIX, read_fasttext
-from gatelight.text.readers.jsonl import read_jsonl
-from gatelight.text.readers.lines import read_lines
-from gatelight.text.readers.parquet import read_parquet
+from gatelight.text.readers.folders import has_reviews, read_aclimdb, read_class_folders
+from gatelight.text.readers.lines import PREFIX, read_fasttext, read_lines
+from gatelight.text.readers.tables import read_csv, read_jsonl, read_parquet, read_tsv
 
-__all__ = ["FORMATS", "Example", "Label", "Options", "detect", "examples", "gather"]
+__all__ = ["FORMATS", "Example", "Label", "Options", "detect", "examples"]
 
-Reader = Callable[[str | Path, Options], Iterator[Example]]
-
-FORMATS: dict[str, Reader] = {
+FORMATS: dict[str, Callable[[str | Path, Options], Iterator[Example]]] = {
     "aclimdb": read_aclimdb,
-    "classes": read_classfolders,
+    "classes": read_class_folders,
     "csv": read_csv,
     "tsv": read_tsv,
     "jsonl": read_jsonl,
@@ -58,12 +49,8 @@ def detect(source: str | Path, options: Options) -> str:
     if streams.is_stdin(source):
         return "lines"
     path = _existing(source)
-    if path.is_dir():
-        # With its own name in front, so that the `train` folder alone is known as well.
-        name = path.resolve().name
-        return "aclimdb" if any(is_review(f"{name}/{inner}") for inner in folder_names(path)) else "classes"
-    if archives.is_tar(path) or archives.is_zip(path):
-        return "aclimdb" if any(map(is_review, archives.member_names(path, options.max_bytes))) else "classes"
+    if path.is_dir() or archives.is_archive(path):
+        return "aclimdb" if has_reviews(path, options) else "classes"
     ending = (path.with_suffix("") if archives.compression(path) else path).suffix.lower()
     if ending in _ENDINGS:
         return _ENDINGS[ending]
@@ -80,25 +67,15 @@ def detect(source: str | Path, options: Options) -> str:
 
 def examples(source: str | Path, options: Options, format: str | None = None) -> Iterator[Example]:
     """Yield the texts of a source one by one, in its own order; raises what the format's reader raises."""
-    return _reader(source, options, format)(source, options)
-
-
-def gather(source: str | Path, options: Options, format: str | None = None) -> list[Example]:
-    """Return the texts of a source at once, where that is quicker than one by one."""
-    reader = _reader(source, options, format)
-    return gather_aclimdb(source, options) if reader is read_aclimdb else list(reader(source, options))
-
-
-def _reader(source: str | Path, options: Options, format: str | None) -> Reader:
     if format is None:
-        return FORMATS[detect(source, options)]
+        return FORMATS[detect(source, options)](source, options)
     if format not in FORMATS:
         raise DataError(f"no format {format!r}; the formats are {', '.join(FORMATS)}")
     if streams.is_stdin(source) and format in _WHOLE:
         raise DataError(f"standard input cannot be read as {format}; give a path")
     if not streams.is_stdin(source):
         _existing(source)
-    return FORMATS[format]
+    return FORMATS[format](source, options)
 
 
 def _existing(source: str | Path) -> Path:

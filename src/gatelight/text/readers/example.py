@@ -19,13 +19,18 @@ class Example(NamedTuple):
     label: Label = None
     group: str | None = None
     id: str = ""
-    part: str | None = None
+    split: str | None = None
     rating: int | None = None
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a reader is asked for; see `Corpus.read`."""
+    """What a reader is asked for.
+
+    Columns are known by their usual names unless they are named here. With `labelled=False` labels are taken
+    where there are any, but not needed. `delimiter` is that of CSV. `max_bytes` bounds what is read or
+    unpacked. `splits` keeps only these splits of the source ("train", "test", "unsup").
+    """
 
     text_column: str | None = None
     label_column: str | None = None
@@ -36,7 +41,7 @@ class Options:
     labelled: bool = True
     delimiter: str | None = None
     max_bytes: int | None = None
-    parts: tuple[str, ...] | None = None
+    splits: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -56,6 +61,6 @@ class Options:
         """The encoding's name, such that a byte order mark never becomes part of the first text."""
         return "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
 
-    def wants(self, part: str | None) -> bool:
-        """Say whether texts of this part are asked for."""
-        return self.parts is None or part in self.parts
+    def wants(self, split: str | None) -> bool:
+        """Say whether texts of this split are asked for."""
+        return self.splits is None or split in self.splits

@@ -21,6 +21,11 @@ def is_stdin(source: str | Path) -> bool:
     return str(source) == STDIN
 
 
+def name_of(source: str | Path) -> str:
+    """Return what errors call a source."""
+    return "standard input" if is_stdin(source) else str(source)
+
+
 @contextmanager
 def text_stream(source: str | Path, options: Options, newline: str) -> Iterator[io.TextIOWrapper]:
     """Open a file (decompressed where its name says so) or `-` for standard input as text.
@@ -29,10 +34,8 @@ def text_stream(source: str | Path, options: Options, newline: str) -> Iterator[
     at line feeds only. Raises DataError naming the file and the offset of the first undecodable byte.
     """
     if is_stdin(source):
-        buffer = sys.stdin.buffer
-        with _wrapped(
-            BoundedReader(buffer, "standard input", None, options.max_bytes), options, newline
-        ) as text:
+        stream = BoundedReader(sys.stdin.buffer, name_of(source), None, options.max_bytes)
+        with _wrapped(stream, options, newline) as text:
             yield text
     else:
         with opened(Path(source), options.max_bytes) as stream, _wrapped(stream, options, newline) as text:
@@ -73,7 +76,8 @@ def bounded_lines(stream: io.TextIOWrapper, source: str | Path) -> Iterator[str]
         number += 1
         if len(line) > LONGEST_TEXT:
             raise DataError(
-                f"{source}: line {number} is longer than {LONGEST_TEXT:,} characters; give one text a line"
+                f"{name_of(source)}: line {number} is longer than {LONGEST_TEXT:,} characters; "
+                "give one text a line"
             )
         yield line
 
