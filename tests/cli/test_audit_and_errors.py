@@ -265,7 +265,7 @@ def test_what_errors_refuses(own_model: Path, reviews: Path, tmp_path: Path) -> 
     assert "no temperature was fitted" in line
     other = write(tmp_path / "d.csv", [("good", "positive"), ("bad", "negative")])
     assert "'positive'" in one_line_and_two(gatelight("errors", own_model, other))
-    assert "no part 'test'" in one_line_and_two(gatelight("errors", own_model, reviews, "--part", "test"))
+    assert "no split 'test'" in one_line_and_two(gatelight("errors", own_model, reviews, "--part", "test"))
     assert "nowhere" in one_line_and_two(gatelight("errors", tmp_path / "nowhere", reviews))
     plain = tmp_path / "lines.txt"
     plain.write_text("a line\n")

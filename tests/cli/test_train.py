@@ -104,7 +104,7 @@ def test_the_part_test_is_evaluated_on_when_asked_for_and_never_learned_from(tmp
     assert (final["unlabelled_texts"], final["vectors"]) == (0, "word2vec")
     final = json_lines(gatelight("train", data, "--out", tmp_path / "m", *options).stdout)[-1]
     assert final["test"] is None
-    assert "no part 'dev'" in one_line_and_two(
+    assert "no split 'dev'" in one_line_and_two(
         gatelight("train", data, "--out", tmp_path / "m", *options, "--part", "dev")
     )
 

@@ -72,7 +72,7 @@ def test_parts_without_a_test_among_them_must_be_named(model: Path, tmp_path: Pa
         (folder / "train" / name).parent.mkdir(parents=True)
         (folder / "train" / name).write_text("dull film")
     assert "has parts (train)" in one_line_and_two(gatelight("evaluate", model, folder))
-    assert "parts are train" in one_line_and_two(gatelight("evaluate", model, folder, "--part", "test"))
+    assert "splits are train" in one_line_and_two(gatelight("evaluate", model, folder, "--part", "test"))
     (record,) = json_lines(gatelight("evaluate", model, folder, "--part", "train", "--json").stdout)
     assert record["n"] == 2
 
