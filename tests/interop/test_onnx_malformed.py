@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 from onnx_cases import network
 
 from gatelight.errors import GatelightError, MissingExtraError, ModelFileError
@@ -22,17 +22,14 @@ CASES = 400  # of each file
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A network, a layer, and the network without our notes, as bytes."""
+    """A network and a layer as bytes."""
     folder = tmp_path_factory.mktemp("whole")
     interop.save(network(pool="attention", cell="peephole"), folder / "network.onnx")
     interop.save(GRU(2, 3, bidirectional=True), folder / "layer.onnx", quantize=True)
-    stripped = onnx.load(folder / "network.onnx")
-    del stripped.metadata_props[:]
-    found = {path.stem: path.read_bytes() for path in folder.iterdir()}
-    return {**found, "graph": stripped.SerializeToString()}
+    return {path.stem: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("name", ["network", "layer", "graph"])
+@pytest.mark.parametrize("name", ["network", "layer"])
 def test_mutated_files_give_an_error_or_a_model(name: str, files: dict[str, bytes], tmp_path: Path) -> None:
     """Whatever bytes come, nothing may crash or raise what the command line would show as a traceback."""
     rng = np.random.default_rng(11)
@@ -92,38 +89,6 @@ def weight(name: str, **fields: object) -> Callable[[onnx.ModelProto], None]:
     return change
 
 
-def node(operator: str, **attributes: object) -> Callable[[onnx.ModelProto], None]:
-    def change(model: onnx.ModelProto) -> None:
-        found = next(node for node in model.graph.node if node.op_type == operator)
-        kept = [entry for entry in found.attribute if entry.name not in attributes]
-        del found.attribute[:]
-        found.attribute.extend(kept)
-        found.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
-
-    return change
-
-
-def renamed(model: onnx.ModelProto) -> None:
-    next(node for node in model.graph.node if node.op_type == "Gemm").op_type = "Einsum"
-
-
-def own_domain(model: onnx.ModelProto) -> None:
-    model.opset_import.append(helper.make_opsetid("com.evil", 1))
-    next(node for node in model.graph.node if node.op_type == "Gemm").domain = "com.evil"
-
-
-def looped(model: onnx.ModelProto) -> None:
-    body = helper.make_graph([], "body", [], [])
-    found = model.graph.node[0]
-    found.op_type = "If"
-    found.attribute.append(helper.make_attribute("then_branch", body))
-
-
-def computed(model: onnx.ModelProto) -> None:
-    lstm = next(node for node in model.graph.node if node.op_type == "LSTM")
-    lstm.input[1] = model.graph.input[0].name
-
-
 HOSTILE = [
     ("network", note("gatelight.classifier", layers=10**9), "layers are told of"),
     ("network", note("gatelight.classifier", hidden=10**9), "has the shape|fit"),
@@ -139,15 +104,6 @@ HOSTILE = [
     ("layer", note("gatelight.layer", hidden_size=10**9), "has the shape|fit"),
     ("layer", note("gatelight.layer", hidden_size=-1), "fit"),
     ("layer", note("gatelight.layer", device="cuda"), "fit"),
-    ("graph", renamed, "Einsum"),
-    ("graph", own_domain, "com.evil"),
-    ("graph", looped, "a graph of its own|whole"),
-    ("graph", computed, "computes its W"),
-    ("graph", node("LSTM", hidden_size=10**9), "hidden_size is 1000000000"),
-    ("graph", node("LSTM", clip=3.0), "clip=3.0"),
-    ("graph", node("LSTM", activations=["Affine"] * 3), "activations Affine"),
-    ("graph", node("LSTM", direction="sideways"), "direction|whole"),
-    ("graph", weight("memory.0.0.P", array=np.zeros((1, 3))), "P has the shape"),
 ]
 
 

@@ -69,8 +69,8 @@ def _from_onnx(files: list[Path], vocabulary: Path | None) -> TextClassifier:
     model = onnx.load(files[0])
     if not isinstance(model, TextClassifier):
         raise DataError(
-            f"{files[0]} holds no text classifier of gatelight's but a {type(model).__name__}; in Python "
-            "gatelight.interop.onnx.load runs it"
+            f"{files[0]} holds no text classifier of gatelight's but a {type(model).__name__}; open it in "
+            "Python by gatelight.interop.onnx.load"
         )
     return model
 

@@ -13,7 +13,6 @@ from gatelight.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
-    from gatelight.interop.onnx.graph import Graph
     from gatelight.models.classifier import Classifier
     from gatelight.nn.layers import Layer
 
@@ -40,11 +39,11 @@ def to_onnx(model: Any, place: Path, quantize: bool = False) -> list[Path]:
     return [path]
 
 
-def load(path: str | Path) -> TextClassifier | Classifier | Layer | Graph:
-    """Read an ONNX file: what `save` wrote becomes what it was, another maker's graph a `Graph`.
+def load(path: str | Path) -> TextClassifier | Classifier | Layer:
+    """Read an ONNX file that `save` wrote; it becomes what it was. Nothing in the file is executed.
 
-    Raises ModelFileError for a file that is damaged or holds what cannot be run here, naming the operator;
-    MissingExtraError without the package onnx. Nothing in the file is executed.
+    Raises ModelFileError for a file that is damaged or of another maker, MissingExtraError without the
+    package onnx.
     """
     _needed()
     from gatelight.interop.onnx.reading import load as read
