@@ -1,4 +1,4 @@
-"""Minimal pairs: read as they are meant, judged by the sums that a step-by-step softmax gives."""
+"""Minimal pairs: read as they are meant, scored by the sums that a step-by-step softmax gives."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ import torch
 from gatelight.errors import DataError
 from gatelight.estimators.language import LanguageModel
 from gatelight.estimators.ngrams import KneserNey
-from gatelight.lab.agreement import judge, ngrams_of, shares
+from gatelight.lab.agreement import (
+    accuracies,
+    log_probabilities,
+    ngram_log_probabilities,
+    ngrams_of,
+    score_pairs,
+)
 from gatelight.lab.minimal_pairs import MinimalPair, read_pairs, thinned
-from gatelight.lab.sentence_scores import log_probabilities, ngram_log_probabilities
 from gatelight.models.language_model import LanguageModel as Network
 from gatelight.models.language_model import LanguageModelConfig
 from gatelight.nn import CELLS
@@ -57,9 +62,9 @@ def by_hand(model: Network, ids: list[int], begin: int) -> float:
 def test_sentences_have_the_probability_of_their_steps(
     cell: str, output: str, layers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A beginning shared with the wrong sentence, or a state given to another, would judge another text."""
-    monkeypatch.setattr("gatelight.lab.sentence_scores.BLOCK", 7)  # so that there are several
-    monkeypatch.setattr("gatelight.lab.sentence_scores.SCORES", 180)
+    """A beginning shared with the wrong sentence, or a state given to another, would score another text."""
+    monkeypatch.setattr("gatelight.lab.agreement.BLOCK", 7)  # so that there are several
+    monkeypatch.setattr("gatelight.lab.agreement.SCORES", 180)
     model = Network(LanguageModelConfig(60, dim=5, cell=cell, hidden=6, layers=layers, output=output), seed=3)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -107,12 +112,12 @@ def model() -> LanguageModel:
     return LanguageModel(**how, epochs=20, validation_fraction=0.0, order=3).fit(TEXTS)
 
 
-def test_pairs_are_judged_and_the_unknown_left_out(model: LanguageModel) -> None:
+def test_pairs_are_scored_and_the_unknown_left_out(model: LanguageModel) -> None:
     """A pair about a word that the model never saw is a coin toss, and would be counted as knowledge."""
-    judged = judge(model, PAIRS, ngrams_of(model, TEXTS))
-    assert judged.pairs == PAIRS[:3]
-    assert judged.unknown == {"unicorn": 1}
-    assert judged.left_out == {"far": 1}
+    scored = score_pairs(model, PAIRS, ngrams_of(model, TEXTS))
+    assert scored.pairs == PAIRS[:3]
+    assert scored.unknown == {"unicorn": 1}
+    assert scored.left_out == {"far": 1}
     begin = model.vocabulary_.id("<end>")
 
     def nats(text: str) -> float:
@@ -120,21 +125,23 @@ def test_pairs_are_judged_and_the_unknown_left_out(model: LanguageModel) -> None
             return by_hand(model.model_, model.vocabulary_.ids(text.split()).tolist(), begin)
 
     expected = [nats(pair.good) - nats(pair.bad) for pair in PAIRS[:3]]
-    np.testing.assert_allclose(judged.margins["model"], expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(scored.margins["model"], expected, rtol=1e-3, atol=1e-4)
     ngrams = ngrams_of(model, TEXTS)
 
     def counted(text: str) -> float:
         return math.fsum(map(math.log, ngrams.probabilities(model.vocabulary_.ids(text.split())).tolist()))
 
     expected = [counted(pair.good) - counted(pair.bad) for pair in PAIRS[:3]]
-    np.testing.assert_allclose(judged.margins["n-grams"], expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(scored.margins["n-grams"], expected, rtol=1e-9, atol=1e-12)
 
 
 def test_shares_are_counted_by_group(model: LanguageModel) -> None:
     """A table whose rows are of other pairs than it says would still look like a table."""
-    judged = judge(model, PAIRS)
-    judged.margins["model"][:] = 1.0, 0.0, 2.0
-    found = {(share.by, share.group): (share.right, share.pairs, share.left_out) for share in shares(judged)}
+    scored = score_pairs(model, PAIRS)
+    scored.margins["model"][:] = 1.0, 0.0, 2.0
+    found = {
+        (share.by, share.group): (share.right, share.pairs, share.left_out) for share in accuracies(scored)
+    }
     assert found == {
         ("all", "all"): (2, 3, 1),
         ("construction", "far"): (1, 1, 1),
@@ -144,14 +151,14 @@ def test_shares_are_counted_by_group(model: LanguageModel) -> None:
         ("nouns between", "0"): (1, 2, 0),
         ("nouns between", "1"): (1, 1, 0),
     }
-    (whole,) = [share for share in shares(judge(model, PAIRS[:1])) if share.by == "all"]
+    (whole,) = [share for share in accuracies(score_pairs(model, PAIRS[:1])) if share.by == "all"]
     assert (whole.low, whole.high) == pytest.approx((0.2065, 1.0), abs=1e-4)  # Wilson's, of 1 in 1
 
 
 def test_nothing_known_is_said(model: LanguageModel) -> None:
     """A table of no pairs would say nothing, or divide by nothing."""
     with pytest.raises(DataError, match="unicorn"):
-        judge(model, PAIRS[3:])
+        score_pairs(model, PAIRS[3:])
 
 
 def test_a_limit_draws_from_each_construction() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gatelight.cli import lab_agreement, lab_number, lab_tasks
+from gatelight.cli import lab_agreement, lab_tasks
 
 app = typer.Typer(
     help="Who remembers how long: memory tasks, and agreement in sentences.", no_args_is_help=True
@@ -14,4 +14,3 @@ app.command("run")(lab_tasks.run)
 app.command("report", no_args_is_help=True)(lab_tasks.report)
 app.command("agreement", no_args_is_help=True)(lab_agreement.agreement)
 app.command("sentences", no_args_is_help=True)(lab_agreement.sentences)
-app.command("number", no_args_is_help=True)(lab_number.number)

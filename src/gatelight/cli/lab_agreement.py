@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gatelight.estimators.language import LanguageModel
     from gatelight.estimators.ngrams import KneserNey
-    from gatelight.lab.agreement import Judged, Share
+    from gatelight.lab.agreement import Accuracy, ScoredPairs
 
 MARVIN_LINZEN = "marvin-linzen"
 NAMED = 10  # unknown words that a person is told of
@@ -48,7 +48,7 @@ def agreement(
 ) -> None:
     """Ask a language model which sentence of each minimal pair is likelier, with n-grams beside it."""
     from gatelight.estimators.opening import load_language_model
-    from gatelight.lab.agreement import judge, shares
+    from gatelight.lab.agreement import accuracies, score_pairs
     from gatelight.lab.minimal_pairs import read_pairs, thinned
     from gatelight.nn.threads import set_threads
 
@@ -61,21 +61,21 @@ def agreement(
         pairs = thinned(pairs, limit, seed)
     ngrams = None if train is None else _ngrams(found, train, part, train_limit, order, to)
     with Meter(to) as meter:
-        judged = judge(found, pairs, ngrams, lambda stage: meter.show(STAGES[stage], 0, None))
-    rows = shares(judged)
+        scored = score_pairs(found, pairs, ngrams, lambda stage: meter.show(STAGES[stage], 0, None))
+    rows = accuracies(scored)
     if json:
         emit(
             {
                 "model": model, "data": data, "pairs": whole, "asked": len(pairs),
-                "judged": len(judged.pairs), "unknown": dict(judged.unknown.most_common()),
+                "scored": len(scored.pairs), "unknown": dict(scored.unknown.most_common()),
                 "order": None if ngrams is None else ngrams.order, "shares": [vars(row) for row in rows],
             }
         )  # fmt: skip
         return
-    say(to, f"{whole:,} pairs, {len(pairs):,} asked, {len(judged.pairs):,} judged")
-    _tell_of_unknown(judged, to)
+    say(to, f"{whole:,} pairs, {len(pairs):,} asked, {len(scored.pairs):,} scored")
+    _tell_of_unknown(scored, to)
     for by in dict.fromkeys(row.by for row in rows):
-        to.print(_table(by, [row for row in rows if row.by == by], judged))
+        to.print(_table(by, [row for row in rows if row.by == by], scored))
 
 
 def _place(data: str, to: Console) -> Path:
@@ -109,21 +109,21 @@ def _ngrams(
         return ngrams_of(model, texts, order)
 
 
-def _tell_of_unknown(judged: Judged, to: Console) -> None:
-    if judged.unknown:
-        named = ", ".join(f"{word} ({n:,})" for word, n in judged.unknown.most_common(NAMED))
-        more = ", …" if len(judged.unknown) > NAMED else ""
+def _tell_of_unknown(scored: ScoredPairs, to: Console) -> None:
+    if scored.unknown:
+        named = ", ".join(f"{word} ({n:,})" for word, n in scored.unknown.most_common(NAMED))
+        more = ", …" if len(scored.unknown) > NAMED else ""
         say(
             to,
-            f"{judged.left_out.total():,} left out for {len(judged.unknown):,} words that the model does not "
+            f"{scored.left_out.total():,} left out for {len(scored.unknown):,} words that the model does not "
             f"know: {named}{more}",
         )
 
 
-def _table(by: str, rows: list[Share], judged: Judged) -> Any:
-    judges = list(judged.margins)
-    heads = [head for judge in judges for head in (judge, "95 %")]
-    groups: dict[str, list[Share]] = {}
+def _table(by: str, rows: list[Accuracy], scored: ScoredPairs) -> Any:
+    scorers = list(scored.margins)
+    heads = [head for scorer in scorers for head in (scorer, "95 %")]
+    groups: dict[str, list[Accuracy]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
     lines = [

@@ -14,13 +14,13 @@ from gatelight.cli.output import percent, say
 from gatelight.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from gatelight.lab.results import Row
+    from gatelight.lab.report import Row
 
 COLUMNS = ["task", "length", "cell", "H", "solved [95 %]", "sequences", "right", "chance", "a run", "reaches",
            "half-life before", "after"]  # fmt: skip
 NARROW = (0, 1, 2, 4, 5, 6)
-REASONS = ("word-back", "adding")  # the tasks whose gradients are shown
-DISTANT = "word-back"
+REASONS = ("number", "adding")  # the tasks whose gradients are shown
+DISTANT = "number"
 RATES, GRADIENTS = "rates.png", "gradients.png"
 NAMES = {"rnn": "plain RNN", "lstm": "LSTM", "peephole": "peephole LSTM", "gru": "GRU"}
 LEAST = -12.0  # powers of ten: gradients below are drawn here
@@ -55,7 +55,7 @@ def answers(rows: Sequence[Row]) -> Iterator[str]:
         if found:
             said = ", ".join(f"{percent(row.score)} at {row.length}" for row in found)
             chance = percent(found[0].chance)
-            yield f"{NAMES[cell]} names the word so many steps back: {said} (chance {chance})"
+            yield f"{NAMES[cell]} is right about a verb so many words behind: {said} (chance {chance})"
 
 
 def page(path: Path, rows: Sequence[Row], runs: Sequence[Mapping[str, Any]]) -> None:
@@ -108,7 +108,7 @@ def _gradients(
     task: str, runs: Sequence[Mapping[str, Any]]
 ) -> dict[str, dict[str, list[tuple[float, float]]]]:
     """Before and after, by cell: (distance, power of ten) at the longest length."""
-    from gatelight.lab.results import fading
+    from gatelight.lab.report import fading
 
     of_task = [run for run in runs if run["task"] == task]
     longest = max((run["length"] for run in of_task), default=0)
@@ -131,7 +131,7 @@ def _rates(rows: Sequence[Row], of: str) -> str:
 
 
 def _half(rows: Sequence[Row]) -> str:
-    from gatelight.lab.results import HALF, half_fail_at
+    from gatelight.lab.report import HALF, half_fail_at
 
     if not rows:
         return "–"

@@ -59,7 +59,7 @@ def run(
     The same command after a stop, or with more cells, lengths or seeds, makes only what is missing.
     """
     from gatelight.cli.faults import keeping_runs
-    from gatelight.lab.learning import learn, settings
+    from gatelight.lab.run import learn, settings
     from gatelight.lab.tasks import known
     from gatelight.models.trials import run_trials
 
@@ -112,7 +112,7 @@ def report(
     from gatelight.cli import lab_report
     from gatelight.cli.output import as_json
     from gatelight.files import file_written_aside
-    from gatelight.lab.results import read_runs, summed_up
+    from gatelight.lab.report import read_runs, summed_up
 
     to = console(machine=json)
     runs = read_runs(folder)

@@ -13,18 +13,26 @@ import torch
 from command_line import gatelight, json_lines, one_line_and_two, snapshot
 
 from gatelight.errors import DataError
-from gatelight.lab.drawing import drawn
-from gatelight.lab.fading import gradient_by_distance, half_lives
-from gatelight.lab.languages import anbn
-from gatelight.lab.learning import learn, settings
-from gatelight.lab.network import Batch, Network, hidden_size, parameters, right
-from gatelight.lab.results import fading, half_fail_at, read_runs, summed_up
+from gatelight.lab.grammars import anbn
+from gatelight.lab.report import fading, half_fail_at, read_runs, summed_up
+from gatelight.lab.run import (
+    Batch,
+    Network,
+    gradient_by_distance,
+    half_lives,
+    hidden_size,
+    learn,
+    parameters,
+    right,
+    settings,
+)
+from gatelight.lab.sequences import drawn
 from gatelight.lab.tasks import TASKS
 
 CELLS = ("rnn", "lstm", "peephole", "gru")
 COUNTS_APART = 0.06  # of a count: one unit more or less of a small net
 EXACT = 1e-9  # float64 on both sides; the sums run in another order
-QUICK = ["--cells", "lstm,rnn", "--lengths", "2", "--seeds", "1", "--budget", "0.01"]
+QUICK = ["--cells", "lstm,rnn", "--lengths", "4", "--seeds", "1", "--budget", "0.01"]
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -124,7 +132,7 @@ def test_packed_targets_are_those_of_their_rows() -> None:
 
 def test_the_same_seed_finds_the_same() -> None:
     """A figure that does not come again cannot be checked."""
-    trial = settings(TASKS["word-back"], 3, "lstm", 1, 0.02)
+    trial = settings(TASKS["copying"], 3, "lstm", 1, 0.02)
     first, again = (learn(None, trial) for _ in range(2))
     timeless = [{k: v for k, v in found.items() if "seconds" not in k} for found in (first, again)]
     assert timeless[0] == timeless[1]
@@ -133,11 +141,11 @@ def test_the_same_seed_finds_the_same() -> None:
 
 
 def test_an_easy_task_is_solved_and_the_counters_reach_is_told() -> None:
-    """The word one or two steps back: whoever cannot learn this learns nothing."""
+    """The number of a verb right behind its subject: whoever cannot learn this learns nothing."""
     for cell in CELLS:
-        found = learn(None, settings(TASKS["word-back"], 2, cell, 0))
+        found = learn(None, settings(TASKS["number"], 4, cell, 0))
         assert found["solved"], cell
-        assert found["score"] == 1
+        assert found["score"] > 0.98
     counted = learn(None, {**settings(TASKS["anbn"], 2, "lstm", 0), "budget": 3000})
     assert counted["solved"]
     assert counted["reaches"] >= 2
@@ -171,10 +179,10 @@ def test_runs_are_summed_up_with_intervals() -> None:
 def test_a_lab_is_run_found_again_and_told(tmp_path: Path) -> None:
     """The second call must find the first one's runs; page, table and pictures must hold them."""
     out = tmp_path / "out"
-    command = ["lab", "run", "word-back", *QUICK, "--out", out, "--jobs", "1"]
+    command = ["lab", "run", "number", *QUICK, "--out", out, "--jobs", "1"]
     first = gatelight(*command)
     assert first.exit_code == 0, first.output
-    assert "2/2  word-back 2 rnn seed 0: " in first.stdout
+    assert "2/2  number 4 rnn seed 0: " in first.stdout
     before = snapshot(out / "runs")
     assert len(before) == 2
     again = gatelight(*command, "--json")
@@ -183,7 +191,7 @@ def test_a_lab_is_run_found_again_and_told(tmp_path: Path) -> None:
     told = gatelight("lab", "report", out)
     assert told.exit_code == 0, told.output
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "Bengio, Simard" in page
+    assert "Linzen, Dupoux" in page
     assert "steps back" in page
     assert "http" not in page.replace("http-equiv", "")
     assert [row["cell"] for row in json.loads((out / "report.json").read_text())] == ["rnn", "lstm"]

@@ -1,4 +1,4 @@
-"""What a memory task draws: sequences end to end, and what is to be answered at which step; knows no task.
+"""What a memory task draws: sequences end to end, and what is to be answered at which step.
 
 Legend: n sequences, N steps of all of them, T steps of the longest, D numbers of a step, O outputs.
 """

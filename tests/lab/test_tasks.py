@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from typing import Any
 
@@ -13,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatelight.errors import DataError
-from gatelight.lab import lags, languages, reber, timing
-from gatelight.lab.drawing import Drawn
+from gatelight.lab import grammars, tasks
+from gatelight.lab.sequences import Drawn
 from gatelight.lab.tasks import TASKS, Task, known
 
 FEW = settings(max_examples=20, deadline=None)
@@ -42,7 +41,7 @@ def drawn(draw: Any, seed: int, length: int, count: int = 8) -> list[tuple[Any, 
 @given(SEEDS, st.integers(10, 60))
 def test_adding_is_a_sum_of_two_marked_numbers(seed: int, length: int) -> None:
     """A third mark, or one at the end of the sequence, and another task would be learnt."""
-    for inputs, targets, learnt, asked in drawn(lags.adding, seed, length):
+    for inputs, targets, learnt, asked in drawn(tasks.adding, seed, length):
         assert length <= len(inputs) <= 1.1 * length
         marked = np.flatnonzero(inputs[:, 1] == 1)
         assert len(marked) == 2
@@ -58,54 +57,26 @@ def test_adding_is_a_sum_of_two_marked_numbers(seed: int, length: int) -> None:
 @given(SEEDS, LENGTHS)
 def test_what_is_copied_is_what_was_read(seed: int, length: int) -> None:
     """Symbols must come back in their order, `length` steps after the last, and nothing else be asked."""
-    for inputs, targets, learnt, asked in drawn(lags.copying, seed, length):
+    for inputs, targets, learnt, asked in drawn(tasks.copying, seed, length):
         read = inputs.argmax(1)
-        assert inputs.sum(1).tolist() == [1] * (length + 2 * lags.COPIED)
-        assert read[: lags.COPIED].max() < lags.SYMBOLS
-        assert read[lags.COPIED :].tolist() == [8] * (length - 1) + [9] + [8] * lags.COPIED
-        assert targets[learnt].tolist() == read[: lags.COPIED].tolist()
-        assert asked.tolist() == learnt.tolist() == [False] * (length + lags.COPIED) + [True] * lags.COPIED
+        assert inputs.sum(1).tolist() == [1] * (length + 2 * tasks.COPIED)
+        assert read[: tasks.COPIED].max() < tasks.SYMBOLS
+        assert read[tasks.COPIED :].tolist() == [8] * (length - 1) + [9] + [8] * tasks.COPIED
+        assert targets[learnt].tolist() == read[: tasks.COPIED].tolist()
+        assert asked.tolist() == learnt.tolist() == [False] * (length + tasks.COPIED) + [True] * tasks.COPIED
 
 
 @FEW
 @given(SEEDS, st.integers(10, 60))
 def test_order_is_that_of_the_two_signs(seed: int, length: int) -> None:
     """The class must be that of (first, second): X X, X Y, Y X, Y Y."""
-    for inputs, targets, learnt, _ in drawn(lags.temporal_order, seed, length):
+    for inputs, targets, learnt, _ in drawn(tasks.temporal_order, seed, length):
         read = inputs.argmax(1)
         signs = np.flatnonzero((read == 4) | (read == 5))
         assert length // 10 <= signs[0] <= length // 5 < length // 2 <= signs[1] <= 3 * length // 5
         assert len(signs) == 2
         assert (read[0], read[-1]) == (6, 7)
         assert targets[learnt].tolist() == [2 * (read[signs[0]] - 4) + read[signs[1]] - 4]
-
-
-@FEW
-@given(SEEDS, LENGTHS)
-def test_the_noise_free_sequences_are_two(seed: int, length: int) -> None:
-    """All but the first symbol must be alike, and the first be foretold at the end."""
-    for inputs, targets, learnt, asked in drawn(lags.noise_free_lag, seed, length):
-        read = inputs.argmax(1)
-        assert read[0] in (0, length)
-        assert read[1:].tolist() == list(range(2, length + 1))[: length - 1] or length == 2
-        assert targets.tolist() == [*read[1:], read[0]]
-        assert learnt.all()
-        assert np.flatnonzero(asked).tolist() == [length - 1]
-
-
-@FEW
-@given(SEEDS, LENGTHS)
-def test_the_word_is_the_one_so_many_steps_back(seed: int, length: int) -> None:
-    """One step more or less, and the axis of the whole report would be wrong."""
-    for inputs, targets, learnt, asked in drawn(lags.word_back, seed, length):
-        read = inputs.argmax(1)
-        at = np.flatnonzero(read == lags.WORDS)
-        assert at.tolist() == np.flatnonzero(learnt).tolist() == np.flatnonzero(asked).tolist()
-        assert targets[at[0]] == read[0]
-        assert 1 <= at[0] <= length
-    for inputs, targets, learnt, _ in drawn(lags.word_back_exam, seed, length):
-        at = np.flatnonzero(learnt)
-        assert targets[at[0]] == inputs.argmax(1)[at[0] - length]
 
 
 # Reber's grammar, once more and in another form: as an expression.
@@ -116,16 +87,16 @@ EMBEDDED = regex.compile(f"B(?:T{INNER}T|P{INNER}P)E")
 
 
 def text(inputs: Any) -> str:
-    return "".join(reber.SYMBOLS[number] for number in inputs.argmax(1))
+    return "".join(grammars.REBER[number] for number in inputs.argmax(1))
 
 
 def _accepted(string: str) -> bool:
     """Whether the automaton that makes strings would make this one."""
     state = 0
     for symbol in string:
-        if state == 2 or symbol not in reber.SYMBOLS:
+        if state == 2 or symbol not in grammars.REBER:
             return False
-        state = int(reber.NEXT[state, reber.SYMBOLS.index(symbol)])
+        state = int(grammars.NEXT[state, grammars.REBER.index(symbol)])
         if state < 0:
             return False
     return state == 2
@@ -135,7 +106,7 @@ def _accepted(string: str) -> bool:
 @given(SEEDS, st.integers(5, 30))
 def test_the_automaton_accepts_what_it_makes_and_names_what_may_follow(seed: int, length: int) -> None:
     """An error in the table would make a grammar that nobody has published figures of."""
-    for inputs, targets, _, asked in drawn(reber.embedded_reber, seed, length):
+    for inputs, targets, _, asked in drawn(grammars.embedded_reber, seed, length):
         string = text(inputs) + "E"
         assert _accepted(string)
         assert EMBEDDED.fullmatch(string)
@@ -143,17 +114,17 @@ def test_the_automaton_accepts_what_it_makes_and_names_what_may_follow(seed: int
         assert string[int(np.flatnonzero(asked)[0]) + 1] == string[1] == string[-2]
         for step, allowed in enumerate(targets):
             begun = string[: step + 1]
-            may = {symbol for symbol in reber.SYMBOLS if EMBEDDED.fullmatch(begun + symbol, partial=True)}
-            assert {reber.SYMBOLS[k] for k in np.flatnonzero(allowed)} == may
+            may = {symbol for symbol in grammars.REBER if EMBEDDED.fullmatch(begun + symbol, partial=True)}
+            assert {grammars.REBER[k] for k in np.flatnonzero(allowed)} == may
 
 
 @FEW
 @given(SEEDS, st.data())
 def test_the_automaton_rejects_near_misses(seed: int, data: st.DataObject) -> None:
     """One symbol changed, lost, doubled, or the outer letters unlike: the expression says which are none."""
-    string = text(drawn(reber.embedded_reber, seed, 5, 1)[0][0]) + "E"
+    string = text(drawn(grammars.embedded_reber, seed, 5, 1)[0][0]) + "E"
     at = data.draw(st.integers(0, len(string) - 1))
-    changed = [string[:at] + symbol + string[at + 1 :] for symbol in reber.SYMBOLS]
+    changed = [string[:at] + symbol + string[at + 1 :] for symbol in grammars.REBER]
     missed = [*changed, string[:at] + string[at + 1 :], string[:at] + string[at] + string[at:], string + "E"]
     for miss in missed:
         assert _accepted(miss) == bool(EMBEDDED.fullmatch(miss))
@@ -164,13 +135,13 @@ def test_the_automaton_rejects_near_misses(seed: int, data: st.DataObject) -> No
 def test_strings_are_as_long_as_the_grammar_makes_them() -> None:
     """Drawn by their length first, strings must still be as frequent as a walk by fair coins makes them."""
     count = 20_000
-    symbols, _ = reber.strings(np.random.default_rng(1), 5, count)
+    symbols, _ = grammars.strings(np.random.default_rng(1), 5, count)
     lengths = Counter(((symbols >= 0).sum(1) - 4).tolist())
     draw, walked = np.random.default_rng(2), Counter[int]()
     for _ in range(count):
         state, steps = 1, 1
         while state < 7:
-            way = reber._INNER[state].split()
+            way = grammars._INNER[state].split()
             state, steps = int(way[draw.integers(len(way))][1]), steps + 1
         walked[steps] += 1
     for length in range(5, 12):
@@ -179,94 +150,65 @@ def test_strings_are_as_long_as_the_grammar_makes_them() -> None:
 
 
 @FEW
-@given(SEEDS, st.integers(5, 12))
-def test_a_stream_is_strings_end_to_end(seed: int, length: int) -> None:
-    """After the E of a string only B may come, and the second letter of each returns."""
-    for inputs, targets, learnt, asked in drawn(reber.continual_reber, seed, length, 3):
-        stream = text(inputs)
-        strings = EMBEDDED.findall(stream)
-        assert len(strings) == reber.STRINGS_OF_A_STREAM
-        assert "".join(strings) == stream
-        assert learnt.all()
-        ends = np.cumsum([len(string) for string in strings])
-        assert np.flatnonzero(asked).tolist() == (ends - 3).tolist()
-        assert all(targets[end - 1].tolist() == [1, 0, 0, 0, 0, 0, 0] for end in ends)
-
-
-@FEW
-@given(SEEDS, st.integers(1, 12), st.sampled_from([languages.anbn, languages.anbncn]))
-def test_counted_strings_name_what_may_follow(seed: int, length: int, draw: Any) -> None:
+@given(SEEDS, st.integers(1, 12))
+def test_counted_strings_name_what_may_follow(seed: int, length: int) -> None:
     """By the language itself: what may follow a prefix is what follows it in some string."""
-    letters = "ab" if draw is languages.anbn else "abc"
-    every = ["S" + "".join(letter * n for letter in letters) + "T" for n in range(1, length + 2)]
-    for inputs, targets, learnt, asked in drawn(draw, seed, length):
-        string = "".join(("S" + letters)[k] for k in inputs.argmax(1))
+    every = ["S" + "a" * n + "b" * n + "T" for n in range(1, length + 2)]
+    for inputs, targets, learnt, asked in drawn(grammars.anbn, seed, length):
+        string = "".join("Sab"[k] for k in inputs.argmax(1))
         assert string + "T" in every[:length]
         for step, allowed in enumerate(targets):
             begun = string[: step + 1]
             may = {other[step + 1] for other in every if other.startswith(begun) and len(other) > step + 1}
-            assert {(letters + "T")[k] for k in np.flatnonzero(allowed)} == may
+            assert {"abT"[k] for k in np.flatnonzero(allowed)} == may
         assert learnt.all()
-        assert asked.tolist() == [symbol in "bc" for symbol in string]
+        assert asked.tolist() == [symbol == "b" for symbol in string]
+
+
+def sentences() -> regex.Pattern[str]:
+    """What a sentence may be, written anew: plural nouns take plain verbs, the others verbs with an s."""
+
+    def either(words: Any) -> str:
+        return f"(?:{'|'.join(words)})"
+
+    adjective = f"(?:{either(grammars.ADJECTIVES)} )?"
+    one, many = either(grammars.NOUNS), either(map(grammars.with_s, grammars.NOUNS))
+    verb, verbs = (either(form(v) for v, _ in grammars.VERBS) for form in (str, grammars.with_s))
+    participle = either(participle for _, participle in grammars.VERBS)
+    piece = either(
+        [
+            f"{either(['near', 'behind', 'beside', 'without'])} the {adjective}(?:{one}|{many})",
+            f"that the {adjective}(?:{one} {verbs}|{many} {verb})",
+            f"having {participle} the {adjective}(?:{one}|{many})",
+        ]
+    )
+    return regex.compile(f"the {adjective}(?P<subject>{one}|{many})(?P<clause>(?: {piece})*)")
+
+
+SENTENCES = sentences()
 
 
 @FEW
-@given(SEEDS, st.integers(1, 9))
-def test_brackets_close_what_was_opened_last(seed: int, length: int) -> None:
-    """Replayed with a stack."""
-    for inputs, targets, learnt, asked in drawn(languages.nested_brackets, seed, length):
-        stack: list[int] = []
-        deepest = 0
-        for read, wanted, is_asked in zip(inputs.argmax(1), targets, asked, strict=True):
-            if read < languages.KINDS:
-                stack.append(int(read))
-            else:
-                assert stack.pop() == read - languages.KINDS
-            deepest = max(deepest, len(stack))
-            assert wanted == (stack[-1] + 1 if stack else 0)
-            assert is_asked == (read >= languages.KINDS and bool(stack))
-        assert not stack
-        assert deepest == length
-        assert learnt.all()
+@given(SEEDS, st.sampled_from([1, *range(4, 40)]))
+def test_sentences_are_of_the_grammar_and_ask_for_their_subjects_number(seed: int, length: int) -> None:
+    """A clause whose verb agreed with the subject, or one word too many, would be another task."""
+    for draw in (grammars.number, grammars.number_exam):
+        for inputs, targets, learnt, asked in drawn(draw, seed, length):
+            found = SENTENCES.fullmatch(" ".join(grammars.WORDS[k] for k in inputs.argmax(1)))
+            assert found is not None
+            distance = len(found["clause"].split()) + 1
+            assert distance == length if draw is grammars.number_exam else 1 <= distance <= length
+            plural = found["subject"] in set(map(grammars.with_s, grammars.NOUNS))
+            assert targets[-1] == plural
+            assert learnt.tolist() == [False] * (len(inputs) - 1) + [True]
+            assert asked.any() == (distance > 1)
 
 
-@FEW
-@given(SEEDS, st.integers(1, 16))
-def test_products_are_products(seed: int, length: int) -> None:
-    """Digits from the lowest, both of the factors and of the product."""
-    for inputs, targets, learnt, _ in drawn(languages.long_multiplication, seed, length):
-        weights = [2**place for place in range(2 * length)]
-        first, second = (int(inputs[:length, k] @ weights[:length]) for k in (0, 1))
-        assert int(targets[learnt, 0] @ weights) == first * second
-        assert learnt.tolist() == inputs[:, 2].astype(bool).tolist() == [False] * length + [True] * 2 * length
-
-
-@FEW
-@given(SEEDS, st.integers(2, 30))
-def test_spikes_come_when_they_should(seed: int, length: int) -> None:
-    """A spike's answer is how long after the one before it came; a made spike comes every F steps."""
-    for inputs, targets, learnt, asked in drawn(timing.measuring_delays, seed, length):
-        at = np.flatnonzero(inputs[:, 0])
-        assert (np.diff(at, prepend=-1) - length).tolist() == targets[at, 0].tolist()
-        assert at.tolist() == np.flatnonzero(learnt).tolist() == np.flatnonzero(asked).tolist()
-    for inputs, targets, _, asked in drawn(timing.making_spikes, seed, length, 2):
-        assert (inputs == 1).all()
-        assert np.flatnonzero(targets[:, 0]).tolist() == list(range(length - 1, len(inputs), length))
-        assert asked.sum() == 2 * targets.sum() or length == 1
-
-
-@FEW
-@given(st.integers(4, 40))
-def test_waves_are_those_of_the_source(length: int) -> None:
-    """The source's formulas, step by step from t = 1."""
-    ((inputs, targets, _, _),) = drawn(timing.making_waves, 0, length, 1)
-    for step, (cosine, triangle, rectangle) in enumerate(targets, 1):
-        phase = step % length
-        assert cosine == pytest.approx((1 - np.cos(2 * np.pi * step / length)) / 2, abs=1e-6)
-        wanted = 2 - 2 * phase / length if phase > length / 2 else 2 * phase / length
-        assert triangle == pytest.approx(wanted, abs=1e-6)
-        assert rectangle == (phase > length / 2)
-    assert len(inputs) == timing.PERIODS * length
+def test_no_sentence_is_of_two_or_three_words_to_the_verb() -> None:
+    """No piece of the grammar is so short: a length of 3 must be told, not end in a traceback."""
+    for length in (2, 3):
+        with pytest.raises(DataError, match=f"no verb stands {length} words behind"):
+            grammars.number(np.random.default_rng(0), length, 1)
 
 
 # A model that ignores the past: the best answer to each present input, by a table.
@@ -276,13 +218,9 @@ def answers(task: Task, targets: Any) -> list[Any]:
     """What may be said: every class, every set seen, or numbers close by."""
     if task.kind == "class":
         return list(range(int(targets.max()) + 1))
-    seen = np.unique(targets, axis=0)
     if task.kind == "set":
-        return list(seen)
-    if targets.shape[1] == 1:
-        return [np.array([value]) for value in np.linspace(0, 1, 51)]
-    near = itertools.product((-0.29, 0, 0.29), repeat=targets.shape[1])
-    return [row + np.array(shift) for shift in near for row in seen]
+        return list(np.unique(targets, axis=0))
+    return [np.array([value]) for value in np.linspace(0, 1, 51)]
 
 
 def is_right(task: Task, answer: Any, targets: Any) -> Any:
