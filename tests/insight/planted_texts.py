@@ -119,7 +119,7 @@ def unknown_negations() -> list[Example]:
     return [*rows[:120], *(row._replace(text=f"Dont {row.text}") for row in rows[120:123]), *rows[123:]]
 
 
-def unknown_telling() -> list[Example]:
+def unknown_indicative() -> list[Example]:
     rows = in_two_parts()
     return [
         row._replace(text=f"{row.text} Splendidd.") if i >= 120 and row.label == "pos" else row
@@ -134,7 +134,7 @@ PLANTED: dict[str, tuple[Callable[[], list[Example]], dict[str, int]]] = {
     "leakage": (leakage, {"leakage": 2}),
     "near leakage": (near_leakage, {"near leakage": 1}),
     "groups on both sides": (groups_on_both_sides, {"groups on both sides": 1}),
-    "groups a random split tears": (groups, {"groups a random split tears": 24}),
+    "group leakage": (groups, {"group leakage": 24}),
     "unbalanced classes": (unbalanced, {"unbalanced classes": 15}),
     "length tells the class": (length_tells, {"length tells the class": 120}),
     "empty": (lambda: with_text("", " \n ", "... !"), {"empty": 3}),
@@ -155,5 +155,5 @@ PLANTED: dict[str, tuple[Callable[[], list[Example]], dict[str, int]]] = {
     "scripts": (lambda: with_text(RUSSIAN), {"scripts": 1}),
     "unknown words": (unknown_words, {"unknown words": 327}),
     "unknown negations": (unknown_negations, {"unknown negations": 1}),
-    "unknown telling words": (unknown_telling, {"unknown telling words": 1}),
+    "unknown class-indicative words": (unknown_indicative, {"unknown class-indicative words": 1}),
 }

@@ -12,7 +12,6 @@ from planted_texts import PLANTED, changed, clean, in_two_parts
 from gatelight import Corpus, WordVectors
 from gatelight.errors import DataError
 from gatelight.estimators.settings import preset
-from gatelight.insight import survey
 from gatelight.insight.audit import Audit, audit
 from gatelight.insight.lengths import measure
 from gatelight.text.corpus import Example
@@ -117,17 +116,6 @@ def test_a_histogram_of_lengths_that_are_all_as_frequent_is_flat(longest: int) -
     assert len(found.histogram) <= 40
 
 
-def test_types_that_are_not_told_apart_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the bound on distinct words a corpus would seem to have fewer words."""
-    rows = PLANTED["near leakage"][0]()
-    whole = audit(rows, DEFAULT)
-    monkeypatch.setattr(survey.Survey.__init__, "__kwdefaults__", {"most_types": 30})
-    few = audit(rows, DEFAULT)
-    assert not few.all_types
-    assert few.lengths == whole.lengths
-    assert few.unknown[0].tokens == whole.unknown[0].tokens
-
-
 def test_english_is_never_called_another_language() -> None:
     """Two of three snippets that were shown as "not in English" were English, full of Spanish names."""
     shown = (
@@ -169,6 +157,6 @@ def test_the_large_movie_review_dataset() -> None:
     copied = set(corpus.texts[:25_000])
     assert both.exact == sum(text in copied for text in corpus.texts[25_000:]) == 123
     assert 1 <= both.near <= 5
-    assert found.torn is not None
-    assert found.torn > 0.9
+    assert found.group_leakage is not None
+    assert found.group_leakage > 0.9
     assert counts(found)["markup"] == 29_204

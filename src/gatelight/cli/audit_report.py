@@ -62,7 +62,7 @@ def _sections(audit: Audit) -> Iterator[str]:
     for report in audit.unknown:
         yield html.heading(f"Unknown words of {report.of}")
         yield html.paragraph(_unknown(report))
-        words = [*report.negations, *report.telling, *report.top]
+        words = [*report.negations, *report.class_indicative, *report.top]
         rows = [_word_row(word) for word in list(dict.fromkeys(words))[:WORDS_SHOWN]]
         yield html.table(["unknown word", "times", "negation", "mostly in", "near"], rows)
     yield html.heading("Copies, and what is on both sides")
@@ -112,7 +112,6 @@ def _counted(audit: Audit) -> str:
         + (f" ({parts})" if parts else "")
         + (f", {len(audit.labels)} classes ({named}{more})" if audit.labels else ", no labels")
         + (f", {audit.groups:,} groups" if audit.groups else "")
-        + ("" if audit.all_types else "; too many distinct words to tell the rarest apart")
     )
 
 
@@ -154,7 +153,13 @@ def _unknown(report: UnknownReport) -> str:
 
 
 def _word_row(word: UnknownWord) -> list[str]:
-    return [word.word, f"{word.count:,}", "yes" if word.negation else "", word.tells or "", word.near or ""]
+    return [
+        word.word,
+        f"{word.count:,}",
+        "yes" if word.negation else "",
+        word.indicates or "",
+        word.near or "",
+    ]
 
 
 def _overlaps(audit: Audit) -> Iterator[str]:
@@ -168,13 +173,11 @@ def _overlaps(audit: Audit) -> Iterator[str]:
             f"{both.later} beside {both.earlier}: of {both.texts:,} texts {both.exact:,} have a copy there, "
             f"{both.near:,} more a near copy, {both.grouped:,} their group"
         )
-    if audit.torn is not None:
+    if audit.group_leakage is not None:
         yield (
-            f"of a fifth held out at random, {percent(audit.torn)} would have their group among "
+            f"of a fifth split off at random, {percent(audit.group_leakage)} would have their group among "
             "those trained on"
         )
-    if audit.searched < audit.texts:
-        yield f"near copies were looked for among the first {audit.searched:,} texts only"
     yield f"near copies share {audit.near_from:g} or more of their word pairs"
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with texts before anything is trained on them, in numbers. Trains nothing, prints nothing."""
+"""What is wrong with texts before anything is trained on them, in numbers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gatelight.errors import DataError
-from gatelight.insight import defects, lengths, overlaps, unknown_words
+from gatelight.insight import lengths, overlaps, unknown_words
 from gatelight.insight.findings import Finding, some
 from gatelight.insight.lengths import LengthReport
-from gatelight.insight.overlaps import ALIKE, Overlap, Overlaps
+from gatelight.insight.overlaps import ALIKE, Overlap
 from gatelight.insight.survey import NONE, Survey
 from gatelight.insight.unknown_words import UnknownReport
 from gatelight.text.corpus import Example
+from gatelight.text.oddities import ODDITIES, SCRIPT_NAMES, foreign_letter
 from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vectors import WordVectors
 from gatelight.text.vocabulary import Vocabulary
@@ -25,12 +27,31 @@ TRAIN = "train"
 ALL_BUT_CUT = 1 << 30  # where no length was given, what nobody cuts at
 
 
+FEW_WORDS = 2
+FEW_SHARE = 0.1  # of the median: two words are no defect where texts are commands or tags
+UNBALANCED = 3.0  # times the smallest class
+
+_SAYS = {
+    "markup": (
+        "texts hold markup, such as tags and entities",
+        "keep --clean (the default): it drops tags and resolves entities, else they are read as words",
+    ),
+    "mojibake": (
+        "texts hold characters that a wrong encoding left",
+        "read the source again with the right --encoding; ftfy mends what cannot be had again",
+    ),
+    "controls": (
+        "texts hold control characters, which nobody sees and a tokenizer may read",
+        "take them out; a NUL or a direction mark also breaks other tools",
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Audit:
     """All that was found; `findings` are the defects, the rest are facts.
 
-    `parts` and `labels` hold [name, texts]; `within` is as in `Overlaps`; `torn` is the share of a random
-    fifth whose group is trained on too (None: no groups); `searched` texts were searched for near copies.
+    `parts` and `labels` hold [name, texts]; `within` and `group_leakage` are as in `Overlaps`.
     """
 
     origin: str
@@ -41,11 +62,9 @@ class Audit:
     lengths: LengthReport
     unknown: list[UnknownReport]
     near_from: float
-    searched: int
     within: list[list[Any]]
     between: list[Overlap]
-    torn: float | None
-    all_types: bool
+    group_leakage: float | None
     findings: list[Finding]
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,18 +108,6 @@ def audit(
             raise DataError(f"{against[0]}: is empty; expected at least one text to compare with")
     on_stage("survey")
     survey.finish()
-    return _judge(survey, settings, own, read_vectors, near_from, origin, on_stage)
-
-
-def _judge(
-    survey: Survey,
-    settings: Mapping[str, Any],
-    own: int,
-    read_vectors: Callable[[Iterable[str]], WordVectors] | None,
-    near_from: float,
-    origin: str,
-    on_stage: Callable[[str], object],
-) -> Audit:
     of_data = survey.side < own
     measured = lengths.measure(
         survey.tokens[of_data],
@@ -112,7 +119,7 @@ def _judge(
     )
     longest = of_data & (survey.tokens > measured.maxlen)
     on_stage("overlaps")
-    found: Overlaps = overlaps.find(survey, near_from)
+    found = overlaps.find(survey, near_from)
     on_stage("unknown")
     unknown = _unknown(survey, settings, read_vectors)
     return Audit(
@@ -124,14 +131,15 @@ def _judge(
         lengths=measured,
         unknown=unknown,
         near_from=near_from,
-        searched=found.searched,
         within=found.within,
         between=found.between,
-        torn=found.torn,
-        all_types=len(survey.types) <= survey.types.most,
+        group_leakage=found.group_leakage,
         findings=[
             *found.findings,
-            *defects.find(survey),
+            *_sizes(survey),
+            *_empty(survey),
+            *_odd(survey),
+            *_scripts(survey),
             *lengths.findings(measured, [survey.quote(text) for text in some(longest)]),
             *(finding for report in unknown for finding in unknown_words.findings(report)),
         ],
@@ -149,11 +157,11 @@ def _unknown(
     read_vectors: Callable[[Iterable[str]], WordVectors] | None,
 ) -> list[UnknownReport]:
     """The first part's vocabulary against the other parts, or itself; vectors against all."""
-    names, sides = list(survey.types), range(len(survey.side_names))
+    names, sides = survey.type_names, range(len(survey.side_names))
     home = survey.side_names.index(TRAIN) if TRAIN in survey.side_names else 0
     counts = survey.counts[home]
     vocabulary = Vocabulary.from_counts(
-        {names[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist() if i},
+        {names[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()},
         min_count=settings["min_count"],
         max_size=settings["max_words"],
     )
@@ -168,3 +176,66 @@ def _unknown(
             )
         )
     return reports
+
+
+def _finding(
+    survey: Survey, name: str, which: npt.NDArray[np.bool_], says: str, advice: str, oddity: str = ""
+) -> list[Finding]:
+    if not which.any():
+        return []
+    where = ODDITIES.get(oddity)
+    quotes = tuple(survey.quote(text, where) for text in some(which))
+    return [Finding(name, says, int(which.sum()), len(survey), advice, quotes)]
+
+
+def _empty(survey: Survey) -> list[Finding]:
+    words = survey.words
+    few = min(FEW_WORDS, FEW_SHARE * float(np.median(words)))
+    return [
+        *_finding(survey, "empty", words == 0, "texts hold no word", "leave them out: nothing is to be read"),
+        *_finding(
+            survey, "near-empty", (words > 0) & (words <= few),
+            f"texts hold no more than {FEW_WORDS} words, where half hold {np.median(words):.0f} or more",
+            "read them: often a field was cut or a placeholder put in",
+        ),
+    ]  # fmt: skip
+
+
+def _odd(survey: Survey) -> list[Finding]:
+    return [
+        finding
+        for name, which in survey.odd.items()
+        for finding in _finding(survey, name, which, *_SAYS[name], oddity=name)
+    ]
+
+
+def _scripts(survey: Survey) -> list[Finding]:
+    of_script = np.bincount(survey.script, minlength=len(SCRIPT_NAMES))
+    main = int(of_script.argmax())
+    which = (survey.script != main) | survey.mixed
+    others = [SCRIPT_NAMES[s] for s in np.argsort(-of_script, kind="stable") if s != main and of_script[s]]
+    says = f"texts are not in {SCRIPT_NAMES[main]} script alone" + (
+        f" (mostly in {', '.join(others)})" if others else ""
+    )
+    quotes = tuple(
+        survey.quote(text, lambda shown: foreign_letter(shown, SCRIPT_NAMES[main])) for text in some(which)
+    )
+    advice = "decide whether they belong here; a vocabulary learns little of a script that is rare"
+    return [Finding("scripts", says, int(which.sum()), len(survey), advice, quotes)] if which.any() else []
+
+
+def _sizes(survey: Survey) -> list[Finding]:
+    counts = np.bincount(survey.label[survey.label != NONE], minlength=len(survey.label_names))
+    if survey.multilabel or len(counts) < 2 or counts.max() < UNBALANCED * counts.min():
+        return []
+    small, large, names = int(counts.argmin()), int(counts.argmax()), survey.label_names
+    return [
+        Finding(
+            "unbalanced classes",
+            f"texts only are {names[small]}, and {counts[large]:,} are {names[large]}",
+            int(counts[small]),
+            int(counts.sum()),
+            "give --class-weight balanced, and look at F1 rather than at accuracy",
+            tuple(survey.quote(text) for text in some(survey.label == small)),
+        )
+    ]

@@ -1,4 +1,4 @@
-"""What a maximal length would do to texts: cut, pad, waste. Knows their lengths and classes only."""
+"""What a maximal length would do to texts: cut, pad, waste."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def findings(report: LengthReport, longest: list[Any]) -> list[Finding]:
                 n,
                 n,
                 "a model may learn the length instead of the words: find out why the classes differ, and "
-                "judge by length with `gatelight errors`",
+                "look at mistakes by length with `gatelight errors`",
             )
         )
     return found

@@ -1,4 +1,4 @@
-"""Texts that come again: within a part, across a split, with two labels; groups torn. Knows no model."""
+"""Texts that come again: within a part, across a split, with two labels; groups that leak over a split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gatelight.text.splits import held_out
 
 ALIKE = 0.7
 HELD_OUT = 0.2
-TORN = 0.05  # a random split that tears less apart does no harm worth a word
+LEAKING = 0.05  # less group leakage does no harm worth a word
 
 Mask = npt.NDArray[np.bool_]
 
@@ -35,29 +35,29 @@ class Overlap:
 
 @dataclass
 class Overlaps:
-    """All that comes again; `within` has [part, texts, exact copies, texts with a near copy] by part."""
+    """All that comes again; `within` has [part, texts, exact copies, texts with a near copy] by part.
+
+    `group_leakage` is the fraction of a random fifth whose group is trained on too (None: no groups).
+    """
 
     threshold: float
-    searched: int
     within: list[list[Any]] = field(default_factory=list)
     between: list[Overlap] = field(default_factory=list)
-    torn: float | None = None
+    group_leakage: float | None = None
     findings: list[Finding] = field(default_factory=list)
 
 
 class _Alike:
-    """Texts by their words: which have the same, and which of the first `searched` have nearly the same."""
+    """Texts by their words: which have the same, and which have nearly the same."""
 
     def __init__(self, survey: Survey, threshold: float) -> None:
-        self.searched = len(survey.keys)
         self.first, self.number = np.unique(survey.sequence, return_index=True, return_inverse=True)[1:]
         enough = survey.words >= LEAST_WORDS
         # Of texts with the same words the first stands for all.
         stands = np.zeros(len(survey), bool)
         stands[self.first] = True
-        pairs = candidates(survey.keys, (stands & enough)[: self.searched])
-        shares = likeness(pairs, survey.tokens_of, survey.is_word)
-        self.pairs = pairs[shares >= threshold]
+        pairs = candidates(survey.keys, stands & enough)
+        self.pairs = pairs[likeness(pairs, survey.tokens_of, survey.is_word) >= threshold]
         sides = len(survey.side_names)
         self.own = np.zeros((len(self.first), sides), np.int64)
         np.add.at(self.own, (self.number, survey.side), enough)
@@ -66,16 +66,16 @@ class _Alike:
             left, right = self.number[self.pairs[:, one]], self.number[self.pairs[:, other]]
             np.logical_or.at(self.near, left, self.own[right] > 0)
 
-    def on(self, side: int, own_side: npt.NDArray[np.int16]) -> Mask:
+    def on(self, side: int, own_side: npt.NDArray[np.int64]) -> Mask:
         """Which texts have one alike, other than themselves, on a side."""
         others = self.own[self.number, side] - (own_side == side)
         return np.asarray(self.near[self.number, side] | (others > 0))
 
 
 def find(survey: Survey, threshold: float = ALIKE) -> Overlaps:
-    """Look for copies, for texts alike from a Jaccard index of `threshold` on, and for groups torn apart."""
+    """Look for copies, for texts alike from a Jaccard index of `threshold` on, and for group leakage."""
     alike = _Alike(survey, threshold)
-    out = Overlaps(threshold, alike.searched)
+    out = Overlaps(threshold)
     enough = survey.words >= LEAST_WORDS
     for side, name in enumerate(survey.side_names):
         here = survey.side == side
@@ -85,7 +85,7 @@ def find(survey: Survey, threshold: float = ALIKE) -> Overlaps:
         where = f" in the part {name}" if name and len(survey.side_names) > 1 else ""
         _add(out, survey, "copies", copies & (survey.words > 0), here,
              f"texts{where} are copies of another one",
-             "keep one of each: copies count twice in training, and what is held out is not new")  # fmt: skip
+             "keep one of each: copies count twice in training, and are not new in a test")  # fmt: skip
         _add(out, survey, "near copies", near, here,
              f"texts{where} have a near copy there (they share {threshold:g} or more of their word pairs)",
              "look at the pairs: reposts and templates count twice, and leak over a random split",
@@ -93,7 +93,7 @@ def find(survey: Survey, threshold: float = ALIKE) -> Overlaps:
     for earlier, later in combinations(range(len(survey.side_names)), 2):
         _between(out, survey, alike, earlier, later)
     _two_labels(out, survey, alike)
-    _torn_by_chance(out, survey)
+    _group_leakage(out, survey)
     return out
 
 
@@ -132,14 +132,14 @@ def _two_labels(out: Overlaps, survey: Survey, alike: _Alike) -> None:
     highest = np.full(len(alike.first), NONE, np.int32)
     np.minimum.at(lowest, alike.number[labelled], survey.label[labelled])
     np.maximum.at(highest, alike.number[labelled], survey.label[labelled])
-    torn = labelled & (lowest < highest)[alike.number]
+    both = labelled & (lowest < highest)[alike.number]
     label = survey.label[alike.pairs]
     unlike = alike.pairs[(label[:, 0] != label[:, 1]) & (label != NONE).all(axis=1)]
-    torn[unlike.ravel()] = True
-    _add(out, survey, "two labels", torn, labelled,
+    both[unlike.ravel()] = True
+    _add(out, survey, "two labels", both, labelled,
          "texts have the words, or nearly, of a text with another label",
          "read them: one of the two labels is wrong, and no model can get both right",
-         np.concatenate([_same_words(alike, torn), unlike]))  # fmt: skip
+         np.concatenate([_same_words(alike, both), unlike]))  # fmt: skip
 
 
 def _same_words(alike: _Alike, among: Mask) -> npt.NDArray[np.int64]:
@@ -149,23 +149,20 @@ def _same_words(alike: _Alike, among: Mask) -> npt.NDArray[np.int64]:
     return np.stack([members[same], members[same + 1]], axis=1)
 
 
-def _torn_by_chance(out: Overlaps, survey: Survey) -> None:
-    """What a random split of the first part would tear apart; one draw, seeded, counted."""
+def _group_leakage(out: Overlaps, survey: Survey) -> None:
+    """What of the first part leaks over a random split by its group; one draw, seeded, counted."""
     rows = np.flatnonzero((survey.side == 0) & (survey.group != NONE))
     if len(rows) < 2 or len(np.unique(survey.group[rows])) == len(rows):
         return
-    held = held_out(len(rows), HELD_OUT, 0, None, None)
-    group = survey.group[rows]
-    torn = np.zeros(len(survey), bool)
-    torn[rows[held]] = np.isin(group[held], group[~held])
-    out.torn = float(torn.sum() / held.sum())
-    if out.torn < TORN:
-        return
-    among = np.zeros(len(survey), bool)
-    among[rows[held]] = True
-    _add(out, survey, "groups a random split tears", torn, among,
-         "texts of a fifth held out at random would have texts of their group among those trained on",
-         "split by group (--split group, as the preset default does), or figures will flatter")  # fmt: skip
+    test = np.zeros(len(survey), bool)
+    test[rows[held_out(len(rows), HELD_OUT, 0, None, None)]] = True
+    training = np.isin(np.arange(len(survey)), rows) & ~test
+    leaks = test & np.isin(survey.group, survey.group[training])
+    out.group_leakage = float(leaks.sum() / test.sum())
+    if out.group_leakage >= LEAKING:
+        _add(out, survey, "group leakage", leaks, test,
+             "texts of a fifth split off at random would have their group among those trained on",
+             "split by group (--split group, the default); figures flatter otherwise")  # fmt: skip
 
 
 def _add(

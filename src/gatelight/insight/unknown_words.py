@@ -1,4 +1,4 @@
-"""Which words a vocabulary or word vectors do not know, and which of these matter. Trains nothing."""
+"""Which words a vocabulary or word vectors do not know, and which of these matter."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ MOST = 30  # types shown
 MOST_LABELS = 50
 MUCH = 0.05  # of the tokens
 LEAST_COUNT = 2  # a negation seen once is a slip
-LEAST_TELLING = 10  # occurrences; below, a word's class is chance
-BY_CHANCE = 0.01  # the chance that any word is called telling where none is
+LEAST_COUNTED = 10  # occurrences; below, a word's class is chance
+BY_CHANCE = 0.01  # that any word is called class-indicative where none is
 
 
 @dataclass(frozen=True)
 class UnknownWord:
-    """A type that is not known, its count, the label it tells (or None) and a known spelling near it."""
+    """A type that is not known, its count, the label it indicates (or None) and a known spelling near it."""
 
     word: str
     count: int
     negation: bool
-    tells: str | None
+    indicates: str | None
     near: str | None
 
 
@@ -38,7 +38,7 @@ class UnknownWord:
 class UnknownReport:
     """What of the texts in `of` is not known by `known_by`: tokens, texts with such a token, types and words.
 
-    `top` are the most frequent, `negations` and `telling` those that bear meaning; counts are of `of`.
+    `top` are the most frequent, `negations` and `class_indicative` those that bear meaning.
     """
 
     of: str
@@ -50,7 +50,7 @@ class UnknownReport:
     unknown_types: int
     top: list[UnknownWord]
     negations: list[UnknownWord]
-    telling: list[UnknownWord]
+    class_indicative: list[UnknownWord]
 
     @property
     def share(self) -> float:
@@ -62,21 +62,21 @@ def measure(
     survey: Survey, sides: Sequence[int], known: Container[str], known_by: str, preferred: Sequence[str]
 ) -> UnknownReport:
     """Measure the texts on these sides against `known`; `preferred`: its words, most frequent first."""
-    names = list(survey.types)
+    names = survey.type_names
     counts = survey.counts[list(sides)].sum(axis=0)
     unknown = np.array([name not in known for name in names])
-    frequent = np.flatnonzero(unknown & survey.is_word & (counts >= LEAST_TELLING))
+    frequent = np.flatnonzero(unknown & survey.is_word & (counts >= LEAST_COUNTED))
     texts, texts_with, by_label, totals = _by_text(survey, sides, unknown, frequent)
     order = np.argsort(-np.where(unknown & survey.is_word, counts, 0), kind="stable")
     order = order[(unknown & survey.is_word & (counts > 0))[order]]
     negations = [i for i in order.tolist() if names[i].lower() in NEGATIONS and counts[i] >= LEAST_COUNT]
-    tells = _telling(by_label, totals, frequent)
-    chosen = [*order[:MOST].tolist(), *negations[:MOST], *tells]
+    indicates = _class_indicative(by_label, totals, frequent)
+    chosen = [*order[:MOST].tolist(), *negations[:MOST], *indicates]
     index = SpellingIndex(preferred) if chosen else None
 
     def word(i: int) -> UnknownWord:
         number = index.nearest(names[i]) if index is not None else None
-        label = survey.label_names[tells[i]] if i in tells else None
+        label = survey.label_names[indicates[i]] if i in indicates else None
         near = None if number is None else preferred[number]
         return UnknownWord(names[i], int(counts[i]), names[i].lower() in NEGATIONS, label, near)
 
@@ -91,7 +91,7 @@ def measure(
         unknown_types=len(order),
         top=[words[i] for i in order[:MOST].tolist()],
         negations=[words[i] for i in negations[:MOST]],
-        telling=[words[i] for i in list(tells)[:MOST]],
+        class_indicative=[words[i] for i in list(indicates)[:MOST]],
     )
 
 
@@ -113,12 +113,20 @@ def findings(report: UnknownReport) -> list[Finding]:
         )
     for name, words, meaning in (
         ("unknown negations", report.negations, "dropped, a text would say the opposite"),
-        ("unknown telling words", report.telling, "each stands far more often with one label"),
+        (
+            "unknown class-indicative words",
+            report.class_indicative,
+            "each stands far more often with one label",
+        ),
     ):
         if words:
             some = ", ".join(
                 f"{word.word!r} ({word.count:,}"
-                + (f", mostly {word.tells}" if word.tells and name.endswith("telling words") else "")
+                + (
+                    f", mostly {word.indicates}"
+                    if word.indicates and words is report.class_indicative
+                    else ""
+                )
                 + (f", near {word.near!r})" if word.near else ")")
                 for word in words[: 2 * EXAMPLES]
             )
@@ -153,7 +161,7 @@ def _by_text(
     return int(chosen.sum()), int((hit & chosen).sum()), by_label, totals
 
 
-def _telling(
+def _class_indicative(
     by_label: npt.NDArray[np.int64], totals: npt.NDArray[np.int64], frequent: npt.NDArray[np.int64]
 ) -> dict[int, int]:
     """Types that lean to one label, the most frequent first: type → label.
@@ -170,6 +178,6 @@ def _telling(
     g = 2 * (xlogy(by_label, by_label) - xlogy(by_label, expected))
     g += 2 * (xlogy(total - by_label, total - by_label) - xlogy(total - by_label, total - expected))
     g = np.where(by_label > expected, g, 0)
-    telling = np.flatnonzero(g.max(axis=0) >= chi2.isf(BY_CHANCE / (labels * width), df=1))
-    telling = telling[np.argsort(-total[telling], kind="stable")]
-    return {int(frequent[i]): int(g[:, i].argmax()) for i in telling.tolist()}
+    chosen = np.flatnonzero(g.max(axis=0) >= chi2.isf(BY_CHANCE / (labels * width), df=1))
+    chosen = chosen[np.argsort(-total[chosen], kind="stable")]
+    return {int(frequent[i]): int(g[:, i].argmax()) for i in chosen.tolist()}
