@@ -77,7 +77,7 @@ def test_two_classes_have_one_output_and_two_columns() -> None:
         ([b"a", b"b"], "number 1 is b'a'"),
         ("ab", "single value 'ab'"),
         ([[("a",)], [("b",)]], "number 1"),
-        (np.eye(2), "give every text one label|whole numbers|number 1"),
+        (np.eye(2) + 1, "a column of 0 and 1 for each class"),
     ],
 )
 def test_unusable_labels_are_named(labels: Any, message: str) -> None:
@@ -114,9 +114,9 @@ def test_texts_of_any_column_are_plain_strings(texts: Any) -> None:
         ("one text", r"write \[text\]"),
         (["a", None], "number 2 is None"),
         (["a", b"b"], "number 2 is b'b'"),
-        (np.array([["a"], ["b"]]), "a whole ndarray"),
+        (np.array([["a", "b"], ["c", "d"]]), "a whole ndarray"),
         (5, "not int"),
-        (pa.table({"text": ["a"]}), "a whole Table"),
+        (pa.table({"text": ["a"], "label": ["b"]}), "a whole Table"),
         (["x" * 0, 1.5], "number 2 is 1.5"),
     ],
 )

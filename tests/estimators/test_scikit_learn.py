@@ -13,16 +13,19 @@ import polars
 import pytest
 import sklearn.utils.estimator_checks as checks
 from made_up_reviews import TINY, Reviews, make_reviews
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.exceptions import SkipTestWarning
+from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.inspection import permutation_importance
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from gatelight import SequenceClassifier, TextClassifier
+from gatelight import LanguageModel, SequenceClassifier, TextClassifier, load
+from gatelight.errors import DataError
 
 QUICK: dict[str, Any] = {**TINY, "epochs": 1, "validation_fraction": 0.0}
 
@@ -208,3 +211,95 @@ def test_several_processes_and_other_tools(texts: Reviews) -> None:
     three = [f"{label} {row % 3}" for row, label in enumerate(texts.labels)]
     many = OneVsRestClassifier(TextClassifier(**QUICK)).fit(np.array(texts.texts), three)
     assert many.predict(np.array(texts.texts[:4])).shape == (4,)
+
+
+def test_scores_and_logarithms_are_those_of_the_probabilities(texts: Reviews) -> None:
+    """Metrics and tools of scikit-learn ask for decision_function first."""
+    X, y = sequences()
+    three = [f"{label} {row % 2}" for row, label in enumerate(texts.labels)]
+    for model, inputs, labels in (
+        (TextClassifier(**QUICK), texts.texts, texts.labels),
+        (TextClassifier(**QUICK), texts.texts, three),
+        (SequenceClassifier(hidden_size=4, epochs=2), X, y),
+    ):
+        columns = model.fit(inputs, labels).predict_proba(inputs)
+        np.testing.assert_allclose(model.predict_log_proba(inputs), np.log(columns), rtol=1e-5)
+        scores = model.decision_function(inputs)
+        if columns.shape[1] == 2:
+            np.testing.assert_allclose(scores, np.log(columns[:, 1] / columns[:, 0]), rtol=1e-3, atol=1e-4)
+        else:
+            np.testing.assert_array_equal(scores.argmax(axis=1), columns.argmax(axis=1))
+
+
+@pytest.mark.parametrize("form", [np.asarray, csr_matrix], ids=["dense", "sparse"])
+def test_an_indicator_matrix_goes_in_and_comes_out(texts: Reviews, form: Any, tmp_path: Path) -> None:
+    """Of several labels a text scikit-learn knows only the matrix; a column without a one must stay."""
+    pairs = zip(texts.texts, texts.labels, strict=True)
+    y = np.array([[label == "positive", "film" in text, False] for text, label in pairs], int)
+    model = TextClassifier(**QUICK).fit(texts.texts, form(y))
+    found = model.predict(texts.texts)
+    assert found.shape == y.shape
+    assert set(np.unique(found)) <= {0, 1}
+    assert model.score(texts.texts, y) == accuracy_score(y, found)
+    assert model.decision_function(texts.texts).shape == y.shape
+    model.save(tmp_path / "m")
+    assert np.array_equal(load(tmp_path / "m").predict(texts.texts), found)
+    with pytest.raises(DataError, match="more than 0 and 1"):
+        TextClassifier(**QUICK).fit(texts.texts, y + 1)
+
+
+def test_one_column_of_labels_or_texts_is_a_column(texts: Reviews) -> None:
+    """`frame[["label"]]` and scikit-learn's tools for columns give such."""
+    model = TextClassifier(**QUICK).fit(texts.texts, np.array(texts.labels)[:, None])
+    assert model.classes_.tolist() == ["negative", "positive"]
+    column = np.array(texts.texts, object)[:, None]
+    assert np.array_equal(model.predict(column), model.predict(texts.texts))
+    found = permutation_importance(model, column, texts.labels, n_repeats=2, random_state=0)
+    assert found.importances.shape == (1, 2)
+
+
+@pytest.mark.parametrize("state", [None, np.random.RandomState(3), np.random.default_rng(3), np.int64(4)])
+def test_random_state_is_scikit_learns(texts: Reviews, state: Any) -> None:
+    """None is how scikit-learn asks for another draw each time."""
+    for model, inputs, labels in (
+        (TextClassifier(**QUICK, random_state=state), texts.texts, texts.labels),
+        (SequenceClassifier(hidden_size=4, epochs=1, random_state=state), *sequences()),
+    ):
+        assert model.fit(inputs, labels).get_params()["random_state"] is state
+    fits = [TextClassifier(**QUICK, random_state=None).fit(texts.texts, texts.labels) for _ in range(2)]
+    seeds = {model.training_["seed"] for model in fits}
+    assert len(seeds) == 2
+    LanguageModel(hidden_size=4, batch_size=2, steps=8, random_state=state).fit(texts.texts)
+
+
+def test_a_language_model_is_an_estimator() -> None:
+    """`clone`, a grid search and `check_is_fitted` rest on this."""
+    model = LanguageModel(hidden_size=4, batch_size=2, steps=8, min_count=1)
+    before = model.get_params()
+    with pytest.raises(NotFittedError):
+        model.perplexity(["a"])
+    fitted = clone(model).fit(["a film", "a dull film"] * 20)
+    assert fitted.get_params() == before == clone(fitted).get_params()
+    search = GridSearchCV(model, {"hidden_size": [3, 4]}, cv=2).fit(np.array(["a film", "a dull film"] * 20))
+    assert search.best_params_["hidden_size"] in (3, 4)
+
+
+def test_arguments_after_the_labels_have_names(texts: Reviews) -> None:
+    """The third argument is groups to one reader and weights to another: it was taken as groups."""
+    with pytest.raises(TypeError, match="positional"):
+        TextClassifier(**QUICK).fit(texts.texts, texts.labels, np.ones(len(texts.texts)))  # type: ignore[misc]
+
+
+def test_few_validation_texts_choose_no_epoch(texts: Reviews) -> None:
+    """Of two texts the best epoch is chance; the output must say that the last was kept."""
+    few = TextClassifier(**{**QUICK, "epochs": 3, "validation_fraction": 0.05}).fit(
+        texts.texts[:40], texts.labels[:40]
+    )
+    assert few.training_["validation_texts"] == 2
+    assert (few.training_["best_epoch"], few.training_["best_by"]) == (3, "last")
+    assert "2 validation texts are too few to choose one by (100 are enough)" in few.training_["stopped"]
+    valid = (texts.texts * 3)[:100], (texts.labels * 3)[:100]
+    many = TextClassifier(**{**QUICK, "epochs": 3}).fit(texts.texts, texts.labels, validation=valid)
+    assert many.training_["best_by"] == "valid_accuracy"
+    asked = TextClassifier(**{**QUICK, "best_by": "valid_loss"}).fit(texts.texts[:40], texts.labels[:40])
+    assert asked.training_["best_by"] == "valid_loss"

@@ -105,7 +105,7 @@ SETTINGS = (
     Parameter("bucket", bool, "Whether texts of like length share a batch."),
     Parameter("epochs", int, "Passes over the texts."),
     Parameter("patience", int, "Stop after so many epochs without gain.", optional=True),
-    Parameter("best_by", str, "Weights kept: last, or best by valid_accuracy or valid_loss."),
+    Parameter("best_by", str, "Weights kept: last, valid_accuracy, valid_loss; auto: last if few validate."),
     Parameter("average", float, "Decay of the averaged weights, like 0.998.", optional=True),
     Parameter("class_weight", str, "balanced: rare classes count for more.", optional=True),
     Parameter("label_smoothing", float, "Share of certainty taken off the labels."),

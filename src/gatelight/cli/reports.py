@@ -84,7 +84,8 @@ def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) ->
     waited = f", and {duration(compiling)} for the compiler" if compiling >= 1 else ""
     say(
         to,
-        f"{duration(training['seconds'])}{waited}; the weights are those of epoch {training['best_epoch']}",
+        f"{duration(training['seconds'])}{waited}; the weights are those of epoch {training['best_epoch']} "
+        f"({training['stopped']})",
     )
     for name, evaluation in (("validation", estimator.validation_), ("test", tested)):
         if evaluation is not None:

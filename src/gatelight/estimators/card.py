@@ -41,7 +41,7 @@ def card(estimator: TextClassifier, name: str) -> str:
         "",
         "## Figures",
         "",
-        *_figures(estimator.validation_, training, estimator.best_by != "last"),
+        *_figures(estimator.validation_, training, training.get("best_by", estimator.best_by) != "last"),
         "",
         "## Training",
         "",

@@ -17,7 +17,12 @@ from sklearn.exceptions import NotFittedError
 
 from gatelight.errors import DataError
 from gatelight.estimators.baseline import Baseline
-from gatelight.estimators.evaluation import Evaluation, judged_right
+from gatelight.estimators.evaluation import (
+    Evaluation,
+    decision_scores,
+    judged_right,
+    log_probabilities,
+)
 from gatelight.estimators.judging import Judge, JudgesTexts
 from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.reading import Reading
@@ -106,6 +111,17 @@ class TextClassifier(ClassifierSettings, JudgesTexts, ClassifierMixin, BaseEstim
     def predict(self, texts: Iterable[str]) -> NDArray[Any]:
         """Return the likeliest class of each text [n]; of a multi-label model tuples of classes (object)."""
         return self.known_classes().labels(self.predict_proba(texts))
+
+    def predict_log_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Return the logarithm of `predict_proba`, float32 [n, classes]."""
+        return log_probabilities(self.predict_proba(texts))
+
+    def decision_function(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Return scores that rise with the probabilities: the log odds of the second of two classes [n].
+
+        Of more classes their log probabilities [n, classes], of a multi-label model the log odds of each.
+        """
+        return decision_scores(self.predict_proba(texts), self.known_classes().multilabel)
 
     def score(
         self, texts: Iterable[str], labels: Iterable[Any], *, sample_weight: Iterable[float] | None = None

@@ -163,6 +163,19 @@ def judged_right(columns: NDArray[np.floating[Any]], targets: NDArray[Any]) -> N
     return np.asarray(columns.argmax(axis=1) == targets)
 
 
+def log_probabilities(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return logarithms [n, classes]; a probability that rounds to 0 counts as the smallest above it."""
+    return np.asarray(np.log(np.maximum(columns, np.finfo(np.float32).tiny)), np.float32)
+
+
+def decision_scores(columns: NDArray[np.float32], multilabel: bool) -> NDArray[np.float32]:
+    """Return log odds [n] of the second of two classes, else log probabilities or (multi-label) log odds."""
+    if multilabel:
+        return log_probabilities(columns) - log_probabilities(1 - columns)
+    logarithms = log_probabilities(columns)
+    return logarithms[:, 1] - logarithms[:, 0] if columns.shape[1] == 2 else logarithms
+
+
 def wilson_interval(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
     """Return Wilson's score interval for a share of successes in n trials (95 % unless z says otherwise)."""
     share = successes / n

@@ -81,6 +81,7 @@ def config_of(estimator: TextClassifier) -> dict[str, Any]:
         "model": estimator.model_.config.to_dict(),
         "classes": classes.plain(),
         "multilabel": classes.multilabel,
+        "indicator": classes.indicator,
         "training": estimator.training_,
         "history": estimator.history_,
         "validation": None if estimator.validation_ is None else estimator.validation_.to_dict(),
@@ -121,7 +122,7 @@ def load_judge(folder: Path) -> Judge:
 
 def _judge(folder: Path, config: Mapping[str, Any]) -> Judge:
     with _told_in_one_line(folder):
-        classes = Classes.of_plain(config["classes"], config["multilabel"])
+        classes = Classes.of_plain(config["classes"], config["multilabel"], config.get("indicator") is True)
         model_config = ClassifierConfig.from_dict(config["model"])
         reading = _reading(config["reading"], folder, model_config)
         if (model_config.outputs, model_config.multilabel) != (classes.outputs, classes.multilabel):

@@ -1,7 +1,7 @@
 """Labels as they came ↔ the numbers a model learns; knows no text and no model.
 
 Labels are strings, whole numbers or booleans, one per text; or, for multi-label data, a tuple, list or set of
-such per text. They are given back in the type in which they came.
+such per text, or an indicator matrix of 0 and 1. They are given back in the type in which they came.
 """
 
 from __future__ import annotations
@@ -22,14 +22,21 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """The classes of some labels in sorted order, and whether a text may have several of them."""
+    """The classes of some labels in sorted order, and whether a text may have several of them.
+
+    `indicator`: labels come and go as a matrix of 0 and 1 with a column per class.
+    """
 
     values: NDArray[Any]
     multilabel: bool
+    indicator: bool = False
 
     @classmethod
-    def of(cls, labels: Sequence[Any]) -> Classes:
-        """Find the classes of checked labels; raises DataError when there is nothing to tell apart."""
+    def of(cls, labels: Sequence[Any], columns: int | None = None) -> Classes:
+        """Find the classes of checked labels; raises DataError when there is nothing to tell apart.
+
+        `columns` is the width of the indicator matrix that the labels came as, if they did.
+        """
         if not labels:
             raise DataError("there are no labels: give at least two texts of different classes")
         multilabel = isinstance(labels[0], tuple)
@@ -38,6 +45,8 @@ class Classes:
             raise DataError(
                 "every text has the same labels: there is nothing to learn; add texts with others"
             )
+        if columns is not None:
+            return cls(np.arange(columns), True, True)
         if not multilabel and len(found) == 1:
             raise DataError(
                 f"all {len(labels)} texts have the label {found[0]!r}: there is nothing to tell apart; "
@@ -46,13 +55,13 @@ class Classes:
         return cls(np.array(found), multilabel)
 
     @classmethod
-    def of_plain(cls, values: Sequence[Any], multilabel: bool) -> Classes:
+    def of_plain(cls, values: Sequence[Any], multilabel: bool, indicator: bool = False) -> Classes:
         """Restore what `plain` gave; raises ValueError when the values cannot be classes."""
         least = 1 if multilabel else 2
         kinds = {_kind(value) for value in values}
         if len(values) < least or len(kinds) != 1 or None in kinds or list(values) != sorted(set(values)):
             raise ValueError("classes must be sorted, distinct and of one type")
-        return cls(np.array(list(values)), multilabel)
+        return cls(np.array(list(values)), multilabel, multilabel and indicator)
 
     def plain(self) -> list[Any]:
         """Return the classes as JSON-able strings, whole numbers or booleans."""
@@ -100,6 +109,8 @@ class Classes:
 
     def labels(self, columns: NDArray[np.float32]) -> NDArray[Any]:
         """Choose labels from [n, classes]: the likeliest class, or (multi-label) all of at least 0.5."""
+        if self.indicator:
+            return (columns >= 0.5).astype(np.int64)
         if not self.multilabel:
             return self.values[columns.argmax(axis=1)] if len(columns) else self.values[:0]
         chosen = np.empty(len(columns), object)
@@ -109,13 +120,31 @@ class Classes:
         return chosen
 
 
-def checked_labels(labels: Iterable[Any]) -> list[Any]:
+def indicator_columns(labels: Any) -> int | None:
+    """Return the width of an indicator matrix, dense or sparse; None for labels of any other kind."""
+    shape: tuple[int, ...] = getattr(labels, "shape", ())
+    return shape[1] if len(shape) == 2 and shape[1] > 1 else None
+
+
+def checked_labels(labels: Any) -> list[Any]:
     """Turn any column of labels into plain Python values (tuples when multi-label), all of one type.
 
+    An indicator matrix becomes tuples of the numbers of its columns, a matrix of one column that column.
     Raises DataError naming the first label that is missing or of another type.
     """
     if isinstance(labels, (str, bytes)):
         raise DataError(f"labels must be a list with one label per text, not the single value {labels!r}")
+    if len(getattr(labels, "shape", ())) == 2:
+        matrix = np.asarray(labels.toarray() if hasattr(labels, "toarray") else labels)
+        if matrix.shape[1] == 1:
+            labels = matrix[:, 0]
+        elif not np.isin(matrix, (0, 1)).all():
+            raise DataError(
+                f"labels came as a matrix {list(matrix.shape)} that holds more than 0 and 1; give one label "
+                "per text, or a column of 0 and 1 for each class"
+            )
+        else:
+            labels = [tuple(np.flatnonzero(row).tolist()) for row in matrix]
     out = [plain_label(label) for label in labels]
     several = [isinstance(label, tuple) for label in out]
     if any(several) and not all(several):

@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from gatelight.errors import DataError
+from gatelight.estimators.evaluation import decision_scores, log_probabilities
 from gatelight.estimators.settings import SequenceSettings, plain, seed_of, sequence_config, training_config
 from gatelight.estimators.steps import FEATURES, IDS, Steps, ids_of, of_array, of_sequences, rank, rows_of
 from gatelight.models import features
@@ -101,6 +102,14 @@ class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # t
         """Return the likeliest class of each sequence [n]."""
         columns = self.predict_proba(X)
         return np.asarray(self.classes_[columns.argmax(axis=1)])
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
+        """Return the logarithm of `predict_proba`, float32 [n, classes]."""
+        return log_probabilities(self.predict_proba(X))
+
+    def decision_function(self, X: Any) -> NDArray[np.float32]:
+        """Return the log odds of the second of two classes [n], else log probabilities [n, classes]."""
+        return decision_scores(self.predict_proba(X), False)
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Return the probability of each class, float32 [n, classes], in the order of `classes_`.

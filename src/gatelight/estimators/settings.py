@@ -62,7 +62,7 @@ class ClassifierSettings:
     bucket: bool = True
     epochs: int = 4
     patience: int | None = None
-    best_by: str = "valid_accuracy"
+    best_by: str = "auto"
     average: float | None = None
     class_weight: Any = None
     label_smoothing: float = 0.0
@@ -188,7 +188,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "bucket": "Whether texts of like length share a batch.",
         "epochs": "Passes over the texts.",
         "patience": "Stop after so many epochs without gain.",
-        "best_by": "Weights kept: last, or best by valid_accuracy or valid_loss.",
+        "best_by": "Weights kept: last, valid_accuracy or valid_loss; auto: last if few validate.",
         "average": "Decay of the averaged weights, like 0.998.",
         "class_weight": "balanced: rare classes count for more.",
         "label_smoothing": "Fraction of certainty taken off the labels.",
@@ -308,6 +308,8 @@ PIECES = {"subword": BUCKETS, "spelled": 4 * BUCKETS}
 """Rows for the n-grams that words are made of, policy by policy: more where all words are."""
 CORPUS = "corpus"
 ONE_HOT = "one-hot"
+AUTO = "auto"
+"""Of `best_by`: by accuracy where there are enough validation texts for it, else the last epoch."""
 IN_MEMORY = "(given in memory)"
 
 
@@ -450,6 +452,8 @@ def training_config(
     gradual = settings.get("gradual_unfreezing", False)
     if not isinstance(gradual, bool):
         raise DataError(f"gradual_unfreezing is {gradual!r}; expected True or False")
+    if settings["best_by"] == AUTO:
+        settings = {**settings, "best_by": "valid_accuracy"}
     own = {_TRAINING_NAMES.get(name, name): settings[name] for name in OF_TRAINING if name in settings}
     return TrainingConfig(
         class_weight=weight,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from gatelight.errors import DataError
 
 
@@ -15,6 +17,9 @@ def checked_texts(texts: Iterable[Any], name: str = "texts") -> list[str]:
     """Return the texts as strings, in order; raises DataError naming the first that is none."""
     if isinstance(texts, (str, bytes)):
         raise DataError(f"{name} must be a list of texts, not one {type(texts).__name__}; write [text]")
+    shape: tuple[int, ...] = getattr(texts, "shape", ())
+    if len(shape) == 2 and shape[1] == 1:  # one column, as scikit-learn's tools pass it on
+        texts = np.asarray(texts)[:, 0]
     if getattr(texts, "ndim", 1) != 1 or hasattr(texts, "columns"):
         raise DataError(
             f"{name} must be one column of texts, not a whole {type(texts).__name__}: pick the column"

@@ -96,7 +96,7 @@ class Trace:
         except ImportError as error:
             from gatelight.errors import MissingExtraError
 
-            raise MissingExtraError("pandas", "frames", "a trace as a data frame") from error
+            raise MissingExtraError("pandas", "pandas", "a trace as a data frame") from error
         frames = []
         for number in range(len(self)) if text is None else [text]:
             steps, values = self.steps[number], self.of_text(number)
