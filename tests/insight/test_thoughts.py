@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from gatelight.errors import DataError, MissingExtraError
-from gatelight.insight import maps
-from gatelight.insight.maps import check_map, flat_map
+from gatelight.errors import DataError
+from gatelight.insight.maps import flat_map
 from gatelight.insight.neighbours import Nearest, nearest
 from gatelight.insight.thoughts import Drawn, thoughts
 
@@ -76,41 +69,6 @@ def test_equal_vectors_make_a_map_of_one_place_and_two_make_none() -> None:
     assert found.explained == 0
     with pytest.raises(DataError, match="3 texts or more, there are 2"):
         flat_map(vectors(2))
-    with pytest.raises(DataError, match="expected one of pca, umap"):
-        flat_map(vectors(9), "tsne")
-
-
-def test_without_the_package_umap_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A traceback from an import tells nobody the name of the extra."""
-    monkeypatch.setattr(maps, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'gatelight\[umap\]'"):
-        check_map("umap")
-
-
-TWO_MAPS = """
-import json, sys
-from gatelight.insight.maps import flat_map
-items = json.load(sys.stdin)
-print(json.dumps([flat_map(items, "umap", seed=1).points.tolist() for _ in range(2)]))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(find_spec("umap") is None, reason="without the extra umap")
-def test_a_map_by_umap_keeps_groups_together() -> None:
-    """Points that had lost their rows' order would still look like a map."""
-    items = vectors(60, 4)
-    items[::2] += 20 * np.eye(7)[0]
-    items[1::2] += 20 * np.eye(7)[1]
-    # To compile what UMAP consists of, none of it ours, takes a minute; interpreted it takes a third of that.
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_MAPS], env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True,
-        input=json.dumps(items.tolist()), text=True, check=True,
-    )  # fmt: skip
-    points, again = np.array(json.loads(done.stdout))
-    near = NearestNeighbors(n_neighbors=2).fit(points).kneighbors(points)[1][:, 1]
-    assert (near % 2 == np.arange(60) % 2).all()
-    assert (again == points).all()
 
 
 def test_every_text_is_as_likely_to_be_drawn() -> None:

@@ -177,7 +177,7 @@ def test_runs_are_summed_up_with_intervals() -> None:
 
 
 def test_a_lab_is_run_found_again_and_told(tmp_path: Path) -> None:
-    """The second call must find the first one's runs; page, table and pictures must hold them."""
+    """The second call must find the first one's runs; page and table must have them."""
     out = tmp_path / "out"
     command = ["lab", "run", "number", *QUICK, "--out", out, "--jobs", "1"]
     first = gatelight(*command)
@@ -195,9 +195,6 @@ def test_a_lab_is_run_found_again_and_told(tmp_path: Path) -> None:
     assert "steps back" in page
     assert "http" not in page.replace("http-equiv", "")
     assert [row["cell"] for row in json.loads((out / "report.json").read_text())] == ["rnn", "lstm"]
-    pytest.importorskip("matplotlib", reason="pictures come with the extra 'pictures'")
-    assert (out / "rates.png").read_bytes().startswith(b"\x89PNG")
-    assert (out / "gradients.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_tasks_are_listed_with_their_sources() -> None:

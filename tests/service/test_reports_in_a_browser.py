@@ -30,7 +30,7 @@ LETTERS = """() => {
 }"""
 OUTSIDE = """() => [...document.querySelectorAll("svg")].flatMap((svg) => {
   const box = svg.getBoundingClientRect();
-  return [...svg.querySelectorAll("text, rect, circle")].filter((at) => {
+  return [...svg.querySelectorAll("text, circle, use")].filter((at) => {
     const it = at.getBoundingClientRect();
     return it.left < box.left - 1 || it.right > box.right + 1 || it.top < box.top - 1
       || it.bottom > box.bottom + 1;

@@ -56,11 +56,14 @@ def audit(
     parts, these are compared with each other.
     """
     from gatelight.cli.audit_report import page, print_audit
+    from gatelight.cli.html import check
     from gatelight.cli.sources import available, texts_to_audit
     from gatelight.estimators.settings import preset as named
     from gatelight.insight.audit import audit as examine
     from gatelight.text.vectors import WordVectors
 
+    if html is not None:
+        check()
     to = console(machine=json)
     if maxlen is not None:
         settings["max_length"] = maxlen

@@ -13,13 +13,16 @@ from gatelight.cli.output import percent, say, table
 from gatelight.cli.progress import size
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from gatelight.insight.audit import Audit
     from gatelight.insight.findings import Finding
     from gatelight.insight.lengths import LengthReport
-    from gatelight.insight.unknown_words import UnknownReport, UnknownWord
+    from gatelight.insight.unknown_words import UnknownReport
 
 MOST_NAMED = 8
 WORDS_SHOWN = 20
+WORD_COLUMNS = ["unknown word", "times", "negation", "mostly in", "near"]
 
 
 def print_audit(to: Console, audit: Audit) -> None:
@@ -48,59 +51,53 @@ def print_audit(to: Console, audit: Audit) -> None:
 
 def page(path: Path, audit: Audit) -> None:
     """Write the audit as one HTML file."""
-    html.write(path, f"Audit of {audit.origin}", _sections(audit))
-
-
-def _sections(audit: Audit) -> Iterator[str]:
-    yield html.heading(f"Audit of {audit.origin}", 1)
-    yield html.paragraph(_counted(audit))
-    yield html.heading(f"{len(audit.findings)} findings" if audit.findings else "Nothing wrong was found")
-    for finding in audit.findings:
-        quotes = [(quote.id, quote.text) for quote in finding.examples]
-        yield html.card(finding.name.capitalize(), [_said(finding), f"→ {finding.advice}"], quotes)
-    yield from _length_sections(audit.lengths)
-    for report in audit.unknown:
-        yield html.heading(f"Unknown words of {report.of}")
-        yield html.paragraph(_unknown(report))
-        words = [*report.negations, *report.class_indicative, *report.top]
-        rows = [_word_row(word) for word in list(dict.fromkeys(words))[:WORDS_SHOWN]]
-        yield html.table(["unknown word", "times", "negation", "mostly in", "near"], rows)
-    yield html.heading("Copies, and what is on both sides")
-    for line in _overlaps(audit):
-        yield html.paragraph(line)
-
-
-def _length_sections(lengths: LengthReport) -> Iterator[str]:
-    yield html.heading("Lengths")
-    yield html.paragraph(" · ".join(str(lengths.statistics).splitlines()) + f". {_characters(lengths)}")
-    yield html.figure(
-        charts.histogram(
-            lengths.histogram,
-            lengths.histogram_width * len(lengths.histogram),
-            "tokens",
-            lengths.maxlen,
-            f"cut at {lengths.maxlen:,}",
+    lengths = audit.lengths
+    html.write(
+        path,
+        "audit",
+        f"Audit of {audit.origin}",
+        counted=_counted(audit),
+        cards=[
+            (
+                finding.name.capitalize(),
+                [_said(finding), f"→ {finding.advice}"],
+                [(quote.id, quote.text) for quote in finding.examples],
+            )
+            for finding in audit.findings
+        ],
+        lengths=" · ".join(str(lengths.statistics).splitlines()) + f". {_characters(lengths)}",
+        histogram=charts.histogram(
+            lengths.histogram, lengths.histogram_width, "tokens", lengths.maxlen, _cut(lengths)
         ),
-        "How long the texts are; what is longer than the last bar is in it.",
+        coverage=_coverage(lengths),
+        recommendation=_recommendation(lengths),
+        percentiles=list(
+            zip(map(str, lengths.tokens), *(row[1:] for row in _percentile_rows(lengths)), strict=True)
+        ),
+        unknown=[(report.of, _unknown(report), _word_rows(report)) for report in audit.unknown],
+        word_columns=WORD_COLUMNS,
+        overlaps=list(_overlaps(audit)),
     )
+
+
+def _cut(lengths: LengthReport) -> str:
+    return f"cut at {lengths.maxlen:,}"
+
+
+def _coverage(lengths: LengthReport) -> Markup:
     shown = [point for point in lengths.curve if point.whole <= 0.995 or point.maxlen == lengths.maxlen]
-    yield html.figure(
-        charts.curves(
-            [
-                charts.Curve("texts left whole", [(point.maxlen, point.whole) for point in shown]),
-                charts.Curve("padding, were they padded", [(point.maxlen, point.padding) for point in shown]),
-                charts.Curve("tokens kept", [(point.maxlen, point.kept) for point in shown]),
-            ],
-            "maximal length",
-            "share",
-            x_range=(0.0, float(max(point.maxlen for point in shown))),
-            mark=lengths.maxlen,
-            mark_name=f"cut at {lengths.maxlen:,}",
-        ),
-        _recommendation(lengths),
+    return charts.curves(
+        [
+            charts.Curve("texts left whole", [(point.maxlen, point.whole) for point in shown]),
+            charts.Curve("padding, were they padded", [(point.maxlen, point.padding) for point in shown]),
+            charts.Curve("tokens kept", [(point.maxlen, point.kept) for point in shown]),
+        ],
+        "maximal length",
+        "fraction",
+        x_range=(0.0, float(max(point.maxlen for point in shown))),
+        mark=lengths.maxlen,
+        mark_name=_cut(lengths),
     )
-    rows = zip(map(str, lengths.tokens), *(row[1:] for row in _percentile_rows(lengths)), strict=True)
-    yield html.table(["percentile", "tokens", "characters"], rows)
 
 
 def _counted(audit: Audit) -> str:
@@ -152,13 +149,11 @@ def _unknown(report: UnknownReport) -> str:
     )
 
 
-def _word_row(word: UnknownWord) -> list[str]:
+def _word_rows(report: UnknownReport) -> list[list[str]]:
+    words = dict.fromkeys([*report.negations, *report.class_indicative, *report.top])
     return [
-        word.word,
-        f"{word.count:,}",
-        "yes" if word.negation else "",
-        word.indicates or "",
-        word.near or "",
+        [word.word, f"{word.count:,}", "yes" if word.negation else "", word.indicates or "", word.near or ""]
+        for word in list(words)[:WORDS_SHOWN]
     ]
 
 

@@ -1,62 +1,65 @@
-"""Histograms, curves and maps as inline SVG, readable on a phone; knows numbers and names, no meaning."""
+"""Charts of a report as SVG, by matplotlib, in the colours of the page, whether light or dark."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import io
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gatelight.cli.html import escaped
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
 
-WIDTH, HEIGHT = 360, 220  # of a phone's screen: 11 px stay 11 px there
-LEFT, RIGHT, TOP, BOTTOM = 44, 22, 26, 40
-COLOURS = ("var(--one)", "var(--two)", "var(--three)")
-MORE_COLOURS = (*COLOURS, "var(--four)", "var(--five)", "var(--six)")
-OTHERS = "var(--soft)"
+SIZE = (5.0, 3.2)  # inches of 72 units: 11 units are 11 px on a phone
+COLOURS = 6
+# matplotlib knows no CSS variables: these stand for them until the picture is written.
+INK, SOFT, LINE, BACK = "#000001", "#000002", "#000003", "#000004"
+VARIABLES = {INK: "--ink", SOFT: "--soft", LINE: "--line", BACK: "--back"}
+VARIABLES |= {f"#0000c{number}": f"--c{number}" for number in range(COLOURS)}
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "gatelight",
+    "text.parse_math": False,  # a dollar sign in somebody's name is one
+    "font.size": 11,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.titlesize": 11,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "ytick.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": LINE,
+    "legend.frameon": False,
+}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A named line through points; `dashed` for what serves as comparison."""
+    """A named line through points (x, y), or (x, y, low, high); `dashed` for what serves as comparison."""
 
     name: str
-    points: Sequence[tuple[float, float]]
+    points: Sequence[tuple[float, ...]]
     dashed: bool = False
 
 
-@dataclass(frozen=True)
-class _Scale:
-    low_x: float
-    high_x: float
-    low_y: float
-    high_y: float
+def histogram(counts: Sequence[int], width: float, x_name: str, mark: float, mark_name: str) -> Markup:
+    """Return bars of `width` each from 0 up, with a dashed line at `mark`."""
 
-    def x(self, value: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (value - self.low_x) / ((self.high_x - self.low_x) or 1)
+    def draw(axes: Axes) -> None:
+        edges = [number * width for number in range(len(counts))]
+        axes.bar(edges, counts, width * 0.9, align="edge", color="#0000c0")
+        _mark(axes, mark, mark_name, len(counts) * width)
 
-    def y(self, value: float) -> float:
-        return (
-            HEIGHT
-            - BOTTOM
-            - (HEIGHT - TOP - BOTTOM) * (value - self.low_y) / ((self.high_y - self.low_y) or 1)
-        )
-
-
-def histogram(
-    counts: Sequence[int], end: float, x_name: str, mark: float | None = None, mark_name: str = ""
-) -> str:
-    """Return bars of equal width from 0 to `end`, with a dashed line at `mark`."""
-    scale = _Scale(0, end, 0, max(counts, default=0) or 1)
-    width = end / max(len(counts), 1)
-    bars = "".join(
-        f'<rect x="{scale.x(i * width) + 0.5:.1f}" y="{scale.y(count):.1f}" '
-        f'width="{max(0.5, scale.x(width) - scale.x(0) - 1):.1f}" '
-        f'height="{scale.y(0) - scale.y(count):.1f}" fill="{COLOURS[0]}"/>'
-        for i, count in enumerate(counts)
-        if count
-    )
-    inside = bars + ("" if mark is None or mark > end else _mark(scale, mark, mark_name))
-    return _drawn(scale, inside, x_name, "texts", percent=False)
+    return _svg(draw, x_name, "texts")
 
 
 def curves(
@@ -65,135 +68,70 @@ def curves(
     y_name: str,
     *,
     x_range: tuple[float, float] | None = None,
-    y_range: tuple[float, float] = (0.0, 1.0),
+    y_range: tuple[float, float] | None = (0.0, 1.0),
     percent_x: bool = False,
     mark: float | None = None,
     mark_name: str = "",
-    powers: bool = False,
-) -> str:
-    """Return lines with points over shares from `y_range`, their names in a legend below.
+) -> Markup:
+    """Return at most `COLOURS` lines over fractions from `y_range`; where that is None, y is logarithmic."""
+    from matplotlib.ticker import PercentFormatter
 
-    With `powers` y counts powers of ten instead of shares.
-    """
-    xs = [x for line in lines for x, _ in line.points]
-    low, high = x_range or (min(xs, default=0.0), max(xs, default=1.0))
-    scale = _Scale(low, high, *y_range)
-    inside = ""
-    for line, colour in zip(lines, MORE_COLOURS, strict=False):
-        path = " ".join(f"{scale.x(x):.1f},{scale.y(y):.1f}" for x, y in line.points)
-        dash = ' stroke-dasharray="4 4"' if line.dashed else ""
-        inside += f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
-        if not line.dashed:
-            inside += "".join(
-                f'<circle cx="{scale.x(x):.1f}" cy="{scale.y(y):.1f}" r="2.5" fill="{colour}"/>'
-                for x, y in line.points
-            )
-    if mark is not None and low <= mark <= high:
-        inside += _mark(scale, mark, mark_name)
-    names = [line.name for line in lines]
-    return _drawn(scale, inside, x_name, y_name, not powers, percent_x, names, powers)
+    def draw(axes: Axes) -> None:
+        for number, line in enumerate(lines):
+            colour = f"#0000c{number}"
+            x, y, *band = zip(*line.points, strict=True)
+            look = "--" if line.dashed else "o-"
+            axes.plot(x, y, look, color=colour, markersize=4, clip_on=False, label=line.name)
+            if band:
+                axes.fill_between(x, band[0], band[1], color=colour, alpha=0.12, linewidth=0)
+        axes.set_xlim(x_range)
+        if y_range is None:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(y_range)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        if percent_x:
+            axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        if mark is not None:
+            _mark(axes, mark, mark_name, axes.get_xlim()[1])
 
-
-@dataclass(frozen=True)
-class Dot:
-    """A point of a map, the number of its kind, and the text that the pointer shows on it."""
-
-    x: float
-    y: float
-    kind: int
-    shown: str
+    return _svg(draw, x_name, y_name, legend=len(lines) > 1)
 
 
-def scatter(dots: Sequence[Dot], kinds: Sequence[str], about: str) -> str:
-    """Return dots on a square, one scale both ways, coloured by kind; kinds beyond the colours share one."""
-    colours = dict(enumerate(MORE_COLOURS))
-    named = [*kinds[: len(colours)], *(["others"] if len(kinds) > len(colours) else [])]
-    sides = [[dot.x for dot in dots] or [0.0], [dot.y for dot in dots] or [0.0]]
-    span = max(max(side) - min(side) for side in sides) or 1
-    middle_x, middle_y = ((max(side) + min(side)) / 2 for side in sides)
-    inside, half, room = "", WIDTH / 2, WIDTH - 16
-    for dot in dots:
-        x, y = half + room * (dot.x - middle_x) / span, half - room * (dot.y - middle_y) / span
-        inside += (
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colours.get(dot.kind, OTHERS)}" '
-            f'fill-opacity="0.7"><title>{escaped(dot.shown)}</title></circle>'
+def _mark(axes: Axes, at: float, name: str, end: float) -> None:
+    if at <= end:
+        axes.axvline(at, color="#0000c1", linestyle="--")
+        side, align = (4, "left") if at < end / 2 else (-4, "right")
+        axes.annotate(
+            name,
+            (at, 0.93),
+            (side, 0),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha=align,
+            bbox={"facecolor": BACK, "edgecolor": "none", "pad": 1},
         )
-    height = WIDTH + 4
-    for number, name in enumerate(named):
-        height += 17
-        inside += (
-            f'<circle cx="8" cy="{height - 9}" r="4" fill="{colours.get(number, OTHERS)}"/>'
-            f'<text x="18" y="{height - 5}">{escaped(name)}</text>'
-        )
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escaped(about)}">'
-        f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{WIDTH - 1}" fill="none" stroke="var(--line)"/>'
-        f"{inside}</svg>"
-    )
 
 
-def _mark(scale: _Scale, at: float, name: str) -> str:
-    x = scale.x(at)
-    side, anchor = (4, "start") if x < WIDTH / 2 else (-4, "end")
-    return (
-        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="{COLOURS[1]}" '
-        f'stroke-width="1.5" stroke-dasharray="5 3"/><text x="{x + side:.1f}" y="{TOP + 10}" '
-        f'text-anchor="{anchor}" class="mark">{escaped(name)}</text>'
-    )
+def _svg(draw: Callable[[Axes], None], x_name: str, y_name: str, legend: bool = False) -> Markup:
+    from markupsafe import Markup, escape
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
-
-def _drawn(
-    scale: _Scale,
-    inside: str,
-    x_name: str,
-    y_name: str,
-    percent: bool,
-    percent_x: bool = False,
-    names: Sequence[str] = (),
-    powers: bool = False,
-) -> str:
-    grid = ""
-    for value in _ticks(scale.low_y, scale.high_y, 4):
-        y = scale.y(value)
-        said = f"{100 * value:.0f} %" if percent else f"1e{value:g}" if powers else _short(value)
-        grid += (
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)"/>'
-            f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end" class="soft">{said}</text>'
-        )
-    for value in _ticks(scale.low_x, scale.high_x, 5):
-        said = f"{100 * value:.0f} %" if percent_x else _short(value)
-        grid += (
-            f'<text x="{scale.x(value):.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle" '
-            f'class="soft">{said}</text>'
-        )
-    base = HEIGHT - BOTTOM
-    grid += f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}" stroke="var(--soft)"/>'
-    labels = (
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - BOTTOM + 32}" text-anchor="middle">'
-        f'{escaped(x_name)}</text><text x="2" y="10">{escaped(y_name)}</text>'
-    )
-    height = HEIGHT
-    for name, colour in zip(names, MORE_COLOURS, strict=False):
-        if len(names) > 1:
-            labels += (
-                f'<rect x="{LEFT}" y="{height + 1}" width="14" height="4" fill="{colour}"/>'
-                f'<text x="{LEFT + 20}" y="{height + 7}">{escaped(name)}</text>'
-            )
-            height += 17
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escaped(f"{y_name} by {x_name}")}">'
-        f"{grid}{inside}{labels}</svg>"
-    )
-
-
-def _ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers from low to high: multiples of 1, 2 or 5 times a power of ten."""
-    span = (high - low) or 1
-    power = 10 ** math.floor(math.log10(span / about))
-    step = next(power * m for m in (1, 2, 5, 10) if span / (power * m) <= about + 0.5)
-    first = math.ceil(low / step - 1e-9)
-    return [step * i for i in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _short(value: float) -> str:
-    return f"{value / 1000:g}k" if value >= 10_000 else f"{value:g}"
+    written = io.StringIO()
+    with rc_context(STYLE):  # type: ignore[arg-type]
+        width, height = SIZE
+        figure = Figure(figsize=(width, height + 0.6 * legend), layout="constrained")
+        axes = figure.subplots()
+        draw(axes)
+        axes.set_xlabel(x_name)
+        axes.set_title(y_name, loc="left")
+        if legend:
+            figure.legend(loc="outside lower left", ncols=1)
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(written, format="svg", transparent=True, metadata=nothing)
+    # Inside HTML neither namespaces are needed nor a style that would be the whole page's.
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"|<style.*?</style>', "", written.getvalue(), flags=re.DOTALL)
+    svg = re.sub("#0000(?:0[1-4]|c[0-5])", lambda found: f"var({VARIABLES[found[0]]})", svg)
+    label = escape(f"{y_name} by {x_name}")
+    return Markup(svg[svg.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))

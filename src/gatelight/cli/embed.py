@@ -42,11 +42,10 @@ def embed(
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page with a map to this file.", metavar="FILE")
     ] = None,
-    umap: Annotated[bool, typer.Option("--umap", help="On the page also a map by UMAP.")] = False,
     shown: Annotated[
         int, typer.Option("--shown", min=10, max=20_000, help="Texts on the page, drawn at random.")
     ] = 1000,
-    seed: Annotated[int, typer.Option("--seed", help="Fixes the draw and the map.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Fixes the draw.")] = 0,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -56,16 +55,15 @@ def embed(
     """
     from contextlib import nullcontext
 
+    from gatelight.cli.html import check
     from gatelight.estimators.thought_vectors import vectors_written
-    from gatelight.insight.maps import check_map
     from gatelight.insight.thoughts import Drawn, thoughts
     from gatelight.models.thought_vectors import features
 
     if out is None and html is None:
         raise DataError("nothing is to be written; give --out FILE.npy or FILE.parquet, or --html FILE")
-    maps = ("pca", "umap") if umap else ("pca",)
-    for how in maps:
-        check_map(how)  # before minutes of reading
+    if html is not None:
+        check()  # before minutes of reading
     to = console(machine=json)
     opened = _opened(model, threads)
     width, drawn = features(opened.model_), Drawn(shown, seed)
@@ -80,7 +78,7 @@ def embed(
     if html is not None:
         from gatelight.cli.thoughts_report import page
 
-        page(html, thoughts(drawn, maps, seed), model, data, pool)
+        page(html, thoughts(drawn), model, data, pool)
     if json:
         paths = {"path": None if out is None else str(out), "html": None if html is None else str(html)}
         emit({"texts": drawn.seen, "features": width, "pool": pool, **paths})

@@ -54,12 +54,15 @@ def errors(
     Where DATA has parts of its own, the part test is judged, unless --part names another.
     """
     from gatelight.cli.errors_report import page, print_mistakes
+    from gatelight.cli.html import check
     from gatelight.cli.sources import available, read_to_judge
     from gatelight.estimators.folder import load
     from gatelight.insight.errors import analyze_errors
     from gatelight.nn.threads import set_threads
     from gatelight.text.vectors import WordVectors
 
+    if html is not None:
+        check()
     to = console(machine=json)
     set_threads(threads)
     judge = load(model)

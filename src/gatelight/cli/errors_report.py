@@ -14,6 +14,8 @@ from gatelight.cli.output import percent, say, table
 from gatelight.cli.reports import evaluation_table
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from gatelight.insight.errors import Agreement, ErrorAnalysis, Mistake, Slice
     from gatelight.insight.rare_words import Edit, Effect
 
@@ -43,8 +45,8 @@ def print_mistakes(to: Console, found: ErrorAnalysis, model: str, origin: str) -
         say(to, _effect(effect))
     for edit in found.edits:
         say(to, _edit(edit))
-    for by, slices in groupby(found.slices, lambda s: s.by):
-        to.print(table(_slice_columns(by), [_slice_row(s) for s in slices]))
+    for columns, rows in _slice_tables(found):
+        to.print(table(columns, rows))
     say(to, NEGATION_NOTE)
     if found.agreement is not None:
         say(to, _agreement(found.agreement))
@@ -57,66 +59,63 @@ def print_mistakes(to: Console, found: ErrorAnalysis, model: str, origin: str) -
 
 def page(path: Path, found: ErrorAnalysis, model: str, origin: str) -> None:
     """Write the report as one HTML file."""
-    html.write(path, f"Mistakes of {model} on {origin}", _sections(found, model, origin))
-
-
-def _sections(found: ErrorAnalysis, model: str, origin: str) -> Iterator[str]:
     e = found.evaluation
-    yield html.heading(f"Mistakes of {model} on {origin}", 1)
-    yield html.paragraph(
+    figures = (
         f"{found.texts:,} texts; accuracy {percent(e.accuracy)} "
         f"({percent(e.accuracy_low)} to {percent(e.accuracy_high)}), log loss {e.log_loss:.3f}."
     )
-    for line in _trained_on(found):
-        yield html.paragraph(line)
-    yield html.heading("Confusion")
-    yield html.table(*_confusion(found))
-    yield html.heading("How far it can be believed")
-    yield html.paragraph(_calibration(found))
+    html.write(
+        path,
+        "errors",
+        f"Mistakes of {model} on {origin}",
+        summary=[figures, *_trained_on(found)],
+        confusion=_confusion(found),
+        calibration=_calibration(found),
+        reliability=_reliability_chart(found),
+        coverage=_coverage_chart(found),
+        coverage_line=_coverage(found),
+        effects=[_effect_row(effect) for effect in found.effects],
+        effects_note=WORDS_WITHOUT_CAUSE,
+        edits=[_edit(edit) for edit in found.edits],
+        slices=_slice_tables(found),
+        slices_note=NEGATION_NOTE,
+        agreement=None if found.agreement is None else _agreement(found.agreement),
+        listed=[
+            (title, [(_predicted(mistake), (mistake.quote.id, mistake.quote.text)) for mistake in listed])
+            for title, listed in _listed(found)
+        ],
+    )
+
+
+def _reliability_chart(found: ErrorAnalysis) -> Markup:
     sure = [(b.confidence, b.accuracy) for b in found.calibration.bins]
     low = min(0.5, *(min(point) for point in sure))
-    yield html.figure(
-        charts.curves(
-            [charts.Curve("this model", sure), charts.Curve("honest", [(low, low), (1, 1)], dashed=True)],
-            "how sure it is",
-            "right",
-            x_range=(low, 1.0),
-            y_range=(low, 1.0),
-            percent_x=True,
-        ),
-        "Each point: the texts of one range of confidence. Below the dashed line the model is too sure.",
+    return charts.curves(
+        [charts.Curve("this model", sure), charts.Curve("calibrated", [(low, low), (1, 1)], dashed=True)],
+        "how sure it is",
+        "right",
+        x_range=(low, 1.0),
+        y_range=(low, 1.0),
+        percent_x=True,
     )
-    lowest = min(accuracy for _, accuracy in found.coverage)
-    yield html.figure(
-        charts.curves(
-            [charts.Curve("accuracy", found.coverage)],
-            "share of the texts, the surest first",
-            "accuracy",
-            x_range=(0.0, 1.0),
-            y_range=(min(0.5, lowest), 1.0),
-            percent_x=True,
-        ),
-        _coverage(found),
+
+
+def _coverage_chart(found: ErrorAnalysis) -> Markup:
+    return charts.curves(
+        [charts.Curve("accuracy", found.coverage)],
+        "fraction of the texts, the surest first",
+        "accuracy",
+        x_range=(0.0, 1.0),
+        y_range=(min(0.5, *(accuracy for _, accuracy in found.coverage)), 1.0),
+        percent_x=True,
     )
-    yield html.heading("Are the misread words rare, or unknown?")
-    columns = ["", "right", "wrong", "d", "odds"]
-    yield html.table(columns, [_effect_row(effect) for effect in found.effects])
-    yield html.paragraph(WORDS_WITHOUT_CAUSE, soft=True)
-    yield html.heading("And do they cause the mistakes?")
-    for edit in found.edits:
-        yield html.paragraph(_edit(edit))
-    yield html.heading("Where it is wrong more often")
-    for by, slices in groupby(found.slices, lambda s: s.by):
-        yield html.table(_slice_columns(by), [_slice_row(s) for s in slices])
-    yield html.paragraph(NEGATION_NOTE, soft=True)
-    if found.agreement is not None:
-        yield html.heading("Beside the baseline")
-        yield html.paragraph(_agreement(found.agreement))
-    for title, listed in _listed(found):
-        if listed:
-            yield html.heading(title)
-        for mistake in listed:
-            yield html.card(_predicted(mistake), [], [(mistake.quote.id, mistake.quote.text)])
+
+
+def _slice_tables(found: ErrorAnalysis) -> list[tuple[list[str], list[list[str]]]]:
+    return [
+        ([by, "texts", "wrong", "more than others"], [_slice_row(one) for one in slices])
+        for by, slices in groupby(found.slices, lambda one: one.by)
+    ]
 
 
 def _trained_on(found: ErrorAnalysis) -> Iterator[str]:
@@ -190,10 +189,6 @@ def _edit(edit: Edit) -> str:
         f"{edit.to_right:,} to right and {edit.to_wrong:,} to wrong; accuracy {100 * edit.gain:+.2f} points "
         f"({100 * edit.gain_low:+.2f} to {100 * edit.gain_high:+.2f})."
     )
-
-
-def _slice_columns(by: str) -> list[str]:
-    return [by, "texts", "wrong", "more than others"]
 
 
 def _slice_row(found: Slice) -> list[str]:

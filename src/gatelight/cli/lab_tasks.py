@@ -105,7 +105,7 @@ def report(
     folder: Annotated[Path, typer.Argument(help="A folder of `lab run`.", metavar="FOLDER")],
     json: Json = False,
 ) -> None:
-    """Sum up the runs of a folder: solve rates with intervals, and why; as a page and as pictures there."""
+    """Sum up the runs of a folder: solve rates with intervals, and why; as a page there."""
     import json as json_text
     from dataclasses import asdict
 
@@ -129,7 +129,7 @@ def report(
     with file_written_aside(folder / TABLE) as aside:
         whole = [json_text.loads(as_json(asdict(row))) for row in rows]
         aside.write_text(json_text.dumps(whole, indent=1) + "\n", "utf-8")
-    written = [PAGE, TABLE, *lab_report.pictures(folder, rows, runs, to)]
+    written = [PAGE, TABLE]
     say(to, f"written in {folder}: {', '.join(written)}")
     if json:
         emit({"rows": [asdict(row) for row in rows], "files": written})

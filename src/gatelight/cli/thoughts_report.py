@@ -2,73 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatelight.cli import charts, html
+from gatelight.cli import html
+from gatelight.cli.charts import COLOURS
 from gatelight.cli.output import percent
 
 if TYPE_CHECKING:
-    from gatelight.insight.maps import FlatMap
-    from gatelight.insight.thoughts import Thoughts
+    from gatelight.insight.thoughts import LabelShare, Thoughts
 
-NAMES = {
-    "pca": "The two directions in which they differ most (PCA)",
-    "umap": "Neighbours kept together (UMAP)",
-}
+SIDE, MARGIN = 360, 8  # of the map, in units of which a phone has about as many pixels
 
 
 def page(path: Path, found: Thoughts, model: str, origin: str, pool: str) -> None:
     """Write the page as one HTML file."""
-    html.write(path, f"Thoughts of {model} on {origin}", _sections(found, model, origin, pool))
-
-
-def _sections(found: Thoughts, model: str, origin: str, pool: str) -> Iterator[str]:
     shown = len(found.quotes)
-    yield html.heading(f"Thoughts of {model} on {origin}", 1)
     drawn = "" if shown == found.of else f", of which {shown:,} drawn at random are shown"
-    yield html.paragraph(
-        f"What the memory keeps of each text (pool {pool}): {found.of:,} texts{drawn}. A dot is a text, "
-        "which appears where the pointer rests; its colour is the label that the data give."
+    legend = [(f"k{number}", name) for number, name in enumerate(found.kinds[:COLOURS])]
+    html.write(
+        path,
+        "embed",
+        f"Thoughts of {model} on {origin}",
+        summary=f"The thought vector of each text (pool {pool}): {found.of:,} texts{drawn}. A dot is a text, "
+        "which appears where the pointer rests; its colour is the label that the data give.",
+        side=SIDE,
+        dots=_dots(found),
+        legend=legend + [("others", "others")] * (len(found.kinds) > COLOURS),
+        caption=f"These two directions hold {percent(found.map.explained)} of the variance.",
+        shares=[_share_row(share) for share in found.shares],
+        near=[
+            (
+                _name(found, text),
+                found.quotes[text].text,
+                [
+                    (f"{cosine:.3f}, {_name(found, other)}", found.quotes[other].text)
+                    for cosine, other in near
+                ],
+            )
+            for text, near in found.near
+        ],
     )
-    for flat in found.maps:
-        yield html.heading(NAMES[flat.how])
-        yield html.figure(charts.scatter(_dots(found, flat), found.kinds, NAMES[flat.how]), _caption(flat))
-    if found.shares:
-        yield html.heading("Do near texts have the same label?")
-        columns = ["label", "texts", "nearest has it too", "by chance"]
-        yield html.table(columns, [_share_row(found, number) for number in range(len(found.shares))])
-        yield html.paragraph(
-            "Near by the cosine of all numbers, not on the map; in brackets 95 %.", soft=True
-        )
-    yield html.heading("Some texts, and those nearest to them")
-    for text, near in found.near:
-        quotes = [
-            (f"{cosine:.3f}, {_named(found, other)}", found.quotes[other].text) for cosine, other in near
-        ]
-        yield html.card(_named(found, text), [found.quotes[text].text], quotes)
 
 
-def _dots(found: Thoughts, flat: FlatMap) -> list[charts.Dot]:
+def _dots(found: Thoughts) -> list[tuple[float, float, str, str]]:
+    """Each text's place on a square with one scale both ways, its colour, and what the pointer shows."""
+    points = found.map.points
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = (SIDE - 2 * MARGIN) / (float((high - low).max()) or 1)
+    places = SIDE / 2 + (points - (low + high) / 2) * [scale, -scale]
     return [
-        charts.Dot(float(x), float(y), int(kind), f"{found.kinds[kind]}: {quote.text}")
-        for (x, y), kind, quote in zip(flat.points, found.kind, found.quotes, strict=True)
+        (x, y, f"k{kind}" if kind < COLOURS else "others", f"{found.kinds[kind]}: {quote.text}")
+        for (x, y), kind, quote in zip(places.tolist(), found.kind, found.quotes, strict=True)
     ]
 
 
-def _caption(flat: FlatMap) -> str:
-    if flat.explained is None:
-        return "Who is near whom means something; how far apart groups lie, and how large they are, does not."
-    return f"These two directions hold {percent(flat.explained)} of the variance."
-
-
-def _share_row(found: Thoughts, number: int) -> list[str]:
-    share = found.shares[number]
+def _share_row(share: LabelShare) -> list[str]:
     interval = f"{percent(share.share)} ({100 * share.low:.0f} to {100 * share.high:.0f})"
     return [share.label, f"{share.texts:,}", interval, percent(share.chance)]
 
 
-def _named(found: Thoughts, text: int) -> str:
+def _name(found: Thoughts, text: int) -> str:
     name = found.quotes[text].id
     return f"{found.kinds[found.kind[text]]}, {name}" if name else found.kinds[found.kind[text]]

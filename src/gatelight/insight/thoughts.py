@@ -67,7 +67,7 @@ class LabelShare:
 
 @dataclass(frozen=True)
 class Thoughts:
-    """`of` texts, of which n are shown: excerpts, the number of each one's label in `kinds`, and the maps.
+    """`of` texts, of which n are shown: excerpts, the number of each one's label in `kinds`, and the map.
 
     `near`: some texts, each with its nearest neighbours as (cosine, number of the text).
     """
@@ -76,18 +76,18 @@ class Thoughts:
     quotes: list[Quote]
     kinds: list[str]
     kind: NDArray[np.int64]
-    maps: list[FlatMap]
+    map: FlatMap
     shares: list[LabelShare]
     near: list[tuple[int, list[tuple[float, int]]]]
 
 
-def thoughts(drawn: Drawn, maps: Sequence[str] = ("pca",), seed: int = 0) -> Thoughts:
+def thoughts(drawn: Drawn) -> Thoughts:
     """Look at the vectors that were drawn; raises DataError where they are too few for a map."""
     vectors, ids, labels, texts = drawn.columns()
     named = [UNLABELLED if label is None else label for label in labels]
     kinds = [name for name, _ in Counter(named).most_common()]
     kind = np.array([kinds.index(name) for name in named])
-    laid_out = [flat_map(vectors, how, seed) for how in maps]
+    flat = flat_map(vectors)
     same = kind[nearest(vectors)] == kind
     shares = []
     for number, name in enumerate(kinds if len(kinds) > 1 else []):
@@ -100,7 +100,7 @@ def thoughts(drawn: Drawn, maps: Sequence[str] = ("pca",), seed: int = 0) -> Tho
         quotes=[quoted(name, text) for name, text in zip(ids, texts, strict=True)],
         kinds=kinds,
         kind=kind,
-        maps=laid_out,
+        map=flat,
         shares=shares,
         near=_near(vectors, kind),
     )
