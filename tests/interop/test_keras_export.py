@@ -15,9 +15,9 @@ import torch
 from keras_cases import SAME, real_keras
 
 from gatelight import TextClassifier, load
-from gatelight.estimators.imported import ImportedModel
 from gatelight.interop import keras
-from gatelight.models.chain_classifier import chain_of, classifier_of
+from gatelight.interop.keras.as_classifier import chain_of, classifier_of
+from gatelight.interop.keras.imported import ImportedModel
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.prediction import predict

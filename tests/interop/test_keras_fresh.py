@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from keras_cases import SAME, padded_ids, randomised, real_keras
 
-from gatelight.estimators.imported import ImportedModel
 from gatelight.interop import keras as ours
+from gatelight.interop.keras.imported import ImportedModel
 from gatelight.nn.status import calls
 
 V, T, F = 12, 7, 3

@@ -12,8 +12,8 @@ import pytest
 from keras_cases import KERAS_2, KONDUIT, RECORDED, SAME, kept_open, needs_recordings, real_keras
 
 from gatelight.interop import keras
-from gatelight.models.chain import Chain
-from gatelight.models.chain_memory import Memory
+from gatelight.interop.keras.recurrent import Memory
+from gatelight.interop.keras.sequential import Chain
 
 EXAMPLES = KONDUIT / "examples"
 

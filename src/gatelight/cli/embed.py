@@ -128,8 +128,8 @@ def neighbours(
 
 
 def _opened(model: str, threads: int | None) -> TextClassifier | LanguageModel:
-    from gatelight.estimators.imported import ImportedModel
     from gatelight.estimators.opening import load
+    from gatelight.interop.keras.imported import ImportedModel
     from gatelight.nn.threads import set_threads
 
     set_threads(threads)

@@ -13,7 +13,7 @@ from gatelight.errors import DataError
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
-    from gatelight.estimators.imported import ImportedModel
+    from gatelight.interop.keras.imported import ImportedModel
 
 
 def import_(
@@ -39,7 +39,7 @@ def import_(
 ) -> None:
     """Read a model that was trained elsewhere; what is not supported is named and nothing written."""
     from gatelight.cli.reports import layer_table
-    from gatelight.estimators.imported import ImportedModel
+    from gatelight.interop.keras.imported import ImportedModel
 
     if any(file.suffix == ".onnx" for file in files):
         model: ImportedModel | TextClassifier = _from_onnx(files, vocabulary)

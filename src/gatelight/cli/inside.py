@@ -33,10 +33,10 @@ def trace(
     """Write what every gate and state was at every token, layer, direction and unit, in bounded memory."""
     from gatelight.cli.progress import Meter
     from gatelight.cli.sources import read
-    from gatelight.estimators.imported import ImportedModel
     from gatelight.estimators.opening import load
     from gatelight.estimators.sequences import SequenceClassifier
     from gatelight.estimators.trace_files import write_trace
+    from gatelight.interop.keras.imported import ImportedModel
     from gatelight.nn.threads import set_threads
 
     to = console()

@@ -16,7 +16,7 @@ from gatelight.cli.output import as_json, one_line
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
-    from gatelight.estimators.imported import ImportedModel
+    from gatelight.interop.keras.imported import ImportedModel
 
 AT_ONCE = 1024
 STDIN = "-"

@@ -38,8 +38,8 @@ def status(
 
 def _layers(model: str) -> list[str]:
     """A line for each layer; none for a model of our own cells, of which the first part tells."""
-    from gatelight.estimators.imported import ImportedModel
     from gatelight.estimators.opening import load
+    from gatelight.interop.keras.imported import ImportedModel
 
     opened = load(model)
     return path_lines(opened) if isinstance(opened, ImportedModel) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,9 @@ from gatelight.estimators.folder import load_judge as load_judge_of_texts
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
-    from gatelight.estimators.imported import ImportedModel
     from gatelight.estimators.judging import Judge
     from gatelight.estimators.language import LanguageModel
+    from gatelight.interop.keras.imported import ImportedModel
 
 
 IMPORTED = "gatelight imported model"
@@ -49,6 +50,6 @@ def load_judge(folder: str | Path) -> Judge | ImportedModel:
 
 
 def _load_imported(folder: Path) -> ImportedModel:
-    from gatelight.estimators import imported
-
-    return imported.load(folder)
+    # By name, since what reads other programs' models stands above the estimators.
+    found: ImportedModel = import_module("gatelight.interop.keras.imported").load(folder)
+    return found

@@ -32,7 +32,7 @@ def recurrence(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Run one layer; returns (hidden, h_n, c_n, saved gates, cells).
 
-    `cell` is a name of EQUATIONS or a cell of other functions (see `variants`).
+    `cell` is a name of EQUATIONS or a cell of other functions (as `interop.keras.recurrent` makes).
     table [U, dirs·G] is the input product with its bias, token [N] the table row of every packed row (None:
     rows in order); weight_hh [dirs, G, H], bias_hh [dirs, G], peephole [dirs, 3, H]; h_0 and c_0 [dirs, B, H]
     in packed order (None: zeros). Direction 1 runs backwards.

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from gatelight.errors import DataError
-from gatelight.interop.keras.weights import ABSENT, Array, keras_order
-from gatelight.models.chain import Blueprint, Chain
-from gatelight.models.chain_layers import (
+from gatelight.interop.keras.feedforward import (
     Activation,
+    Convolution,
     Dense,
     Dropout,
     Embedding,
@@ -25,9 +24,11 @@ from gatelight.models.chain_layers import (
     Masking,
     Pool,
     Repeat,
+    WindowPool,
 )
-from gatelight.models.chain_memory import Memory
-from gatelight.models.chain_windows import Convolution, WindowPool
+from gatelight.interop.keras.recurrent import Memory
+from gatelight.interop.keras.sequential import Blueprint, Chain
+from gatelight.interop.keras.weights import ABSENT, Array, keras_order
 
 CELLS = {"rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
 INPUT, MARK, MARKED = "input", "absent_steps", "without_absent_steps"

@@ -15,13 +15,13 @@ from typing import Any
 
 from gatelight.errors import MissingExtraError
 from gatelight.estimators.classifier import TextClassifier
-from gatelight.estimators.imported import ImportedModel
 from gatelight.files import file_written_aside
+from gatelight.interop.keras.as_classifier import chain_of
 from gatelight.interop.keras.configs import Written, layers, model
+from gatelight.interop.keras.imported import ImportedModel
+from gatelight.interop.keras.sequential import Chain
 from gatelight.interop.keras.sidefile import side_file
 from gatelight.interop.keras.sources import CONFIG, METADATA, WEIGHTS, snake_case
-from gatelight.models.chain import Chain
-from gatelight.models.chain_classifier import chain_of
 
 SIDE_ENDING = ".vocabulary.json"
 # What the files say of themselves: the layout is that of these versions, which later ones read too.

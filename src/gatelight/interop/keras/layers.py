@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from gatelight.errors import DataError
 from gatelight.interop.keras.architecture import Architecture, Entry, inner
-from gatelight.interop.keras.settings import Settings
-from gatelight.models.chain import Blueprint
-from gatelight.models.chain_layers import (
+from gatelight.interop.keras.feedforward import (
     Activation,
+    Convolution,
     Dense,
     Dropout,
     Embedding,
@@ -20,9 +19,11 @@ from gatelight.models.chain_layers import (
     Masking,
     Pool,
     Repeat,
+    WindowPool,
 )
-from gatelight.models.chain_memory import Memory
-from gatelight.models.chain_windows import Convolution, WindowPool
+from gatelight.interop.keras.recurrent import Memory
+from gatelight.interop.keras.sequential import Blueprint
+from gatelight.interop.keras.settings import Settings
 
 CELLS = {"SimpleRNN": "rnn", "LSTM": "lstm", "GRU": "gru", "CuDNNLSTM": "lstm", "CuDNNGRU": "gru"}
 
@@ -195,8 +196,8 @@ def _bidirectional(of: Settings, within: Settings) -> Layer:
     if other is not None:
         behind = Settings(inner({"name": of.name, "layer": other}), of.version, of.forces_zeros)
         backwards = _memory(behind) if behind.kind == within.kind else None
-        if backwards is None or (backwards.variant, backwards.hidden, backwards.all_steps) != (
-            forwards.variant, forwards.hidden, forwards.all_steps
+        if backwards is None or (backwards.functions, backwards.hidden, backwards.all_steps) != (
+            forwards.functions, forwards.hidden, forwards.all_steps
         ) or backwards.backwards == forwards.backwards:  # fmt: skip
             raise DataError(f"the layer {of.name!r} has two unlike directions, which is not supported")
     merge = of.get("merge_mode", default="concat")

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.classifier import TextClassifier
-from gatelight.estimators.imported import ImportedModel
 from gatelight.interop.keras.architecture import Architecture
+from gatelight.interop.keras.feedforward import Embedding, Pool
+from gatelight.interop.keras.imported import ImportedModel
 from gatelight.interop.keras.layers import blueprint
+from gatelight.interop.keras.recurrent import Memory
+from gatelight.interop.keras.sequential import Blueprint, Chain
 from gatelight.interop.keras.sidefile import with_side_file
 from gatelight.interop.keras.sources import read
 from gatelight.interop.keras.weights import Array, converted, has_weights, is_padding_mark
-from gatelight.models.chain import Blueprint, Chain
-from gatelight.models.chain_layers import Embedding, Pool
-from gatelight.models.chain_memory import Memory
 
 
 def load(*files: str | Path, vocabulary: str | Path | None = None) -> TextClassifier | ImportedModel:

@@ -14,10 +14,10 @@ from typing import Any
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators import folder as text_classifier
 from gatelight.estimators.classifier import TextClassifier
-from gatelight.estimators.foreign_reading import ForeignReading, of_keras
-from gatelight.estimators.imported import ImportedModel
-from gatelight.models.chain import Chain
-from gatelight.models.chain_classifier import classifier_of
+from gatelight.interop.keras.as_classifier import classifier_of
+from gatelight.interop.keras.imported import ImportedModel
+from gatelight.interop.keras.reading import ForeignReading, of_keras
+from gatelight.interop.keras.sequential import Chain
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.saving import save_weights
 from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE

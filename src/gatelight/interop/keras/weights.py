@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.models.chain_layers import Dense, Embedding, Layer
-from gatelight.models.chain_memory import Memory
-from gatelight.models.chain_windows import Convolution
+from gatelight.interop.keras.feedforward import Convolution, Dense, Embedding, Layer
+from gatelight.interop.keras.recurrent import Memory
 from gatelight.nn.equations import EQUATIONS
 
 Array = NDArray[np.float32]

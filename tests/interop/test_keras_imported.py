@@ -11,10 +11,10 @@ import pytest
 
 import gatelight
 from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators.imported import ImportedModel
-from gatelight.models.chain import Blueprint, Chain
-from gatelight.models.chain_layers import Dense, Embedding, Form, Layer, Pool
-from gatelight.models.chain_memory import Memory
+from gatelight.interop.keras.feedforward import Dense, Embedding, Form, Layer, Pool
+from gatelight.interop.keras.imported import ImportedModel
+from gatelight.interop.keras.recurrent import Memory
+from gatelight.interop.keras.sequential import Blueprint, Chain
 
 # float32 sums in another order.
 SAME = 1e-6

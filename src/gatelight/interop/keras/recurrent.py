@@ -6,19 +6,24 @@ Weights have the gate order of `memory.equations`, and two bias vectors each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
-from gatelight.models.chain_layers import Form, Layer, Shapes, Signal, Weights
-from gatelight.nn import CELLS, Packing, pack
-from gatelight.nn.equations import EQUATIONS
+from gatelight.errors import DataError
+from gatelight.interop.keras.feedforward import FUNCTIONS, Form, Function, Layer, Shapes, Signal, Weights
+from gatelight.nn import CELLS, Packing, pack, reference
+from gatelight.nn.equations import EQUATIONS, Cell
 from gatelight.nn.padding import packed_rows, padded_steps
-from gatelight.nn.status import Path
-from gatelight.nn.variants import GATE, STATE, run, variant, why_not_kernels
+from gatelight.nn.status import Path, count
 
+if TYPE_CHECKING:
+    from gatelight.nn.equations import Step
+
+GATE, STATE = "sigmoid", "tanh"  # what the papers, the kernels and torch.nn have
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 MERGES = ("concat", "sum", "ave", "mul")
 
@@ -44,7 +49,7 @@ class Memory(Layer):
     kind: ClassVar[str] = "memory"
 
     @property
-    def variant(self) -> tuple[str, str, str, bool]:
+    def functions(self) -> tuple[str, str, str, bool]:
         """The cell and its functions."""
         return self.cell, self.gate, self.state, self.reset_after
 
@@ -55,7 +60,7 @@ class Memory(Layer):
 
     def path(self) -> tuple[Path, str]:
         """Who computes it, and why."""
-        reason = why_not_kernels(*self.variant)
+        reason = why_not_kernels(*self.functions)
         return ("kernels", "the functions are the kernels'") if reason is None else ("equations", reason)
 
     def shapes(self, form: Form) -> Shapes:
@@ -121,8 +126,113 @@ class Memory(Layer):
         """Packed rows [N, D] → hidden [N, H] and last state [B, H] in packed order."""
         own = {name: weights[name + suffix] for name in NAMES}
         if self.path()[0] == "equations":
-            return run(variant(*self.variant), x, packing, *own.values())
+            return run(variant(*self.functions), x, packing, *own.values())
         layer = CELLS[self.cell](x.shape[1], self.hidden, device="meta")
         layer.load_state_dict({f"{name}_l0": tensor for name, tensor in own.items()}, assign=True)
         hidden, state = layer.packed(x, packing)
         return hidden, (state[0] if isinstance(state, tuple) else state)[0]
+
+
+def variant(cell: str, gate: str = GATE, state: str = STATE, reset_after: bool = True) -> Cell:
+    """The cell "rnn", "lstm" or "gru" with these functions for its gates and for its candidate and state.
+
+    Raises DataError for a cell or function that there is not.
+    """
+    if cell not in _STEPS:
+        raise DataError(f"the cell {cell!r} has no variants; expected one of {', '.join(_STEPS)}")
+    for name in (gate, state):
+        if name not in FUNCTIONS:
+            raise DataError(f"the function {name!r} is not known; expected one of {', '.join(FUNCTIONS)}")
+    make = gru_reset_before if cell == "gru" and not reset_after else _STEPS[cell]
+    return replace(EQUATIONS[cell], step=make(FUNCTIONS[gate], FUNCTIONS[state]), saved=())
+
+
+def why_not_kernels(cell: str, gate: str = GATE, state: str = STATE, reset_after: bool = True) -> str | None:
+    """The reason in words why no kernel computes this variant; None: it is one of the four cells."""
+    if cell == "gru" and not reset_after:
+        return "the reset gate acts before the recurrent product, the kernels' after it"
+    if cell != "rnn" and gate != GATE:
+        return f"the gates are {gate}, the kernels' {GATE}"
+    return None if state == STATE else f"the activation is {state}, the kernels' {STATE}"
+
+
+def run(
+    cell: Cell,
+    x: Tensor,
+    packing: Packing,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor,
+    bias_hh: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One layer, one direction, from zeros: x [N, D] packed rows → hidden [N, H], final state h [B, H].
+
+    weight_ih [G, D], weight_hh [G, H] and both biases [G] have the gate order of `Cell.gates`.
+    """
+    count("equations")
+    table = reference.linear(x, weight_ih, bias_ih)
+    hidden, h_n, *_ = reference.recurrence(
+        cell, table, None, packing, weight_hh.unsqueeze(0), bias_hh.unsqueeze(0), None, None, None
+    )
+    return hidden, h_n[0]
+
+
+def rnn(gate: Function, state: Function) -> Step:
+    """Elman 1990 with any activation."""
+
+    def step(
+        Wx: Tensor, h: Tensor, c: Tensor | None, U: Tensor, b: Tensor, p: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
+        return state(Wx + linear(h, U, b)), None, ()
+
+    return step
+
+
+def lstm(gate: Function, state: Function) -> Step:
+    """LSTM with any functions; `state` is both the candidate's and the output's."""
+
+    def step(
+        Wx: Tensor, h: Tensor, c: Tensor | None, U: Tensor, b: Tensor, p: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
+        assert c is not None
+        i, f, g, o = (Wx + linear(h, U, b)).chunk(4, dim=-1)
+        c = gate(f) * c + gate(i) * state(g)
+        h = gate(o) * state(c)
+        return h, c, ()
+
+    return step
+
+
+def gru(gate: Function, state: Function) -> Step:
+    """GRU with any functions, the reset gate after the recurrent product."""
+
+    def step(
+        Wx: Tensor, h: Tensor, c: Tensor | None, U: Tensor, b: Tensor, p: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
+        r, z, n = Wx.chunk(3, dim=-1)
+        u_r, u_z, u_n = linear(h, U, b).chunk(3, dim=-1)
+        z = gate(z + u_z)
+        n = state(n + gate(r + u_r) * u_n)
+        return (1 - z) * n + z * h, None, ()
+
+    return step
+
+
+def gru_reset_before(gate: Function, state: Function) -> Step:
+    """GRU as Cho et al. 2014, eq. 8: the reset gate multiplies the state before the recurrent product."""
+
+    def step(
+        Wx: Tensor, h: Tensor, c: Tensor | None, U: Tensor, b: Tensor, p: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
+        r, z, n = Wx.chunk(3, dim=-1)
+        U_r, U_z, U_n = U.chunk(3)
+        b_r, b_z, b_n = b.chunk(3)
+        r = gate(r + linear(h, U_r, b_r))
+        z = gate(z + linear(h, U_z, b_z))
+        n = state(n + linear(r * h, U_n, b_n))
+        return (1 - z) * n + z * h, None, ()
+
+    return step
+
+
+_STEPS = {"rnn": rnn, "lstm": lstm, "gru": gru}

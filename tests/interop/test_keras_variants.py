@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from gatelight.errors import DataError
+from gatelight.interop.keras.feedforward import FUNCTIONS
+from gatelight.interop.keras.recurrent import run, variant, why_not_kernels
 from gatelight.nn import pack
 from gatelight.nn.padding import packed_rows, padded_steps
-from gatelight.nn.variants import FUNCTIONS, run, variant, why_not_kernels
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")

@@ -19,12 +19,12 @@ from gatelight import __version__
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.arrays import read_arrays, read_shapes, write_arrays
 from gatelight.estimators.folder import CONFIG_FILE, MODEL_FILE, may_replace, read_config
-from gatelight.estimators.foreign_reading import ForeignReading
 from gatelight.estimators.opening import IMPORTED
 from gatelight.files import folder_written_aside
-from gatelight.models.chain import Array, Blueprint, Chain
-from gatelight.models.chain_classifier import classifier_of
-from gatelight.models.chain_layers import Embedding
+from gatelight.interop.keras.as_classifier import classifier_of
+from gatelight.interop.keras.feedforward import Embedding
+from gatelight.interop.keras.reading import ForeignReading
+from gatelight.interop.keras.sequential import Array, Blueprint, Chain
 from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import Predictor
 from gatelight.models.summary import Summary

@@ -10,9 +10,18 @@ from dataclasses import replace
 import torch
 
 from gatelight.errors import DataError
-from gatelight.models.chain import Blueprint, Chain
-from gatelight.models.chain_layers import Activation, Dense, Dropout, Embedding, Flatten, Form, Layer, Pool
-from gatelight.models.chain_memory import NAMES, Memory
+from gatelight.interop.keras.feedforward import (
+    Activation,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Form,
+    Layer,
+    Pool,
+)
+from gatelight.interop.keras.recurrent import NAMES, Memory
+from gatelight.interop.keras.sequential import Blueprint, Chain
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.nn.equations import EQUATIONS

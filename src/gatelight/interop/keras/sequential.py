@@ -16,9 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.models.chain_layers import (
+from gatelight.interop.keras.feedforward import (
     ACTIVATIONS,
+    FUNCTIONS,
     Activation,
+    Convolution,
     Dense,
     Dropout,
     Embedding,
@@ -30,11 +32,10 @@ from gatelight.models.chain_layers import (
     Repeat,
     Shapes,
     Signal,
+    WindowPool,
 )
-from gatelight.models.chain_memory import MERGES, Memory
-from gatelight.models.chain_windows import Convolution, WindowPool
+from gatelight.interop.keras.recurrent import MERGES, Memory
 from gatelight.models.summary import Row, Summary
-from gatelight.nn.variants import FUNCTIONS
 
 KINDS: dict[str, type[Layer]] = {
     layer.kind: layer
