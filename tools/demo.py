@@ -1,4 +1,4 @@
-"""The whole road in a few minutes: get a data set, train, test beside the baseline, judge, save, reload.
+"""The whole road in a few minutes: get a data set, train, test beside the baseline, predict, save, reload.
 
 Uses the command line and the library as a user would, and prints every command that it runs. Ends with
 exit code 1 when the model is worse than the baseline on the test films.
@@ -62,8 +62,8 @@ def reload(model: Path) -> None:
     first = library.load(model)
     first.save(f"{model}-copy")
     again = library.load(f"{model}-copy")
-    for judge, name in ((first, "model"), (again, "again")):
-        print(f">>> {name}.predict_proba(sentences)\n{judge.predict_proba(SENTENCES)}")
+    for found, name in ((first, "model"), (again, "again")):
+        print(f">>> {name}.predict_proba(sentences)\n{found.predict_proba(SENTENCES)}")
     if (first.predict_proba(SENTENCES) != again.predict_proba(SENTENCES)).any():
         sys.exit("the reloaded model answers differently")
     print("the same bits")

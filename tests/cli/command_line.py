@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import random
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from click.testing import Result
-from typer.testing import CliRunner
-
-from gatelight.cli.main import app
+from gatelight.cli.main import main
 
 PRAISE, BLAME = ["wonderful", "moving", "clever", "great"], ["dull", "awful", "boring", "messy"]
 SETTINGS = {
@@ -33,9 +32,38 @@ TINY = [part for name, value in SETTINGS.items() for part in (f"--{name}", str(v
 PROGRAM = [sys.executable, "-m", "gatelight"]
 
 
-def gatelight(*arguments: object, given: str | bytes | None = None) -> Result:
-    """Run the command line in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
+@dataclass(frozen=True)
+class Result:
+    """What a run in this process wrote, and how it ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    exception: BaseException | None = None
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+def gatelight(*arguments: object, given: str | bytes = b"") -> Result:
+    """Run the command line in this process, with `given` on standard input."""
+    typed = given.encode() if isinstance(given, str) else given
+    before = sys.stdin, sys.stdout, sys.stderr
+    files = io.BytesIO(typed), io.BytesIO(), io.BytesIO()
+    streams = [
+        io.TextIOWrapper(file, "utf-8", errors="backslashreplace", write_through=True) for file in files
+    ]
+    sys.stdin, sys.stdout, sys.stderr = streams
+    error: BaseException | None = None
+    try:
+        code = main([str(argument) for argument in arguments])
+    except Exception as ours:
+        code, error = 1, ours
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = before
+    out, err = (file.getvalue().decode() for file in files[1:])
+    return Result(code, out, err, error)
 
 
 def start(*arguments: object, **how: Any) -> subprocess.Popen[bytes]:

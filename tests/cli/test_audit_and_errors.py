@@ -28,7 +28,7 @@ def write(path: Path, rows: list[tuple[str, str]]) -> Path:
 def test_an_audit_for_machines(reviews: Path, tmp_path: Path) -> None:
     """The counts of what was read, and the findings, as JSON; what is for people goes elsewhere."""
     other = write_reviews(tmp_path / "other.csv", 20, seed=2)
-    result = gatelight("audit", reviews, "--against", other, "--maxlen", "11", "--json")
+    result = gatelight("audit", reviews, "--against", other, "--max-length", "11", "--json")
     assert result.exit_code == 0, result.output
     (record,) = json_lines(result.stdout)
     assert record["texts"] == 180
@@ -138,7 +138,7 @@ def no_place_for_the_report(folder: Path) -> list[object]:
     return [
         "audit",
         write_reviews(folder / "d.csv"),
-        "--html",
+        "--out",
         folder / "file" / "a.html",
     ]
 
@@ -279,7 +279,7 @@ def test_what_a_user_wrote_stays_text_in_a_report(model: Path, tmp_path: Path) -
     data = write(tmp_path / "d<b>.csv", rows)
     for verb, *arguments in (["audit", data], ["errors", model, data]):
         page = tmp_path / f"{verb}.html"
-        result = gatelight(verb, *arguments, "--html", page)
+        result = gatelight(verb, *arguments, "--out", page)
         assert result.exit_code == 0, result.output
         text = page.read_text(encoding="utf-8")
         assert text.count("<script") == 0
@@ -305,6 +305,6 @@ def test_the_same_data_give_the_same_report(reviews: Path, tmp_path: Path) -> No
     """A report that changes by itself cannot be compared with yesterday's."""
     pages = []
     for name in ("a.html", "b.html"):
-        assert gatelight("audit", reviews, *["--html", tmp_path / name]).exit_code == 0
+        assert gatelight("audit", reviews, *["--out", tmp_path / name]).exit_code == 0
         pages.append((tmp_path / name).read_bytes())
     assert pages[0] == pages[1]

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 from command_line import gatelight, json_lines, one_line_and_two
 
-import gatelight.cli.embed as verbs
+import gatelight.cli.embed as commands
 from gatelight import load
 
 NASTY = "<script>alert(1)</script> the film 3 was dull"
@@ -29,7 +29,7 @@ def test_vectors_are_the_models_in_the_order_of_the_texts(
     data: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row that stands for another text makes every use of the file wrong."""
-    monkeypatch.setattr(verbs, "AT_ONCE", 7)
+    monkeypatch.setattr(commands, "AT_ONCE", 7)
     texts = [row[0] for row in csv.reader(data.open(encoding="utf-8"))][1:]
     expected = load(model).embed(texts, "cell")
     for name in ("v.npy", "v.parquet"):
@@ -45,7 +45,7 @@ def test_vectors_are_the_models_in_the_order_of_the_texts(
 
 def test_the_page_shows_texts_as_texts(data: Path, model: Path, tmp_path: Path) -> None:
     """A review that is run, or hides the map, must not be possible."""
-    result = gatelight("embed", model, data, "--html", tmp_path / "map.html")
+    result = gatelight("embed", model, data, "--out", tmp_path / "map.html")
     assert result.exit_code == 0, result.output
     page = (tmp_path / "map.html").read_text(encoding="utf-8")
     assert "<script" not in page
@@ -73,7 +73,8 @@ def test_a_text_is_its_own_nearest_neighbour(data: Path, model: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "nothing is to be written"),
+        ([], "needs --out/-o"),
+        (["-o", "v.npy", "-o", "w.npy"], "two files of one kind"),
         (["-o", "v.csv"], "must end in one of .npy, .parquet"),
         (["-o", "v.npy", "--pool", "flatten"], "expected one of last, max, mean, cell"),
         (["-o", "v.npy", "--part", "dev"], "no texts in part 'dev'"),

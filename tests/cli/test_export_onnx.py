@@ -1,4 +1,4 @@
-"""`gatelight export --to onnx`: the file, what int8 weights cost on given data, and mistakes in one line."""
+"""`gatelight export` to ONNX: the file, what int8 weights cost on given data, and mistakes in one line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gatelight.interop import onnx  # without the extra the module is skipped
 def test_the_file_is_the_model(model: Path, tmp_path: Path) -> None:
     """What is read back judges to the bit as the folder does."""
     out = tmp_path / "model.onnx"
-    result = gatelight("export", model, "--to", "onnx", "--out", out)
+    result = gatelight("export", model, "--out", out)
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{out}: {out.stat().st_size:,} bytes\n"
     texts = ["a wonderful film", "dull"]
@@ -38,7 +38,7 @@ def test_the_file_is_the_model(model: Path, tmp_path: Path) -> None:
 def test_what_int8_weights_cost_is_measured_and_told(model: Path, reviews: Path, tmp_path: Path) -> None:
     """A smaller file whose price nobody knows is no offer."""
     out = tmp_path / "small.onnx"
-    given = ("export", model, "--to", "onnx", "--out", out, "--quantize", "--on", reviews)
+    given = ("export", model, "--out", out, "--quantize", "--measure", reviews)
     result = gatelight(*given)
     assert result.exit_code == 0, result.output
     assert "int8 weights: accuracy" in result.stdout
@@ -53,13 +53,12 @@ def test_mistakes_are_told_before_anything_is_written(model: Path, tmp_path: Pat
     """A format without int8, data without need, data that are not there: one line, and no file."""
     out = tmp_path / "m.onnx"
     for arguments, word in [
-        (("--to", "keras", "--quantize"), "no int8 weights"),
-        (("--to", "onnx", "--on", write_reviews(tmp_path / "r.csv")), "give both, or neither"),
-        (("--to", "onnx", "--quantize", "--on", tmp_path / "none.csv"), "none.csv"),
-        (("--to", "nnef"), "'nnef'"),
+        (("--out", tmp_path / "m.keras", "--quantize"), "no int8 weights"),
+        (("--measure", write_reviews(tmp_path / "r.csv")), "give both, or neither"),
+        (("--quantize", "--measure", tmp_path / "none.csv"), "none.csv"),
     ]:
         assert word in one_line_and_two(gatelight("export", model, "--out", out, *arguments))
     assert not out.exists()
     out.write_text("mine")
-    assert "is there already" in one_line_and_two(gatelight("export", model, "--to", "onnx", "--out", out))
+    assert "is there already" in one_line_and_two(gatelight("export", model, "--out", out))
     assert out.read_text() == "mine"

@@ -11,7 +11,7 @@ import pytest
 from command_line import gatelight, json_lines, one_line_and_two, snapshot
 
 import gatelight as library
-from gatelight.cli.export import FORMATS
+from gatelight.cli.exchange import FORMATS
 
 KERAS_2 = Path(__file__).parents[1] / "interop" / "keras_2"  # written by Keras 2.15
 
@@ -44,11 +44,8 @@ def test_summary_says_which_path_computes(imported: Path) -> None:
     """Whoever wonders why a model is slow must be able to see it."""
     assert "equations, the gates are hard_sigmoid_fifth" in gatelight("summary", imported).stdout
     (record,) = json_lines(gatelight("summary", imported, "--json").stdout)
-    assert [path.split(",")[0] for path in record["paths"]] == ["bidirectional: kernels", "lstm: equations"]
-    assert "lstm: equations, the gates are hard_sigmoid_fifth" in gatelight("status", imported).stdout
-    (told,) = json_lines(gatelight("status", imported, "--json").stdout)
-    assert told["layers"] == record["paths"]
-    assert gatelight("status", imported / "no").exit_code == 2
+    paths = [path.split(",")[0] for path in record["paths"]]
+    assert paths[:2] == ["bidirectional: kernels", "lstm: equations"]
 
 
 @pytest.mark.parametrize(
@@ -87,12 +84,10 @@ def test_evaluate_says_what_it_wants_instead(imported: Path, reviews: Path) -> N
     assert "text classifier" in one_line_and_two(gatelight("evaluate", imported, reviews))
 
 
-@pytest.mark.parametrize("form", [name for name in FORMATS if name.startswith("keras")])
-def test_a_trained_model_goes_out_and_comes_back(form: str, model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [ending for ending in FORMATS if ending != ".onnx"])
+def test_a_trained_model_goes_out_and_comes_back(ending: str, model: Path, tmp_path: Path) -> None:
     """All that is needed goes along, so that the same texts get the same answers."""
-    (record,) = json_lines(
-        gatelight("export", model, "--to", form, "--out", tmp_path / "out", "--json").stdout
-    )
+    (record,) = json_lines(gatelight("export", model, "--out", tmp_path / f"out{ending}", "--json").stdout)
     *files, side = record["files"]
     result = gatelight("import", *files, "--vocabulary", side, "--out", tmp_path / "again")
     assert result.exit_code == 0, result.output
@@ -108,7 +103,7 @@ def test_export_replaces_nothing_unasked(model: Path, tmp_path: Path) -> None:
     """The file there may be the only copy of somebody's model."""
     place = tmp_path / "out.keras"
     place.write_text("mine")
-    assert "is there already" in one_line_and_two(gatelight("export", model, "--to", "keras", "--out", place))
+    assert "is there already" in one_line_and_two(gatelight("export", model, "--out", place))
     assert place.read_text() == "mine"
-    assert gatelight("export", model, "--to", "keras", "--out", place, "--overwrite").exit_code == 0
-    assert "there are keras-json" in one_line_and_two(gatelight("export", model, "--to", "tflite"))
+    assert gatelight("export", model, "--out", place, "--overwrite").exit_code == 0
+    assert ".keras" in one_line_and_two(gatelight("export", model, "--out", tmp_path / "out.tflite"))

@@ -41,7 +41,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_pairs_are_scored_as_in_python(written: Path) -> None:
     """The table would tell of other pairs than the library scored, or of n-grams of other texts."""
-    how = ("--data", written / "pairs.csv", "--train", written / "texts.txt")
+    how = (written / "pairs.csv", "--train", written / "texts.txt")
     (told,) = json_lines(gatelight("lab", "agreement", written / "lm", *how, "--json").stdout)
     scored = score_pairs(library.load(written / "lm"), read_pairs(written / "pairs.csv"))  # type: ignore[arg-type]
     assert (told["pairs"], told["asked"], told["scored"], told["unknown"]) == (4, 4, 3, {"cow": 1})
@@ -52,14 +52,14 @@ def test_pairs_are_scored_as_in_python(written: Path) -> None:
     assert "4 pairs, 4 asked, 3 scored" in table
     assert "cow (1)" in table
     assert "n-grams" in table
-    few = gatelight("lab", "agreement", written / "lm", "--data", written / "pairs.csv", "--limit", 1).stdout
+    few = gatelight("lab", "agreement", written / "lm", written / "pairs.csv", "--each", 1).stdout
     assert "4 pairs, 2 asked" in few
     assert "n-grams" not in few
 
 
 def test_other_texts_than_the_model_had_are_told_of(written: Path) -> None:
     """N-grams of half of the texts would be an easy baseline to beat."""
-    how = ("--data", written / "pairs.csv", "--train", written / "texts.txt", "--train-limit", 5)
+    how = (written / "pairs.csv", "--train", written / "texts.txt", "--limit", 5)
     said = gatelight("lab", "agreement", written / "lm", *how).output
     assert "the model learned from 24 texts, the n-grams from 5" in said
 
@@ -79,6 +79,6 @@ def test_the_two_sentences_are_asked_about(written: Path) -> None:
 def test_what_cannot_be_asked_is_one_line(written: Path, tmp_path: Path) -> None:
     """A traceback for a folder that is not there."""
     model = written / "lm"
-    assert "no such file" in one_line_and_two(gatelight("lab", "agreement", model, "--data", tmp_path / "x"))
-    assert "their folder" in one_line_and_two(gatelight("lab", "agreement", model, "--data", "marvin-linzen"))
+    assert "no such file" in one_line_and_two(gatelight("lab", "agreement", model, tmp_path / "x"))
+    assert "their folder" in one_line_and_two(gatelight("lab", "agreement", model, "marvin-linzen"))
     assert "does not know 'gone'" in one_line_and_two(gatelight("lab", "sentences", model, "--wrong", "gone"))

@@ -40,7 +40,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_writes_what_the_library_writes(written: Path) -> None:
     """The screen would show another text than the same seed gives in Python."""
-    how = ("--prime", "a ", "--length", 20, "--temperature", 0.8, "--top-k", 5, "--top-p", 0.9, "--seed", 4)
+    how = ("--prompt", "a ", "--length", 20, "--temperature", 0.8, "--top-k", 5, "--top-p", 0.9, "--seed", 4)
     shown = gatelight("generate", written, *how, "--count", 2).stdout
     model = library.load(written)
     texts = [
@@ -126,7 +126,7 @@ def test_what_cannot_be_is_said_in_one_line(written: Path, model: Path, tmp_path
     for wish, said in (
         (("--length", "0"), "length is 0"),
         (("--temperature", "-1"), "temperature is -1.0"),
-        (("--prime", "ж"), "'ж'"),
+        (("--prompt", "ж"), "'ж'"),
         (("--stop", ""), "empty"),
     ):
         assert said in one_line_and_two(gatelight("generate", written, *wish))

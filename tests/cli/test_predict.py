@@ -24,8 +24,8 @@ def test_typed_texts_are_judged_in_order(model: Path) -> None:
     for row, shares, share in zip(rows, judged, unknown, strict=True):
         assert row[0] == ("neg", "pos")[int(shares.argmax())]
         assert row[1] == f"{shares.max():.4f}"
-        assert row[2] == f"{100 * share:.1f} % unknown"
-    assert rows[2][2] == "100.0 % unknown"
+        assert row[2] == f"{share:.4f}"
+    assert rows[2][2] == "1.0000"
 
 
 def test_json_gives_every_class_when_asked(model: Path) -> None:
@@ -57,6 +57,27 @@ def test_one_file_is_read_text_by_text(name: str, model: Path, tmp_path: Path) -
     (tmp_path / name).write_text(lines[name])
     records = json_lines(gatelight("predict", model, tmp_path / name, "--json").stdout)
     assert [record["text"] for record in records] == ["great film", "", "dull film"]
+
+
+def test_several_files_are_several_inputs(model: Path, tmp_path: Path) -> None:
+    """`predict MODEL a.txt b.txt` must not classify the two names."""
+    for name, text in (("a.txt", "great film\n"), ("b.txt", "dull film\n")):
+        (tmp_path / name).write_text(text)
+    files = (tmp_path / "a.txt", tmp_path / "b.txt")
+    records = json_lines(gatelight("predict", model, *files, "--json").stdout)
+    assert [record["text"] for record in records] == ["great film", "dull film"]
+    records = json_lines(gatelight("predict", model, "-", files[0], "--json", given="moving\n").stdout)
+    assert [record["text"] for record in records] == ["moving", "great film"]
+
+
+@pytest.mark.parametrize("texts", [("good.txt", "a great film"), ("great", "good.txt"), ("a film", "no.csv")])
+def test_files_among_texts_are_refused(
+    texts: tuple[str, str], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The label of a file's name is an answer to a question nobody asked."""
+    (tmp_path / "good.txt").write_text("a good film\n")
+    monkeypatch.chdir(tmp_path)
+    assert "either texts or files" in one_line_and_two(gatelight("predict", model, *texts))
 
 
 def test_a_file_that_is_missing_is_not_taken_for_a_text(model: Path) -> None:

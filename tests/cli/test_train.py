@@ -6,21 +6,23 @@ import json
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import TINY, gatelight, json_lines, one_line_and_two, snapshot, start, write_reviews
 
-from gatelight.cli.options import SETTINGS
+import gatelight as library
+from gatelight import WordVectors
+from gatelight.cli.settings import classifier_settings
 from gatelight.estimators.settings import PRESETS
 
 
-def test_every_preset_parameter_is_an_option() -> None:
-    """A parameter without an option cannot be set by anyone who uses the command line."""
-    options = {parameter.name for parameter in SETTINGS}
-    assert options == set(PRESETS["default"]) - {"vectors"} | {"random_state", "threads"}
-    nullable = {name for name, value in PRESETS["note-200"].items() if value is None} - {"vectors"}
-    assert nullable <= {parameter.name for parameter in SETTINGS if parameter.optional}
+def test_every_setting_is_an_option_of_the_same_default() -> None:
+    """A setting without an option cannot be set by anyone who uses the command line."""
+    options = {one.name: one for one in classifier_settings()}
+    model = library.TextClassifier()
+    assert {name: one.default for name, one in options.items()} == model.get_params(deep=False)
+    nullable = {name for name, value in PRESETS["note-200"].items() if value is None}
+    assert nullable <= {name for name, one in options.items() if one.nullable}
 
 
 def test_people_see_what_was_read_done_and_found(reviews: Path, tmp_path: Path) -> None:
@@ -123,47 +125,21 @@ def test_a_column_of_parts_is_respected_like_folders(tmp_path: Path) -> None:
         -1
     ]
     assert (final["texts"] + final["validation_texts"], final["test"]["n"]) == (30, 30)
-    out = tmp_path / "v.txt"
-    gatelight("vectors", "train", data, "--out", out, "--dim", "2", "--min-count", "1")
-    assert "test" not in out.read_text().split()
 
 
-def test_vectors_train_learns_from_everything_but_the_part_test(tmp_path: Path) -> None:
-    """Vectors made here are used for training: test words must not be among them."""
-    data = write_parts(tmp_path / "acl")
-    out = tmp_path / "v.txt"
-    result = gatelight("vectors", "train", data, "--out", out, "--dim", "4", "--min-count", "1", "--json")
-    assert json_lines(result.stdout)[0]["texts"] == 80
-    words = {line.split(" ")[0] for line in out.read_text().splitlines()[1:]}
-    assert words == {"a", "film", "train", "unsup", "awful", "great", "unsung"}
-    assert "must end in" in one_line_and_two(gatelight("vectors", "train", data, "--out", tmp_path / "v.doc"))
-    options = ["--dim", "4", "--min-count", "1", "--leave-out", "a,film", "--no-punctuation"]
-    gatelight("vectors", "train", data, "--out", out, *options)
-    assert {line.split(" ")[0] for line in out.read_text().splitlines()[1:]} == words - {"a", "film"}
-
-
-def test_vectors_train_obeys_the_variable_and_comes_again_with_one_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """GATELIGHT_THREADS=1 is what the manual says; gensim's own number gives others."""
-    import gatelight.text.word2vec as word2vec
-
-    asked: list[int | None] = []
-    really = word2vec.train_word2vec
-
-    def training(*arguments: Any, **options: Any) -> Any:
-        asked.append(options["workers"])
-        return really(*arguments, **options)
-
-    monkeypatch.setattr(word2vec, "train_word2vec", training)
-    monkeypatch.setenv("GATELIGHT_THREADS", "1")
-    options = ["--dim", "4", "--min-count", "1"]
-    data = write_reviews(tmp_path / "d.csv")
-    for name in ("a.txt", "b.txt"):
-        assert gatelight("vectors", "train", data, "--out", tmp_path / name, *options).exit_code == 0
-    assert (tmp_path / "a.txt").read_bytes() == (tmp_path / "b.txt").read_bytes()
-    gatelight("vectors", "train", data, "--out", tmp_path / "c.txt", *options, "--threads", "2")
-    assert asked == [1, 1, 2]
+def test_word_vectors_are_saved_as_the_model_has_them(tmp_path: Path) -> None:
+    """Vectors made here are used for other trainings: test words must not be among them."""
+    data, out = write_parts(tmp_path / "acl"), tmp_path / "v.txt"
+    options = ["--out", tmp_path / "m", *TINY, "--vectors", "corpus", "--no-train-vectors", "--no-baseline"]
+    result = gatelight("train", data, *options, "--save-vectors", out)
+    assert result.exit_code == 0, result.output
+    saved, model = WordVectors.read(out), library.load(tmp_path / "m")
+    assert set(saved.words) == {"a", "film", "train", "awful", "great"} == set(model.vocabulary_.tokens[2:])
+    again = gatelight("train", data, "--out", tmp_path / "n", *TINY, "--vectors", out, "--no-baseline")
+    assert again.exit_code == 0, again.output
+    assert "must end in" in one_line_and_two(
+        gatelight("train", data, *options, "--save-vectors", tmp_path / "v.doc")
+    )
 
 
 def wait_for_an_epoch(process: subprocess.Popen[bytes]) -> None:
@@ -208,6 +184,22 @@ def test_ctrl_c_stops_cleanly_and_resume_ends_as_if_nothing_had_happened(
     assert gatelight(*run[:3], tmp_path / "whole", *options).exit_code == 0
     for name in ("model.safetensors", "vocabulary.jsonl"):
         assert (model / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)])
+def test_training_outlives_whoever_read_its_output(
+    json: tuple[str, ...], reviews: Path, tmp_path: Path
+) -> None:
+    """`train … | head` must not end hours of training without a model and without a word."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start("train", reviews, "--out", tmp_path / "m", *TINY, "--no-baseline", *json, **pipes)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr.read().count(b"the output is read no more; training goes on") == 1
+    assert gatelight("predict", tmp_path / "m", "a great film").exit_code == 0
 
 
 def test_resume_with_nothing_to_resume_says_so(reviews: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_dropped_negation_makes_the_text_its_opposite_and_the_report_says_so(d
     assert (good["unknown_words"], good["warning"]) == ([], None)
     first, second = gatelight("predict", dropping, BAD, GOOD, "--explain-unknown").stdout.splitlines()
     assert first.split("\t")[2:] == [
-        "20.0 % unknown",
+        "0.2000",
         BAD,
         "dont → left out; read as: i like this movie; the negation dont is left out: the text is read as its "
         "opposite would be",

@@ -72,7 +72,7 @@ def test_a_summary_needs_neither_torch_nor_scikit_learn(saved: tuple[TextClassif
     )
     table, heavy = done.stdout.splitlines()
     assert set(ast.literal_eval(heavy)) <= {"rich"}, done
-    assert json.loads(table) == made.summary().to_dict()
+    assert json.loads(table).items() >= made.summary().to_dict().items()
 
 
 def test_the_answers_follow_the_torch_model_once_it_was_asked_for(

@@ -280,7 +280,7 @@ def test_a_report_shows_the_same_without_a_service(open_page: Any, model: Path, 
     """A file that asks the network, or runs what stands in a text, cannot be handed on."""
     evil = "</script><script>document.title = 'run'</script> <!-- great"
     file = tmp_path / "report.html"
-    assert gatelight("report", model, *NOTE, evil, "--html", file).exit_code == 0
+    assert gatelight("report", model, *NOTE, evil, "--out", file).exit_code == 0
     classifier, opened = library.load(model), open_page(file.as_uri())
     page = opened.page
     assert page.locator(".texts option").all_text_contents() == [*NOTE, evil]
@@ -300,4 +300,4 @@ def test_a_report_shows_the_same_without_a_service(open_page: Any, model: Path, 
     assert page.title() == "gatelight"
     assert opened.asked == [file.as_uri()]
     clean(opened)
-    assert "at most 1,000" in one_line_and_two(gatelight("report", model, "a " * 1001, "--html", file))
+    assert "at most 1,000" in one_line_and_two(gatelight("report", model, "a " * 1001, "--out", file))

@@ -66,12 +66,12 @@ def reports(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, 
         csv.writer(file).writerows([(long, "neg", "f1"), ("", "pos", "f2"), ("не хорошо", "pos", "f3")])
     found = {}
     for verb, *arguments in (
-        ["audit", data, "--maxlen", "9"],
+        ["audit", data, "--max-length", "9"],
         ["errors", model, data],
         ["embed", model, data],
     ):
         found[verb] = folder / f"{verb}.html"
-        result = gatelight(verb, *arguments, "--html", found[verb])
+        result = gatelight(verb, *arguments, "--out", found[verb])
         assert result.exit_code == 0, result.output
     return found
 

@@ -2,144 +2,131 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gatelight.cli.options import READING, SETTINGS, Data, Json, Runs, with_options
-from gatelight.cli.output import console, duration, emit, percent, say, table
-from gatelight.cli.progress import Meter
+from gatelight.cli.options import DATA, JSON, RUNS, argument, meant, option, values_of
+from gatelight.cli.output import console, duration, emit, going_on, percent, say, table
+from gatelight.cli.settings import classifier_settings
+from gatelight.cli.sources import LIMIT, Reads
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console, RenderableType
 
     from gatelight.insight.compare import Material, Row
 
 TEST_FRACTION = 0.2
 RESULT, TABLES = "comparison.json", "comparison.md"
-_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
+NOT_VARIED = ("random_state", "threads", "from_lm", "gradual_unfreezing")
 
 
-@with_options(reading=READING, settings=SETTINGS)
-def compare(
-    data: Data,
-    vary: Annotated[
-        list[str],
-        typer.Option(
-            "--vary",
-            help="A setting and its values; several --vary make a grid, whose first is compared with.",
-            metavar="NAME=VALUE,VALUE…",
-        ),
-    ],
-    out: Runs,
-    reading: dict[str, Any],
-    settings: dict[str, Any],
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each variant, from --seed up.")] = 5,
-    typos: Annotated[
-        str | None,
-        typer.Option(
-            "--typos",
-            help="Also test with these shares of the words misspelt, like 0.05,0.1.",
-            metavar="SHARE,…",
-        ),
-    ] = None,
-    preset: Annotated[str, typer.Option("--preset", help="What all variants start from.")] = "default",
-    vectors: Annotated[
-        str | None,
-        typer.Option("--vectors", help="Word vectors, as for train.", metavar="NAME|FILE|corpus"),
-    ] = None,
-    part: Annotated[str, typer.Option("--part", help="What to train on, if DATA has parts.")] = "train",
-    test: Annotated[
-        str | None,
-        typer.Option("--test", help="Test on this instead of a held-out part.", metavar="PART|DATA"),
-    ] = None,
-    test_fraction: Annotated[
-        float | None, typer.Option("--test-fraction", help="Share held out for the test; otherwise 0.2.")
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", min=1, help="Runs at a time; as many as processors if it is not given."),
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Train variants of a model under the same splits and seeds, and test them on the same texts.
+@dataclass(kw_only=True)
+class Compare(Reads):
+    """Train variants of a model under the same splits and seeds.
 
-    What a run has found is kept in the folder: the same command after a stop, or with more values or seeds,
-    trains only what is missing.
+    They are tested on the same texts. What a run has found is kept in the folder: the same command after a
+    stop, or with more values or seeds, trains only what is missing.
     """
-    from gatelight.cli.faults import keeping_runs
-    from gatelight.cli.reports import corpus_line
-    from gatelight.cli.sources import available, read_for_training
-    from gatelight.estimators.classifier import TextClassifier
-    from gatelight.estimators.settings import CORPUS
-    from gatelight.insight.compare import Material, check_variants, grid
-    from gatelight.insight.compare import compare as train_all
 
-    to = console(machine=json)
-    variants = grid(_varied(vary))
-    shares = _shares(typos)
-    if vectors is not None:
-        settings["vectors"] = vectors
-    base = TextClassifier.from_preset(preset, **settings).get_params(deep=False)
-    # Before anything is fetched or read.
-    check_variants(base, variants)
-    if isinstance(base["vectors"], str) and base["vectors"] != CORPUS:
-        available(base["vectors"], to)
-    texts = read_for_training(
-        data, to, reading, part=part, with_unlabelled=False, valid=None, test=test,
-        test_fraction=TEST_FRACTION if test is None and test_fraction is None else test_fraction,
-        seed=base["random_state"],
-    )  # fmt: skip
-    assert texts.test is not None
-    say(to, corpus_line(texts.training))
-    groups = texts.training.groups
-    material = Material(
-        texts=texts.training.texts,
-        labels=list(texts.training.labels or []),
-        groups=None if groups is None else list(groups),
-        test_texts=texts.test.texts,
-        test_labels=list(texts.test.labels or []),
-        base=base,
-        typos=shares,
+    SETTINGS = staticmethod(classifier_settings)
+
+    data: str = argument(DATA, "DATA")
+    vary: list[str] = option(
+        "a setting and its values; several --vary make a grid, whose first is compared with",
+        metavar="NAME=VALUE,…",
+        commas=False,
+        required=True,
     )
-    say(to, f"tested on {len(material.test_texts):,} texts{_overlap(material)}")
-    runs = [base["random_state"] + number for number in range(seeds)]
-    with Meter(to) as meter:
-        done = 0
+    out: Path = option(RUNS, metavar="FOLDER", short="o", required=True)
+    seeds: int = option("runs of each variant, from --seed up", 5, least=1)
+    typos: list[float] = option("also test with these fractions of the words misspelt", [], metavar="X,…")
+    preset: str = option("what all variants start from", "default")
+    part: str = option("the part to train on, if DATA has parts", "train")
+    limit: int | None = option(LIMIT, least=1)
+    test: str | None = option("test on this instead of held-out texts", metavar="PART|DATA")
+    test_fraction: float | None = option("fraction held out for the test; otherwise 0.2")
+    jobs: int | None = option("runs at a time; otherwise as many as processors", least=1)
+    json: bool = option(JSON, False)
+    settings: dict[str, Any]
 
-        def on_run(trial: Any, record: dict[str, Any], before: bool) -> None:
-            nonlocal done
-            from gatelight.models.trials import describe
+    def run(self) -> None:
+        """Train what is missing, test, and tell."""
+        with going_on(f"the runs go on, and are kept in {self.out}"):
+            self._run(console(machine=self.json))
 
-            done += 1
-            total = len(variants) * seeds
-            how = "found before" if before else duration(record["seconds"])
-            accuracy = percent(record["tested"]["0"]["accuracy"])
-            meter.line(f"{done}/{total}  {describe(trial)}: {accuracy}, {how}")
-            meter.show("comparing", done, total, f"{done} of {total} runs")
-            if json:
-                emit({"run": dict(trial), "accuracy": record["tested"]["0"]["accuracy"], "before": before})
+    def _run(self, to: Console) -> None:
+        from gatelight.cli.faults import keeping_runs
+        from gatelight.cli.progress import Meter
+        from gatelight.cli.reports import corpus_line
+        from gatelight.cli.sources import available, read_for_training
+        from gatelight.estimators.classifier import TextClassifier
+        from gatelight.estimators.settings import CORPUS
+        from gatelight.insight.compare import Material, check_variants, grid
+        from gatelight.insight.compare import compare as train_all
+        from gatelight.models.trials import describe
 
-        meter.show("comparing", 0, len(variants) * seeds, "")
-        with keeping_runs(out):
-            rows = train_all(material, variants, runs, out, jobs=jobs, on_run=on_run)
-    _keep(out, rows)
-    for share in (0.0, *shares):
-        to.print(_table([row for row in rows if row.typos == share], _title(share)))
-    for warning in warnings(rows):
-        say(to, warning)
-    say(to, f"saved in {out}")
-    if json:
-        emit(
-            {
-                "variants": [row.to_dict() for row in rows],
-                "tested_on": len(material.test_texts),
-                "trained_on": material.trained_on,
-                "out": str(out),
-            }
+        variants, typos = grid(_varied(self.vary)), self._typos()
+        base = TextClassifier.from_preset(self.preset, **self.settings).get_params(deep=False)
+        # Before anything is fetched or read.
+        check_variants(base, variants)
+        if isinstance(base["vectors"], str) and base["vectors"] != CORPUS:
+            available(base["vectors"], to)
+        test_fraction = self.test_fraction
+        if self.test is None and test_fraction is None:
+            test_fraction = TEST_FRACTION
+        texts = read_for_training(
+            self.data, to, self.reading, part=self.part, with_unlabelled=False, valid=None, test=self.test,
+            test_fraction=test_fraction, seed=base["random_state"], limit=self.limit,
+        )  # fmt: skip
+        assert texts.test is not None
+        say(to, corpus_line(texts.training))
+        groups = texts.training.groups
+        material = Material(
+            texts=texts.training.texts,
+            labels=list(texts.training.labels or []),
+            groups=None if groups is None else list(groups),
+            test_texts=texts.test.texts,
+            test_labels=list(texts.test.labels or []),
+            base=base,
+            typos=typos,
         )
+        say(to, f"tested on {len(material.test_texts):,} texts{_overlap(material)}")
+        seeds = [base["random_state"] + number for number in range(self.seeds)]
+        done, total = 0, len(variants) * self.seeds
+        with Meter(to) as meter:
+
+            def on_run(trial: Any, record: dict[str, Any], before: bool) -> None:
+                nonlocal done
+                done += 1
+                how = "found before" if before else duration(record["seconds"])
+                accuracy = record["tested"]["0"]["accuracy"]
+                meter.line(f"{done}/{total}  {describe(trial)}: {percent(accuracy)}, {how}")
+                meter.show("comparing", done, total, f"{done} of {total} runs")
+                if self.json:
+                    emit({"run": dict(trial), "accuracy": accuracy, "before": before})
+
+            meter.show("comparing", 0, total, "")
+            with keeping_runs(self.out):
+                rows = train_all(material, variants, seeds, self.out, jobs=self.jobs, on_run=on_run)
+        _keep(self.out, rows)
+        for fraction in (0.0, *typos):
+            to.print(_table([row for row in rows if row.typos == fraction], _title(fraction)))
+        for warning in warnings(rows):
+            say(to, warning)
+        say(to, f"saved in {self.out}")
+        if self.json:
+            tested = {"tested_on": len(material.test_texts), "trained_on": material.trained_on}
+            emit({"variants": [row.to_dict() for row in rows], **tested, "out": str(self.out)})
+
+    def _typos(self) -> tuple[float, ...]:
+        if any(not 0 < one <= 1 for one in self.typos) or len(set(self.typos)) != len(self.typos):
+            came = ",".join(map(str, self.typos))
+            raise DataError(
+                f"--typos came as {came}; expected fractions above 0 and up to 1, like 0.05,0.1, each once"
+            )
+        return tuple(self.typos)
 
 
 def _overlap(material: Material) -> str:
@@ -151,47 +138,20 @@ def _overlap(material: Material) -> str:
 
 
 def _varied(typed: list[str]) -> dict[str, list[Any]]:
-    """`hidden_size=32,64` → {"hidden_size": [32, 64]}; DataError for a strange setting or value."""
-    kinds = {parameter.name: parameter for parameter in SETTINGS}
+    """`hidden=32,64` → {"hidden": [32, 64]}; DataError for a strange setting or value."""
+    known = {one.flag[2:]: one for one in classifier_settings() if one.name not in NOT_VARIED}
     found: dict[str, list[Any]] = {}
     for part in typed:
         name, equals, values = part.partition("=")
-        name = name.strip().removeprefix("--").replace("-", "_")
-        if not equals or (name not in kinds and name != "vectors") or name in ("random_state", "threads"):
-            known = ", ".join(sorted({*kinds, "vectors"} - {"random_state", "threads"})).replace("_", "-")
-            raise DataError(f"--vary came as {part!r}; expected NAME=VALUE,VALUE with one of: {known}")
-        if name in found:
-            raise DataError(f"--vary names {name} twice; give all its values in one")
-        kind = kinds[name].kind if name in kinds else str
-        optional = name not in kinds or kinds[name].optional
-        found[name] = [_value(name, value.strip(), kind, optional) for value in values.split(",")]
+        name = name.strip().removeprefix("--").replace("_", "-")
+        if not equals or name not in known:
+            raise DataError(
+                f"--vary came as {part!r}{meant(name, known)}; expected NAME=VALUE,VALUE with one of: "
+                f"{', '.join(sorted(known))}"
+            )
+        one = known[name]
+        found.setdefault(one.name, []).extend(values_of(one, values))
     return found
-
-
-def _value(name: str, typed: str, kind: type, optional: bool) -> Any:
-    if optional and typed.lower() == "none":
-        return None
-    if kind is bool and typed.lower() in (*_TRUE, *_FALSE):
-        return typed.lower() in _TRUE
-    try:
-        if kind is not bool and typed:
-            return kind(typed)
-    except ValueError:
-        pass
-    wanted = {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "a word")
-    raise DataError(f"--vary {name}: {typed!r} is not {wanted}{', or none' if optional else ''}")
-
-
-def _shares(typed: str | None) -> tuple[float, ...]:
-    try:
-        shares = tuple(float(share) for share in typed.split(",")) if typed else ()
-    except ValueError:
-        shares = (-1.0,)
-    if any(not 0 < share <= 1 for share in shares) or len(set(shares)) != len(shares):
-        raise DataError(
-            f"--typos came as {typed!r}; expected shares above 0 and up to 1, like 0.05,0.1, each once"
-        )
-    return shares
 
 
 def _title(typos: float) -> str:
@@ -219,7 +179,7 @@ def _columns(rows: list[Row]) -> list[str]:
     return [varied, "accuracy", "spread", "to the first [95 %]", "unknown", "time", "size"]
 
 
-def _table(rows: list[Row], title: str) -> Table:
+def _table(rows: list[Row], title: str) -> RenderableType:
     return table(_columns(rows), map(_cells, rows), title)
 
 

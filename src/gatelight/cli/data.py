@@ -1,70 +1,66 @@
-"""`gatelight data`: which named data sets there are, and getting them."""
+"""`gatelight data list` and `data get`: which named data sets there are, and getting them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from gatelight.cli.options import Json
+from gatelight.cli.options import JSON, argument, option
 from gatelight.cli.output import console, emit, say, table
-from gatelight.cli.progress import Meter, download, size
-
-app = typer.Typer(help="Named data sets: list them, get them.", no_args_is_help=True)
 
 
-@app.command("list")
-def list_sets(json: Json = False) -> None:
-    """List the named data sets, their licences, and which of them are here."""
-    from gatelight.text.datasets import DATASETS, cache_folder, cached
+@dataclass(kw_only=True)
+class List:
+    """List the named data sets, their licences, and what is here."""
 
-    to = console(machine=json)
-    if json:
-        for entry in DATASETS.values():
-            path = cached(entry.name)
-            emit(
-                {
-                    "name": entry.name,
-                    "kind": entry.kind,
-                    "about": entry.about,
-                    "licence": entry.licence,
-                    "bytes": entry.size,
-                    "path": None if path is None else str(path),
-                }
+    json: bool = option(JSON, False)
+
+    def run(self) -> None:
+        """Tell."""
+        from gatelight.cli.progress import size
+        from gatelight.text.datasets import DATASETS, cache_folder, cached
+
+        found = [(entry, cached(entry.name)) for entry in DATASETS.values()]
+        if self.json:
+            for entry, path in found:
+                of = {"name": entry.name, "kind": entry.kind, "about": entry.about, "licence": entry.licence}
+                emit({**of, "bytes": entry.size, "path": None if path is None else str(path)})
+            return
+        to = console()
+        rows = [
+            [entry.name, entry.kind, size(entry.size), "here" if path else "not here yet"]
+            for entry, path in found
+        ]
+        to.print(table(["name", "kind", "size", ""], rows))
+        for entry, _ in found:
+            say(to, f"{entry.name}: {entry.about}")
+            say(to, f"  licence: {entry.licence}")
+        say(to, f"kept in {cache_folder()}")
+
+
+@dataclass(kw_only=True)
+class Get:
+    """Fetch a named data set, check it and keep it."""
+
+    name: str = argument("the data set's name", "NAME")
+    from_: Path | None = option("take this copy instead of fetching it")
+    json: bool = option(JSON, False)
+
+    def run(self) -> None:
+        """Fetch and tell."""
+        from gatelight.cli.progress import Meter, download
+        from gatelight.text import datasets
+
+        to = console(machine=self.json)
+        with Meter(to) as meter:
+            path = datasets.get(
+                self.name, self.from_, download(meter, self.name), lambda notice: meter.line(notice, "yellow")
             )
-        return
-    rows = [
-        [entry.name, entry.kind, size(entry.size), "here" if cached(entry.name) else "not here yet"]
-        for entry in DATASETS.values()
-    ]
-    to.print(table(["name", "kind", "size", ""], rows))
-    for entry in DATASETS.values():
-        say(to, f"{entry.name}: {entry.about}")
-        say(to, f"  licence: {entry.licence}")
-    say(to, f"kept in {cache_folder()}")
-
-
-@app.command("get", no_args_is_help=True)
-def get(
-    name: Annotated[str, typer.Argument(help="The data set's name.", metavar="NAME")],
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", help="Take this copy instead of fetching it.", metavar="FILE"),
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Fetch a named data set, check it and keep it, unless it is here already."""
-    from gatelight.text import datasets
-
-    to = console(machine=json)
-    with Meter(to) as meter:
-        path = datasets.get(name, source, download(meter, name), lambda notice: meter.line(notice, "yellow"))
-    entry, original = datasets.DATASETS[name], datasets.is_original(name)
-    if json:
-        emit({"name": name, "path": str(path), "licence": entry.licence, "original": original})
-        return
-    say(to, f"{name}: {entry.about}")
-    say(to, f"licence: {entry.licence}")
-    say(to, "checksum: that of the original" if original else "checksum: not that of the original")
-    say(to, f"kept in {path}")
+        entry, original = datasets.DATASETS[self.name], datasets.is_original(self.name)
+        if self.json:
+            emit({"name": self.name, "path": str(path), "licence": entry.licence, "original": original})
+            return
+        say(to, f"{self.name}: {entry.about}")
+        say(to, f"licence: {entry.licence}")
+        say(to, "checksum: that of the original" if original else "checksum: not that of the original")
+        say(to, f"kept in {path}")

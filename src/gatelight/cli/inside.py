@@ -1,167 +1,180 @@
-"""`gatelight trace`, `units`, `ablate`: what a memory did, which unit knows what, what a gate is worth."""
+"""`gatelight explain`, `trace`, `summary`: why a text is classified so, what layers did and are."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gatelight.cli.options import READING, Data, Json, Model, Threads, with_options
-from gatelight.cli.output import console, emit, percent, say, table
+from gatelight.cli.options import DATA, JSON, MODEL, THREADS, argument, option
+from gatelight.cli.output import console, emit, one_line, percent, say, table
+from gatelight.cli.sources import LIMIT, Reads
 from gatelight.errors import DataError
 
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use so many texts, drawn by --seed.")]
-Part = Annotated[str | None, typer.Option("--part", help="The part of DATA, if it has parts; else test.")]
-Seed = Annotated[int, typer.Option("--seed", help="Fixes what is drawn.")]
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from gatelight.estimators.explaining import Attribution
+    from gatelight.estimators.judging import Judge
+
+MOST_WORDS = 10  # of each sign in the table
+PALE = 40  # the palest colour that is told from the background
 
 
-@with_options(reading=READING)
-def trace(
-    model: Model,
-    data: Annotated[str, typer.Argument(help="Texts, labelled or not.", metavar="DATA")],
-    reading: dict[str, Any],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="File to write: .npz or .parquet.", metavar="FILE")
-    ],
-    part: Annotated[str | None, typer.Option("--part", help="The part of DATA, if it has parts.")] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Trace the first so many texts.")
-    ] = None,
-    threads: Threads = None,
-) -> None:
-    """Write what every gate and state was at every token, layer, direction and unit, in bounded memory."""
-    from gatelight.cli.progress import Meter
-    from gatelight.cli.sources import read
-    from gatelight.estimators.opening import load
-    from gatelight.estimators.sequences import SequenceClassifier
-    from gatelight.estimators.trace_files import write_trace
-    from gatelight.interop.keras.imported import ImportedModel
-    from gatelight.nn.threads import set_threads
+@dataclass(kw_only=True)
+class Explain:
+    """Show what each word contributed to the predicted class.
 
-    to = console()
-    set_threads(threads)
-    estimator = load(model)
-    if isinstance(estimator, ImportedModel | SequenceClassifier):
-        raise DataError(f"{model} reads no texts of its own; only models trained on texts are traced")
-    corpus = read(data, to, {**reading, "labelled": False}, [] if part is None else [part])
-    texts = corpus.texts[:limit]
-    with Meter(to) as meter:
-        tokens = write_trace(estimator, texts, out, lambda done: meter.show("tracing", done, len(texts)))
-    say(to, f"{len(texts):,} texts, {tokens:,} tokens in {out}, {out.stat().st_size / 1e6:,.1f} MB")
-
-
-@with_options(reading=READING)
-def units(
-    model: Model,
-    data: Data,
-    reading: dict[str, Any],
-    part: Part = None,
-    limit: Limit = 500,
-    topic: Annotated[
-        list[str] | None,
-        typer.Option("--topic", help="Also look for units that tell that one of these words came: a,b,c."),
-    ] = None,
-    quantity: Annotated[str, typer.Option("--quantity", help="hidden_state or cell_state.")] = "hidden_state",
-    seed: Seed = 0,
-    threads: Threads = None,
-    json: Json = False,
-) -> None:
-    """Look for the unit of the memory that tells each property of the text so far best.
-
-    The label, quotes, brackets, negation, the place in the text and in the sentence: by the area under the
-    ROC curve, against shuffled properties, with a false discovery rate of 5 % over all units and properties.
+    Green speaks for the class, red against it; unknown words are underlined.
     """
-    from gatelight.insight.properties import label, standard
-    from gatelight.insight.properties import topic as topic_of
-    from gatelight.insight.units import search
 
-    to = console(machine=json)
-    estimator, texts, labels = _opened(model, data, to, reading, part, limit, seed, threads)
-    wanted = standard() + [topic_of(words.split(",")) for words in topic or []]
-    names = sorted(set(labels), key=str)
-    for name in names[: 1 if len(names) == 2 else None]:
-        wanted.append(label(f"label {name}", [one == name for one in labels]))
-    found = search(estimator, texts, wanted, quantity=quantity, seed=seed)
-    if json:
-        emit(found.to_dict())
-        return
-    rows = [
-        (one.property, f"{one.layer}/{one.direction}/{one.unit}", f"{one.auc:.3f}", f"{one.p:.1g}",
-         f"{one.units}", percent(one.accuracy), percent(one.majority)) for one in found.found
-    ]  # fmt: skip
-    to.print(
-        table(
-            ["property", "best unit", "AUC", "p", "units", "alone", "majority"],
-            rows,
-            title=f"{quantity} of {found.units} units at {found.tokens:,} tokens of {found.texts} texts",
-        )
-    )
-    if found.found:
-        say(to, "units: how many are beyond chance; alone: accuracy of one unit and threshold on other texts")
-        best = found.found[0]
-        say(to, f"unit {best.layer}/{best.direction}/{best.unit}, {best.property}: with it ▇, without it ░")
-        highest = max(*best.with_it, *best.without_it, 1)
-        for k in range(0, len(best.with_it), 2):
-            bars = [
-                round(30 * sum(side[k : k + 2]) / (2 * highest)) for side in (best.with_it, best.without_it)
-            ]
-            say(to, f"{best.edges[k]:+.2f}  {'▇' * bars[0]:<30}  {'░' * bars[1]}")
-    for name in found.skipped:
-        say(to, f"{name}: too few tokens with it, or without")
+    model: str = argument(MODEL, "MODEL")
+    texts: list[str] = argument("texts to explain", "TEXT")
+    method: str = option("integrated-gradients, gradient-x-input, occlusion or pool", "integrated-gradients")
+    target: str | None = option("the class to speak for or against; else the predicted one", metavar="CLASS")
+    threads: int | None = option(THREADS, least=1)
+    json: bool = option(JSON, False)
+
+    def run(self) -> None:
+        """Explain each text."""
+        from gatelight.estimators.judging import Judge
+        from gatelight.estimators.opening import load_judge
+        from gatelight.nn.threads import set_threads
+
+        to = console(machine=self.json)
+        set_threads(self.threads)
+        model = load_judge(self.model)
+        if not isinstance(model, Judge):
+            raise DataError(f"{self.model} came from another program; only models trained here are explained")
+        for text in self.texts:
+            found = model.explain(text, self.method, target=self._target(model))
+            if self.json:
+                emit({"text": text, **found.to_dict()})
+            else:
+                _print(to, found)
+
+    def _target(self, model: Judge) -> Any:
+        """The class whose name was typed; classes may be numbers."""
+        named = {str(name): name for name in model.classes.plain()}
+        return None if self.target is None else named.get(self.target, self.target)
 
 
-@with_options(reading=READING)
-def ablate(
-    model: Model,
-    data: Data,
-    reading: dict[str, Any],
-    part: Part = None,
-    limit: Limit = None,
-    seed: Seed = 0,
-    threads: Threads = None,
-    json: Json = False,
-) -> None:
-    """Hold each gate open, shut and at its mean, and say what the model's accuracy loses."""
-    from gatelight.cli.progress import Meter
-    from gatelight.insight.ablation import ablate as measure
-
-    to = console(machine=json)
-    estimator, texts, labels = _opened(model, data, to, reading, part, limit, seed, threads)
-    with Meter(to) as meter:
-        found = measure(
-            estimator, texts, labels, seed=seed, on_done=lambda done, all_: meter.show("holding", done, all_)
-        )
-    if json:
-        emit(found.to_dict())
-        return
-    rows = [
-        (f"{one.gate.replace('_', ' ')}{f', layer {one.layer}' if one.layer else ''}", one.held,
-         percent(one.accuracy), f"{100 * one.change:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]",
-         percent(one.agreement)) for one in found.held
-    ]  # fmt: skip
-    title = f"{found.cell}, {found.texts:,} texts: accuracy {percent(found.accuracy)}"
-    to.print(table(["gate", "held", "accuracy", "change in points", "judged alike"], rows, title=title))
-    if not rows:
-        say(to, f"a {found.cell} has no gate to hold")
+def _print(to: Console, found: Attribution) -> None:
+    say(to, f"{found.target}  {percent(found.probability)}  (log odds {found.score:+.2f})", style="bold")
+    to.print(_coloured(found))
+    rows = zip(found.steps.tokens, found.steps.known, found.contributions.tolist(), strict=True)
+    ranked = sorted(rows, key=lambda row: -row[2])
+    shown = ranked if len(ranked) <= 2 * MOST_WORDS else ranked[:MOST_WORDS] + ranked[-MOST_WORDS:]
+    words = [(token + ("" if known else " (unknown)"), f"{part:+.3f}") for token, known, part in shown]
+    to.print(table(["word", "nats"], words, title=f"contributions by {found.method}"))
+    say(to, f"compared with {found.baseline}")
+    if found.gap is not None:
+        say(to, f"score {found.score:+.3f} = {found.base:+.3f} + contributions; gap {found.gap:+.4f}")
 
 
-def _opened(
-    model: str, data: str, to: Any, reading: dict[str, Any], part: str | None, limit: int | None, seed: int,
-    threads: int | None,
-) -> tuple[Any, list[str], list[Any]]:  # fmt: skip
-    """The model, and labelled texts of DATA, at most `limit` of them, drawn by the seed."""
-    import numpy as np
+def _coloured(found: Attribution) -> Text:
+    """The text, each word the deeper in colour the more it contributed; unknown words are underlined."""
+    from rich.text import Text
 
-    from gatelight.cli.sources import read_to_judge
-    from gatelight.estimators.folder import load
-    from gatelight.nn.threads import set_threads
+    strongest = max((abs(part) for part in found.contributions.tolist()), default=0) or 1.0
+    text = Text()
+    for token, known, part in zip(
+        found.steps.tokens, found.steps.known, found.contributions.tolist(), strict=True
+    ):
+        depth = round(200 * abs(part) / strongest)
+        style = "" if known else "underline"
+        if depth >= PALE:
+            rest = 255 - depth
+            style += f" black on rgb({rest},255,{rest})" if part > 0 else f" black on rgb(255,{rest},{rest})"
+        text.append(one_line(token), style=style.strip())
+        text.append(" ")
+    return text
 
-    set_threads(threads)
-    estimator = load(model)
-    corpus = read_to_judge(data, to, reading, part)
-    labels: list[Any] = list(corpus.labels or [])
-    chosen = np.arange(len(labels))
-    if limit is not None and limit < len(labels):
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:limit])
-    return estimator, [corpus.texts[k] for k in chosen], [labels[k] for k in chosen]
+
+@dataclass(kw_only=True)
+class Trace(Reads):
+    """Write every gate and state at every token and unit."""
+
+    model: str = argument(MODEL, "MODEL")
+    data: str = argument(DATA, "DATA")
+    out: Path = option("file to write: .npz or .parquet", short="o", required=True)
+    part: str | None = option("the part of DATA, if it has parts")
+    limit: int | None = option(LIMIT, least=1)
+    threads: int | None = option(THREADS, least=1)
+
+    def run(self) -> None:
+        """Write the file."""
+        from gatelight.cli.progress import Meter, size
+        from gatelight.cli.sources import limited, read
+        from gatelight.estimators.opening import load
+        from gatelight.estimators.sequences import SequenceClassifier
+        from gatelight.estimators.trace_files import write_trace
+        from gatelight.interop.keras.imported import ImportedModel
+        from gatelight.nn.threads import set_threads
+
+        to = console()
+        set_threads(self.threads)
+        model = load(self.model)
+        if isinstance(model, ImportedModel | SequenceClassifier):
+            raise DataError(
+                f"{self.model} reads no texts of its own; only models trained on texts are traced"
+            )
+        reading = {**self.reading, "labelled": False}
+        texts = limited(
+            read(self.data, to, reading, [] if self.part is None else [self.part]), self.limit
+        ).texts
+        with Meter(to) as meter:
+            tokens = write_trace(model, texts, self.out, lambda done: meter.show("tracing", done, len(texts)))
+        say(to, f"{len(texts):,} texts, {tokens:,} tokens in {self.out}, {size(self.out.stat().st_size)}")
+
+
+@dataclass(kw_only=True)
+class Summary:
+    """Print the layers of a model, and what computes them here.
+
+    Of a preset the vocabulary is not known yet: V stands for its size.
+    """
+
+    model: str | None = argument("the folder of a saved model", "MODEL")
+    preset: str | None = option("a preset instead: default, char, note-400, note-200 or note-char")
+    json: bool = option(JSON, False)
+
+    def run(self) -> None:
+        """Tell."""
+        if (self.model is None) == (self.preset is None):
+            raise DataError("give the folder of a model or --preset NAME, one of the two")
+        from gatelight.cli.reports import layer_table, path_lines
+        from gatelight.estimators.folder import kind_of
+        from gatelight.estimators.judging import Judge
+        from gatelight.estimators.opening import LANGUAGE, load_judge
+        from gatelight.estimators.settings import preset, preset_summary
+        from gatelight.models.summary import summary
+        from gatelight.nn.status import path_of
+        from gatelight.nn.threads import threads
+
+        paths: list[str] = []
+        if self.preset is not None:
+            layers, cell = preset_summary(self.preset), preset(self.preset)["cell"]
+        elif kind_of(Path(str(self.model))) == LANGUAGE:
+            raise DataError(
+                f"{self.model} is a language model; its settings are in config.json, its card is README.md"
+            )
+        else:
+            opened = load_judge(str(self.model))  # without scikit-learn, whose import takes long
+            if isinstance(opened, Judge):
+                layers, cell = summary(opened.config), opened.config.cell
+            else:
+                layers, cell, paths = opened.summary(), "", path_lines(opened)
+        if cell:
+            paths = ["{}: {}, {}".format(cell, *path_of(cell, "cpu", "float32"))]
+        packages = ", ".join(f"{name} {version(name)}" for name in ("numba", "torch"))
+        paths.append(f"{packages}, {threads()} threads")
+        if self.json:
+            emit(layers.to_dict() | {"paths": paths})
+            return
+        to = console()
+        to.print(layer_table(layers))
+        for line in paths:
+            say(to, line)

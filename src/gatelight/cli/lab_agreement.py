@@ -1,15 +1,15 @@
-"""`gatelight lab agreement` and `gatelight lab sentences`: what a language model knows of who does what."""
+"""`gatelight lab agreement`, `lab sentences`: does a verb agree with its subject?"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gatelight.cli.options import Json, Model, Threads
-from gatelight.cli.output import console, emit, percent, say, table
-from gatelight.cli.progress import Meter
+from gatelight.cli.options import JSON, MODEL, THREADS, argument, option
+from gatelight.cli.output import console, emit, interval, percent, say, table
+from gatelight.cli.sources import LIMIT, language_model
+from gatelight.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,64 +23,69 @@ NAMED = 10  # unknown words that a person is told of
 STAGES = {"tokenize": "reading sentences", "model": "the model", "n-grams": "n-grams"}
 
 
-def agreement(
-    model: Model,
-    data: Annotated[
-        str, typer.Option("--data", help="Minimal pairs.", metavar=f"blimp|{MARVIN_LINZEN}|FOLDER|FILE")
-    ],
-    train: Annotated[
-        str | None,
-        typer.Option("--train", help="What the model learned from, to count n-grams of.", metavar="DATA"),
-    ] = None,
-    part: Annotated[str | None, typer.Option("--part", help="The part of it; else all but test.")] = None,
-    train_limit: Annotated[
-        int | None, typer.Option("--train-limit", min=1, help="So many of its texts at most.")
-    ] = None,
-    order: Annotated[
-        int | None, typer.Option("--order", min=1, help="Order of the n-grams, if not that of MODEL.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="So many pairs of each construction at most.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which pairs those are.")] = 0,
-    threads: Threads = None,
-    json: Json = False,
-) -> None:
-    """Ask a language model which sentence of each minimal pair is likelier, with n-grams beside it."""
-    from gatelight.estimators.opening import load_language_model
-    from gatelight.lab.agreement import accuracies, score_pairs
-    from gatelight.lab.minimal_pairs import read_pairs, thinned
-    from gatelight.nn.threads import set_threads
+@dataclass(kw_only=True)
+class Agreement:
+    """Ask a language model which sentence of a pair is likelier."""
 
-    to = console(machine=json)
-    set_threads(threads)
-    found = load_language_model(model)
-    pairs = read_pairs(_place(data, to))
-    whole = len(pairs)
-    if limit is not None:
-        pairs = thinned(pairs, limit, seed)
-    ngrams = None if train is None else _ngrams(found, train, part, train_limit, order, to)
-    with Meter(to) as meter:
-        scored = score_pairs(found, pairs, ngrams, lambda stage: meter.show(STAGES[stage], 0, None))
-    rows = accuracies(scored)
-    if json:
-        emit(
-            {
-                "model": model, "data": data, "pairs": whole, "asked": len(pairs),
-                "scored": len(scored.pairs), "unknown": dict(scored.unknown.most_common()),
-                "order": None if ngrams is None else ngrams.order, "shares": [vars(row) for row in rows],
-            }
-        )  # fmt: skip
-        return
-    say(to, f"{whole:,} pairs, {len(pairs):,} asked, {len(scored.pairs):,} scored")
-    _tell_of_unknown(scored, to)
-    for by in dict.fromkeys(row.by for row in rows):
-        to.print(_table(by, [row for row in rows if row.by == by], scored))
+    model: str = argument(MODEL, "MODEL")
+    data: str = argument("minimal pairs", f"blimp|{MARVIN_LINZEN}|FOLDER|FILE")
+    each: int | None = option("so many pairs of each construction at most", least=1)
+    seed: int = option("which pairs those are", 0, least=0)
+    train: str | None = option("what the model learned from, to count n-grams of", metavar="DATA")
+    part: str | None = option("the part of it; else all but test")
+    limit: int | None = option(LIMIT, least=1)
+    order: int | None = option("order of the n-grams, if not that of MODEL", least=1)
+    threads: int | None = option(THREADS, least=1)
+    json: bool = option(JSON, False)
+
+    def run(self) -> None:
+        """Ask and tell."""
+        from gatelight.cli.progress import Meter
+        from gatelight.lab.agreement import accuracies, score_pairs
+        from gatelight.lab.minimal_pairs import read_pairs, thinned
+        from gatelight.nn.threads import set_threads
+
+        to = console(machine=self.json)
+        set_threads(self.threads)
+        model = language_model(self.model)
+        pairs = read_pairs(_place(self.data, to))
+        whole = len(pairs)
+        if self.each is not None:
+            pairs = thinned(pairs, self.each, self.seed)
+        ngrams = None if self.train is None else self._ngrams(model, self.train, to)
+        with Meter(to) as meter:
+            scored = score_pairs(model, pairs, ngrams, lambda stage: meter.show(STAGES[stage], 0, None))
+        rows = accuracies(scored)
+        if self.json:
+            emit(
+                {
+                    "model": self.model, "data": self.data, "pairs": whole, "asked": len(pairs),
+                    "scored": len(scored.pairs), "unknown": dict(scored.unknown.most_common()),
+                    "order": None if ngrams is None else ngrams.order, "shares": [vars(row) for row in rows],
+                }
+            )  # fmt: skip
+            return
+        say(to, f"{whole:,} pairs, {len(pairs):,} asked, {len(scored.pairs):,} scored")
+        _tell_of_unknown(scored, to)
+        for by in dict.fromkeys(row.by for row in rows):
+            to.print(_table(by, [row for row in rows if row.by == by], scored))
+
+    def _ngrams(self, model: LanguageModel, data: str, to: Console) -> KneserNey:
+        from gatelight.cli.progress import Meter
+        from gatelight.cli.sources import texts_to_learn_from
+        from gatelight.lab.agreement import ngrams_of
+
+        texts = texts_to_learn_from(data, to, {}, self.part, self.limit).texts
+        learned = model.training_.get("texts", 0) + model.training_.get("validation_texts", 0)
+        if learned != len(texts):
+            say(to, f"the model learned from {learned:,} texts, the n-grams from {len(texts):,}", "yellow")
+        with Meter(to) as meter:
+            meter.show("counting n-grams", 0, None)
+            return ngrams_of(model, texts, self.order)
 
 
 def _place(data: str, to: Console) -> Path:
     from gatelight.cli.sources import available
-    from gatelight.errors import DataError
     from gatelight.text.datasets import cache_folder
 
     if data != MARVIN_LINZEN or Path(data).exists():
@@ -92,21 +97,6 @@ def _place(data: str, to: Console) -> Path:
             f"for each construction (simple_agrmt.jsonl.gz …), into {folder}, or give their folder"
         )
     return folder
-
-
-def _ngrams(
-    model: LanguageModel, data: str, part: str | None, limit: int | None, order: int | None, to: Console
-) -> KneserNey:
-    from gatelight.cli.sources import texts_to_learn_from
-    from gatelight.lab.agreement import ngrams_of
-
-    texts = texts_to_learn_from(data, to, {}, part).texts[:limit]
-    learned = model.training_.get("texts", 0) + model.training_.get("validation_texts", 0)
-    if learned != len(texts):
-        say(to, f"the model learned from {learned:,} texts, the n-grams from {len(texts):,}", "yellow")
-    with Meter(to) as meter:
-        meter.show("counting n-grams", 0, None)
-        return ngrams_of(model, texts, order)
 
 
 def _tell_of_unknown(scored: ScoredPairs, to: Console) -> None:
@@ -136,31 +126,30 @@ def _table(by: str, rows: list[Accuracy], scored: ScoredPairs) -> Any:
     return table([by, "pairs", "left out", *heads], lines)
 
 
-def interval(low: float, high: float) -> str:
-    """Return an interval of shares as people read it: 71.2–74.0."""
-    return "–" if low != low else f"{100 * low:.1f}–{100 * high:.1f}"
+@dataclass(kw_only=True)
+class Sentences:
+    """Ask language models for the verb of the note's two sentences."""
 
+    models: list[str] = argument("folders of language models", "MODEL")
+    wrong: str = option('what might stand instead of "went"', "go", metavar="WORD")
+    json: bool = option(JSON, False)
 
-def sentences(
-    models: Annotated[list[str], typer.Argument(help="Folders of language models.", metavar="MODEL…")],
-    wrong: Annotated[str, typer.Option("--wrong", help='What might stand instead of "went".')] = "go",
-    json: Json = False,
-) -> None:
-    """Ask language models for the verb of the note's two sentences, and what of that reaches the subject."""
-    from gatelight.estimators.opening import load_language_model
-    from gatelight.lab.note_sentences import SENTENCES, SUBJECT, VERB, reach
+    def run(self) -> None:
+        """Ask and tell."""
+        from gatelight.lab.note_sentences import SENTENCES, SUBJECT, VERB, reach
 
-    to = console(machine=json)
-    lines: dict[str, list[list[str]]] = {sentence: [] for sentence in SENTENCES}
-    for folder in models:
-        model = load_language_model(folder)
-        for sentence in SENTENCES:
-            found = reach(model, sentence, wrong=wrong)
-            if json:
-                emit({"model": folder, "cell": model.cell, "tokenizer": model.tokenizer, **vars(found)})
-            figures = (f"{value:.1e}" for value in (found.verb, found.wrong, found.gradient))
-            lines[sentence].append([Path(folder).name, str(found.distance), *figures, percent(found.share)])
-    for sentence, rows in lines.items():
-        say(to, sentence)
-        heads = ("distance", f"P({VERB})", f"P({wrong})", f"gradient at {SUBJECT}", "of all")
-        to.print(table(["model", *heads], rows))
+        to = console(machine=self.json)
+        lines: dict[str, list[list[str]]] = {sentence: [] for sentence in SENTENCES}
+        for folder in self.models:
+            model = language_model(folder)
+            for sentence in SENTENCES:
+                found = reach(model, sentence, wrong=self.wrong)
+                if self.json:
+                    emit({"model": folder, "cell": model.cell, "tokenizer": model.tokenizer, **vars(found)})
+                figures = (f"{value:.1e}" for value in (found.verb, found.wrong, found.gradient))
+                lines[sentence].append(
+                    [Path(folder).name, str(found.distance), *figures, percent(found.share)]
+                )
+        for sentence, rows in lines.items():
+            heads = ("distance", f"P({VERB})", f"P({self.wrong})", f"gradient at {SUBJECT}", "of all")
+            to.print(table(["model", *heads], rows, sentence))

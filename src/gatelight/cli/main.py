@@ -1,7 +1,7 @@
-"""The program `gatelight`: gathers the verbs and runs them. Knows no verb's work.
+"""The program `gatelight`: finds the command that was typed and runs it. Knows no command's work.
 
-Nothing heavy (torch, scikit-learn, numba) is imported here or at the top of a verb's module, so
-that `gatelight --help` answers at once; and of a verb that is typed, no other verb's module.
+Nothing heavy (torch, scikit-learn, numba) is imported here or at the top of a command's module, so that
+`gatelight --help` answers at once; and of a command that is typed, no other command's module.
 """
 
 from __future__ import annotations
@@ -9,85 +9,48 @@ from __future__ import annotations
 import gc
 import io
 import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated, Any
-
-import typer
 
 from gatelight import __version__
-from gatelight.cli.faults import USER_MISTAKE, FaultTolerantGroup
+from gatelight.cli.faults import USER_MISTAKE, exit_code
+from gatelight.cli.options import Command, Parser, flags_of, in_options, meant
+from gatelight.errors import DataError
 
-VERBS = {
-    "train": "train",
-    "evaluate": "evaluate",
-    "explain": "explain",
-    "faithfulness": "explain",
-    "trace": "inside",
-    "units": "inside",
-    "ablate": "inside",
-    "errors": "errors",
-    "audit": "audit",
-    "compare": "compare",
-    "train-lm": "train_lm",
-    "generate": "generate",
-    "predict": "predict",
-    "report": "report",
-    "serve": "serve",
-    "summary": "summary",
-    "embed": "embed",
-    "neighbours": "embed",
-    "import": "import_",
-    "export": "export",
-    "status": "status",
+COMMANDS = {
+    "train": {"train": "train:Train", "train-lm": "train:TrainLanguageModel", "compare": "compare:Compare"},
+    "use": {
+        "predict": "predict:Predict",
+        "evaluate": "use:Evaluate",
+        "generate": "use:Generate",
+        "embed": "embed:Embed",
+        "neighbours": "embed:Neighbours",
+        "serve": "serve:Serve",
+        "import": "exchange:Import",
+        "export": "exchange:Export",
+    },
+    "look inside": {
+        "explain": "inside:Explain",
+        "trace": "inside:Trace",
+        "summary": "inside:Summary",
+        "report": "report:Report",
+        "errors": "errors:Errors",
+    },
+    "data": {"audit": "audit:Audit", "data list": "data:List", "data get": "data:Get"},
+    "memory tasks": {
+        "lab list": "lab:List",
+        "lab run": "lab:Run",
+        "lab report": "lab:Report",
+        "lab agreement": "lab_agreement:Agreement",
+        "lab sentences": "lab_agreement:Sentences",
+    },
 }
-"""Each verb's module, in which a function has its name."""
-GROUPS = ("data", "vectors", "lab")
-"""Modules with verbs of their own, under `app`."""
+"""Each command's module and class, by what it is for."""
+GONE = {"status": "summary", "vectors": "train --save-vectors"}
+"""Commands of before, and what does their work now."""
 COLLECTED_AFTER = 50_000
 """New objects after which cycles are looked for; by Python's 700 that is a tenth of importing and reading."""
-NEED_NOTHING = {"summary", "status"}  # the others show their help when nothing is given
-
-
-def program(only: str | None = None) -> typer.Typer:
-    """Return the command line: with every verb, or with the one that is wanted."""
-    app = typer.Typer(
-        name="gatelight",
-        cls=FaultTolerantGroup,
-        help="Recurrent text models that train fast on a CPU and show what they remembered.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
-    )
-    app.callback()(_options)
-    for verb in VERBS if only not in VERBS else (only,):
-        module = import_module(f"gatelight.cli.{VERBS[verb]}")
-        function = getattr(module, verb.replace("-", "_") + "_" * (verb == "import"))
-        app.command(verb, no_args_is_help=verb not in NEED_NOTHING)(function)
-    for group in () if only in VERBS else GROUPS:
-        app.add_typer(import_module(f"gatelight.cli.{group}").app, name=group)
-    return app
-
-
-def __getattr__(name: str) -> Any:
-    if name != "app":
-        raise AttributeError(f"module 'gatelight.cli.main' has no attribute {name!r}")
-    value = globals()["app"] = program()
-    return value
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"gatelight {__version__}")
-        raise typer.Exit
-
-
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    pass
+_PLACES = {name: place for group in COMMANDS.values() for name, place in group.items()}
 
 
 def run() -> None:
@@ -100,7 +63,67 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        program(sys.argv[1] if len(sys.argv) > 1 else None)()
+        sys.exit(main(sys.argv[1:]))
     finally:
         # What is left goes with the process: Python would look for cycles in it, a second after a training.
         gc.freeze()
+
+
+def main(typed: Sequence[str]) -> int:
+    """Run what was typed after `gatelight` and return the exit code."""
+    flags: dict[str, str] = {}
+
+    def work() -> None:
+        command = _command(list(typed), flags)
+        if command is not None:
+            command.run()
+
+    return exit_code(work, lambda said: in_options(said, flags) if flags else said)
+
+
+def _command(typed: list[str], flags: dict[str, str]) -> Command | None:
+    """The command, and into `flags` its options by the names that the library knows them by."""
+    words = 2 if typed and any(name.startswith(f"{typed[0]} ") for name in _PLACES) else 1
+    name, rest = " ".join(typed[:words]), typed[words:]
+    if name == "--version":
+        print(f"gatelight {__version__}")
+    elif name in ("", "--help", "-h"):
+        print(_overview(list(_PLACES)))
+    elif words == 2 and (len(typed) == 1 or typed[1] in ("--help", "-h")):
+        print(_overview([other for other in _PLACES if other.startswith(f"{typed[0]} ")]))
+    elif name not in _PLACES:
+        near = f" (did you mean {GONE[name]}?)" if name in GONE else meant(name, _PLACES)
+        raise DataError(f"there is no command {name!r}{near}; see gatelight --help")
+    else:
+        parser = _parser(name)
+        flags |= flags_of(parser)
+        if "--help" in rest or rest == ["-h"] or (not rest and parser.needs_something):
+            parser.print_help()
+        else:
+            return parser.command(rest)
+    return None
+
+
+def _described(name: str) -> type:
+    module, _, described = _PLACES[name].partition(":")
+    return getattr(import_module(f"gatelight.cli.{module}"), described)  # type: ignore[no-any-return]
+
+
+def _parser(name: str) -> Parser:
+    found = _described(name)
+    return Parser(name, found, getattr(found, "SETTINGS", list)())
+
+
+def _about(name: str) -> str:
+    return (_described(name).__doc__ or "").partition("\n")[0]
+
+
+def _overview(names: Sequence[str]) -> str:
+    """The commands by what they are for, a line each."""
+    lines = ["Usage: gatelight COMMAND …", ""]
+    lines += ["Recurrent text models that train fast on a CPU and show what they remembered.", ""]
+    for group, commands in COMMANDS.items():
+        own = [name for name in commands if name in names]
+        lines += [f"{group}:", *(f"  {name:<15} {_about(name)}" for name in own), ""] if own else []
+    lines.append("gatelight COMMAND --help shows its options; gatelight --version the version.")
+    return "\n".join(lines)

@@ -1,134 +1,326 @@
-"""The options that several verbs share, and every preset parameter, as tables. Knows no verb, reads nothing.
+"""Commands and their options, out of dataclasses: a field is an option, its metadata the help. Runs nothing.
 
-A new parameter is one line here; a test holds the table against the presets.
+A command is a dataclass of `option` and `argument` fields with a `run` method and its help as docstring; the
+settings of a model are a dataclass of the library, whose fields become options in the same way.
 """
 
 from __future__ import annotations
 
-import functools
+import argparse
+import dataclasses
+import difflib
 import inspect
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+import shutil
+import textwrap
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, NoReturn, Protocol, Union, get_args, get_origin, get_type_hints
 
-import typer
+from gatelight.errors import DataError
 
-Data = Annotated[
-    str,
-    typer.Argument(help="File, folder or archive of labelled texts, or a data set's name.", metavar="DATA"),
-]
-Model = Annotated[str, typer.Argument(help="The folder of a saved model.", metavar="MODEL")]
-Runs = Annotated[Path, typer.Option("--out", "-o", help="Folder for what each run finds.", metavar="FOLDER")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout; what is for people goes to stderr.")]
-Threads = Annotated[
-    int | None,
-    typer.Option("--threads", min=1, help="Threads to compute with; the result does not depend on it."),
-]
-_NONE = "none"
+NONE = "none"
+METAVARS: Mapping[type, str] = {int: "N", float: "X", str: "NAME", Path: "FILE"}
+WANTED: Mapping[type, str] = {int: "a whole number", float: "a number", bool: "yes or no"}
+TRUTH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+RENAMED = {
+    "recipe": "preset", "dim": "embedding-dim", "prime": "prompt", "html": "out", "to": "out",
+    "maxlen": "max-length", "random-state": "seed", "train-limit": "limit", "on": "measure",
+}  # fmt: skip
+"""Options of before, or of the library, and what they are called here."""
+FLAGS = {"random_state": "seed"}
+"""Fields that are typed under another name."""
+
+DATA = "file, folder or archive of texts, or a data set's name"
+MODEL = "the folder of a saved model"
+JSON = "JSON on stdout; what is for people goes to stderr"
+RUNS = "folder for what each run finds"
+THREADS = "threads to compute with; the result does not depend on it"
+
+
+class Command(Protocol):
+    """What can be typed after `gatelight`."""
+
+    def run(self) -> None:
+        """Do it."""
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """One option: its parameter name, type and help; a bool becomes --name/--no-name.
-
-    `optional` says that "none" may be typed, which reaches the verb as None.
-    """
+class Option:
+    """One option, or where `positional` one argument, of a command."""
 
     name: str
     kind: type
     help: str
     default: Any = None
-    optional: bool = False
+    group: str = ""
+    metavar: str = ""
+    short: str = ""
+    nullable: bool = False  # whether "none" may be typed
+    many: bool = False
+    commas: bool = True  # whether those of a list may be typed with commas between
+    positional: bool = False
+    required: bool = False
+    least: float | None = None
+    most: float | None = None
 
     @property
     def flag(self) -> str:
         """Return the option as it is typed."""
-        return "--seed" if self.name == "random_state" else "--" + self.name.replace("_", "-")
+        return "--" + FLAGS.get(self.name, self.name).rstrip("_").replace("_", "-")
 
-    def signature(self, panel: str) -> inspect.Parameter:
-        """Return the keyword parameter that Typer makes the option from."""
-        flag = self.flag
-        if self.kind is bool:
-            flag = f"{flag}/--no-{flag[2:]}"
-        kind: Any = self.kind
-        how: dict[str, Any] = {"help": self.help, "rich_help_panel": panel}
-        if self.optional:
-            how["parser"] = _or_none(self.kind)
-            how["metavar"] = f"<{self.kind.__name__}|none>"
-            kind = str
-        return inspect.Parameter(
-            self.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=self.default,
-            annotation=Annotated[kind | None, typer.Option(flag, **how)],
+
+def option(
+    help: str,
+    default: Any = None,
+    *,
+    metavar: str = "",
+    short: str = "",
+    group: str = "",
+    commas: bool = True,
+    required: bool = False,
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:
+    """Return a dataclass field that is an option; a bool becomes --name, or --no-name where it is true."""
+    said: dict[str, Any] = {"help": help, "metavar": metavar, "short": short, "group": group}
+    said |= {"commas": commas, "required": required, "least": least, "most": most}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=said)
+    return field(default=default, metadata=said)
+
+
+def argument(help: str, metavar: str) -> Any:
+    """Return a dataclass field that is typed by its place; of a list, one or more."""
+    return field(default=None, metadata={"help": help, "metavar": metavar, "positional": True})
+
+
+def options_of(described: type, helps: Mapping[str, str] | None = None) -> list[Option]:
+    """Return the options of a dataclass, whose fields have their help in the metadata or in `helps`.
+
+    Fields without help are no options; of another class than a dataclass there are none.
+    """
+    if not dataclasses.is_dataclass(described):
+        return []
+    hints, helps = get_type_hints(described), helps or {}
+    said = {
+        one: {"help": helps[one.name]} if one.name in helps else one.metadata
+        for one in dataclasses.fields(described)
+    }
+    return [_option(one, hints[one.name], how) for one, how in said.items() if "help" in how]
+
+
+def _option(one: dataclasses.Field[Any], hint: Any, said: Mapping[str, Any]) -> Option:
+    default = one.default
+    if one.default_factory is not dataclasses.MISSING:
+        default = one.default_factory()
+    kinds = list(get_args(hint)) if get_origin(hint) in (Union, types.UnionType) else [hint]
+    known = [kind for kind in kinds if kind is not type(None)]
+    many = get_origin(known[0]) is list
+    if many:
+        kind = get_args(known[0])[0]
+    elif hint is Any and default is not None:
+        kind = type(default)
+    else:  # what only Python can give as an object is typed by its name
+        kind = next((kind for kind in known if kind in (bool, int, float, Path)), str)
+    of = {name: value for name, value in said.items() if name in Option.__dataclass_fields__}
+    nullable = len(known) < len(kinds) or (hint is Any and default is None)
+    return Option(
+        **{"name": one.name, "kind": kind, "default": default, "nullable": nullable, "many": many, **of}
+    )
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads what was typed after a command's name; every mistake is a DataError of one line."""
+
+    def __init__(self, name: str, described: type, settings: Sequence[Option] = ()) -> None:
+        super().__init__(
+            prog=f"gatelight {name}",
+            description=inspect.cleandoc(described.__doc__ or ""),
+            formatter_class=_Formatter,
+            argument_default=argparse.SUPPRESS,  # the dataclass knows the defaults
+            allow_abbrev=False,
+            add_help=False,
         )
+        self._described, self._settings = described, [one.name for one in settings]
+        self._groups: dict[str, Any] = {}
+        own, taken_over = options_of(described), options_of(described.__mro__[1])
+        own = [one for one in own if one not in taken_over]
+        places = [_metavar(one) if not one.nullable else f"[{one.metavar}]" for one in own if one.positional]
+        needed = [f"{one.flag} {_metavar(one)}" for one in own if one.required]
+        self.usage = " ".join([self.prog, *places, *needed, "[options]"])
+        for one in own:
+            self._add(one)
+        self._group("").add_argument("--help", action="help", help="show this and exit")
+        for one in settings:
+            self._add(one, setting=True)
+        for one in taken_over:
+            self._add(one)
+
+    @property
+    def needs_something(self) -> bool:
+        """Say whether nothing can be done when nothing is typed."""
+        return any(action.required for action in self._actions)
+
+    def command(self, typed: Sequence[str]) -> Command:
+        """Return the command that was typed; raises DataError for what cannot be."""
+        known = [flag for flag in self._option_string_actions if flag.startswith("--")]
+        for word in typed[: typed.index("--") if "--" in typed else None]:
+            flag = word.partition("=")[0]
+            if re.fullmatch(r"--[A-Za-z][\w-]*", flag) and flag not in known:
+                raise DataError(f"there is no option {flag}{meant(flag, known)}; see {self.prog} --help")
+        found, strange = self.parse_known_intermixed_args(typed)
+        if strange:
+            raise DataError(f"{strange[0]!r} is too much for {self.prog}; see {self.prog} --help")
+        given = vars(found)
+        if self._settings:
+            given["settings"] = {name: given.pop(name) for name in self._settings if name in given}
+        return self._described(**given)  # type: ignore[no-any-return]
+
+    def error(self, message: str) -> NoReturn:
+        """Raise DataError instead of ending the program."""
+        message = message.replace("the following arguments are required:", f"{self.prog} needs")
+        raise DataError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+
+    def _add(self, one: Option, setting: bool = False) -> None:
+        said = one.help.rstrip(".")
+        said = said if said[1:2].isupper() else said[:1].lower() + said[1:]
+        how: dict[str, Any] = {"help": f"{said}{_default(one, setting)}".replace("%", "%%")}
+        if one.positional:
+            number = {(True, False): "+", (True, True): "*", (False, True): "?"}.get((one.many, one.nullable))
+            self._group("").add_argument(one.name, type=one.kind, metavar=one.metavar, nargs=number, **how)
+            return
+        flags = [one.flag, *([f"-{one.short}"] if one.short else [])]
+        if one.kind is bool and setting:
+            how["action"] = argparse.BooleanOptionalAction
+        elif one.kind is bool:
+            how["action"] = "store_false" if one.default else "store_true"
+            flags = [f"--no-{one.flag[2:]}"] if one.default else flags
+        else:
+            how |= {"type": _reader(one, setting), "metavar": _metavar(one), "required": one.required}
+            how |= {"action": "extend"} if one.many else {}
+        self._group(one.group).add_argument(*flags, dest=one.name, **how)
+
+    def _group(self, title: str) -> Any:
+        if title not in self._groups:
+            self._groups[title] = self.add_argument_group(title or "options")
+        return self._groups[title]
 
 
-READING = (
-    Parameter("text_column", str, "The column of the texts."),
-    Parameter("label_column", str, "The column of the labels."),
-    Parameter("group_column", str, "The column of what no split may tear apart, like the film."),
-    Parameter("format", str, "What DATA is, where it does not say so itself."),
-    Parameter("delimiter", str, "What separates the columns, if no comma or tab."),
-    Parameter("max_bytes", int, "Most bytes to read or unpack."),
-    Parameter("encoding", str, "Character encoding of the texts.", "utf-8"),
-    Parameter("encoding_errors", str, "strict refuses undecodable bytes, replace goes on.", "strict"),
-)
-SETTINGS = (
-    Parameter("tokenizer", str, "word, treebank, char, byte or note-char."),
-    Parameter("lowercase", bool, "Whether to lower-case the texts."),
-    Parameter("clean", bool, "Whether to drop <br /> and resolve entities."),
-    Parameter("min_count", int, "A word seen more rarely is unknown."),
-    Parameter("max_words", int, "Most words the vocabulary may hold.", optional=True),
-    Parameter("max_length", int, "Longer texts are cut to so many words.", optional=True),
-    Parameter("truncation", str, "What a cut keeps: head, tail or head+tail."),
-    Parameter("unknown", str, "Unknown words: unk, drop, random, nearest, subword or spelled."),
-    Parameter("embedding_dim", int, "Size of a word vector."),
-    Parameter("train_vectors", bool, "Whether training changes the word vectors."),
-    Parameter("cell", str, "lstm, gru, peephole or rnn."),
-    Parameter("hidden_size", int, "Size of the hidden state, per direction."),
-    Parameter("layers", int, "Recurrent layers."),
-    Parameter("bidirectional", bool, "Whether to read from both ends."),
-    Parameter("pool", str, "last, max, mean, max+mean, attention or flatten."),
-    Parameter("dropout", float, "Share dropped before the last layer."),
-    Parameter("embedding_dropout", float, "Share dropped from the word vectors."),
-    Parameter("word_dropout", float, "Share of words made unknown in training."),
-    Parameter("layer_dropout", float, "Share dropped between recurrent layers."),
-    Parameter("optimizer", str, "adam, lazyadam, adamw, rmsprop or sgd."),
-    Parameter("learning_rate", float, "Step size, at its highest."),
-    Parameter("schedule", str, "constant, one-cycle, cosine or linear."),
-    Parameter("clip", float, "Longest gradient.", optional=True),
-    Parameter("weight_decay", float, "Pull of the weights towards zero."),
-    Parameter("batch_size", int, "Texts per step."),
-    Parameter("bucket", bool, "Whether texts of like length share a batch."),
-    Parameter("epochs", int, "Passes over the texts."),
-    Parameter("patience", int, "Stop after so many epochs without gain.", optional=True),
-    Parameter("best_by", str, "Weights kept: last, valid_accuracy, valid_loss; auto: last if few validate."),
-    Parameter("average", float, "Decay of the averaged weights, like 0.998.", optional=True),
-    Parameter("class_weight", str, "balanced: rare classes count for more.", optional=True),
-    Parameter("label_smoothing", float, "Share of certainty taken off the labels."),
-    Parameter("validation_fraction", float, "Share of the texts kept for validation."),
-    Parameter("split", str, "group keeps what belongs together on one side; or random."),
-    Parameter("random_state", int, "Fixes every random choice; those of --vectors corpus with --threads 1."),
-    Parameter("threads", int, "Threads to compute with; only --vectors corpus depends on it."),
-)
-
-_FLAGS = {parameter.name: parameter.flag for parameter in (*READING, *SETTINGS)} | {"vectors": "--vectors"}
-# A parameter as messages name it: bare, where no word of prose is spelt so, or with a value. What stands in
-# quotes, in a path or in another name is the user's own and not meant.
-_NAMED = (
-    rf"(?<![\w'\"/.-])(?P<name>{'|'.join(_FLAGS)})"
-    r"(?:(?P<value>=(?:'[^']*'|\w+(?:[.+-]\w+)*)?)|(?![\w'\"/.=-]))"
-)
+def meant(typed: str, known: Iterable[str]) -> str:
+    """Return what to add to "there is no …": the known name that was meant, where one is near."""
+    names = {one.lstrip("-"): one for one in known}
+    name = typed.lstrip("-")
+    found = [RENAMED.get(name, name)]
+    found += [one for one in names if "".join(word[0] for word in one.split("-") if word) == name]
+    found += [one for one in names if one.startswith(f"{name}-")]
+    found += difflib.get_close_matches(name, names, 1)
+    near = next((names[one] for one in found if one in names), None)
+    return "" if near in (None, typed) else f" (did you mean {near}?)"
 
 
-def in_options(message: str) -> str:
-    """Return a message of the library with its parameters (`label_column`, `layers=2`) named as options."""
+def _default(one: Option, setting: bool) -> str:
+    default = ",".join(map(str, one.default)) if isinstance(one.default, list) else one.default
+    if setting:
+        words: Any = {None: NONE, True: "yes", False: "no"}
+        return (
+            f" [{words.get(default, default) if default is None or isinstance(default, bool) else default}]"
+        )
+    nothing = default in (None, "") or isinstance(default, bool) or one.positional or one.required
+    return "" if nothing else f" [{default}]"
+
+
+def _metavar(one: Option) -> str:
+    if one.positional:
+        return f"{one.metavar}…" if one.many else one.metavar
+    return one.metavar or METAVARS[one.kind] + (",…" if one.many and one.commas else "")
+
+
+def _reader(one: Option, setting: bool) -> Callable[[str], Any]:
+    """What turns a typed word into a value, or for a list several with commas between into a list."""
+
+    def read(typed: str) -> Any:
+        try:
+            if one.many:
+                return [
+                    _value(one, part.strip(), setting)
+                    for part in (typed.split(",") if one.commas else [typed])
+                ]
+            return _value(one, typed, setting)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+def values_of(setting: Option, typed: str) -> list[Any]:
+    """Return the values of a setting that were typed with commas between; DataError for a strange one."""
+    try:
+        return [_value(setting, part.strip(), True) for part in typed.split(",")]
+    except ValueError as error:
+        raise DataError(f"{setting.name.replace('_', '-')}: {error}") from None
+
+
+def _value(one: Option, typed: str, setting: bool) -> Any:
+    nullable = setting and one.nullable
+    if nullable and typed.lower() == NONE:
+        return None
+    try:
+        found = TRUTH[typed.lower()] if one.kind is bool else one.kind(typed)
+    except (ValueError, KeyError):
+        wanted = f"{WANTED[one.kind]}{f', or {NONE}' if nullable else ''}"
+        raise ValueError(f"{typed!r} is not {wanted}") from None
+    if one.least is not None and not found >= one.least:
+        raise ValueError(f"{typed} came; expected {one.least:g} or more")
+    if one.most is not None and not found <= one.most:
+        raise ValueError(f"{typed} came; expected {one.most:g} or less")
+    return found
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Help of one line an option, where it fits."""
+
+    def __init__(self, prog: str) -> None:
+        width = min(max(shutil.get_terminal_size().columns, 40), 100)
+        super().__init__(prog, max_help_position=28, width=width)
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = "Usage: ") -> None:
+        super().add_usage(usage, actions, groups, prefix)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(textwrap.fill(" ".join(part.split()), width) for part in text.split("\n\n"))
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse.BooleanOptionalAction):
+            return f"--[no-]{action.option_strings[0][2:]}"
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        return f"{', '.join(reversed(action.option_strings))} {action.metavar}"
+
+
+def flags_of(parser: Parser) -> dict[str, str]:
+    """Return each option as it is typed, by the name that the library knows it by."""
+    return {
+        action.dest: action.option_strings[0]
+        for action in parser._actions
+        if action.option_strings and action.dest != "help"
+    }
+
+
+def in_options(message: str, flags: Mapping[str, str]) -> str:
+    """Return a message of the library with its parameters (`label_column`, `layers=2`) named as options.
+
+    A parameter is named bare, where no word of prose is spelt so, or with a value. What stands in quotes,
+    in a path or in another name is the user's own and not meant.
+    """
 
     def name(found: re.Match[str]) -> str:
-        flag, value = _FLAGS[found["name"]], found["value"]
+        flag, value = flags[found["name"]], found["value"]
         if value is None:
             return flag if "_" in found["name"] else found[0]
         given = value[1:].strip("'")
@@ -136,53 +328,8 @@ def in_options(message: str) -> str:
             return flag if given == "True" else f"--no-{flag[2:]}"
         return f"{flag} {given}".rstrip()
 
-    return re.sub(_NAMED, name, message)
-
-
-def with_options(**tables: tuple[Parameter, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb the options of each table; it receives those of a table in one dict under the table's name.
-
-    An option that was not typed and has no default of its own is left out of the dict.
-    """
-
-    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
-        hints = inspect.get_annotations(verb, eval_str=True)
-        own = [
-            parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in inspect.signature(verb).parameters.values()
-            if parameter.name not in tables
-        ]
-        extra = [p.signature(panel.capitalize()) for panel, table in tables.items() for p in table]
-
-        @functools.wraps(verb)
-        def run(**given: Any) -> None:
-            gathered: dict[str, dict[str, Any]] = {}
-            for name, table in tables.items():
-                typed = [(parameter, given.pop(parameter.name)) for parameter in table]
-                gathered[name] = {
-                    parameter.name: None if parameter.optional and value == _NONE else value
-                    for parameter, value in typed
-                    if value is not None
-                }
-            verb(**given, **gathered)
-
-        # Typer would look through `__wrapped__` to the verb's own signature.
-        del run.__wrapped__
-        signature = inspect.Signature([*own, *extra])
-        run.__signature__ = signature  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()} | {"return": None}
-        return run
-
-    return decorate
-
-
-def _or_none(kind: type) -> Callable[[str], Any]:
-    def parse(typed: str) -> Any:
-        if typed.lower() == _NONE:
-            return _NONE
-        try:
-            return kind(typed)
-        except ValueError:
-            raise typer.BadParameter(f"{typed!r} is neither a number nor {_NONE}") from None
-
-    return parse
+    named = (
+        rf"(?<![\w'\"/.-])(?P<name>{'|'.join(flags)})"
+        r"(?:(?P<value>=(?:'[^']*'|\w+(?:[.+-]\w+)*)?)|(?![\w'\"/.=-]))"
+    )
+    return re.sub(named, name, message)

@@ -5,18 +5,24 @@ Text that came from the user is never read as markup and cannot move the termina
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 # Control characters would let a text clear the reader's screen; tabs and line ends would break our columns.
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
+LEAST_NAME = (
+    16  # cells that are left of a table's first column; on a screen too narrow even for that all give way
+)
+_GOING_ON: ContextVar[str] = ContextVar("_GOING_ON", default="")
 
 
 def one_line(text: str) -> str:
@@ -28,7 +34,46 @@ def console(machine: bool = False) -> Console:
     """Return the console for people: stdout, or stderr when stdout carries JSON (`machine`)."""
     from rich.console import Console
 
-    return Console(stderr=machine, markup=False, highlight=False, emoji=False)
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            _reader_left(self.file)
+
+    return Screen(stderr=machine, markup=False, highlight=False, emoji=False)
+
+
+@contextlib.contextmanager
+def going_on(what: str) -> Iterator[None]:
+    """Let the work of the block end though its output is read no more (`| head`); say so as `what`."""
+    before = _GOING_ON.set(what)
+    try:
+        yield
+    finally:
+        _GOING_ON.reset(before)
+
+
+def _reader_left(stream: Any) -> None:
+    """Write into nothing from now on where work is going on; else raise BrokenPipeError."""
+    if not _GOING_ON.get():
+        raise BrokenPipeError
+    abandon(stream)
+    complain(f"the output is read no more; {_GOING_ON.get()}")
+
+
+def abandon(stream: TextIO) -> None:
+    """Send what a stream still holds nowhere, or the interpreter would fail once more on its way out."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def complain(message: str) -> None:
+    """Write one line to stderr, if that is still there."""
+    try:
+        sys.stderr.write(f"gatelight: {one_line(message)}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        abandon(sys.stderr)
 
 
 def say(to: Console, text: str, style: str = "") -> None:
@@ -40,8 +85,16 @@ def say(to: Console, text: str, style: str = "") -> None:
 
 def emit(record: Mapping[str, Any]) -> None:
     """Print one JSON object on a line of its own to stdout, at once; a NaN becomes null."""
-    sys.stdout.write(as_json(record) + "\n")
-    sys.stdout.flush()
+    write(as_json(record) + "\n")
+
+
+def write(text: str) -> None:
+    """Write to stdout at once."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_left(sys.stdout)
 
 
 def as_json(record: Mapping[str, Any]) -> str:
@@ -50,31 +103,44 @@ def as_json(record: Mapping[str, Any]) -> str:
     return json.dumps(_plain(record), ensure_ascii=not unicode_output, allow_nan=False)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:
-    """Return a table whose first column is text and whose others are figures, set to the right.
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> RenderableType:
+    """Return a table under its title: the first column text, the others figures, set to the right.
 
-    Where a screen is too narrow the first column is shortened.
+    On a narrow screen the first column gives way; no figure loses a digit unless all would have to.
     """
     from rich import box
+    from rich.console import Group
+    from rich.measure import Measurement
+    from rich.table import Table
     from rich.text import Text
 
-    from gatelight.cli.fitted import FittedTable
+    class Fitted(Table):
+        def __rich_console__(self, to: Console, options: ConsoleOptions) -> RenderResult:
+            wide = options.update(max_width=10_000)
+            too_much = Measurement.get(to, wide, self).maximum - options.max_width
+            first = self.columns[0]
+            widest = max(Measurement.get(to, wide, cell).maximum for cell in (first.header, *first.cells))
+            if too_much > 0 and widest - too_much >= LEAST_NAME:
+                first.max_width = widest - too_much
+            yield from super().__rich_console__(to, options)
 
-    out = FittedTable(
-        box=box.SIMPLE_HEAD, title=None if title is None else Text(one_line(title)), pad_edge=False
-    )
-    out.title_justify = "left"
+    out = Fitted(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
         justify: Literal["left", "right"] = "left" if index == 0 else "right"
         out.add_column(Text(name), justify=justify, no_wrap=True, overflow="ellipsis")
     for row in rows:
         out.add_row(*(Text(one_line(cell)) for cell in row))
-    return out
+    return out if title is None else Group(Text(f"\n{one_line(title)}", style="italic"), out)
 
 
 def percent(share: float) -> str:
     """Return a share of 1 as a percentage with one decimal, for people."""
     return "–" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def interval(low: float, high: float) -> str:
+    """Return an interval of shares as people read it: 71.2–74.0."""
+    return "–" if math.isnan(low) else f"{100 * low:.1f}–{100 * high:.1f}"
 
 
 def duration(seconds: float) -> str:

@@ -1,21 +1,25 @@
-"""`gatelight predict`: texts as arguments, lines of a file or of stdin → labels, line by line."""
+"""`gatelight predict`: texts as arguments, lines of files or of stdin → labels, line by line."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gatelight.cli.options import READING, Json, Model, Threads, with_options
-from gatelight.cli.output import as_json, one_line, percent
+from gatelight.cli.options import JSON, MODEL, THREADS, argument, option
+from gatelight.cli.output import as_json, one_line
+from gatelight.cli.sources import Reads
+from gatelight.errors import DataError
 
 if TYPE_CHECKING:
     from gatelight.estimators.judging import Judge
     from gatelight.insight.understanding import Explanation, UnknownToken
+    from gatelight.interop.keras.imported import ImportedModel
 
 FILE_ENDINGS = (
     ".txt", ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".ft", ".fasttext",
@@ -27,76 +31,118 @@ STDIN = "-"
 MOST_WORDS, MOST_READ = 10, 200  # unknown words and characters that a line for people shows
 
 
-@with_options(reading=READING)
-def predict(
-    model: Model,
-    texts: Annotated[
-        list[str],
-        typer.Argument(help="Texts; or one file of texts; or - for lines on stdin.", metavar="TEXT…|FILE|-"),
-    ],
-    reading: dict[str, Any],
-    proba: Annotated[bool, typer.Option("--proba", help="Give the probability of every class.")] = False,
-    explain_unknown: Annotated[
-        bool,
-        typer.Option("--explain-unknown", help="Name the unknown words and what is read in their place."),
-    ] = False,
-    abstain_above: Annotated[
-        float | None,
-        typer.Option(
-            "--abstain-above",
-            min=0,
-            max=1,
-            help="Give no label where a larger share of the words is unknown.",
-            metavar="SHARE",
-        ),
-    ] = None,
-    threads: Threads = None,
-    json: Json = False,
-) -> None:
-    """Judge texts: label, its probability, the share of unknown words, and the text, a line each."""
-    from gatelight.estimators.judging import Judge
-    from gatelight.estimators.opening import load_judge
-    from gatelight.nn.threads import set_threads
+@dataclass(kw_only=True)
+class Predict(Reads):
+    """Predict the class of texts, a line each.
 
-    batches = _batches(texts, reading)
-    set_threads(threads)
-    judge = load_judge(model)
-    if not isinstance(judge, Judge):
-        from gatelight.cli import sequences
+    Give texts, or files of texts, or - for lines on standard input. A line has the label, its probability,
+    the fraction of unknown words and the text, with tabs between.
+    """
 
-        sequences.predict(judge, texts, json)
-        return
-    how = Answers(proba, explain_unknown, abstain_above, json)
-    for batch in batches:
-        sys.stdout.write("".join(_answers(judge, batch, how)))
-        sys.stdout.flush()
+    model: str = argument(MODEL, "MODEL")
+    texts: list[str] = argument("texts, or files of texts, or - for lines on stdin", "TEXT|FILE|-")
+    proba: bool = option("give the probability of every class", False)
+    explain_unknown: bool = option("name the unknown words and what is read in their place", False)
+    abstain_above: float | None = option(
+        "no label where more of the words are unknown", metavar="FRACTION", least=0, most=1
+    )
+    threads: int | None = option(THREADS, least=1)
+    json: bool = option(JSON, False)
+
+    def run(self) -> None:
+        """Write a line for each text, as they come."""
+        from gatelight.estimators.judging import Judge
+        from gatelight.estimators.opening import load_judge
+        from gatelight.nn.threads import set_threads
+
+        files = _are_files(self.texts)
+        set_threads(self.threads)
+        model = load_judge(self.model)
+        if isinstance(model, Judge):
+            answered = (self._answers(model, batch) for batch in self._batches(files))
+        else:
+            answered = (self._outputs(model, batch) for batch in _lines(self.texts, files))
+        for answers in answered:
+            sys.stdout.write("".join(answers))
+            sys.stdout.flush()
+
+    def _batches(self, files: bool) -> Iterator[list[str]]:
+        """Yield texts in batches: from stdin as they come, from files in order, or those that were typed."""
+        plain = set(self.reading) == {"encoding", "encoding_errors"}
+        if not files or (self.texts == [STDIN] and plain):
+            yield from _lines(self.texts, files, self.encoding, self.encoding_errors)
+            return
+        from gatelight.text.corpus import read_examples
+
+        for name in self.texts:
+            left = iter(read_examples(name, labelled=False, **self.reading))
+            while batch := [example.text for example in islice(left, AT_ONCE)]:
+                yield batch
+
+    def _answers(self, model: Judge, texts: list[str]) -> Iterator[str]:
+        columns, unknown = model.judge(texts)
+        classes = model.classes
+        names = classes.plain()
+        explained: list[Explanation] = []
+        if self.explain_unknown:
+            from gatelight.insight.understanding import explain
+
+            explained = list(map(explain, model.understand(texts)))
+        rows = zip(texts, classes.labels(columns), columns, unknown, strict=True)
+        for number, (text, label, row, fraction) in enumerate(rows):
+            labels = list(label) if classes.multilabel else [label]
+            each = dict(zip(names, row.tolist(), strict=True))
+            abstains = self.abstain_above is not None and fraction > self.abstain_above
+            if self.json:
+                record: dict[str, Any] = {
+                    "label": labels if classes.multilabel else label,
+                    "probability": [each[name] for name in labels] if classes.multilabel else each[label],
+                    "unknown": fraction,
+                    "text": text,
+                }
+                if self.abstain_above is not None:
+                    record |= {"abstained": abstains} | (
+                        {"label": None, "probability": None} if abstains else {}
+                    )
+                record |= explained[number].to_dict() if explained else {}
+                yield as_json(record | ({"probabilities": each} if self.proba else {})) + "\n"
+                continue
+            said = ",".join(map(str, labels)) or "none"
+            probability = ",".join(f"{each[name]:.4f}" for name in labels) or "–"
+            if abstains:
+                said, probability = "abstains", "–"
+            if self.proba:
+                probability = " ".join(f"{name}={value:.4f}" for name, value in each.items())
+            fields = [said, probability, f"{fraction:.4f}", text]
+            fields += [_explained(explained[number])] if explained else []
+            yield "\t".join(map(one_line, fields)) + "\n"
+
+    def _outputs(self, model: ImportedModel, lines: list[str]) -> Iterator[str]:
+        """The outputs of a model from elsewhere: of texts where it has a vocabulary, else of JSON arrays."""
+        texts = model.reading is not None
+        given: list[Any] = list(lines) if texts else [_sequence(line) for line in lines]
+        outputs = model.predict(given)
+        labels = model.judge(outputs) if not isinstance(outputs, list) else None
+        for number, (line, sequence, row) in enumerate(zip(lines, given, outputs, strict=True)):
+            label = {} if labels is None else {"label": labels[number]}
+            if self.json:
+                record = {**label, "output": row.tolist(), "text" if texts else "sequence": sequence}
+                yield as_json(record) + "\n"
+                continue
+            shown = json.dumps(row.astype(float).round(6).tolist())
+            yield "\t".join([*label.values(), shown, one_line(line)]) + "\n"
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What an answer tells, and how."""
-
-    proba: bool
-    explain: bool
-    abstain_above: float | None
-    json: bool
-
-
-def _batches(given: list[str], reading: dict[str, Any]) -> Iterator[list[str]]:
-    """Yield texts in batches: from stdin as they come, from a file in order, or those that were typed."""
-    from gatelight.cli.lines import Lines
-
-    if len(given) > 1:
-        return iter([given])
-    name = given[0]
-    plain = set(reading) == {"encoding", "encoding_errors"}
-    if name == STDIN and plain:
-        return Lines(
-            sys.stdin.buffer, "standard input", reading["encoding"], reading["encoding_errors"]
-        ).batches(AT_ONCE)
-    if name == STDIN or _is_path(name):
-        return _from_file(name, reading)
-    return iter([given])
+def _are_files(given: list[str]) -> bool:
+    """Say whether files were typed, or texts; DataError for both at once."""
+    files = [name for name in given if name == STDIN or _is_path(name)]
+    if files and len(files) < len(given):
+        text = next(name for name in given if name not in files)
+        raise DataError(
+            f"{files[0]} is a file and {text!r:.60} is not: give either texts or files; a text that is named "
+            "like a file can be given on standard input, with - in its place"
+        )
+    return bool(files)
 
 
 def _is_path(name: str) -> bool:
@@ -106,7 +152,7 @@ def _is_path(name: str) -> bool:
             return True
     except (OSError, ValueError):  # too long or too strange for a path
         return False
-    # A missing file is to be told of, not judged as a text; but "10/10" and "v2.0" are texts.
+    # A missing file is to be told of, not taken for a text; but "10/10" and "v2.0" are texts.
     if len(name.split()) != 1:
         return False
     ending = name.lower()
@@ -115,54 +161,33 @@ def _is_path(name: str) -> bool:
     return ending.endswith(FILE_ENDINGS) or ending != name.lower() or name.startswith(("./", "../", "~/"))
 
 
-def _from_file(name: str, reading: dict[str, Any]) -> Iterator[list[str]]:
-    from gatelight.text.corpus import read_examples
+def _lines(
+    given: list[str], files: bool, encoding: str = "utf-8", encoding_errors: str = "strict"
+) -> Iterator[list[str]]:
+    """Yield what was typed, or the lines of files and of standard input, in batches."""
+    from gatelight.cli.lines import Lines
 
-    batch: list[str] = []
-    for example in read_examples(name, labelled=False, **reading):
-        batch.append(example.text)
-        if len(batch) == AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _answers(judge: Judge, texts: list[str], how: Answers) -> Iterator[str]:
-    columns, unknown = judge.judge(texts)
-    classes = judge.classes
-    names = classes.plain()
-    explained: list[Explanation] = []
-    if how.explain:
-        from gatelight.insight.understanding import explain
-
-        explained = list(map(explain, judge.understand(texts)))
-    rows = zip(texts, classes.labels(columns), columns, unknown, strict=True)
-    for number, (text, label, row, share) in enumerate(rows):
-        labels = list(label) if classes.multilabel else [label]
-        shares = dict(zip(names, row.tolist(), strict=True))
-        abstains = how.abstain_above is not None and share > how.abstain_above
-        if how.json:
-            record: dict[str, Any] = {
-                "label": labels if classes.multilabel else label,
-                "probability": [shares[name] for name in labels] if classes.multilabel else shares[label],
-                "unknown": share,
-                "text": text,
-            }
-            if how.abstain_above is not None:
-                record |= {"abstained": abstains} | ({"label": None, "probability": None} if abstains else {})
-            record |= explained[number].to_dict() if explained else {}
-            yield as_json(record | ({"probabilities": shares} if how.proba else {})) + "\n"
+    if not files:
+        yield given
+    for name in given if files else ():
+        if name == STDIN:
+            yield from Lines(sys.stdin.buffer, "standard input", encoding, encoding_errors).batches(AT_ONCE)
             continue
-        said = ",".join(map(str, labels)) or "none"
-        probability = ",".join(f"{shares[name]:.4f}" for name in labels) or "–"
-        if abstains:
-            said, probability = "abstains", "–"
-        if how.proba:
-            probability = " ".join(f"{name}={value:.4f}" for name, value in shares.items())
-        fields = [said, probability, f"{percent(share)} unknown", text]
-        fields += [_explained(explained[number])] if explained else []
-        yield "\t".join(map(one_line, fields)) + "\n"
+        with closing(Path(name).open("rb")) as file:
+            yield from Lines(file, name, encoding, encoding_errors).batches(AT_ONCE)
+
+
+def _sequence(line: str) -> Any:
+    try:
+        sequence = json.loads(line)
+    except (ValueError, RecursionError):
+        sequence = None
+    if not isinstance(sequence, list):
+        raise DataError(
+            f"{line!r:.60} came; this model's vocabulary is not known, so it takes each sequence as a JSON "
+            "array: of ids like [12, 7, 0], or of rows of numbers. For texts import it with --vocabulary"
+        )
+    return sequence
 
 
 def _explained(found: Explanation) -> str:

@@ -1,4 +1,4 @@
-"""Shows work in progress: a live bar on a terminal, a few plain lines in a log. Knows no training.
+"""Shows work in progress: a live bar on a terminal, a few plain lines in a log.
 
 A bar in a log file is thousands of lines of noise, so off a terminal only whole epochs are written
 and, in a long one, a line every half minute.
@@ -7,17 +7,29 @@ and, in a long one, a line every half minute.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
-from gatelight.cli.output import duration, say
+from gatelight.cli.faults import Stopped
+from gatelight.cli.output import duration, emit, say
 from gatelight.notices import listening
 
+if TYPE_CHECKING:
+    from gatelight.models.training import Progress as Training
+
+STAGES = {
+    "tokenize": "reading tokens",
+    "vectors": "word vectors",
+    "train": "training",
+    "validate": "validating",
+    "baseline": "n-gram baseline",
+}
 _SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -107,3 +119,37 @@ def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
             parts.append(f"{name} {value:.{digits}f}")
     parts.append(duration(float(record["seconds"])))
     return "  ".join(parts)
+
+
+@contextmanager
+def training(to: Console, epochs: int, json: bool) -> Iterator[dict[str, Any]]:
+    """Yield the callbacks of a `fit`: a bar, a line for each epoch.
+
+    Ctrl-C in it becomes Stopped, which says how to go on.
+    """
+    from gatelight.models.training import Interrupted
+
+    with Meter(to) as meter:
+
+        def on_epoch(record: dict[str, Any]) -> None:
+            meter.line(epoch_line(record, epochs))
+            if json:
+                emit(record)
+
+        def on_progress(at: Training) -> None:
+            accuracy = "" if at.accuracy is None else f" accuracy {at.accuracy:.3f}"
+            figures = f"loss {at.loss:.3f}{accuracy} {at.steps_per_second:.1f} steps/s"
+            left = duration(at.seconds_left)
+            meter.show(f"epoch {at.epoch}/{at.epochs}", at.step, at.steps, f"{figures} {left} left")
+
+        try:
+            yield {
+                "on_epoch": on_epoch,
+                "on_progress": on_progress,
+                "on_vectors": lambda done, of: meter.show("word vectors", done, of, f"{done} of {of} epochs"),
+                "on_stage": lambda stage: meter.show(STAGES[stage], 0, None),
+            }
+        except Interrupted as stop:
+            raise Stopped(
+                f"stopped after step {stop.step} of {stop.steps}; the same command with --resume goes on"
+            ) from None

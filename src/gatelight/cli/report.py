@@ -6,13 +6,12 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gatelight.cli.options import Model, Threads
+from gatelight.cli.options import MODEL, THREADS, argument, option
 from gatelight.cli.output import console, say
 from gatelight.errors import DataError
 from gatelight.files import file_written_aside
@@ -25,22 +24,29 @@ UNITS = 32
 CLAMPED_AT = (0.0, 0.5, 1.0)
 
 
-def report(
-    model: Model,
-    texts: Annotated[list[str], typer.Argument(help="Texts to look into.", metavar="TEXT…")],
-    html: Annotated[Path, typer.Option("--html", help="The file to write.", metavar="FILE")],
-    threads: Threads = None,
-) -> None:
-    """Write a page that shows the prediction after each word, why, and the gates and states."""
-    from gatelight.nn.threads import set_threads
-    from gatelight.service.hosted import load_all
+@dataclass(kw_only=True)
+class Report:
+    """Write a page: what a model says of texts, and why.
 
-    set_threads(threads)
-    (hosted,) = load_all([model]).values()
-    data = {"model": hosted.about(), "views": [_view(hosted, text) for text in dict.fromkeys(texts)]}
-    with file_written_aside(html) as aside:
-        aside.write_text(_page(data), encoding="utf-8")
-    say(console(), f"report in {html}")
+    It shows the prediction after each word, each word's contribution, and the gates and states.
+    """
+
+    model: str = argument(MODEL, "MODEL")
+    texts: list[str] = argument("texts to look into", "TEXT")
+    out: Path = option("file to write", metavar="FILE.html", short="o", required=True)
+    threads: int | None = option(THREADS, least=1)
+
+    def run(self) -> None:
+        """Write the page."""
+        from gatelight.nn.threads import set_threads
+        from gatelight.service.hosted import load_all
+
+        set_threads(self.threads)
+        (hosted,) = load_all([self.model]).values()
+        data = {"model": hosted.about(), "views": [_view(hosted, text) for text in dict.fromkeys(self.texts)]}
+        with file_written_aside(self.out) as aside:
+            aside.write_text(_page(data), encoding="utf-8")
+        say(console(), f"report in {self.out}")
 
 
 def _view(hosted: Hosted, text: str) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from gatelight.cli.output import duration, percent, say, table
-from gatelight.text.lengths import LengthStatistics
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import Evaluation
     from gatelight.models.summary import Row, Summary
@@ -48,7 +48,12 @@ def training_lines(training: Mapping[str, Any]) -> list[str]:
         f"({SPLITS[training['split']]})"
     ]
     if training.get("lengths") is not None:
-        lines += str(LengthStatistics(**training["lengths"])).splitlines()
+        lengths = training["lengths"]
+        of = lengths["padded"] + lengths["equal"] + lengths["truncated"]
+        lines.append(
+            f"a text has {lengths['average']:.1f} tokens on average; {lengths['truncated']:,} "
+            f"({percent(lengths['truncated'] / of)}) are longer than {lengths['maxlen']:,} and are cut"
+        )
     lines.append(f"unknown words: {percent(training['unknown_share'])}")
     if training["vectors"] is not None:
         lines.append(
@@ -57,7 +62,7 @@ def training_lines(training: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def layer_table(layers: Summary) -> Table:
+def layer_table(layers: Summary) -> RenderableType:
     """Return a model's layers with output shapes and parameter counts."""
     rows = [
         [row.layer, f"({', '.join(map(str, row.output))})", _parameters(row), "" if row.trained else "frozen"]
@@ -66,6 +71,12 @@ def layer_table(layers: Summary) -> Table:
     unknown = [_parameters(row) for row in layers.rows if row.trained and row.parameters is None]
     total = " + ".join([*unknown, f"{layers.trained:,}"])
     return table(["layer", "output", "parameters", ""], [*rows, ["total", "", total, "trained"]])
+
+
+def path_lines(model: object) -> list[str]:
+    """For each recurrent layer of a model from elsewhere who computes it and why, a line each."""
+    paths: list[tuple[str, str, str]] = getattr(model, "paths", list)()
+    return [f"{name}: {path}, {why}" for name, path, why in paths]
 
 
 def _parameters(row: Row) -> str:
@@ -93,7 +104,7 @@ def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) ->
             to.print(evaluation_table(evaluation))
 
 
-def evaluation_table(evaluation: Evaluation) -> Table:
+def evaluation_table(evaluation: Evaluation) -> RenderableType:
     """Return model and baseline side by side, each figure with its 95 % interval."""
     judges = [("model", evaluation)]
     if evaluation.baseline is not None:

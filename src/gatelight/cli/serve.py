@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import signal
 import socket
-from typing import Annotated
+from dataclasses import dataclass
 
-import typer
-
-from gatelight.cli.options import Threads
+from gatelight.cli.options import THREADS, argument, option
 from gatelight.cli.output import console, say
 from gatelight.errors import DataError, MissingExtraError
 
@@ -19,76 +18,75 @@ IDLE_SECONDS = 30  # between two requests of a connection
 SECONDS_TO_END = 5  # beyond the longest answer
 
 
-def serve(
-    models: Annotated[list[str], typer.Argument(help="Folders of saved models.", metavar="MODEL…")],
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0: any free one.")] = 8000,
-    token: Annotated[
-        str | None,
-        typer.Option("--token", envvar="GATELIGHT_TOKEN", help="What clients must send.", show_default=False),
-    ] = None,
-    open_to_all: Annotated[
-        bool, typer.Option("--open", help="Serve other machines without a token.")
-    ] = False,
-    name: Annotated[
-        list[str] | None,
-        typer.Option("--name", help="A host name by which clients may call.", metavar="NAME"),
-    ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=1, help="Longest time for an answer.")] = 30.0,
-    requests: Annotated[int, typer.Option("--requests", min=1, help="Most requests in work.")] = 256,
-    threads: Threads = None,
-) -> None:
-    """Serve models: a page for people at /, a JSON API under /v1, metrics for Prometheus at /metrics.
+@dataclass(kw_only=True)
+class Serve:
+    """Serve models over HTTP, with a page to look inside.
 
-    Only this machine is served unless --host says otherwise, and then --token or --open is needed.
+    The page is at /, a JSON API under /v1, metrics for Prometheus at /metrics. Only this machine is served
+    unless --host says otherwise, and then --token or --open is needed. The token may also come in
+    GATELIGHT_TOKEN.
     """
-    try:
-        import uvicorn
 
-        from gatelight.service.application import application
-        from gatelight.service.connections import bounded
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "serve", "serving models") from None
-    from gatelight.nn.threads import set_threads
-    from gatelight.service.hosted import load_all
-    from gatelight.service.limits import Limits
+    models: list[str] = argument("folders of saved models", "MODEL")
+    host: str = option("address to listen on", "127.0.0.1", metavar="ADDRESS")
+    port: int = option("port; 0: any free one", 8000, least=0, most=65535)
+    token: str | None = option("what clients must send", metavar="TOKEN")
+    open: bool = option("serve other machines without a token", False)
+    name: list[str] = option("host names by which clients may call", [])
+    seconds: float = option("longest time for an answer", 30.0, least=1)
+    requests: int = option("most requests in work", 256, least=1)
+    threads: int | None = option(THREADS, least=1)
 
-    local = is_loopback(host)
-    if not local and token is None and not open_to_all:
-        raise DataError(
-            f"--host {host} lets other machines in: give a --token that they must send, or say --open"
+    def run(self) -> None:
+        """Serve until Ctrl-C."""
+        try:
+            import uvicorn
+
+            from gatelight.service.application import application
+            from gatelight.service.connections import bounded
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(str(error.name), "serve", "serving models") from None
+        from gatelight.nn.threads import set_threads
+        from gatelight.service.hosted import load_all
+        from gatelight.service.limits import Limits
+
+        token = self.token or os.environ.get("GATELIGHT_TOKEN") or None
+        local = is_loopback(self.host)
+        if not local and token is None and not self.open:
+            raise DataError(
+                f"--host {self.host} lets other machines in: give a --token that they must send, or --open"
+            )
+        if token is not None and not (token.isascii() and token.isprintable() and len(token) >= 8):
+            raise DataError("--token must have 8 or more letters, figures or signs of ASCII")
+        limits = Limits(seconds=self.seconds, requests=self.requests)
+        set_threads(self.threads)
+        listening = _listen(self.host, self.port)
+        hosted = load_all(self.models)
+        where = f"[{self.host}]" if ":" in self.host else self.host
+        names = {"localhost", "127.0.0.1", "[::1]", where, *self.name} if local or self.name else ()
+        logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
+        config = uvicorn.Config(
+            application(hosted, limits, token, frozenset(names)),
+            http=bounded(limits),
+            ws="none",
+            backlog=BACKLOG,
+            limit_concurrency=limits.connections,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=int(self.seconds) + SECONDS_TO_END,
         )
-    if token is not None and not (token.isascii() and token.isprintable() and len(token) >= 8):
-        raise DataError("--token must have 8 or more letters, figures or signs of ASCII")
-    limits = Limits(seconds=seconds, requests=requests)
-    set_threads(threads)
-    listening = _listen(host, port)
-    hosted = load_all(models)
-    where = f"[{host}]" if ":" in host else host
-    names = {"localhost", "127.0.0.1", "[::1]", where, *(name or [])} if local or name else ()
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
-    config = uvicorn.Config(
-        application(hosted, limits, token, frozenset(names)),
-        http=bounded(limits),
-        ws="none",
-        backlog=BACKLOG,
-        limit_concurrency=limits.connections,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=int(seconds) + SECONDS_TO_END,
-    )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn raises the signal once more when all is done; that is the end, not a fault.
-        signal.signal(number, lambda number, frame: None)
-    listening.listen(BACKLOG)
-    at = console()
-    address = f"http://{where}:{listening.getsockname()[1]}/{'#token=…' if token else ''}"
-    say(at, f"{', '.join(hosted)} at {address}")
-    say(at, "Ctrl-C ends it")
-    uvicorn.Server(config).run(sockets=[listening])
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # uvicorn raises the signal once more when all is done; that is the end, not a fault.
+            signal.signal(number, lambda number, frame: None)
+        listening.listen(BACKLOG)
+        at = console()
+        address = f"http://{where}:{listening.getsockname()[1]}/{'#token=…' if token else ''}"
+        say(at, f"{', '.join(hosted)} at {address}")
+        say(at, "Ctrl-C ends it")
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The DATA argument: a path or the name of a known data set becomes a Corpus. Knows no model.
+"""The DATA argument and its options: a path or the name of a known data set becomes a Corpus.
 
 Of a source with parts of its own (train, test, unsup) only those asked for are read: nobody waits for
 50,000 unlabelled reviews that are not used, and no test text is near where it could be learned from.
@@ -7,24 +7,52 @@ Of a source with parts of its own (train, test, unsup) only those asked for are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from rich.console import Console
-
-from gatelight.cli.output import one_line, say
-from gatelight.cli.progress import Meter, download
+from gatelight.cli.options import option
 from gatelight.errors import DataError
-from gatelight.text import datasets, readers
-from gatelight.text.corpus import Corpus
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gatelight.estimators.language import LanguageModel
+    from gatelight.text.corpus import Corpus
+    from gatelight.text.readers import Example
+
+LIMIT = "use N texts at most, drawn at random, the same ones every time"
 UNLABELLED = "unsup"  # the part of aclImdb, whose name others have taken over
 TEST = "test"
+READING = "reading DATA"
+
+
+@dataclass(kw_only=True)
+class Reads:
+    """The options of every command that reads DATA."""
+
+    text_column: str | None = option("the column of the texts", group=READING)
+    label_column: str | None = option("the column of the labels", group=READING)
+    group_column: str | None = option("the column of the group, like the film", group=READING)
+    format: str | None = option("aclimdb, classes, csv, tsv, jsonl, parquet, fasttext, lines", group=READING)
+    delimiter: str | None = option("what separates columns, if no comma or tab", group=READING, metavar="C")
+    max_bytes: int | None = option("most bytes to read or unpack", group=READING)
+    encoding: str = option("character encoding of the texts", "utf-8", group=READING)
+    encoding_errors: str = option("undecodable bytes: strict or replace", "strict", group=READING)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Return the options by name, without those that were not typed."""
+        found = {one.name: getattr(self, one.name) for one in fields(Reads)}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def available(name: str, to: Console) -> Path:
     """Return the path of DATA or vectors, fetching a named set first, with its progress on `to`."""
+    from gatelight.cli.output import one_line, say
+    from gatelight.cli.progress import Meter, download
+    from gatelight.text import datasets
+
     with Meter(to) as meter:
         return datasets.resolve(name, download(meter, one_line(name)), lambda notice: say(to, notice))
 
@@ -34,6 +62,11 @@ def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str
 
     Parts that are not there are left out; `of_part` says so where one is needed.
     """
+    from gatelight.cli.output import one_line
+    from gatelight.cli.progress import Meter
+    from gatelight.text import datasets, readers
+    from gatelight.text.corpus import Corpus
+
     path = available(data, to)
     with Meter(to) as meter:
         meter.show(f"reading {one_line(data)}", 0, None)
@@ -43,6 +76,17 @@ def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str
         chosen = {name: value for name, value in reading.items() if name != "format"}
         options = readers.Options(**chosen, splits=tuple(parts) or None)
         return Corpus.from_examples(readers.examples(path, options, reading.get("format")), origin=data)
+
+
+def language_model(folder: str) -> LanguageModel:
+    """Open a language model; DataError, saying what it is, for any other kind of model."""
+    from gatelight.estimators.folder import kind_of
+    from gatelight.estimators.opening import LANGUAGE, load_language_model
+
+    kind = kind_of(Path(folder))
+    if kind not in (None, LANGUAGE):
+        raise DataError(f"{folder} holds a {kind}; expected a language model, as train-lm makes it")
+    return load_language_model(folder)
 
 
 def of_part(corpus: Corpus, part: str | None) -> Corpus:
@@ -55,13 +99,13 @@ def of_part(corpus: Corpus, part: str | None) -> Corpus:
     return found
 
 
-def texts_to_audit(
-    data: str, to: Console, reading: Mapping[str, Any], part: str | None
-) -> Iterator[readers.Example]:
+def texts_to_audit(data: str, to: Console, reading: Mapping[str, Any], part: str | None) -> Iterator[Example]:
     """Yield the texts of DATA in little memory, those of one part, or of all parts but the unlabelled one.
 
     Raises DataError for a part that is not there.
     """
+    from gatelight.text import datasets
+
     path, found = available(data, to), False
     if _has_parts_of_its_own(path, reading):
         # In one pass, where one by one would take two.
@@ -76,7 +120,9 @@ def texts_to_audit(
         raise DataError(f"{data}: no texts in part {part!r}")
 
 
-def _of_corpus(corpus: Corpus) -> Iterator[readers.Example]:
+def _of_corpus(corpus: Corpus) -> Iterator[Example]:
+    from gatelight.text.readers import Example
+
     nothing = [None] * len(corpus)
     rows = zip(
         corpus.texts, corpus.labels or nothing, corpus.groups or nothing, corpus.ids,
@@ -84,11 +130,11 @@ def _of_corpus(corpus: Corpus) -> Iterator[readers.Example]:
     )  # fmt: skip
     for text, label, group, name, part in rows:
         # What has no group has its id for one.
-        yield readers.Example(text, label, None if group == name else group, name, part)
+        yield Example(text, label, None if group == name else group, name, part)
 
 
-def read_to_judge(data: str, to: Console, reading: Mapping[str, Any], part: str | None = None) -> Corpus:
-    """Read the labelled texts to judge a model on: a part of DATA, else its part test, or all without parts.
+def labelled_texts(data: str, to: Console, reading: Mapping[str, Any], part: str | None = None) -> Corpus:
+    """Read labelled texts to measure a model on: a part of DATA, else its part test, or all without parts.
 
     Raises DataError where DATA has parts but neither `part` nor, when that is None, test is among them.
     """
@@ -102,12 +148,23 @@ def read_to_judge(data: str, to: Console, reading: Mapping[str, Any], part: str 
     if part is None and TEST not in there:
         raise DataError(
             f"{whole.origin}: has parts ({', '.join(there)}) but no part {TEST!r}, and a model may have been "
-            "trained on them; name the one to judge on with --part"
+            "trained on them; name the one to measure on with --part"
         )
     return of_part(whole, wanted)
 
 
+def limited(corpus: Corpus, limit: int | None) -> Corpus:
+    """Return `limit` texts at most, in their order: drawn at random, always the same of the same texts."""
+    import numpy as np
+
+    if limit is None or limit >= len(corpus):
+        return corpus
+    return corpus.select(np.sort(np.random.default_rng(0).permutation(len(corpus))[:limit]).tolist())
+
+
 def _has_parts_of_its_own(path: Path, reading: Mapping[str, Any]) -> bool:
+    from gatelight.text import readers
+
     options = readers.Options(max_bytes=reading.get("max_bytes"))
     return (reading.get("format") or readers.detect(path, options)) == "aclimdb"
 
@@ -133,6 +190,7 @@ def read_for_training(
     test: str | None,
     test_fraction: float | None,
     seed: int,
+    limit: int | None = None,
 ) -> TrainingTexts:
     """Read DATA and what is to be validated and tested on: parts of DATA, or data of their own.
 
@@ -143,19 +201,19 @@ def read_for_training(
         raise DataError("--test names texts to test on, --test-fraction holds some out: give one of the two")
     parts = [part, *(name for name in (valid, test) if name is not None)]
     whole = read(data, to, reading, [*parts, UNLABELLED] if with_unlabelled else parts)
-    training = of_part(whole, part if whole.splits is not None else None)
+    training = limited(of_part(whole, part if whole.splits is not None else None), limit)
     unlabelled: list[str] = []
     if with_unlabelled and UNLABELLED in (whole.splits or ()):
         unlabelled = whole.of_split(UNLABELLED).texts
 
-    def held(name: str | None, to_test: bool = False) -> Corpus | None:
+    def apart(name: str | None, to_test: bool = False) -> Corpus | None:
         if name is None:
             return None
         if name in (whole.splits or ()) and name != part:
             return of_part(whole, name)
-        return read_to_judge(name, to, reading) if to_test else of_part(read(name, to, reading), None)
+        return labelled_texts(name, to, reading) if to_test else of_part(read(name, to, reading), None)
 
-    tested = held(test, to_test=True)
+    tested = apart(test, to_test=True)
     if test_fraction is not None:
         by: Literal["group", "random"] = "random" if training.groups is None else "group"
         training, tested = training.train_test_split(test_fraction, seed, by=by)
@@ -167,11 +225,11 @@ def read_for_training(
             f"{tested.origin}: the label {strange[0]!r} is none of the {len(classes)} that are trained on "
             f"({', '.join(classes[:5])}{', …' if len(classes) > 5 else ''}); test on texts with these labels"
         )
-    return TrainingTexts(training, unlabelled, held(valid), tested)
+    return TrainingTexts(training, unlabelled, apart(valid), tested)
 
 
 def texts_to_learn_from(
-    data: str, to: Console, reading: Mapping[str, Any], part: str | None = None
+    data: str, to: Console, reading: Mapping[str, Any], part: str | None = None, limit: int | None = None
 ) -> Corpus:
     """Return DATA, labelled or not: one part, or all but its part test.
 
@@ -183,4 +241,4 @@ def texts_to_learn_from(
     if not chosen:
         where = "besides its part test" if part is None else f"in part {part!r}"
         raise DataError(f"{data}: no texts {where}; give texts to learn from")
-    return whole.select(chosen)
+    return limited(whole.select(chosen), limit)

@@ -1,142 +1,212 @@
-"""`gatelight train`: labelled texts become a saved model, with everything that happens on the way shown."""
+"""`gatelight train` and `train-lm`: texts become a saved model, and what happens on the way is shown."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+from gatelight.cli.options import DATA, JSON, argument, option
+from gatelight.cli.output import console, emit, going_on, say, table
+from gatelight.cli.settings import classifier_settings, language_settings
+from gatelight.cli.sources import LIMIT, Reads
+from gatelight.errors import DataError
 
-from gatelight.cli.options import READING, SETTINGS, Data, Json, with_options
-from gatelight.cli.output import console, emit, say
-from gatelight.cli.training_meter import shown
+if TYPE_CHECKING:
+    from rich.console import Console
 
-
-@with_options(reading=READING, settings=SETTINGS)
-def train(
-    data: Data,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to save the model in.", metavar="MODEL")],
-    reading: dict[str, Any],
-    settings: dict[str, Any],
-    preset: Annotated[
-        str, typer.Option("--preset", help="default, char, note-400, note-200 or note-char.")
-    ] = "default",
-    vectors: Annotated[
-        str | None,
-        typer.Option(
-            "--vectors",
-            help="Word vectors: a named set, a file, one-hot, or corpus: train them first, on this data.",
-            metavar="NAME|FILE|corpus|one-hot",
-        ),
-    ] = None,
-    from_lm: Annotated[
-        Path | None,
-        typer.Option(
-            "--from-lm",
-            help="Start from a saved language model: its tokens, vectors and memory, in one direction.",
-            metavar="MODEL",
-        ),
-    ] = None,
-    gradual_unfreezing: Annotated[
-        bool,
-        typer.Option(
-            "--gradual-unfreezing/--no-gradual-unfreezing",
-            help="Whether --from-lm trains the head first, with each epoch a layer more, vectors last.",
-        ),
-    ] = True,
-    part: Annotated[str, typer.Option("--part", help="What to train on, if DATA has parts.")] = "train",
-    valid: Annotated[
-        str | None,
-        typer.Option("--valid", help="Validate on this instead of a held-out part.", metavar="PART|DATA"),
-    ] = None,
-    test: Annotated[
-        str | None,
-        typer.Option("--test", help="Evaluate on this once, in the end.", metavar="PART|DATA"),
-    ] = None,
-    test_fraction: Annotated[
-        float | None,
-        typer.Option("--test-fraction", help="Hold out such a share first, and evaluate on it in the end."),
-    ] = None,
-    baseline: Annotated[
-        bool, typer.Option("--baseline/--no-baseline", help="Whether to fit the TF-IDF baseline beside it.")
-    ] = True,
-    unlabelled: Annotated[
-        bool,
-        typer.Option(
-            "--unlabelled/--no-unlabelled", help="Whether --vectors corpus also reads the part unsup."
-        ),
-    ] = True,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
-    json: Json = False,
-) -> None:
-    """Train a model on labelled texts and save it.
-
-    Where DATA has parts of its own (train, test, unsup), the part train is trained on, unsup serves
-    --vectors corpus only, and test is looked at only with --test test.
-    """
-    from gatelight.cli.reports import corpus_line, report
-    from gatelight.cli.sources import available, read_for_training
-    from gatelight.cli.unfinished import UnfinishedRun
     from gatelight.estimators.classifier import TextClassifier
-    from gatelight.estimators.evaluation import evaluate
-    from gatelight.estimators.folder import KIND
-    from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
+    from gatelight.estimators.language import LanguageModel
 
-    to = console(machine=json)
-    if vectors is not None:
-        settings["vectors"] = vectors
-    if from_lm is not None:
-        settings |= {"from_lm": from_lm, "gradual_unfreezing": gradual_unfreezing}
-    estimator = TextClassifier.from_preset(preset, **settings)
-    # Before minutes are spent on reading.
-    check_settings(estimator.get_params(deep=False))
-    run = UnfinishedRun(out, KIND)
-    run.begin(resume)
-    try:
-        if vectors not in (None, CORPUS, ONE_HOT):
-            available(vectors, to)
-        texts = read_for_training(
-            data,
-            to,
-            reading,
-            part=part,
-            with_unlabelled=unlabelled and vectors == CORPUS,
-            valid=valid,
-            test=test,
-            test_fraction=test_fraction,
-            seed=estimator.random_state,
-        )
-        corpus, held = texts.training, texts.valid
-        say(to, corpus_line(corpus))
-        with shown(to, estimator.epochs, json) as calls:
-            estimator.fit(
-                corpus.texts,
-                corpus.labels or [],
-                groups=corpus.groups,
-                validation=None if held is None else (held.texts, held.labels or []),
-                unlabelled=texts.unlabelled or None,
-                baseline=baseline,
-                origin=corpus.origin,
-                checkpoint=run.checkpoint,
-                resume=resume,
-                **calls,
+GOES_ON = "training goes on, and the model is saved"
+TESTING = "testing"
+
+
+@dataclass(kw_only=True)
+class Train(Reads):
+    """Train a classifier on labelled texts and save it.
+
+    Where DATA has parts (train, test, unsup), train is trained on, unsup serves --vectors corpus only, and
+    test is looked at only with --test test. The defaults of the settings are those of --preset default.
+    """
+
+    SETTINGS = staticmethod(classifier_settings)
+
+    data: str = argument(DATA, "DATA")
+    out: Path = option("folder to save the model in", metavar="MODEL", short="o", required=True)
+    preset: str = option("settings: default, char, note-400, note-200 or note-char", "default")
+    save_vectors: Path | None = option("also save the trained word vectors: .bin, .txt or .npy")
+    baseline: bool = option("fit no TF-IDF baseline beside it", True)
+    unlabelled: bool = option("keep --vectors corpus from the part unsup", True)
+    resume: bool = option("go on with a run that was stopped", False)
+    json: bool = option(JSON, False)
+    part: str = option("the part to train on, if DATA has parts", "train", group=TESTING)
+    limit: int | None = option(LIMIT, least=1, group=TESTING)
+    valid: str | None = option("validate on this instead", metavar="PART|DATA", group=TESTING)
+    test: str | None = option("evaluate on this once, in the end", metavar="PART|DATA", group=TESTING)
+    test_fraction: float | None = option("hold out this fraction first, to test on", group=TESTING)
+    settings: dict[str, Any]
+
+    def run(self) -> None:
+        """Train, test and save."""
+        with going_on(GOES_ON):
+            self._run(console(machine=self.json))
+
+    def _run(self, to: Console) -> None:
+        from gatelight.cli.progress import training
+        from gatelight.cli.reports import corpus_line, report
+        from gatelight.cli.sources import available, read_for_training
+        from gatelight.cli.unfinished import UnfinishedRun
+        from gatelight.estimators.classifier import TextClassifier
+        from gatelight.estimators.evaluation import evaluate
+        from gatelight.estimators.folder import KIND
+        from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
+
+        estimator = TextClassifier.from_preset(self.preset, **self.settings)
+        vectors = estimator.vectors
+        # Before minutes are spent on reading.
+        check_settings(estimator.get_params(deep=False))
+        _check_place(self.save_vectors)
+        run = UnfinishedRun(self.out, KIND)
+        run.begin(self.resume)
+        try:
+            if vectors not in (None, CORPUS, ONE_HOT):
+                available(vectors, to)
+            texts = read_for_training(
+                self.data, to, self.reading, part=self.part, valid=self.valid, test=self.test,
+                with_unlabelled=self.unlabelled and vectors == CORPUS,
+                test_fraction=self.test_fraction, seed=estimator.random_state, limit=self.limit,
+            )  # fmt: skip
+            corpus, valid = texts.training, texts.valid
+            say(to, corpus_line(corpus))
+            with training(to, estimator.epochs, self.json) as calls:
+                estimator.fit(
+                    corpus.texts,
+                    corpus.labels or [],
+                    groups=corpus.groups,
+                    validation=None if valid is None else (valid.texts, valid.labels or []),
+                    unlabelled=texts.unlabelled or None,
+                    baseline=self.baseline,
+                    origin=corpus.origin,
+                    checkpoint=run.checkpoint,
+                    resume=self.resume,
+                    **calls,
+                )
+        finally:
+            run.clear_if_empty()
+        tested = None
+        if texts.test is not None:
+            tested = evaluate(estimator, texts.test.texts, texts.test.labels or [], baseline=self.baseline)
+            estimator.training_["test"] = tested.to_dict()
+        run.save(estimator.save)
+        report(to, estimator, tested)
+        say(to, f"saved in {self.out}")
+        _save_vectors(to, estimator, self.save_vectors)
+        if self.json:
+            validation = estimator.validation_
+            emit(
+                {
+                    "model": str(self.out),
+                    **estimator.training_,
+                    "validation": None if validation is None else validation.to_dict(),
+                    "test": None if tested is None else tested.to_dict(),
+                }
             )
-    finally:
-        run.clear_if_empty()
-    tested = None
-    if texts.test is not None:
-        tested = evaluate(estimator, texts.test.texts, texts.test.labels or [], baseline=baseline)
-        estimator.training_["test"] = tested.to_dict()
-    run.save(estimator.save)
-    report(to, estimator, tested)
-    say(to, f"saved in {out}")
-    if json:
-        validation = estimator.validation_
-        emit(
-            {
-                "model": str(out),
-                **estimator.training_,
-                "validation": None if validation is None else validation.to_dict(),
-                "test": None if tested is None else tested.to_dict(),
-            }
-        )
+
+
+@dataclass(kw_only=True)
+class TrainLanguageModel(Reads):
+    """Train a language model on texts, labelled or not, and save it.
+
+    Where DATA has parts, all but test are learned from.
+    """
+
+    SETTINGS = staticmethod(language_settings)
+
+    data: str = argument(DATA, "DATA")
+    out: Path = option("folder to save the model in", metavar="MODEL", short="o", required=True)
+    part: str | None = option("learn from this part only")
+    limit: int | None = option(LIMIT, least=1)
+    save_vectors: Path | None = option("also save the trained token vectors: .bin, .txt or .npy")
+    baseline: bool = option("measure no n-grams beside it", True)
+    resume: bool = option("go on with a run that was stopped", False)
+    json: bool = option(JSON, False)
+    settings: dict[str, Any]
+
+    def run(self) -> None:
+        """Train and save."""
+        with going_on(GOES_ON):
+            self._run(console(machine=self.json))
+
+    def _run(self, to: Console) -> None:
+        from gatelight.cli.progress import training
+        from gatelight.cli.sources import available, texts_to_learn_from
+        from gatelight.cli.unfinished import UnfinishedRun
+        from gatelight.estimators.language import LanguageModel
+        from gatelight.estimators.opening import LANGUAGE
+        from gatelight.estimators.settings import CORPUS, check_language_settings
+
+        model = LanguageModel(**self.settings)
+        check_language_settings(model.get_params(deep=False))
+        _check_place(self.save_vectors)
+        run = UnfinishedRun(self.out, LANGUAGE)
+        run.begin(self.resume)
+        try:
+            if model.vectors not in (None, CORPUS):
+                available(model.vectors, to)
+            corpus = texts_to_learn_from(self.data, to, self.reading, self.part, self.limit)
+            grouped = "" if corpus.groups is None else f", {len(set(corpus.groups)):,} groups"
+            say(to, f"{len(corpus):,} texts, {sum(map(len, corpus.texts)):,} characters{grouped}")
+            with training(to, model.epochs, self.json) as calls:
+                model.fit(
+                    corpus.texts,
+                    groups=corpus.groups,
+                    baseline=self.baseline,
+                    origin=self.data,
+                    checkpoint=run.checkpoint,
+                    resume=self.resume,
+                    **calls,
+                )
+        finally:
+            run.clear_if_empty()
+        run.save(model.save)
+        rows = [
+            (name, f"{found['bits_per_character']:.3f}", f"{found['perplexity']:.2f}")
+            for name, found in (
+                ("this model", model.training_["validation"]),
+                (f"n-grams, order {model.order}", model.training_["baseline"]),
+            )
+            if found is not None
+        ]
+        if rows:
+            of_others = " of other groups" if model.training_["split"] == "group" else ""
+            to.print(
+                table((f"validation texts{of_others}", "bits per character", "perplexity per token"), rows)
+            )
+        say(to, f"saved in {self.out}")
+        _save_vectors(to, model, self.save_vectors)
+        if self.json:
+            emit({"model": str(self.out), **model.training_})
+
+
+def _check_place(path: Path | None) -> None:
+    if path is not None:
+        from gatelight.text.vector_files import WRITERS
+
+        if path.suffix not in WRITERS:
+            raise DataError(
+                f"--save-vectors {path} must end in one of {', '.join(WRITERS)}: the format to write"
+            )
+
+
+def _save_vectors(to: Console, model: TextClassifier | LanguageModel, path: Path | None) -> None:
+    """Write the vectors of the words that the model knows, as they are after training."""
+    if path is not None:
+        from gatelight.text.vectors import WordVectors
+        from gatelight.text.vocabulary import SPECIALS
+
+        words = model.vocabulary_.tokens
+        own = slice(len(SPECIALS), len(words))
+        vectors = model.model_.state_dict()["embedding.weight"].numpy()[own]
+        WordVectors(words[own], vectors).save(path)
+        say(to, f"{len(vectors):,} word vectors saved in {path}")

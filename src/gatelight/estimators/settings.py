@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatelight.errors import DataError
-from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.summary import Summary, summary
 from gatelight.text.encoding import TRUNCATIONS
 from gatelight.text.oov import UNKNOWN_POLICIES
 from gatelight.text.tokenizers import KINDS, tokenizer
 from gatelight.text.vocabulary import SPECIALS
 
 if TYPE_CHECKING:
+    from gatelight.models.classifier_config import ClassifierConfig
     from gatelight.models.language_model import LanguageModelConfig
+    from gatelight.models.summary import Summary
     from gatelight.models.training_config import TrainingConfig
 
 
@@ -256,6 +256,8 @@ def preset(name: str) -> Mapping[str, Any]:
 
 def preset_summary(name: str) -> Summary:
     """Return a preset's layer table for two classes, without data; the vocabulary's size stays open."""
+    from gatelight.models.summary import summary
+
     return summary(classifier_config(preset(name)))
 
 
@@ -388,6 +390,8 @@ def classifier_config(
     vectors = settings["vectors"]
     if vocabulary_size is not None and isinstance(vectors, str) and vectors == ONE_HOT:
         settings = {**settings, "embedding_dim": vocabulary_size}
+    from gatelight.models.classifier_config import ClassifierConfig
+
     return ClassifierConfig(
         vocabulary_size=vocabulary_size,
         outputs=outputs,
@@ -410,6 +414,8 @@ def sequence_config(
         for name in OF_CLASSIFIER
         if name not in ("embedding_dim", "embedding_dropout", "word_dropout")
     }
+    from gatelight.models.classifier_config import ClassifierConfig
+
     return ClassifierConfig(
         vocabulary_size=vocabulary_size,
         dim=settings["embedding_dim"] if dim is None else dim,

@@ -49,7 +49,7 @@ class Status:
 
 
 @cache  # it is asked for twice in every run of a layer
-def path_of(cell: str, device: str, dtype: torch.dtype, backend: str = "auto") -> tuple[Path, str]:
+def path_of(cell: str, device: str, dtype: torch.dtype | str, backend: str = "auto") -> tuple[Path, str]:
     """Who computes this cell on this device in this type, and the reason in words."""
     if backend == "reference":
         return "equations", "backend='reference' was asked for"

@@ -1,0 +1,150 @@
+"""`gatelight import` and `export`: models from and for other programs. Knows no format's inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatelight.cli.options import JSON, MODEL, argument, option
+from gatelight.cli.output import console, emit, say
+from gatelight.cli.sources import Reads
+from gatelight.errors import DataError
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
+    from gatelight.interop.keras.imported import ImportedModel
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: who reads it, its files, of which the first is named, and the function that writes them."""
+
+    about: str
+    endings: tuple[str, ...]
+    module: str  # imported only when the format is asked for
+    function: str
+    quantizes: bool = False  # whether the function takes quantize=
+
+
+_KERAS, _VOCABULARY = "gatelight.interop.keras", ".vocabulary.json"
+FORMATS = {
+    ".onnx": Format("ONNX Runtime", (".onnx",), "gatelight.interop.onnx", "to_onnx", quantizes=True),
+    ".keras": Format("Keras 3", (".keras", _VOCABULARY), _KERAS, "to_keras"),
+    ".h5": Format("Keras 2 and 3", (".h5", _VOCABULARY), _KERAS, "to_h5"),
+    ".json": Format("Keras 2 and 3, weights in .h5", (".json", ".h5", _VOCABULARY), _KERAS, "to_json"),
+}
+"""By the ending of the file that is named."""
+OFFERED = ", ".join(f"{ending} ({format.about})" for ending, format in FORMATS.items())
+
+
+@dataclass(kw_only=True)
+class Import:
+    """Make a saved model of one that was trained elsewhere.
+
+    What is not supported is named, and nothing written. Give one Keras model (.keras, .h5), an architecture
+    (.json) and its weights (.h5), or a text classifier that gatelight exported (.onnx).
+    """
+
+    files: list[Path] = argument("the model's files", "FILE")
+    out: Path = option("folder for the model", metavar="MODEL", short="o", required=True)
+    vocabulary: Path | None = option(
+        "its vocabulary, to read texts by: gatelight's, Keras's Tokenizer.to_json(), or JSON of tokens to ids"
+    )
+    json: bool = option(JSON, False)
+
+    def run(self) -> None:
+        """Read, save and tell."""
+        from gatelight.cli.reports import layer_table, path_lines
+        from gatelight.interop.keras.imported import ImportedModel
+
+        if any(file.suffix == ".onnx" for file in self.files):
+            model: ImportedModel | TextClassifier = self._from_onnx()
+        else:
+            from gatelight.interop import keras
+
+            model = keras.load(*self.files, vocabulary=self.vocabulary)
+        model.save(self.out)
+        kind = "imported model" if isinstance(model, ImportedModel) else "text classifier"
+        paths = path_lines(model)
+        if self.json:
+            emit({"model": str(self.out), "kind": kind, **model.summary().to_dict(), "paths": paths})
+            return
+        to = console()
+        to.print(layer_table(model.summary()))
+        for line in paths:
+            say(to, line)
+        say(to, f"{kind} saved in {self.out}")
+
+    def _from_onnx(self) -> TextClassifier:
+        from gatelight.estimators.classifier import TextClassifier
+        from gatelight.interop import onnx
+
+        if len(self.files) > 1 or self.vocabulary is not None:
+            raise DataError("an ONNX file holds all there is of a model; give it alone, without a vocabulary")
+        model = onnx.load(self.files[0])
+        if not isinstance(model, TextClassifier):
+            raise DataError(
+                f"{self.files[0]} holds no text classifier of gatelight's but a {type(model).__name__}; open "
+                "it in Python by gatelight.interop.onnx.load"
+            )
+        return model
+
+
+@dataclass(kw_only=True)
+class Export(Reads):
+    """Write a saved model for another program.
+
+    What that has no layer for is refused with the reason. The ending of --out says the format: .onnx, .keras,
+    .h5, or .json: an architecture, its weights beside it.
+    """
+
+    model: str = argument(MODEL, "MODEL")
+    out: Path = option(f"file to write: {OFFERED}", short="o", required=True)
+    overwrite: bool = option("replace files that are there", False)
+    quantize: bool = option("write weights as int8 with a scale for each row (.onnx)", False)
+    measure: str | None = option("labelled texts on which to measure what --quantize costs", metavar="DATA")
+    json: bool = option(JSON, False)
+
+    def run(self) -> None:
+        """Write, and measure where that is asked for."""
+        chosen = FORMATS.get(self.out.suffix)
+        if chosen is None:
+            raise DataError(f"--out {self.out} has no ending that says the format; expected {OFFERED}")
+        if self.quantize and not chosen.quantizes:
+            able = ", ".join(ending for ending, format in FORMATS.items() if format.quantizes)
+            raise DataError(f"{chosen.about} has no int8 weights; leave out --quantize, or write {able}")
+        if self.measure is not None and not self.quantize:
+            raise DataError("--measure measures what --quantize costs: give both, or neither")
+        for ending in chosen.endings:
+            path = self.out.with_suffix(ending)
+            if path.exists() and not (self.overwrite and path.is_file()):
+                raise DataError(f"{path} is there already; choose another --out, or give --overwrite")
+        from gatelight.cli.sources import labelled_texts
+        from gatelight.estimators.language import LanguageModel
+        from gatelight.estimators.opening import load
+
+        to, found = console(machine=self.json), load(self.model)
+        if isinstance(found, LanguageModel):
+            raise DataError(
+                f"{self.model} is a language model, which no format here can hold; name a classifier"
+            )
+        corpus = None if self.measure is None else labelled_texts(self.measure, to, self.reading)
+        write = getattr(import_module(chosen.module), chosen.function)
+        files = write(found, self.out.with_suffix(""), **({"quantize": True} if self.quantize else {}))
+        change = None
+        if corpus is not None:
+            from gatelight.estimators.classifier import TextClassifier
+            from gatelight.interop.onnx.accuracy import accuracy_change
+
+            assert isinstance(found, TextClassifier)  # all that is written so far with quantize=
+            change = accuracy_change(found, files[0], corpus.texts, corpus.labels or [])
+        if self.json:
+            told = {} if change is None else {"change": change.to_dict()}
+            emit({"format": self.out.suffix[1:], "files": [str(path) for path in files], **told})
+            return
+        for path in files:
+            say(to, f"{path}: {path.stat().st_size:,} bytes")
+        if change is not None:
+            say(to, f"int8 weights: {change}")
