@@ -98,6 +98,34 @@ def test_a_batch_of_zero_weights_is_zero_not_nan() -> None:
     assert not logits.grad.any()
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_softmax_and_its_gradient_equal_torch(dtype: torch.dtype, smoothing: float) -> None:
+    """A factor or a sign gone wrong would still fall, and teach something else."""
+    logits, targets = sample(300, False)
+    ours, theirs = (logits.to(dtype).requires_grad_() for _ in range(2))
+    loss = 3 * Objective(300, label_smoothing=smoothing).loss(ours, targets)
+    loss.backward()
+    wanted = 3 * functional.cross_entropy(theirs, targets, label_smoothing=smoothing)
+    wanted.backward()
+    torch.testing.assert_close(loss, wanted, **EXACT)
+    torch.testing.assert_close(ours.grad, theirs.grad, **EXACT)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_logits_without_bounds_give_their_limits(outputs: int) -> None:
+    """exp of a large logit is infinite; the loss of one that is right is not."""
+    logits = torch.full((2, outputs), -1e30)
+    logits[:, 0] = 1e30
+    logits.requires_grad_()
+    truth = Objective(outputs).prepare([outputs == 1] * 2)
+    loss, right = Objective(outputs).loss_and_correct(logits, truth)
+    loss.backward()
+    assert (loss.item(), right) == (0.0, 2)
+    assert logits.grad.abs().max() < 1e-30
+    assert torch.isnan(Objective(outputs).loss(logits * torch.nan, truth))
+
+
 @pytest.mark.parametrize(("outputs", "multilabel"), [(1, False), (4, False), (3, True)])
 def test_scores_equal_scikit_learn(outputs: int, multilabel: bool) -> None:
     """Validation must say what an evaluation of the same probabilities says."""
@@ -116,7 +144,7 @@ def test_scores_equal_scikit_learn(outputs: int, multilabel: bool) -> None:
     else:
         assert loss == pytest.approx(log_loss(truth, p[:, 0], labels=[0, 1]), rel=1e-6)
         assert accuracy == accuracy_score(truth, p[:, 0] > 0.5)
-    assert objective.correct(logits, targets) == round(accuracy * len(truth))
+    assert objective.loss_and_correct(logits, targets)[1] == round(accuracy * len(truth))
 
 
 def test_scores_of_certain_mistakes_are_finite() -> None:

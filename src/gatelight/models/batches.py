@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gatelight.compiled import compiled
 from gatelight.errors import DataError
-from gatelight.nn.packing import Packing, pack
+from gatelight.nn.packing import Packing, gather_rows, pack
 
 BATCH = 1024  # sequences judged together
 BATCH_ROWS = 1 << 15  # rows: what bounds the memory of such a batch, a single longer sequence aside
@@ -60,6 +60,13 @@ class Sequences:
         ids = np.empty(int(lengths.sum()), dtype=np.int32)
         _gather(self.ids, self.starts[index], lengths, ids)
         return ids, lengths
+
+    def packed(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int32], Packing]:
+        """Sequences number `index` int64 [b] as packed ids int32 [n], and the plan of their rows."""
+        packing = pack(self.lengths[index])
+        ids = np.empty(packing.rows, np.int32)
+        gather_rows(self.ids, self.starts[index[packing.order]], packing.alive, ids)
+        return ids, packing
 
 
 def packed(ids: ArrayLike, lengths: ArrayLike) -> tuple[NDArray[np.int32], Packing]:

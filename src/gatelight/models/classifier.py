@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gatelight.errors import DataError
-from gatelight.models.ahead import Words
 from gatelight.models.batches import packed
 from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig, head_shapes
 from gatelight.models.dropout import dropout, word_dropout, word_spelling
@@ -103,23 +102,15 @@ class Classifier(nn.Module):
         hidden, _ = self.memory[0].packed(rows, packing, token=torch.from_numpy(number))  # type: ignore[operator]
         return self.upper_rows(hidden, packing, generator)
 
-    def read(
-        self,
-        ids: Ids,
-        generator: Generator = None,
-        pieces: Pieces | None = None,
-        words: Words | None = None,
-    ) -> tuple[Tensor, Ids]:
+    def read(self, ids: Ids, generator: Generator = None, pieces: Pieces | None = None) -> tuple[Tensor, Ids]:
         """Packed ids int32 [N] → rows [U, D] of the distinct ones, number int32 [N] of the row of each.
 
-        In training a dropped word becomes UNK, or where `pieces` spell out the vocabulary too, its spelling.
-        `words`, if known, are those of `ids`; they must be None where words are dropped.
-        """
+        In training a dropped word becomes UNK, or its spelling where `pieces` have one for each."""
         if self.training and pieces is not None and pieces.first == self.config.vocabulary_size:
             ids = word_spelling(ids, self.config.word_dropout, pieces.first, generator)
         elif self.training:
             ids = word_dropout(ids, self.config.word_dropout, UNKNOWN, generator)
-        return self.embedding(ids, generator, pieces, words)  # type: ignore[no-any-return]
+        return self.embedding(ids, generator, pieces)  # type: ignore[no-any-return]
 
     def upper_rows(self, hidden: Tensor, packing: Packing, generator: Generator = None) -> Tensor:
         """The first layer's hidden states [N, F] → the last layer's [N, F]."""

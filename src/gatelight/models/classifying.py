@@ -5,7 +5,6 @@ Knows ids, lengths and targets: nothing of optimisers or of the loop.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from gatelight.models.ahead import Ahead
 from gatelight.models.batches import plan_batches
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_pass import ClassifierPass
 from gatelight.models.labelled import Given, training_data
 from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import predict
@@ -41,9 +38,6 @@ class Classifying:
         self.objective, self.data, self.valid = training_data(model, given, sample_weight, valid, config)
         self.steps_per_epoch = -(-len(self.data.targets) // config.batch_size)
         self.validates = self.valid is not None
-        self._passes = ClassifierPass(model) if ClassifierPass.serves(model) else None
-        sequences = self.data.sequences
-        self._ahead = Ahead(sequences) if self._passes is None else self._passes.ahead(sequences)
 
     def settings(self) -> dict[str, Any]:
         """The model's configuration."""
@@ -60,27 +54,15 @@ class Classifying:
             bucket=config.bucket,
         )
 
-    def outcome(
-        self, index: NDArray[np.int64], generator: torch.Generator, upcoming: NDArray[np.int64] | None = None
-    ) -> Outcome:
-        """Judge the sequences numbered `index`, and begin to put together those of the next step."""
-        batch = self._ahead.take(index)
-        targets, weights = self.data.judged_by(index[batch.packing.order])
+    def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
+        """Classify the sequences numbered `index`."""
+        ids, packing = self.data.sequences.packed(index)
+        targets, weights = self.data.chosen(index[packing.order])
         weight = len(index) if weights is None else float(weights.sum())
-        if self._passes is not None:
-            logits, back = self._passes.forward(batch, generator, self.pieces)
-            if upcoming is not None:
-                self._ahead.begin(upcoming)
-            loss, d_logits, right = self.objective.loss_and_gradient(logits, targets, weights)
-            return Outcome(loss, partial(back, d_logits), len(index), weight, right)
-        rows = self.model.hidden_rows(batch.ids, batch.packing, generator, self.pieces)
-        scores = self.model.logits(rows, batch.packing, generator)
-        if upcoming is not None:
-            self._ahead.begin(upcoming)
-        given = (torch.from_numpy(a).to(scores.device) for a in (targets, weights) if a is not None)
-        total = self.objective.loss(scores, *given)
-        right = self.objective.correct(scores.numpy(force=True), targets)
-        return Outcome(total.item(), total.backward, len(index), weight, right)
+        hidden = self.model.hidden_rows(ids, packing, generator, self.pieces)
+        logits = self.model.logits(hidden, packing, generator)
+        loss, right = self.objective.loss_and_correct(logits, targets, weights)
+        return Outcome(loss.item(), loss.backward, len(index), weight, right)
 
     def after_step(self) -> None:
         """No batch leaves anything to the next one."""

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from gatelight.models.dropping import drop_ids, dropped, limit_of, spell_ids
-from gatelight.nn.layer_pass import Back
 from gatelight.nn.linear import array_of
 
 
@@ -37,17 +36,6 @@ def dropout(values: Tensor, share: float, generator: torch.Generator | None) -> 
     if share == 0.0:
         return values
     return _Dropout.apply(values, share, draw_seed(generator))  # type: ignore[no-any-return, no-untyped-call]
-
-
-def drop_step(
-    values: NDArray[Any], share: float, generator: torch.Generator | None, backs: list[Back]
-) -> NDArray[Any]:
-    """As `dropout` of an array, whose way back is added to `backs`."""
-    if share == 0.0:
-        return values
-    seed = draw_seed(generator)
-    backs.append(lambda d_values, need: dropped(d_values, share, seed))
-    return dropped(values, share, seed)
 
 
 def word_dropout(

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
-from gatelight.models.ahead import Words
 from gatelight.models.dropout import dropout
 from gatelight.models.pieces import Pieces, list_means, list_means_back
 from gatelight.models.rows import PAD, DistinctIds, Ids, lists_of_rows
@@ -81,21 +80,18 @@ class Embedding(nn.Module):
         ids: Ids,
         generator: torch.Generator | None = None,
         pieces: Pieces | None = None,
-        words: Words | None = None,
     ) -> tuple[Tensor, Ids]:
         """ids int32 [N] → (rows [U, D] of the distinct ids, number int32 [N] of the row of each id).
 
-        Ids beyond the vocabulary are those of `pieces`; `words`, if known, are those of `ids`. Raises
-        DataError for any other id.
+        Ids beyond the vocabulary are those of `pieces`. Raises DataError for any other id.
         """
         if self.buckets:
             rows, number = self._made_of_pieces(ids, pieces)
             return (dropout(rows, self.dropout, generator) if self.training else rows), number
-        distinct, number = self.distinct(ids) if words is None else words[:2]
+        distinct, number = self.distinct(ids)
         if self.training and self.before_reading is not None:
             self.before_reading(distinct)
-        copied = None if words is None else words.rows
-        rows = rows_of(self.weight.detach(), distinct) if copied is None else torch.from_numpy(copied)
+        rows = rows_of(self.weight.detach(), distinct)
         if self.training:
             if self.weight.requires_grad:
                 rows.requires_grad_()

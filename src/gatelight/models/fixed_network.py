@@ -1,4 +1,4 @@
-"""A classifier whose weights do not change, as arrays ready to judge; knows ids and lengths, and no torch.
+"""A classifier whose weights do not change, as arrays ready to predict; knows ids and lengths, and no torch.
 
 Sequences run in batches of like length and come back in their order. Nothing that is computed for a
 sequence depends on the others, so its probability has the same bits alone and in any batch; they are those
@@ -18,31 +18,23 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.models import batches
-from gatelight.models.ahead import judged
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
-from gatelight.models.dropping import Drop
-from gatelight.models.judging_abreast import all_judged_abreast, go_abreast
-from gatelight.models.judging_parts import HEADS, all_judged
 from gatelight.models.pieces import Pieces, list_means
-from gatelight.models.pools import POOLS, check_steps
+from gatelight.models.pools import POOLS
 from gatelight.models.rows import DistinctIds, Ids, lists_of_rows
 from gatelight.nn import buffers, threads
-from gatelight.nn.abreast import LANES, SLIM
 from gatelight.nn.buffers import in_lines
 from gatelight.nn.copying import copied_rows
 from gatelight.nn.fixed_layer import FixedLayer
-from gatelight.nn.kernels import GROUP, SPREAD
 from gatelight.nn.packing import Packing
 from gatelight.nn.product import rows_times
-from gatelight.nn.recurrence_forward import kept_shapes
-from gatelight.nn.status import count
 
-AT_ONCE = 4 * GROUP  # sequences from which on there are groups for every thread
 TABLE_BYTES = 1 << 29  # a token table that could grow beyond this is not kept
 
 Floats = NDArray[Any]
 Probabilities = NDArray[np.float32]
+States = list[tuple[Floats, ...]]
 
 
 class FixedNetwork:
@@ -72,13 +64,8 @@ class FixedNetwork:
         self._head = {
             name.removeprefix("head."): weight for name, weight in weights.items() if name.startswith("head.")
         }
-        self._row_bytes = max(layer.row_bytes for layer in self.layers)
         self._pool = POOLS[config.pool]
         self._dense = None if self._pool.holds_dense else in_lines(self._head["weight"].T)
-        # A larger weight needs the cache for itself.
-        small = self.layers[0].prepared()[1][0].size <= SPREAD
-        self._head_at_once = small and len(self.layers) == 1 and config.pool in HEADS
-        self._for_groups = self._given_to_groups() if self._head_at_once else ()
         size = len(self._embedding) - config.buckets
         self._distinct, self._distinct_pieces = DistinctIds(size), DistinctIds(config.buckets)
         shape = size, self.layers[0].columns
@@ -109,24 +96,31 @@ class FixedNetwork:
         unless multilabel. `pieces` as in `Classifier.forward`. Raises DataError for ids or lengths that the
         model cannot take.
         """
-        if self._head_at_once and min(batch_size, len(lengths)) >= AT_ONCE:
-            return self._by_groups(Sequences.of(ids, lengths), pieces, batch_size)
-        rows = batches.rows_at_once(self._row_bytes)
-        if len(lengths) <= batch_size and len(ids) <= rows:
-            if self._head_at_once and not self.config.bidirectional and _alone(ids, lengths):
-                # It should not wait for a plan.
-                return self._shares(self._pooled(*self.inputs(ids, pieces), _FIRST, lengths), _FIRST)
-            flat, packing = batches.packed(ids, lengths)
-            one = packing.sequences == 1 and flat.flags.writeable
-            return self._batch(flat if one else packing.gathered(flat), packing, pieces)
-        return judged(
-            ids,
-            lengths,
-            batch_size,
-            self.config.outputs,
-            lambda some, packing: self._batch(some, packing, pieces),
-            rows,
-        )
+        sequences = Sequences.of(ids, lengths)
+        result = np.empty((len(sequences), self.config.outputs), np.float32)
+        rows = batches.rows_at_once(self.layers[-1].row_bytes)
+        for some in batches.like_lengths(sequences.lengths, batch_size, rows):
+            packed, packing = sequences.packed(some)
+            hidden, _ = self.hidden(packed, packing, pieces)
+            pooled, _ = self._pool.forward(hidden, packing, self._head, 1 + self.config.bidirectional)
+            self.shares(pooled, some[packing.order], result)
+        return result
+
+    def hidden(
+        self, packed: Ids, packing: Packing, pieces: Pieces | None = None, state: States | None = None
+    ) -> tuple[Floats, States]:
+        """Packed ids int32 [N] → the last layer's hidden states [N, F], and each layer's state after them.
+
+        A layer's state is (h [directions, B, H],) or (h, c), in packed order; None: zeros before the first.
+        """
+        hidden, token = self.inputs(packed, pieces)
+        after: States = []
+        for number, layer in enumerate(self.layers):
+            table = layer.input_table(hidden) if number else hidden
+            before = () if state is None else state[number]
+            hidden, end = layer.forward(table, packing, None if number else token, before)
+            after.append(end)
+        return hidden, after
 
     def inputs(self, packed: Ids, pieces: Pieces | None = None) -> tuple[Floats, Ids]:
         """The first layer's input products, and the row of them for each packed id."""
@@ -143,76 +137,12 @@ class FixedNetwork:
         rows = copied_rows(self._embedding, np.concatenate([known, parts]))
         return self.layers[0].input_table(list_means(rows, counts, numbers)), number
 
-    def _batch(self, packed: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
-        table, token = self.inputs(packed, pieces)
-        hidden = self.layers[0].hidden(table, packing, token)
-        for layer in self.layers[1:]:
-            hidden = layer.hidden(layer.input_table(hidden), packing)
-        directions = 1 + self.config.bidirectional
-        pooled, _ = self._pool.forward(hidden, packing, self._head, directions)
-        return self._shares(pooled, packing.order)
-
-    def _shares(
+    def shares(
         self, pooled: Floats, order: NDArray[np.int64], out: Probabilities | None = None
     ) -> Probabilities:
+        """What the pool gave [B, width] → probabilities float32 [B, O], or in `out`, row k at order[k]."""
         logits = pooled if self._dense is None else rows_times(pooled, self._dense, self._head["bias"])
         return shares(logits, order, self.config, out)
-
-    def _by_groups(self, sequences: Sequences, pieces: Pieces | None, batch_size: int) -> Probabilities:
-        """As `probabilities`, of one layer and one of HEADS: a group passes through both while cached."""
-        ids, starts = np.require(sequences.ids, requirements="W"), sequences.starts
-        result = np.empty((len(sequences), self.config.outputs), np.float32)
-        if self._table is not None:
-            self._fill(ids)
-        # Hidden states do not leave the cache; only ids and their plan grow with a batch.
-        for some in batches.like_lengths(sequences.lengths, batch_size, batches.rows_at_once(ids.itemsize)):
-            lengths = sequences.lengths[some]
-            if self._table is not None:
-                pooled = self._pooled(self._table, ids, starts[some], lengths)
-            else:
-                own, _ = sequences.take(some)
-                pooled = self._pooled(*self.inputs(own, pieces), np.cumsum(lengths) - lengths, lengths)
-            self._shares(pooled, some, result)
-        return result
-
-    def _pooled(
-        self, table: Floats, flat: Ids, starts: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> Floats:
-        """What the head makes of sequences that begin at flat[starts[k]] and whose `lengths` fall."""
-        own, weight_hh, bias_hh, zeros, *others = self._for_groups
-        directions, _, size = zeros.shape
-        if self._pool.holds_dense:
-            check_steps(int(lengths[0]), directions * size, self._head["weight"])
-        count("kernels")
-        width = self.config.outputs if self._pool.holds_dense else directions * size
-        out = np.empty((len(lengths), width), table.dtype)
-
-        def judge(region: Any, starts: NDArray[np.int64], lengths: NDArray[np.int64], out: Floats) -> Floats:
-            given = own, table, flat, starts, lengths, weight_hh, bias_hh, zeros, *others, out
-            work = int(lengths.sum()) * weight_hh.size if len(lengths) > GROUP else 0  # a group is one task
-            threads.share(region, given, work)
-            return out
-
-        slim = directions == 1 and size <= SLIM and table.dtype == np.float32
-        if not slim or len(lengths) < LANES or not (abreast := go_abreast(lengths)).any():
-            return judge(all_judged, starts, lengths, out)
-        for some, region in ((abreast, all_judged_abreast), (~abreast, all_judged)):
-            if some.any():
-                out[some] = judge(region, starts[some], lengths[some], np.empty_like(out[some]))
-        return out
-
-    def _given_to_groups(self) -> tuple[Any, ...]:
-        """What `all_judged` takes for any batch."""
-        own, weight_hh, bias_hh, (directions, size, cell_size) = self.layers[0].prepared()
-        dtype, head = self.layers[0].dtype, HEADS.index(self.config.pool)
-        zeros = np.zeros((directions, GROUP, size), dtype)
-        no_cells = zeros if cell_size else np.empty((directions, GROUP, 0), dtype)
-        shapes = kept_shapes(self.config.cell, directions, size, cell_size, 0, False)[1:]
-        kept = (np.empty(shape, dtype) for shape in shapes)
-        _, limit, scale = Drop.nothing(dtype)
-        # Only a flattened layer's weights are read there; others are multiplied afterwards.
-        weight, bias = self._head["weight"], self._head["bias"]
-        return own, weight_hh, bias_hh, zeros, no_cells, *kept, head, weight, bias, limit, scale
 
     def _fill(self, ids: Ids) -> None:
         assert self._table is not None
@@ -222,21 +152,9 @@ class FixedNetwork:
             if found > 0:
                 rows = new[:found]
                 self._table[rows] = self.layers[0].input_table(copied_rows(self._embedding, rows))
-            elif found < 0:  # those before the wrong one are marked, but nothing was computed for them
-                self._filled[:] = False
+                self._filled[rows] = True  # last: an interrupt or want of memory leaves them to be computed
         if found < 0:
             self._distinct(ids)  # raises, naming the id
-
-
-_FIRST = np.zeros(1, np.int64)  # where a text alone begins, and its place among the results
-
-
-def _alone(ids: Ids, lengths: NDArray[np.int64]) -> bool:
-    """Whether it is one sequence, given in a form that compiled code may take as it is."""
-    if len(lengths) != 1 or not type(ids) is type(lengths) is np.ndarray:
-        return False
-    fit = ids.dtype == np.int32 and ids.ndim == 1 and ids.flags.carray
-    return fit and lengths.dtype == np.int64 and lengths.flags.carray and len(ids) == lengths[0]
 
 
 def shares(
@@ -251,17 +169,20 @@ def shares(
 
 @compiled
 def not_yet(ids: Ids, filled: NDArray[np.bool_], new: NDArray[np.int64]) -> int:
-    """Mark ids[N] in filled[V], list in `new` those not marked before, return how many; -1 for a wrong id."""
-    found = 0
+    """List the distinct ids[N] that are not in filled[V] in `new`; return how many, -1 for a wrong id."""
+    found, wrong = 0, False
     for place in range(ids.shape[0]):
         token = ids[place]
         if token < 0 or token >= filled.shape[0]:
-            return -1
+            wrong = True
+            break
         if not filled[token]:
             filled[token] = True
             new[found] = token
             found += 1
-    return found
+    for place in range(found):
+        filled[new[place]] = False
+    return -1 if wrong else found
 
 
 # torch computes the last elements of an array with other instructions, and so other bits, than the rest.

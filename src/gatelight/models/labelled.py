@@ -6,7 +6,6 @@ Knows ids, lengths and numbers only: nothing of the loop or of texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,9 +37,10 @@ class Labelled:
             raise DataError("there are no texts; expected at least one")
         return cls(sequences, prepared)
 
-    def judged_by(self, index: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    def chosen(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
         """Targets and weights of the sequences number `index` int64 [b]."""
-        return self.targets.numpy()[index], None if self.weights is None else self.weights.numpy()[index]
+        rows = torch.from_numpy(index)
+        return self.targets[rows], None if self.weights is None else self.weights[rows]
 
     def arrays(self) -> list[NDArray[np.int32] | NDArray[np.int64] | Tensor | None]:
         """All that says which data these are, in a fixed order."""

@@ -21,8 +21,8 @@ from gatelight.models.classifier import recurrent_layers, start_recurrent, zero_
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.dropout import dropout
 from gatelight.models.embedding import UNIFORM, Embedding
+from gatelight.models.losses import softmax_cross_entropy
 from gatelight.models.rows import DistinctIds
-from gatelight.models.sampled_output import draw
 from gatelight.nn import Packing
 from gatelight.nn.operators import linear
 from gatelight.nn.threads import single_threaded_torch
@@ -203,18 +203,28 @@ class LanguageModel(nn.Module):
             return self.adaptive(hidden, targets).loss, None
         if self.config.output == "sampled" and self.training:
             return self._sampled_loss(hidden, targets, generator), None
-        scores = self.scores(hidden)
-        right = int((scores.detach().argmax(1) == targets).sum())
-        return nn.functional.cross_entropy(scores, targets), right
+        return softmax_cross_entropy(self.scores(hidden), targets)
 
     def _sampled_loss(self, hidden: Tensor, targets: Tensor, generator: torch.Generator | None) -> Tensor:
-        drawn = draw(self.config.vocabulary_size, self.config.samples, generator)
-        ids, expected = (torch.from_numpy(part).to(hidden.device) for part in drawn)
+        """Ids drawn to stand for all others, by importance sampling (Bengio & Senécal 2008)."""
+        ids, expected = log_uniform(self.config.vocabulary_size, self.config.samples, generator)
         weight, bias = self.output_layer()
         true = (hidden * weight[targets]).sum(1) + bias[targets]
         others = linear(hidden, weight[ids], bias[ids] - expected.to(hidden.dtype))
         others = others.masked_fill(targets[:, None] == ids[None, :], float("-inf"))
-        return (torch.logsumexp(torch.cat([true[:, None], others], 1), 1) - true).mean()
+        scores = torch.cat([true[:, None], others], 1)
+        return softmax_cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64))[0]
+
+
+def log_uniform(size: int, samples: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Draw ids int64 [S] below `size`, and float64 [S] the logarithms of how often each is expected.
+
+    The log-uniform distribution suits ids by falling frequency.
+    """
+    draws = torch.rand(samples, generator=generator, dtype=torch.float64)
+    ids = (torch.exp(draws * math.log(size + 1)) - 1).long().clamp_max(size - 1)
+    share = torch.log1p(1 / (ids.double() + 1)) / math.log(size + 1)
+    return ids, torch.log(share * samples)
 
 
 def detached(state: State) -> State:

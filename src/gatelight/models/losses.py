@@ -5,19 +5,28 @@ Knows logits and targets only: nothing of models, ids or texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch.nn import functional
+from torch.autograd.function import once_differentiable
 
+from gatelight.compiled import compiled
 from gatelight.errors import DataError
-from gatelight.models.loss_kernels import of_classes, of_labels
 from gatelight.models.training_config import ClassWeight
+from gatelight.nn import threads
+from gatelight.nn.linear import array_of
+from gatelight.nn.rows import exp_row, highest, scale_row
+
+Floats = NDArray[np.float64]
+Kernel = Callable[[NDArray[Any], NDArray[Any]], tuple[float, int]]
+EXP_WORK = 16  # an exponential takes about as long as so many multiply-adds
 
 CERTAINTY = float(np.finfo(np.float32).eps)  # float32 probabilities nearer to 0 or 1 than this count as this
 
@@ -71,56 +80,25 @@ class Objective:
         `weights` [B] or None. A sequence of weight 2 counts as two. With labels, a sequence's loss is
         the mean over its labels. A batch whose weights are all zero has loss 0.
         """
-        if not self.softmax:
-            targets = targets.to(logits.dtype)
-            if self.label_smoothing:
-                targets = targets * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        return self.loss_and_correct(logits, targets, weights)[0]
+
+    def loss_and_correct(
+        self, logits: Tensor, targets: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, int]:
+        """As `loss`, and how many of the B sequences are classified right; with labels, if every label is."""
+        share = np.ones(len(logits)) if weights is None else weights.numpy().astype(np.float64)
+        share /= max(float(share.sum()), np.finfo(np.float64).tiny)
         if self.softmax:
-            if weights is None:
-                return functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
-            each = functional.cross_entropy(
-                logits, targets, label_smoothing=self.label_smoothing, reduction="none"
+            return softmax_cross_entropy(logits, targets, share, self.label_smoothing)
+        positive = np.ones(self.outputs) if self.positive_weight is None else self.positive_weight.numpy()
+
+        def kernel(logits: NDArray[Any], d_logits: NDArray[Any]) -> tuple[float, int]:
+            labels = targets.numpy().reshape(logits.shape)
+            return _sigmoid_rows(  # type: ignore[no-any-return]
+                logits, labels, positive.astype(np.float64), self.label_smoothing, share, d_logits
             )
-        elif self.multilabel:
-            each = functional.binary_cross_entropy_with_logits(
-                logits, targets, pos_weight=self.positive_weight, reduction="none"
-            ).mean(dim=1)
-        else:
-            each = functional.binary_cross_entropy_with_logits(logits[:, 0], targets, reduction="none")
-        if weights is None:
-            return each.mean()
-        weights = weights.to(each.dtype)
-        return (each * weights).sum() / weights.sum().clamp_min(torch.finfo(each.dtype).tiny)
 
-    def loss_and_gradient(
-        self, logits: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None = None
-    ) -> tuple[float, NDArray[Any], int]:
-        """As `loss`, with the gradient of logits [B, outputs] in their dtype, and as `correct`.
-
-        torch's way through its operators and back takes longer than all their arithmetic.
-        """
-        d_logits, sequences = np.empty_like(logits), len(logits)
-        if weights is None:
-            share = np.full(sequences, 1.0 / max(sequences, 1))
-        else:
-            share = weights.astype(np.float64)
-            share /= max(float(share.sum()), np.finfo(np.float64).tiny)
-        if self.softmax:
-            loss, right = of_classes(logits, targets, self.label_smoothing, share, d_logits)
-        else:
-            positive = np.ones(self.outputs)
-            if self.positive_weight is not None:
-                positive[:] = self.positive_weight.numpy()
-            labels = targets.reshape(logits.shape)
-            loss, right = of_labels(logits, labels, positive, self.label_smoothing, share, d_logits)
-        return loss, d_logits, right
-
-    def correct(self, logits: NDArray[Any], targets: NDArray[Any]) -> int:
-        """How many of the B sequences are judged right; with labels, only if every label is."""
-        if self.softmax:
-            return int(np.count_nonzero(logits.argmax(axis=1) == targets))
-        right = (logits > 0) == (targets.reshape(logits.shape) > 0.5)
-        return int(np.count_nonzero(right.all(axis=1)))
+        return _CrossEntropy.apply(logits, kernel)  # type: ignore[no-any-return, no-untyped-call]
 
     def scores(self, probabilities: NDArray[np.floating], targets: Tensor) -> tuple[float, float]:
         """Mean cross entropy and accuracy of probabilities [B, outputs], unweighted, unsmoothed, in float64.
@@ -138,6 +116,95 @@ class Objective:
         p = np.clip(p, CERTAINTY, 1.0 - CERTAINTY)
         loss = -(truth * np.log(p) + (1.0 - truth) * np.log1p(-p))
         return float(loss.mean()), float((right.all(axis=1) if self.multilabel else right).mean())
+
+
+def softmax_cross_entropy(
+    logits: Tensor, targets: Tensor, share: NDArray[np.float64] | None = None, smoothing: float = 0.0
+) -> tuple[Tensor, int]:
+    """Σ share · −Σ q log softmax(logits [N, C]) for class numbers [N], and how often the target is likeliest.
+
+    share float64 [N] adds up to 1 (None: 1/N each); q is the target's share 1 − smoothing + smoothing/C.
+    """
+    weight = np.full(len(logits), 1.0 / max(len(logits), 1)) if share is None else share
+
+    def kernel(logits: NDArray[Any], d_logits: NDArray[Any]) -> tuple[float, int]:
+        losses, right = np.empty(len(logits)), np.empty(len(logits), np.bool_)
+        given = logits, targets.numpy(), smoothing, weight, d_logits, losses, right
+        tasks = [partial(_softmax_rows, *given, *cut) for cut in threads.cuts(len(logits))]
+        threads.run(tasks, logits.size * EXP_WORK)
+        return float(losses.sum()), int(np.count_nonzero(right))
+
+    return _CrossEntropy.apply(logits, kernel)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """A loss whose kernel computes the gradient beside it."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, kernel: Kernel) -> tuple[Tensor, int]:
+        given = array_of(logits)
+        d_logits = np.empty_like(given)
+        loss, right = kernel(given, d_logits)
+        ctx.d_logits = torch.from_numpy(d_logits)
+        return logits.new_tensor(loss), right
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_loss: Tensor, _: None) -> tuple[Tensor, None]:
+        return ctx.d_logits if d_loss.item() == 1 else ctx.d_logits * d_loss, None
+
+
+@compiled(error_model="numpy")
+def _sigmoid_rows(
+    logits: Any, targets: Any, positive: Floats, smoothing: float, weight: Floats, d_logits: Any
+) -> tuple[float, int]:
+    """Of sigmoids and targets [B, O] in 0..1: -w q log p - (1 - q) log(1 - p), w of positive [O].
+
+    The mean is over O too. A sequence is right if all its labels are.
+    """
+    loss, right = 0.0, 0
+    sequences, outputs = logits.shape
+    for b in range(sequences):
+        total, all_right = 0.0, True
+        for o in range(outputs):
+            x, truth = np.float64(logits[b, o]), np.float64(targets[b, o])
+            wanted = truth * (1.0 - smoothing) + 0.5 * smoothing
+            small = math.exp(-abs(x))
+            p = (1.0 if x >= 0 else small) / (1.0 + small)
+            rest, weighted = math.log1p(small), wanted * positive[o]
+            total += weighted * (rest - min(x, 0.0)) + (1.0 - wanted) * (rest + max(x, 0.0))
+            d_logits[b, o] = weight[b] / outputs * ((1.0 - wanted) * p - weighted * (1.0 - p))
+            all_right &= (x > 0) == (truth > 0.5)
+        loss += weight[b] * total / outputs
+        right += all_right
+    return loss, right
+
+
+@compiled(error_model="numpy")
+def _softmax_rows(
+    logits: Any, targets: Any, smoothing: float, weight: Floats, d_logits: Any, losses: Floats, right: Any,
+    begin: int, end: int,
+) -> None:  # fmt: skip
+    size, real = logits.shape[1], d_logits.dtype.type
+    for row in range(begin, end):
+        at, target, total = row * size, targets[row], 0.0
+        for k in range(size):
+            d_logits[row, k] = logits[row, k]
+        own, best = logits[row, target], highest(d_logits, at, size)
+        right[row] = own == best
+        for k in range(target if own == best else 0):  # of equal ones the first counts
+            right[row] &= logits[row, k] != best
+        if smoothing > 0:
+            for k in range(size):
+                total += np.float64(logits[row, k])
+        wanted = (1.0 - smoothing) * np.float64(own) + smoothing / size * total
+        exponents = exp_row(d_logits, at, best, size)
+        losses[row] = weight[row] * (math.log(np.float64(exponents)) + (np.float64(best) - wanted))
+        scale_row(d_logits, at, real(weight[row]) / exponents, size)
+        if smoothing > 0:
+            for k in range(size):
+                d_logits[row, k] -= real(weight[row] * smoothing / size)
+        d_logits[row, target] -= real(weight[row] * (1.0 - smoothing))
 
 
 def class_weights(

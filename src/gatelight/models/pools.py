@@ -17,10 +17,8 @@ from gatelight.errors import DataError
 from gatelight.models import pooling_kernels as kernels
 from gatelight.models import pooling_parts
 from gatelight.models.dropping import Drop
-from gatelight.models.memory_and_head import all_parts_and_flatten
 from gatelight.nn import buffers, threads
 from gatelight.nn.packing import Packing
-from gatelight.nn.recurrence_forward import After
 
 Floats = NDArray[Any]
 Weights = Mapping[str, Floats]
@@ -192,14 +190,6 @@ class Flatten(Pool):
     """
 
     holds_dense = True
-
-    @staticmethod
-    def with_memory(width: int, packing: Packing, weights: Weights, drop: Drop) -> tuple[Floats, After]:
-        """As `forward`, while the hidden states [N, width], of one direction, are computed: logits to be."""
-        weight, bias = weights["weight"], weights["bias"]
-        check_steps(packing.steps, width, weight)
-        logits = np.empty((packing.sequences, len(bias)), weight.dtype)
-        return logits, After(all_parts_and_flatten, (packing.alive, weight, bias, logits, *drop))
 
     @staticmethod
     def forward(

@@ -7,7 +7,6 @@ Documents begin with the zero state each. Knows ids only: nothing of texts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.models.batches import Sequences, plan_batches
-from gatelight.models.language_model import LanguageModel
-from gatelight.models.language_pass import LanguagePass
+from gatelight.models.language_model import LanguageModel, detached
+from gatelight.models.losses import softmax_cross_entropy
 from gatelight.models.task import Outcome
 from gatelight.models.training_config import TrainingConfig
 from gatelight.nn import pack
@@ -51,7 +49,6 @@ class PredictingStreams:
             )
         self.steps_per_epoch = -(-self.length // steps)
         self.validates = valid is not None
-        self._passes = LanguagePass(model)
         self._state = model.initial(self.streams)
         self._next = self._state
         self._kept = {
@@ -69,18 +66,18 @@ class PredictingStreams:
         begins = range(0, self.length, self.steps)
         return [np.array([begin, min(begin + self.steps, self.length)]) for begin in begins]
 
-    def outcome(
-        self, index: NDArray[np.int64], generator: torch.Generator, upcoming: NDArray[np.int64] | None = None
-    ) -> Outcome:
+    def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
         """Read steps index[0] to index[1] of every part, from where the batch before ended."""
         begin, end = index.tolist()
         places = np.arange(self.streams) * self.length + np.arange(begin, end)[:, None]  # [T, B], as packed
         rows = places.ravel()
         before = self._before(begin)
         packing = pack(np.full(self.streams, end - begin))
-        found = self._passes.foretell(self.stream[rows], self.stream[rows + 1], packing, before, generator)
-        self._next = found.state
-        return Outcome(found.loss, found.backward, len(rows), len(rows), found.right)
+        hidden, after = self.model.hidden(self.stream[rows], packing, before, generator)
+        self._next = detached(after)
+        targets = torch.from_numpy(self.stream[rows + 1].astype(np.int64))
+        loss, right = self.model.loss(hidden, targets, generator)
+        return Outcome(loss.item(), loss.backward, len(rows), len(rows), right)
 
     def _before(self, begin: int) -> list[tuple[Tensor, ...]]:
         if not begin:
@@ -126,7 +123,6 @@ class PredictingDocuments:
         if not len(documents) or documents.lengths.min() < 2:
             raise DataError("a document needs two ids or more, of which the first is given")
         self.model, self.documents, self.valid, self.config = model, documents, valid, config
-        self._passes = LanguagePass(model)
         self.steps_per_epoch = -(-len(documents) // config.batch_size)
         self.validates = valid is not None
 
@@ -141,9 +137,7 @@ class PredictingDocuments:
             self.documents.lengths, config.batch_size, seed=config.seed, epoch=epoch, bucket=config.bucket
         )
 
-    def outcome(
-        self, index: NDArray[np.int64], generator: torch.Generator, upcoming: NDArray[np.int64] | None = None
-    ) -> Outcome:
+    def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
         """Read the documents numbered `index`."""
         ids, lengths = self.documents.take(index)
         ends = np.cumsum(lengths)
@@ -151,9 +145,10 @@ class PredictingDocuments:
         given[ends - 1] = False
         asked[ends - lengths] = False
         packing = pack(lengths - 1)
-        targets = packing.gathered(ids[asked])
-        found = self._passes.foretell(packing.gathered(ids[given]), targets, packing, None, generator)
-        return Outcome(found.loss, found.backward, len(targets), len(targets), found.right)
+        hidden, _ = self.model.hidden(packing.gathered(ids[given]), packing, None, generator)
+        targets = torch.from_numpy(packing.gathered(ids[asked]).astype(np.int64))
+        loss, right = self.model.loss(hidden, targets, generator)
+        return Outcome(loss.item(), loss.backward, len(targets), len(targets), right)
 
     def after_step(self) -> None:
         """No batch leaves anything to the next one."""
@@ -210,8 +205,9 @@ def _judge_parts(
             step = np.repeat(np.arange(packing.steps), packing.alive)
             places = starts[np.arange(packing.rows) - packing.first[step]] + begin + step
             hidden, state = model.hidden(ids[places], packing, state)
-            nats, hits = _judge(model.scores(hidden).numpy(), ids[places + 1])
-            total, right = total + nats, right + hits
+            targets = torch.from_numpy(ids[places + 1].astype(np.int64))
+            nats, hits = softmax_cross_entropy(model.scores(hidden), targets, np.ones(len(targets)))
+            total, right = total + nats.item(), right + hits
     return total, right
 
 
@@ -227,20 +223,3 @@ def judging(model: nn.Module) -> Iterator[None]:
     finally:
         if training:
             model.train()
-
-
-@compiled
-def _judge(scores: NDArray[Any], targets: Ids) -> tuple[float, int]:
-    nats, right = 0.0, 0
-    for row in range(scores.shape[0]):
-        best = 0
-        for k in range(scores.shape[1]):
-            if scores[row, k] > scores[row, best]:
-                best = k
-        highest = np.float64(scores[row, best])
-        total = 0.0
-        for k in range(scores.shape[1]):
-            total += math.exp(np.float64(scores[row, k]) - highest)
-        nats += highest + math.log(total) - np.float64(scores[row, targets[row]])
-        right += best == targets[row]
-    return nats, right

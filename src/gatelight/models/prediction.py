@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gatelight.errors import DataError
 from gatelight.models import batches
-from gatelight.models.ahead import judged
+from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.fixed_network import TABLE_BYTES, FixedNetwork, Probabilities, shares
 from gatelight.models.pieces import Pieces
@@ -63,11 +63,14 @@ class Predictor:
         network = self.network()
         if network is not None:
             return network.probabilities(ids, lengths, pieces, self.batch_size)
+        sequences = Sequences.of(ids, lengths)
+        result = np.empty((len(sequences), self.model.config.outputs), np.float32)
         with judging(self.model):
-            return judged(
-                ids, lengths, self.batch_size, self.model.config.outputs,
-                lambda some, packing: self._batch(some, packing, pieces),
-            )  # fmt: skip
+            for some in batches.like_lengths(sequences.lengths, self.batch_size):
+                packed, packing = sequences.packed(some)
+                logits = self.model.logits(self.model.hidden_rows(packed, packing, None, pieces), packing)
+                shares(logits.numpy(), some[packing.order], self.model.config, result)
+        return result
 
     def __getstate__(self) -> dict[str, Any]:
         # What is quickly computed again is neither copied nor pickled.
@@ -92,11 +95,6 @@ class Predictor:
     def shares(self, logits: NDArray[Any], order: NDArray[np.int64]) -> Probabilities:
         """logits [B, O] → probabilities float32 [B, O], row k at the place order[k]."""
         return shares(logits, order, self.model.config)
-
-    def _batch(self, packed: Ids, packing: Packing, pieces: Pieces | None) -> Probabilities:
-        hidden, _ = self.first_layer(packed, packing, None, pieces)
-        hidden = self.model.upper_rows(hidden, packing)
-        return self.shares(self.model.logits(hidden, packing).numpy(), packing.order)
 
     def _weights_now(self) -> list[tuple[int, int]]:
         return [

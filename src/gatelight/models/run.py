@@ -63,16 +63,13 @@ class Run:
             self.unfreezing.begin(self.epoch)
         return self.task.plan(self.epoch)
 
-    def train_step(self, index: NDArray[np.int64], upcoming: NDArray[np.int64] | None = None) -> None:
-        """Forward, backward and update on the batch `index`; or raise Diverged, unchanged.
-
-        `upcoming` is the batch of the next step, as far as is known.
-        """
+    def train_step(self, index: NDArray[np.int64]) -> None:
+        """Forward, backward and update on the batch `index`; or raise Diverged, unchanged."""
         self.pace.start()
         began = clock()
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
         with self.trained.before_reading(self._prepare):
-            outcome = self.task.outcome(index, self.generator, upcoming)
+            outcome = self.task.outcome(index, self.generator)
         if not math.isfinite(outcome.loss):
             raise self._diverged(f"the loss is {outcome.loss}", self.step + 1)
         outcome.backward()

@@ -49,13 +49,8 @@ class Task(Protocol):
         """Return the batches of an epoch, each as numbers that `outcome` understands."""
         ...
 
-    def outcome(
-        self, index: NDArray[np.int64], generator: torch.Generator, upcoming: NDArray[np.int64] | None = None
-    ) -> Outcome:
-        """Run the model forward on a batch; changes nothing that a run goes on from.
-
-        `upcoming` is the next step's batch, as far as is known: it may be put together meanwhile.
-        """
+    def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
+        """Run the model forward on a batch; changes nothing that a run goes on from."""
         ...
 
     def after_step(self) -> None:

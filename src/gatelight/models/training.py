@@ -25,7 +25,7 @@ from gatelight.models.pieces import Pieces
 from gatelight.models.run import Run
 from gatelight.models.task import Task
 from gatelight.models.training_config import TrainingConfig
-from gatelight.nn.threads import finish, single_threaded_torch, threads, using
+from gatelight.nn.threads import single_threaded_torch, threads, using
 
 __all__ = ["Diverged", "History", "Interrupted", "Progress", "TrainingConfig", "train"]
 
@@ -106,7 +106,6 @@ def carry_out(
                 keeper.write()
             raise Interrupted(checkpoint, keeper.written_step, run.total_steps) from None
         finally:
-            finish()  # the next batch may be under way
             run.model.train(mode)
             if run.unfreezing is not None:
                 run.unfreezing.end()
@@ -125,8 +124,7 @@ def _loop(
         plan = run.plan()
         run.model.train()
         while run.step_in_epoch < len(plan):
-            step = run.step_in_epoch
-            run.train_step(plan[step], plan[step + 1] if step + 1 < len(plan) else None)
+            run.train_step(plan[run.step_in_epoch])
             now = time.monotonic()
             # A first step says nothing of the rest: it may take a hundred times as long.
             due = run.pace.known and now - told >= PROGRESS_EVERY

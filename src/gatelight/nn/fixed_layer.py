@@ -6,7 +6,7 @@ Weights are C-contiguous, of one dtype, float32 or float64, and named as in torc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.packing import Packing
 from gatelight.nn.panels import laid_out, units_of
 from gatelight.nn.product import rows_times
-from gatelight.nn.recurrence_forward import cell_weights, recurrence_forward
+from gatelight.nn.recurrence_forward import recurrence_forward
 from gatelight.nn.status import count
 from gatelight.nn.threads import threads
 
@@ -82,19 +82,22 @@ class FixedLayer:
         """x [U, D] → the input products with their bias [U, directions·G]."""
         return rows_times(x, self._weight_ih, self._bias_ih)
 
-    def prepared(self) -> tuple[Any, Array, Array, tuple[int, int, int]]:
-        """For the kernels: the cell's own weights, W_hh, b_hh, and (directions, H, width of a cell state)."""
-        own = cell_weights(self.cell, self._peephole, self.dtype)
-        return own, self._weight_hh, self._bias_hh, self._state
+    def forward(
+        self, table: Array, packing: Packing, token: Array | None = None, state: Sequence[Array] = ()
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Input products [U, directions·G], token int32 [N] → hidden [N, directions·H] and the last state.
 
-    def hidden(self, table: Array, packing: Packing, token: Array | None = None) -> Array:
-        """Input products [U, directions·G], token int32 [N] → hidden states [N, directions·H], from zeros."""
+        States are (h [directions, B, H],) or (h, c) in packed order; an empty one before means zeros.
+        """
         count("kernels")
         directions, size, cell_size = self._state
-        h_0 = np.zeros((directions, packing.sequences, size), table.dtype)
-        c_0 = h_0 if cell_size else np.empty((directions, packing.sequences, 0), table.dtype)
-        hidden, *_ = recurrence_forward(
+        h_0, c_0 = (*state, None, None)[:2]
+        if h_0 is None:
+            h_0 = np.zeros((directions, packing.sequences, size), table.dtype)
+        if c_0 is None:
+            c_0 = h_0 if cell_size else np.empty((directions, packing.sequences, 0), table.dtype)
+        hidden, h_n, c_n, *_ = recurrence_forward(
             self.cell, table, token, packing.first, packing.lengths, self._weight_hh, self._bias_hh,
             self._peephole, h_0, c_0, False, units=self._units,
         )  # fmt: skip
-        return hidden
+        return hidden, (h_n, c_n) if cell_size else (h_n,)

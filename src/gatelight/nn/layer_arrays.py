@@ -21,7 +21,7 @@ from gatelight.nn.kernels import GROUP
 from gatelight.nn.panels import lay_out_row, panel_columns, shape_in_parts, units_of
 from gatelight.nn.product import linear_back, rows_times_turned
 from gatelight.nn.recurrence_backward import recurrence_backward
-from gatelight.nn.recurrence_forward import After, recurrence_forward, uneven
+from gatelight.nn.recurrence_forward import recurrence_forward, uneven
 from gatelight.nn.transposing import MOVE_WORK, PART, transpose_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -65,12 +65,12 @@ class Way(NamedTuple):
 
 def layer_forward(
     cell: str, x: Array, token: Array | None, first: Array, lengths: Array, weights: Weights,
-    h_0: Array | None = None, c_0: Array | None = None, keep: bool = True, after: After | None = None,
+    h_0: Array | None = None, c_0: Array | None = None, keep: bool = True,
     order: Array | None = None,
 ) -> Way:  # fmt: skip
     """x [N, D], or [U, D] with token int32 [N]; first [T], lengths [B]; states [directions, B, H].
 
-    States that are None are zeros. Without `keep` there is no way back. `after` goes with each task.
+    States that are None are zeros. Without `keep` there is no way back.
     With `order` [B] the last states stand at these places.
     """
     weight_ih, weight_hh = weights["weight_ih"], weights["weight_hh"]
@@ -94,7 +94,7 @@ def layer_forward(
     hidden, h_n, c_n, gates, cells = recurrence_forward(
         cell, table, token, first, lengths, step_weight,
         _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep, overwrite=True,
-        after=after, order=order, units=units,
+        order=order, units=units,
     )  # fmt: skip
     return Way(
         cell, first, lengths, token, len(table), weight_ih, stacked, peephole, h_0, c_0,

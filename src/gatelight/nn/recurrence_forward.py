@@ -5,9 +5,8 @@ Knows nothing of gradients or parameters. Arrays are C-contiguous and of one dty
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -115,20 +114,10 @@ def _all_parts(
     return int(share(kernels.forward, given, crew, helpers, tasks))
 
 
-class After(NamedTuple):
-    """What a task does beside, once its sequences are done and in the cache.
-
-    A region that takes what `_all_parts` does, what is `given`, and whether the sequences are done already.
-    """
-
-    region: Callable[..., int]
-    given: tuple[Any, ...]
-
-
 def recurrence_forward(
     cell: str, table: Array, token: Array | None, first: Array, lengths: Array, weight: Array, bias: Array,
     peephole: Array | None, h_0: Array, c_0: Array, keep: bool, overwrite: bool = False,
-    after: After | None = None, order: Array | None = None, units: int = 0,
+    order: Array | None = None, units: int = 0,
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
     """Return hidden, h_n, c_n and, with `keep`, gates and cell states, in shapes as `operators.recurrence`.
 
@@ -155,8 +144,6 @@ def recurrence_forward(
     shared = shares_steps(directions, hidden_size, lengths, weight, units)
     if shared:
         threads.share(forward_by_units, (*given, units), work)
-    if after is not None:
-        threads.share(after.region, (*given, *after.given, shared), work)
-    elif not shared:
+    else:
         threads.share(_all_parts, given, work)
     return hidden, h_n, c_n, gates, cells
