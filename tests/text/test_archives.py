@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import random
 import tarfile
 import zipfile
@@ -180,32 +179,6 @@ def test_other_zips(tmp_path: Path) -> None:
     path.write_bytes(b"no archive")
     with pytest.raises(DataError, match=r"a\.zip"):
         list(archives.members(path))
-
-
-def test_one_file_of_a_zip_in_pieces(tmp_path: Path) -> None:
-    """A wheel's file would come damaged, or a missing one be a traceback."""
-    content = random.Random(0).randbytes(200_000)
-    path = write_zip(tmp_path / "a.whl", {"pkg/data.bin": content})
-    pieces = list(archives.member_pieces(path, "pkg/data.bin", 200_000))
-    assert b"".join(pieces) == content
-    assert len(pieces) > 1
-    with pytest.raises(DataError, match="has no file"):
-        list(archives.member_pieces(path, "pkg/other.bin", 200_000))
-    with pytest.raises(DataError, match="claims 200,000 bytes"):
-        list(archives.member_pieces(path, "pkg/data.bin", 199_999))
-
-
-def test_a_bounded_reader_counts_what_it_gives() -> None:
-    """The offset in an error message would be wrong, or a bound be passed."""
-    reader = archives.BoundedReader(io.BytesIO(b"x" * 1000 + b"y" * 1000), "here", None, 2000)
-    assert reader.read(10) == b"x" * 10
-    assert reader.offset == 10
-    assert len(reader.read()) == 1990
-    assert reader.tail == b"y" * 512
-    assert reader.read() == b""
-    reader = archives.BoundedReader(io.BytesIO(b"x" * 2001), "here", None, 2000)
-    with pytest.raises(DataError, match="here: holds more than 2,000 bytes"):
-        reader.read()
 
 
 def sparse_tar(path: Path, size: int, kind: str) -> Path:

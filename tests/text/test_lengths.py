@@ -35,12 +35,6 @@ def test_the_lines_are_those_of_the_loop(texts: list[str], maxlen: int) -> None:
     )
 
 
-def test_a_case_by_hand() -> None:
-    """The names of the lines would be mixed up."""
-    statistics = LengthStatistics.of(["a", "bb", "ccc", "dddd", "eeeee"], 2)
-    assert str(statistics) == "Padded: 1\nEqual: 1\nTruncated: 3\nAvg length: 3.0"
-
-
 def test_nothing_to_measure() -> None:
     """The mean of nothing would be a division by zero."""
     with pytest.raises(DataError, match="at least one"):

@@ -62,19 +62,6 @@ def test_every_pair_alike_is_found_and_measured_exactly(seed: int) -> None:
     assert len(found) < 0.1 * len(expected)  # or every two texts would be compared
 
 
-def test_the_bands_agree_with_datasketch() -> None:
-    """A library of its own estimates what is measured exactly here: the same pairs of words are meant."""
-    datasketch = pytest.importorskip("datasketch", reason="only to compare with")
-    texts = texts_in_families(5)[:8]
-    minima = []
-    for text in texts:
-        minima.append(datasketch.MinHash(128))
-        for pair in pairwise(text):
-            minima[-1].update(repr(pair).encode())
-    for i, j in combinations(range(8), 2):
-        assert abs(minima[i].jaccard(minima[j]) - exact(texts[i], texts[j])) < 0.2
-
-
 def test_signs_do_not_count_and_order_does() -> None:
     """ "Great film!!" is "great film"; the same words in another order are another text."""
     is_word = np.array([False, True, True, True, True, False])

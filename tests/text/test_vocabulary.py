@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -125,24 +123,3 @@ def test_a_missing_or_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "vocabulary.jsonl").write_text("")
     with pytest.raises(ModelFileError, match="begins with"):
         Vocabulary.load(tmp_path)
-
-
-def test_tokens_and_counts_must_fit() -> None:
-    """Counts of other tokens would weigh the wrong words."""
-    with pytest.raises(DataError, match="3 tokens came with 2 counts"):
-        Vocabulary([PAD, UNK, "a"], [0, 0])
-
-
-def test_building_holds_no_text() -> None:
-    """A corpus larger than memory must be counted as it streams by (here 200,000 tokens of 40 kinds)."""
-
-    def stream() -> Iterator[list[str]]:
-        for start in range(200):
-            yield [f"w{(start + i) % 40}" for i in range(1_000)]
-
-    tracemalloc.start()
-    made = Vocabulary.build(stream())
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert made.counts[2:].tolist() == [5_000] * 40
-    assert peak < 300_000

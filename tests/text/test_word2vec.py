@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,12 +39,6 @@ def test_words_of_one_topic_come_close(skipgram: bool) -> None:
         assert near > far + 0.3
 
 
-def test_skip_gram_is_another_model() -> None:
-    """An option that is taken but not handed on would sell CBOW as skip-gram."""
-    bag, skip = (train_word2vec(_two_topics(), dim=8, epochs=1, workers=1, skipgram=s) for s in (False, True))
-    assert not np.array_equal(bag.matrix, skip.matrix)
-
-
 def test_one_worker_repeats_itself_and_the_seed_counts() -> None:
     """`workers=1` is the way to a model that can be made again bit for bit."""
     first, again, other = (
@@ -76,15 +68,6 @@ def test_rare_words_are_left_out_and_progress_is_told() -> None:
     assert "twice" in vectors
     assert "once" not in vectors
     assert told == [(1, 3), (2, 3), (3, 3)]
-
-
-def test_the_temporary_file_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A corpus left behind after each run, or after a failed one, would fill the disk."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    train_word2vec(_two_topics(), dim=4, epochs=1, workers=1)
-    with pytest.raises(DataError):
-        train_word2vec([["a"]], dim=4, workers=1)
-    assert not list(tmp_path.iterdir())
 
 
 def test_bad_options_and_too_little_text_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,19 +28,10 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def test_csv_columns_are_found_by_their_usual_names(tmp_path: Path) -> None:
-    """A user would have to name columns that are plain to see, or get labels for texts."""
-    path = write(tmp_path / "a.csv", "movie_name,category,text\nbaran,fresh,Lyrical\nzig zag,rotten,Flat\n")
-    corpus = Corpus.read(path)
-    assert corpus.texts == ["Lyrical", "Flat"]
-    assert corpus.labels == ["fresh", "rotten"]
-    assert corpus.groups == ["baran", "zig zag"]
-    assert corpus.ids == ["1", "2"]
-
-
 @pytest.mark.parametrize(
     ("header", "text", "label"),
     [
+        ("movie_name,category,text", "c", "b"),
         ("Review,Sentiment", "a", "b"),
         ("label,something", "b", "a"),  # one column is left, so it is the text
         ("text,comment,label", "a", "c"),  # `text` wins wherever it stands

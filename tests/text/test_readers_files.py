@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import select
-import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
@@ -89,51 +86,25 @@ def test_aclimdb_without_or_with_too_few_films(tmp_path: Path) -> None:
     assert Corpus.read(write_folder(tmp_path / "none", without)).groups is None
 
 
-def test_aclimdb_undecodable_review(tmp_path: Path) -> None:
+def test_an_undecodable_review_is_named(tmp_path: Path) -> None:
     """Which of 100,000 files has the bad byte would stay unknown."""
-    files = aclimdb_files() | {"test/neg/1_2.txt": b"caf\xe9"}
-    for path in (
-        write_folder(tmp_path / "aclImdb", files),
-        write_tar(tmp_path / "a.tar.gz", {f"aclImdb/{k}": v for k, v in files.items()}),
-    ):
-        with pytest.raises(DataError, match=r"test/neg/1_2\.txt: byte 3 \(0xe9\)"):
-            Corpus.read(path)
-        assert "caf\ufffd" in Corpus.read(path, encoding_errors="replace").texts
+    path = write_folder(tmp_path / "aclImdb", aclimdb_files() | {"test/neg/1_2.txt": b"caf\xe9"})
+    with pytest.raises(DataError, match=r"test/neg/1_2\.txt: byte 3 \(0xe9\)"):
+        Corpus.read(path)
+    assert "caf\ufffd" in Corpus.read(path, encoding_errors="replace").texts
 
 
 @archive_needed
 def test_the_imdb_archive_whole() -> None:
-    """The whole archive would not fit a small machine, or differ from the data set the field knows.
-
-    Read in a process of its own, so that its peak of memory is that of reading alone.
-    """
-    program = (
-        "import re, resource, sys, numpy\n"
-        "from pathlib import Path\n"
-        "from gatelight.text.corpus import Corpus\n"
-        "corpus = Corpus.read(sys.argv[1])\n"
-        "train, test, unsup = (corpus.of_split(name) for name in ('train', 'test', 'unsup'))\n"
-        "print(len(train), len(test), len(unsup), len(corpus.labelled()))\n"
-        "print(sum(map(len, train.texts)) / len(train), sum(map(len, test.texts)) / len(test))\n"
-        "print(*set(train.groups) & set(test.groups))\n"
-        "print(sum((l == 'pos') == (r >= 7) for l, r in zip(train.labels, train.ratings)))\n"
-        # ru_maxrss counts what the parent held when it forked; VmHWM begins anew with the program.
-        "status = Path('/proc/self/status')\n"
-        "peak = re.search(r'VmHWM:\\s+(\\d+)', status.read_text()) if status.exists() else None\n"
-        "print(peak[1] if peak else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(ARCHIVE)], capture_output=True, text=True, check=True
-    )
-    sizes, means, shared_films, right_stars, peak = done.stdout.splitlines()
-    assert sizes == "25000 25000 50000 50000"
-    assert means == "1325.06964 1293.7924"
-    assert (
-        shared_films == "tt0406816"
-    )  # its README says none is shared; grep on the urls files finds this one
-    assert right_stars == "25000"
-    if sys.platform == "linux":  # other systems count in other units
-        assert int(peak) * 1024 <= 0.8e9
+    """It would differ from the data set that the field knows."""
+    corpus = Corpus.read(ARCHIVE)
+    train, test, unsup = (corpus.of_split(name) for name in ("train", "test", "unsup"))
+    assert (len(train), len(test), len(unsup), len(corpus.labelled())) == (25_000, 25_000, 50_000, 50_000)
+    assert (sum(map(len, train.texts)), sum(map(len, test.texts))) == (33_126_741, 32_344_810)
+    # Its README says that no film is in both; `grep` on the urls files finds this one.
+    assert set(train.groups or ()) & set(test.groups or ()) == {"tt0406816"}
+    rated = zip(train.labels or (), train.ratings or (), strict=True)
+    assert all((label == "pos") == ((rating or 0) >= 7) for label, rating in rated)
 
 
 def test_one_folder_per_class(tmp_path: Path) -> None:
@@ -229,13 +200,6 @@ def test_streaming_is_bounded_in_memory(tmp_path: Path, name: str) -> None:
     assert peak < 1_000_000
 
 
-def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
-    """A very long line would be cut or take quadratic time."""
-    path = tmp_path / "a.txt"
-    path.write_text("x" * 10_000_000 + "\nshort\n", encoding="utf-8")
-    assert [len(e.text) for e in read_examples(path, labelled=False)] == [10_000_000, 5]
-
-
 @pytest.mark.parametrize(
     "name", ["a.csv", "a.tsv", "a.jsonl", "a.txt", "a.parquet", "a.csv.gz", "a.tar.gz", "a.zip"]
 )
@@ -295,26 +259,3 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, source: str | Path) -> 
         list(read_examples(source, labelled=False))
     monkeypatch.setattr(sys, "stdin", _Stdin(b""))
     assert list(read_examples(source, labelled=False)) == []
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes are waited on differently")
-def test_standard_input_is_read_line_by_line() -> None:
-    """A line would wait for the buffer to fill, so that nobody could judge texts as they come."""
-    program = (
-        "from gatelight.text.corpus import read_examples\n"
-        "for example in read_examples('-', labelled=False):\n    print(example.text.upper(), flush=True)\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    for line in (b"one\n", b"two\n"):
-        process.stdin.write(line)
-        process.stdin.flush()
-        ready, _, _ = select.select([process.stdout], [], [], 20)
-        assert ready, "the line is held back"
-        assert process.stdout.readline() == line.upper()
-    process.stdin.close()
-    assert process.wait(timeout=20) == 0
-    process.stdout.close()
