@@ -64,7 +64,7 @@ bench-quick: $(BENCH_READY)
 	$(BENCH)/bin/python -m benchmarks --quick
 
 docs: $(READY)
-	$(BIN)/python tools/docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # The type marker is a file that nothing imports, so only looking shows whether it was packed.
 build: $(READY)

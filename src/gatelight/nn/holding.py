@@ -118,6 +118,7 @@ class SometimesHeld(Stack):
         return "equations"
 
     def path(self) -> Path:
+        """Return what computes: always the equations."""
         return "equations"
 
     def _run(
