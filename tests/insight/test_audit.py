@@ -149,7 +149,7 @@ def test_the_findings_are_plain_values() -> None:
 def test_the_large_movie_review_dataset() -> None:
     """The note's figures, and what is known of the archive: 123 reviews of the test part are in train too."""
     corpus = Corpus.read(IMDB, splits=["train", "test"])
-    columns = (corpus.texts, corpus.labels or (), corpus.groups or (), corpus.ids, corpus.parts or ())
+    columns = (corpus.texts, corpus.labels or (), corpus.groups or (), corpus.ids, corpus.splits or ())
     examples = [Example(*row) for row in zip(*columns, strict=True)]
     found = audit(examples[:25_000], DEFAULT, against=("test", examples[25_000:]))
     assert round(found.lengths.mean_characters, 2) == 1325.07

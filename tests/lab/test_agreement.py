@@ -268,7 +268,7 @@ def test_own_pairs_come_from_tables_and_lines(tmp_path: Path) -> None:
         ("a.jsonl", '{"sents": 5}', "not as expected"),
         ("a.jsonl", '{"sentence_good": "x", "sentence_bad": "y"}', "lacks 'linguistics_term'"),
         ("a.jsonl", "", "holds no minimal pairs"),
-        ("a.csv", "good,bad\nx,y,z\n", "line 2 has not as many fields"),
+        ("a.csv", "good,bad\nx,y,z\n", "cannot be read as a table"),
         ("a.csv", 'good,bad\n"x,y\n', "cannot be read as a table"),
         ("a.csv", "one,two\nx,y\n", "no minimal pair"),
         ("simple_agrmt.jsonl", '{"sents": ["the a b", "the c b"]}', "not behind the subject"),

@@ -53,7 +53,7 @@ class Embed(Reads):
         from gatelight.cli.html import check
         from gatelight.cli.progress import Meter
         from gatelight.estimators.thought_vectors import vectors_written
-        from gatelight.insight.thoughts import Drawn, thoughts
+        from gatelight.insight.neighbours import Sample, neighbourhood
         from gatelight.models.thought_vectors import features
 
         pages = [path for path in self.out if path.suffix == ".html"]
@@ -66,7 +66,7 @@ class Embed(Reads):
             check()  # before minutes of reading
         to = console(machine=self.json)
         opened = _opened(self.model, self.threads)
-        width, drawn = features(opened.model_), Drawn(self.shown, self.seed)
+        width, drawn = features(opened.model_), Sample(self.shown, self.seed)
         writing: Any = vectors_written(files[0], width) if files else nullcontext()
         with Meter(to) as meter, writing as write_block:
             for examples, vectors in _embedded(
@@ -80,7 +80,7 @@ class Embed(Reads):
         if pages:
             from gatelight.cli.thoughts_report import page
 
-            page(pages[0], thoughts(drawn), self.model, self.data, self.pool)
+            page(pages[0], neighbourhood(drawn), self.model, self.data, self.pool)
         if self.json:
             found = {"texts": drawn.seen, "features": width, "pool": self.pool}
             emit({**found, "files": [str(path) for path in self.out]})
@@ -95,7 +95,7 @@ class Embed(Reads):
 class Neighbours(Reads):
     """Find the texts that are most like one of yours to a model.
 
-    Likeness is the cosine of their vectors. DATA may be larger than memory.
+    Likeness is the cosine of their vectors.
     """
 
     model: str = argument(MODEL, "MODEL")
@@ -111,29 +111,30 @@ class Neighbours(Reads):
 
     def run(self) -> None:
         """Find and tell."""
+        import numpy as np
+
         from gatelight.cli.progress import Meter
         from gatelight.insight.findings import quoted
-        from gatelight.insight.neighbours import Nearest
+        from gatelight.insight.neighbours import nearest
 
         to = console(machine=self.json)
         opened = _opened(self.model, self.threads)
-        nearest = Nearest(opened.embed(self.query, self.pool), self.count)
         with Meter(to) as meter:
-            for examples, vectors in _embedded(
-                opened, self.data, self.reading, self.part, self.pool, to, meter
-            ):
-                nearest.add(vectors, examples)
-        for number, text in enumerate(self.query):
-            found = nearest.found(number)
+            blocks = list(_embedded(opened, self.data, self.reading, self.part, self.pool, to, meter))
+        examples = [example for block, _ in blocks for example in block]
+        if not examples:
+            raise DataError(f"{self.data} holds no texts to look among; give some")
+        vectors = np.concatenate([block for _, block in blocks])
+        cosines, rows = nearest(opened.embed(self.query, self.pool), vectors, self.count)
+        for text, of_text, near in zip(self.query, cosines.tolist(), rows.tolist(), strict=True):
+            found = [(cosine, examples[row]) for cosine, row in zip(of_text, near, strict=True)]
             if self.json:
-                for cosine, near in found:
-                    of = {"label": near.label, "id": near.id, "text": near.text}
+                for cosine, example in found:
+                    of = {"label": example.label, "id": example.id, "text": example.text}
                     emit({"query": text, "similarity": cosine, **of})
                 continue
-            rows = [
-                [quoted("", near.text).text, _label(near) or "–", f"{cosine:.3f}"] for cosine, near in found
-            ]
-            to.print(table(["text", "label", "similarity"], rows, quoted("", text).text))
+            lines = [[quoted("", it.text).text, _label(it) or "–", f"{cosine:.3f}"] for cosine, it in found]
+            to.print(table(["text", "label", "similarity"], lines, quoted("", text).text))
 
 
 def _opened(model: str, threads: int | None) -> TextClassifier | LanguageModel:

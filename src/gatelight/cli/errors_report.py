@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 SHOWN_COVERAGE = (1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
 MOST_CLASSES = 12
 WORDS_WITHOUT_CAUSE = (
-    "d: the difference in standard deviations. Odds: how much likelier a mistake is with one standard "
-    "deviation more, length, class and the other measures kept equal. In brackets 95 % intervals; –: too few "
-    "texts, or no spread among them, to tell."
+    "d: the difference in standard deviations, with its 95 % interval; –: there is no spread."
 )
-NEGATION_NOTE = (
-    "*: the interval leaves out zero. Negations, contrast words and verbs are lists of English words."
-)
+NEGATION_NOTE = "*: the interval leaves out zero. Negations and contrast words are lists of English words."
 
 
 def print_mistakes(to: Console, found: ErrorAnalysis, model: str, origin: str) -> None:
@@ -161,23 +157,20 @@ def _number(value: float, share: bool) -> str:
 
 def _effect_row(effect: Effect) -> list[str]:
     share = effect.name.startswith("share")
-    d = odds = "–"
+    d = "–"
     if effect.d is not None:
         d = f"{effect.d:+.2f} ({effect.d_low:+.2f} to {effect.d_high:+.2f})"
-    if effect.odds is not None:
-        odds = f"× {effect.odds:.2f} ({effect.odds_low:.2f} to {effect.odds_high:.2f})"
     return [
         effect.name,
         _number(effect.right, share),
         _number(effect.wrong, share),
         d,
-        odds,
     ]
 
 
 def _effect(effect: Effect) -> str:
-    name, right, wrong, d, odds = _effect_row(effect)
-    return f"{name}: right texts {right}, wrong ones {wrong}, d {d}, odds of a mistake {odds}"
+    name, right, wrong, d = _effect_row(effect)
+    return f"{name}: right texts {right}, wrong ones {wrong}, d {d}"
 
 
 def _edit(edit: Edit) -> str:

@@ -10,12 +10,12 @@ from gatelight.cli.charts import COLOURS
 from gatelight.cli.output import percent
 
 if TYPE_CHECKING:
-    from gatelight.insight.thoughts import LabelShare, Thoughts
+    from gatelight.insight.neighbours import LabelAgreement, Neighbourhood
 
 SIDE, MARGIN = 360, 8  # of the map, in units of which a phone has about as many pixels
 
 
-def page(path: Path, found: Thoughts, model: str, origin: str, pool: str) -> None:
+def page(path: Path, found: Neighbourhood, model: str, origin: str, pool: str) -> None:
     """Write the page as one HTML file."""
     shown = len(found.quotes)
     drawn = "" if shown == found.of else f", of which {shown:,} drawn at random are shown"
@@ -29,7 +29,7 @@ def page(path: Path, found: Thoughts, model: str, origin: str, pool: str) -> Non
         side=SIDE,
         dots=_dots(found),
         legend=legend + [("others", "others")] * (len(found.kinds) > COLOURS),
-        caption=f"These two directions hold {percent(found.map.explained)} of the variance.",
+        caption=f"These two directions hold {percent(found.explained)} of the variance.",
         shares=[_share_row(share) for share in found.shares],
         near=[
             (
@@ -45,9 +45,9 @@ def page(path: Path, found: Thoughts, model: str, origin: str, pool: str) -> Non
     )
 
 
-def _dots(found: Thoughts) -> list[tuple[float, float, str, str]]:
+def _dots(found: Neighbourhood) -> list[tuple[float, float, str, str]]:
     """Each text's place on a square with one scale both ways, its colour, and what the pointer shows."""
-    points = found.map.points
+    points = found.points
     low, high = points.min(axis=0), points.max(axis=0)
     scale = (SIDE - 2 * MARGIN) / (float((high - low).max()) or 1)
     places = SIDE / 2 + (points - (low + high) / 2) * [scale, -scale]
@@ -57,11 +57,11 @@ def _dots(found: Thoughts) -> list[tuple[float, float, str, str]]:
     ]
 
 
-def _share_row(share: LabelShare) -> list[str]:
+def _share_row(share: LabelAgreement) -> list[str]:
     interval = f"{percent(share.share)} ({100 * share.low:.0f} to {100 * share.high:.0f})"
     return [share.label, f"{share.texts:,}", interval, percent(share.chance)]
 
 
-def _name(found: Thoughts, text: int) -> str:
+def _name(found: Neighbourhood, text: int) -> str:
     name = found.quotes[text].id
     return f"{found.kinds[found.kind[text]]}, {name}" if name else found.kinds[found.kind[text]]

@@ -28,7 +28,7 @@ WORST = 10
 ONE_ALONE = 3
 COVERED = tuple(round(1 - step / 20, 2) for step in range(20))
 LEAST_OF_GROUP, MOST_GROUPS = 5, 10
-MOST_CONTRASTS, MOST_DISTANCE = 3, 4
+MOST_CONTRASTS = 3
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
@@ -190,7 +190,7 @@ def analyze_errors(
         offered_error=offered_error,
         coverage=_coverage(right, probabilities.max(axis=1)),
         worst=shown(np.flatnonzero(~right), WORST),
-        effects=effects(words.measures(), ~right, words.tokens, truth),
+        effects=effects(words.measures(), ~right),
         edits=edits(estimator, checked, truth, seed),
         slices=slices(words, ~right, groups),
         agreement=compared,
@@ -240,7 +240,7 @@ def agreement(model: Numbers, baseline: Numbers, truth: Numbers) -> Agreement:
 
 
 def slices(words: WordStatistics, wrong: Mask, groups: Sequence[str | None] | None = None) -> list[Slice]:
-    """Sort texts by length, cut or not, negations, contrast words, distance to the verb, and group."""
+    """Sort texts by length, cut or not, negations, contrast words, and group."""
     edges = np.unique(np.quantile(words.tokens, [0.25, 0.5, 0.75]).astype(int))
     length = np.searchsorted(edges, words.tokens, side="left")
     lengths = [*(f"up to {edge:,}" for edge in edges), f"over {edges[-1]:,}"]
@@ -248,9 +248,9 @@ def slices(words: WordStatistics, wrong: Mask, groups: Sequence[str | None] | No
     if words.cut.any():
         parts += [("longer than the model reads", v, words.cut == (v == "yes")) for v in ("no", "yes")]
     parts += [("negation", v, (words.negations > 0) == (v == "yes")) for v in ("no", "yes")]
-    parts += _counted("contrast words", words.contrasts, 0, MOST_CONTRASTS)
-    parts += _counted("negation to verb", words.distance, 1, MOST_DISTANCE)
-    parts.append(("negation to verb", "no verb", words.distance == -1))
+    for n in range(MOST_CONTRASTS):
+        parts.append(("contrast words", str(n), words.contrasts == n))
+    parts.append(("contrast words", f"{MOST_CONTRASTS} or more", words.contrasts >= MOST_CONTRASTS))
     found = [_slice(by, value, mask, wrong) for by, value, mask in parts if mask.any()]
     if groups is not None:
         names, group = np.unique([name or "" for name in groups], return_inverse=True)
@@ -259,11 +259,6 @@ def slices(words: WordStatistics, wrong: Mask, groups: Sequence[str | None] | No
         # The groups whose mistakes are the least likely to be chance.
         found += sorted(of_groups, key=lambda one: -one.low)[:MOST_GROUPS]
     return found
-
-
-def _counted(by: str, counts: Numbers, least: int, most: int) -> list[tuple[str, str, Mask]]:
-    parts = [(by, str(n), counts == n) for n in range(least, most)]
-    return [*parts, (by, f"{most} or more", counts >= most)]
 
 
 def _slice(by: str, value: str, mask: Mask, wrong: Mask) -> Slice:

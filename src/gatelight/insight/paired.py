@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 RESAMPLES = 2000
 
-Right = NDArray[np.bool_]
+Values = NDArray[np.bool_] | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Difference:
 
 
 def paired_difference(
-    right: Right, reference: Right, *, resamples: int = RESAMPLES, seed: int = 0
+    right: Values, reference: Values, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Difference:
     """Return how much more often `right` bool [S, B] is true than `reference`, run by run on the same texts.
 
@@ -38,12 +38,12 @@ def paired_difference(
     so are, where there are several, seeds: another test set and another start are both chance (a percentile
     bootstrap; with few seeds it knows little of how they differ, and the interval is a little too narrow).
     """
-    gain = right.astype(np.float32) - reference
+    gain = np.asarray(right, np.float64) - reference
     seeds, texts = gain.shape
     draw = np.random.default_rng(seed)
     means = np.empty(resamples)
     for k in range(resamples):
-        times = np.bincount(draw.integers(texts, size=texts), minlength=texts).astype(np.float32)
+        times = np.bincount(draw.integers(texts, size=texts), minlength=texts).astype(np.float64)
         by_seed = gain @ times / texts
         means[k] = by_seed[draw.integers(seeds, size=seeds)].mean()
     low, high = np.quantile(means, [0.025, 0.975])

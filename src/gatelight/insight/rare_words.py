@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from gatelight.estimators.evaluation import Z_95, wilson_interval
-from gatelight.insight.english import CONTRASTS, NEGATIONS, SENTENCE_ENDS, VERBS
+from gatelight.insight.english import CONTRASTS, NEGATIONS
 from gatelight.insight.paired import paired_difference
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from gatelight.text.vectors import WordVectors
 
 RARE = 10  # a word seen in training less often than so is rare
-FARTHEST = 8  # words between a negation and its verb; farther, it is no verb of its own
-FEWEST = 10  # texts of either kind for each measure; fewer tell nothing (Peduzzi et al. 1996)
 NO_SPREAD = 1e-9  # rounding, where all texts have the same value
 MOST_TEXTS = 5000  # drawn at random where there are more: the intervals are narrow enough then
 UNHEARD = "zqxzqx"  # stands for a word that no vocabulary knows
@@ -40,8 +37,7 @@ class WordStatistics:
 
     `commonness` is the mean of log10 of the known words' counts; of the vectors' corpus `rank` is the mean of
     log10 of the ranks, `absent` the share without a vector (None without vectors). `negations`, `contrasts`
-    are counts, `distance` is the greatest of a negation to the verb after it (0: no negation, -1: one without
-    a verb). `cut`: whether the text is longer than what the model reads.
+    are counts. `cut`: whether the text is longer than what the model reads.
     """
 
     tokens: Floats
@@ -52,7 +48,6 @@ class WordStatistics:
     absent: Floats | None
     negations: Numbers
     contrasts: Numbers
-    distance: Numbers
     cut: NDArray[np.bool_]
 
     def measures(self) -> dict[str, Floats]:
@@ -76,7 +71,7 @@ def word_statistics(
     counts = reading.vocabulary.known_counts()
     ranks = {} if vectors is None else dict(zip(vectors.words, vectors.rows.tolist(), strict=True))
     rows = np.array([_words(reading.tokenizer.tokens(text), counts, ranks) for text in texts])
-    tokens, unknown, rare, commonness, rank, absent, negations, contrasts, distance = rows.T
+    tokens, unknown, rare, commonness, rank, absent, negations, contrasts = rows.T
     read = tokens - unknown if reading.unknown == "drop" else tokens
     length = np.maximum(tokens, 1)
     return WordStatistics(
@@ -88,7 +83,6 @@ def word_statistics(
         absent=None if vectors is None else absent / length,
         negations=negations.astype(np.int64),
         contrasts=contrasts.astype(np.int64),
-        distance=distance.astype(np.int64),
         cut=read > (math.inf if reading.max_length is None else reading.max_length),
     )
 
@@ -106,36 +100,14 @@ def _words(tokens: list[str], counts: dict[str, int], ranks: dict[str, int]) -> 
         len(tokens) - len(placed),
         sum(token in NEGATIONS for token in lower),
         sum(token in CONTRASTS for token in lower),
-        distance_to_verb(lower),
     ]
-
-
-def distance_to_verb(tokens: list[str]) -> int:
-    """Return the greatest distance of a negation to the next common verb in its sentence, in tokens.
-
-    "don't like" has 1, "not really like" 2; 0 where there is no negation, -1 where none has a verb within
-    `FARTHEST`. The verbs are a list of English ones: no tagger is asked.
-    """
-    greatest, negated = 0, False
-    for place, token in enumerate(tokens):
-        if token not in NEGATIONS:
-            continue
-        negated = True
-        for distance, other in enumerate(tokens[place + 1 : place + 1 + FARTHEST], 1):
-            if other in SENTENCE_ENDS:
-                break
-            if other in VERBS:
-                greatest = max(greatest, distance)
-                break
-    return greatest if greatest or not negated else -1
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One measure in right and wrong texts: means and Cohen's d, None where it does not vary within either.
+    """One measure in right and wrong texts: means and Cohen's d with its 95 % interval.
 
-    `odds` is by how much the odds of a mistake rise with one standard deviation, length and class and the
-    other measures kept equal; None where too few texts tell. Each has its 95 % interval.
+    d is None where the measure does not vary within either.
     """
 
     name: str
@@ -144,59 +116,26 @@ class Effect:
     d: float | None
     d_low: float | None
     d_high: float | None
-    odds: float | None = None
-    odds_low: float | None = None
-    odds_high: float | None = None
 
 
-def effects(
-    measures: dict[str, Floats], wrong: NDArray[np.bool_], lengths: Floats, classes: Numbers
-) -> list[Effect]:
+def effects(measures: dict[str, Floats], wrong: NDArray[np.bool_]) -> list[Effect]:
     """Compare wrong texts with right ones, measure by measure; nothing with fewer than two of either."""
     if min(int(wrong.sum()), int((~wrong).sum())) < 2:
         return []
-    odds = _odds(measures, wrong, lengths, classes)
-    return [_effect(name, values, wrong, odds.get(name)) for name, values in measures.items()]
+    return [_effect(name, values[~wrong], values[wrong]) for name, values in measures.items()]
 
 
-def _effect(
-    name: str, values: Floats, wrong: NDArray[np.bool_], odds: tuple[float, float, float] | None
-) -> Effect:
-    bad, good = values[wrong], values[~wrong]
-    right_mean, wrong_mean = float(good.mean()), float(bad.mean())
-    ratio = odds or (None, None, None)
-    squares = ((bad - wrong_mean) ** 2).sum() + ((good - right_mean) ** 2).sum()
-    spread = math.sqrt(squares / (len(values) - 2))
+def _effect(name: str, right: Floats, wrong: Floats) -> Effect:
+    means = float(right.mean()), float(wrong.mean())
+    n = len(right) + len(wrong)
+    squares = ((right - means[0]) ** 2).sum() + ((wrong - means[1]) ** 2).sum()
+    spread = math.sqrt(squares / (n - 2))
     if spread <= NO_SPREAD:
-        return Effect(name, right_mean, wrong_mean, None, None, None, *ratio)
-    d = (wrong_mean - right_mean) / spread
+        return Effect(name, *means, None, None, None)
+    d = (means[1] - means[0]) / spread
     # Hedges and Olkin (1985), for large samples.
-    reach = Z_95 * math.sqrt(len(values) / (len(bad) * len(good)) + d * d / (2 * len(values)))
-    return Effect(name, right_mean, wrong_mean, d, d - reach, d + reach, *ratio)
-
-
-def _odds(
-    measures: dict[str, Floats], wrong: NDArray[np.bool_], lengths: Floats, classes: Numbers
-) -> dict[str, tuple[float, float, float]]:
-    """Odds ratios with Wald's intervals, of a logistic regression without penalty."""
-    varied = {name: values for name, values in measures.items() if values.std() > 0}
-    dummies = [classes == number for number in np.unique(classes)[1:]]
-    columns = [*varied.values(), np.log1p(lengths), *(dummy.astype(np.float64) for dummy in dummies)]
-    if not varied or min(int(wrong.sum()), int((~wrong).sum())) < FEWEST * len(columns):
-        return {}
-    x = np.stack(columns, axis=1)
-    deviations = x.std(axis=0)
-    x = ((x - x.mean(axis=0)) / np.where(deviations > 0, deviations, 1))[:, deviations > 0]
-    model = LogisticRegression(C=np.inf, max_iter=1000, tol=1e-8).fit(x, wrong)
-    p = model.predict_proba(x)[:, 1]
-    design = np.column_stack([np.ones(len(x)), x])
-    information = design.T @ (design * (p * (1 - p))[:, None])
-    # A pseudo-inverse: measures that say the same share what they say, and their intervals show it.
-    errors = np.sqrt(np.maximum(np.diag(np.linalg.pinv(information)), 0))[1:]
-    return {
-        name: tuple(np.exp([b, b - Z_95 * error, b + Z_95 * error]).tolist())
-        for name, b, error in zip(varied, model.coef_[0], errors, strict=False)
-    }
+    reach = Z_95 * math.sqrt(n / (len(right) * len(wrong)) + d * d / (2 * n))
+    return Effect(name, *means, d, d - reach, d + reach)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,18 @@
-"""Minimal pairs: two sentences that differ in what agrees, one right, one wrong. Reads them, knows no model.
+"""Minimal pairs: two sentences that differ in what agrees, one right, one wrong.
 
 BLiMP (Warstadt et al. 2020), the set of Marvin & Linzen (2018) and a user's own files become the same pairs.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+from pyarrow import csv
 
 from gatelight.errors import DataError
 from gatelight.text import archives
@@ -104,19 +104,16 @@ def _objects(
 
 
 def _table(path: Path, delimiter: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    with streams.text_stream(path, Options(), "") as stream:
-        text = io.StringIO(stream.read(), newline="")
-    reader = csv.DictReader(text, delimiter=delimiter, strict=True)
     try:
-        for row in reader:
-            place = f"{path}: line {reader.line_num}"
-            if None in row or None in row.values():
-                raise DataError(
-                    f"{place} has not as many fields as the header; quote what holds a {delimiter!r}"
-                )
-            yield path.stem, place, {name: value for name, value in row.items() if value.strip()}
-    except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num} cannot be read as a table ({error})") from error
+        rows = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=delimiter)).to_pylist()
+    except pyarrow.ArrowInvalid as error:
+        raise DataError(f"{path} cannot be read as a table ({error})") from None
+    for number, row in enumerate(rows, 1):
+        yield (
+            path.stem,
+            f"{path}: row {number}",
+            {name: it for name, it in row.items() if it not in (None, "")},
+        )
 
 
 def _pairs_of(row: Mapping[str, Any], stem: str, place: str) -> Iterator[MinimalPair]:

@@ -111,7 +111,7 @@ def trace(model: Any, text: str, layer: int = 0, direction: int = 0, units: int 
     `units` come most active first; `half_lives` in tokens (None: forever; of an RNN there are none); `alike`
     puts units that do the same side by side. Raises DataError for a layer or direction that there is not.
     """
-    from gatelight.insight.memories import activity_order, half_lives, similar_order
+    from gatelight.insight.gates import activity_order, half_lives, similar_order
 
     traced = model.trace([text])
     values = {name: traced.gate(name, 0, layer, direction) for name in traced.names}

@@ -1,10 +1,8 @@
-"""What a trace tells: how long units remember, which gates stand open, what each word wrote and wiped.
-
-Knows traces and what a model says of the beginnings of a text; computes no gate itself.
-"""
+"""What gates do: how long units remember, what each word wrote and wiped, what a clamped gate costs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +11,16 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from gatelight.errors import DataError
+from gatelight.estimators.evaluation import judged_right
+from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.tracing import Trace
+from gatelight.insight.paired import paired_difference
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
 
 SHUT, OPEN = 0.1, 0.9
+MEAN_TEXTS = 200  # texts over whose tokens a gate's mean is taken
 Floats = NDArray[np.float64]
 KEEPING = {"lstm": "forget_gate", "peephole": "forget_gate", "gru": "update_gate"}
 
@@ -77,7 +79,7 @@ def written_and_wiped(
 
 @dataclass(frozen=True)
 class Turn:
-    """The token that changed a text's judgement most: the probability of `target` before and after it."""
+    """The token that changed a text's prediction most: the probability of `target` before and after it."""
 
     place: int
     token: str
@@ -87,7 +89,7 @@ class Turn:
 
 
 def turning_point(model: TextClassifier, text: str, target: Any = None) -> Turn:
-    """Return the token at which the probability of a class moved most; `target` None: the one judged last.
+    """Return the token at which the probability of a class moved most; `target` None: the one predicted.
 
     Raises DataError for a text of no tokens and a class that there is not.
     """
@@ -128,3 +130,65 @@ def _keeping(trace: Trace) -> str:
     if trace.cell not in KEEPING:
         raise DataError(f"a {trace.cell} has no gate that keeps: it writes all over at every step")
     return KEEPING[trace.cell]
+
+
+@dataclass(frozen=True)
+class Clamped:
+    """The accuracy with a gate of a layer clamped "open", "shut" or at its "mean", and its change.
+
+    `low` and `high` bound the change with 95 %; `same` is the fraction of texts classified as without.
+    """
+
+    gate: str
+    layer: int
+    at: str
+    accuracy: float
+    change: float
+    low: float
+    high: float
+    same: float
+
+
+def ablate(
+    model: TextClassifier, texts: Sequence[str], labels: Sequence[Any], *, seed: int = 0
+) -> list[Clamped]:
+    """Classify labelled texts with each gate of each layer clamped open, shut, and at each unit's own mean.
+
+    The mean is over the tokens of the first 200 texts. Intervals are of the paired bootstrap over texts.
+    Empty for a cell without gates. Raises DataError for no text or labels that are none of the model's.
+    """
+    targets = model.known_classes().targets(checked_labels(labels))
+    if not texts or len(texts) != len(targets):
+        raise DataError(f"there are {len(texts)} texts and {len(targets)} labels; give one per text")
+    whole = model.predict_proba(texts)
+    right, predicted = judged_right(whole, targets), whole.argmax(axis=1)
+    found: list[Clamped] = []
+    for (gate, layer), mean in gate_means(model, texts[:MEAN_TEXTS]).items():
+        for at, values in (("open", np.ones_like(mean)), ("shut", np.zeros_like(mean)), ("mean", mean)):
+            clamped = model
+            for direction, of_units in enumerate(values):
+                value: dict[str, Any] = {gate: of_units}
+                clamped = clamped.with_gates(layer=layer, direction=direction, **value)
+            columns = clamped.predict_proba(texts)
+            now = judged_right(columns, targets)
+            gain = paired_difference(now[None], right[None], seed=seed)
+            same = float((columns.argmax(axis=1) == predicted).mean())
+            found.append(Clamped(gate, layer, at, float(now.mean()), gain.mean, gain.low, gain.high, same))
+    return found
+
+
+def gate_means(model: TextClassifier, texts: Sequence[str]) -> dict[tuple[str, int], Floats]:
+    """Return each gate's mean over all tokens of the texts, by layer: [directions, H]."""
+    totals: dict[tuple[str, int], Floats] = {}
+    tokens = 0
+    for trace in model.traces(texts):
+        tokens += sum(map(len, trace.steps))
+        for name in trace.names:
+            if name.endswith("_gate"):
+                for text in range(len(trace)):
+                    values = trace.of_text(text)[name].sum(axis=0, dtype=np.float64)
+                    for layer in range(trace.layers):
+                        totals[name, layer] = totals.get((name, layer), 0) + values[layer]
+    if not tokens:
+        raise DataError("no text holds a token that the model reads; give texts with words")
+    return {place: total / tokens for place, total in totals.items()}

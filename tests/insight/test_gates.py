@@ -1,4 +1,4 @@
-"""What is read out of a trace: against gates held at known values, and the lines of the cell written out."""
+"""What gates do: against gates clamped at known values, the lines of the cell, and by hand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from made_up_reviews import TINY, make_reviews
 
 from gatelight import TextClassifier
 from gatelight.errors import DataError
-from gatelight.insight.memories import (
+from gatelight.insight.gates import (
+    ablate,
     activity_order,
+    gate_means,
     half_lives,
     saturation,
     similar_order,
@@ -18,8 +20,8 @@ from gatelight.insight.memories import (
 )
 
 TEXTS = ["the film is a delight !", "its plot is not clever , and the music is a mess ."]
-HELD = 1e-4
-"""A held gate has the kernels' rounding, of which a logarithm near 1 makes more."""
+CLAMPED = 1e-4
+"""A clamped gate has the kernels' rounding, of which a logarithm near 1 makes more."""
 
 
 def fitted(cell: str, **settings: object) -> TextClassifier:
@@ -33,13 +35,13 @@ def model(request: pytest.FixtureRequest) -> TextClassifier:
     return fitted(request.param)
 
 
-def test_half_lives_and_saturation_of_gates_held_at_known_values(model: TextClassifier) -> None:
+def test_half_lives_and_saturation_of_gates_clamped_at_known_values(model: TextClassifier) -> None:
     """At ½ half is left after one token, at 2^(−1/10) after ten; above 0.9 a gate counts as open."""
     gate = "forget_gate" if model.cell == "lstm" else "update_gate"
     values = np.array([0.5, 0.25, 2**-0.1, 0.0, 1.0, 0.05, 0.95, 0.5])
     trace = model.with_gates(**{gate: values}).trace(TEXTS)
     found = half_lives(trace, direction=1)
-    np.testing.assert_allclose(found[[0, 1, 2]], [1, 0.5, 10], rtol=HELD)
+    np.testing.assert_allclose(found[[0, 1, 2]], [1, 0.5, 10], rtol=CLAMPED)
     assert found[3] < 0.05
     assert found[4] > 1e5
     shut, opened = saturation(trace)[gate]
@@ -70,7 +72,7 @@ def test_what_was_written_and_wiped_makes_the_new_state_of_the_old(
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_the_turning_point_is_where_the_answer_to_the_beginning_moves_most(bidirectional: bool) -> None:
-    """Off by one the neighbour of the telling word would be blamed."""
+    """Off by one the neighbour of the word that decided would be blamed."""
     model = fitted("lstm", bidirectional=bidirectional)
     words = TEXTS[1].split()
     answers = model.predict_proba([" ".join(words[:k]) for k in range(len(words) + 1)])[:, 1].astype(float)
@@ -94,3 +96,24 @@ def test_orders_of_units() -> None:
     order = similar_order(trace, 1).tolist()
     assert sorted(order) == list(range(12))
     assert abs(order.index(a) - order.index(b)) == 1
+
+
+def test_ablation_is_what_a_model_with_the_gate_clamped_scores() -> None:
+    """A mean over the wrong axis, or a gate of the wrong layer, would still give a table."""
+    reviews = make_reviews(80, 3)
+    model = TextClassifier(**TINY | {"layers": 2, "epochs": 8, "cell": "gru"})
+    model.fit(reviews.texts, reviews.labels)
+    found = ablate(model, reviews.texts, reviews.labels)
+    assert len(found) == 2 * 2 * 3
+    by_hand = model.trace(reviews.texts).to_dataframe().groupby(["layer", "direction", "unit"]).update_gate
+    means = gate_means(model, reviews.texts)
+    np.testing.assert_allclose(means["update_gate", 1].ravel(), by_hand.mean()[1].to_numpy(), atol=1e-6)
+    shut = next(one for one in found if (one.gate, one.layer, one.at) == ("update_gate", 1, "shut"))
+    clamped = model.with_gates(layer=1, update_gate=0.0)
+    assert shut.accuracy == clamped.score(reviews.texts, reviews.labels)
+    assert shut.change == pytest.approx(shut.accuracy - model.score(reviews.texts, reviews.labels))
+    assert shut.low <= shut.change <= shut.high
+    assert shut.same == (clamped.predict(reviews.texts) == model.predict(reviews.texts)).mean()
+    assert ablate(fitted("rnn"), reviews.texts, reviews.labels) == []
+    with pytest.raises(DataError, match="80 texts and 3 labels"):
+        ablate(model, reviews.texts, reviews.labels[:3])
