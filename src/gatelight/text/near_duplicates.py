@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gatelight.compiled import compiled
-
 BANDS, ROWS = 32, 4
+AT_ONCE = 1 << 18  # tokens
 LEAST_WORDS = 3  # shorter texts are alike by chance
 MOST_NEIGHBOURS = 8  # a text is compared with so many of a band's bucket, or a bucket of n would cost n²
 
@@ -37,13 +35,57 @@ class Sketch:
 
 def sketch(tokens: Tokens, lengths: Numbers, is_word: npt.NDArray[np.bool_]) -> Sketch:
     """Sketch B texts from their tokens' numbers int32 [N], text after text; `is_word` bool [types]."""
-    made = Sketch(
-        np.zeros((len(lengths), BANDS), np.uint32),
-        np.zeros(len(lengths), np.int32),
-        np.zeros(len(lengths), np.uint64),
-    )
-    _sketch(tokens, lengths, is_word, _SEEDS, made.keys, made.words, made.sequence)
+    n = len(lengths)
+    made = Sketch(np.zeros((n, BANDS), np.uint32), np.zeros(n, np.int32), np.zeros(n, np.uint64))
+    ends = np.cumsum(lengths)
+    first, begin = 0, 0
+    while first < n:  # so many texts at a time that what is computed of them stays small
+        last = max(first + 1, int(np.searchsorted(ends, begin + AT_ONCE, "right")))
+        some, end = slice(first, last), int(ends[last - 1])
+        of_text = np.repeat(np.arange(last - first), lengths[some])
+        chosen = is_word[tokens[begin:end]]
+        words, of_text = tokens[begin:end][chosen].astype(np.uint32), of_text[chosen]
+        made.words[some] = np.bincount(of_text, minlength=last - first)
+        made.sequence[some] = _sequences(words, made.words[some])
+        same = of_text[1:] == of_text[:-1]
+        pairs = _mixed((_mixed(words[:-1]) * np.uint32(0x9E3779B1) ^ _mixed(words[1:]))[same])
+        made.keys[some] = _keys(pairs, of_text[1:][same], last - first)
+        first, begin = last, end
     return made
+
+
+def _sequences(words: Keys, counts: npt.NDArray[np.int32]) -> npt.NDArray[np.uint64]:
+    """Hash each text's words in their order: the sum of mixed words times powers of an odd number."""
+    before = np.concatenate([[0], np.cumsum(counts)])
+    place = np.arange(len(words)) - np.repeat(before[:-1], counts)
+    powers = np.cumprod(np.full(int(counts.max(initial=0)) + 1, 0x9E3779B97F4A7C15, np.uint64))
+    terms = (_mixed(words).astype(np.uint64) + np.uint64(1)) * powers[place]
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
+    return np.asarray(sums[before[1:]] - sums[before[:-1]])
+
+
+def _keys(pairs: Keys, of_text: Numbers, n: int) -> Keys:
+    """Return the band keys uint32 [n, BANDS] of texts whose hashed pairs stand text after text."""
+    present, starts = np.unique(of_text, return_index=True)
+    keys = np.tile(np.arange(BANDS, dtype=np.uint32), (n, 1))
+    smallest = np.full(n, 0xFFFFFFFF, np.uint32)
+    for k, seed in enumerate(_SEEDS):
+        x = (pairs ^ seed) * np.uint32(0x9E3779B1)
+        x ^= x >> np.uint32(15)
+        if len(present):
+            smallest[present] = np.minimum.reduceat(x, starts)
+        band = keys[:, k // ROWS]
+        band[:] = _mixed(band * np.uint32(0x9E3779B1) ^ smallest)
+    return keys
+
+
+def _mixed(x: Keys) -> Keys:
+    """Murmur3's last step: every bit of x moves every bit of the answer."""
+    x = x ^ (x >> np.uint32(16))
+    x = x * np.uint32(0x85EBCA6B)
+    x ^= x >> np.uint32(13)
+    x = x * np.uint32(0xC2B2AE35)
+    return x ^ (x >> np.uint32(16))
 
 
 def candidates(keys: Keys, eligible: npt.NDArray[np.bool_]) -> Numbers:
@@ -84,78 +126,10 @@ def word_pairs(tokens: Tokens, is_word: npt.NDArray[np.bool_]) -> Numbers:
 
 
 def jaccard(one: Numbers, other: Numbers) -> float:
-    """Return |A ∩ B| / |A ∪ B| of two sorted sets; 0 where both are empty."""
-    both = _shared(one, other)
+    """Return |A ∩ B| / |A ∪ B| of two sets of distinct numbers; 0 where both are empty."""
+    both = len(np.intersect1d(one, other, assume_unique=True))
     either = len(one) + len(other) - both
     return both / either if either else 0.0
-
-
-@compiled
-def _shared(one: Numbers, other: Numbers) -> int:
-    i = j = both = 0
-    while i < len(one) and j < len(other):
-        if one[i] == other[j]:
-            both += 1
-            i += 1
-            j += 1
-        elif one[i] < other[j]:
-            i += 1
-        else:
-            j += 1
-    return both
-
-
-@compiled
-def _mixed(x: Any) -> Any:
-    """Murmur3's last step: every bit of x moves every bit of the answer."""
-    x = np.uint32(x)
-    x ^= x >> np.uint32(16)
-    x = np.uint32(x * np.uint32(0x85EBCA6B))
-    x ^= x >> np.uint32(13)
-    x = np.uint32(x * np.uint32(0xC2B2AE35))
-    return np.uint32(x ^ (x >> np.uint32(16)))
-
-
-@compiled
-def _sketch(
-    tokens: Tokens,
-    lengths: Numbers,
-    is_word: npt.NDArray[np.bool_],
-    seeds: Keys,
-    keys: Keys,
-    words: npt.NDArray[np.int32],
-    sequence: npt.NDArray[np.uint64],
-) -> None:
-    smallest = np.empty(len(seeds), np.uint32)
-    place = 0
-    for text in range(len(lengths)):
-        smallest[:] = np.uint32(0xFFFFFFFF)
-        before = np.uint32(0)
-        whole = np.uint64(0xCBF29CE484222325)
-        count = 0
-        for _ in range(lengths[text]):
-            token = tokens[place]
-            place += 1
-            if not is_word[token]:
-                continue
-            now = _mixed(token)
-            count += 1
-            whole = np.uint64((whole ^ np.uint64(token)) * np.uint64(0x100000001B3))
-            whole ^= whole >> np.uint64(29)
-            if count > 1:
-                pair = _mixed(np.uint32(before * np.uint32(0x9E3779B1)) ^ now)
-                for k in range(len(seeds)):
-                    x = np.uint32((pair ^ seeds[k]) * np.uint32(0x9E3779B1))
-                    x ^= x >> np.uint32(15)
-                    smallest[k] = min(smallest[k], x)
-            before = now
-        words[text] = count
-        sequence[text] = whole
-        for band in range(keys.shape[1]):
-            key = np.uint32(band)
-            for row in range(ROWS):
-                key = _mixed(np.uint32(key * np.uint32(0x9E3779B1)) ^ smallest[band * ROWS + row])
-            keys[text, band] = key
 
 
 _SEEDS: Keys = np.random.default_rng(0).integers(0, 1 << 32, BANDS * ROWS, dtype=np.uint32)
