@@ -5,7 +5,6 @@ Knows any setting of `TextClassifier`. Every variant meets the same test texts, 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -176,7 +175,7 @@ def compare(
     records = run_trials(
         trials, train_and_test, material, material.identity, folder, jobs=jobs, on_done=on_run
     )
-    return summed_up(variants, trials, records, (0.0, *material.typos))
+    return summed_up(variants, records, (0.0, *material.typos))
 
 
 def check_variants(base: Settings, variants: Sequence[Settings]) -> None:
@@ -199,7 +198,7 @@ def train_and_test(material: Material, trial: Settings) -> Record:
         tested[_key(share)] = {
             "accuracy": float(right.mean()),
             "unknown_share": float(unknown.mean()),
-            "right": _packed(right),
+            "right": "".join("01"[it] for it in right.astype(int)),
         }
     return {
         "texts": len(targets),
@@ -210,26 +209,15 @@ def train_and_test(material: Material, trial: Settings) -> Record:
     }
 
 
-def summed_up(
-    variants: Sequence[Settings],
-    trials: Sequence[Settings],
-    records: Sequence[Record],
-    typos: Sequence[float],
-) -> list[Row]:
-    """Return a row for each share of typos and each variant, in that order."""
-    by_variant: list[list[Record]] = [[] for _ in variants]
-    for trial, record in zip(trials, records, strict=True):
-        settings = {name: value for name, value in trial.items() if name != "random_state"}
-        number = next(n for n, variant in enumerate(variants) if dict(variant) == settings)
-        by_variant[number].append(record)
+def summed_up(variants: Sequence[Settings], records: Sequence[Record], typos: Sequence[float]) -> list[Row]:
+    """Return a row for each share of typos and each variant; records come seed by seed, each variant's."""
+    by_variant = [records[number :: len(variants)] for number in range(len(variants))]
     rows = []
     for share in typos:
         first: NDArray[np.bool_] | None = None
         for variant, found in zip(variants, by_variant, strict=True):
             tested = [record["tested"][_key(share)] for record in found]
-            right = np.stack(
-                [_unpacked(one["right"], r["texts"]) for one, r in zip(tested, found, strict=True)]
-            )
+            right = np.array([[it == "1" for it in one["right"]] for one in tested])
             means = right.mean(axis=1)
             against = None if first is None else paired_difference(right, first)
             first = right if first is None else first
@@ -251,12 +239,3 @@ def summed_up(
 
 def _key(share: float) -> str:
     return f"{share:g}"
-
-
-def _packed(right: NDArray[np.bool_]) -> str:
-    return base64.b64encode(np.packbits(right).tobytes()).decode("ascii")
-
-
-def _unpacked(packed: str, count: int) -> NDArray[np.bool_]:
-    bits = np.frombuffer(base64.b64decode(packed), np.uint8)
-    return np.unpackbits(bits, count=count).astype(bool)

@@ -19,7 +19,6 @@ from gatelight.insight.paired import paired_difference
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
 
-SHUT, OPEN = 0.1, 0.9
 MEAN_TEXTS = 200  # texts over whose tokens a gate's mean is taken
 Floats = NDArray[np.float64]
 KEEPING = {"lstm": "forget_gate", "peephole": "forget_gate", "gru": "update_gate"}
@@ -41,21 +40,6 @@ def half_lives(trace: Trace, layer: int = 0, direction: int = 0) -> Floats:
     return np.abs(lives)
 
 
-def saturation(trace: Trace, layer: int = 0, direction: int = 0) -> dict[str, tuple[Floats, Floats]]:
-    """Return for each gate the shares of tokens where it was shut (< 0.1) and open (> 0.9), each [H]."""
-    found = {}
-    tokens = max(sum(map(len, trace.steps)), 1)
-    for name in trace.names:
-        if name.endswith("_gate"):
-            gates = [trace.gate(name, text, layer, direction) for text in range(len(trace))]
-            shut, opened = (
-                np.sum([(gate < SHUT).sum(axis=0) for gate in gates], axis=0) / tokens,
-                np.sum([(gate > OPEN).sum(axis=0) for gate in gates], axis=0) / tokens,
-            )
-            found[name] = shut, opened
-    return found
-
-
 def written_and_wiped(
     trace: Trace, text: int = 0, layer: int = 0, direction: int = 0
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -65,8 +49,8 @@ def written_and_wiped(
     token is the one after it in the text. Raises DataError for a cell without such gates.
     """
     keep = trace.gate(_keeping(trace), text, layer, direction)
-    held = "cell_state" if "cell_state" in trace.names else "hidden_state"
-    state = trace.gate(held, text, layer, direction)
+    kept = "cell_state" if "cell_state" in trace.names else "hidden_state"
+    state = trace.gate(kept, text, layer, direction)
     before = np.zeros_like(state)
     if direction:
         before[:-1] = state[1:]
@@ -75,34 +59,6 @@ def written_and_wiped(
     candidate = trace.gate("candidate", text, layer, direction)
     let_in = 1 - keep if trace.cell == "gru" else trace.gate("input_gate", text, layer, direction)
     return np.abs(let_in * candidate), np.abs((1 - keep) * before)
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The token that changed a text's prediction most: the probability of `target` before and after it."""
-
-    place: int
-    token: str
-    target: Any
-    before: float
-    after: float
-
-
-def turning_point(model: TextClassifier, text: str, target: Any = None) -> Turn:
-    """Return the token at which the probability of a class moved most; `target` None: the one predicted.
-
-    Raises DataError for a text of no tokens and a class that there is not.
-    """
-    tokens, names = model.tokenizer_.tokens(text), model.classes_.tolist()
-    if not tokens:
-        raise DataError("the text has no token; give one with words")
-    if target is not None and target not in names:
-        raise DataError(f"there is no class {target!r}; the model has {', '.join(map(str, names[:9]))}")
-    shares = np.concatenate([model.predict_proba([""]), model.running_proba(text)]).astype(np.float64)
-    number = int(shares[-1].argmax()) if target is None else names.index(target)
-    path = shares[:, number]
-    place = int(np.abs(np.diff(path)).argmax())
-    return Turn(place, tokens[place], names[number], float(path[place]), float(path[place + 1]))
 
 
 def activity_order(trace: Trace, text: int = 0, layer: int = 0, direction: int = 0) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What a model makes of a text's unknown words, and whether a negation is lost; judges no text."""
+"""What a model makes of a text's unknown words, and whether a negation is lost."""
 
 from __future__ import annotations
 
