@@ -161,8 +161,8 @@ def _title(typos: float) -> str:
 def _cells(row: Row) -> list[str]:
     against = "–"
     if row.against is not None:
-        low, high = (f"{100 * bound:+.2f}" for bound in (row.against.low, row.against.high))
-        against = f"{100 * row.against.mean:+.2f} [{low}, {high}]"
+        low, high = (f"{100 * bound:+.1f}" for bound in (row.against.low, row.against.high))
+        against = f"{100 * row.against.mean:+.1f} [{low}, {high}]"
     return [
         " ".join("none" if value is None else str(value) for value in row.variant.values()),
         f"{100 * row.accuracy:.2f}",
@@ -176,7 +176,7 @@ def _cells(row: Row) -> list[str]:
 
 def _columns(rows: list[Row]) -> list[str]:
     varied = " ".join(rows[0].variant)
-    return [varied, "accuracy", "spread", "to the first [95 %]", "unknown", "time", "size"]
+    return [varied, "accuracy", "SD", "to the first [95 %]", "unknown", "time", "size"]
 
 
 def _table(rows: list[Row], title: str) -> RenderableType:

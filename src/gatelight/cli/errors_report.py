@@ -189,15 +189,9 @@ def _slice_row(found: Slice) -> list[str]:
         found.value,
         f"{found.texts:,}",
         f"{percent(found.share)} ({100 * found.low:.0f} to {100 * found.high:.0f})",
-        _apart(found),
+        f"{100 * found.apart:+.1f} ({100 * found.apart_low:+.0f} to {100 * found.apart_high:+.0f})"
+        + (" *" if found.apart_low > 0 or found.apart_high < 0 else ""),
     ]
-
-
-def _apart(found: Slice) -> str:
-    if found.apart is None or found.apart_low is None or found.apart_high is None:
-        return "–"
-    mark = " *" if found.apart_low > 0 or found.apart_high < 0 else ""
-    return f"{100 * found.apart:+.1f} ({100 * found.apart_low:+.0f} to {100 * found.apart_high:+.0f}){mark}"
 
 
 def _agreement(found: Agreement) -> str:

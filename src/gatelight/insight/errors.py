@@ -49,8 +49,7 @@ class Mistake:
 class Slice:
     """Texts that share something: how many, how many predicted wrongly, the rate with its 95 % interval.
 
-    `apart` is by how much the rate lies above that of all other texts, with Newcombe's interval (1998); None
-    where there are no others.
+    `apart` is by how much the rate lies above that of all other texts, with Newcombe's interval (1998).
     """
 
     by: str
@@ -60,9 +59,9 @@ class Slice:
     share: float
     low: float
     high: float
-    apart: float | None
-    apart_low: float | None
-    apart_high: float | None
+    apart: float
+    apart_low: float
+    apart_high: float
 
 
 @dataclass(frozen=True)
@@ -240,7 +239,7 @@ def agreement(model: Numbers, baseline: Numbers, truth: Numbers) -> Agreement:
 
 
 def slices(words: WordStatistics, wrong: Mask, groups: Sequence[str | None] | None = None) -> list[Slice]:
-    """Sort texts by length, cut or not, negations, contrast words, and group."""
+    """Sort texts by length, cut or not, negations, contrast words, and group, where there are several."""
     edges = np.unique(np.quantile(words.tokens, [0.25, 0.5, 0.75]).astype(int))
     length = np.searchsorted(edges, words.tokens, side="left")
     lengths = [*(f"up to {edge:,}" for edge in edges), f"over {edges[-1]:,}"]
@@ -251,10 +250,11 @@ def slices(words: WordStatistics, wrong: Mask, groups: Sequence[str | None] | No
     for n in range(MOST_CONTRASTS):
         parts.append(("contrast words", str(n), words.contrasts == n))
     parts.append(("contrast words", f"{MOST_CONTRASTS} or more", words.contrasts >= MOST_CONTRASTS))
-    found = [_slice(by, value, mask, wrong) for by, value, mask in parts if mask.any()]
+    found = [_slice(by, value, mask, wrong) for by, value, mask in parts if mask.any() and not mask.all()]
     if groups is not None:
         names, group = np.unique([name or "" for name in groups], return_inverse=True)
-        large = [k for k, n in enumerate(np.bincount(group)) if n >= LEAST_OF_GROUP and names[k]]
+        sizes = np.bincount(group)
+        large = [k for k, name in enumerate(names) if name and LEAST_OF_GROUP <= sizes[k] < len(group)]
         of_groups = [_slice("group", str(names[k]), group == k, wrong) for k in large]
         # The groups whose mistakes are the least likely to be chance.
         found += sorted(of_groups, key=lambda one: -one.low)[:MOST_GROUPS]
@@ -265,8 +265,6 @@ def _slice(by: str, value: str, mask: Mask, wrong: Mask) -> Slice:
     n, bad = int(mask.sum()), int((mask & wrong).sum())
     rest, rest_bad = len(mask) - n, int(wrong.sum()) - bad
     share, (low, high) = bad / n, wilson_interval(bad, n)
-    if not rest:
-        return Slice(by, value, n, bad, share, low, high, None, None, None)
     other, (other_low, other_high) = rest_bad / rest, wilson_interval(rest_bad, rest)
     apart_low = share - other - float(np.hypot(share - low, other_high - other))
     apart_high = share - other + float(np.hypot(high - share, other - other_low))
