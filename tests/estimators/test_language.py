@@ -16,7 +16,7 @@ from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.language import LanguageModel
 from gatelight.estimators.language_start import divided
 from gatelight.models.training import Interrupted
-from gatelight.text.joining import graphemes
+from gatelight.text.detokenizer import graphemes
 from gatelight.text.vectors import WordVectors
 
 WORDS = [

@@ -15,6 +15,7 @@ from gatelight.estimators.settings import preset
 from gatelight.insight.audit import Audit, audit
 from gatelight.insight.lengths import measure
 from gatelight.text.corpus import Example
+from gatelight.text.lengths import LengthStatistics
 from gatelight.text.tokenizers import tokenizer
 
 DEFAULT = preset("default")
@@ -96,7 +97,7 @@ def test_lengths_by_hand() -> None:
     """The curve decides what people cut at."""
     tokens = np.array([1, 2, 3, 4, 10])
     found = measure(tokens, tokens * 5, np.array([0, 0, 1, 1, 1], np.int32), ["a", "b"], 4, "head")
-    assert str(found.statistics) == "Padded: 3\nEqual: 1\nTruncated: 1\nAvg length: 4.0"
+    assert found.statistics == LengthStatistics(4, padded=3, equal=1, truncated=1, average=4.0)
     point = next(point for point in found.curve if point.maxlen == 4)
     assert (point.whole, point.kept, point.padding) == (0.8, 14 / 20, 1 - 14 / 20)
     assert found.padding == point.padding

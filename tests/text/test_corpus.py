@@ -25,11 +25,9 @@ def test_columns_of_unequal_length_are_refused() -> None:
 
 def test_select_takes_every_column_along() -> None:
     """A column left behind would give texts another's label or film."""
-    corpus = Corpus(
-        ["a", "b", "c"], ["x", None, "z"], ["f", "g", "h"], ["1", "2", "3"], ["p", "q", "p"], [1, 2, None]
-    )
+    corpus = Corpus(["a", "b", "c"], ["x", None, "z"], ["f", "g", "h"], ["1", "2", "3"], ["p", "q", "p"])
     assert corpus.select(np.array([2, 0])) == Corpus(
-        ["c", "a"], ["z", "x"], ["h", "f"], ["3", "1"], ["p", "p"], [None, 1]
+        ["c", "a"], ["z", "x"], ["h", "f"], ["3", "1"], ["p", "p"]
     )
     assert corpus.of_split("p").texts == ["a", "c"]
     assert corpus.labelled().texts == ["a", "c"]
@@ -42,7 +40,7 @@ def test_select_takes_every_column_along() -> None:
 def test_examples_without_any_value_leave_no_column() -> None:
     """An all-empty column would pass for labels, groups or parts."""
     corpus = Corpus.from_examples([Example("a"), Example("b")])
-    assert (corpus.labels, corpus.groups, corpus.splits, corpus.ratings) == (None, None, None, None)
+    assert (corpus.labels, corpus.groups, corpus.splits) == (None, None, None)
     assert corpus.ids == ["1", "2"]
     assert len(Corpus.from_examples([])) == 0
 

@@ -32,9 +32,8 @@ def test_aclimdb_folder(folder: Path) -> None:
     assert corpus.labels is not None
     assert corpus.groups is not None
     assert corpus.splits is not None
-    assert corpus.ratings is not None
-    row = (corpus.labels[one], corpus.groups[one], corpus.splits[one], corpus.ratings[one])
-    assert row == ("pos", "tt0000002", "test", 9)
+    row = (corpus.labels[one], corpus.groups[one], corpus.splits[one])
+    assert row == ("pos", "tt0000002", "test")
     assert [corpus.groups[corpus.ids.index(f"train/neg/{i}_2")] for i in range(3)] == [
         "tt0000003",
         "tt0000004",
@@ -42,7 +41,7 @@ def test_aclimdb_folder(folder: Path) -> None:
     ]
     assert corpus.classes == ["neg", "pos"]
     unlabelled = corpus.of_split("unsup")
-    assert (unlabelled.labels, unlabelled.ratings) == ([None, None], [None, None])
+    assert unlabelled.labels == [None, None]
     assert unlabelled.groups == ["tt0000009", "tt0000001"]
     assert len(corpus.labelled()) == 12
 
@@ -56,7 +55,7 @@ def test_aclimdb_archive_equals_the_folder(folder: Path, tmp_path: Path, name: s
     modes = {".gz": "w:gz", ".tgz": "w:gz", ".tar": "w", ".bz2": "w:bz2", ".xz": "w:xz"}
     path = write_tar(tmp_path / name, {key: files[key] for key in order}, modes[Path(name).suffix])
     expected, got = Corpus.read(folder), Corpus.read(path)
-    for column in ("texts", "labels", "groups", "ids", "splits", "ratings"):
+    for column in ("texts", "labels", "groups", "ids", "splits"):
         assert getattr(got, column) == getattr(expected, column), column
     assert Corpus.from_examples(read_examples(path)).groups == expected.groups
 
@@ -103,8 +102,6 @@ def test_the_imdb_archive_whole() -> None:
     assert (sum(map(len, train.texts)), sum(map(len, test.texts))) == (33_126_741, 32_344_810)
     # Its README says that no film is in both; `grep` on the urls files finds this one.
     assert set(train.groups or ()) & set(test.groups or ()) == {"tt0406816"}
-    rated = zip(train.labels or (), train.ratings or (), strict=True)
-    assert all((label == "pos") == ((rating or 0) >= 7) for label, rating in rated)
 
 
 def test_one_folder_per_class(tmp_path: Path) -> None:

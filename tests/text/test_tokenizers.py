@@ -13,7 +13,7 @@ from nltk.tokenize.treebank import TreebankWordTokenizer
 
 from gatelight.errors import DataError
 from gatelight.text.corpus import Corpus
-from gatelight.text.joining import graphemes
+from gatelight.text.detokenizer import graphemes
 from gatelight.text.tokenizers import NOTE_SYMBOLS, clean_text, code_points, tokenizer
 
 IMDB = Path(__file__).parents[3] / "shared" / "data" / "aclImdb_v1.tar.gz"

@@ -14,7 +14,7 @@ from gatelight.estimators.token_streams import END
 from gatelight.models.language_model import State
 from gatelight.models.writing import Reader
 from gatelight.nn.sampling import Drawing
-from gatelight.text.joining import Writer, graphemes
+from gatelight.text.detokenizer import Detokenizer, graphemes
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import PAD_ID, UNK_ID, Vocabulary
 
@@ -38,7 +38,7 @@ def written(
     allowed = np.ones(len(tokens), np.bool_)
     allowed[[PAD_ID, UNK_ID]] = False
     scores, state = position
-    writer = Writer(tokenizer, begun)
+    writer = Detokenizer(tokenizer, begun)
 
     def draw(count: int) -> NDArray[np.int32]:
         nonlocal scores, state

@@ -27,7 +27,7 @@ class Corpus:
     `labels` holds a class per text, or a tuple of classes (multi-label), or None for a text that has none,
     as the `unsup` reviews of aclImdb; it is None as a whole where no text has a label. `groups` says which
     texts belong together (reviews of one film); a text without a group is a group of its own. `splits` is
-    the source's own division ("train", "test", "unsup"), `ratings` the stars where the source has them.
+    the source's own division ("train", "test", "unsup").
     """
 
     texts: list[str]
@@ -35,13 +35,12 @@ class Corpus:
     groups: Sequence[str] | None = None
     ids: Sequence[str] = ()
     splits: Sequence[str | None] | None = None
-    ratings: Sequence[int | None] | None = None
     origin: str = "memory"
 
     def __post_init__(self) -> None:
         if not self.ids and self.texts:
             object.__setattr__(self, "ids", [str(i) for i in range(1, len(self.texts) + 1)])
-        for name in ("labels", "groups", "ids", "splits", "ratings"):
+        for name in ("labels", "groups", "ids", "splits"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.texts):
                 raise DataError(
@@ -82,14 +81,12 @@ class Corpus:
             for own_id, row in zip(ids, rows, strict=True)
         ]
         splits = [shared.setdefault(row.split, row.split) for row in rows]
-        ratings = [row.rating for row in rows]
         return cls(
             texts=[row.text for row in rows],
             labels=_or_none(labels),
             groups=groups if any(row.group is not None for row in rows) else None,
             ids=ids,
             splits=_or_none(splits),
-            ratings=_or_none(ratings),
             origin=origin,
         )
 
@@ -130,7 +127,6 @@ class Corpus:
             groups=taken(self.groups),
             ids=[self.ids[i] for i in chosen],
             splits=taken(self.splits),
-            ratings=taken(self.ratings),
             origin=self.origin,
         )
 

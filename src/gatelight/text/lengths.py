@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,13 +21,8 @@ class LengthStatistics:
     average: float
 
     @classmethod
-    def of(cls, sequences: Iterable[Sized], maxlen: int) -> LengthStatistics:
-        """Measure sequences (a text's characters, a list's tokens); raises DataError when there are none."""
-        return cls.of_lengths(np.fromiter((len(s) for s in sequences), dtype=np.int64), maxlen)
-
-    @classmethod
     def of_lengths(cls, lengths: npt.ArrayLike, maxlen: int) -> LengthStatistics:
-        """Do the same from the lengths, int64[B]."""
+        """Measure lengths, int64 [B]; raises DataError when there are none."""
         measured = np.asarray(lengths, dtype=np.int64)
         if not measured.size:
             raise DataError("no sequences, so they have no average length; expected at least one")
@@ -40,10 +34,4 @@ class LengthStatistics:
             equal=int((measured == maxlen).sum()),
             truncated=int((measured > maxlen).sum()),
             average=int(measured.sum()) / measured.size,
-        )
-
-    def __str__(self) -> str:
-        return (
-            f"Padded: {self.padded}\nEqual: {self.equal}\n"
-            f"Truncated: {self.truncated}\nAvg length: {self.average}"
         )

@@ -20,7 +20,6 @@ class Example(NamedTuple):
     group: str | None = None
     id: str = ""
     split: str | None = None
-    rating: int | None = None
 
 
 @dataclass(frozen=True)

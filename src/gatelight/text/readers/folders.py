@@ -54,7 +54,6 @@ def read_aclimdb(source: str | Path, options: Options) -> Iterator[Example]:
                     label=None if label == "unsup" else label,
                     id=f"{folder}/{label}/{number}_{stars}",
                     split=_split(found),
-                    rating=int(stars) or None,
                 )
             )
     for review in sorted(reviews, key=_order):

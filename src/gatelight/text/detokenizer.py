@@ -34,7 +34,7 @@ def _grapheme_pattern() -> Any:
     return regex.compile(r"\X")
 
 
-class Writer:
+class Detokenizer:
     """Writes tokens of a tokenizer's kind; words stand apart, but for signs that close or open."""
 
     def __init__(self, tokenizer: Tokenizer, begun: bool = False) -> None:
