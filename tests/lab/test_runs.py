@@ -209,9 +209,9 @@ def test_tasks_are_listed_with_their_sources() -> None:
     ("arguments", "message"),
     [
         (["addng"], "no task 'addng'"),
-        (["adding", "--cells", "lstm,gruu"], "--cells names 'gruu'; expected some of rnn,lstm,peephole,gru"),
-        (["adding", "--lengths", "20,x"], "--lengths came as '20,x'"),
-        (["adding", "--lengths", "1"], "whole numbers from 2 up"),
+        (["adding", "--cells", "lstm,gruu"], "no cell 'gruu' (did you mean gru?)"),
+        (["adding", "--lengths", "20,x"], "'x' is not a whole number"),
+        (["adding", "--lengths", "1"], "expected 2 or more"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_learnt(
