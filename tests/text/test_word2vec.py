@@ -9,7 +9,7 @@ import pytest
 
 from gatelight.errors import DataError, MissingExtraError
 from gatelight.text.vectors import WordVectors
-from gatelight.text.word2vec import train_word2vec, words_to_learn
+from gatelight.text.word2vec import train_word2vec
 
 SEA = ["ship", "wave", "sailor\u2028mate", "harbour", "two words"]
 LAND = ["farm", "field", "cow\ud800", "barn", ""]
@@ -81,16 +81,3 @@ def test_bad_options_and_too_little_text_are_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "gensim.models", None)
     with pytest.raises(MissingExtraError, match=r"gatelight\[word2vec\]"):
         train_word2vec([["a"] * 9])
-
-
-def test_words_left_out_and_signs_are_not_learned() -> None:
-    """The note's vectors had neither; a text read with them is a fifth shorter."""
-    tokens = ["a", "well-made", "film", ",", "7", "...", "and", "`s", "don't"]
-    assert words_to_learn(tokens, {"a", "and"}, punctuation=False) == [
-        "well-made",
-        "film",
-        "7",
-        "`s",
-        "don't",
-    ]
-    assert words_to_learn(tokens, (), punctuation=True) == tokens

@@ -38,16 +38,6 @@ class Encoded:
         """Return B."""
         return len(self.lengths)
 
-    def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Encoded:
-        """Return the texts at `indices`, in that order (a copy)."""
-        rows = np.asarray(indices, dtype=np.int64)
-        lengths = self.lengths[rows]
-        starts = (np.cumsum(self.lengths) - self.lengths)[rows]
-        # The flat position of every token kept: its text's start plus its place in the text.
-        places = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        ids = self.ids[np.repeat(starts, lengths) + places]
-        return Encoded(ids, lengths, self.unknown[rows], self.total[rows], self.oov)
-
     def unknown_share(self) -> NDArray[np.float64]:
         """Return the unknown share of each text's tokens, float64 [B]; 0 for a text of no tokens."""
         return self.unknown / np.maximum(self.total, 1)

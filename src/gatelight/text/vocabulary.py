@@ -125,10 +125,6 @@ class Vocabulary:
     def _spellings(self) -> SpellingIndex:
         return SpellingIndex(self.tokens[len(SPECIALS) :])
 
-    def text(self, ids: Iterable[int]) -> list[str]:
-        """Return the tokens of `ids`."""
-        return [self.tokens[i] for i in ids]
-
     def known_counts(self) -> dict[str, int]:
         """Return the real tokens with their counts."""
         return dict(zip(self.tokens[2:], self.counts[2:].tolist(), strict=True))

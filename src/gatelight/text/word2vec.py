@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +69,6 @@ def train_word2vec(
         )
     vectors = model.wv
     return WordVectors([words[int(key)] for key in vectors.index_to_key], vectors.vectors, origin="word2vec")
-
-
-def words_to_learn(tokens: Iterable[str], left_out: Collection[str], punctuation: bool) -> list[str]:
-    """Return the tokens less those `left_out` and, without `punctuation`, those of no letter or digit.
-
-    Published vectors leave words out too (the Google News ones have no sign and no "a", "and", "of", "to"),
-    and a model that drops unknown words then reads shorter texts.
-    """
-    return [
-        token
-        for token in tokens
-        if token not in left_out and (punctuation or any(sign.isalnum() for sign in token))
-    ]
 
 
 def _write_numbered(token_lists: Iterable[Sequence[str]], path: Path) -> tuple[list[str], int]:
