@@ -19,7 +19,6 @@ from gatelight.lab.run import (
     Batch,
     Network,
     gradient_by_distance,
-    half_lives,
     hidden_size,
     learn,
     parameters,
@@ -90,20 +89,6 @@ def test_the_gradient_by_distance_is_autograds(cell: str) -> None:
     assert found == pytest.approx({k: np.mean(norms[k]) for k in found}, rel=EXACT)
 
 
-def test_half_lives_are_those_of_the_gate() -> None:
-    """With all weights at zero the forget gate is the sigmoid of its bias, at every step."""
-    for cell, gate in (("lstm", 1), ("peephole", 1), ("gru", 1)):
-        network = Network(cell, 2, 4, 1, seed=2)
-        with torch.no_grad():
-            for parameter in network.memory.parameters():
-                parameter.zero_()
-            network.memory.bias_ih_l0.view(-1, 4)[gate] = torch.tensor([0.0, 1.0, 2.0, 3.0])  # type: ignore[operator,union-attr]
-        expected = [math.log(2) / math.log1p(math.exp(-bias)) for bias in (0, 1, 2, 3)]
-        found = half_lives(network, Batch(ragged()))
-        assert found == pytest.approx(np.percentile(expected, (25, 50, 75, 100)).tolist(), rel=1e-5)
-    assert half_lives(Network("rnn", 2, 4, 1, seed=2), Batch(ragged())) is None
-
-
 def test_what_is_right_is_decided_by_the_tasks_rule() -> None:
     """A bound that is met by half-right answers would let every cell solve everything."""
     numbers = torch.tensor([[0.5], [0.53], [0.56]])
@@ -152,11 +137,11 @@ def test_an_easy_task_is_solved_and_the_counters_reach_is_told() -> None:
 
 
 def run(solved: bool, seed: int = 0, **more: Any) -> dict[str, Any]:
-    looked = {"gradient": [(0, 2.0), (1, 0.5 + seed)], "half_lives": [1.0, 2.0 + seed, 3.0, 4.0]}
+    looked = {"gradient": [(0, 2.0), (1, 0.5 + seed)]}
     return {
         "task": "adding", "length": 50, "cell": "lstm", "seed": seed, "hidden": 3, "parameters": 9,
         "solved": solved, "sequences": 100 * (seed + 1), "score": 0.5, "right": 0.5, "seconds": 2.0,
-        "processor_seconds": 1.0, "before": looked, "after": looked, **more,
+        "before": looked, "after": looked, **more,
     }  # fmt: skip
 
 
@@ -165,7 +150,6 @@ def test_runs_are_summed_up_with_intervals() -> None:
     (row,) = summed_up([run(seed < 3, seed) for seed in range(5)])
     assert (row.solved, row.runs, row.sequences) == (3, 5, 200)
     assert (row.low, row.high) == pytest.approx((0.2307, 0.8824), abs=1e-4)
-    assert row.half_lives[1] == pytest.approx([1, 4, 3, 4])
     assert row.chance == pytest.approx(0.1536)
     rows = summed_up([run(seed < 5 - 2 * k, seed, length=10 * 4**k) for seed in range(5) for k in range(3)])
     assert [row.rate for row in rows] == [1, 0.6, 0.2]
@@ -231,6 +215,10 @@ def test_strange_folders_are_refused(tmp_path: Path) -> None:
         whole = {"trial": run(True, budget=budget), "found": {}}
         (tmp_path / "runs" / f"{name}.json").write_text(json.dumps(whole))
     with pytest.raises(DataError, match="adding at 50 with lstm, seed 0, twice"):
+        read_runs(tmp_path)
+    gone = {"trial": run(True, task="word-back"), "found": {}}
+    (tmp_path / "runs" / "b.json").write_text(json.dumps(gone))
+    with pytest.raises(DataError, match="of a task 'word-back', which there is not"):
         read_runs(tmp_path)
     (tmp_path / "runs" / "b.json").write_text("[]")
     with pytest.raises(DataError, match=r"b\.json is no run of the lab"):

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from gatelight.lab.report import Row
 
-COLUMNS = ["task", "length", "cell", "H", "solved [95 %]", "sequences", "right", "chance", "a run", "reaches",
-           "half-life before", "after"]  # fmt: skip
+COLUMNS = ["task", "length", "cell", "H", "solved [95 %]", "sequences", "right", "chance", "a run", "reaches"]
 NARROW = (0, 1, 2, 4, 5, 6)
 REASONS = ("number", "adding")  # the tasks whose gradients are shown
 DISTANT = "number"
@@ -26,13 +25,12 @@ LEAST = 1e-12  # gradients below are drawn here
 
 def cells(row: Row) -> list[str]:
     """One row of COLUMNS."""
-    before, after = (("–" if found is None else f"{found[1]:.1f}") for found in row.half_lives)
     reaches = "–" if not row.reaches else f"{row.reaches[len(row.reaches) // 2]} (best {row.reaches[-1]})"
     return [
         row.task, str(row.length), NAMES[row.cell], str(row.hidden),
         f"{row.solved}/{row.runs} [{100 * row.low:.0f}, {100 * row.high:.0f}]",
         "–" if row.sequences is None else f"{row.sequences:,.0f}",
-        percent(row.score), percent(row.chance), f"{row.processor_seconds:.1f} s", reaches, before, after,
+        percent(row.score), percent(row.chance), f"{row.seconds:.1f} s", reaches,
     ]  # fmt: skip
 
 

@@ -38,9 +38,7 @@ class Row:
     score: float  # mean share of the asked steps that is right after training, solved or not
     chance: float
     seconds: float  # mean of a run
-    processor_seconds: float
     reaches: tuple[int, ...]  # for tasks that are tried on longer strings: how far, in rising order
-    half_lives: tuple[list[float] | None, list[float] | None]  # before and after, mean over the runs
 
     @property
     def rate(self) -> float:
@@ -57,13 +55,19 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
     for path in paths:
         try:
             whole = json.loads(path.read_bytes())
-            runs.append({**whole["trial"], **whole["found"]})
-            TASKS[runs[-1]["task"]]
-            CELLS.index(runs[-1]["cell"])
+            run = {**whole["trial"], **whole["found"]}
+            task = run["task"]
+            CELLS.index(run["cell"])
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(
                 f"{path} is no run of the lab ({error!r}); delete it to have it made again"
             ) from None
+        if task not in TASKS:
+            raise DataError(
+                f"{path} is of a task {task!r}, which there is not; move such runs to a folder of their own: "
+                f"the tasks are {', '.join(TASKS)}"
+            )
+        runs.append(run)
     seen: dict[tuple[Any, ...], dict[str, Any]] = {}
     for run in runs:
         key = (run["task"], run["length"], run["cell"], run["seed"])
@@ -94,15 +98,8 @@ def _row(task: str, length: int, cell: str, runs: Sequence[Run]) -> Row:
         float(np.median(solved)) if solved else None,
         float(np.mean([run["score"] for run in runs])), TASKS[task].chance(length),
         float(np.mean([run["seconds"] for run in runs])),
-        float(np.mean([run["processor_seconds"] for run in runs])),
         tuple(sorted(run["reaches"] for run in runs if "reaches" in run)),
-        (_half_lives(runs, "before"), _half_lives(runs, "after")),
     )  # fmt: skip
-
-
-def _half_lives(runs: Sequence[Run], when: str) -> list[float] | None:
-    found = [run[when]["half_lives"] for run in runs if run[when]["half_lives"] is not None]
-    return [float(value) for value in np.median(found, axis=0)] if found else None
 
 
 def half_fail_at(rows: Iterable[Row]) -> float | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gatelight.compiled import clock, seconds_compiling
+from gatelight.compiled import clock
 from gatelight.lab.grammars import FARTHEST
 from gatelight.lab.sequences import Drawn
 from gatelight.lab.tasks import TASKS, Task
@@ -35,11 +34,9 @@ WIDEST = 512
 CLIP = 1.0
 STREAK = 500  # so many sequences in a row must be learnt without a mistake before the exam is tried
 BETWEEN_EXAMS = 0.02  # of the budget: exams of long streams cost more than the learning between them
-LOOKED_AT = 32  # sequences for gradients and half-lives
+LOOKED_AT = 32  # sequences for gradients
 EXAM = 1 << 30  # a seed apart from those of training
-KEEPING_GATES = {"lstm": "forget_gate", "peephole": "forget_gate", "gru": "update_gate"}
 DISTANCES = (0, 1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 80, 99)
-QUARTILES = (25, 50, 75, 100)
 
 
 def learn(versions: Any, trial: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,14 +59,14 @@ def settings(task: Task, length: int, cell: str, seed: int, budget: float = 1.0)
 
 
 def _learn(task: Task, trial: Mapping[str, Any]) -> dict[str, Any]:
-    began, worked, compiled = clock(), time.process_time(), seconds_compiling()
+    began = clock()
     length, batch, budget = trial["length"], trial["batch"], trial["budget"]
     draw = np.random.default_rng([trial["seed"], crc32(task.name.encode()), length])
     first = task.draw(np.random.default_rng([trial["seed"], EXAM]), length, LOOKED_AT)
     network = Network(trial["cell"], first.inputs.shape[1], trial["hidden"], first.outputs, trial["seed"])
     learnt = {name: p for name, p in network.named_parameters() if p.requires_grad}
     optimiser = Optimiser("adam", learnt, clip=CLIP)
-    before = _looked_into(network, task, first)
+    before = gradient_by_distance(network, task.kind, first)
     seen = streak = tried = 0
     solved: int | None = None
     while seen < budget:
@@ -92,16 +89,12 @@ def _learn(task: Task, trial: Mapping[str, Any]) -> dict[str, Any]:
     record = {
         "solved": solved is not None, "sequences": solved or seen,
         **_examined(network, task, length, trial["seed"]),
-        "before": before, "after": _looked_into(network, task, first),
+        "before": {"gradient": before},
+        "after": {"gradient": gradient_by_distance(network, task.kind, first)},
     }  # fmt: skip
     if task.each is not None:
         record["reaches"] = _reaches(network, task)
-    compiled = seconds_compiling() - compiled  # is done by one thread
-    spent = {
-        "seconds": clock() - began,
-        "processor_seconds": max(0.0, time.process_time() - worked - compiled),
-    }
-    return record | spent
+    return {**record, "seconds": clock() - began}
 
 
 def _answers(network: Network, task: Task, part: Batch, likeliest: bool = False) -> NDArray[np.bool_]:
@@ -127,13 +120,6 @@ def _reaches(network: Network, task: Task) -> int:
     part = Batch(task.each(np.random.default_rng(0), FARTHEST, FARTHEST))
     wrong = part.sequence[part.learnt.numpy()[~_answers(network, task, part)]]
     return int(wrong.min(initial=FARTHEST))
-
-
-def _looked_into(network: Network, task: Task, first: Drawn) -> dict[str, Any]:
-    return {
-        "gradient": gradient_by_distance(network, task.kind, first),
-        "half_lives": half_lives(network, Batch(first)),
-    }
 
 
 def parameters(cell: str, inputs: int, hidden: int, outputs: int) -> int:
@@ -244,17 +230,3 @@ def gradient_by_distance(network: Network, kind: str, what: Drawn) -> list[tuple
         if there.any():
             found.append((distance, float(norms[at[there]].mean())))
     return found
-
-
-def half_lives(network: Network, part: Batch) -> list[float] | None:
-    """Quartiles over the units of how many steps halve what a unit keeps: ln 2 / −mean(ln gate).
-
-    The gate is LSTM's forget gate or GRU's update gate; None for a plain RNN, which has neither.
-    """
-    cell = network.cell
-    if cell not in KEEPING_GATES:
-        return None
-    trace = network.memory.trace_packed(part.rows, part.packing)  # type: ignore[operator]
-    gate = trace.rows(KEEPING_GATES[cell]).astype(np.float64)
-    steps = np.log(2) / np.maximum(-np.log(np.maximum(gate, 1e-12)).mean(0), 1e-9)
-    return [float(value) for value in np.percentile(steps, QUARTILES)]
