@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
 from gatelight.errors import DataError
 from gatelight.text.corpus import Corpus, Example, Label
@@ -111,6 +112,28 @@ def test_small_classes_keep_their_share() -> None:
     labels: list[Label] = ["a"] * 90 + ["b"] * 7 + ["c"] * 3
     held = corpus_of(labels).train_test_split(0.35, 0, by="random")[1]
     assert Counter(held.labels or ()) == {"a": 32, "b": 2, "c": 1}  # of 31.5, 2.45 and 1.05, 35 in all
+
+
+def test_group_split_is_as_good_as_scikit_learns() -> None:
+    """Film-disjoint splits would be lopsided in size or classes, beside StratifiedGroupKFold's."""
+    random = np.random.default_rng(7)
+    sizes = np.minimum(random.geometric(0.15, size=600), 30)  # at most 30 reviews a film, as in IMDB
+    groups = [f"film {i}" for i, size in enumerate(sizes) for _ in range(size)]
+    liking = {f"film {i}": random.beta(0.5, 0.5) for i in range(600)}  # a film's reviews agree
+    labels: list[Label] = ["pos" if random.random() < liking[group] else "neg" for group in groups]
+
+    def badness(held: list[int]) -> float:
+        share = len(held) / len(groups)
+        mean = np.mean([labels[i] == "pos" for i in held])
+        return max(abs(share - 0.2), abs(float(mean) - np.mean([label == "pos" for label in labels])))
+
+    corpus = corpus_of(labels, groups)
+    position = {text: i for i, text in enumerate(corpus.texts)}
+    held = [corpus.train_test_split(0.2, seed)[1].texts for seed in range(10)]
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0).split(corpus.texts, labels, groups)
+    ours = [badness([position[text] for text in texts]) for texts in held]
+    assert max(ours) <= max(0.01, *(badness(list(rows)) for _, rows in folds))
+    assert len(set(map(tuple, held))) == 10
 
 
 def test_groups_of_several_labels() -> None:
