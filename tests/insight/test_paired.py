@@ -24,19 +24,6 @@ def test_of_one_seed_it_is_the_interval_of_mcnemars_difference() -> None:
     np.testing.assert_allclose([found.low, found.high], expected, atol=TENTH * reach)
 
 
-def test_pairing_sees_what_two_intervals_would_not() -> None:
-    """Two models that differ on few texts differ clearly; as strangers their intervals would overlap."""
-    draw = np.random.default_rng(2)
-    reference = draw.random((3, B)) < 0.8
-    better = reference.copy()
-    better[:, :40] = True
-    found = paired_difference(better, reference)
-    assert 0 < found.low < found.mean < found.high
-    assert not found.includes_zero
-    alone = 1.96 * np.sqrt(0.8 * 0.2 / B)
-    assert found.high - found.low < alone
-
-
 def test_seeds_that_disagree_widen_the_interval() -> None:
     """A gain that one lucky seed brings is no gain: chance of the start is chance too."""
     reference = np.zeros((4, B), bool)
