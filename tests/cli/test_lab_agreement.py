@@ -45,7 +45,7 @@ def test_pairs_are_scored_as_in_python(written: Path) -> None:
     (told,) = json_lines(gatelight("lab", "agreement", written / "lm", *how, "--json").stdout)
     scored = score_pairs(library.load(written / "lm"), read_pairs(written / "pairs.csv"))  # type: ignore[arg-type]
     assert (told["pairs"], told["asked"], told["scored"], told["unknown"]) == (4, 4, 3, {"cow": 1})
-    right = {(row["scorer"], row["by"], row["group"]): row["right"] for row in told["shares"]}
+    right = {(row["scorer"], row["by"], row["group"]): row["right"] for row in told["accuracies"]}
     assert right["model", "all", "all"] == int((scored.margins["model"] > 0).sum())
     assert right["n-grams", "distance", "1"] in (0, 1, 2)
     table = gatelight("lab", "agreement", written / "lm", *how).stdout

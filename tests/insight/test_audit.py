@@ -33,7 +33,7 @@ def test_a_planted_defect_is_found_and_no_other(kind: str) -> None:
     found = audit(make(), DEFAULT)
     assert counts(found) == expected
     for finding in found.findings:
-        assert 0 < finding.share <= 1
+        assert 0 < finding.fraction <= 1
         assert finding.says
         assert finding.advice
         assert len(finding.examples) > 0 or "unknown" in finding.name or "length" in finding.name
@@ -141,7 +141,7 @@ def test_the_findings_are_plain_values() -> None:
     found = audit(PLANTED["two labels"][0](), DEFAULT).to_dict()
     record = json.loads(json.dumps(found, default=float))
     assert [finding["name"] for finding in record["findings"]] == ["near copies", "two labels"]
-    assert record["findings"][1]["share"] == 2 / 120
+    assert record["findings"][1]["fraction"] == 2 / 120
     assert len(record["findings"][1]["examples"]) == 2
 
 

@@ -81,8 +81,8 @@ def test_what_is_said_of_neighbours_is_counted() -> None:
     sample.add(items, list("12345"), labels, ["x", "y", "z", "u" * 900, "\x07"])
     found = neighbourhood(sample)
     assert found.kinds == ["a", "b", "no label"]
-    shares = {share.label: (share.texts, share.share, share.chance) for share in found.shares}
-    assert shares == {"a": (3, pytest.approx(2 / 3), 0.5), "b": (1, 0.0, 0.0), "no label": (1, 0.0, 0.0)}
+    rates = {one.label: (one.texts, one.rate, one.chance) for one in found.agreement}
+    assert rates == {"a": (3, pytest.approx(2 / 3), 0.5), "b": (1, 0.0, 0.0), "no label": (1, 0.0, 0.0)}
     assert [text for text, _ in found.near] == [0, 3, 4, 1]
     assert [other for _, other in found.near[0][1]] == [1, 3, 2]
     assert found.near[1][1][0] == (pytest.approx(np.cos(np.radians(10)), abs=1e-6), 2)

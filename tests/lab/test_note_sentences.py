@@ -70,7 +70,7 @@ def test_the_gradient_is_that_of_the_subject(model: LanguageModel) -> None:
                 weight[row, place] -= step
         quotients.append((logs[0] - logs[1]) / (2 * STEP))
     assert found.gradient == pytest.approx(float(np.linalg.norm(quotients)), rel=DIFFERENCE)
-    assert 0 < found.share < 1
+    assert 0 < found.fraction < 1
 
 
 def test_what_cannot_be_asked_is_said(model: LanguageModel) -> None:

@@ -143,7 +143,7 @@ def _recommendation(lengths: LengthReport) -> str:
 def _unknown(report: UnknownReport) -> str:
     top = ", ".join(f"{word.word} {word.count:,}" for word in report.top[:MOST_NAMED])
     return (
-        f"Not known by {report.known_by}, of {report.of}: {percent(report.share)} of {report.tokens:,} "
+        f"Not known by {report.known_by}, of {report.of}: {percent(report.fraction)} of {report.tokens:,} "
         f"tokens, in {percent(report.texts_with / max(report.texts, 1))} of the texts; "
         f"{report.unknown_types:,} words{f' ({top}, …)' if top else ''}"
     )
@@ -181,4 +181,4 @@ def _title(finding: Finding) -> str:
 
 
 def _said(finding: Finding) -> str:
-    return f"{finding.count:,} ({percent(finding.share)}) {finding.says}"
+    return f"{finding.count:,} ({percent(finding.fraction)}) {finding.says}"

@@ -156,14 +156,14 @@ def _number(value: float, share: bool) -> str:
 
 
 def _effect_row(effect: Effect) -> list[str]:
-    share = effect.name.startswith("share")
+    fraction = effect.name.startswith("fraction")
     d = "–"
     if effect.d is not None:
         d = f"{effect.d:+.2f} ({effect.d_low:+.2f} to {effect.d_high:+.2f})"
     return [
         effect.name,
-        _number(effect.right, share),
-        _number(effect.wrong, share),
+        _number(effect.right, fraction),
+        _number(effect.wrong, fraction),
         d,
     ]
 
@@ -188,7 +188,7 @@ def _slice_row(found: Slice) -> list[str]:
     return [
         found.value,
         f"{found.texts:,}",
-        f"{percent(found.share)} ({100 * found.low:.0f} to {100 * found.high:.0f})",
+        f"{percent(found.rate)} ({100 * found.low:.0f} to {100 * found.high:.0f})",
         f"{100 * found.apart:+.1f} ({100 * found.apart_low:+.0f} to {100 * found.apart_high:+.0f})"
         + (" *" if found.apart_low > 0 or found.apart_high < 0 else ""),
     ]

@@ -61,7 +61,8 @@ class Agreement:
                 {
                     "model": self.model, "data": self.data, "pairs": whole, "asked": len(pairs),
                     "scored": len(scored.pairs), "unknown": dict(scored.unknown.most_common()),
-                    "order": None if ngrams is None else ngrams.order, "shares": [vars(row) for row in rows],
+                    "order": None if ngrams is None else ngrams.order,
+                    "accuracies": [vars(row) for row in rows],
                 }
             )  # fmt: skip
             return
@@ -148,7 +149,7 @@ class Sentences:
                     emit({"model": folder, "cell": model.cell, "tokenizer": model.tokenizer, **vars(found)})
                 figures = (f"{value:.1e}" for value in (found.verb, found.wrong, found.gradient))
                 lines[sentence].append(
-                    [Path(folder).name, str(found.distance), *figures, percent(found.share)]
+                    [Path(folder).name, str(found.distance), *figures, percent(found.fraction)]
                 )
         for sentence, rows in lines.items():
             heads = ("distance", f"P({VERB})", f"P({self.wrong})", f"gradient at {SUBJECT}", "of all")

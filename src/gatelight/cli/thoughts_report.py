@@ -30,7 +30,7 @@ def page(path: Path, found: Neighbourhood, model: str, origin: str, pool: str) -
         dots=_dots(found),
         legend=legend + [("others", "others")] * (len(found.kinds) > COLOURS),
         caption=f"These two directions hold {percent(found.explained)} of the variance.",
-        shares=[_share_row(share) for share in found.shares],
+        shares=[_agreement_row(one) for one in found.agreement],
         near=[
             (
                 _name(found, text),
@@ -57,9 +57,9 @@ def _dots(found: Neighbourhood) -> list[tuple[float, float, str, str]]:
     ]
 
 
-def _share_row(share: LabelAgreement) -> list[str]:
-    interval = f"{percent(share.share)} ({100 * share.low:.0f} to {100 * share.high:.0f})"
-    return [share.label, f"{share.texts:,}", interval, percent(share.chance)]
+def _agreement_row(one: LabelAgreement) -> list[str]:
+    interval = f"{percent(one.rate)} ({100 * one.low:.0f} to {100 * one.high:.0f})"
+    return [one.label, f"{one.texts:,}", interval, percent(one.chance)]
 
 
 def _name(found: Neighbourhood, text: int) -> str:

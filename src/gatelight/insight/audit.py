@@ -68,11 +68,11 @@ class Audit:
     findings: list[Finding]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON-able values, with each finding's share."""
+        """Return everything as plain JSON-able values, with each finding's fraction."""
         return {
             **asdict(self),
-            "findings": [{**asdict(finding), "share": finding.share} for finding in self.findings],
-            "unknown": [{**asdict(report), "share": report.share} for report in self.unknown],
+            "findings": [{**asdict(finding), "fraction": finding.fraction} for finding in self.findings],
+            "unknown": [{**asdict(report), "fraction": report.fraction} for report in self.unknown],
             "lengths": {**asdict(self.lengths), "padding": self.lengths.padding},
         }
 

@@ -60,11 +60,11 @@ class Material:
             self.test_texts = list(compress(self.test_texts, ~seen))
             self.test_labels = list(compress(self.test_labels, ~seen))
 
-    def test(self, share: float) -> list[str]:
-        """Return the test texts with this share of their words misspelt; made once."""
-        if share not in self._misspelt:
-            self._misspelt[share] = [misspell(text, share, TYPO_SEED) for text in self.test_texts]
-        return self._misspelt[share]
+    def test(self, rate: float) -> list[str]:
+        """Return the test texts with this fraction of their words misspelt; made once."""
+        if rate not in self._misspelt:
+            self._misspelt[rate] = [misspell(text, rate, TYPO_SEED) for text in self.test_texts]
+        return self._misspelt[rate]
 
     def identity(self, trial: Settings) -> str:
         """Return a hash of all that a run's result depends on, the settings of `trial` aside.
@@ -91,7 +91,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Row:
-    """What one variant is worth on the test texts with a share `typos` of their words misspelt.
+    """What one variant is worth on the test texts with a fraction `typos` of their words misspelt.
 
     accuracy: mean over the seeds; spread: their standard deviation, None for one seed; against: the
     difference to the first variant, None for that; seconds and parameters: of training, and of the model.
@@ -169,8 +169,8 @@ def compare(
     check_variants(material.base, variants)
     if not seeds:
         raise DataError("there are no seeds; give one or more")
-    for share in material.typos:
-        misspell("", share)
+    for rate in material.typos:
+        misspell("", rate)
     trials = [{**variant, "random_state": seed} for seed in seeds for variant in variants]
     records = run_trials(
         trials, train_and_test, material, material.identity, folder, jobs=jobs, on_done=on_run
@@ -192,10 +192,10 @@ def train_and_test(material: Material, trial: Settings) -> Record:
     estimator.fit(material.texts, material.labels, groups=material.groups)
     targets = estimator.known_classes().targets(checked_labels(material.test_labels))
     tested = {}
-    for share in (0.0, *material.typos):
-        columns, unknown = estimator.judge(material.test(share))
+    for rate in (0.0, *material.typos):
+        columns, unknown = estimator.judge(material.test(rate))
         right = judged_right(columns, targets)
-        tested[_key(share)] = {
+        tested[_key(rate)] = {
             "accuracy": float(right.mean()),
             "unknown_share": float(unknown.mean()),
             "right": "".join("01"[it] for it in right.astype(int)),
@@ -210,13 +210,13 @@ def train_and_test(material: Material, trial: Settings) -> Record:
 
 
 def summed_up(variants: Sequence[Settings], records: Sequence[Record], typos: Sequence[float]) -> list[Row]:
-    """Return a row for each share of typos and each variant; records come seed by seed, each variant's."""
+    """Return a row for each fraction of typos and each variant; records come seed by seed, each variant's."""
     by_variant = [records[number :: len(variants)] for number in range(len(variants))]
     rows = []
-    for share in typos:
+    for rate in typos:
         first: NDArray[np.bool_] | None = None
         for variant, found in zip(variants, by_variant, strict=True):
-            tested = [record["tested"][_key(share)] for record in found]
+            tested = [record["tested"][_key(rate)] for record in found]
             right = np.array([[it == "1" for it in one["right"]] for one in tested])
             means = right.mean(axis=1)
             against = None if first is None else paired_difference(right, first)
@@ -224,7 +224,7 @@ def summed_up(variants: Sequence[Settings], records: Sequence[Record], typos: Se
             rows.append(
                 Row(
                     variant=dict(variant),
-                    typos=share,
+                    typos=rate,
                     seeds=len(found),
                     accuracy=float(means.mean()),
                     spread=float(means.std(ddof=1)) if len(means) > 1 else None,
@@ -237,5 +237,5 @@ def summed_up(variants: Sequence[Settings], records: Sequence[Record], typos: Se
     return rows
 
 
-def _key(share: float) -> str:
-    return f"{share:g}"
+def _key(rate: float) -> str:
+    return f"{rate:g}"

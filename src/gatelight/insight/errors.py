@@ -56,7 +56,7 @@ class Slice:
     value: str
     texts: int
     wrong: int
-    share: float
+    rate: float
     low: float
     high: float
     apart: float
@@ -85,7 +85,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class ErrorAnalysis:
-    """All of it; `confusion[t][c]` counts texts of class t predicted c, `coverage` has [share, accuracy].
+    """All of it; `confusion[t][c]` counts texts of class t predicted c, `coverage` has [fraction, accuracy].
 
     `texts` were looked into. Of all that were given, `trained_on` were trained on (None: not known): they are
     left out unless there are no others, which `left_out` says. `worst` are the mistakes with the least
@@ -264,15 +264,15 @@ def slices(words: WordStatistics, wrong: Mask, groups: Sequence[str | None] | No
 def _slice(by: str, value: str, mask: Mask, wrong: Mask) -> Slice:
     n, bad = int(mask.sum()), int((mask & wrong).sum())
     rest, rest_bad = len(mask) - n, int(wrong.sum()) - bad
-    share, (low, high) = bad / n, wilson_interval(bad, n)
+    rate, (low, high) = bad / n, wilson_interval(bad, n)
     other, (other_low, other_high) = rest_bad / rest, wilson_interval(rest_bad, rest)
-    apart_low = share - other - float(np.hypot(share - low, other_high - other))
-    apart_high = share - other + float(np.hypot(high - share, other - other_low))
-    return Slice(by, value, n, bad, share, low, high, share - other, apart_low, apart_high)
+    apart_low = rate - other - float(np.hypot(rate - low, other_high - other))
+    apart_high = rate - other + float(np.hypot(high - rate, other - other_low))
+    return Slice(by, value, n, bad, rate, low, high, rate - other, apart_low, apart_high)
 
 
 def _coverage(right: Mask, confidence: NDArray[np.floating[Any]]) -> list[tuple[float, float]]:
-    """Accuracy over the surest share of the texts."""
+    """Accuracy over the surest fraction of the texts."""
     sorted_right = right[np.argsort(-confidence, kind="stable")]
-    taken = [max(1, round(share * len(right))) for share in COVERED]
-    return [(share, float(sorted_right[:n].mean())) for share, n in zip(COVERED, taken, strict=True)]
+    taken = [max(1, round(fraction * len(right))) for fraction in COVERED]
+    return [(fraction, float(sorted_right[:n].mean())) for fraction, n in zip(COVERED, taken, strict=True)]

@@ -1,4 +1,4 @@
-"""What an audit says: a number, its share, up to three examples and what to do. Knows no text's columns."""
+"""What an audit says: a number, its fraction, up to three examples and what to do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Finding:
     examples: tuple[Quote, ...] = ()
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """Return count / of; 0 of nothing."""
         return self.count / self.of if self.of else 0.0
 

@@ -14,7 +14,7 @@ from gatelight.insight.findings import Finding
 from gatelight.text.lengths import LengthStatistics
 
 PERCENTILES = (0, 5, 25, 50, 75, 90, 95, 99, 100)
-WHOLE = 0.95  # the share of the texts that the recommended length leaves whole
+WHOLE = 0.95  # the fraction of the texts that the recommended length leaves whole
 CUT_SHARE = 0.01  # fewer cut texts are not worth a word
 MOST_BINS = 40
 ID_BYTES, LENGTH_BYTES = 4, 8
@@ -32,7 +32,7 @@ ENDS = {
 
 @dataclass(frozen=True)
 class Coverage:
-    """What one maximal length keeps: shares of whole texts, of all tokens, and of padded steps."""
+    """What one maximal length keeps: fractions of whole texts, of all tokens, and of padded steps."""
 
     maxlen: int
     whole: float
@@ -46,7 +46,7 @@ class LengthReport:
 
     `cut` has [label, cut, of] by class. `dense_bytes` are those of an array of ids padded to `maxlen`,
     `packed_bytes` those of ours. `histogram` counts texts in bins of `histogram_width` whole lengths each,
-    from 0; the last one counts what is longer, too. `by_class` is the share of the variance of log lengths
+    from 0; the last one counts what is longer, too. `by_class` is the fraction of the variance of log lengths
     that classes explain, `by_class_p` the p-value of Kruskal and Wallis; None without classes.
     """
 
@@ -69,7 +69,7 @@ class LengthReport:
 
     @property
     def padding(self) -> float:
-        """Return the share of steps that would be padding at `maxlen`."""
+        """Return the fraction of steps that would be padding at `maxlen`."""
         return next(point.padding for point in self.curve if point.maxlen == self.maxlen)
 
 
@@ -173,8 +173,8 @@ def _rounded_up(length: float) -> int:
 
 def _rounded_points(tokens: Lengths) -> list[int]:
     top = _rounded_up(float(tokens.max()))
-    points = [_rounded_up(float(np.quantile(tokens, share))) for share in np.arange(0.1, 1, 0.1)]
-    return [*points, *(_rounded_up(float(np.quantile(tokens, share))) for share in (0.98, 0.99)), top]
+    points = [_rounded_up(float(np.quantile(tokens, fraction))) for fraction in np.arange(0.1, 1, 0.1)]
+    return [*points, *(_rounded_up(float(np.quantile(tokens, fraction))) for fraction in (0.98, 0.99)), top]
 
 
 def _by_class(logs: list[npt.NDArray[np.float64]]) -> tuple[float | None, float | None]:

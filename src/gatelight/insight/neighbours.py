@@ -71,7 +71,7 @@ class LabelAgreement:
 
     label: str
     texts: int
-    share: float
+    rate: float
     low: float
     high: float
     chance: float
@@ -91,7 +91,7 @@ class Neighbourhood:
     kind: NDArray[np.int64]
     points: NDArray[np.float64]
     explained: float
-    shares: list[LabelAgreement]
+    agreement: list[LabelAgreement]
     near: list[tuple[int, list[tuple[float, int]]]]
 
 
@@ -108,12 +108,12 @@ def neighbourhood(sample: Sample) -> Neighbourhood:
         for text, both in enumerate(zip(cosines, rows, strict=True))
     ]
     same = np.array([kind[of[0][1]] for of in others]) == kind
-    shares = []
+    agreement = []
     for number, name in enumerate(kinds if len(kinds) > 1 else []):
         of = kind == number
         low, high = wilson_interval(int(same[of].sum()), int(of.sum()))
         chance = float((of.sum() - 1) / (len(kind) - 1))
-        shares.append(LabelAgreement(name, int(of.sum()), float(same[of].mean()), low, high, chance))
+        agreement.append(LabelAgreement(name, int(of.sum()), float(same[of].mean()), low, high, chance))
     firsts = np.unique(kind, return_index=True)[1].tolist()
     chosen = list(dict.fromkeys([*firsts, *range(len(kind))]))[:EXAMPLES]
     return Neighbourhood(
@@ -123,7 +123,7 @@ def neighbourhood(sample: Sample) -> Neighbourhood:
         kind=kind,
         points=points,
         explained=explained,
-        shares=shares,
+        agreement=agreement,
         near=[(text, others[text]) for text in chosen],
     )
 

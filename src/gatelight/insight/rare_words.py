@@ -33,11 +33,11 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class WordStatistics:
-    """Of each of B texts: `tokens` and shares of these that are `unknown` or `rare` in training.
+    """Of each of B texts: `tokens` and fractions of these that are `unknown` or `rare` in training.
 
     `commonness` is the mean of log10 of the known words' counts; of the vectors' corpus `rank` is the mean of
-    log10 of the ranks, `absent` the share without a vector (None without vectors). `negations`, `contrasts`
-    are counts. `cut`: whether the text is longer than what the model reads.
+    log10 of the ranks, `absent` the fraction without a vector (None without vectors). `negations` and
+    `contrasts` are counts. `cut`: whether the text is longer than what the model reads.
     """
 
     tokens: Floats
@@ -53,13 +53,13 @@ class WordStatistics:
     def measures(self) -> dict[str, Floats]:
         """Return what may go with mistakes, by name."""
         found = {
-            "share of unknown words": self.unknown,
-            f"share of words seen less than {RARE} times in training": self.rare,
+            "fraction of unknown words": self.unknown,
+            f"fraction of words seen less than {RARE} times in training": self.rare,
             "mean log10 of the words' counts in training": self.commonness,
         }
         if self.rank is not None and self.absent is not None:
             found["mean log10 of the words' ranks in the vectors' corpus"] = self.rank
-            found["share of words without a vector"] = self.absent
+            found["fraction of words without a vector"] = self.absent
         return found
 
 

@@ -53,8 +53,8 @@ class UnknownReport:
     class_indicative: list[UnknownWord]
 
     @property
-    def share(self) -> float:
-        """Return the share of the tokens."""
+    def fraction(self) -> float:
+        """Return the fraction of the tokens."""
         return self.unknown_tokens / max(self.tokens, 1)
 
 
@@ -99,7 +99,7 @@ def findings(report: UnknownReport) -> list[Finding]:
     """Say what is unknown where it is much, or where it bears meaning."""
     found = []
     where = f"of {report.of} are not known by {report.known_by}"
-    if report.share > MUCH:
+    if report.fraction > MUCH:
         top = ", ".join(f"{word.word!r} ({word.count:,})" for word in report.top[:EXAMPLES])
         found.append(
             Finding(
@@ -166,15 +166,15 @@ def _class_indicative(
 ) -> dict[int, int]:
     """Types that lean to one label, the most frequent first: type → label.
 
-    By the log-likelihood ratio (Dunning 1993) of the type's share with a label, beyond what any of so many
+    By the log-likelihood ratio (Dunning 1993) of the type's fraction with a label, beyond what any of so many
     types and labels would reach by chance.
     """
     labels, width = by_label.shape
     if labels < 2 or not width:
         return {}
-    share = (totals / max(int(totals.sum()), 1))[:, None]
+    fraction = (totals / max(int(totals.sum()), 1))[:, None]
     total = by_label.sum(axis=0)
-    expected = total * share
+    expected = total * fraction
     g = 2 * (xlogy(by_label, by_label) - xlogy(by_label, expected))
     g += 2 * (xlogy(total - by_label, total - by_label) - xlogy(total - by_label, total - expected))
     g = np.where(by_label > expected, g, 0)

@@ -201,8 +201,8 @@ def _asked(
     height = max(1, SCORES // model.config.vocabulary_size)
     for begin in range(0, len(hidden), height):
         chosen = np.flatnonzero((row >= begin) & (row < begin + height))
-        shares = torch.log_softmax(model.scores(hidden[begin : begin + height]).double(), 1).numpy()
-        found[chosen] = shares[row[chosen] - begin, token[chosen]]
+        logs = torch.log_softmax(model.scores(hidden[begin : begin + height]).double(), 1).numpy()
+        found[chosen] = logs[row[chosen] - begin, token[chosen]]
     return found
 
 

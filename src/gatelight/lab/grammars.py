@@ -104,8 +104,8 @@ def strings(draw: Generator, shortest: int, count: int) -> tuple[Index, Index]:
     Only those whose part between the two outer letters has `shortest` symbols or more.
     """
     lengths = np.arange(shortest + 4, shortest + 4 + _LONGEST)  # with B, T or P, T or P and E
-    share = _ENDS[lengths, 0]
-    left = draw.choice(lengths, count, p=share / share.sum())
+    fraction = _ENDS[lengths, 0]
+    left = draw.choice(lengths, count, p=fraction / fraction.sum())
     symbols = np.full((count, left.max()), -1)
     states = np.full(symbols.shape, 2)
     state = np.zeros(count, np.int64)

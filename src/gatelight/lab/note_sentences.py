@@ -1,6 +1,6 @@
 """The note's two sentences: how probable their verb is, and how much of that reaches the subject.
 
-Knows no command. The gradient is that of the verb's log probability by the rows of the embedding that the
+The gradient is that of the verb's log probability by the rows of the embedding that the
 model read, in float64, so that what is small is not yet nothing.
 """
 
@@ -35,8 +35,8 @@ class Reach:
 
     `verb` and `wrong` are the probabilities of the two words where the verb stands, a space behind them
     included where the model reads white space. `gradient` is the 2-norm of what reaches the subject's tokens,
-    `share` that of all tokens' gradient, `tokens` each token before the verb with its own norm. `distance` is
-    the number of tokens from the subject's last to the verb's first.
+    `fraction` that of all tokens' gradient, `tokens` each token before the verb with its own norm.
+    `distance` is the number of tokens from the subject's last to the verb's first.
     """
 
     sentence: str
@@ -44,7 +44,7 @@ class Reach:
     wrong: float
     distance: int
     gradient: float
-    share: float
+    fraction: float
     tokens: list[tuple[str, float]]
 
 
@@ -73,7 +73,7 @@ def reach(
         wrong=math.exp(_asked(model.model_, begin, prefix, asked[1])[0]),
         distance=len(prefix) - last + 1,
         gradient=own,
-        share=own / max(float(np.linalg.norm(norms)), np.finfo(float).tiny),
+        fraction=own / max(float(np.linalg.norm(norms)), np.finfo(float).tiny),
         tokens=list(zip(known, norms.tolist(), strict=True)),
     )
 
@@ -98,7 +98,7 @@ def _asked(model: Network, begin: int, prefix: Ids, word: Ids) -> tuple[float, N
     with torch.enable_grad():
         for layer in exact.memory:
             hidden, _ = layer.packed(hidden, packing)  # type: ignore[operator]
-        shares = torch.log_softmax(exact.scores(hidden[len(prefix) :]), 1)
-        total = shares.gather(1, torch.from_numpy(word.astype(np.int64))[:, None]).sum()
+        logs = torch.log_softmax(exact.scores(hidden[len(prefix) :]), 1)
+        total = logs.gather(1, torch.from_numpy(word.astype(np.int64))[:, None]).sum()
         (gradient,) = torch.autograd.grad(total, rows)
     return float(total.detach()), gradient.norm(dim=1).numpy()

@@ -32,17 +32,17 @@ class Row:
     parameters: int
     runs: int
     solved: int
-    low: float  # Wilson's 95 % interval of the share that solved it
+    low: float  # Wilson's 95 % interval of the rate that solved it
     high: float
     sequences: float | None  # median until solved, of those that solved it
-    score: float  # mean share of the asked steps that is right after training, solved or not
+    score: float  # mean rate of the asked steps that is right after training, solved or not
     chance: float
     seconds: float  # mean of a run
     reaches: tuple[int, ...]  # for tasks that are tried on longer strings: how far, in rising order
 
     @property
     def rate(self) -> float:
-        """The share of the runs that solved it."""
+        """The rate of the runs that solved it."""
         return self.solved / self.runs
 
 

@@ -30,14 +30,14 @@ class Task:
     An answer of `kind` "number" is right when it is off by less than `tolerance`, of "class" when the right
     one has a probability above 1 − tolerance, of "set" when just those outputs are above one half that are in
     it. A sequence is right when all its answers are. Solved: of `test` fresh sequences of `exam` (None: of
-    `draw`) a share of `enough` is right.
+    `draw`) a fraction of `enough` is right.
     """
 
     name: str
     draw: Draw
     kind: str
     lengths: tuple[int, ...]
-    chance: Callable[[int], float]  # share of the asked steps that are right without any memory
+    chance: Callable[[int], float]  # fraction of the asked steps that are right without any memory
     of: str  # what is long, as an axis's name
     budget: int = 100_000  # sequences
     batch: int = 32
@@ -90,7 +90,7 @@ def adding(draw: Generator, length: int, count: int) -> Drawn:
 
 
 def adding_by_chance(length: int) -> float:
-    """The share that one constant, 0.5, hits to 0.04: the target is distributed as a triangle from 0 to 1."""
+    """The fraction that the constant 0.5 hits to 0.04: targets are distributed as a triangle from 0 to 1."""
     return 1 - (1 - 2 * 0.04) ** 2
 
 
