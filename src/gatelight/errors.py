@@ -1,7 +1,6 @@
 """What can go wrong that the user can mend; the command line prints these in one line and exits with 2.
 
-Knows nothing of the rest of the package. Anything else that is raised is a fault of ours and
-keeps its traceback.
+Anything else that is raised is a fault of ours and keeps its traceback.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a package names what is imported only when it is first used; knows nothing of what that is."""
+"""How a package names what is imported only when it is first used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files → texts → tokens → ids, and word vectors; knows no tensor, memory or model.
+"""Files → texts → tokens → ids, and word vectors.
 
 The names below are imported when they are first used: what reads one text needs no archives and no downloads.
 """

@@ -1,4 +1,4 @@
-"""Untrusted archives and compressed files, read in one pass, every size bounded; knows nothing of texts.
+"""Untrusted archives and compressed files, read in one pass, every size bounded.
 
 Nothing is ever unpacked onto the disk, so no path can leave a target folder; even so an archive that
 *tries* (absolute names, `..`, links, devices) is refused as a whole, because it was not made in good faith.

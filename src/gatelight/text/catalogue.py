@@ -1,4 +1,4 @@
-"""Which named data sets there are: where each comes from, its checksum, its licence; fetches nothing."""
+"""Which named data sets there are: where each comes from, its checksum, its licence."""
 
 from __future__ import annotations
 

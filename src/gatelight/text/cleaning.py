@@ -1,4 +1,4 @@
-"""HTML's tags and entities taken out of a text; knows no tokens.
+"""HTML's tags and entities taken out of a text.
 
 Everything here takes time that is linear in the text.
 """

@@ -1,4 +1,4 @@
-"""Labelled texts and where they came from; knows files and labels, nothing of tokens, ids or models."""
+"""Labelled texts and where they came from."""
 
 from __future__ import annotations
 

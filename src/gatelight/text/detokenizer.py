@@ -1,4 +1,4 @@
-"""Tokens of any kind written out as text, piece by piece, never half a character; knows no ids.
+"""Tokens of any kind written out as text, piece by piece, never half a character.
 
 What a reader calls a character may be several code points, and a code point several bytes: the last one is
 held back until the next begins.

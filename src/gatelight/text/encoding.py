@@ -1,4 +1,4 @@
-"""Texts or token lists to flat ids and lengths, cut to a length. Knows nothing of labels or tensors.
+"""Texts or token lists to flat ids and lengths, cut to a length.
 
 A stream of texts is read once; what grows is 4 bytes for each token kept and 24 for each text.
 """

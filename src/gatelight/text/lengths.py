@@ -1,4 +1,4 @@
-"""Length statistics of sequences against a maximal length; knows lengths only, not of what."""
+"""Length statistics of sequences against a maximal length."""
 
 from __future__ import annotations
 

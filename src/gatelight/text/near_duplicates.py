@@ -1,4 +1,4 @@
-"""Texts that are alike, by MinHash over pairs of words. Knows token numbers, nothing of texts or labels.
+"""Texts that are alike, by MinHash over pairs of words.
 
 Likeness is the Jaccard index of two texts' sets of neighbouring words. 128 minima of hashed pairs in 32 bands
 of four (Broder 1997; Leskovec, Rajaraman and Ullman 2014, chapter 3) bring together what may be alike: of

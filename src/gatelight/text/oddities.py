@@ -1,4 +1,4 @@
-"""What is odd about one text's characters: markup, mojibake, control characters, scripts. Knows no corpus.
+"""What is odd about one text's characters: markup, mojibake, control characters, scripts.
 
 A new oddity is one function from a text to the place where it shows, and one line in `ODDITIES`.
 """

@@ -1,4 +1,4 @@
-"""What becomes of tokens that a vocabulary does not know, policy by policy; knows no texts and no weights.
+"""What becomes of tokens that a vocabulary does not know, policy by policy.
 
 A policy is one function here and one line in `UNKNOWN_POLICIES`.
 """

@@ -1,4 +1,4 @@
-"""Known words within one edit of a token; knows spellings in order of preference, no texts and no counts.
+"""Known words within one edit of a token.
 
 An index of deletions, as in SymSpell (W. Garbe 2012): two words one edit apart become equal once a character
 is taken from one of them or from both, so a look-up costs a few hash probes whatever the alphabet.

@@ -1,4 +1,4 @@
-"""Which texts are held out: at random or by whole groups, with classes in proportion; knows no texts."""
+"""Which texts are held out: at random or by whole groups, with classes in proportion."""
 
 from __future__ import annotations
 

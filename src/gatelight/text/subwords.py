@@ -1,4 +1,4 @@
-"""Words to the hashed character n-grams that they are made of; knows no vocabulary and no vectors.
+"""Words to the hashed character n-grams that they are made of.
 
 The n-grams, their hash and their buckets are fastText's (Bojanowski et al. 2017, arXiv:1607.04606; its
 `Dictionary::computeSubwords`): 3 to 6 characters of the word between < and >, FNV-1a over UTF-8.

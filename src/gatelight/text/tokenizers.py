@@ -1,4 +1,4 @@
-"""Text to tokens, by named rules. Knows nothing of vocabularies, ids or labels.
+"""Text to tokens, by named rules.
 
 A tokenizer is one class with `tokens` and `settings`; a new kind is one class and one line in `KINDS`. Where
 every token is one code point, `symbols` gives all of a text's tokens as one string: arrays of ids are made

@@ -1,4 +1,4 @@
-"""Texts misspelt on purpose, as a hurried writer would; knows one text at a time, no labels and no tokens.
+"""Texts misspelt on purpose, as a hurried writer would.
 
 What a text becomes depends on the text, the share and the seed alone, and the words misspelt at one share are
 misspelt in the same way at any higher one.

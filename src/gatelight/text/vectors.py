@@ -1,4 +1,4 @@
-"""Word vectors: words and their rows, and a vocabulary's embedding table. Knows no file format, no tensor."""
+"""Word vectors: words and their rows, and a vocabulary's embedding table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens to ids and back, with counts. Knows nothing of texts or vectors."""
+"""Tokens to ids and back, with counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Word vectors trained on the user's own tokens by gensim's word2vec. Knows no text files, no labels."""
+"""Word vectors trained on the user's own tokens by gensim's word2vec."""
 
 from __future__ import annotations
 

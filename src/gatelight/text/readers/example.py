@@ -1,4 +1,4 @@
-"""One text with what its source says of it, and what a reader is asked for; knows no format."""
+"""One text with what its source says of it, and what a reader is asked for."""
 
 from __future__ import annotations
 

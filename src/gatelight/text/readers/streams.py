@@ -1,4 +1,4 @@
-"""Bytes → text, line by line, with the place of an undecodable byte; knows no format and no labels."""
+"""Bytes → text, line by line, with the place of an undecodable byte."""
 
 from __future__ import annotations
 
