@@ -14,7 +14,6 @@ from gatelight.insight.gates import (
     gate_means,
     half_lives,
     similar_order,
-    written_and_wiped,
 )
 
 TEXTS = ["the film is a delight !", "its plot is not clever , and the music is a mess ."]
@@ -44,25 +43,6 @@ def test_half_lives_of_gates_clamped_at_known_values(model: TextClassifier) -> N
     assert found[4] > 1e5
     with pytest.raises(DataError, match="a rnn has no gate that keeps"):
         half_lives(fitted("rnn").trace(TEXTS))
-
-
-@pytest.mark.parametrize("direction", [0, 1])
-def test_what_was_written_and_wiped_makes_the_new_state_of_the_old(
-    model: TextClassifier, direction: int
-) -> None:
-    """c(t) − c(t−1) is what was written less what was wiped, by sign; in direction 1 from the end."""
-    trace = model.trace(TEXTS)
-    written, wiped = written_and_wiped(trace, 1, 0, direction)
-    lstm = model.cell == "lstm"
-    states = trace.gate("cell_state" if lstm else "hidden_state", 1, 0, direction)
-    sign = np.sign(trace.gate("candidate", 1, 0, direction))
-    order = range(len(states)) if direction == 0 else reversed(range(len(states)))
-    before = np.zeros(states.shape[1], np.float32)
-    for t in order:
-        np.testing.assert_allclose(
-            states[t] - before, sign[t] * written[t] - np.sign(before) * wiped[t], atol=1e-6
-        )
-        before = states[t]
 
 
 def test_orders_of_units() -> None:

@@ -40,7 +40,7 @@ class List:
         rows = [[task.name, f"{task.budget:,}", _bound(task)] for task in TASKS.values()]
         to.print(table(["task", "sequences", "solved by"], rows))
         for task in TASKS.values():
-            say(to, f"{task.name}: {task.about}; {task.of} {', '.join(map(str, task.lengths))}")
+            say(to, f"{task.name} ({task.of} {', '.join(map(str, task.lengths))}): {task.about}")
 
 
 @dataclass(kw_only=True)

@@ -1,4 +1,4 @@
-"""What gates do: how long units remember, what each word wrote and wiped, what a clamped gate costs."""
+"""What gates do: how long units remember, which move most or alike, what a clamped gate costs."""
 
 from __future__ import annotations
 
@@ -30,35 +30,16 @@ def half_lives(trace: Trace, layer: int = 0, direction: int = 0) -> Floats:
     From the mean of log f over all tokens of the trace: ln ½ ÷ mean, f being the forget gate, or a GRU's
     update gate. 0 where f was 0 at some token. Raises DataError for a cell without such a gate.
     """
+    if trace.cell not in KEEPING:
+        raise DataError(f"a {trace.cell} has no gate that keeps: it writes all over at every step")
     logs = np.zeros(trace.hidden_size)
     with np.errstate(divide="ignore"):
         for text in range(len(trace)):
-            kept = trace.gate(_keeping(trace), text, layer, direction)
+            kept = trace.gate(KEEPING[trace.cell], text, layer, direction)
             logs += np.log(kept.astype(np.float64)).sum(axis=0)
         tokens = sum(map(len, trace.steps))
         lives: Floats = np.log(0.5) / np.minimum(logs / max(tokens, 1), -0.0)
     return np.abs(lives)
-
-
-def written_and_wiped(
-    trace: Trace, text: int = 0, layer: int = 0, direction: int = 0
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return how much each token wrote into each unit and how much it wiped of what was there, each [T, H].
-
-    |i·g| and |(1 − f)·c(t−1)|; in a GRU |(1 − z)·n| and |(1 − z)·h(t−1)|. In direction 1 the step before a
-    token is the one after it in the text. Raises DataError for a cell without such gates.
-    """
-    keep = trace.gate(_keeping(trace), text, layer, direction)
-    kept = "cell_state" if "cell_state" in trace.names else "hidden_state"
-    state = trace.gate(kept, text, layer, direction)
-    before = np.zeros_like(state)
-    if direction:
-        before[:-1] = state[1:]
-    else:
-        before[1:] = state[:-1]
-    candidate = trace.gate("candidate", text, layer, direction)
-    let_in = 1 - keep if trace.cell == "gru" else trace.gate("input_gate", text, layer, direction)
-    return np.abs(let_in * candidate), np.abs((1 - keep) * before)
 
 
 def activity_order(trace: Trace, text: int = 0, layer: int = 0, direction: int = 0) -> NDArray[np.int64]:
@@ -80,12 +61,6 @@ def similar_order(trace: Trace, text: int = 0, layer: int = 0, direction: int = 
     tree = linkage(apart[np.triu_indices(size, 1)], "average")
     order: NDArray[np.int64] = leaves_list(tree).astype(np.int64)
     return order
-
-
-def _keeping(trace: Trace) -> str:
-    if trace.cell not in KEEPING:
-        raise DataError(f"a {trace.cell} has no gate that keeps: it writes all over at every step")
-    return KEEPING[trace.cell]
 
 
 @dataclass(frozen=True)

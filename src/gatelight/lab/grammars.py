@@ -30,7 +30,7 @@ SHORTEST, LONGEST = 3, 5  # words of a piece of a clause
 
 
 def anbn(draw: Generator, length: int, count: int) -> Drawn:
-    """What may come next in aⁿbⁿ, n from 1 to `length`: b's are to be counted against a's.
+    """What may come next in aⁿbⁿ, n from 1 to the largest: b's are to be counted against a's.
 
     Gers & Schmidhuber 2001, "LSTM recurrent networks learn simple context-free and context-sensitive
     languages": the symbols that may follow are to be named at every step of S aⁿ bⁿ; solved when all strings
@@ -137,7 +137,7 @@ def embedded_reber(draw: Generator, length: int, count: int) -> Drawn:
 
 
 def number(draw: Generator, length: int, count: int) -> Drawn:
-    """Is the verb to come singular or plural, `length` words and any clauses behind its subject?
+    """Is the verb to come singular or plural, so many words and any clauses behind its subject?
 
     After Linzen, Dupoux & Goldberg 2016 (arXiv:1611.01368), on sentences of a small grammar that stop before
     their verb: every noun's number is drawn apart, so that the words that come last tell nothing of the

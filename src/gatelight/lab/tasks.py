@@ -95,7 +95,7 @@ def adding_by_chance(length: int) -> float:
 
 
 def copying(draw: Generator, length: int, count: int) -> Drawn:
-    """Five symbols are to be written out again, `length` blank steps after the last.
+    """Five symbols are to be written out again, so many blank steps after the last.
 
     After Hochreiter & Schmidhuber 1997 in the form of Arjovsky, Shah & Bengio 2016 (arXiv:1511.06464):
     symbols out of 8, blanks, a sign to begin, blanks while the answer is written; here 5 symbols, not 10, and
