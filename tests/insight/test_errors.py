@@ -95,6 +95,14 @@ def test_texts_trained_on_are_left_out(fitted: TextClassifier) -> None:
     assert (all_of_them.trained_on, all_of_them.texts, all_of_them.left_out) == (len(only), len(only), False)
 
 
+def test_a_model_that_does_not_know_its_training_texts_says_so(fitted: TextClassifier) -> None:
+    """None of 30 trained on would be a claim; a model saved before it kept them cannot make it."""
+    model, reviews = copy.copy(fitted), make_reviews(30, 7)
+    model.trained_on = lambda texts: None  # type: ignore[method-assign]
+    found = analyze_errors(model, reviews.texts, reviews.labels)
+    assert (found.trained_on, found.left_out, found.texts) == (None, False, 30)
+
+
 def test_several_labels_a_text_are_refused() -> None:
     """Half right is not a mistake to look into."""
     reviews = make_reviews(60, 3)
