@@ -153,8 +153,8 @@ def test_code_is_kept_until_what_it_may_call_changes(monkeypatch: pytest.MonkeyP
 
 def test_code_depends_on_the_files_that_its_own_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Red when a change two files away leaves the code as it is, or any change at all ends it."""
-    memory = Path(compiled.__file__).with_name("memory")
-    kernels, read = memory / "way_back.py", compiled._read
+    folder = Path(compiled.__file__).with_name("nn") / "kernels"
+    kernels, read = folder / "recurrence.py", compiled._read
 
     def digest_with(changed: str) -> str:
         def other(path: Path) -> tuple[bytes, list[Path]]:
@@ -166,9 +166,9 @@ def test_code_depends_on_the_files_that_its_own_imports(monkeypatch: pytest.Monk
 
     now = digest_with("nothing.py")
     assert now == compiled._sources(kernels)
-    changed = [path.name for path in sorted(memory.glob("*.py")) if digest_with(path.name) != now]
-    assert {"way_back.py", "stepping.py", "tiles.py", "lanes.py", "buffers.py"} <= set(changed)
-    assert not {"layers.py", "layer_arrays.py", "threads.py", "stack.py"} & set(changed)
+    changed = [path.name for path in sorted(folder.glob("*.py")) if digest_with(path.name) != now]
+    assert {"recurrence.py", "cells.py", "gemm.py", "simd.py", "buffers.py"} <= set(changed)
+    assert not {"sampling.py", "generation.py", "copying.py"} & set(changed)
 
 
 PART = """
@@ -183,15 +183,15 @@ work = {name}
 REGION = """
 import numpy as np
 from gatelight.compiled import compiled, seconds_compiling
-from gatelight.nn.crew import new_crew, share
+from gatelight.nn.kernels.parallel import new_pool, parallel_for
 from tasks import work
 
 @compiled
-def region(out, crew, helpers):
-    return share(work, (out,), crew, helpers, len(out))
+def region(out, pool, helpers):
+    return parallel_for(work, (out,), pool, helpers, len(out))
 
 out = np.zeros(3, np.int64)
-region(out, new_crew(), 0)
+region(out, new_pool(), 0)
 print(out.tolist(), seconds_compiling() > 0)
 """
 

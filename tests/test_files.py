@@ -133,6 +133,16 @@ def test_what_was_written_has_the_permissions_of_any_other_file(
     assert os.umask(mask) == mask, "the process's own mask was left changed"
 
 
+def test_the_mask_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read it is to set it, and a file that another thread makes meanwhile is open to everybody."""
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the process's mask was changed"))
+    with file_written_aside(tmp_path / "file") as path:
+        path.write_text("text")
+    with folder_written_aside(tmp_path / "folder", lambda _: True) as folder:
+        (folder / "file").write_text("text")
+    assert (tmp_path / "file").read_text() == (tmp_path / "folder" / "file").read_text() == "text"
+
+
 def test_an_older_files_permissions_are_kept(tmp_path: Path, umask: Callable[[int], None]) -> None:
     """What somebody hid from others, or opened to a group, must not change with each save."""
     umask(0o022)

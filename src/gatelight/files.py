@@ -6,9 +6,9 @@ Knows nothing of texts or models. An OSError (full disk, no permission) leaves w
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,12 +26,14 @@ def folder_written_aside(target: Path, replaceable: Callable[[Path], bool]) -> I
     if target.exists() and not replaceable(target):
         raise FileExistsError(f"{given} exists and gatelight did not write it; choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    aside, mode = _aside(target), _mode(target)
+    aside.mkdir(0o777 if mode is None else mode | stat.S_IRWXU)
     try:
         yield aside
         for path in aside.rglob("*"):
             _to_disk(path)
-        aside.chmod(_mode(target, 0o777))
+        if mode is not None:
+            aside.chmod(mode)
         if target.exists():
             _exchange(target, aside)
         else:
@@ -49,13 +51,14 @@ def file_written_aside(target: Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
-    os.close(handle)
-    aside = Path(name)
+    aside, mode = _aside(target), _mode(target)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    os.close(os.open(aside, flags, 0o666 if mode is None else mode | stat.S_IRUSR | stat.S_IWUSR))
     try:
         yield aside
         _to_disk(aside)
-        aside.chmod(_mode(target, 0o666))
+        if mode is not None:
+            aside.chmod(mode)
         aside.replace(target)
     except BaseException:
         aside.unlink(missing_ok=True)
@@ -83,10 +86,11 @@ def _to_disk(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def _mode(target: Path, usual: int) -> int:
-    """The permissions that what is there has, else those of any new file."""
-    if target.exists():
-        return stat.S_IMODE(target.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return usual & ~mask
+def _aside(target: Path) -> Path:
+    """A name beside the target that nobody else takes."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
+
+
+def _mode(target: Path) -> int | None:
+    """The permissions that what is there has; None: the system gives those of any new file."""
+    return stat.S_IMODE(target.stat().st_mode) if target.exists() else None

@@ -22,9 +22,8 @@ from gatelight.models.predicting import (
 )
 from gatelight.models.training import Interrupted, TrainingConfig, carry_out
 from gatelight.models.writing import Reader
-from gatelight.nn import pack, stream_loop
-from gatelight.nn.sampling import Drawing, choose
-from gatelight.nn.threads import using
+from gatelight.nn import pack
+from gatelight.nn.kernels.sampling import Drawing, choose
 
 V = 60
 ROUNDING = 2e-5  # float32 sums of some hundred terms, in another order
@@ -185,41 +184,6 @@ def test_learns_to_count_a_and_b(documents: bool) -> None:
         scores, state = reader.read(ids, net.initial(1))
         rest, _, _ = reader.write(scores[-1], state, np.ones(5, np.bool_), Drawing(0.0), np.zeros(12), stop=2)
         assert rest.tolist() == [4] * (n - 1) + [2]
-
-
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "peephole", "gru"])
-@pytest.mark.parametrize("patience", [3, 0])  # with none they part after the first id, and one goes on
-@pytest.mark.parametrize("parts", [2, 3])
-def test_several_threads_write_the_same(
-    cell: str, patience: int, parts: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A seed would give another text on another machine."""
-    net = model(cell=cell, layers=2, hidden=75)
-    allowed, draws = np.ones(V, np.bool_), np.random.default_rng(0).random(40)
-    first, state = Reader(net).read(stream(5), net.initial(1))
-
-    def written() -> Any:
-        return Reader(net).write(first[-1], state, allowed, Drawing(0.9, 20, 0.95), draws, -1)
-
-    with using(1):
-        ids, scores, after = written()
-    monkeypatch.setattr(stream_loop, "PART", 1)
-    monkeypatch.setattr(stream_loop, "DISTURBED", patience)
-    monkeypatch.setattr("gatelight.nn.threads.available", lambda: parts)
-    ran: list[bool] = []
-    together = stream_loop.threads.together
-
-    def watched(*given: Any) -> bool:
-        ran.append(together(*given))
-        return ran[-1]
-
-    monkeypatch.setattr("gatelight.nn.threads.together", watched)
-    with using(parts):
-        again, same_scores, same_after = written()
-    assert ran == ([] if cell == "rnn" else [True])  # 75 units of one gate are a single block
-    np.testing.assert_array_equal(ids, again)
-    np.testing.assert_array_equal(scores, same_scores)
-    assert_same(after, same_after)
 
 
 def test_draws_follow_the_softmax() -> None:

@@ -13,7 +13,7 @@ from torch import nn
 
 from gatelight.models.optimiser_kernels import KNOWN, coast_rows, fade_rows
 from gatelight.models.optimisers import Optimiser
-from gatelight.nn import buffers
+from gatelight.nn.kernels import buffers
 
 STATM = Path("/proc/self/statm")
 

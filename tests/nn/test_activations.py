@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gatelight.nn.recurrence_forward import recurrence_forward
+from gatelight.nn.kernels.recurrence import recurrence_forward
 
 VALUES = np.concatenate(
     [np.linspace(-12, 12, 6001), np.geomspace(1e-30, 100, 1500), -np.geomspace(1e-30, 100, 1500)]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import gatelight
-from gatelight.nn import buffers
+from gatelight.nn.kernels import buffers
 
 LARGE = (buffers.SMALLEST,)
 
@@ -137,3 +137,22 @@ def test_zeros_that_all_share_stay_zeros(layer: torch.nn.Module) -> None:
             assert buffers.nothing.cache_info().currsize > 0
             for shape in shapes:
                 assert not buffers.nothing(shape, np.dtype(np.float32)).any()
+
+
+def test_garbage_collected_while_a_block_is_looked_for_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a collection lets go shifted the list: the block taken was another, smaller one."""
+    small, large = (buffers.empty((k * buffers.SMALLEST,), np.uint8) for k in (1, 4))
+    address, held = large.ctypes.data, [small]
+    del small, large
+    look = buffers.bisect_left
+
+    def collected(*given: Any) -> int:
+        place = look(*given)
+        held.clear()
+        return place
+
+    monkeypatch.setattr(buffers, "bisect_left", collected)
+    again = buffers.empty((4 * buffers.SMALLEST,), np.uint8)
+    assert again.ctypes.data == address

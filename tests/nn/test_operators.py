@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatelight.nn import operators, recurrence_backward, reference, threads
+from gatelight.nn import operators, reference, threads
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.packing import Packing, pack
 
@@ -94,12 +94,8 @@ def test_operator_gives_what_the_equations_give_forwards_and_backwards(
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("directions", [1, 2])
-@pytest.mark.parametrize("in_cache", [recurrence_backward.IN_CACHE, 0])
-def test_gradcheck_in_float64(
-    cell: str, directions: int, in_cache: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The gradient is that of the function itself, by finite differences, however its sums are taken."""
-    monkeypatch.setattr(recurrence_backward, "IN_CACHE", in_cache)
+def test_gradcheck_in_float64(cell: str, directions: int) -> None:
+    """The gradient is that of the function itself, by finite differences."""
     inputs = case(cell, (4, 1, 3, 0), 3, directions, torch.float64, distinct=3)
     packing, token = inputs[2], inputs[1]
     tensors = [t for t in inputs if isinstance(t, Tensor) and t.requires_grad]
@@ -196,28 +192,6 @@ def test_the_number_of_threads_changes_no_bit(cell: str) -> None:
     for others in seen[1:]:
         for one, other in zip(seen[0], others, strict=True):
             assert one is other is None or torch.equal(one, other)
-
-
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("sequences", [40, 136])
-def test_a_weights_gradient_summed_on_the_way_is_that_of_the_equations(cell: str, sequences: int) -> None:
-    """A group or several are a part; a step has fewer and fewer rows, and blocks end between steps."""
-    lengths, hidden = tuple(40 + 7 * k % 53 for k in range(sequences)), 70 if cell == "rnn" else 40
-    inputs = case(cell, lengths, hidden, 2, torch.float64, distinct=300)
-    rows, groups, size = inputs[2].rows, -(-sequences // 8), inputs[3][0].numel()
-    assert size > recurrence_backward.IN_CACHE
-    assert recurrence_backward.parts_of(2, groups, size, rows) == {40: 5, 136: 6}[sequences]
-    seen = []
-    for count in (1, 2, 3):
-        with threads.using(count):
-            seen.append(gradients(operators.recurrence(cell, *inputs), inputs))
-    for one, two, three, other in zip(
-        *seen, gradients(reference.recurrence(cell, *inputs), inputs), strict=True
-    ):
-        if other is not None:  # a cell without a cell state has no c_0
-            assert torch.equal(one, two)
-            assert torch.equal(one, three)
-            torch.testing.assert_close(one, other, atol=FLOAT64 * float(other.abs().max()), rtol=FLOAT64)
 
 
 def test_a_row_of_linear_has_its_bits_in_any_company() -> None:

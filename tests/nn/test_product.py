@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import gatelight
-from gatelight.nn import layer_arrays, product, threads
+from gatelight.nn import layer_arrays, threads
+from gatelight.nn.kernels import gemm
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -19,17 +20,17 @@ def test_a_weights_gradient_is_that_of_its_parts(dtype: type, rows: int, gates: 
         numbers.standard_normal(shape).astype(dtype) for shape in ((rows, gates), (rows, dim), (gates, dim))
     )
     with threads.using(1):  # else each thread's share might be small
-        d_x, whole, _ = product.linear_back(d_out, x, [weight], True, True, False)
-        assert whole.size >= product.LARGE
+        d_x, whole, _ = gemm.linear_back(d_out, x, [weight], True, True, False)
+        assert whole.size >= gemm.LARGE
         np.testing.assert_allclose(whole, d_out.T @ x, rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(d_x, d_out @ weight, rtol=1e-3, atol=1e-3)
         for begin in range(0, gates, 40):
             part = slice(begin, begin + 40)
             some = np.ascontiguousarray(d_out[:, part]), x, [weight[part]]
-            assert some[2][0].size < product.LARGE
-            np.testing.assert_array_equal(whole[part], product.linear_back(*some, False, True, False)[1])
+            assert some[2][0].size < gemm.LARGE
+            np.testing.assert_array_equal(whole[part], gemm.linear_back(*some, False, True, False)[1])
     with threads.using(2):
-        np.testing.assert_array_equal(whole, product.linear_back(d_out, x, [weight], False, True, False)[1])
+        np.testing.assert_array_equal(whole, gemm.linear_back(d_out, x, [weight], False, True, False)[1])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -49,7 +50,7 @@ def test_an_inputs_gradient_has_the_bits_of_each_row_by_itself(
     flat = d_out.reshape(rows, -1)
     with threads.using(1):
         single = [
-            product.linear_back(flat[k : k + 1], x[k : k + 1], weights, True, False, False)[0]
+            gemm.linear_back(flat[k : k + 1], x[k : k + 1], weights, True, False, False)[0]
             for k in range(rows)
         ]
     expected = np.concatenate(single)
@@ -57,7 +58,7 @@ def test_an_inputs_gradient_has_the_bits_of_each_row_by_itself(
     np.testing.assert_allclose(expected, exact, rtol=1e-3, atol=1e-3)
     for count in (1, 2, 3):
         with threads.using(count):
-            found = product.linear_back(flat, x, weights, True, False, False)[0]
+            found = gemm.linear_back(flat, x, weights, True, False, False)[0]
         np.testing.assert_array_equal(found, expected)
 
 
@@ -68,10 +69,10 @@ def test_few_rows_have_the_bits_of_each_by_itself(dtype: type, depth: int, colum
     numbers = np.random.default_rng(4)
     a, b = (numbers.standard_normal(shape).astype(dtype) for shape in ((19, depth), (depth, columns)))
     start = numbers.standard_normal(columns).astype(dtype)
-    single = np.concatenate([product.rows_times(a[k : k + 1], b, start) for k in range(len(a))])
+    single = np.concatenate([gemm.rows_times(a[k : k + 1], b, start) for k in range(len(a))])
     np.testing.assert_allclose(single, start + a.astype(np.float64) @ b, rtol=1e-3, atol=1e-4)
     for rows in range(1, len(a) + 1):
-        np.testing.assert_array_equal(product.rows_times(a[:rows], b, start), single[:rows])
+        np.testing.assert_array_equal(gemm.rows_times(a[:rows], b, start), single[:rows])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -87,11 +88,11 @@ def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
     a = numbers.standard_normal((rows, depth)).astype(dtype)
     weights = [numbers.standard_normal((size, depth)).astype(dtype) for _ in range(directions)]
     start = numbers.standard_normal(directions * size).astype(dtype)
-    expected = product.rows_times(a, np.ascontiguousarray(np.concatenate(weights).T), start)
+    expected = gemm.rows_times(a, np.ascontiguousarray(np.concatenate(weights).T), start)
     np.testing.assert_allclose(expected, start + a @ np.concatenate(weights).T, rtol=1e-3, atol=1e-4)
     for count, room in itertools.product((1, 2, 3), (0, 5)):  # between what is of one weight and of the other
         with threads.using(count):
-            found = product.rows_times_turned(a, weights, start, size + room)
+            found = gemm.rows_times_turned(a, weights, start, size + room)
         assert found.shape == (rows, directions * (size + room))
         written = found.reshape(rows, directions, -1)[:, :, :size].reshape(rows, -1)
         np.testing.assert_array_equal(written, expected)
@@ -100,7 +101,7 @@ def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
 def test_a_weight_without_rows_gives_no_columns() -> None:
     """A task is some of its rows; of none there are no tasks."""
     a, weight = np.ones((3, 4), np.float32), np.empty((0, 4), np.float32)
-    assert product.rows_times_turned(a, [weight], np.empty(0, np.float32)).shape == (3, 0)
+    assert gemm.rows_times_turned(a, [weight], np.empty(0, np.float32)).shape == (3, 0)
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["one direction", "both"])

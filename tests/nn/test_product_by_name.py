@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from gatelight.nn.product import rows_times
+from gatelight.nn.kernels.gemm import rows_times
 
-OUTER, INNER = "product._all_rows", "product._rows_times"
+OUTER, INNER = "gemm._all_rows", "gemm._rows_times"
 
 CODE = """
 import numpy as np
-from gatelight.nn import product
+from gatelight.nn.kernels import gemm
 a, b = np.random.default_rng(3).normal(size=(2, 11, 11)).astype("float32")
-print(float(product.rows_times(a, b, a[0]).sum()), sum(product._all_rows.stats.cache_hits.values()))
+print(float(gemm.rows_times(a, b, a[0]).sum()), sum(gemm._all_rows.stats.cache_hits.values()))
 """
 
 
@@ -42,7 +42,7 @@ def test_code_from_the_cache_finds_the_product_whoever_was_compiled_first(tmp_pa
     assert _run(tmp_path) == (expected, 0)  # all is compiled
     sizes = [
         path.stat().st_size
-        for name in ("tiles._product", OUTER, INNER)
+        for name in ("gemm._product", OUTER, INNER)
         for path in _compiled(tmp_path, name)
         if path.suffix == ".nbc"
     ]
@@ -54,6 +54,6 @@ def test_code_from_the_cache_finds_the_product_whoever_was_compiled_first(tmp_pa
     assert _compiled(tmp_path, INNER)
     assert _run(tmp_path) == (expected, 0)  # compiled around a part that was loaded
     assert _run(tmp_path) == (expected, 1)
-    for path in _compiled(tmp_path, "tiles._product"):
+    for path in _compiled(tmp_path, "gemm._product"):
         path.unlink()
     assert _run(tmp_path) == (expected, 1)  # the product alone is compiled

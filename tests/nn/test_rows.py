@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatelight.compiled import compiled
-from gatelight.nn.rows import exp_row, highest, scale_row
+from gatelight.nn.kernels.simd import exp_row, highest, scale_row
 
 LENGTHS = [*range(1, 36), 63, 64, 65, 200]
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import gatelight
-from gatelight.nn import buffers, layer_arrays, product, recurrence_backward, recurrence_forward
+from gatelight.nn import layer_arrays
+from gatelight.nn.kernels import buffers, gemm, recurrence
 
 CELLS = [gatelight.RNN, gatelight.LSTM, gatelight.PeepholeLSTM, gatelight.GRU]
 LENGTHS = {
@@ -48,11 +49,11 @@ def _results(layer: Any, lengths: list[int]) -> list[torch.Tensor]:
 def test_nothing_is_made_of_memory_that_nobody_wrote(
     cell: Any, both: bool, hidden: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same bits in memory full of NaN; weights summed on the way back, after it, and over no rows."""
+    """The same bits in memory full of NaN; also where weights are summed over no rows."""
     torch.manual_seed(0)
     layer = cell(600 if hidden == 136 else 7, hidden, bidirectional=both, batch_first=True)
     clean = {name: _results(layer, lengths) for name, lengths in LENGTHS.items()}
-    for module in (layer_arrays, product, recurrence_backward, recurrence_forward):
+    for module in (layer_arrays, gemm, recurrence):
         monkeypatch.setattr(module, "np", _Full())
     monkeypatch.setattr(buffers, "empty", _Full().empty)
     for name, lengths in LENGTHS.items():

@@ -13,7 +13,7 @@ from gatelight.errors import DataError
 from gatelight.estimators.token_streams import END
 from gatelight.models.language_model import State
 from gatelight.models.writing import Reader
-from gatelight.nn.sampling import Drawing
+from gatelight.nn.kernels.sampling import Drawing
 from gatelight.text.detokenizer import Detokenizer, graphemes
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import PAD_ID, UNK_ID, Vocabulary

@@ -16,9 +16,9 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.nn import buffers, threads
-from gatelight.nn.lanes import INT, Vectors, loop, over_lanes
-from gatelight.nn.rows import begins
+from gatelight.nn import threads
+from gatelight.nn.kernels import buffers
+from gatelight.nn.kernels.simd import INT, Vectors, begins, loop, over_lanes
 
 DROP_WORK = 4  # an element takes about as long as so many multiply-adds
 

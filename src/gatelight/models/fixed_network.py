@@ -23,12 +23,13 @@ from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
 from gatelight.models.pieces import Pieces, list_means
 from gatelight.models.pools import POOLS
 from gatelight.models.rows import DistinctIds, Ids, lists_of_rows
-from gatelight.nn import buffers, threads
-from gatelight.nn.buffers import in_lines
-from gatelight.nn.copying import copied_rows
+from gatelight.nn import threads
 from gatelight.nn.fixed_layer import FixedLayer
+from gatelight.nn.kernels import buffers
+from gatelight.nn.kernels.buffers import in_lines
+from gatelight.nn.kernels.copying import copied_rows
+from gatelight.nn.kernels.gemm import rows_times
 from gatelight.nn.packing import Packing
-from gatelight.nn.product import rows_times
 
 TABLE_BYTES = 1 << 29  # a token table that could grow beyond this is not kept
 

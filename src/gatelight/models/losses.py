@@ -21,8 +21,8 @@ from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.models.training_config import ClassWeight
 from gatelight.nn import threads
+from gatelight.nn.kernels.simd import exp_row, highest, scale_row
 from gatelight.nn.linear import array_of
-from gatelight.nn.rows import exp_row, highest, scale_row
 
 Floats = NDArray[np.float64]
 Kernel = Callable[[NDArray[Any], NDArray[Any]], tuple[float, int]]

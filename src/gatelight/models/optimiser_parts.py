@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.models.optimiser_kernels import adam_rows, coast_rows, rmsprop_rows, sgd_rows
-from gatelight.nn.crew import share
+from gatelight.nn.kernels.parallel import parallel_for
 
 Array = NDArray[Any]
 
@@ -85,14 +85,14 @@ def _sum_of_squares(like: Array, places: Array, sizes: Array, parts: Array, sums
 
 @compiled
 def all_sums_of_squares(
-    like: Array, places: Array, sizes: Array, sums: Array, crew: Any, helpers: int
+    like: Array, places: Array, sizes: Array, sums: Array, pool: Any, helpers: int
 ) -> int:
     """The sum of the squares of each CHUNK, of arrays of `like`'s type, in sums float64.
 
     places int64 [P, ·] are the arrays' addresses, in the last column, sizes int64 [P] their elements.
     """
     parts = _parts(sizes, CHUNK)
-    return int(share(_sum_of_squares, (like, places, sizes, parts, sums), crew, helpers, len(parts)))
+    return int(parallel_for(_sum_of_squares, (like, places, sizes, parts, sums), pool, helpers, len(parts)))
 
 
 def _step_rows(
@@ -134,14 +134,14 @@ def _dense_part(kind: Any, places: Array, sizes: Array, numbers: Array, parts: A
 
 
 @compiled
-def all_dense(kind: Any, places: Array, sizes: Array, numbers: Array, crew: Any, helpers: int) -> int:
+def all_dense(kind: Any, places: Array, sizes: Array, numbers: Array, pool: Any, helpers: int) -> int:
     """A step on dense parameters of the type of numbers [P, ·], which are each one's.
 
     places int64 [P, 4] are the addresses of weight, state, second state (or the first again) and gradient,
     sizes int64 [P] how many elements these have.
     """
     parts = _parts(sizes, PART)
-    return int(share(_dense_part, (kind, places, sizes, numbers, parts), crew, helpers, len(parts)))
+    return int(parallel_for(_dense_part, (kind, places, sizes, numbers, parts), pool, helpers, len(parts)))
 
 
 @compiled
@@ -156,12 +156,12 @@ def _rows_part(
 @compiled
 def all_rows(
     kind: Any, table: Array, first: Array, second: Array, rows: Array, gradient: Array, numbers: Array,
-    crew: Any, helpers: int,
+    pool: Any, helpers: int,
 ) -> int:  # fmt: skip
     """A step on rows of a table; where there is no second state it is the first again."""
     parts = TASKS * (helpers + 1)
     given = kind, table, first, second, rows, gradient, numbers, parts
-    return int(share(_rows_part, given, crew, helpers, parts))
+    return int(parallel_for(_rows_part, given, pool, helpers, parts))
 
 
 @compiled
@@ -176,9 +176,9 @@ def _coast_part(
 @compiled
 def all_coasting(
     table: Array, mean: Array, square: Array, last: Array, rows: Array, rates: Array, steps: int, keep: float,
-    keep_square: float, epsilon: Any, crew: Any, helpers: int,
+    keep_square: float, epsilon: Any, pool: Any, helpers: int,
 ) -> int:  # fmt: skip
     """`coast_rows`, shared among threads."""
     parts = TASKS * (helpers + 1)
     given = table, mean, square, last, rows, rates, steps, keep, keep_square, epsilon, parts
-    return int(share(_coast_part, given, crew, helpers, parts))
+    return int(parallel_for(_coast_part, given, pool, helpers, parts))

@@ -32,7 +32,8 @@ from gatelight.models.optimiser_parts import (
     all_sums_of_squares,
 )
 from gatelight.models.training_config import OPTIMISERS
-from gatelight.nn import buffers, threads
+from gatelight.nn import threads
+from gatelight.nn.kernels import buffers
 
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
 # Keras's numbers (torch has 0.99 and 1e-8). Epsilon stands outside of the root as in Keras up to 2.2

@@ -23,7 +23,7 @@ from gatelight.models.dropping import (
     row_key,
     row_keys,
 )
-from gatelight.nn.rows import add_products, add_scaled_row, copy_row
+from gatelight.nn.kernels.simd import add_products, add_scaled_row, copy_row
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]

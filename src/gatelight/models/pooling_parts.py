@@ -11,7 +11,7 @@ import numpy as np
 
 from gatelight.compiled import compiled
 from gatelight.models.pooling_kernels import flatten_backward, flatten_forward, max_backward, max_forward
-from gatelight.nn.crew import share
+from gatelight.nn.kernels.parallel import parallel_for
 
 TASKS = 2  # for each thread, so that one that comes late finds some
 
@@ -41,12 +41,12 @@ def _max_part(hidden: Any, first: Any, alive: Any, pooled: Any, where: Any, cuts
 
 @compiled
 def all_max_forward(
-    hidden: Any, first: Any, alive: Any, lengths: Any, pooled: Any, where: Any, crew: Any, helpers: int
+    hidden: Any, first: Any, alive: Any, lengths: Any, pooled: Any, where: Any, pool: Any, helpers: int
 ) -> int:  # fmt: skip
     """max_forward of all sequences, shared among threads; `lengths` [B] as they are packed."""
     cuts = _cuts(lengths, len(lengths), helpers)
     given = hidden, first, alive, pooled, where, cuts
-    return int(share(_max_part, given, crew, helpers, len(cuts) - 1))
+    return int(parallel_for(_max_part, given, pool, helpers, len(cuts) - 1))
 
 
 @compiled
@@ -59,10 +59,10 @@ def _max_back_part(d_pooled: Any, where: Any, d_hidden: Any, clear: bool, parts:
 
 
 @compiled
-def all_max_backward(d_pooled: Any, where: Any, d_hidden: Any, clear: bool, crew: Any, helpers: int) -> int:
+def all_max_backward(d_pooled: Any, where: Any, d_hidden: Any, clear: bool, pool: Any, helpers: int) -> int:
     """max_backward of all rows, shared among threads; with `clear` nothing else is in them."""
     parts = helpers + 1
-    return int(share(_max_back_part, (d_pooled, where, d_hidden, clear, parts), crew, helpers, parts))
+    return int(parallel_for(_max_back_part, (d_pooled, where, d_hidden, clear, parts), pool, helpers, parts))
 
 
 @compiled
@@ -78,12 +78,12 @@ def _flatten_part(
 @compiled
 def all_flatten_forward(
     hidden: Any, first: Any, alive: Any, lengths: Any, weight: Any, bias: Any, logits: Any, seed: int,
-    limit: Any, scale: Any, crew: Any, helpers: int,
+    limit: Any, scale: Any, pool: Any, helpers: int,
 ) -> int:  # fmt: skip
     """flatten_forward of all sequences, shared among threads; `lengths` [B] as they are packed."""
     cuts = _cuts(lengths, len(lengths), helpers)
     given = hidden, first, alive, weight, bias, logits, seed, limit, scale, cuts
-    return int(share(_flatten_part, given, crew, helpers, len(cuts) - 1))
+    return int(parallel_for(_flatten_part, given, pool, helpers, len(cuts) - 1))
 
 
 @compiled
@@ -99,10 +99,10 @@ def _flatten_back_part(
 @compiled
 def all_flatten_backward(
     d_logits: Any, hidden: Any, first: Any, alive: Any, weight: Any, d_hidden: Any, d_weight: Any, seed: int,
-    limit: Any, scale: Any, crew: Any, helpers: int,
+    limit: Any, scale: Any, pool: Any, helpers: int,
 ) -> int:  # fmt: skip
     """flatten_backward of all steps, shared among threads."""
     # The last part also clears the weights of steps that no sequence has.
     cuts = _cuts(alive, weight.shape[1] // hidden.shape[1], helpers)
     given = d_logits, hidden, first, alive, weight, d_hidden, d_weight, seed, limit, scale, cuts
-    return int(share(_flatten_back_part, given, crew, helpers, len(cuts) - 1))
+    return int(parallel_for(_flatten_back_part, given, pool, helpers, len(cuts) - 1))

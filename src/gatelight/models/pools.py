@@ -17,7 +17,8 @@ from gatelight.errors import DataError
 from gatelight.models import pooling_kernels as kernels
 from gatelight.models import pooling_parts
 from gatelight.models.dropping import Drop
-from gatelight.nn import buffers, threads
+from gatelight.nn import threads
+from gatelight.nn.kernels import buffers
 from gatelight.nn.packing import Packing
 
 Floats = NDArray[Any]

@@ -18,8 +18,8 @@ from gatelight.models.predicting import judging
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
 from gatelight.nn import pack
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.sampling import Drawing, choose
-from gatelight.nn.stream_loop import StreamLoop
+from gatelight.nn.kernels.generation import StreamLoop
+from gatelight.nn.kernels.sampling import Drawing, choose
 
 Ids = NDArray[np.int32]
 

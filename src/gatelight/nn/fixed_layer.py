@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from gatelight.nn.buffers import in_lines
 from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.kernels.buffers import in_lines
+from gatelight.nn.kernels.gemm import rows_times, transposed
+from gatelight.nn.kernels.recurrence import recurrence_forward
 from gatelight.nn.packing import Packing
-from gatelight.nn.panels import laid_out, units_of
-from gatelight.nn.product import rows_times
-from gatelight.nn.recurrence_forward import recurrence_forward
 from gatelight.nn.status import count
-from gatelight.nn.threads import threads
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -55,9 +53,7 @@ class FixedLayer:
         weight_hh = stacked("weight_hh")
         self._weight_ih = in_lines(stacked("weight_ih").reshape(-1, weights["weight_ih_l0"].shape[1]).T)
         self._bias_ih = stacked("bias_ih").ravel()
-        size, hidden_size = weight_hh.shape[1:]
-        self._units = units_of(hidden_size, size, self.dtype, threads())
-        self._weight_hh = laid_out(weight_hh.transpose(0, 2, 1), self._units)
+        self._weight_hh = transposed(list(weight_hh))
         self._bias_hh = stacked("bias_hh")
         self._peephole = stacked("weight_peephole") if EQUATIONS[cell].peepholes else None
         self._state = len(weight_hh), weight_hh.shape[2], weight_hh.shape[2] * EQUATIONS[cell].has_cell_state
@@ -98,6 +94,6 @@ class FixedLayer:
             c_0 = h_0 if cell_size else np.empty((directions, packing.sequences, 0), table.dtype)
         hidden, h_n, c_n, *_ = recurrence_forward(
             self.cell, table, token, packing.first, packing.lengths, self._weight_hh, self._bias_hh,
-            self._peephole, h_0, c_0, False, units=self._units,
+            self._peephole, h_0, c_0, False,
         )  # fmt: skip
         return hidden, (h_n, c_n) if cell_size else (h_n,)

@@ -13,21 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatelight.compiled import compiled
-from gatelight.nn import buffers, threads
-from gatelight.nn.crew import begin, even_part
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.kernels import GROUP
-from gatelight.nn.panels import lay_out_row, panel_columns, shape_in_parts, units_of
-from gatelight.nn.product import linear_back, rows_times_turned
-from gatelight.nn.recurrence_backward import recurrence_backward
-from gatelight.nn.recurrence_forward import recurrence_forward, uneven
-from gatelight.nn.transposing import MOVE_WORK, PART, transpose_rows
+from gatelight.nn.kernels import buffers
+from gatelight.nn.kernels.gemm import linear_back, rows_times_turned, transposed
+from gatelight.nn.kernels.recurrence import recurrence_backward, recurrence_forward
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-GAINED = 4
-"""Sequences at work in a step, on average, from which on it is worth it to put weights into panels."""
 
 Weights = Mapping[str, Sequence[Array]]
 """By kind ("weight_ih", …), without the biases where there are none; an array for each direction."""
@@ -49,13 +40,12 @@ class Way(NamedTuple):
     token: Array | None
     distinct: int
     weight_ih: Sequence[Array]  # [G, D] each
-    weight_hh: Array  # [directions, G, ≥ H], or in parts of so many units, unless 0
+    weight_hh: Array  # [directions, G, H]
     peephole: Array | None
     h_0: Array
     c_0: Array
     h_n: Array
     c_n: Array
-    units: int
     # The last are those that may be large.
     x: Array
     hidden: Array  # [N, directions·H]
@@ -79,26 +69,18 @@ def layer_forward(
     bias_ih = none.reshape(-1) if none is not None else _joined(weights["bias_ih"])
     # Where the gates of a step are more than its input products, there is room between these for the others.
     each = max(size, len(EQUATIONS[cell].saved) * hidden_size) if keep and token is None else size
-    # To put the recurrent ones into panels takes as long as some steps of one sequence, which gain nothing.
-    in_panels = (len(x) if token is None else len(token)) >= GAINED * len(first)
-    units, count = 0, threads.threads()
-    if in_panels:
-        units = units_of(hidden_size, size, x.dtype, count)
-        if units == hidden_size and count > 1:
-            units = units_of(hidden_size, size, x.dtype, count, uneven(directions, lengths, GROUP, count))
     table = rows_times_turned(x, weight_ih, bias_ih, each)
-    step_weight, stacked = prepared(weight_hh, units)
     shape = directions, len(lengths), hidden_size
     h_0, c_0 = initial_states(cell, shape, x.dtype, h_0, c_0)
     peephole = _stacked(weights["weight_peephole"]) if EQUATIONS[cell].peepholes else None
     hidden, h_n, c_n, gates, cells = recurrence_forward(
-        cell, table, token, first, lengths, step_weight,
+        cell, table, token, first, lengths, transposed(weight_hh),
         _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep, overwrite=True,
-        order=order, units=units,
+        order=order,
     )  # fmt: skip
     return Way(
-        cell, first, lengths, token, len(table), weight_ih, stacked, peephole, h_0, c_0,
-        h_n, c_n, units, x, hidden, gates, cells,
+        cell, first, lengths, token, len(table), weight_ih, _stacked(weight_hh), peephole, h_0, c_0,
+        h_n, c_n, x, hidden, gates, cells,
     )  # fmt: skip
 
 
@@ -115,61 +97,6 @@ def initial_states(
 def or_zeros(given: Array | None, shape: tuple[int, ...], dtype: Any) -> Array:
     """What is given, or zeros that are not to be written to."""
     return buffers.nothing(shape, dtype) if given is None else given
-
-
-def prepared(weight_hh: Sequence[Array], units: int, way_back: bool = True) -> tuple[Array, Array]:
-    """Recurrent weights [G, H] of each direction as kernels want them, with rows that begin at lines.
-
-    That is, transposed, [directions, H, ≥ G], and for the way back [directions, G, ≥ H]; both in panels, in
-    parts of so many units, unless these are 0. Without a `way_back` the second may be as they are.
-    """
-    directions, (size, hidden_size), dtype = len(weight_hh), weight_hh[0].shape, weight_hh[0].dtype
-    form, back = (hidden_size, buffers.line_up(size, dtype)), (size, buffers.line_up(hidden_size, dtype))
-    if units:
-        form = shape_in_parts(hidden_size, size // hidden_size, hidden_size, units, dtype)
-        back = shape_in_parts(size, 1, hidden_size, units, dtype)
-    step_weight = buffers.empty((directions, *form), dtype)
-    if not units and directions == 1 and (not way_back or buffers.begins_lines(weight_hh[0])):
-        stacked = weight_hh[0][None]
-    else:
-        stacked = buffers.empty((directions, *back), dtype)
-    given = weight_hh[0], weight_hh[-1], step_weight, stacked, units
-    threads.share(_all_prepared, given, directions * size * hidden_size * MOVE_WORK)
-    return step_weight, stacked
-
-
-@compiled
-def _prepared_part(
-    weight_hh: Any, other_hh: Any, step_weight: Any, stacked: Any, units: int, each: int, parts: int, k: int
-) -> None:
-    (G, H), wide, d, begin = weight_hh.shape, step_weight.shape[2], k // parts, k % parts * each
-    end, given, panels = min(G, begin + each), weight_hh if d == 0 else other_hh, step_weight.shape[1] // H
-    out, row = step_weight.reshape(-1, H, wide), begin
-    while row < end:
-        place, to, some = d * panels, 0, end - row
-        if units > 0:
-            # Where a row's unit stands among those of its part, which has so many of each gate.
-            of_part, unit = row % H // units, row % H % units
-            have = min(units, H - of_part * units)
-            column = row // H * have + unit
-            place += of_part * ((G // H * units + wide - 1) // wide) + column // wide
-            to, some = column % wide - row, min(some, have - unit, wide - column % wide)
-        transpose_rows(given.reshape(1, G, -1), out[place : place + 1], to, row, row + some)
-        row += some
-    if stacked.ctypes.data != weight_hh.ctypes.data:
-        for row in range(begin, end):
-            lay_out_row(given, row, stacked, d, units)
-
-
-@compiled
-def _all_prepared(
-    weight_hh: Any, other_hh: Any, step_weight: Any, stacked: Any, units: int, crew: Any, helpers: int
-) -> int:
-    G = len(weight_hh)
-    each = even_part(G, helpers, panel_columns(weight_hh) if units > 0 else PART)
-    parts = (G + each - 1) // each
-    given = weight_hh, other_hh, step_weight, stacked, units, each, parts
-    return int(begin(_prepared_part, given, crew, helpers, len(step_weight) * parts))
 
 
 class Gradients(NamedTuple):
@@ -194,7 +121,7 @@ def layer_backward(
         way.cell, d_hidden,
         or_zeros(d_h_n, way.h_0.shape, way.h_0.dtype), or_zeros(d_c_n, way.c_0.shape, way.c_0.dtype),
         way.distinct, way.token, way.first, way.lengths, way.weight_hh, way.peephole, way.h_0, way.c_0,
-        way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite, True, way.units,
+        way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite, True,
     )  # fmt: skip
     d_x, d_weight_ih, d_bias_ih = linear_back(
         d_table, way.x, way.weight_ih, need_x, wanted["weight_ih"], wanted.get("bias_ih", False)

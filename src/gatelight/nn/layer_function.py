@@ -15,14 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.group_arrays import by_groups, groups_backward, groups_forward
 from gatelight.nn.layer_arrays import Way, layer_backward, layer_forward
 from gatelight.nn.linear import Array, array_of
-from gatelight.nn.packing import PACKED, Packing, Places, check_tokens
+from gatelight.nn.packing import Packing, check_tokens
 from gatelight.nn.padding import Layout
 from gatelight.nn.registry import plain, refuse
-from gatelight.nn.team import dismiss
-from gatelight.nn.threads import beside_torch, expect
 
 States = tuple[Tensor | None, Tensor | None]
 """h_0 and c_0 [layers, directions, B, H]; None: zeros."""
@@ -36,7 +33,6 @@ def runs_whole(x: Tensor, initial: States, layers: Sequence[Sequence[Tensor]]) -
     return len({one.dtype for one in given if one is not None}) == 1 and plain(given)
 
 
-@beside_torch
 def run_layers(
     cell: str,
     x: Tensor,
@@ -56,40 +52,30 @@ def run_layers(
     else, as `initial` always is, in packed order. They are [directions, B, H]. `dropout` is torch's, between
     the layers. Differentiable once.
     """
-    expect(packing.rows * layers[0][0].numel())
     last: list[tuple[Tensor, Tensor]] = []
     order = None if layout is None or layout.uniform else layout
     for number, weights in enumerate(layers):
-        of_x = None
-        if token is None and len(weights) == len(kinds):  # one direction
-            sizes = weights[0].numel(), weights[1].numel()
-            of_x = PACKED if by_groups(*sizes, packing.lengths) else None
         h_0, c_0 = [None if state is None else state[number] for state in initial]
         if number and dropout:
-            dismiss()  # torch may need them
             x = nn.functional.dropout(x, dropout)
         given, rows, shared = None, None, True
         if not number and layout is not None:
             given, padded = layout, x.numpy(force=True)
-            if of_x is None:
-                rows = layout.rows(padded)
-            else:
-                rows, of_x = layout.places(padded)
-            shared = (of_x is not None or layout.full) and np.may_share_memory(padded, rows)
+            rows = layout.rows(padded)
+            shared = layout.full and np.may_share_memory(padded, rows)
         told = (x, h_0, c_0, *weights) if torch.is_grad_enabled() else ()
         keep = any(one is not None and one.requires_grad for one in told)
         made = layout if number + 1 == len(layers) else None
-        form = cell, packing, kinds, keep, given, made, order, of_x
+        form = cell, packing, kinds, keep, given, made, order
         x, *states = _apply(form, rows, shared, token, x, h_0, c_0, *weights)
         token = None
         last.append((states[0], states[1]))
     return x, last
 
 
-Form = tuple[str, Packing, Sequence[str], bool, Layout | None, Layout | None, Layout | None, Places | None]
+Form = tuple[str, Packing, Sequence[str], bool, Layout | None, Layout | None, Layout | None]
 """Cell, packing, kinds of weights, whether there is a way back; then how x and hidden are padded (None: they
-are packed rows), the layout in whose order the last states are (None: packed order), and, where the layer is
-computed group by group, where x's rows are."""
+are packed rows), and the layout in whose order the last states are (None: packed order)."""
 
 _goes_again: Callable[[], bool] = getattr(
     torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True
@@ -110,7 +96,7 @@ class _Layer(torch.autograd.Function):
         c_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        cell, packing, kinds, keep, _, made, order, of_x = form
+        cell, packing, kinds, keep, _, made, order = form
         directions = len(weights) // len(kinds)
         each = [array_of(weight) for weight in weights]
         arrays = {kind: each[k * directions : (k + 1) * directions] for k, kind in enumerate(kinds)}
@@ -119,24 +105,17 @@ class _Layer(torch.autograd.Function):
             check_tokens(array_of(token), len(x))
         given_c = c_0 if EQUATIONS[cell].has_cell_state else None
         tokens, h, c = [None if one is None else array_of(one) for one in (token, h_0, given_c)]
-        of_out = PACKED if of_x is None or made is None or made.full else made.apart
-        if of_x is None:
-            places = None if order is None else packing.order
-            way = layer_forward(
-                cell, rows, tokens, packing.first, packing.lengths, arrays, h, c, keep, order=places
-            )  # fmt: skip
-            out = way.hidden
-        else:
-            way, out = groups_forward(
-                cell, rows, of_x, packing, arrays, h, c, keep, of_out, order is not None
-            )  # fmt: skip
-        hidden = torch.from_numpy(out if made is None else made.padded(out, places=of_out))
+        way = layer_forward(
+            cell, rows, tokens, packing.first, packing.lengths, arrays, h, c, keep,
+            order=None if order is None else packing.order,
+        )  # fmt: skip
+        hidden = torch.from_numpy(way.hidden if made is None else made.padded(way.hidden))
         h_n, c_n = torch.from_numpy(way.h_n), torch.from_numpy(way.c_n)
         if keep:
             # They are saved so that torch notices if somebody writes to them in the meantime; what is not
             # theirs, rows that were put together, is none of anybody's business.
             kept = torch.from_numpy(way.gates), torch.from_numpy(way.cells)
-            shared = own, of_x is None and (made is None or made.full)
+            shared = own, made is None or made.full
             own_x = x if shared[0] else torch.from_numpy(way.x)
             own_hidden = hidden if shared[1] else torch.from_numpy(way.hidden)
             ctx.save_for_backward(own_x, own_hidden, *kept, h_0, c_0, *weights)
@@ -159,21 +138,16 @@ class _Layer(torch.autograd.Function):
         return tuple(None if gradient is None else _Once.apply(gradient, *given) for gradient in found)  # type: ignore[no-untyped-call]
 
     @staticmethod
-    @beside_torch
     def _back(
         ctx: Any, d_hidden: Tensor | None, d_h_n: Tensor | None, d_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        cell, packing, kinds, _, given, made, order, of_x = ctx.form
-        expect(packing.rows * ctx.way[6].size)
-        d_rows, of_out = None, PACKED
-        if d_hidden is not None and made is not None:
-            padded = d_hidden.numpy(force=True)
-            d_rows, of_out = (made.rows(padded), PACKED) if of_x is None else made.places(padded)
-        elif d_hidden is not None:
-            d_rows = array_of(d_hidden)
+        cell, _, kinds, _, given, made, order = ctx.form
+        d_rows = None
+        if d_hidden is not None:
+            d_rows = array_of(d_hidden) if made is None else made.rows(d_hidden.numpy(force=True))
         x, hidden, gates, cells = [tensor.numpy(force=True) for tensor in ctx.saved_tensors[:4]]
         if given is not None and ctx.shared[0]:
-            x = given.rows(x) if of_x is None else given.places(x)[0]
+            x = given.rows(x)
         if made is not None and ctx.shared[1]:
             hidden = made.rows(hidden)
         if ctx.way[3] is not None:  # somebody may have written to it in the meantime
@@ -190,20 +164,14 @@ class _Layer(torch.autograd.Function):
             None if d is None else array_of(d) if order is None else order.packed(d.numpy(force=True))
             for d in (d_h_n, d_c_n if EQUATIONS[cell].has_cell_state else None)
         ]
-        if of_x is None:
-            found = layer_backward(way, d_rows, d_h, d_c, needs[4], wanted, overwrite=not _goes_again())
-        else:
-            found = groups_backward(way, packing.order, of_x, d_rows, of_out, d_h, d_c, needs[4], wanted)
+        found = layer_backward(way, d_rows, d_h, d_c, needs[4], wanted, overwrite=not _goes_again())
         gradients: list[Tensor | None] = []
         for kind in kinds:
             parts = found.weights.get(kind)
             gradients += [None] * directions if parts is None else map(torch.from_numpy, parts)
         d_x = None
         if needs[4]:
-            of_d_x = PACKED if of_x is None else of_x
-            d_x = torch.from_numpy(
-                found.x if given is None else given.padded(found.x, contiguous=True, places=of_d_x)
-            )
+            d_x = torch.from_numpy(found.x if given is None else given.padded(found.x, contiguous=True))
         return (
             *(None,) * 4,
             d_x,

@@ -1,6 +1,6 @@
 """`gatelight::linear`, a PyTorch operator whose rows do not depend on each other, with its gradient.
 
-Knows tensors; the arithmetic is in product.py. Tensors are on the CPU and of one dtype, float32 or float64.
+Knows tensors; the arithmetic is in kernels/gemm.py. Tensors are on the CPU, of one dtype, float32 or float64.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatelight.nn import buffers, product
+from gatelight.nn.kernels import buffers, gemm
 from gatelight.nn.registry import operator
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -46,7 +46,7 @@ def array_of(tensor: Tensor) -> Array:
 def _linear_compute(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     given, rows = array_of(weight), array_of(x)
     start = buffers.nothing((len(given),), given.dtype) if bias is None else array_of(bias)
-    return torch.from_numpy(product.rows_times_turned(rows, [given], start))
+    return torch.from_numpy(gemm.rows_times_turned(rows, [given], start))
 
 
 def _linear_fake(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -56,7 +56,7 @@ def _linear_fake(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _linear_backward_compute(
     d_out: Tensor, x: Tensor, weight: Tensor, need_x: bool, need_weight: bool, need_bias: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    arrays = product.linear_back(
+    arrays = gemm.linear_back(
         array_of(d_out), array_of(x), [array_of(weight)], need_x, need_weight, need_bias
     )
     return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]

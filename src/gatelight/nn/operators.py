@@ -1,6 +1,6 @@
 """The fast path as PyTorch operators: `gatelight::recurrence` with its gradient; `linear` is its companion.
 
-Knows tensors and packed rows; the arithmetic is in recurrence_forward.py and product.py. Tensors are on the
+Knows tensors and packed rows; the arithmetic is in kernels/. Tensors are on the
 CPU and of one dtype, float32 or float64. An operator never returns a view of what it was given, and its
 results have the same bits at any number of threads.
 """
@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.kernels.recurrence import kept_shapes, recurrence_backward, recurrence_forward
 from gatelight.nn.linear import array_of, check_dtype, linear
 from gatelight.nn.packing import check_plan, check_tokens
 from gatelight.nn.padding import AnyPacking
-from gatelight.nn.recurrence_backward import recurrence_backward
-from gatelight.nn.recurrence_forward import kept_shapes, recurrence_forward
 from gatelight.nn.registry import operator
 
 __all__ = ["linear", "recurrence"]

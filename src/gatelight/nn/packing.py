@@ -20,13 +20,6 @@ from gatelight.errors import DataError
 
 Index = NDArray[np.int64]
 
-Places = tuple[int, int, int]
-"""Where step t of sequence k of the original ones is in a list of rows: k · the first + t · the second.
-
-The third is how many steps each has there. Where the second is 0 they are packed rows: `PACKED`."""
-
-PACKED: Places = (0, 0, 0)
-
 
 @dataclass(frozen=True, eq=False)
 class Packing:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatelight.nn.copying import packed_of, padded_of
-from gatelight.nn.packing import PACKED, Packing, Places, pack
+from gatelight.nn.kernels.copying import packed_of, padded_of
+from gatelight.nn.packing import Packing, pack
 
 State = Tensor | tuple[Tensor, Tensor]  # (h, c) for cells with a cell state, else h
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -84,44 +84,25 @@ class Layout:
         self.uniform = packing.uniform
         self.full = self.uniform and packing.steps == steps
         self._plan = packing.first, packing.lengths, packing.order
-        self.apart: Places = (steps, 1, steps) if batch_first else (1, packing.sequences, steps)
-
-    def places(self, padded: Array) -> tuple[Array, Places]:
-        """padded [T, B, D], or [B, T, D], as one list of rows, and where in it those of sequences are.
-
-        It is copied where its rows do not follow each other.
-        """
-        by_step = padded.transpose(1, 0, 2) if self.batch_first else padded
-        if self.full and by_step.flags.c_contiguous:
-            return by_step.reshape(self.packing.rows, padded.shape[2]), PACKED
-        rows = self.packing.sequences * self.steps
-        return np.ascontiguousarray(padded).reshape(rows, padded.shape[2]), self.apart
 
     def packed(self, state: Array) -> Array:
         """A state [·, B, H] of the sequences in packed order."""
         return state.take(self.packing.order, axis=1)
 
     def rows(self, padded: Array) -> Array:
-        """The packed rows [N, D] of padded [T, B, D], or [B, T, D]; a view if they lie there one by one.
-
-        When they are there, and those of `padded`: see `packed_of`.
-        """
+        """The packed rows [N, D] of padded [T, B, D], or [B, T, D]; a view if they lie there one by one."""
         if self.full:
             by_step = padded.transpose(1, 0, 2) if self.batch_first else padded
             if by_step.flags.c_contiguous:
                 return by_step.reshape(-1, padded.shape[2])
         return packed_of(np.ascontiguousarray(padded), self._plan, self.packing.rows, self.batch_first)
 
-    def padded(self, rows: Array, contiguous: bool = False, places: Places = PACKED) -> Array:
+    def padded(self, rows: Array, contiguous: bool = False) -> Array:
         """Packed rows [N, D] laid out; steps that do not exist are zeros. A view where all exist.
 
-        So is one of rows that stand as in a padded array already, as `places` says.
         With `contiguous` it is a copy where the view would not be so.
         """
         sequences = self.packing.sequences
-        if places[1]:
-            shape = (sequences, self.steps) if self.batch_first else (self.steps, sequences)
-            return rows.reshape(*shape, rows.shape[1])
         if self.full and not (contiguous and self.batch_first and min(self.steps, sequences) > 1):
             by_step: Array = rows.reshape(self.steps, sequences, rows.shape[1])
             return by_step.transpose(1, 0, 2) if self.batch_first else by_step

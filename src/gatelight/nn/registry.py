@@ -12,8 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gatelight.nn.threads import beside_torch
-
 LIBRARY = torch.library.Library("gatelight", "DEF")  # type: ignore[no-untyped-call]
 
 
@@ -33,7 +31,6 @@ def operator(
     text does; what traces, transforms or compiles the program meets the operator.
     """
     schema = torch.library.infer_schema(compute, mutates_args=(), op_name=name)
-    compute = beside_torch(compute)
     LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
     LIBRARY.impl(name, compute, "CPU")  # type: ignore[no-untyped-call]
     qualified = f"gatelight::{name}"

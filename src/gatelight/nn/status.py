@@ -5,6 +5,7 @@ Knows devices, types and cell names, nothing of parameters or sequences.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from dataclasses import dataclass
@@ -62,6 +63,15 @@ def path_of(cell: str, device: str, dtype: torch.dtype | str, backend: str = "au
     if EQUATIONS[cell].peepholes:
         return "equations", f"{why}, and torch has no peepholes"
     return "torch", f"{why}; torch's own kernels do"
+
+
+def _renew() -> None:
+    global _lock
+    _lock = threading.Lock()  # the thread that held it may not be in a forked child
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 def count(path: Path) -> None:

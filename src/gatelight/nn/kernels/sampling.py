@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.nn.rows import exp_row, highest
+from gatelight.nn.kernels.simd import exp_row, highest
 
 Floats = NDArray[Any]
 FEW, MOST_INSERTED = 32, 256

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
-from gatelight.nn import buffers, threads
-from gatelight.nn.crew import BEGUN, begin, share
-from gatelight.nn.rows import copy_row
+from gatelight.nn import threads
+from gatelight.nn.kernels import buffers
+from gatelight.nn.kernels.parallel import parallel_for
+from gatelight.nn.kernels.simd import copy_row
 
 COPY_WORK = 8  # a number copied from memory takes about as long as so many multiply-adds
 SEQUENCES = 4  # that a task copies
-ROWS = 64  # that a task copies, where it is begun before others come
 
 Plan = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 """A packing's `first` [T], `lengths` [B] and `order` [B]."""
@@ -36,24 +36,8 @@ def _part(table: Any, rows: Any, out: Any, parts: int, k: int) -> None:
 
 
 @compiled
-def _all_parts(table: Any, rows: Any, out: Any, crew: Any, helpers: int) -> int:
-    return int(share(_part, (table, rows, out, helpers + 1), crew, helpers, helpers + 1))
-
-
-def begin_copying(table: NDArray[Any], rows: NDArray[np.int64], out: NDArray[Any]) -> None:
-    """table [V, D] and rows int64 [U] → table[rows] in out [U, D], by threads that are idle.
-
-    It may not be there before the next work that threads share.
-    """
-    threads.begin(_parts_begun, (table, rows, out), out.size * COPY_WORK)
-
-
-@compiled
-def _parts_begun(table: Any, rows: Any, out: Any, opened: Any, crew: Any, helpers: int) -> int:
-    parts = (len(rows) + ROWS - 1) // ROWS
-    state = begin(_part, (table, rows, out, parts), crew, helpers, parts)
-    opened[0] = state == BEGUN
-    return int(state)
+def _all_parts(table: Any, rows: Any, out: Any, pool: Any, helpers: int) -> int:
+    return int(parallel_for(_part, (table, rows, out, helpers + 1), pool, helpers, helpers + 1))
 
 
 @compiled
@@ -69,10 +53,7 @@ def copy_rows(table: Any, rows: Any, out: Any, begin: int, end: int) -> None:
 
 
 def packed_of(padded: NDArray[Any], plan: Plan, rows: int, batch_first: bool) -> NDArray[Any]:
-    """padded [B, S, D], or [S, B, D], C-contiguous → its packed rows [N, D], of which there are so many.
-
-    Beside torch they may not be there before the next work that threads share.
-    """
+    """padded [B, S, D], or [S, B, D], C-contiguous → its packed rows [N, D], of which there are so many."""
     out = buffers.empty((rows, padded.shape[2]), padded.dtype)
     flat, strides = _flat(padded, batch_first)
     threads.share(_all_packed, (flat, *plan, *strides, out), out.size * COPY_WORK)
@@ -80,10 +61,7 @@ def packed_of(padded: NDArray[Any], plan: Plan, rows: int, batch_first: bool) ->
 
 
 def padded_of(rows: NDArray[Any], plan: Plan, steps: int, batch_first: bool) -> NDArray[Any]:
-    """Packed rows [N, D] → [B, S, D], or [S, B, D], of S steps; zeros where there is no row.
-
-    When they are there: see `packed_of`.
-    """
+    """Packed rows [N, D] → [B, S, D], or [S, B, D], of S steps; zeros where there is no row."""
     sequences = len(plan[1])
     shape = (sequences, steps) if batch_first else (steps, sequences)
     out = buffers.empty((*shape, rows.shape[1]), rows.dtype)
@@ -111,11 +89,11 @@ def _packed_part(
 
 @compiled
 def _all_packed(
-    flat: Any, first: Any, lengths: Any, order: Any, sequence: int, step: int, out: Any, crew: Any,
+    flat: Any, first: Any, lengths: Any, order: Any, sequence: int, step: int, out: Any, pool: Any,
     helpers: int,
 ) -> int:  # fmt: skip
     given = flat, first, lengths, order, sequence, step, out
-    return int(begin(_packed_part, given, crew, helpers, (len(lengths) + SEQUENCES - 1) // SEQUENCES))
+    return int(parallel_for(_packed_part, given, pool, helpers, (len(lengths) + SEQUENCES - 1) // SEQUENCES))
 
 
 @compiled
@@ -135,7 +113,7 @@ def _padded_part(
 @compiled
 def _all_padded(
     rows: Any, first: Any, lengths: Any, order: Any, sequence: int, step: int, steps: int, out: Any,
-    crew: Any, helpers: int,
+    pool: Any, helpers: int,
 ) -> int:  # fmt: skip
     given = rows, first, lengths, order, sequence, step, steps, out
-    return int(begin(_padded_part, given, crew, helpers, (len(lengths) + SEQUENCES - 1) // SEQUENCES))
+    return int(parallel_for(_padded_part, given, pool, helpers, (len(lengths) + SEQUENCES - 1) // SEQUENCES))

@@ -7,8 +7,10 @@ step. Every step needs the same few large arrays again, so their blocks are kept
 from __future__ import annotations
 
 import mmap
+import os
 import threading
 from bisect import bisect_left, insort
+from collections import deque
 from ctypes import addressof, c_char
 from functools import lru_cache
 from math import prod
@@ -35,7 +37,8 @@ LINE = 64
 
 _BYTES = np.dtype(np.uint8)
 
-_lock = threading.RLock()  # collecting garbage can let a block go while another one is taken
+_lock = threading.Lock()
+_returned: deque[mmap.mmap] = deque()  # let go, perhaps by a collection of garbage inside the lines below
 _free: list[tuple[int, int, mmap.mmap]] = []  # (bytes, id, memory), by size
 _kept = 0
 
@@ -151,6 +154,7 @@ def _take(size: int) -> mmap.mmap | None:
     """The smallest free block that holds `size` bytes and is not far too large for them."""
     global _kept
     with _lock:
+        _sort_returned()
         place = bisect_left(_free, (size, 0))  # a shorter tuple sorts before
         if place < len(_free) and _free[place][0] <= ROOM * size:
             found, _, memory = _free.pop(place)
@@ -163,11 +167,31 @@ def _take(size: int) -> mmap.mmap | None:
 
 
 def _let_go(memory: mmap.mmap) -> None:
+    _returned.append(memory)
+    if _lock.acquire(blocking=False):  # else whoever has it, perhaps this thread, sorts it in later
+        try:
+            _sort_returned()
+        finally:
+            _lock.release()
+
+
+def _sort_returned() -> None:
     global _kept
-    size = len(memory)
-    with _lock:
-        insort(_free, (size, id(memory), memory))
-        _kept += size
-        while _kept > KEPT:
-            dropped, _, _ = _free.pop(0)
-            _kept -= dropped
+    while _returned:
+        memory = _returned.popleft()
+        insort(_free, (len(memory), id(memory), memory))
+        _kept += len(memory)
+    while _kept > KEPT:
+        dropped, _, _ = _free.pop(0)
+        _kept -= dropped
+
+
+def _renew() -> None:
+    # In a forked child the thread that held the lock is not there, and may have left the list half changed.
+    global _lock, _free, _kept
+    _lock, _free, _kept = threading.Lock(), [], 0
+    _returned.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
