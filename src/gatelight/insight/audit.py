@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gatelight.errors import DataError
 from gatelight.insight import lengths, overlaps, unknown_words
-from gatelight.insight.findings import Finding, some
+from gatelight.insight.findings import EXAMPLES, Finding
 from gatelight.insight.lengths import LengthReport
 from gatelight.insight.overlaps import ALIKE, Overlap
 from gatelight.insight.survey import NONE, Survey
@@ -140,7 +139,9 @@ def audit(
             *_empty(survey),
             *_odd(survey),
             *_scripts(survey),
-            *lengths.findings(measured, [survey.quote(text) for text in some(longest)]),
+            *lengths.findings(
+                measured, [survey.quote(text) for text in np.flatnonzero(longest)[:EXAMPLES].tolist()]
+            ),
             *(finding for report in unknown for finding in unknown_words.findings(report)),
         ],
     )
@@ -178,23 +179,13 @@ def _unknown(
     return reports
 
 
-def _finding(
-    survey: Survey, name: str, which: npt.NDArray[np.bool_], says: str, advice: str, oddity: str = ""
-) -> list[Finding]:
-    if not which.any():
-        return []
-    where = ODDITIES.get(oddity)
-    quotes = tuple(survey.quote(text, where) for text in some(which))
-    return [Finding(name, says, int(which.sum()), len(survey), advice, quotes)]
-
-
 def _empty(survey: Survey) -> list[Finding]:
     words = survey.words
     few = min(FEW_WORDS, FEW_SHARE * float(np.median(words)))
     return [
-        *_finding(survey, "empty", words == 0, "texts hold no word", "leave them out: nothing is to be read"),
-        *_finding(
-            survey, "near-empty", (words > 0) & (words <= few),
+        *survey.finding("empty", words == 0, "texts hold no word", "leave them out: nothing is to be read"),
+        *survey.finding(
+            "near-empty", (words > 0) & (words <= few),
             f"texts hold no more than {FEW_WORDS} words, where half hold {np.median(words):.0f} or more",
             "read them: often a field was cut or a placeholder put in",
         ),
@@ -205,7 +196,7 @@ def _odd(survey: Survey) -> list[Finding]:
     return [
         finding
         for name, which in survey.odd.items()
-        for finding in _finding(survey, name, which, *_SAYS[name], oddity=name)
+        for finding in survey.finding(name, which, *_SAYS[name], where=ODDITIES[name])
     ]
 
 
@@ -217,11 +208,10 @@ def _scripts(survey: Survey) -> list[Finding]:
     says = f"texts are not in {SCRIPT_NAMES[main]} script alone" + (
         f" (mostly in {', '.join(others)})" if others else ""
     )
-    quotes = tuple(
-        survey.quote(text, lambda shown: foreign_letter(shown, SCRIPT_NAMES[main])) for text in some(which)
-    )
     advice = "decide whether they belong here; a vocabulary learns little of a script that is rare"
-    return [Finding("scripts", says, int(which.sum()), len(survey), advice, quotes)] if which.any() else []
+    return survey.finding(
+        "scripts", which, says, advice, where=lambda shown: foreign_letter(shown, SCRIPT_NAMES[main])
+    )
 
 
 def _sizes(survey: Survey) -> list[Finding]:
@@ -229,13 +219,10 @@ def _sizes(survey: Survey) -> list[Finding]:
     if survey.multilabel or len(counts) < 2 or counts.max() < UNBALANCED * counts.min():
         return []
     small, large, names = int(counts.argmin()), int(counts.argmax()), survey.label_names
-    return [
-        Finding(
-            "unbalanced classes",
-            f"texts only are {names[small]}, and {counts[large]:,} are {names[large]}",
-            int(counts[small]),
-            int(counts.sum()),
-            "give --class-weight balanced, and look at F1 rather than at accuracy",
-            tuple(survey.quote(text) for text in some(survey.label == small)),
-        )
-    ]
+    return survey.finding(
+        "unbalanced classes",
+        survey.label == small,
+        f"texts only are {names[small]}, and {counts[large]:,} are {names[large]}",
+        "give --class-weight balanced, and look at F1 rather than at accuracy",
+        of=survey.label != NONE,
+    )

@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 EXAMPLES = 3
 QUOTED = 160  # characters
 
@@ -46,8 +43,3 @@ def quoted(name: str, text: str, place: int = 0) -> Quote:
     part = text[start : start + QUOTED]
     shown = _UNSEEN.sub(lambda found: f"\\u{ord(found.group()):04x}", _SPACE.sub(" ", part))
     return Quote(name, f"{'…' if start else ''}{shown}{'…' if start + QUOTED < len(text) else ''}")
-
-
-def some(mask: npt.NDArray[np.bool_]) -> list[int]:
-    """Return the places of the first few that are set."""
-    return [int(place) for place in np.flatnonzero(mask)[:EXAMPLES]]

@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatelight.insight.findings import EXAMPLES, Finding, some
-from gatelight.insight.survey import NONE, Survey
+from gatelight.insight.findings import EXAMPLES, Finding
+from gatelight.insight.survey import NONE, Mask, Survey
 from gatelight.text.near_duplicates import LEAST_WORDS, candidates, likeness
 from gatelight.text.splits import held_out
 
 ALIKE = 0.7
 HELD_OUT = 0.2
 LEAKING = 0.05  # less group leakage does no harm worth a word
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -83,13 +81,21 @@ def find(survey: Survey, threshold: float = ALIKE) -> Overlaps:
         near = here & enough & alike.on(side, survey.side) & ~_has_copy(survey.exact, here)
         out.within.append([name, int(here.sum()), int(copies.sum()), int(near.sum())])
         where = f" in the part {name}" if name and len(survey.side_names) > 1 else ""
-        _add(out, survey, "copies", copies & (survey.words > 0), here,
-             f"texts{where} are copies of another one",
-             "keep one of each: copies count twice in training, and are not new in a test")  # fmt: skip
-        _add(out, survey, "near copies", near, here,
-             f"texts{where} have a near copy there (they share {threshold:g} or more of their word pairs)",
-             "look at the pairs: reposts and templates count twice, and leak over a random split",
-             alike.pairs[near[alike.pairs].all(axis=1)])  # fmt: skip
+        out.findings += survey.finding(
+            "copies",
+            copies & (survey.words > 0),
+            f"texts{where} are copies of another one",
+            "keep one of each: copies count twice in training, and are not new in a test",
+            of=here,
+        )
+        out.findings += survey.finding(
+            "near copies",
+            near,
+            f"texts{where} have a near copy there (they share {threshold:g} or more of their word pairs)",
+            "look at the pairs: reposts and templates count twice, and leak over a random split",
+            of=here,
+            pairs=alike.pairs[near[alike.pairs].all(axis=1)],
+        )
     for earlier, later in combinations(range(len(survey.side_names)), 2):
         _between(out, survey, alike, earlier, later)
     _two_labels(out, survey, alike)
@@ -108,20 +114,33 @@ def _between(out: Overlaps, survey: Survey, alike: _Alike, earlier: int, later: 
     out.between.append(
         Overlap(names[earlier], names[later], *(int(m.sum()) for m in (second, exact, near, grouped)))
     )
-    _add(out, survey, "leakage", exact, second,
-         f"texts of {names[later]} stand in {names[earlier]} too",
-         f"take them out of {names[earlier]}: a model has read the answer")  # fmt: skip
+    out.findings += survey.finding(
+        "leakage",
+        exact,
+        f"texts of {names[later]} stand in {names[earlier]} too",
+        f"take them out of {names[earlier]}: a model has read the answer",
+        of=second,
+    )
     one, other = alike.pairs.T
     across = alike.pairs[(first[one] & near[other]) | (near[one] & first[other])]
-    _add(out, survey, "near leakage", near, second,
-         f"more texts of {names[later]} have a near copy in {names[earlier]} "
-         f"(they share {out.threshold:g} or more of their word pairs)",
-         f"look at the pairs, and take those out of {names[earlier]} that are one text", across)  # fmt: skip
+    out.findings += survey.finding(
+        "near leakage",
+        near,
+        f"more texts of {names[later]} have a near copy in {names[earlier]} "
+        f"(they share {out.threshold:g} or more of their word pairs)",
+        f"look at the pairs, and take those out of {names[earlier]} that are one text",
+        of=second,
+        pairs=across,
+    )
     shared = np.unique(survey.group[grouped])
-    _add(out, survey, "groups on both sides", grouped, second,
-         f"texts of {names[later]} are of {len(shared):,} groups that are in {names[earlier]} too, such as "
-         + ", ".join(repr(survey.group_names[g]) for g in shared[:EXAMPLES].tolist()),
-         "split by group: what a model learns of a film or an author is no skill")  # fmt: skip
+    out.findings += survey.finding(
+        "groups on both sides",
+        grouped,
+        f"texts of {names[later]} are of {len(shared):,} groups that are in {names[earlier]} too, such as "
+        + ", ".join(repr(survey.group_names[g]) for g in shared[:EXAMPLES].tolist()),
+        "split by group: what a model learns of a film or an author is no skill",
+        of=second,
+    )
 
 
 def _two_labels(out: Overlaps, survey: Survey, alike: _Alike) -> None:
@@ -136,10 +155,14 @@ def _two_labels(out: Overlaps, survey: Survey, alike: _Alike) -> None:
     label = survey.label[alike.pairs]
     unlike = alike.pairs[(label[:, 0] != label[:, 1]) & (label != NONE).all(axis=1)]
     both[unlike.ravel()] = True
-    _add(out, survey, "two labels", both, labelled,
-         "texts have the words, or nearly, of a text with another label",
-         "read them: one of the two labels is wrong, and no model can get both right",
-         np.concatenate([_same_words(alike, both), unlike]))  # fmt: skip
+    out.findings += survey.finding(
+        "two labels",
+        both,
+        "texts have the words, or nearly, of a text with another label",
+        "read them: one of the two labels is wrong, and no model can get both right",
+        of=labelled,
+        pairs=np.concatenate([_same_words(alike, both), unlike]),
+    )
 
 
 def _same_words(alike: _Alike, among: Mask) -> npt.NDArray[np.int64]:
@@ -160,21 +183,13 @@ def _group_leakage(out: Overlaps, survey: Survey) -> None:
     leaks = test & np.isin(survey.group, survey.group[training])
     out.group_leakage = float(leaks.sum() / test.sum())
     if out.group_leakage >= LEAKING:
-        _add(out, survey, "group leakage", leaks, test,
-             "texts of a fifth split off at random would have their group among those trained on",
-             "split by group (--split group, the default); figures flatter otherwise")  # fmt: skip
-
-
-def _add(
-    out: Overlaps, survey: Survey, name: str, which: Mask, of: Mask, says: str, advice: str,
-    pairs: npt.NDArray[np.int64] | None = None,
-) -> None:  # fmt: skip
-    count = int(which.sum())
-    if not count:
-        return
-    shown = some(which) if pairs is None or not len(pairs) else pairs[:EXAMPLES].ravel().tolist()
-    quotes = tuple(survey.quote(text) for text in shown)
-    out.findings.append(Finding(name, says, count, int(of.sum()), advice, quotes))
+        out.findings += survey.finding(
+            "group leakage",
+            leaks,
+            "texts of a fifth split off at random would have their group among those trained on",
+            "split by group (--split group, the default); figures flatter otherwise",
+            of=test,
+        )
 
 
 def _comes_again(values: npt.NDArray[np.int64], among: Mask) -> Mask:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from gatelight.insight.findings import Quote, quoted
+from gatelight.insight.findings import EXAMPLES, Finding, Quote, quoted
 from gatelight.text.corpus import Example
 from gatelight.text.near_duplicates import sketch
 from gatelight.text.oddities import NOWHERE, ODDITIES, scripts
@@ -20,6 +20,8 @@ from gatelight.text.tokenizers import Tokenizer
 
 AT_ONCE = 2048  # texts
 NONE = -1
+
+Mask = npt.NDArray[np.bool_]
 
 
 class Survey:
@@ -105,6 +107,27 @@ class Survey:
         """Return the beginning of a text with its id, or what stands around the place that `where` finds."""
         name, shown = self._texts[text]
         return quoted(name, shown, 0 if where is None else max(0, where(shown)))
+
+    def finding(
+        self,
+        name: str,
+        which: Mask,
+        says: str,
+        advice: str,
+        *,
+        of: Mask | None = None,
+        pairs: npt.NDArray[np.int64] | None = None,
+        where: Callable[[str], int] | None = None,
+    ) -> list[Finding]:
+        """Return a finding on the texts `which` among `of`, none where there are none.
+
+        Its examples are the first of these texts, or of `pairs` int64 [n, 2], as `quote` shows them.
+        """
+        first = np.flatnonzero(which)[:EXAMPLES]
+        chosen = first if pairs is None or not len(pairs) else pairs[:EXAMPLES].ravel()
+        examples = tuple(self.quote(text, where) for text in chosen.tolist())
+        among = len(self) if of is None else int(of.sum())
+        return [Finding(name, says, int(which.sum()), among, advice, examples)] if which.any() else []
 
 
 def _numbered() -> defaultdict[str, int]:
