@@ -11,41 +11,35 @@ import pytest
 import torch
 from torch import nn
 
-from gatelight.models.optimiser_kernels import KNOWN, coast_rows, fade_rows
-from gatelight.models.optimisers import Optimiser
+from gatelight.models.optim import Optimiser
 from gatelight.nn.kernels import buffers
 
 STATM = Path("/proc/self/statm")
 
 
-@pytest.mark.parametrize("keep_square", [0.999, 0.0])
-def test_rows_that_stood_still_since_different_steps_move_as_each_would_alone(keep_square: float) -> None:
+@pytest.mark.parametrize("kind", ["sgd", "rmsprop", "adam"])
+def test_rows_that_stood_still_since_different_steps_move_as_each_would_alone(kind: str) -> None:
     """What was missed since a step is known for rows that follow; another step may take its place."""
     numbers = np.random.default_rng(0)
-    last = np.array([3, 3 + KNOWN, 3, 3 + 2 * KNOWN, 1499, 3, 1500, 3 + KNOWN])
-    mean, table = numbers.standard_normal((2, len(last), 9))
-    state = table, mean, mean**2
-    rates = 0.01 * numbers.random(1500)
-    alone = [np.copy(a) for a in state]
-    for row in range(len(last)):
-        coast_rows(*alone, last.copy(), np.array([row]), rates, 1500, 0.9, keep_square, 1e-8)
-    coast_rows(*state, last, np.arange(len(last)), rates, 1500, 0.9, keep_square, 1e-8)
-    for one, other in zip(state, alone, strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert (last == 1500).all()
+    last = torch.tensor([3, 515, 3, 1027, 1499, 3, 1500, 515, 0])  # 512 and 1024 apart: one place for both
+    start, rates = torch.from_numpy(numbers.standard_normal((9, 5))), 0.01 * numbers.random(1500)
 
+    def caught_up(rows: list[list[int]]) -> list[torch.Tensor]:
+        table = nn.Parameter(start.clone())
+        optimiser = Optimiser(kind, {}, table)
+        for name, tensor in optimiser.state().items():
+            tensor.copy_(last if name == "last/rows" else start.abs() + 1)
+        optimiser.go_on_from(rates)
+        for some in rows:
+            optimiser.catch_up(np.array(some))
+        return [table.detach(), *optimiser.state().values()]
 
-def test_a_row_without_any_step_is_left_alone() -> None:
-    """It has no moments. Were it brought up to date, its memory would be taken."""
-    state = np.ones((3, 3, 4))
-    last = np.array([0, 2])
-    coast_rows(*state, last, np.arange(2), np.full(5, 0.1), 5, 0.9, 0.999, 1e-8)
-    assert (state[:, 0] == 1).all()
-    assert (state[:, 1] < 1).all()
-    assert last.tolist() == [0, 5]
-    fade_rows(state[2], np.array([0, 2]), np.arange(2), 5, 0.5)
-    assert (state[2, 0] == 1).all()
-    assert (state[2, 1] < 0.2).all()
+    together = caught_up([list(range(9))])
+    for one, other in zip(together, caught_up([[row] for row in range(9)]), strict=True):
+        assert torch.equal(one, other)
+    assert together[-1].tolist() == [1500] * 8 + [0]  # without any step it has no moments
+    assert torch.equal(together[0][[6, 8]], start[[6, 8]])
+    assert torch.equal(together[0], start) == (kind == "rmsprop")
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="the memory taken is told by Linux's /proc")

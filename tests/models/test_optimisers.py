@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from gatelight.errors import DataError
-from gatelight.models.averaging import WeightAverage
-from gatelight.models.optimiser_parts import PART
-from gatelight.models.optimisers import RHO, RMSPROP_EPSILON, Optimiser
+from gatelight.models.optim import PART, RHO, RMSPROP_EPSILON, Optimiser, WeightAverage
 from gatelight.nn import threads
 
 RATE, STEPS, V, D = 0.03, 9, 37, 5

@@ -14,7 +14,7 @@ from gatelight.errors import DataError
 from gatelight.models.classifier import Classifier
 from gatelight.models.dropout import word_dropout, word_spelling
 from gatelight.models.embedding import means
-from gatelight.models.optimisers import Optimiser
+from gatelight.models.optim import Optimiser
 from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import Predictor, predict
 from gatelight.models.trained_weights import TrainedWeights

@@ -289,3 +289,42 @@ def test_batches_come_from_seed_and_epoch(monkeypatch: pytest.MonkeyPatch) -> No
         TRAIN[1][b].sum() for e in range(2) for b in plan_batches(TRAIN[1], 8, seed=4, epoch=e, bucket=True)
     ]  # fmt: skip
     assert seen == wanted
+
+
+def test_weights_given_other_memory_or_hooks_while_training_are_trained() -> None:
+    """Red when an update goes to memory that the model has left, or a hook is never called."""
+    called = 0
+
+    def hook(gradient: torch.Tensor) -> None:
+        nonlocal called
+        called += 1
+
+    def change(record: dict[str, Any]) -> None:
+        for parameter in model.parameters():
+            parameter.data = parameter.data.clone()
+        if record["epoch"] == 1:
+            model.memory[0].weight_hh_l0.register_hook(hook)
+
+    model, expected = build(), build()
+    config = replace(CONFIG, patience=None, best_by="last")
+    run(config, model, on_epoch=change)
+    run(config, expected)
+    for (name, mine), theirs in zip(model.state_dict().items(), expected.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs), name
+    assert called == (config.epochs - 1) * -(-len(TRAIN[1]) // config.batch_size)
+
+
+def test_a_weight_shared_by_two_layers_takes_both_gradients() -> None:
+    """Red when the second layer's gradient replaces the first's."""
+    model = build(layers=2, bidirectional=False, dropout=0.0, embedding_dropout=0.0, word_dropout=0.0)
+    model.memory[1].weight_hh_l0 = model.memory[0].weight_hh_l0
+    ids, lengths, targets = TRAIN
+    model.train()
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        model(ids, lengths)[:, 0], torch.from_numpy(targets).float()
+    )
+    loss.backward()
+    before, gradient = model.memory[0].weight_hh_l0.detach().clone(), model.memory[0].weight_hh_l0.grad
+    config = TrainingConfig(epochs=1, batch_size=60, optimizer="sgd", learning_rate=1.0, momentum=0.0)
+    train(model, ids, lengths, targets, config=config)
+    torch.testing.assert_close(before - model.memory[0].weight_hh_l0.detach(), gradient, rtol=1e-4, atol=1e-6)

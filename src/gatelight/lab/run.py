@@ -24,7 +24,7 @@ from gatelight.lab.sequences import Drawn
 from gatelight.lab.tasks import TASKS, Task
 from gatelight.models.classifier import recurrent_layers
 from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig
-from gatelight.models.optimisers import Optimiser
+from gatelight.models.optim import Optimiser
 from gatelight.nn import Packing, pack
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.threads import single_threaded_torch

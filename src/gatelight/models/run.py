@@ -18,10 +18,9 @@ from torch import Tensor
 
 from gatelight.compiled import clock
 from gatelight.errors import DataError, GatelightError, ModelFileError
-from gatelight.models.averaging import WeightAverage
 from gatelight.models.checkpoint import fingerprint, read_checkpoint, restore
 from gatelight.models.history import FINISHED, Diverged, History, Pace, Progress, Sums
-from gatelight.models.optimisers import Optimiser
+from gatelight.models.optim import Optimiser, WeightAverage
 from gatelight.models.schedules import SCHEDULES
 from gatelight.models.task import Task
 from gatelight.models.trained_weights import TrainedWeights
