@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from gatelight import nn
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import evaluate
-    from gatelight.estimators.language import LanguageModel
+    from gatelight.estimators.language_model import LanguageModel
     from gatelight.estimators.opening import load
-    from gatelight.estimators.sequences import SequenceClassifier
+    from gatelight.estimators.sequence_classifier import SequenceClassifier
     from gatelight.estimators.sessions import feed_all
     from gatelight.interop.accelerate import accelerate
     from gatelight.nn import GRU, LSTM, RNN, PeepholeLSTM
@@ -45,9 +45,9 @@ _HOMES = {
     "LSTM": "nn",
     "RNN": "nn",
     "Corpus": "text.corpus",
-    "LanguageModel": "estimators.language",
+    "LanguageModel": "estimators.language_model",
     "PeepholeLSTM": "nn",
-    "SequenceClassifier": "estimators.sequences",
+    "SequenceClassifier": "estimators.sequence_classifier",
     "TextClassifier": "estimators.classifier",
     "Vocabulary": "text.vocabulary",
     "WordVectors": "text.vectors",

@@ -12,7 +12,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators.baseline import SMALL_CORPUS, TERMS_FILE, WEIGHTS_FILE, Baseline
+from gatelight.estimators.baselines import SMALL_CORPUS, TERMS_FILE, WEIGHTS_FILE, Baseline
 
 WORDS = [
     "good",

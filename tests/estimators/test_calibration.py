@@ -14,7 +14,7 @@ from scipy.special import expit, log_softmax, softmax
 import gatelight
 from gatelight import TextClassifier
 from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators.calibration import calibrate, calibration, fitted_temperature, with_temperature
+from gatelight.estimators.calibration import calibration, fitted_temperature, with_temperature
 
 SAMPLING = 0.08
 """Of a temperature fitted on 20,000 draws; its standard error is about 0.02."""
@@ -79,7 +79,7 @@ def test_a_calibrated_model_is_saved_and_judges_by_its_temperature(
     offered = fitted.training_["validation_temperature"]
     assert offered > 0
     before = fitted.predict_proba(reviews.texts)
-    calibrate(fitted, 2.0)
+    fitted.calibrate(2.0)
     after = fitted.predict_proba(reviews.texts)
     np.testing.assert_allclose(after, with_temperature(before, 2.0), atol=FLOAT32)
     assert fitted.training_["temperature"] == 2.0
@@ -87,7 +87,7 @@ def test_a_calibrated_model_is_saved_and_judges_by_its_temperature(
     fitted.save(tmp_path / "model")
     again = gatelight.load(tmp_path / "model")
     assert np.array_equal(again.predict_proba(reviews.texts), after)
-    calibrate(again, 0.5)
+    again.calibrate(0.5)
     np.testing.assert_allclose(again.predict_proba(reviews.texts), before, atol=FLOAT32)
     assert again.training_["temperature"] == 1.0
     assert "a temperature of 2.00" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
@@ -106,11 +106,11 @@ def test_the_fitted_temperature_lowers_the_log_loss_of_the_validation(reviews: R
         return float(-log_softmax(scores, axis=1)[np.arange(60), truth].mean())
 
     before = loss()
-    calibrate(fitted, fitted.training_["validation_temperature"])
+    fitted.calibrate(fitted.training_["validation_temperature"])
     assert loss() <= before
     for factor in (0.8, 1.25):
         other = copy.deepcopy(fitted)
-        calibrate(other, factor)
+        other.calibrate(factor)
         scores = np.log(other.predict_proba(held[0]).astype(np.float64))
         assert -log_softmax(scores, axis=1)[np.arange(60), truth].mean() >= loss() - FLOAT32
 
@@ -119,7 +119,7 @@ def test_the_fitted_temperature_lowers_the_log_loss_of_the_validation(reviews: R
 def test_what_is_no_temperature_is_refused(temperature: float, fitted: TextClassifier) -> None:
     """Dividing by zero would save a model of NaN."""
     with pytest.raises(DataError, match="positive number"):
-        calibrate(fitted, temperature)
+        fitted.calibrate(temperature)
     assert "temperature" not in fitted.training_
 
 

@@ -87,7 +87,7 @@ def test_a_text_is_judged_the_same_alone(fitted: TextClassifier, reviews: Review
 def test_odd_texts_are_judged(fitted: TextClassifier) -> None:
     """Empty, unknown, one-character, huge and surrogate texts come in every real data set."""
     texts = ["", " ", "a", "?", "zzz qqq", "\ud800", "電影", "the " * 300_000, "<br />", "\x00"]
-    judged, unknown = fitted.judge(texts)
+    judged, unknown = fitted.proba_and_unknown_share(texts)
     assert np.isfinite(judged).all()
     assert unknown[:2].tolist() == [0, 0]
     assert unknown[4] == 1

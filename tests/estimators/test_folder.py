@@ -245,7 +245,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no header": (bytes_of("model.safetensors", lambda data: b""), "cut short"),
     "a pickle": (bytes_of("model.safetensors", lambda data: b"\x80\x04cos\nsystem\n."), "cut short"),
     "great promises": (header_promising([10**9, 10**9]), "cut short"),
-    "another dtype": (weights(lambda arrays: arrays.update(head=np.zeros(3, np.int64))), "of another kind"),
+    "another dtype": (weights(lambda them: them.update(head=np.zeros(3, np.int64))), "head has the shape"),
     "a weight too many": (weights(lambda arrays: arrays.update(extra=np.zeros(3, np.float32))), "extra"),
     "a weight too few": (weights(lambda arrays: arrays.pop("head.bias")), "head.bias"),
     "a weight of another shape": (

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 from gatelight import LanguageModel, TextClassifier
 from gatelight.errors import DataError
-from gatelight.estimators.thought_vectors import vectors_written
+from gatelight.estimators.embeddings import vectors_written
 
 TOLERANCE = 1e-6  # one dense layer and a squashing, in float32 here and float64 there
 

@@ -7,7 +7,7 @@ import pytest
 
 from gatelight import TextClassifier
 from gatelight.errors import DataError
-from gatelight.estimators.explaining import METHODS
+from gatelight.estimators.explain import METHODS
 from gatelight.insight.faithfulness import FRACTIONS, faithfulness, tfidf_weights
 
 FILLERS = ["the", "of", "and", "it", "so", "then", "here"]

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from gatelight.errors import DataError
-from gatelight.estimators.language import LanguageModel
-from gatelight.estimators.ngrams import KneserNey
+from gatelight.estimators.baselines import KneserNey
+from gatelight.estimators.language_model import LanguageModel
 from gatelight.lab.agreement import (
     accuracies,
     log_probabilities,

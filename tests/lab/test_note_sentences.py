@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gatelight.errors import DataError
-from gatelight.estimators.language import LanguageModel
+from gatelight.estimators.language_model import LanguageModel
 from gatelight.lab.note_sentences import SENTENCES, reach
 
 STEP = 1e-3  # in float32 a smaller one would be lost in rounding, a larger one in curvature

@@ -130,7 +130,7 @@ def _svg(draw: Callable[[Axes], None], x_name: str, y_name: str, legend: bool = 
             figure.legend(loc="outside lower left", ncols=1)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(written, format="svg", transparent=True, metadata=nothing)
-    # Inside HTML neither namespaces are needed nor a style that would be the whole page's.
+    # TextPredictions HTML neither namespaces are needed nor a style that would be the whole page's.
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"|<style.*?</style>', "", written.getvalue(), flags=re.DOTALL)
     svg = re.sub("#0000(?:0[1-4]|c[0-5])", lambda found: f"var({VARIABLES[found[0]]})", svg)
     label = escape(f"{y_name} by {x_name}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gatelight.cli.progress import Meter
     from gatelight.estimators.classifier import TextClassifier
-    from gatelight.estimators.language import LanguageModel
+    from gatelight.estimators.language_model import LanguageModel
     from gatelight.text.readers import Example
 
 AT_ONCE = 2048
@@ -52,7 +52,7 @@ class Embed(Reads):
 
         from gatelight.cli.html import check
         from gatelight.cli.progress import Meter
-        from gatelight.estimators.thought_vectors import vectors_written
+        from gatelight.estimators.embeddings import vectors_written
         from gatelight.insight.neighbours import Sample, neighbourhood
         from gatelight.models.thought_vectors import features
 

@@ -48,7 +48,7 @@ class Errors(Reads):
         from gatelight.cli.html import check
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import available, labelled_texts, limited
-        from gatelight.estimators.folder import load
+        from gatelight.estimators.opening import load_classifier as load
         from gatelight.insight.errors import analyze_errors
         from gatelight.nn.threads import set_threads
         from gatelight.text.vectors import WordVectors
@@ -87,7 +87,7 @@ class Errors(Reads):
 
     def _calibrate(self, model: TextClassifier, by: str, to: Console) -> None:
         from gatelight.cli.sources import of_part, read
-        from gatelight.estimators.calibration import calibrate, fitted_temperature, is_determined
+        from gatelight.estimators.calibration import fitted_temperature, is_determined
         from gatelight.estimators.labels import checked_labels
 
         if by == VALIDATION:
@@ -110,6 +110,6 @@ class Errors(Reads):
                 f"{by} tells no temperature: the search ended at its bound, {temperature:.2f}, as where all "
                 "answers are right or none is better than chance; give more labelled texts"
             )
-        calibrate(model, temperature)
+        model.calibrate(temperature)
         model.save(self.model)
         say(to, f"a temperature of {temperature:.3f} is saved with {self.model}")

@@ -122,7 +122,7 @@ class Export(Reads):
             if path.exists() and not (self.overwrite and path.is_file()):
                 raise DataError(f"{path} is there already; choose another --out, or give --overwrite")
         from gatelight.cli.sources import labelled_texts
-        from gatelight.estimators.language import LanguageModel
+        from gatelight.estimators.language_model import LanguageModel
         from gatelight.estimators.opening import load
 
         to, found = console(machine=self.json), load(self.model)

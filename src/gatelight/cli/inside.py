@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from gatelight.estimators.explaining import Attribution
-    from gatelight.estimators.judging import Judge
+    from gatelight.estimators.explain import Attribution
+    from gatelight.estimators.predictor import Predictor
 
 MOST_WORDS = 10  # of each sign in the table
 PALE = 40  # the palest colour that is told from the background
@@ -39,14 +39,14 @@ class Explain:
 
     def run(self) -> None:
         """Explain each text."""
-        from gatelight.estimators.judging import Judge
-        from gatelight.estimators.opening import load_judge
+        from gatelight.estimators.opening import load_predictor
+        from gatelight.estimators.predictor import Predictor
         from gatelight.nn.threads import set_threads
 
         to = console(machine=self.json)
         set_threads(self.threads)
-        model = load_judge(self.model)
-        if not isinstance(model, Judge):
+        model = load_predictor(self.model)
+        if not isinstance(model, Predictor):
             raise DataError(f"{self.model} came from another program; only models trained here are explained")
         for text in self.texts:
             found = model.explain(text, self.method, target=self._target(model))
@@ -55,7 +55,7 @@ class Explain:
             else:
                 _print(to, found)
 
-    def _target(self, model: Judge) -> Any:
+    def _target(self, model: Predictor) -> Any:
         """The class whose name was typed; classes may be numbers."""
         named = {str(name): name for name in model.classes.plain()}
         return None if self.target is None else named.get(self.target, self.target)
@@ -109,7 +109,7 @@ class Trace(Reads):
         from gatelight.cli.progress import Meter, size
         from gatelight.cli.sources import limited, read
         from gatelight.estimators.opening import load
-        from gatelight.estimators.sequences import SequenceClassifier
+        from gatelight.estimators.sequence_classifier import SequenceClassifier
         from gatelight.estimators.trace_files import write_trace
         from gatelight.interop.keras.imported import ImportedModel
         from gatelight.nn.threads import set_threads
@@ -146,9 +146,9 @@ class Summary:
         if (self.model is None) == (self.preset is None):
             raise DataError("give the folder of a model or --preset NAME, one of the two")
         from gatelight.cli.reports import layer_table, path_lines
-        from gatelight.estimators.folder import kind_of
-        from gatelight.estimators.judging import Judge
-        from gatelight.estimators.opening import LANGUAGE, load_judge
+        from gatelight.estimators.opening import load_predictor
+        from gatelight.estimators.predictor import Predictor
+        from gatelight.estimators.saving import LANGUAGE, kind_of
         from gatelight.estimators.settings import preset, preset_summary
         from gatelight.models.summary import summary
         from gatelight.nn.status import path_of
@@ -162,8 +162,8 @@ class Summary:
                 f"{self.model} is a language model; its settings are in config.json, its card is README.md"
             )
         else:
-            opened = load_judge(str(self.model))  # without scikit-learn, whose import takes long
-            if isinstance(opened, Judge):
+            opened = load_predictor(str(self.model))  # without scikit-learn, whose import takes long
+            if isinstance(opened, Predictor):
                 layers, cell = summary(opened.config), opened.config.cell
             else:
                 layers, cell, paths = opened.summary(), "", path_lines(opened)

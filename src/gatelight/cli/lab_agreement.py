@@ -14,8 +14,8 @@ from gatelight.errors import DataError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gatelight.estimators.language import LanguageModel
-    from gatelight.estimators.ngrams import KneserNey
+    from gatelight.estimators.baselines import KneserNey
+    from gatelight.estimators.language_model import LanguageModel
     from gatelight.lab.agreement import Accuracy, ScoredPairs
 
 MARVIN_LINZEN = "marvin-linzen"

@@ -17,7 +17,7 @@ from gatelight.cli.sources import Reads
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
-    from gatelight.estimators.judging import Judge
+    from gatelight.estimators.predictor import Predictor
     from gatelight.insight.understanding import Explanation, UnknownToken
     from gatelight.interop.keras.imported import ImportedModel
 
@@ -51,14 +51,14 @@ class Predict(Reads):
 
     def run(self) -> None:
         """Write a line for each text, as they come."""
-        from gatelight.estimators.judging import Judge
-        from gatelight.estimators.opening import load_judge
+        from gatelight.estimators.opening import load_predictor
+        from gatelight.estimators.predictor import Predictor
         from gatelight.nn.threads import set_threads
 
         files = _are_files(self.texts)
         set_threads(self.threads)
-        model = load_judge(self.model)
-        if isinstance(model, Judge):
+        model = load_predictor(self.model)
+        if isinstance(model, Predictor):
             answered = (self._answers(model, batch) for batch in self._batches(files))
         else:
             answered = (self._outputs(model, batch) for batch in _lines(self.texts, files))
@@ -79,8 +79,8 @@ class Predict(Reads):
             while batch := [example.text for example in islice(left, AT_ONCE)]:
                 yield batch
 
-    def _answers(self, model: Judge, texts: list[str]) -> Iterator[str]:
-        columns, unknown = model.judge(texts)
+    def _answers(self, model: Predictor, texts: list[str]) -> Iterator[str]:
+        columns, unknown = model.proba_and_unknown_share(texts)
         classes = model.classes
         names = classes.plain()
         explained: list[Explanation] = []

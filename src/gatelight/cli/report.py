@@ -50,7 +50,7 @@ class Report:
 
 
 def _view(hosted: Hosted, text: str) -> dict[str, Any]:
-    from gatelight.estimators.explaining import METHODS
+    from gatelight.estimators.explain import METHODS
     from gatelight.service import views
 
     model, about = hosted.model, hosted.about()

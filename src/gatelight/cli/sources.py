@@ -17,7 +17,7 @@ from gatelight.errors import DataError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gatelight.estimators.language import LanguageModel
+    from gatelight.estimators.language_model import LanguageModel
     from gatelight.text.corpus import Corpus
     from gatelight.text.readers import Example
 
@@ -80,8 +80,7 @@ def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str
 
 def language_model(folder: str) -> LanguageModel:
     """Open a language model; DataError, saying what it is, for any other kind of model."""
-    from gatelight.estimators.folder import kind_of
-    from gatelight.estimators.opening import LANGUAGE, load_language_model
+    from gatelight.estimators.saving import LANGUAGE, kind_of, load_language_model
 
     kind = kind_of(Path(folder))
     if kind not in (None, LANGUAGE):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gatelight.estimators.classifier import TextClassifier
-    from gatelight.estimators.language import LanguageModel
+    from gatelight.estimators.language_model import LanguageModel
 
 GOES_ON = "training goes on, and the model is saved"
 TESTING = "testing"
@@ -59,7 +59,6 @@ class Train(Reads):
         from gatelight.cli.unfinished import UnfinishedRun
         from gatelight.estimators.classifier import TextClassifier
         from gatelight.estimators.evaluation import evaluate
-        from gatelight.estimators.folder import KIND
         from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
 
         estimator = TextClassifier.from_preset(self.preset, **self.settings)
@@ -67,7 +66,7 @@ class Train(Reads):
         # Before minutes are spent on reading.
         check_settings(estimator.get_params(deep=False))
         _check_place(self.save_vectors)
-        run = UnfinishedRun(self.out, KIND)
+        run = UnfinishedRun(self.out, CLASSIFIER)
         run.begin(self.resume)
         try:
             if vectors not in (None, CORPUS, ONE_HOT):
@@ -142,8 +141,8 @@ class TrainLanguageModel(Reads):
         from gatelight.cli.progress import training
         from gatelight.cli.sources import available, texts_to_learn_from
         from gatelight.cli.unfinished import UnfinishedRun
-        from gatelight.estimators.language import LanguageModel
-        from gatelight.estimators.opening import LANGUAGE
+        from gatelight.estimators.language_model import LanguageModel
+        from gatelight.estimators.saving import LANGUAGE
         from gatelight.estimators.settings import CORPUS, check_language_settings
 
         model = LanguageModel(**self.settings)

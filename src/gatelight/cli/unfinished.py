@@ -29,7 +29,7 @@ class UnfinishedRun:
         Raises DataError where there is nothing to go on from, or something that beginning anew would destroy;
         FileExistsError where the model could not be saved in the end; OSError where nothing can be written.
         """
-        from gatelight.estimators.folder import may_replace
+        from gatelight.estimators.saving import may_replace
 
         if self.out.exists() and not may_replace(self.kind)(self.out):
             raise FileExistsError(f"{self.out} exists and is no model of gatelight's; choose another --out")

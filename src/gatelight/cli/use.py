@@ -33,7 +33,7 @@ class Evaluate(Reads):
         from gatelight.cli.reports import corpus_line, evaluation_table
         from gatelight.cli.sources import labelled_texts, limited
         from gatelight.estimators.evaluation import evaluate
-        from gatelight.estimators.folder import load
+        from gatelight.estimators.opening import load_classifier as load
         from gatelight.nn.threads import set_threads
 
         to = console(machine=self.json)

@@ -1,25 +1,19 @@
 """How far probabilities can be believed, and one number that mends them. Knows probabilities, no text.
 
 A temperature divides the logits (Guo, Pleiss, Sun and Weinberger 2017): no label changes, too much certainty
-is taken back. It is put into the weights of the last layer, so that whatever reads the model judges alike.
+is taken back. It is put into the weights of the last layer, so that whatever reads the model predicts alike.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logit, softmax
-
-from gatelight.errors import DataError
-
-if TYPE_CHECKING:
-    from gatelight.estimators.classifier import TextClassifier
 
 BINS = 15
 HOTTEST = 20.0  # and its inverse: beyond, the texts tell nothing of the temperature
@@ -30,7 +24,7 @@ Columns = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Bin:
-    """Texts judged with a confidence in (low, high]: how many, how sure on average, and how often right."""
+    """Texts with a confidence in (low, high]: how many, how sure on average, and how often right."""
 
     low: float
     high: float
@@ -92,21 +86,13 @@ def with_temperature(columns: Columns, temperature: float) -> NDArray[np.float64
     return np.asarray(softmax(_scores(columns, False) / temperature, axis=1))
 
 
-def calibrate(estimator: TextClassifier, temperature: float) -> None:
-    """Divide the logits of a fitted estimator by a temperature, once and for all; `save` keeps it.
+def divide_logits(network: Any, temperature: float) -> None:
+    """Divide the logits of a torch classifier by a temperature."""
+    import torch
 
-    `training_["temperature"]` tells of it. Raises DataError for what is no positive number.
-    """
-    if not (np.isfinite(temperature) and temperature > 0):
-        raise DataError(f"a temperature of {temperature}; expected a positive number")
-    estimator.known_classes()
     with torch.no_grad():
         for name in ("weight", "bias"):
-            estimator.model_.head[name].div_(temperature)
-    told = estimator.training_
-    told["temperature"] = told.get("temperature", 1.0) * temperature
-    if told.get("validation_temperature") is not None:
-        told["validation_temperature"] /= temperature
+            network.head[name].div_(temperature)
 
 
 def _scores(columns: Columns, multilabel: bool) -> NDArray[np.float64]:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gatelight.estimators.evaluation import Evaluation
+from gatelight.estimators.saving import SPLITS
 
-if TYPE_CHECKING:
-    from gatelight.estimators.classifier import TextClassifier
-
-SPLITS = {
-    "group": "held out at random by whole groups, so that no group is on both sides",
-    "random": "held out at random",
-    "given": "given as a part of its own",
-    "none": "none held out",
-}
 MOST_CLASSES = 20
 
 
-def card(estimator: TextClassifier, name: str) -> str:
+def classifier_card(estimator: Any, name: str) -> str:
     """Return the model card: data, split and seed, figures with intervals beside the baseline's, layers."""
     training = estimator.training_
     kind = "several labels a text" if estimator.known_classes().multilabel else "one label a text"
@@ -114,7 +106,7 @@ def _table(what: str, evaluation: Evaluation) -> list[str]:
     return [*table, "", f"In brackets 95 % intervals over {evaluation.n:,} texts."]
 
 
-def _epochs(estimator: TextClassifier) -> list[str]:
+def _epochs(estimator: Any) -> list[str]:
     table = ["| epoch | training loss | validation loss | validation accuracy |", "| --- | --- | --- | --- |"]
     for record in estimator.history_:
         loss, accuracy = record["valid_loss"], record["valid_accuracy"]
@@ -134,3 +126,37 @@ def _inline(text: str) -> str:
     """Return a text that stays on its line and opens no Markdown of its own."""
     plain = " ".join(text.split())
     return "".join(f"\\{sign}" if sign in "\\`*_[]<>#|" else sign for sign in plain)
+
+
+def language_card(model: Any, name: str) -> str:
+    """Return a language model's card: what it was trained on and its figures beside the n-grams'."""
+    training = model.training_
+    lines = [
+        f"# {' '.join(name.split())}",
+        "",
+        f"A language model on {model.tokenizer} tokens ({len(model.vocabulary_):,} of them), trained with "
+        f"gatelight {training['gatelight']} on {training['texts']:,} texts ({training['tokens']:,} tokens).",
+        "",
+        "```python",
+        "import gatelight",
+        "",
+        'model = gatelight.load("path/to/this/folder")',
+        'model.generate("The ", length=200, temperature=0.8, seed=1)',
+        "```",
+        "",
+        "| on the validation texts | bits per character | perplexity per token |",
+        "| --- | --- | --- |",
+        *_row("this model", training["validation"]),
+        *_row(f"n-grams of order {model.order}, Kneser–Ney", training["baseline"]),
+        "",
+        f"{training['validation_texts']:,} texts were held out. Every setting is in `config.json`. The files "
+        "hold no code and no pickle.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _row(name: str, found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    return [f"| {name} | {found['bits_per_character']:.3f} | {found['perplexity']:.2f} |"]

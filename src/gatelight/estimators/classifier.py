@@ -16,17 +16,36 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from gatelight.errors import DataError
-from gatelight.estimators.baseline import Baseline
+from gatelight.estimators.baselines import Baseline
+from gatelight.estimators.calibration import divide_logits
+from gatelight.estimators.card import classifier_card
 from gatelight.estimators.evaluation import (
     Evaluation,
     decision_scores,
     judged_right,
     log_probabilities,
 )
-from gatelight.estimators.judging import Judge, JudgesTexts
 from gatelight.estimators.labels import Classes, checked_labels
+from gatelight.estimators.predictor import Predictor, TextPredictions
 from gatelight.estimators.reading import Reading
-from gatelight.estimators.settings import ClassifierSettings, classifier_config, plain, preset
+from gatelight.estimators.saving import (
+    CLASSIFIER,
+    MODEL_FILE,
+    checked_history,
+    checked_training,
+    read_config,
+    save_model,
+    told_in_one_line,
+)
+from gatelight.estimators.settings import (
+    ClassifierSettings,
+    check_settings,
+    classifier_config,
+    of_config,
+    plain,
+    preset,
+    saved_settings,
+)
 from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.models.summary import Summary, summary
 from gatelight.text.tokenizers import Tokenizer
@@ -36,7 +55,7 @@ if TYPE_CHECKING:
     pass
 
 
-class TextClassifier(ClassifierSettings, JudgesTexts, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Recurrent text classifier on plain strings.
 
     The constructor takes the settings of `ClassifierSettings` by name; what each means is in
@@ -98,14 +117,15 @@ class TextClassifier(ClassifierSettings, JudgesTexts, ClassifierMixin, BaseEstim
         on_stage(name): told "tokenize", "vectors", "train", "baseline", "validate" as they begin.
         Raises DataError when texts, labels or settings cannot be used.
         """
-        from gatelight.estimators import fitting  # and with it torch, which judging does not need
+        from gatelight.estimators import fitting  # and with it torch, which predicting does not need
 
         request = fitting.Request.of(
             self.get_params(deep=False), texts, labels, groups, sample_weight, validation, unlabelled,
             baseline=baseline, origin=origin, checkpoint=checkpoint, resume=resume, on_epoch=on_epoch,
             on_progress=on_progress, on_vectors=on_vectors, on_stage=on_stage,
         )  # fmt: skip
-        fitting.fit(self, request)
+        fitted = fitting.fit(request)
+        self.restore(**vars(fitted))
         return self
 
     def predict(self, texts: Iterable[str]) -> NDArray[Any]:
@@ -135,30 +155,83 @@ class TextClassifier(ClassifierSettings, JudgesTexts, ClassifierMixin, BaseEstim
         weights = None if sample_weight is None else np.asarray(list(sample_weight), np.float64)
         return float(np.average(judged_right(columns, targets), weights=weights))
 
-    def embed(self, texts: Iterable[str], pool: str = "last") -> NDArray[np.float32]:
-        """Return what the memory keeps of each text, float32 [n, directions × hidden].
-
-        `pool`: "last" state, "max" or "mean" over the steps, or the "cell" state (LSTM and peephole only).
-        """
-        from gatelight.estimators.thought_vectors import embed
-
-        return embed(self._fitted(), texts, pool)
-
     def save(self, folder: str | Path) -> None:
         """Write the fitted model as a folder of plain files; an older model there is replaced at once.
 
         Raises FileExistsError when something else is there, OSError when the disk refuses: then nothing
         changes.
         """
-        from gatelight.estimators.folder import save
+        from gatelight.models.saving import save_weights
 
-        self.known_classes()
-        save(self, Path(folder))
+        target = Path(folder)
+        config = self.saved_config()
+
+        def write(aside: Path) -> None:
+            self.vocabulary_.save(aside)
+            save_weights(self.model_, aside / MODEL_FILE)
+            for part in (self.training_texts_, self.baseline_):
+                if part is not None:
+                    part.save(aside)
+
+        text = classifier_card(self, target.resolve().name)
+        save_model(target, CLASSIFIER, config, write, text)
+
+    def saved_config(self) -> dict[str, Any]:
+        """Return what `config.json` says of the fitted model beside its kind, as JSON-able values."""
+        classes = self.known_classes()
+        return {
+            "settings": saved_settings(self.get_params(deep=False)),
+            "reading": self.reading_.settings(),
+            "model": self._predictor.config.to_dict(),
+            "classes": classes.plain(),
+            "multilabel": classes.multilabel,
+            "indicator": classes.indicator,
+            "training": self.training_,
+            "history": self.history_,
+            "validation": None if self.validation_ is None else self.validation_.to_dict(),
+            "baseline": self.baseline_ is not None,
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises ModelFileError, in one line, for a folder that is missing, incomplete, damaged or of a newer
+        format.
+        """
+        config = read_config(folder, CLASSIFIER)
+        with told_in_one_line(folder):
+            estimator = cls(**of_config(config["settings"]))
+            check_settings(estimator.get_params(deep=False))
+            validation = None if config["validation"] is None else Evaluation.of_dict(config["validation"])
+            training, history = checked_training(config["training"]), checked_history(config["history"])
+            has_baseline = bool(config["baseline"])
+        estimator.restore(
+            predictor=Predictor.from_parts(Path(folder), config),
+            history=history,
+            training=training,
+            validation=validation,
+            baseline=Baseline.load(Path(folder)) if has_baseline else None,
+        )
+        return estimator
+
+    def calibrate(self, temperature: float) -> None:
+        """Divide the logits by a temperature, once and for all; `save` keeps it.
+
+        `training_["temperature"]` tells of it. Raises DataError for what is no positive number.
+        """
+        if not (np.isfinite(temperature) and temperature > 0):
+            raise DataError(f"a temperature of {temperature}; expected a positive number")
+        divide_logits(self.model_, temperature)
+        told = self.training_
+        told["temperature"] = told.get("temperature", 1.0) * temperature
+        if told.get("validation_temperature") is not None:
+            told["validation_temperature"] /= temperature
 
     def summary(self) -> Summary:
         """Return the layer table with output shapes and parameter counts; before fitting with V words."""
         if self.__sklearn_is_fitted__():
-            return summary(self._judge.config)
+            return summary(self._predictor.config)
         from gatelight.estimators.transfer import resolved
 
         return summary(classifier_config(resolved(plain(self.get_params(deep=False)))[0]))
@@ -167,15 +240,15 @@ class TextClassifier(ClassifierSettings, JudgesTexts, ClassifierMixin, BaseEstim
         """Return the fitted classes and their kind; raises scikit-learn's NotFittedError before `fit`."""
         return self._fitted().classes
 
-    def _fitted(self) -> Judge:
+    def _fitted(self) -> Predictor:
         if not self.__sklearn_is_fitted__():
             raise NotFittedError("this TextClassifier is not fitted yet: call fit, or load a saved model")
-        return self._judge
+        return self._predictor
 
-    def _with_judge(self, judge: Judge) -> Self:
+    def _with_predictor(self, predictor: Predictor) -> Self:
         made = copy(self)
         made.restore(
-            judge=judge, history=self.history_, training=self.training_, validation=self.validation_,
+            predictor=predictor, history=self.history_, training=self.training_, validation=self.validation_,
             baseline=self.baseline_,
         )  # fmt: skip
         return made
@@ -183,26 +256,26 @@ class TextClassifier(ClassifierSettings, JudgesTexts, ClassifierMixin, BaseEstim
     def restore(
         self,
         *,
-        judge: Judge,
+        predictor: Predictor,
         history: list[dict[str, Any]],
         training: dict[str, Any],
         validation: Evaluation | None,
         baseline: Baseline | None,
     ) -> None:
         """Take over everything that fitting or a model folder gives."""
-        self._judge = judge
-        self.classes_ = judge.classes.values
-        self.reading_ = judge.reading
-        self.training_texts_ = judge.training_texts
-        self.vocabulary_ = judge.reading.vocabulary
-        self.tokenizer_ = judge.reading.tokenizer
+        self._predictor = predictor
+        self.classes_ = predictor.classes.values
+        self.reading_ = predictor.reading
+        self.training_texts_ = predictor.training_texts
+        self.vocabulary_ = predictor.reading.vocabulary
+        self.tokenizer_ = predictor.reading.tokenizer
         self.history_ = history
         self.training_ = training
         self.validation_ = validation
         self.baseline_ = baseline
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_judge")
+        return hasattr(self, "_predictor")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 from gatelight.errors import DataError
 from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.texts import checked_texts
-
-if TYPE_CHECKING:
-    from gatelight.estimators.classifier import TextClassifier
 
 Z_95 = 1.959963984540054
 RESAMPLES = 1000
@@ -65,8 +62,23 @@ class Evaluation:
         return cls(**{**values, **inner})
 
 
+class Evaluable(Protocol):
+    """A fitted `TextClassifier`."""
+
+    baseline_: Any
+
+    def known_classes(self) -> Classes:
+        """Return the classes."""
+
+    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Return probabilities [n, classes]."""
+
+    def trained_on(self, texts: Iterable[str]) -> NDArray[np.bool_] | None:
+        """Say of each text whether it was trained on."""
+
+
 def evaluate(
-    estimator: TextClassifier,
+    estimator: Evaluable,
     texts: Iterable[str],
     labels: Iterable[Any],
     *,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,11 @@ from gatelight import __version__
 from gatelight.compiled import clock
 from gatelight.errors import DataError
 from gatelight.estimators import transfer
-from gatelight.estimators.baseline import Baseline
+from gatelight.estimators.baselines import Baseline
 from gatelight.estimators.calibration import fitted_temperature
-from gatelight.estimators.evaluation import measure
-from gatelight.estimators.judging import Judge
+from gatelight.estimators.evaluation import Evaluation, measure
 from gatelight.estimators.labels import Classes, checked_labels, indicator_columns
+from gatelight.estimators.predictor import Predictor
 from gatelight.estimators.preparation import SpelledTexts, kept_beside, start
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.settings import (
@@ -45,9 +45,6 @@ from gatelight.text.encoding import Encoded, NumberedTexts
 from gatelight.text.lengths import LengthStatistics
 from gatelight.text.splits import held_out
 from gatelight.text.tokenizers import SymbolTokenizer, tokenizer
-
-if TYPE_CHECKING:
-    from gatelight.estimators.classifier import TextClassifier
 
 Rows = NDArray[np.int64]
 ENOUGH_TO_CHOOSE = 100
@@ -117,8 +114,19 @@ class Division:
     how: str  # "group", "random", "given" or "none"
 
 
-def fit(estimator: TextClassifier, request: Request) -> None:
-    """Fit `estimator`, which stays as it was when anything goes wrong."""
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting gives, and a saved model too."""
+
+    predictor: Predictor
+    history: list[dict[str, Any]]
+    training: dict[str, Any]
+    validation: Evaluation | None
+    baseline: Baseline | None
+
+
+def fit(request: Request) -> Fitted:
+    """Fit a classifier as the request asks; DataError for texts, labels or settings that cannot be used."""
     began = clock()
     settings, source = transfer.resolved(request.settings)
     settings["random_state"] = seed_of(settings["random_state"])
@@ -232,20 +240,15 @@ def fit(estimator: TextClassifier, request: Request) -> None:
     validation = None
     if valid is not None:
         request.on_stage("validate")
-        judged = classes.columns(predict(model, valid.ids, valid.lengths, pieces=pieces))
+        columns = classes.columns(predict(model, valid.ids, valid.lengths, pieces=pieces))
         beside = None
         if baseline is not None:
             beside = measure(classes.columns(baseline.probabilities(valid_texts)), valid_targets)
-        validation = measure(judged, valid_targets, baseline=beside)
-        training["validation_temperature"] = fitted_temperature(judged, valid_targets)
+        validation = measure(columns, valid_targets, baseline=beside)
+        training["validation_temperature"] = fitted_temperature(columns, valid_targets)
     training["seconds"] = clock() - began
-    estimator.restore(
-        judge=Judge(classes, reading, model, TrainingTexts.of(texts)),
-        history=history.epochs,
-        training=training,
-        validation=validation,
-        baseline=baseline,
-    )
+    predictor = Predictor(classes, reading, model, TrainingTexts.of(texts))
+    return Fitted(predictor, history.epochs, training, validation, baseline)
 
 
 def kept_epoch(best_by: str, validation_texts: int) -> tuple[str, str]:

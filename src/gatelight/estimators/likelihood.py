@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from gatelight.estimators.ngrams import KneserNey
+from gatelight.estimators.baselines import KneserNey
 from gatelight.estimators.token_streams import TokenStream
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.predicting import judge_documents, judge_stream
@@ -52,7 +52,7 @@ class Likelihood:
 
 
 def likelihood(model: LanguageModel, stream: TokenStream, documents: bool) -> Likelihood:
-    """Judge a model on a stream, or with `documents` on each text from the zero state."""
+    """Predictor a model on a stream, or with `documents` on each text from the zero state."""
     if documents:
         nats, _, tokens = judge_documents(model, stream.documents(None))
     else:
@@ -61,7 +61,7 @@ def likelihood(model: LanguageModel, stream: TokenStream, documents: bool) -> Li
 
 
 def baseline_of(learned: TokenStream, judged: TokenStream, size: int, order: int) -> Likelihood:
-    """Judge n-grams of one stream on another; the order is lowered where ids are too many to number."""
+    """Predictor n-grams of one stream on another; the order is lowered where ids are too many to number."""
     while size**order >= 2**63:
         order -= 1
     model = KneserNey(learned.ids, size, order, begin=int(learned.ids[0]))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators.arrays import read_arrays, write_arrays
+from gatelight.estimators.saving import read_arrays, write_arrays
 from gatelight.estimators.settings import CORPUS, IN_MEMORY, ONE_HOT
 from gatelight.files import folder_written_aside
 from gatelight.nn.threads import threads

@@ -1,25 +1,40 @@
 """A model's state in the middle of a text: pieces in, what the model answers to the text so far out.
 
-Knows no files but its own, and no model: a follower reads. What follows depends on the text so far alone,
-bit for bit, however it was cut and whichever sessions were fed with it.
+What follows depends on the text so far alone, bit for bit, however it was cut and whichever sessions were fed
+with it. A language model, and a classifier of one direction whose pool can go on (all but attention), read
+each token once. Any other classifier reads the text so far anew each time: one of both directions, a text
+longer than max_length of which the end counts, unknown words that are drawn by their place.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators.arrays import read_arrays, write_arrays
+from gatelight.estimators.labels import Classes
+from gatelight.estimators.reading import Reading
+from gatelight.estimators.saving import read_arrays, write_arrays
+from gatelight.estimators.token_streams import END, Encoder
 from gatelight.files import file_written_aside
+from gatelight.models.batches import BATCH_ROWS
 from gatelight.models.checkpoint import fingerprint
+from gatelight.models.language_model import State
+from gatelight.models.pieces import Pieces
+from gatelight.models.prediction import Predictor
+from gatelight.models.running import Place, Running, can_run
+from gatelight.models.writing import Reader
+from gatelight.text.encoding import TRUNCATIONS
+from gatelight.text.oov import LEFT_OUT, Indexer
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -179,3 +194,238 @@ def identity(network: nn.Module, vocabulary: Vocabulary) -> str:
 def can_be_cut(tokenizer: Tokenizer) -> bool:
     """Whether the tokens of a text's beginning stay the same when more follows."""
     return str(tokenizer.settings()["kind"]) != "treebank"
+
+
+Shares = NDArray[np.float32]
+
+
+class ClassifierPosition(NamedTuple):
+    """The probability of each class float32 [classes] after `text` (kept where it may be read again).
+
+    `place` is None where the text has to be read anew.
+    """
+
+    shares: Shares
+    place: Place | None
+    text: str
+
+
+ClassifierSession = Session[ClassifierPosition]
+
+
+class ClassifierFollower:
+    """A classifier that reads texts on."""
+
+    def __init__(self, classes: Classes, reading: Reading, predictor: Predictor) -> None:
+        self._classes, self._reading, self._predictor = classes, reading, predictor
+        self._uncut = replace(reading, max_length=None)
+        self._settings = reading.tokenizer.settings()
+        self._longest = reading.max_length
+        self._end_counts = self._longest is not None and reading.truncation != "head"
+        self._running = Running(predictor) if can_run(predictor.model.config) else None
+
+    def _anew(self, texts: list[str]) -> Shares:
+        encoded = self._reading.encode(texts)
+        pieces = self._pieces(encoded.oov)
+        return self._columns(self._predictor.probabilities(encoded.ids, encoded.lengths, pieces))
+
+    def _pieces(self, oov: Sequence[str]) -> Pieces | None:
+        return self._reading.pieces(oov, self._predictor.model.config.buckets)
+
+    def beginning(self) -> ClassifierPosition:
+        """Before the first token."""
+        reads_once = can_be_cut(self._reading.tokenizer) and self._reading.unknown != "random"
+        place = self._running.beginning() if self._running is not None and reads_once else None
+        return ClassifierPosition(self._anew([""])[0], place, "")
+
+    def certain(self, text: str, at: ClassifierPosition) -> int:
+        """How many characters can be read into the state; all where the text is kept anyway."""
+        return len(text) if at.place is None else certain(text, self._settings)
+
+    def after(self, texts: Sequence[str], at: Sequence[ClassifierPosition]) -> list[ClassifierPosition]:
+        """Read one text on from each position."""
+        out = list(at)
+        going = [k for k, position in enumerate(at) if position.place is not None]
+        encoded = self._uncut.encode([texts[k] for k in going])
+        ids, numbers, places = [], [], []
+        for k, own in zip(going, np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1]), strict=False):
+            place = at[k].place
+            assert place is not None
+            room = len(own) if self._longest is None else self._longest - place.count
+            if self._end_counts and len(own) > room:
+                continue
+            numbers.append(k)
+            ids.append(own[:room])
+            places.append(place)
+        if self._running is not None and numbers:
+            pieces = self._pieces(encoded.oov)
+            found, stands = self._running.read(ids, places, pieces)
+            for k, rows, stand in zip(numbers, found, stands, strict=True):
+                shares = self._columns(rows[-1:])[0] if len(rows) else at[k].shares
+                out[k] = ClassifierPosition(shares, stand, at[k].text + texts[k] if self._end_counts else "")
+        anew = sorted({*range(len(at))} - {*numbers})
+        whole = [at[k].text + texts[k] for k in anew]
+        for k, text, shares in zip(anew, whole, self._anew(whole), strict=True):
+            out[k] = ClassifierPosition(shares, None, text)
+        return out
+
+    def answer(self, at: ClassifierPosition) -> Shares:
+        """The probability of each class, float32 [classes]."""
+        return at.shares.copy()
+
+    def incremental(self, at: ClassifierPosition) -> bool:
+        """Whether each token is read once."""
+        return at.place is not None
+
+    def identity(self) -> str:
+        """A hash of the model."""
+        return identity(self._predictor.model, self._reading.vocabulary)
+
+    def saved(self, at: ClassifierPosition) -> tuple[Arrays, str]:
+        """Probabilities and, where there is one, the place."""
+        arrays: Arrays = {"shares": at.shares}
+        if at.place is not None:
+            arrays |= {"carried": at.place.carried, **named(at.place.state)}
+        return arrays, json.dumps([at.text, None if at.place is None else at.place.count])
+
+    def restored(self, arrays: Arrays, note: str) -> ClassifierPosition:
+        """The position that `saved` gave."""
+        text, count = json.loads(note)
+        start = self.beginning()
+        place = None if count is None else start.place
+        expected: dict[str, Any] = {"shares": start.shares.shape}
+        if place is not None:
+            expected |= {"carried": place.carried.shape} | shapes_of(place.state)
+        fits = {name: array.shape for name, array in arrays.items()} == expected
+        if not fits or not isinstance(text, str) or (count is not None and type(count) is not int):
+            raise ValueError("shapes")
+        if place is not None and count is not None:
+            place = Place(count, state_of(arrays, place.state), arrays["carried"])
+        return ClassifierPosition(arrays["shares"], place, text)
+
+    def running(self, text: str) -> Shares:
+        """The probabilities of the text up to each of its tokens, float32 [tokens, classes]."""
+        reader = Indexer(self._reading.vocabulary, self._reading.unknown, seed=self._reading.seed)
+        places = np.array(reader.places(self._reading.tokenizer.tokens(text))[0], np.int32)
+        ids, read = places[places != LEFT_OUT], np.cumsum(places != LEFT_OUT)
+        pieces = self._pieces(reader.oov)
+        rows = [self._predictor.probabilities(ids[:0], np.zeros(1, np.int64), pieces)]
+        if self._running is not None:
+            found, _ = self._running.read([ids[: self._longest]], [self._running.beginning()], pieces)
+            rows += found
+        count = sum(map(len, rows))
+        if self._longest is not None and not self._end_counts:
+            ids, read = ids[: self._longest], np.minimum(read, self._longest)
+        for begin, end in self._batches(count, len(ids)):
+            prefixes = [self._cut(ids[:length]) for length in range(begin, end)]
+            lengths = np.array(list(map(len, prefixes)), np.int64)
+            rows.append(self._predictor.probabilities(np.concatenate(prefixes), lengths, pieces))
+        shares: Shares = self._columns(np.concatenate(rows))[read]
+        return shares
+
+    def _batches(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Lengths `first` to `last` in runs of about BATCH_ROWS ids."""
+        while first <= last:
+            longest = min(last, self._longest or last)
+            end = min(last + 1, first + max(1, BATCH_ROWS // max(longest, 1)))
+            yield first, end
+            first = end
+
+    def _cut(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        if self._longest is None or len(ids) <= self._longest:
+            return ids
+        return np.array(TRUNCATIONS[self._reading.truncation](ids.tolist(), self._longest), np.int32)
+
+    def _columns(self, rows: NDArray[np.float32]) -> Shares:
+        columns: Shares = self._classes.columns(rows)
+        return columns
+
+
+class LanguagePosition(NamedTuple):
+    """Scores float32 [V] of the token to come, and the state after all tokens."""
+
+    scores: NDArray[np.float32]
+    state: State
+
+
+LanguageSession = Session[LanguagePosition]
+
+
+class LanguageFollower:
+    """A language model that reads texts on."""
+
+    def __init__(self, reader: Reader, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
+        """Raises DataError where a text's tokens depend on its very end."""
+        if not can_be_cut(tokenizer):
+            raise DataError("the cut of 'treebank' depends on a text's end; sessions need another tokenizer")
+        self.reader, self._vocabulary, self._settings = reader, vocabulary, tokenizer.settings()
+        self._encode = Encoder(tokenizer, vocabulary)
+        mark = np.array([vocabulary.id(END)], np.int32)
+        scores, states = reader.read_all([mark], [reader.model.initial(1)])
+        self._beginning = LanguagePosition(scores[0], states[0])
+
+    def beginning(self) -> LanguagePosition:
+        """After the mark that precedes every text."""
+        return self._beginning
+
+    def certain(self, text: str, at: LanguagePosition) -> int:
+        """How many characters can be read into the state."""
+        return certain(text, self._settings)
+
+    def after(self, texts: Sequence[str], at: Sequence[LanguagePosition]) -> list[LanguagePosition]:
+        """Read one text on from each position."""
+        scores, states = self.reader.read_all(
+            [self._encode(text) for text in texts],
+            [position.state for position in at],
+            [position.scores for position in at],
+        )
+        return [LanguagePosition(*both) for both in zip(scores, states, strict=True)]
+
+    def answer(self, at: LanguagePosition) -> NDArray[np.float64]:
+        """The probability of each token to come next, float64 [V], in the vocabulary's order."""
+        scores = at.scores.astype(np.float64)
+        shares: NDArray[np.float64] = np.exp(scores - scores.max())
+        shares /= shares.sum()
+        return shares
+
+    def incremental(self, at: LanguagePosition) -> bool:
+        """Always."""
+        return True
+
+    def identity(self) -> str:
+        """A hash of the model."""
+        return identity(self.reader.model, self._vocabulary)
+
+    def saved(self, at: LanguagePosition) -> tuple[Arrays, str]:
+        """Scores and states."""
+        return {"scores": at.scores, **named(at.state)}, ""
+
+    def restored(self, arrays: Arrays, note: str) -> LanguagePosition:
+        """The position that `saved` gave."""
+        start = self._beginning
+        expected = {"scores": start.scores.shape} | shapes_of(start.state)
+        if {name: array.shape for name, array in arrays.items()} != expected:
+            raise ValueError("shapes")
+        return LanguagePosition(arrays["scores"], state_of(arrays, start.state))
+
+
+def named(state: State) -> Arrays:
+    """A state's arrays by name."""
+    return {
+        f"state/{place}/{part}": tensor.numpy()
+        for place, layer in enumerate(state)
+        for part, tensor in enumerate(layer)
+    }
+
+
+def shapes_of(state: State) -> dict[str, tuple[int, ...]]:
+    """The shapes of a state's arrays by name."""
+    return {name: array.shape for name, array in named(state).items()}
+
+
+def state_of(arrays: Arrays, like: State) -> State:
+    """The state whose arrays `named` gave."""
+    return [
+        tuple(torch.from_numpy(arrays[f"state/{place}/{part}"]) for part in range(len(layer)))
+        for place, layer in enumerate(like)
+    ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatelight.errors import DataError
+from gatelight.estimators.labels import plain_label
 from gatelight.text.encoding import TRUNCATIONS
 from gatelight.text.oov import UNKNOWN_POLICIES
 from gatelight.text.tokenizers import KINDS, tokenizer
@@ -266,7 +267,28 @@ EARLIER_NAMES = {"dim": "embedding_dim", "hidden": "hidden_size", "seed": "rando
 
 def of_config(saved: Mapping[str, Any]) -> dict[str, Any]:
     """Return a saved model's settings under today's names, whichever version wrote them."""
-    return {EARLIER_NAMES.get(name, name): value for name, value in saved.items()}
+    settings = {EARLIER_NAMES.get(name, name): value for name, value in saved.items()}
+    weight = settings.get("class_weight")
+    if isinstance(weight, Mapping):
+        settings["class_weight"] = dict(weight["labels"])
+    return settings
+
+
+def saved_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as JSON-able values; what was given in memory is only said to have been.
+
+    Fitting again asks for it by this name.
+    """
+    saved = plain(settings)
+    saved |= {name: named(saved[name]) for name in ("vectors", "from_lm") if name in saved}
+    state = saved["random_state"]
+    saved["random_state"] = state if state is None or isinstance(state, int) else IN_MEMORY
+    weight = saved.get("class_weight")
+    if isinstance(weight, Mapping):
+        saved["class_weight"] = {
+            "labels": [[plain_label(label), float(factor)] for label, factor in weight.items()]
+        }
+    return saved
 
 
 def seed_of(random_state: Any) -> int:

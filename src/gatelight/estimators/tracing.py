@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,18 @@ from numpy.typing import NDArray
 from gatelight.errors import DataError
 from gatelight.models.batches import BATCH, Sequences, like_lengths
 from gatelight.nn import Packing, pack
-from gatelight.nn.trace import Trace as MemoryTrace
+from gatelight.nn.equations import EQUATIONS
+from gatelight.nn.trace import Trace as LayerTrace
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
 
-Run = Callable[[NDArray[np.int32], Packing], tuple[MemoryTrace, NDArray[np.float32] | None]]
+    from gatelight.models.classifier_config import ClassifierConfig
+    from gatelight.models.language_model import LanguageModelConfig
+
+TRACED = 64  # texts at a time where traces are streamed: 1,200 tokens of 256 units each are half a gigabyte
+
+Run = Callable[[NDArray[np.int32], Packing], tuple[LayerTrace, NDArray[np.float32] | None]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Trace:
     directions: int
     hidden_size: int
     probabilities: NDArray[np.float32] | None
-    _parts: list[MemoryTrace]
+    _parts: list[LayerTrace]
     _homes: NDArray[np.int64]  # [B, 2] the part that has a text, and its number there
 
     def __len__(self) -> int:
@@ -113,29 +119,29 @@ def trace_of(
     steps: list[Steps],
     ids: NDArray[np.int32],
     lengths: NDArray[np.int64],
-    shape: tuple[Any, int, int, int],
+    config: ClassifierConfig | LanguageModelConfig,
     run: Run,
 ) -> Trace:
-    """Trace texts in batches of like length; shape is (cell, layers, directions, hidden size)."""
-    cell, layers, directions, hidden = shape
-    parts: list[MemoryTrace] = []
+    """Trace texts in batches of like length with a model of this configuration."""
+    cell, directions = EQUATIONS[config.cell], 2 if getattr(config, "bidirectional", False) else 1
+    parts: list[LayerTrace] = []
     homes = np.zeros((len(steps), 2), np.int64)
     found: list[tuple[NDArray[np.int64], NDArray[np.float32] | None]] = []
     sequences = Sequences.of(ids, lengths)
     for batch in like_lengths(lengths, BATCH):
         part, part_lengths = sequences.take(batch)
-        trace, judged = run(part, pack(part_lengths))
+        trace, rows = run(part, pack(part_lengths))
         homes[batch, 0], homes[batch, 1] = len(parts), np.arange(len(batch))
         parts.append(trace)
-        found.append((batch, judged))
-    judged_all = None
+        found.append((batch, rows))
+    all_rows = None
     if found and found[0][1] is not None:
-        judged_all = np.empty((len(steps), found[0][1].shape[1]), np.float32)
-        for batch, judged in found:
-            judged_all[batch] = judged
+        all_rows = np.empty((len(steps), found[0][1].shape[1]), np.float32)
+        for batch, rows in found:
+            all_rows[batch] = rows
     gates = tuple(name for name in cell.gates if name in cell.saved)
     names = (*gates, *(("cell_state",) if cell.has_cell_state else ()), "hidden_state")
-    return Trace(steps, cell.name, names, layers, directions, hidden, judged_all, parts, homes)
+    return Trace(steps, cell.name, names, config.layers, directions, config.hidden, all_rows, parts, homes)
 
 
 def steps_of(

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gatelight.errors import DataError
-from gatelight.estimators.language import LanguageModel
-from gatelight.estimators.opening import load_language_model
+from gatelight.estimators.language_model import LanguageModel
 from gatelight.estimators.preparation import SpelledTexts, Start
 from gatelight.estimators.settings import IN_MEMORY, PIECES, preset
 from gatelight.models.classifier import Classifier
@@ -37,7 +36,7 @@ def language_model(given: Any) -> LanguageModel:
         )
     if given == IN_MEMORY:
         raise DataError("the language model was given in memory: set from_lm again before fitting")
-    return load_language_model(given)
+    return LanguageModel.load(given)
 
 
 def settings_after(

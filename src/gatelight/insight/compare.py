@@ -193,7 +193,7 @@ def train_and_test(material: Material, trial: Settings) -> Record:
     targets = estimator.known_classes().targets(checked_labels(material.test_labels))
     tested = {}
     for rate in (0.0, *material.typos):
-        columns, unknown = estimator.judge(material.test(rate))
+        columns, unknown = estimator.proba_and_unknown_share(material.test(rate))
         right = judged_right(columns, targets)
         tested[_key(rate)] = {
             "accuracy": float(right.mean()),

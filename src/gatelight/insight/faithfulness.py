@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from gatelight.errors import DataError
-from gatelight.estimators.explaining import METHODS, POINTS, Question, explain
+from gatelight.estimators.explain import METHODS, POINTS, Question, explain
 from gatelight.insight.paired import Difference, paired_difference
 
 if TYPE_CHECKING:
-    from gatelight.estimators.baseline import Baseline
-    from gatelight.estimators.inside import Inside
+    from gatelight.estimators.baselines import Baseline
+    from gatelight.estimators.predictor import TextPredictions
 
 FRACTIONS = (0.01, 0.05, 0.1, 0.2, 0.5)
 RANDOM, TFIDF = "random", "tf-idf"
@@ -38,7 +38,7 @@ class Faithfulness:
 
 
 def faithfulness(
-    model: Inside,
+    model: TextPredictions,
     texts: Sequence[str],
     *,
     methods: Sequence[str] = METHODS,

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.estimators.language import LanguageModel
+from gatelight.estimators.language_model import LanguageModel
 from gatelight.estimators.token_streams import END, Encoder
 from gatelight.models.language_model import LanguageModel as Network
 from gatelight.nn import pack

@@ -9,7 +9,7 @@ from typing import Any
 
 from gatelight.errors import DataError
 from gatelight.estimators.classifier import TextClassifier
-from gatelight.estimators.language import LanguageModel
+from gatelight.estimators.language_model import LanguageModel
 from gatelight.estimators.opening import load
 from gatelight.service import views
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from gatelight.estimators.classifier import TextClassifier
-from gatelight.estimators.language import LanguageModel
+from gatelight.estimators.language_model import LanguageModel
 from gatelight.estimators.token_streams import END
 from gatelight.text.vocabulary import UNK_ID
 
@@ -31,14 +31,14 @@ def running(model: Any, text: str) -> dict[str, Any]:
         return _surprise(model, text)
     tokens = model.tokenizer_.tokens(text)
     (understood,) = model.understand([text])
-    columns, (share,) = model.judge([text])
+    columns, (share,) = model.proba_and_unknown_share([text])
     classes = model.known_classes()
     label = classes.labels(columns)[0]
     return {
         "tokens": _marked(tokens, understood.unknown),
         "classes": classes.plain(),
         "multilabel": classes.multilabel,
-        "before": model.judge([""])[0][0],
+        "before": model.proba_and_unknown_share([""])[0][0],
         "running": model.running_proba(text),
         "probabilities": columns[0],
         "label": list(label) if classes.multilabel else classes.plain()[int(columns[0].argmax())],

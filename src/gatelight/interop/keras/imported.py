@@ -6,7 +6,6 @@ layers and the reading, `model.safetensors` the weights.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight import __version__
-from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators.arrays import read_arrays, read_shapes, write_arrays
-from gatelight.estimators.folder import CONFIG_FILE, MODEL_FILE, may_replace, read_config
-from gatelight.estimators.opening import IMPORTED
-from gatelight.files import folder_written_aside
+from gatelight.errors import DataError
+from gatelight.estimators.saving import (
+    IMPORTED,
+    MODEL_FILE,
+    check_shapes,
+    read_arrays,
+    read_config,
+    save_model,
+    told_in_one_line,
+    write_arrays,
+)
 from gatelight.interop.keras.as_classifier import classifier_of
 from gatelight.interop.keras.feedforward import Embedding
 from gatelight.interop.keras.reading import ForeignReading
@@ -28,8 +32,6 @@ from gatelight.interop.keras.sequential import Array, Blueprint, Chain
 from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import Predictor
 from gatelight.models.summary import Summary
-
-FORMAT = 1
 
 
 class ImportedModel:
@@ -104,16 +106,13 @@ class ImportedModel:
         Raises FileExistsError when something else is there, OSError when the disk refuses.
         """
         config = {
-            "kind": IMPORTED,
-            "format": FORMAT,
-            "gatelight": __version__,
             "blueprint": self.chain.blueprint.to_dict(),
             "reading": None if self.reading is None else self.reading.to_dict(),
             "classes": self.classes,
         }
-        with folder_written_aside(Path(folder), may_replace(IMPORTED)) as aside:
-            write_arrays(aside / MODEL_FILE, self.chain.weights)
-            (aside / CONFIG_FILE).write_text(json.dumps(config) + "\n", encoding="ascii")
+        save_model(
+            folder, IMPORTED, config, lambda aside: write_arrays(aside / MODEL_FILE, self.chain.weights)
+        )
 
     def _array(self, sequence: Any, number: int) -> NDArray[Any]:
         form = self.chain.blueprint.input
@@ -162,19 +161,10 @@ class ImportedModel:
 
 def load(folder: Path) -> ImportedModel:
     """Read what `ImportedModel.save` wrote; ModelFileError for a folder that is incomplete or damaged."""
-    config = read_config(folder, IMPORTED, FORMAT)
+    config = read_config(folder, IMPORTED)
     path = folder / MODEL_FILE
-    try:
+    with told_in_one_line(folder):
         plan = Blueprint.from_dict(config["blueprint"])
         reading = None if config["reading"] is None else ForeignReading.from_dict(config["reading"])
-        expected = plan.shapes()
-        shapes = read_shapes(path)  # before anything is allocated
-        if shapes != expected:
-            name = next(name for name in {**expected, **shapes} if shapes.get(name) != expected.get(name))
-            raise ValueError(f"{name} has the shape {shapes.get(name)}, the layers say {expected.get(name)}")
+        check_shapes(path, plan.shapes())  # before anything is allocated
         return ImportedModel(Chain(plan, read_arrays(path)[0]), reading, config["classes"])
-    except ModelFileError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit together ({error})"
-        raise ModelFileError(f"{folder / CONFIG_FILE} {what}; copy or import the model again") from None

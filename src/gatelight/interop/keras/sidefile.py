@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators import folder as text_classifier
+from gatelight.estimators import saving
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.interop.keras.as_classifier import classifier_of
 from gatelight.interop.keras.imported import ImportedModel
@@ -35,7 +35,7 @@ def side_file(model: TextClassifier | ImportedModel) -> dict[str, Any] | None:
             return None
         return {**start, **model.reading.to_dict(), "classes": model.classes}
     reading, vocabulary, classes = model.reading_, model.vocabulary_, model.known_classes()
-    config = text_classifier.config_of(model)
+    config = {"kind": saving.CLASSIFIER, "format": saving.FORMAT, **model.saved_config()}
     return {
         **start,
         "tokenizer": reading.tokenizer.settings(),
@@ -101,8 +101,8 @@ def _text_classifier(chain: Chain, side: Mapping[str, Any]) -> TextClassifier:
         raise DataError("the layers are not those of the model that this side file was written with")
     with tempfile.TemporaryDirectory(prefix="gatelight-") as place:
         folder = Path(place)
-        save_weights(network, folder / text_classifier.MODEL_FILE)
-        (folder / text_classifier.CONFIG_FILE).write_text(json.dumps({**side["model"], "baseline": False}))
+        save_weights(network, folder / saving.MODEL_FILE)
+        (folder / saving.CONFIG_FILE).write_text(json.dumps({**side["model"], "baseline": False}))
         lines = (json.dumps(pair) + "\n" for pair in zip(side["tokens"], side["counts"], strict=True))
         (folder / VOCABULARY_FILE).write_text("".join(lines), encoding="ascii")
-        return text_classifier.load(folder)
+        return TextClassifier.load(folder)

@@ -20,7 +20,7 @@ from onnx import numpy_helper
 from safetensors.numpy import save_file
 
 from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators import folder
+from gatelight.estimators import saving
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.interop.onnx.nodes import SCALE
 from gatelight.interop.onnx.operators import layer_weights
@@ -41,7 +41,7 @@ def load(path: Path) -> TextClassifier | Classifier | Layer:
     """As `gatelight.interop.onnx.load`."""
     model = _parsed(path)
     readers: dict[str, Callable[[Mapping[str, str], Arrays], Any]] = {
-        folder.CONFIG_FILE: _text_classifier, "classifier": _classifier, "layer": _layer,
+        saving.CONFIG_FILE: _text_classifier, "classifier": _classifier, "layer": _layer,
     }  # fmt: skip
     try:
         notes = {entry.key: entry.value for entry in model.metadata_props}
@@ -103,15 +103,15 @@ def _floats(arrays: Arrays) -> Arrays:
 
 
 def _text_classifier(notes: Mapping[str, str], arrays: Arrays) -> TextClassifier:
-    config = json.loads(notes[folder.CONFIG_FILE])
+    config = json.loads(notes[saving.CONFIG_FILE])
     state = _state(ClassifierConfig.from_dict(config["model"]), arrays)
     with tempfile.TemporaryDirectory() as aside:
         place = Path(aside)
-        (place / folder.CONFIG_FILE).write_text(json.dumps(config), encoding="ascii")
+        (place / saving.CONFIG_FILE).write_text(json.dumps(config), encoding="ascii")
         (place / VOCABULARY_FILE).write_text(notes[VOCABULARY_FILE], encoding="ascii")
-        save_file(state, place / folder.MODEL_FILE)
+        save_file(state, place / saving.MODEL_FILE)
         try:
-            return folder.load(place)
+            return TextClassifier.load(place)
         except ModelFileError as error:
             raise ModelFileError(str(error).replace(f"{place}/", "").replace(str(place), "it")) from None
 

@@ -19,7 +19,7 @@ from onnx import TensorProto
 
 from gatelight import __version__
 from gatelight.errors import DataError
-from gatelight.estimators import folder
+from gatelight.estimators import saving
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.files import file_written_aside
 from gatelight.interop.onnx.heads import POOLS, Sizes, only
@@ -70,10 +70,10 @@ def _folder_files(model: TextClassifier) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as aside:
         place = Path(aside) / "model"
         model.save(place)
-        config = json.loads((place / folder.CONFIG_FILE).read_text(encoding="ascii"))
+        config = json.loads((place / saving.CONFIG_FILE).read_text(encoding="ascii"))
         vocabulary = (place / VOCABULARY_FILE).read_text(encoding="ascii")
     return {
-        folder.CONFIG_FILE: json.dumps({**config, "baseline": False}),
+        saving.CONFIG_FILE: json.dumps({**config, "baseline": False}),
         VOCABULARY_FILE: vocabulary,
         "classes": json.dumps(config["classes"]),
     }

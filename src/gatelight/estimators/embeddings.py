@@ -14,35 +14,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.estimators.judging import BLOCK, Judge
 from gatelight.estimators.texts import blocks, checked_texts
-from gatelight.estimators.token_streams import END, Encoder
 from gatelight.files import file_written_aside
 from gatelight.models.batches import Sequences
 from gatelight.models.pieces import Pieces
 from gatelight.models.thought_vectors import check_summary, features, thought_vectors
 
 if TYPE_CHECKING:
-    from gatelight.estimators.language import LanguageModel
+    from gatelight.models.classifier import Classifier
+    from gatelight.models.language_model import LanguageModel
 
 Vectors = NDArray[np.float32]
 Write = Callable[[Vectors, Sequence[str], Sequence[str | None], Sequence[str]], None]
 """Takes a block: its vectors [n, F], and the id, label and text of each."""
+Read = Callable[[list[str]], tuple[NDArray[np.int32], NDArray[np.int64], Pieces | None]]
+"""Gives the flat ids of a block of texts, their lengths, and what unknown words' ids are made of."""
+BLOCK = 8192  # texts read together
 
 
-def embed(model: Judge | LanguageModel, texts: Iterable[str], pool: str = "last") -> Vectors:
-    """Return the memory's summary of each text, float32 [n, F], as `models.thought_vectors` says.
+def embed_with(
+    network: Classifier | LanguageModel, read: Read, texts: Iterable[str], pool: str = "last"
+) -> Vectors:
+    """Return a network's summary of each text, float32 [n, F], as `models.thought_vectors` says.
 
-    F is the memory's size, of two directions twice that. A text's vector has the same bits alone and in any
-    company; a text of no words has zeros, or in a language model what the mark before a text leaves.
+    `read` turns a block of texts into ids. F is the hidden size, of two directions twice that.
+    A vector has the same bits alone and in any batch; a text of no words has zeros, or in a language model
+    what the mark before a text leaves.
     """
-    network = model.model if isinstance(model, Judge) else model.model_
     check_summary(network, pool)
-    read = _classified(model) if isinstance(model, Judge) else _foreseen(model)
     found = [np.zeros((0, features(network)), np.float32)]
     for block in blocks(checked_texts(texts), BLOCK):
-        sequences, pieces = read(block)
-        found.append(thought_vectors(network, sequences, pool, pieces))
+        ids, lengths, pieces = read(block)
+        found.append(thought_vectors(network, Sequences.of(ids, lengths), pool, pieces))
     return np.concatenate(found)
 
 
@@ -105,23 +108,3 @@ def _unicode(text: str) -> str:
 
 
 WRITERS: dict[str, Callable[[Path, int], Any]] = {".npy": _npy, ".parquet": _parquet}
-
-
-def _classified(judge: Judge) -> Callable[[list[str]], tuple[Sequences, Pieces | None]]:
-    def read(texts: list[str]) -> tuple[Sequences, Pieces | None]:
-        encoded = judge.reading.encode(texts)
-        pieces = judge.reading.pieces(encoded.oov, judge.config.buckets)
-        return Sequences.of(encoded.ids, encoded.lengths), pieces
-
-    return read
-
-
-def _foreseen(model: LanguageModel) -> Callable[[list[str]], tuple[Sequences, Pieces | None]]:
-    encode = Encoder(model.tokenizer_, model.vocabulary_)
-    mark = np.array([model.vocabulary_.id(END)], np.int32)
-
-    def read(texts: list[str]) -> tuple[Sequences, Pieces | None]:
-        rows = [np.concatenate([mark, encode(text)]) for text in texts]
-        return Sequences.of(np.concatenate(rows), [len(row) for row in rows]), None
-
-    return read

@@ -11,7 +11,7 @@ from made_up_reviews import TINY, make_reviews
 
 from gatelight import TextClassifier
 from gatelight.errors import DataError
-from gatelight.estimators.explaining import METHODS, Question
+from gatelight.estimators.explain import METHODS
 from gatelight.models.contributions import log_odds, path_gradients
 from gatelight.models.pools import POOLS
 from gatelight.nn import pack
@@ -73,7 +73,7 @@ def test_integrated_gradients_add_up_to_the_difference_from_the_baseline(by_pool
 
 def test_gradient_x_input_is_the_slope_of_the_score_as_a_word_grows(by_pool: TextClassifier) -> None:
     """A gradient of another row or through a dropped layer would still look like a gradient."""
-    question = Question.of(by_pool._fitted(), TEXT)
+    question = by_pool.question(TEXT)
     rows = torch.from_numpy(path_gradients(by_pool.model_, question.ids, question.target, np.ones(1))[0])
     packing = pack([len(rows)])
 

@@ -15,7 +15,7 @@ from made_up_reviews import TINY, Reviews
 
 import gatelight
 from gatelight import TextClassifier
-from gatelight.estimators.folder import load_judge
+from gatelight.estimators.opening import load_predictor
 
 PROGRAM = (
     "import sys\n"
@@ -82,15 +82,15 @@ def test_the_answers_follow_the_torch_model_once_it_was_asked_for(
     import torch
 
     made, folder = saved
-    judge = load_judge(folder)
+    judge = load_predictor(folder)
     expected = made.predict_proba(reviews.texts)
-    assert np.array_equal(judge.judge(reviews.texts)[0], expected)
+    assert np.array_equal(judge.proba_and_unknown_share(reviews.texts)[0], expected)
     assert np.array_equal(judge.trace(reviews.texts[:3]).probabilities, expected[:3])
-    assert judge.model is judge.model
-    assert np.array_equal(judge.judge(reviews.texts)[0], expected)
+    assert judge.model_ is judge.model_
+    assert np.array_equal(judge.proba_and_unknown_share(reviews.texts)[0], expected)
     with torch.no_grad():
-        judge.model.head["bias"] += 1
-    assert (judge.judge(reviews.texts)[0] != expected).all()
+        judge.model_.head["bias"] += 1
+    assert (judge.proba_and_unknown_share(reviews.texts)[0] != expected).all()
 
 
 def test_a_loaded_estimator_judges_without_torch(saved: tuple[TextClassifier, Path]) -> None:

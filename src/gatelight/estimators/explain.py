@@ -17,7 +17,7 @@ from gatelight.estimators.tracing import Steps
 from gatelight.models.pieces import Pieces
 
 if TYPE_CHECKING:
-    from gatelight.estimators.judging import Judge
+    from gatelight.models.classifier import Classifier
 
 METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "pool")
 POINTS = 64  # of the path of integrated gradients
@@ -100,36 +100,38 @@ class Phrase:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """One text as a judge reads it, and the class that is asked about."""
+    """One text as a model reads it, and the class that is asked about."""
 
-    judge: Judge
+    model: Classifier
     steps: Steps
     ids: NDArray[np.int32]
     pieces: Pieces | None
     target: int
+    label: Any
     probability: float
 
     @classmethod
-    def of(cls, judge: Judge, text: str, target: Any = None) -> Question:
-        """Read a text; `target` None asks about the likeliest class. Raises DataError for no such class."""
-        steps, encoded, pieces = judge.read([text])
-        share = judge.judge([text])[0][0]
-        names = judge.classes.plain()
-        if target is not None and target not in names:
-            raise DataError(f"there is no class {target!r}; the model has {', '.join(map(str, names[:9]))}")
-        number = int(share.argmax()) if target is None else names.index(target)
-        return cls(judge, steps[0], encoded.ids, pieces, number, float(share[number]))
-
-    @property
-    def label(self) -> Any:
-        """The class that is asked about."""
-        return self.judge.classes.plain()[self.target]
+    def of(
+        cls,
+        model: Classifier,
+        steps: Steps,
+        ids: NDArray[np.int32],
+        pieces: Pieces | None,
+        probabilities: NDArray[np.float32],
+        classes: list[Any],
+        target: Any = None,
+    ) -> Question:
+        """Ask about a class; `target` None is the likeliest. Raises DataError for no such class."""
+        if target is not None and target not in classes:
+            raise DataError(f"there is no class {target!r}; the model has {', '.join(map(str, classes[:9]))}")
+        number = int(probabilities.argmax()) if target is None else classes.index(target)
+        return cls(model, steps, ids, pieces, number, classes[number], float(probabilities[number]))
 
     def without(self, masks: NDArray[np.bool_]) -> Floats:
         """The log odds [K] of what is left of the text under masks [K, T], True for what stays."""
         from gatelight.models import contributions as of_ids
 
-        return of_ids.masked_log_odds(self.judge.model, self.ids, masks, self.target, self.pieces)
+        return of_ids.masked_log_odds(self.model, self.ids, masks, self.target, self.pieces)
 
 
 def explain(question: Question, method: str = METHODS[0], points: int = POINTS) -> Attribution:
@@ -140,7 +142,7 @@ def explain(question: Question, method: str = METHODS[0], points: int = POINTS) 
         raise DataError(f"there is no method {method!r}; choose one of: {', '.join(METHODS)}")
     if points < 1:
         raise DataError(f"points is {points}; expected at least 1")
-    model, ids, size = question.judge.model, question.ids, len(question.ids)
+    model, ids, size = question.model, question.ids, len(question.ids)
     everything = np.ones((1, size), np.bool_)
     score = float(question.without(everything)[0])
     base: float | None = None
@@ -168,7 +170,7 @@ def winners(question: Question) -> list[Winner]:
     """Return who won each unit of a pool with a maximum, those of most weight first; DataError for others."""
     from gatelight.models import contributions as of_ids
 
-    model = question.judge.model
+    model = question.model
     found = of_ids.winning_steps(model, question.ids, question.target, question.pieces)
     hidden, tokens = model.config.hidden, question.steps.tokens
     won = [

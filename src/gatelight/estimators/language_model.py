@@ -5,43 +5,59 @@ Knows no file format of texts. What is saved is said in `language_folder`.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gatelight import __version__
 from gatelight.errors import DataError
+from gatelight.estimators.card import language_card
 from gatelight.estimators.drawing import checked_drawing, until, written
-from gatelight.estimators.language_inside import LanguageInside
-from gatelight.estimators.language_sessions import LanguageFollower, LanguageSession
+from gatelight.estimators.embeddings import embed_with
 from gatelight.estimators.language_start import divided, network_for
 from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
-from gatelight.estimators.sessions import Session
+from gatelight.estimators.saving import (
+    LANGUAGE,
+    MODEL_FILE,
+    check_sizes,
+    read_config,
+    save_model,
+    told_in_one_line,
+)
+from gatelight.estimators.sessions import LanguageFollower, LanguageSession, Session
 from gatelight.estimators.settings import (
     LanguageSettings,
     check_language_settings,
+    of_config,
     plain,
+    saved_settings,
     seed_of,
     training_config,
 )
-from gatelight.estimators.texts import checked_texts
-from gatelight.estimators.token_streams import TokenStream, vocabulary_of
+from gatelight.estimators.texts import blocks, checked_texts
+from gatelight.estimators.token_streams import END, Encoder, TokenStream, vocabulary_of
+from gatelight.estimators.tracing import TRACED, Trace, steps_of, trace_of
+from gatelight.models.holding import with_held
 from gatelight.models.language_model import LanguageModel as Network
+from gatelight.models.language_model import LanguageModelConfig
 from gatelight.models.predicting import PredictingDocuments, PredictingStreams
+from gatelight.models.saving import load_weights, save_weights
 from gatelight.models.task import Task
+from gatelight.models.tracing import trace_language_model
 from gatelight.models.training import carry_out
 from gatelight.models.writing import Reader
 from gatelight.text.tokenizers import Tokenizer, tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 
-class LanguageModel(LanguageSettings, LanguageInside, BaseEstimator):  # type: ignore[misc]
+class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
     """Recurrent language model on plain strings.
 
     The constructor takes the settings of `LanguageSettings` by name; what each means is in
@@ -163,10 +179,16 @@ class LanguageModel(LanguageSettings, LanguageInside, BaseEstimator):  # type: i
         return -math.log(self.perplexity(texts))
 
     def embed(self, texts: Iterable[str], pool: str = "last") -> NDArray[np.float32]:
-        """Return what the memory keeps of each text, float32 [n, hidden], as `TextClassifier.embed`."""
-        from gatelight.estimators.thought_vectors import embed
+        """Return the layers' summary of each text, float32 [n, hidden_size], as `TextClassifier.embed`."""
+        fitted = self._fitted()
+        encode = Encoder(fitted.tokenizer_, fitted.vocabulary_)
+        mark = np.array([fitted.vocabulary_.id(END)], np.int32)
 
-        return embed(self._fitted(), texts, pool)
+        def read(block: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], None]:
+            rows = [np.concatenate([mark, encode(text)]) for text in block]
+            return np.concatenate(rows), np.array([len(row) for row in rows], np.int64), None
+
+        return embed_with(fitted.model_, read, texts, pool)
 
     def session(self) -> LanguageSession:
         """Return a state at the beginning of a text, which pieces of one can be fed to."""
@@ -213,14 +235,74 @@ class LanguageModel(LanguageSettings, LanguageInside, BaseEstimator):  # type: i
         )  # fmt: skip
         return whole if stop is None else until(whole, stop)
 
+    def trace(self, texts: Iterable[str]) -> Trace:
+        """Return what every gate and state was at every token; the first step of each text reads the mark."""
+        model = self._fitted()
+        vocabulary = model.vocabulary_
+        token_lists = [[END, *model.tokenizer_.tokens(text)] for text in checked_texts(texts)]
+        steps = list(steps_of(token_lists, lambda tokens: list(range(len(tokens))), vocabulary.__contains__))
+        ids = [vocabulary.ids(tokens) for tokens in token_lists]
+        return trace_of(
+            steps,
+            np.concatenate([np.zeros(0, np.int32), *ids]),
+            np.array(list(map(len, ids)), np.int64),
+            model.model_.config,
+            lambda ids, packing: (trace_language_model(model.model_, ids, packing), None),
+        )
+
+    def traces(self, texts: Iterable[str], size: int = TRACED) -> Iterator[Trace]:
+        """Yield the traces of `size` texts at a time, in bounded memory."""
+        for block in blocks(checked_texts(texts), size):
+            yield self.trace(block)
+
+    def with_gates(self, *, layer: int = 0, units: ArrayLike | None = None, **gates: ArrayLike) -> Self:
+        """Return a copy with gates clamped at all steps, which also writes so: `with_gates(forget_gate=1.0)`.
+
+        A value is one number, or one for each unit. Raises DataError for what there is not.
+        """
+        made = copy.copy(self._fitted())
+        made.model_ = with_held(made.model_, gates, layer, None, units)
+        made.reader_ = Reader(made.model_)
+        return made
+
     def save(self, folder: str | Path) -> None:
         """Write the fitted model as a folder of plain files; an older language model there is replaced.
 
         Raises FileExistsError when something else is there, OSError when the disk refuses.
         """
-        from gatelight.estimators.language_folder import save
+        fitted, target = self._fitted(), Path(folder)
+        config = {
+            "settings": saved_settings(self.get_params(deep=False)),
+            "model": fitted.model_.config.to_dict(),
+            "training": fitted.training_,
+            "history": fitted.history_,
+        }
 
-        save(self._fitted(), Path(folder))
+        def write(aside: Path) -> None:
+            fitted.vocabulary_.save(aside)
+            save_weights(fitted.model_, aside / MODEL_FILE)
+
+        save_model(target, LANGUAGE, config, write, language_card(self, target.resolve().name))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote; ModelFileError, in one line, for anything else."""
+        config, path = read_config(folder, LANGUAGE), Path(folder) / MODEL_FILE
+        with told_in_one_line(folder):
+            model = cls(**of_config(config["settings"]))
+            check_language_settings(model.get_params(deep=False))
+            shape = LanguageModelConfig.from_dict(config["model"])
+            vocabulary = Vocabulary.load(Path(folder))
+            if shape.vocabulary_size != len(vocabulary) or END not in vocabulary:
+                raise ValueError(
+                    f"a model of {shape.vocabulary_size} tokens, another vocabulary of {len(vocabulary)}"
+                )
+            history, training = list(config["history"]), dict(config["training"])
+        check_sizes(path, shape, ("vocabulary_size", "dim", "hidden", "layers"))
+        network = Network(shape)
+        load_weights(network, path)
+        model.restore(vocabulary, network, history, training)
+        return model
 
     def _fitted(self) -> Self:
         if not self.__sklearn_is_fitted__():

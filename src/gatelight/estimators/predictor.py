@@ -1,0 +1,316 @@
+"""A fitted text classifier without what fitting needs: reading, network and classes, and what they answer.
+
+Predicting needs neither torch nor scikit-learn, which is what a program wants that classifies one text from
+the command line. The network becomes torch's when somebody asks for what only that can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gatelight.estimators.explain import (
+    METHODS,
+    POINTS,
+    Attribution,
+    Phrase,
+    Question,
+    Winner,
+    explain,
+    phrases,
+    winners,
+)
+from gatelight.estimators.labels import Classes
+from gatelight.estimators.reading import Reading, Understood
+from gatelight.estimators.saving import (
+    CLASSIFIER,
+    MODEL_FILE,
+    check_shapes,
+    check_sizes,
+    read_config,
+    told_in_one_line,
+)
+from gatelight.estimators.settings import PIECES
+from gatelight.estimators.texts import blocks, checked_texts
+from gatelight.estimators.tracing import TRACED, Steps, Trace, steps_of, trace_of
+from gatelight.estimators.training_texts import TrainingTexts
+from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
+from gatelight.models.fixed_network import FixedNetwork
+from gatelight.models.weight_files import read_weights
+from gatelight.nn.packing import Packing
+from gatelight.nn.trace import Trace as LayerTrace
+from gatelight.text.encoding import Encoded
+from gatelight.text.tokenizers import tokenizer
+from gatelight.text.vocabulary import SPECIALS, Vocabulary
+
+if TYPE_CHECKING:
+    from gatelight.estimators.sessions import ClassifierFollower, ClassifierSession
+    from gatelight.models.classifier import Classifier
+    from gatelight.models.pieces import Pieces
+    from gatelight.models.prediction import Predictor as NetworkPredictor
+
+SIZES = ("vocabulary_size", "buckets", "dim", "hidden", "layers", "outputs")
+BLOCK = 8192  # texts read together: bounds the memory of ids, keeps batches of like length full
+
+
+class TextPredictions:
+    """What a fitted classifier of texts answers, and lets one see and clamp inside."""
+
+    def _fitted(self) -> Predictor:
+        raise NotImplementedError
+
+    def _with_predictor(self, predictor: Predictor) -> Self:
+        raise NotImplementedError
+
+    @property
+    def model_(self) -> Classifier:
+        """The fitted network, torch's; of a model that was read from a folder made when asked for."""
+        return self._fitted().torch_predictor().model
+
+    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Return the probability of each class, float32 [n, classes], in the order of `classes_`.
+
+        A text's row has the same bits alone and in any batch. Rows sum to 1 unless the model is multi-label.
+        """
+        return self.proba_and_unknown_share(texts)[0]
+
+    def proba_and_unknown_share(
+        self, texts: Iterable[str]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return `predict_proba` and `unknown_share` of the same texts, which are cut into tokens once."""
+        fitted, given = self._fitted(), checked_texts(texts)
+        if 0 < len(given) <= BLOCK:  # as below, for who asks about one text at a time
+            return fitted.probabilities(given)
+        parts = [fitted.probabilities(block) for block in blocks(given, BLOCK)]
+        columns = [np.zeros((0, len(fitted.classes.values)), np.float32), *(part[0] for part in parts)]
+        return np.concatenate(columns), np.concatenate([np.zeros(0), *(part[1] for part in parts)])
+
+    def unknown_share(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """Return the fraction of each text's tokens that are unknown, float64 [n]; 0 for a text of none."""
+        encoded = (self._fitted().reading.encode(block) for block in blocks(checked_texts(texts), BLOCK))
+        return np.concatenate([np.zeros(0), *(part.unknown_share() for part in encoded)])
+
+    def understand(self, texts: Iterable[str]) -> list[Understood]:
+        """Say of each text which of its tokens are unknown, and what the model reads in their place."""
+        return [self._fitted().reading.understand(text) for text in checked_texts(texts)]
+
+    def trained_on(self, texts: Iterable[str]) -> NDArray[np.bool_] | None:
+        """Say of each text whether it was trained on, bool [n]; None where that was not kept."""
+        kept = self._fitted().training_texts
+        return None if kept is None else kept.hold(checked_texts(texts))
+
+    def embed(self, texts: Iterable[str], pool: str = "last") -> NDArray[np.float32]:
+        """Return the layers' summary of each text, float32 [n, directions × hidden_size].
+
+        `pool`: "last" state, "max" or "mean" over the steps, or the "cell" state (LSTM and peephole only).
+        """
+        from gatelight.estimators.embeddings import embed_with
+
+        fitted = self._fitted()
+        return embed_with(fitted.torch_predictor().model, fitted.sequences, texts, pool)
+
+    def session(self) -> ClassifierSession:
+        """Return a state at the beginning of a text; `session.feed(piece)` gives `predict_proba` so far.
+
+        Where `session.incremental`, a piece costs as much as it is long: in models of one direction with any
+        pool but attention. Others (and, with `truncation` other than "head", a text beyond `max_length`)
+        read the text so far anew with each piece, to the same bits.
+        """
+        from gatelight.estimators.sessions import Session
+
+        return Session(self._fitted().follower())
+
+    def running_proba(self, text: str) -> NDArray[np.float32]:
+        """Return the probability of each class up to each token of a text, float32 [tokens, classes].
+
+        One pass where sessions are incremental; else each beginning of the text is read, many at once.
+        """
+        return self._fitted().follower().running(checked_texts([text])[0])
+
+    def read(self, texts: Iterable[str]) -> tuple[list[Steps], Encoded, Pieces | None]:
+        """Return what each text's steps read, the same as ids, and what unknown words' ids are made of."""
+        fitted = self._fitted()
+        reading = fitted.reading
+        token_lists = [reading.tokenizer.tokens(text) for text in checked_texts(texts)]
+        encoded = reading.encode_tokens(token_lists)
+        steps = list(steps_of(token_lists, reading.steps, reading.vocabulary.__contains__))
+        return steps, encoded, reading.pieces(encoded.oov, fitted.config.buckets)
+
+    def trace(self, texts: Iterable[str]) -> Trace:
+        """Return what every gate and state was at every token of the texts, from the kernels that predict.
+
+        Takes 24 bytes for each token, layer, direction and unit of an LSTM; `traces` goes block by block.
+        """
+        from gatelight.models.tracing import trace_classifier
+
+        fitted = self._fitted()
+        steps, encoded, pieces = self.read(texts)
+
+        def run(ids: NDArray[np.int32], packing: Packing) -> tuple[LayerTrace, NDArray[np.float32]]:
+            trace, found = trace_classifier(self.model_, ids, packing, pieces)
+            return trace, fitted.classes.columns(found)
+
+        return trace_of(steps, encoded.ids, encoded.lengths, fitted.config, run)
+
+    def traces(self, texts: Iterable[str], size: int = TRACED) -> Iterator[Trace]:
+        """Yield the traces of `size` texts at a time, in bounded memory."""
+        for block in blocks(checked_texts(texts), size):
+            yield self.trace(block)
+
+    def explain(
+        self, text: str, method: str = METHODS[0], *, target: Any = None, points: int = POINTS
+    ) -> Attribution:
+        """Return what each word contributed to the log odds of a class, by one of `explain.METHODS`.
+
+        `target` None is the likeliest class, `points` how many the path of integrated gradients has.
+        Raises DataError for a method or class that there is not.
+        """
+        return explain(self.question(text, target), method, points)
+
+    def question(self, text: str, target: Any = None) -> Question:
+        """Return a text as the model reads it and a class, to be asked several things about."""
+        (steps,), encoded, pieces = self.read([text])
+        probabilities = self.predict_proba([text])[0]
+        classes = self._fitted().classes.plain()
+        return Question.of(self.model_, steps, encoded.ids, pieces, probabilities, classes, target)
+
+    def winners(self, text: str, *, target: Any = None) -> list[Winner]:
+        """Return the word that won each unit of a pool "max" or "max+mean"; DataError for other pools."""
+        return winners(self.question(text, target))
+
+    def phrases(self, text: str, *, target: Any = None, most: int = 10) -> list[Phrase]:
+        """Return pairs of words that do together what neither does alone ("not … good"): joint occlusion."""
+        return phrases(self.question(text, target), most)
+
+    def with_gates(
+        self,
+        *,
+        layer: int = 0,
+        direction: int | None = None,
+        units: ArrayLike | None = None,
+        steps: Iterable[int] | None = None,
+        **gates: ArrayLike,
+    ) -> Self:
+        """Return a copy with gates clamped, `with_gates(forget_gate=1.0, units=[3])`, sharing the vectors.
+
+        A value is one number, or one for each unit of the layer; `direction` None: both, `units` None: all.
+        Clamped at all steps the model runs in the same kernels as ever, whose gates end 1.2e-7 short of 0 and
+        1; with `steps`, which count from the text's first token, in the equations, slower.
+        Raises DataError for gates, values, units or layers that there are not.
+        """
+        from gatelight.models.holding import with_held
+
+        fitted = self._fitted()
+        chosen = None if steps is None else frozenset(steps)
+        network = with_held(self.model_, gates, layer, direction, units, chosen)
+        return self._with_predictor(Predictor(fitted.classes, fitted.reading, network, fitted.training_texts))
+
+
+class Predictor(TextPredictions):
+    """Texts in, probabilities out; `classes`, `reading`, the network's `config` and the training texts."""
+
+    def __init__(
+        self,
+        classes: Classes,
+        reading: Reading,
+        network: Classifier | FixedNetwork,
+        training_texts: TrainingTexts | None = None,
+    ) -> None:
+        self.classes, self.reading, self.training_texts = classes, reading, training_texts
+        self.config: ClassifierConfig = network.config
+        self._network: FixedNetwork | NetworkPredictor
+        if isinstance(network, FixedNetwork):
+            self._network = network
+        else:
+            from gatelight.models.prediction import Predictor as NetworkPredictor
+
+            self._network = NetworkPredictor(network)
+        self._follower: ClassifierFollower | None = None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Predictor:
+        """Read as much of a saved classifier as predicting needs; raises as `gatelight.load`."""
+        return cls.from_parts(Path(folder), read_config(folder, CLASSIFIER))
+
+    @classmethod
+    def from_parts(cls, folder: Path, config: Mapping[str, Any]) -> Predictor:
+        """Make what a config and the files beside it describe; ModelFileError where they do not fit."""
+        path = folder / MODEL_FILE
+        with told_in_one_line(folder):
+            classes = Classes.of_plain(
+                config["classes"], config["multilabel"], config.get("indicator") is True
+            )
+            shape = ClassifierConfig.from_dict(config["model"])
+            reading = _reading(config["reading"], folder, shape)
+            if (shape.outputs, shape.multilabel) != (classes.outputs, classes.multilabel):
+                raise ValueError(f"{shape.outputs} outputs do not fit {len(classes.values)} classes")
+        check_sizes(path, shape, SIZES)
+        expected = weight_shapes(shape)
+        check_shapes(path, expected)
+        weights = read_weights(path, {name: (shape, "float32") for name, shape in expected.items()})
+        return cls(classes, reading, FixedNetwork(shape, weights), TrainingTexts.load(folder))
+
+    def _fitted(self) -> Predictor:
+        return self
+
+    def _with_predictor(self, predictor: Predictor) -> Predictor:
+        return predictor
+
+    def torch_predictor(self) -> NetworkPredictor:
+        """What predicts with a network of torch's, made of the fixed weights when first asked for."""
+        if isinstance(self._network, FixedNetwork):
+            from gatelight.models.classifier import classifier_of
+            from gatelight.models.prediction import Predictor as NetworkPredictor
+
+            # From now on torch may change the weights, and the answers follow.
+            self._network = NetworkPredictor(classifier_of(self.config, self._network.weights))
+        return self._network
+
+    def follower(self) -> ClassifierFollower:
+        """What reads texts on, piece by piece."""
+        if self._follower is None:
+            from gatelight.estimators.sessions import ClassifierFollower
+
+            self._follower = ClassifierFollower(self.classes, self.reading, self.torch_predictor())
+        return self._follower
+
+    def probabilities(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return the probability of each class [n, classes] and the unknown fraction [n] of some texts."""
+        encoded = self.reading.encode(texts)
+        pieces = self.reading.pieces(encoded.oov, self.config.buckets)
+        found = self._network.probabilities(encoded.ids, encoded.lengths, pieces)
+        return self.classes.columns(found), encoded.unknown_share()
+
+    def sequences(self, texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], Pieces | None]:
+        """Return a block of texts as flat ids, their lengths, and what unknown words' ids are made of."""
+        encoded = self.reading.encode(texts)
+        return encoded.ids, encoded.lengths, self.reading.pieces(encoded.oov, self.config.buckets)
+
+
+def _reading(settings: Mapping[str, Any], folder: Path, model: ClassifierConfig) -> Reading:
+    if settings["max_length"] != model.max_length:
+        raise ValueError(f"texts of {settings['max_length']} tokens, a model of {model.max_length}")
+    vocabulary = Vocabulary.load(folder)
+    if model.vocabulary_size != len(vocabulary):
+        raise ValueError(f"a model of {model.vocabulary_size} tokens, a vocabulary of {len(vocabulary)}")
+    reading = Reading(
+        tokenizer(**settings["tokenizer"]),
+        vocabulary,
+        settings["max_length"],
+        settings["truncation"],
+        settings["unknown"],
+        settings.get("seed", 0),  # older folders know no policy that draws
+    )
+    if type(reading.seed) is not int or reading.seed < 0:
+        raise ValueError(f"the seed of unknown words is {reading.seed!r:.40}")
+    known = len(vocabulary) - len(SPECIALS)
+    if bool(model.buckets) != (reading.unknown in PIECES) or (known and reading.unknown == "spelled"):
+        raise ValueError(
+            f"a model of {known} words and {model.buckets} n-grams, unknown words read by {reading.unknown!r}"
+        )
+    reading.encode(["a"])  # raises for a truncation or an unknown= that there is not
+    return reading

@@ -1,0 +1,271 @@
+"""A fitted model ↔ a folder of plain files, none of which is executed; the same for every kind of model.
+
+`config.json` settings and what was trained on; `model.safetensors` the weights; `vocabulary.jsonl`;
+`README.md` the model card; of a classifier `baseline.*` and `training-texts.bin`. What a kind keeps in its
+config, its own `from_parts` reads. Sizes are compared before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from gatelight import __version__
+from gatelight.errors import DataError, ModelFileError
+from gatelight.estimators.evaluation import Evaluation
+from gatelight.files import folder_written_aside
+
+CLASSIFIER = "gatelight text classifier"
+LANGUAGE = "gatelight language model"
+IMPORTED = "gatelight imported model"
+KINDS = (CLASSIFIER, LANGUAGE, IMPORTED)
+FORMAT = 1
+CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+VOCABULARY_FILE = "vocabulary.jsonl"
+OURS = {
+    CONFIG_FILE, MODEL_FILE, CARD_FILE, VOCABULARY_FILE, "baseline.safetensors", "baseline.terms.jsonl",
+    "training-texts.bin",
+}  # fmt: skip
+LEFT_BY_FILE_BROWSERS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # nobody's work
+MOST_CONFIG_BYTES = 100_000_000
+
+
+def save_model(
+    folder: str | Path, kind: str, config: Mapping[str, Any], write: Callable[[Path], None], card: str = ""
+) -> None:
+    """Write a model: its config, and by `write(folder)` its other files; an older one is replaced at once.
+
+    Whatever goes wrong, an older model there stays as it was. Raises FileExistsError when `folder` exists and
+    is no model of this kind, OSError when the disk refuses.
+    """
+    told = {"kind": kind, "format": FORMAT, "gatelight": __version__, **config}
+    with folder_written_aside(Path(folder), may_replace(kind)) as aside:
+        write(aside)
+        if card:
+            (aside / CARD_FILE).write_text(card, encoding="utf-8", errors="backslashreplace")
+        (aside / CONFIG_FILE).write_text(json.dumps(told, indent=1) + "\n", encoding="ascii")
+
+
+def may_replace(kind: str) -> Callable[[Path], bool]:
+    """Return whether a model of `kind` may replace a folder: one of the kind, a damaged one, or an empty one.
+
+    What is asked raises FileExistsError for a model of another kind, and says no where there is anything else
+    of anybody's.
+    """
+
+    def allowed(folder: Path) -> bool:
+        if not folder.is_dir():
+            return False
+        names = {path.name for path in folder.iterdir()} - LEFT_BY_FILE_BROWSERS
+        found = kind_of(folder)
+        if found in KINDS and found != kind:
+            raise FileExistsError(f"{folder} holds a {found}, not a {kind}; choose another name")
+        damaged = found is None and {CONFIG_FILE, VOCABULARY_FILE} <= names
+        return not names or (names <= OURS and (damaged or found == kind))
+
+    return allowed
+
+
+def kind_of(folder: Path) -> str | None:
+    """What a folder says that it is; None where it says nothing readable, which its reader then tells."""
+    path = folder / CONFIG_FILE
+    try:
+        if path.stat().st_size > MOST_CONFIG_BYTES:
+            return None
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    kind = config.get("kind") if isinstance(config, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
+def read_config(folder: str | Path, kind: str) -> dict[str, Any]:
+    """Read the configuration of a model of this kind; ModelFileError when it is none, damaged or newer."""
+    folder = Path(folder)
+    path = folder / CONFIG_FILE
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ModelFileError(f"{folder} {what}; expected the folder of a saved model")
+    if not path.is_file():
+        raise ModelFileError(f"{folder} holds no {CONFIG_FILE}: it is no saved model, or an incomplete one")
+    if path.stat().st_size > MOST_CONFIG_BYTES:
+        raise ModelFileError(f"{path} has {path.stat().st_size} bytes, too many for a configuration")
+    try:
+        config = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} is damaged ({error}); copy or train the model again") from None
+    if not isinstance(config, dict) or config.get("kind") != kind:
+        raise ModelFileError(f"{path} is not of a {kind}; name the folder of a saved model")
+    written = config.get("format")
+    if isinstance(written, bool) or not isinstance(written, int) or written < 1:
+        raise ModelFileError(
+            f"{path} has the format {written!r}; expected a number; copy or train the model again"
+        )
+    if written > FORMAT:
+        raise ModelFileError(
+            f"{folder} has format {written}, this gatelight ({__version__}) reads up to {FORMAT}: it was "
+            f"saved by version {config.get('gatelight')!s:.20}; update gatelight"
+        )
+    return config
+
+
+@contextmanager
+def told_in_one_line(folder: str | Path) -> Iterator[None]:
+    """Turn what a config that does not fit together raises into one ModelFileError."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit together ({error})"
+        raise ModelFileError(f"{Path(folder) / CONFIG_FILE} {what}; copy or train the model again") from None
+
+
+def check_sizes(path: Path, config: Any, names: Iterable[str]) -> None:
+    """Raise ModelFileError where a size that the config names exceeds the number of weights in the file.
+
+    So nothing larger than the file is ever allocated, whatever the configuration says.
+    """
+    shapes = read_shapes(path)
+    weights = sum(prod(shape) for shape in shapes.values())
+    for name in names:
+        if (getattr(config, name) or 0) > (len(shapes) if name == "layers" else weights):
+            raise ModelFileError(
+                f"{path} holds {weights} weights, too few for {name} {getattr(config, name)}: the folder is "
+                "incomplete or mixed from two models; copy or train it again"
+            )
+
+
+def check_shapes(path: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ModelFileError unless the weights in a file have these shapes."""
+    shapes = read_shapes(path)
+    if shapes != dict(expected):
+        name = next(name for name in {**expected, **shapes} if shapes.get(name) != expected.get(name))
+        raise ModelFileError(
+            f"{path}: {name} has the shape {shapes.get(name)}, {CONFIG_FILE} says {expected.get(name)}: the "
+            "folder is incomplete or mixed from two models; copy or train it again"
+        )
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays (any shape) and short notes; a full disk raises OSError."""
+    path.write_bytes(
+        save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, dict(notes or {}))
+    )
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a safetensors file's arrays by name; ModelFileError when it is cut or damaged."""
+    with _opened(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def read_arrays(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
+    """Read arrays and notes; ModelFileError when missing, cut, damaged, not float32 or not finite."""
+    with _opened(path) as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        notes = file.metadata() or {}
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ModelFileError(
+                f"{path} must hold finite float32 numbers, {name} does not; copy or train the model again"
+            )
+    return arrays, notes
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file; the library compares its header with its size before anything is read."""
+    if not path.is_file():
+        raise ModelFileError(f"{path} is missing: the model folder is incomplete; copy or train it again")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except (SafetensorError, TypeError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(
+            f"{path} is cut short, damaged or of another kind ({error}); copy or train the model again"
+        ) from None
+
+
+SPLITS = {
+    "group": "held out at random by whole groups, so that no group is on both sides",
+    "random": "held out at random",
+    "given": "given as a split of its own",
+    "none": "none held out",
+}
+"""How validation texts came about, and how the model card says it."""
+
+_WHOLE = ("texts", "tokens", "validation_texts", "unlabelled_texts", "seed", "epochs", "best_epoch")
+_NUMBERS = ("unknown_share", "truncated_share", "seconds")
+_OPTIONAL = ("temperature", "validation_temperature")  # later than format 1, whose readers need them not
+
+
+def checked_training(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a classifier's training record; raises KeyError, TypeError or ValueError, naming what cannot be.
+
+    The model card and the reports are written from it, so a damaged one would show only there.
+    """
+
+    def check(name: str, fits: Callable[[Any], bool], expected: str) -> None:
+        if not fits(record[name]):
+            raise ValueError(f"{name} is {record[name]!r:.60}; expected {expected}")
+
+    for name in _WHOLE:
+        check(name, lambda value: type(value) is int and value >= 0, "a whole number")
+    for name in _NUMBERS:
+        check(name, _is_number, "a number")
+    for name in ("stopped", "gatelight"):
+        check(name, lambda value: isinstance(value, str), "a string")
+    for name in ("origin", "vectors"):
+        check(name, lambda value: value is None or isinstance(value, str), "a string or null")
+    check("groups", lambda value: value is None or type(value) is int, "a whole number or null")
+    covered = record["vectors"] is not None
+    check(
+        "vector_coverage",
+        lambda value: _is_number(value) if covered else value is None,
+        "a number where there are vectors, else null",
+    )
+    check("split", lambda value: isinstance(value, str) and value in SPLITS, f"one of {', '.join(SPLITS)}")
+    check("labels", _is_pairs, "a list of [label, texts]")
+    for name in _OPTIONAL:
+        if record.get(name) is not None:
+            check(name, lambda value: _is_number(value) and value > 0, "a positive number, or none")
+    if record.get("test") is not None:
+        Evaluation.of_dict(record["test"])
+    return dict(record)
+
+
+def checked_history(records: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the epochs' records; raises KeyError, TypeError or ValueError, naming what cannot be."""
+    for number, record in enumerate(records, 1):
+        if record["epoch"] != number:
+            raise ValueError(f"epoch is {record['epoch']!r:.60}; expected {number}")
+        for name in ("train_loss", "valid_loss", "valid_accuracy"):
+            value = record[name]
+            if not (_is_number(value) or (value is None and name != "train_loss")):
+                raise ValueError(f"{name} is {value!r:.60}; expected a number")
+    return [dict(record) for record in records]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_pairs(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and type(pair[1]) is int for pair in value
+    )
