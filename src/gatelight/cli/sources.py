@@ -80,7 +80,8 @@ def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str
 
 def language_model(folder: str) -> LanguageModel:
     """Open a language model; DataError, saying what it is, for any other kind of model."""
-    from gatelight.estimators.saving import LANGUAGE, kind_of, load_language_model
+    from gatelight.estimators.opening import load_language_model
+    from gatelight.estimators.saving import LANGUAGE, kind_of
 
     kind = kind_of(Path(folder))
     if kind not in (None, LANGUAGE):

@@ -59,6 +59,7 @@ class Train(Reads):
         from gatelight.cli.unfinished import UnfinishedRun
         from gatelight.estimators.classifier import TextClassifier
         from gatelight.estimators.evaluation import evaluate
+        from gatelight.estimators.saving import CLASSIFIER
         from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
 
         estimator = TextClassifier.from_preset(self.preset, **self.settings)

@@ -25,8 +25,11 @@ def save_weights(model: nn.Module, path: Path) -> None:
         if not finite(array_of(tensor)):
             raise DataError(f"the weights {name} hold infinite or undefined numbers: training diverged")
     with file_written_aside(Path(path)) as aside:
+        aside.touch()
+        mode = aside.stat().st_mode  # as the umask has it; safetensors writes for the owner alone
         try:
             save_file(weights, aside, metadata={"format": "pt"})
+            aside.chmod(mode)
         except SafetensorError as error:  # safetensors does not raise OSError for a full disk
             raise OSError(
                 f"{path.name} could not be written ({error}); make room or choose another place (a file that "
