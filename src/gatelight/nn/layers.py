@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from gatelight.errors import DataError
+from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.foreign_tools import ForeignTools, refuse_tools
 from gatelight.nn.packing import Packing, pack_alive
 from gatelight.nn.padding import (
@@ -185,13 +186,11 @@ class LSTM(Layer, nn.LSTM):  # type: ignore[misc]  # forward also takes lengths=
         self._use(backend)
 
 
-class PeepholeLSTM(Layer):
-    """LSTM whose gates see the cell state: weight_peephole_l{k} [3, H], rows input, forget, output gate.
+class OwnLayer(Layer):
+    """A cell that torch.nn has not: its parameters are as its equation says, of four gates at most.
 
-    No torch.nn.LSTM, so that nobody mistakes it for one and leaves the peepholes behind.
+    No subclass of torch.nn.LSTM, so that nobody mistakes it for one and leaves peepholes behind.
     """
-
-    cell = "peephole"
 
     def __init__(
         self,
@@ -214,13 +213,23 @@ class PeepholeLSTM(Layer):
             self, "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             device=device, dtype=dtype,
         )  # fmt: skip
+        equation = EQUATIONS[self.cell]
+        for name, parameter in list(self.named_parameters()):
+            rows = parameter.detach()[: len(equation.gates) * hidden_size]
+            setattr(self, name, nn.Parameter(rows.clone()))
         bound = 1 / math.sqrt(hidden_size)
-        for layer in range(num_layers):
+        for layer in range(num_layers if equation.peepholes else 0):
             for suffix in ("", "_reverse") if bidirectional else ("",):
                 peephole = nn.Parameter(torch.empty(3, hidden_size, device=device, dtype=dtype))
                 nn.init.uniform_(peephole, -bound, bound)
                 self.register_parameter(f"weight_peephole_l{layer}{suffix}", peephole)
         self._use(backend)
+
+
+class PeepholeLSTM(OwnLayer):
+    """LSTM whose gates see the cell state: weight_peephole_l{k} [3, H], rows input, forget, output gate."""
+
+    cell = "peephole"
 
 
 class GRU(Layer, nn.GRU):  # type: ignore[misc]  # forward also takes lengths=
@@ -263,6 +272,6 @@ def _map(state: State, change: Callable[[Tensor], Tensor]) -> State:
     return (change(state[0]), change(state[1])) if isinstance(state, tuple) else change(state)
 
 
-CELLS: dict[str, type[RNN] | type[LSTM] | type[PeepholeLSTM] | type[GRU]] = {
+CELLS: dict[str, type[RNN] | type[LSTM] | type[OwnLayer] | type[GRU]] = {
     layer.cell: layer for layer in (RNN, LSTM, PeepholeLSTM, GRU)
 }

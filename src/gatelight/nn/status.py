@@ -22,6 +22,7 @@ Path = Literal["kernels", "torch", "equations"]
 
 BACKENDS = ("auto", "reference")
 KERNEL_TYPES = ("float32", "float64")
+OF_TORCH = ("rnn", "lstm", "gru")
 
 _calls: Counter[str] = Counter()
 _lock = threading.Lock()
@@ -60,8 +61,8 @@ def path_of(cell: str, device: str, dtype: torch.dtype | str, backend: str = "au
     if device == "cpu" and name in KERNEL_TYPES:
         return "kernels", "Numba serves float32 and float64 on the CPU"
     why = f"Numba does not serve {name} on {device}"
-    if EQUATIONS[cell].peepholes:
-        return "equations", f"{why}, and torch has no peepholes"
+    if cell not in OF_TORCH:
+        return "equations", f"{why}, and torch has no such cell"
     return "torch", f"{why}; torch's own kernels do"
 
 

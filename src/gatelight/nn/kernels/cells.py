@@ -52,10 +52,6 @@ class GRUCell(NamedTuple):
     unused: Any
 
 
-CELL_CLASSES: dict[str, type] = {"rnn": RNNCell, "lstm": LSTMCell, "peephole": PeepholeCell, "gru": GRUCell}
-BLOCKS = {"rnn": 1, "lstm": 4, "peephole": 4, "gru": 4}
-"""Blocks of H of a step's gradient: of the input product, then GRU's recurrent candidate."""
-
 Several = list[Lanes]
 
 # Forward: x, u the blocks of the input and the recurrent product, state c (h where a cell has none), p the
@@ -135,13 +131,26 @@ def _gru_back(saved: Several, before: Lanes, c: Lanes, h: Lanes, d_h: Lanes, d_c
     return [d_r, d_z, d_n, d_n * r], None, d_h * z, []
 
 
-STEPS: dict[type, tuple[str, Callable[..., Any], Callable[..., Back]]] = {
-    RNNCell: ("rnn", _rnn, _rnn_back),
-    LSTMCell: ("lstm", _lstm, _lstm_back),
-    PeepholeCell: ("peephole", _peephole, _peephole_back),
-    GRUCell: ("gru", _gru, _gru_back),
+class Step(NamedTuple):
+    """A cell's step both ways."""
+
+    weights: type  # the cell's NamedTuple class above
+    blocks: int  # of H of a step's gradient: of the input projection, then the recurrent candidate's, if any
+    forward: Callable[..., Any]
+    backward: Callable[..., Back]
+
+
+STEPS = {
+    "rnn": Step(RNNCell, 1, _rnn, _rnn_back),
+    "lstm": Step(LSTMCell, 4, _lstm, _lstm_back),
+    "peephole": Step(PeepholeCell, 4, _peephole, _peephole_back),
+    "gru": Step(GRUCell, 4, _gru, _gru_back),
 }
-"""For each class the cell's name, its step and its step back."""
+
+
+def _step_of(weights: type) -> tuple[str, Step]:
+    return next((name, step) for name, step in STEPS.items() if step.weights is weights)
+
 
 TOGETHER = 2 if VECTOR_BYTES == 64 else 1
 """Registers computed side by side on the way forward, where one alone waits for its own tanh."""
@@ -232,7 +241,7 @@ def step_forward(
     cells [·, directions·C]. `which` is the row of the cell's own weights.
     """
     given = cell, which, d, n, table, token, row, u, h, c, state, saved, cells, hidden, out
-    name, forward, _ = STEPS[cell.instance_class]
+    name, (_, _, forward, _) = _step_of(cell.instance_class)
     equation = EQUATIONS[name]
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -301,7 +310,7 @@ def step_backward(
         cell, d, n, row, known, before, sequence, h_0, c_0, saved, cells, hidden, d_hidden, d_h, d_c, d_gates,
         sums, of_cell,
     )  # fmt: skip
-    name, _, back = STEPS[cell.instance_class]
+    name, (_, count, _, back) = _step_of(cell.instance_class)
     equation = EQUATIONS[name]
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -345,7 +354,7 @@ def step_backward(
                 one(d_c) if cell_state else zero,
                 blocks.load([weights] * len(rows), peepholes),
             )
-            blocks.store(gradients, of_rows("d_gates", BLOCKS[name]))
+            blocks.store(gradients, of_rows("d_gates", count))
             if d_before is not None:
                 blocks.store([d_before], d_c)
             if passed is not None:

@@ -19,7 +19,7 @@ from gatelight.nn import threads
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.kernels import buffers
 from gatelight.nn.kernels.buffers import LINE
-from gatelight.nn.kernels.cells import BLOCKS, CELL_CLASSES, step_backward, step_forward
+from gatelight.nn.kernels.cells import STEPS, step_backward, step_forward
 from gatelight.nn.kernels.gemm import (
     add_transposed_times,
     chunk_of,
@@ -50,12 +50,12 @@ _IN_PACKED_ORDER = np.empty(0, np.int64)
 
 def cell_weights(name: str, peephole: Array | None, dtype: Any) -> Any:
     """Return what a step of the cell reads itself, as the NamedTuple by which kernels know the cell."""
-    return _no_weights(name, np.dtype(dtype)) if peephole is None else CELL_CLASSES[name](peephole)
+    return _no_weights(name, np.dtype(dtype)) if peephole is None else STEPS[name].weights(peephole)
 
 
 @cache
 def _no_weights(name: str, dtype: np.dtype[Any]) -> Any:
-    return CELL_CLASSES[name](np.zeros((1, 1, 1), dtype))
+    return STEPS[name].weights(np.zeros((1, 1, 1), dtype))
 
 
 def token_rows(token: Array | None, rows: int) -> Array:
@@ -461,7 +461,7 @@ def recurrence_backward(
     """
     (directions, _, hidden_size), rows, dtype = h_0.shape, len(hidden), d_hidden.dtype
     size, groups = len(EQUATIONS[cell].gates) * hidden_size, -(-len(lengths) // GROUP)
-    width = directions * BLOCKS[cell] * hidden_size
+    width = directions * STEPS[cell].blocks * hidden_size
     # Where each row is its own token there is nothing to sum.
     own = token is None and (wide or width == directions * size)
     # Each gradient is written where the gates that it is made of were read, if they may be lost.
