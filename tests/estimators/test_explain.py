@@ -1,4 +1,4 @@
-"""Contributions, winners and phrases: against what the model itself says when it is asked one by one."""
+"""Contributions of words, against what the model itself says when it is asked one by one."""
 
 from __future__ import annotations
 
@@ -103,44 +103,6 @@ def test_the_pools_shares_add_up_exactly(pool: str, kind: str) -> None:
         assert found.gap == pytest.approx(0, abs=FLOAT32)
     of_three = fitted("three", pool=pool).explain(TEXT, "pool")
     assert of_three.gap == pytest.approx(0, abs=1e-12)
-
-
-@pytest.mark.parametrize("pool", ["max", "max+mean"])
-def test_winners_are_the_steps_where_the_traced_state_is_highest(pool: str) -> None:
-    """The word said to have won must be the one whose hidden state the pool passed on."""
-    model = fitted(pool=pool)
-    trace, found = model.trace([TEXT]), model.winners(TEXT)
-    assert len(found) == 2 * model.hidden_size
-    for winner in found:
-        states = trace.gate("hidden_state", direction=winner.direction)[:, winner.unit]
-        assert winner.step == states.argmax()
-        assert winner.value == states.max()
-        assert winner.token == TEXT.split()[winner.step]
-    if pool == "max":
-        parts = np.zeros(len(TEXT.split()))
-        np.add.at(parts, [winner.step for winner in found], [winner.contribution for winner in found])
-        np.testing.assert_allclose(parts, model.explain(TEXT, "pool").contributions, atol=1e-9)
-    with pytest.raises(DataError, match="no word wins"):
-        fitted(pool="mean").winners(TEXT)
-
-
-def test_phrases_are_what_two_words_do_beyond_each() -> None:
-    """ "not" and "wonderful" together turn a text; a wrong sign would call the phrase praise."""
-    reviews = make_reviews(600, 3)
-    model = TextClassifier(**TINY | {"epochs": 12, "random_state": 1}).fit(reviews.texts, reviews.labels)
-    text = "the film is not wonderful"
-    assert model.predict([text]) == ["negative"]
-    first = model.phrases(text)[0]
-    assert first.words == "not wonderful"
-    words = text.split()
-
-    def left_without(steps: set[int]) -> float:
-        return odds(model, " ".join(word for k, word in enumerate(words) if k not in steps), "negative")
-
-    whole = left_without(set())
-    assert first.together == pytest.approx(whole - left_without(set(first.steps)), abs=1e-3)
-    assert first.apart == pytest.approx([whole - left_without({k}) for k in first.steps], abs=1e-3)
-    assert first.interaction == pytest.approx(first.together - sum(first.apart), abs=1e-9)
 
 
 @pytest.mark.parametrize("method", METHODS)

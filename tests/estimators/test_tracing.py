@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet
 import pytest
 import torch
 from made_up_reviews import TINY, make_reviews
 
 from gatelight import LanguageModel, TextClassifier
 from gatelight.errors import DataError
-from gatelight.estimators.trace_files import write_trace
+from gatelight.estimators.tracing import write_trace
 from gatelight.nn import pack
 from gatelight.nn.status import calls
 
@@ -131,21 +130,13 @@ def test_files_hold_what_the_trace_holds(model: TextClassifier, tmp_path: Path) 
         for name in trace.names:
             whole = np.concatenate([trace.of_text(text)[name] for text in range(len(TEXTS))])
             assert np.array_equal(file[name], whole)
-    write_trace(model, TEXTS, tmp_path / "t.parquet")
-    rows = pyarrow.parquet.read_table(tmp_path / "t.parquet").to_pylist()
-    assert len(rows) == 4 * len(tokens)
-    for row in rows[:: len(rows) // 9]:
-        assert row["token"] == trace.steps[row["text"]].tokens[row["step"]]
-        for name in trace.names:
-            expected = trace.gate(name, row["text"], row["layer"], row["direction"])[row["step"]]
-            assert row[name] == expected.tolist()
     frame = trace.to_dataframe(3)
     assert len(frame) == len(trace.steps[3]) * 2 * 2 * 8
     one = frame[(frame.step == 2) & (frame.layer == 1) & (frame.direction == 1) & (frame.unit == 5)].iloc[0]
     assert one.token == "is"
     assert one.hidden_state == trace.gate("hidden_state", 3, 1, 1)[2, 5]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.npz", "t.parquet"]
-    with pytest.raises(DataError, match=r"a trace is written as \.npz or \.parquet"):
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.npz"]
+    with pytest.raises(DataError, match=r"a trace is written as \.npz"):
         write_trace(model, TEXTS, tmp_path / "t.csv")
     with pytest.raises(DataError, match="no text to trace"):
         write_trace(model, [], tmp_path / "t.npz")

@@ -110,7 +110,7 @@ class Trace(Reads):
         from gatelight.cli.sources import limited, read
         from gatelight.estimators.opening import load
         from gatelight.estimators.sequence_classifier import SequenceClassifier
-        from gatelight.estimators.trace_files import write_trace
+        from gatelight.estimators.tracing import write_trace
         from gatelight.interop.keras.imported import ImportedModel
         from gatelight.nn.threads import set_threads
 

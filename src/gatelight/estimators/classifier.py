@@ -22,7 +22,7 @@ from gatelight.estimators.card import classifier_card
 from gatelight.estimators.evaluation import (
     Evaluation,
     decision_scores,
-    judged_right,
+    is_right,
     log_probabilities,
 )
 from gatelight.estimators.labels import Classes, checked_labels
@@ -153,7 +153,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
         if len(targets) != len(columns) or not len(targets):
             raise DataError(f"there are {len(columns)} texts and {len(targets)} labels; give one per text")
         weights = None if sample_weight is None else np.asarray(list(sample_weight), np.float64)
-        return float(np.average(judged_right(columns, targets), weights=weights))
+        return float(np.average(is_right(columns, targets), weights=weights))
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted model as a folder of plain files; an older model there is replaced at once.

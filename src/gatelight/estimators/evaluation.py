@@ -128,7 +128,7 @@ def measure(
     columns = np.asarray(columns, np.float64)
     rng = np.random.default_rng(seed)
     n = len(targets)
-    right = judged_right(columns, targets)
+    right = is_right(columns, targets)
     if targets.ndim == 2:
         chosen, truth = columns >= 0.5, targets >= 0.5
         losses = -np.log(_bounded(np.where(truth, columns, 1 - columns))).mean(axis=1)
@@ -168,7 +168,7 @@ def measure(
     )
 
 
-def judged_right(columns: NDArray[np.floating[Any]], targets: NDArray[Any]) -> NDArray[np.bool_]:
+def is_right(columns: NDArray[np.floating[Any]], targets: NDArray[Any]) -> NDArray[np.bool_]:
     """Say of each text whether its class is the likeliest, or of several labels whether all are right."""
     if targets.ndim == 2:
         return np.asarray(((columns >= 0.5) == (targets >= 0.5)).all(axis=1))
@@ -188,12 +188,12 @@ def decision_scores(columns: NDArray[np.float32], multilabel: bool) -> NDArray[n
     return logarithms[:, 1] - logarithms[:, 0] if columns.shape[1] == 2 else logarithms
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % score interval for a rate of successes in n trials."""
-    from scipy.stats import binomtest  # takes a quarter of a second to import
+def wilson_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval for a rate of successes in n trials."""
+    from scipy.stats import binomtest  # takes a while to import
 
-    found = binomtest(successes, n).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
+    interval = binomtest(successes, n).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _bounded(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Why a text was judged so: what its words contributed, who won each pooled unit, phrases; no arithmetic.
+"""What each word of a text contributed to the score of a class; the arithmetic is in `models`.
 
 Integrated gradients: Sundararajan, Taly & Yan 2017. Occlusion here deletes the word (Li, Monroe & Jurafsky
 2016): a text without a word is a text that a model can be given, one with a hole in it need not be.
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "pool")
 POINTS = 64  # of the path of integrated gradients
-NEAR = 5  # words apart that may be a phrase
-ANCHORS = 24  # words of most effect, whose phrases are looked at
-LEAST = 0.05  # nats: what two words do together beyond what each does, to be called a phrase
 BASES = {
     "integrated-gradients": "a text as long whose word vectors are all zero, as that of PAD is",
     "gradient-x-input": "none: the contributions are no shares of anything",
@@ -70,32 +67,6 @@ class Attribution:
             "gap": self.gap,
             "words": [{"token": t, "known": known, "contribution": c} for t, known, c in words],
         }
-
-
-@dataclass(frozen=True)
-class Winner:
-    """The step whose hidden state is a unit's largest, and what that adds to the class's score."""
-
-    unit: int
-    direction: int
-    step: int
-    token: str
-    value: float
-    contribution: float
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """Two words that do together what neither does alone: by how many nats the score falls without them.
-
-    `interaction` is `together` − Σ `apart`.
-    """
-
-    steps: tuple[int, ...]
-    words: str
-    together: float
-    apart: tuple[float, ...]
-    interaction: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,42 +135,3 @@ def explain(question: Question, method: str = METHODS[0], points: int = POINTS) 
     return Attribution(
         question.steps, method, question.label, question.probability, score, base, contributions, gap
     )
-
-
-def winners(question: Question) -> list[Winner]:
-    """Return who won each unit of a pool with a maximum, those of most weight first; DataError for others."""
-    from gatelight.models import contributions as of_ids
-
-    model = question.model
-    found = of_ids.winning_steps(model, question.ids, question.target, question.pieces)
-    hidden, tokens = model.config.hidden, question.steps.tokens
-    won = [
-        Winner(k % hidden, k // hidden, step, tokens[step], value, part)
-        for k, (step, value, part) in enumerate(zip(*(column.tolist() for column in found), strict=True))
-    ]
-    return sorted(won, key=lambda winner: -abs(winner.contribution))
-
-
-def phrases(question: Question, most: int = 10) -> list[Phrase]:
-    """Return pairs of words that are more, or less, together than apart, the strongest first."""
-    size = len(question.ids)
-    whole = np.ones((1, size), np.bool_)
-    alone_masks = np.concatenate([whole, ~np.eye(size, dtype=np.bool_)])
-    left = question.without(alone_masks)
-    alone = left[0] - left[1:]
-    anchors = np.argsort(-np.abs(alone), kind="stable")[:ANCHORS].tolist()
-    near = {(min(i, j), max(i, j)) for i in anchors for j in range(max(0, i - NEAR), min(size, i + NEAR + 1))}
-    pairs = sorted(pair for pair in near | {(i, j) for i in anchors for j in anchors} if pair[0] < pair[1])
-    if not pairs:
-        return []
-    masks = np.ones((len(pairs), size), np.bool_)
-    for number, pair in enumerate(pairs):
-        masks[number, list(pair)] = False
-    together = left[0] - question.without(masks)
-    tokens, found = question.steps.tokens, []
-    for (i, j), effect in zip(pairs, together.tolist(), strict=True):
-        interaction = effect - float(alone[i] + alone[j])
-        if abs(interaction) >= LEAST:
-            words = f"{tokens[i]} {'' if j == i + 1 else '… '}{tokens[j]}"
-            found.append(Phrase((i, j), words, effect, (float(alone[i]), float(alone[j])), interaction))
-    return sorted(found, key=lambda phrase: -abs(phrase.interaction))[:most]

@@ -17,12 +17,8 @@ from gatelight.estimators.explain import (
     METHODS,
     POINTS,
     Attribution,
-    Phrase,
     Question,
-    Winner,
     explain,
-    phrases,
-    winners,
 )
 from gatelight.estimators.labels import Classes
 from gatelight.estimators.reading import Reading, Understood
@@ -177,14 +173,6 @@ class TextPredictions:
         probabilities = self.predict_proba([text])[0]
         classes = self._fitted().classes.plain()
         return Question.of(self.model_, steps, encoded.ids, pieces, probabilities, classes, target)
-
-    def winners(self, text: str, *, target: Any = None) -> list[Winner]:
-        """Return the word that won each unit of a pool "max" or "max+mean"; DataError for other pools."""
-        return winners(self.question(text, target))
-
-    def phrases(self, text: str, *, target: Any = None, most: int = 10) -> list[Phrase]:
-        """Return pairs of words that do together what neither does alone ("not … good"): joint occlusion."""
-        return phrases(self.question(text, target), most)
 
     def with_gates(
         self,

@@ -1,18 +1,23 @@
-"""What a memory did with texts: gates and states of every token, layer, direction and unit, by name.
+"""What the recurrent layers did with texts: gates and states of every token, by name.
 
-Knows tokens, numbers and names; computes nothing of its own. Writing to files is in `trace_files`.
+A trace of many texts goes to an .npz file block by block, in bounded memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+import zipfile
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
+from gatelight.files import file_written_aside
 from gatelight.models.batches import BATCH, Sequences, like_lengths
 from gatelight.nn import Packing, pack
 from gatelight.nn.equations import EQUATIONS
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from gatelight.models.classifier_config import ClassifierConfig
     from gatelight.models.language_model import LanguageModelConfig
 
+PIECE = 1 << 24  # bytes copied at a time
+MOST_CHARACTERS = 100  # of a word in an .npz file
 TRACED = 64  # texts at a time where traces are streamed: 1,200 tokens of 256 units each are half a gigabyte
 
 Run = Callable[[NDArray[np.int32], Packing], tuple[LayerTrace, NDArray[np.float32] | None]]
@@ -154,3 +161,80 @@ def steps_of(
         kept = places(tokens)
         read = [tokens[k] for k in kept]
         yield Steps(read, kept, [known(token) for token in read])
+
+
+class Traceable(Protocol):
+    """A model that yields traces of texts, block by block."""
+
+    def traces(self, texts: Iterable[str]) -> Iterable[Trace]:
+        """Yield traces."""
+
+
+def write_trace(
+    model: Traceable,
+    texts: list[str],
+    path: str | Path,
+    on_texts: Callable[[int], object] = lambda done: None,
+) -> int:
+    """Write what a model's gates and states were on texts; returns the number of tokens.
+
+    Each quantity as float32 [N, layers, directions, H], N tokens text after text; `lengths` [B];
+    `token` int32 [N], numbers of `words` (100 characters of each at most).
+    `on_texts` is told how many texts are done. Raises DataError for another ending or no text.
+    """
+    target = Path(path)
+    if target.suffix != ".npz":
+        raise DataError(f"{path}: a trace is written as .npz; end the name so")
+    if not texts:
+        raise DataError("there is no text to trace; give at least one")
+    with file_written_aside(target) as aside:
+        return _write_npz(_told(model.traces(texts), on_texts), aside)
+
+
+def _told(traces: Iterable[Trace], on_texts: Callable[[int], object]) -> Iterable[Trace]:
+    done = 0
+    for trace in traces:
+        yield trace
+        done += len(trace)
+        on_texts(done)
+
+
+def _write_npz(traces: Iterable[Trace], path: Path) -> int:
+    lengths: list[int] = []
+    numbers: dict[str, int] = {}
+    tokens = array("i")
+    with tempfile.TemporaryDirectory(prefix=".trace-", dir=path.parent) as folder:
+        # A zip file is written one member after the other; a trace gives all of them side by side.
+        raw: dict[str, Any] = {}
+        shape: tuple[int, ...] = ()
+        try:
+            for trace in traces:
+                shape = trace.layers, trace.directions, trace.hidden_size
+                for text, steps in enumerate(trace.steps):
+                    lengths.append(len(steps))
+                    tokens.extend(numbers.setdefault(token, len(numbers)) for token in steps.tokens)
+                    for name, values in trace.of_text(text).items():
+                        if name not in raw:
+                            raw[name] = (Path(folder) / name).open("w+b")
+                        raw[name].write(np.ascontiguousarray(values, np.float32).tobytes())
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+                _member(archive, "lengths", np.array(lengths, np.int64))
+                _member(archive, "token", np.array(tokens, np.int32))
+                # Each takes as much as the longest; an array of objects could only be read by running it.
+                _member(archive, "words", np.array([word[:MOST_CHARACTERS] for word in numbers], str))
+                for name, file in raw.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        header = {"descr": "<f4", "fortran_order": False, "shape": (len(tokens), *shape)}
+                        np.lib.format.write_array_header_1_0(member, header)
+                        file.seek(0)
+                        while piece := file.read(PIECE):
+                            member.write(piece)
+        finally:
+            for file in raw.values():
+                file.close()
+    return len(tokens)
+
+
+def _member(archive: zipfile.ZipFile, name: str, values: NDArray[Any]) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array(member, values, allow_pickle=False)

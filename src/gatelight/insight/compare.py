@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gatelight import __version__
 from gatelight.errors import DataError
 from gatelight.estimators.classifier import TextClassifier
-from gatelight.estimators.evaluation import judged_right
+from gatelight.estimators.evaluation import is_right
 from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
 from gatelight.estimators.training_texts import TrainingTexts
@@ -194,7 +194,7 @@ def train_and_test(material: Material, trial: Settings) -> Record:
     tested = {}
     for rate in (0.0, *material.typos):
         columns, unknown = estimator.proba_and_unknown_share(material.test(rate))
-        right = judged_right(columns, targets)
+        right = is_right(columns, targets)
         tested[_key(rate)] = {
             "accuracy": float(right.mean()),
             "unknown_share": float(unknown.mean()),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from gatelight.errors import DataError
-from gatelight.estimators.evaluation import judged_right
+from gatelight.estimators.evaluation import is_right
 from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.tracing import Trace
 from gatelight.insight.paired import paired_difference
@@ -92,7 +92,7 @@ def ablate(
     if not texts or len(texts) != len(targets):
         raise DataError(f"there are {len(texts)} texts and {len(targets)} labels; give one per text")
     whole = model.predict_proba(texts)
-    right, predicted = judged_right(whole, targets), whole.argmax(axis=1)
+    right, predicted = is_right(whole, targets), whole.argmax(axis=1)
     found: list[Clamped] = []
     for (gate, layer), mean in gate_means(model, texts[:MEAN_TEXTS]).items():
         for at, values in (("open", np.ones_like(mean)), ("shut", np.zeros_like(mean)), ("mean", mean)):
@@ -101,7 +101,7 @@ def ablate(
                 value: dict[str, Any] = {gate: of_units}
                 clamped = clamped.with_gates(layer=layer, direction=direction, **value)
             columns = clamped.predict_proba(texts)
-            now = judged_right(columns, targets)
+            now = is_right(columns, targets)
             gain = paired_difference(now[None], right[None], seed=seed)
             same = float((columns.argmax(axis=1) == predicted).mean())
             found.append(Clamped(gate, layer, at, float(now.mean()), gain.mean, gain.low, gain.high, same))

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatelight.errors import DataError
 from gatelight.models.batches import packed
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
@@ -121,25 +120,6 @@ def pooled_contributions(
         exponents = np.exp(scores - scores.max())
         shares += (exponents / exponents.sum())[:, None] * weight
     return np.einsum("tf,tf->t", hidden, shares), bias
-
-
-def winning_steps(
-    model: Classifier, ids: Ids, target: int, pieces: Pieces | None = None
-) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """The step [F] that won each feature of a maximum, its value [F] and what it adds to the score [F].
-
-    Raises DataError for another pool, and for no ids.
-    """
-    if model.config.pool not in ("max", "max+mean"):
-        raise DataError(f"the pool is {model.config.pool!r}: in that no word wins a unit, as in 'max'")
-    if not len(ids):
-        raise DataError("the text has no token that is read; give one with words")
-    with judging(model):
-        flat, packing = packed(ids, np.array([len(ids)]))
-        hidden = model.hidden_rows(flat, packing, pieces=pieces).double().numpy()
-        weight = model.head["weight"].detach().double().numpy()[:, : model.config.features]
-    highest = hidden.max(axis=0)
-    return hidden.argmax(axis=0), highest, (_choice(target, model.config) @ weight) * highest
 
 
 def _choice(target: int, config: ClassifierConfig) -> Floats:
