@@ -13,7 +13,7 @@ from gatelight import TextClassifier
 from gatelight.errors import DataError
 from gatelight.estimators.explain import METHODS
 from gatelight.models.contributions import log_odds, path_gradients
-from gatelight.models.pools import POOLS
+from gatelight.models.heads import POOLS
 from gatelight.nn import pack
 
 TEXT = "the film is not wonderful . its plot is a mess !"

@@ -12,7 +12,7 @@ import pytest
 import gatelight
 from gatelight import SequenceClassifier
 from gatelight.errors import DataError
-from gatelight.models.pools import POOLS
+from gatelight.models.heads import POOLS
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "epochs": 12, "embedding_dim": 8}
 

@@ -14,7 +14,7 @@ import gatelight
 from gatelight.errors import DataError, ModelFileError
 from gatelight.interop import onnx as interop
 from gatelight.interop.onnx.accuracy import accuracy_change
-from gatelight.models.pools import POOLS
+from gatelight.models.heads import POOLS
 from gatelight.nn import CELLS
 
 

@@ -19,7 +19,7 @@ from gatelight.errors import DataError
 from gatelight.interop import onnx as interop
 from gatelight.interop.onnx.nodes import to_int8
 from gatelight.interop.onnx.operators import in_order, layer_weights, operator_inputs
-from gatelight.models.pools import POOLS
+from gatelight.models.heads import POOLS
 from gatelight.models.prediction import predict
 from gatelight.nn import CELLS
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gatelight.errors import DataError
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.pools import POOLS
+from gatelight.models.heads import POOLS
 from gatelight.models.rows import PAD
 from gatelight.nn import CELLS
 from gatelight.nn.threads import set_threads, single_threaded_torch

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 
 from gatelight.models.dropout import dropout, word_dropout
-from gatelight.models.dropping import Drop, dropped
-from gatelight.models.pools import Flatten
-from gatelight.nn.packing import pack
 
 # A share of 400,000 draws has a standard deviation below 0.0008; five of them.
 NEAR = 0.004
@@ -67,31 +62,3 @@ def test_word_dropout_turns_a_share_into_unknown() -> None:
     assert abs((out == 1).mean() - 0.2) < 0.007  # five standard deviations of 100,000 draws
     assert (out[out != 1] == ids[out != 1]).all()
     assert word_dropout(ids, 0.0, 1, None) is ids
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("outputs", [1, 3])
-@pytest.mark.parametrize("features", [5, 20, 50])
-def test_dense_layer_of_dropped_steps_has_the_bits_of_both_alone(
-    features: int, outputs: int, dtype: type
-) -> None:
-    """Red when what is dropped on the way differs from what is dropped first, forward or back."""
-    numbers = np.random.default_rng(features)
-    packing = pack(numbers.integers(0, 9, 13))
-
-    def drawn(*shape: int) -> Any:
-        return numbers.standard_normal(shape).astype(dtype)
-
-    hidden, d_logits = drawn(packing.rows, features), drawn(13, outputs)
-    weights = {"weight": drawn(outputs, 9 * features), "bias": drawn(outputs)}
-    drop = Drop.of(0.4, 11, dtype)
-    first = dropped(hidden, 0.4, 11)
-    assert 0.2 < (first == 0).mean() < 0.6
-    together, kept = Flatten.forward(hidden, packing, weights, 1, drop)
-    alone, none = Flatten.forward(first, packing, weights, 1)
-    np.testing.assert_array_equal(together, alone)
-    d_hidden, d_weights = Flatten.backward(d_logits, hidden, packing, weights, 1, kept)
-    d_first, d_alone = Flatten.backward(d_logits, first, packing, weights, 1, none)
-    np.testing.assert_array_equal(d_hidden, dropped(d_first, 0.4, 11))
-    for name, gradient in d_weights.items():
-        np.testing.assert_array_equal(gradient, d_alone[name])

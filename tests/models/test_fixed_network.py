@@ -18,8 +18,8 @@ from gatelight.errors import DataError
 from gatelight.models.classifier import Classifier, classifier_of
 from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
+from gatelight.models.heads import POOLS
 from gatelight.models.pieces import Pieces
-from gatelight.models.pools import POOLS
 from gatelight.models.prediction import Predictor
 from gatelight.nn import CELLS
 from gatelight.nn.fixed_layer import FixedLayer

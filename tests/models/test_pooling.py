@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gatelight.errors import DataError
+from gatelight.models.heads import POOLS, Flatten
 from gatelight.models.pooling import pooled
-from gatelight.models.pools import POOLS, Flatten
 from gatelight.nn.packing import Packing, pack
 
 RAGGED = [3, 0, 7, 1, 7, 2, 0, 5]

@@ -17,7 +17,7 @@ from gatelight.models import batches, fixed_network
 from gatelight.models.batches import like_lengths
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.pools import POOLS
+from gatelight.models.heads import POOLS
 from gatelight.models.prediction import Predictor, predict
 from gatelight.nn import CELLS
 

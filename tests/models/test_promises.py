@@ -16,7 +16,7 @@ import torch
 
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.pools import POOLS
+from gatelight.models.heads import POOLS
 from gatelight.models.prediction import predict
 from gatelight.models.training import TrainingConfig, train
 from gatelight.nn import CELLS

@@ -10,7 +10,7 @@ import pytest
 
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.pools import POOLS
+from gatelight.models.heads import POOLS
 from gatelight.models.summary import Row, summary
 from gatelight.nn import CELLS
 

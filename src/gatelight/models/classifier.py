@@ -18,9 +18,9 @@ from gatelight.models.batches import packed
 from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig, head_shapes
 from gatelight.models.dropout import dropout, word_dropout, word_spelling
 from gatelight.models.embedding import Embedding
+from gatelight.models.heads import POOLS
 from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import pooled
-from gatelight.models.pools import POOLS
 from gatelight.models.rows import UNKNOWN
 from gatelight.nn import CELLS, Packing
 from gatelight.nn.equations import EQUATIONS

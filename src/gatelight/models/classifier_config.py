@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from gatelight.errors import DataError
-from gatelight.models.pools import POOLS
+from gatelight.models.heads import POOLS
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.fixed_layer import parameter_shapes
 

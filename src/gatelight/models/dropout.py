@@ -1,8 +1,13 @@
-"""Dropout of tensors and of word ids, by seeds that a generator draws; knows no model."""
+"""Dropout of tensors and of word ids by a formula of seed and place; knows no model, and keeps no mask.
+
+Whether an element is dropped is a hash of (seed, row, column), so the backward pass asks again instead of
+remembering, and the same seed drops the same elements at any thread count.
+"""
 
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gatelight.models.dropping import drop_ids, dropped, limit_of, spell_ids
+from gatelight.compiled import compiled
+from gatelight.nn import threads
+from gatelight.nn.kernels import buffers
 from gatelight.nn.linear import array_of
+
+DROP_WORK = 4  # an element takes about as long as so many multiply-adds
 
 
 class _Drawn(threading.local):
@@ -45,7 +54,7 @@ def word_dropout(
     if share == 0.0:
         return ids
     out = np.empty_like(ids)
-    drop_ids(ids, draw_seed(generator), limit_of(share), unknown, out)
+    _drop_ids(ids, draw_seed(generator), _limit(share), unknown, out)
     return out
 
 
@@ -59,7 +68,7 @@ def word_spelling(
     if share == 0.0:
         return ids
     out = np.empty_like(ids)
-    spell_ids(ids, draw_seed(generator), limit_of(share), size, out)
+    _spell_ids(ids, draw_seed(generator), _limit(share), size, out)
     return out
 
 
@@ -73,3 +82,65 @@ class _Dropout(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_values: Tensor) -> tuple[Tensor, None, None]:
         return torch.from_numpy(dropped(array_of(d_values), ctx.share, ctx.seed)), None, None
+
+
+# lowbias32 (C. Wellons, "Prospecting for hash functions", 2018): shifts, and the factor after each.
+_GOLDEN = 0x9E3779B9
+
+
+@compiled(inline="always")
+def _mix(x: Any) -> Any:
+    # The same for one number; Numba widens, so each step is cut back.
+    x = np.uint32(x ^ (x >> np.uint32(16)))
+    x = np.uint32(x * np.uint32(0x7FEB352D))
+    x = np.uint32(x ^ (x >> np.uint32(15)))
+    x = np.uint32(x * np.uint32(0x846CA68B))
+    return np.uint32(x ^ (x >> np.uint32(16)))
+
+
+@compiled
+def _row_key(seed: int, row: int) -> Any:
+    """The part of the hash that all of a row shares."""
+    low, high = np.uint32(seed & 0xFFFFFFFF), np.uint32((seed >> 32) & 0xFFFFFFFF)
+    return _mix(np.uint32(_mix(np.uint32(_mix(np.uint32(row ^ low)) + high)) ^ np.uint32(row >> 32)))
+
+
+@compiled
+def _drop_values(
+    values: NDArray[Any], seed: int, limit: Any, scale: Any, out: NDArray[Any], begin: int, end: int
+) -> None:
+    """Rows begin to end of values[N, F] → out[N, F]: 0 where the hash is under `limit`, else scaled."""
+    for row in range(begin, end):
+        key, given, result = _row_key(seed, row), values[row], out[row]
+        for j in range(len(given)):
+            x = _mix(np.uint32(key + np.uint32(np.uint32(j) * np.uint32(_GOLDEN))))
+            result[j] = given[j] * (scale if x >= limit else scale - scale)
+
+
+@compiled
+def _drop_ids(ids: NDArray[np.int32], seed: int, limit: Any, unknown: int, out: NDArray[np.int32]) -> None:
+    """ids[N] → out[N]: `unknown` where the hash is below `limit` (uint32), else the id."""
+    for place in range(ids.shape[0]):
+        out[place] = ids[place] if _row_key(seed, place) >= limit else unknown
+
+
+@compiled
+def _spell_ids(ids: NDArray[np.int32], seed: int, limit: Any, size: int, out: NDArray[np.int32]) -> None:
+    """ids[N] → out[N]: id + `size` where the hash is below `limit` (uint32) and id < `size`, else the id."""
+    for place in range(ids.shape[0]):
+        spelled = ids[place] < size and _row_key(seed, place) < limit
+        out[place] = ids[place] + size if spelled else ids[place]
+
+
+def _limit(share: float) -> np.uint32:
+    """The number that a hash stays under as often as `share` says."""
+    return np.uint32(round(share * 2**32))
+
+
+def dropped(values: NDArray[Any], share: float, seed: int) -> NDArray[Any]:
+    """values [N, F] with `share` of them zero and the rest scaled up; of a gradient it gives the gradient."""
+    out = buffers.empty(values.shape, values.dtype)
+    given = values, seed, _limit(share), out.dtype.type(1.0 / (1.0 - share)), out
+    tasks = [partial(_drop_values, *given, *cut) for cut in threads.cuts(len(out))]
+    threads.run(tasks, out.size * DROP_WORK)
+    return out

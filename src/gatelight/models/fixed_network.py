@@ -20,8 +20,8 @@ from gatelight.compiled import compiled
 from gatelight.models import batches
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
+from gatelight.models.heads import POOLS
 from gatelight.models.pieces import Pieces, list_means
-from gatelight.models.pools import POOLS
 from gatelight.models.rows import DistinctIds, Ids, lists_of_rows
 from gatelight.nn import threads
 from gatelight.nn.fixed_layer import FixedLayer

@@ -1,4 +1,4 @@
-"""The heads of `pools` on tensors, with their gradients; knows no tokens, cells or losses.
+"""The heads of `heads` on tensors, with their gradients; knows no tokens, cells or losses.
 
 Tensors are on the CPU, float32 or float64.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gatelight.models.pools import POOLS, Pool
+from gatelight.models.heads import POOLS, Pool
 from gatelight.nn.linear import array_of
 from gatelight.nn.packing import Packing
 

@@ -6,7 +6,7 @@ Legend: B sequences, T steps, F features of a row, O outputs. Answers have the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from gatelight.models.classifier import zero_state
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.fixed_network import Probabilities
+from gatelight.models.heads import POOLS
 from gatelight.models.language_model import State
 from gatelight.models.pieces import Pieces
-from gatelight.models.pools import POOLS
 from gatelight.models.predicting import judging
 from gatelight.models.prediction import Predictor
 from gatelight.models.rows import Ids
@@ -28,7 +28,6 @@ from gatelight.nn import pack
 from gatelight.nn.operators import linear
 
 Floats = NDArray[np.float32]
-Weights = Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -40,57 +39,9 @@ class Place:
     carried: Floats
 
 
-def _last(hidden: Floats, at: Place, weights: Weights) -> tuple[Floats, Floats]:
-    return hidden, hidden[-1]
-
-
-def _maximum(hidden: Floats, at: Place, weights: Weights) -> tuple[Floats, Floats]:
-    pooled = np.maximum.accumulate(np.concatenate([at.carried[None], hidden]) if at.count else hidden)
-    pooled = pooled[-len(hidden) :]
-    return pooled, pooled[-1]
-
-
-def _mean(hidden: Floats, at: Place, weights: Weights) -> tuple[Floats, Floats]:
-    sums = np.add.accumulate(np.concatenate([at.carried[None], hidden]))[1:]
-    steps = np.arange(at.count + 1, at.count + 1 + len(hidden)).astype(np.float32)
-    return np.divide(sums, steps[:, None], dtype=np.float32), sums[-1]
-
-
-def _maximum_and_mean(hidden: Floats, at: Place, weights: Weights) -> tuple[Floats, Floats]:
-    features = hidden.shape[1]
-    high, highest = _maximum(hidden, Place(at.count, at.state, at.carried[:features]), weights)
-    mean, total = _mean(hidden, Place(at.count, at.state, at.carried[features:]), weights)
-    return np.concatenate([high, mean], axis=1), np.concatenate([highest, total])
-
-
-def _flatten(hidden: Floats, at: Place, weights: Weights) -> tuple[Floats, Floats]:
-    steps, features = hidden.shape
-    weight, bias = weights["weight"], weights["bias"]
-    columns = weight[:, at.count * features : (at.count + steps) * features]
-    factors = columns.reshape(len(weight), steps, features).transpose(1, 0, 2)
-    carried = at.carried.reshape(1, len(weight), features)
-    sums = np.add.accumulate(np.concatenate([carried, hidden[:, None] * factors]))[1:]
-    start = np.broadcast_to(bias[None, :, None], (steps, len(bias), 1))
-    logits = np.add.accumulate(np.concatenate([start, sums], axis=2), axis=2)[:, :, -1]
-    return logits, sums[-1].ravel()
-
-
-Pooling = Callable[[Floats, Place, Weights], tuple[Floats, Floats]]
-"""hidden [T, F] and the place before → what is pooled after each step [T, ·], and what is carried on."""
-
-RUNNING: dict[str, Pooling] = {
-    "last": _last,
-    "max": _maximum,
-    "mean": _mean,
-    "max+mean": _maximum_and_mean,
-    "flatten": _flatten,
-}
-"""The pools that can go on; attention weighs every step by all others."""
-
-
 def can_run(config: ClassifierConfig) -> bool:
     """Whether what such a classifier has read of a sequence stays read when more follows."""
-    return not config.bidirectional and config.pool in RUNNING
+    return not config.bidirectional and POOLS[config.pool].goes_on
 
 
 class Running:
@@ -103,7 +54,7 @@ class Running:
     def beginning(self) -> Place:
         """Before the first id."""
         config = self.config
-        wide = config.features * {"max+mean": 2, "flatten": config.outputs}.get(config.pool, 1)
+        wide = POOLS[config.pool].carried(config.features, config.outputs)
         return Place(0, zero_state(config, 1), np.zeros(wide, np.float32))
 
     def read(
@@ -141,14 +92,15 @@ class Running:
         flat[packing.sequence_rows] = hidden.numpy()
         states = taken_apart(after, packing.order)
         weights = {name: weight.detach().numpy() for name, weight in self.model.head.items()}
+        pool = POOLS[self.config.pool]
         pooled, stands, begin = [], [], 0
         for ids, place, own in zip(sequences, places, states, strict=True):
-            rows, carried = RUNNING[self.config.pool](flat[begin : begin + len(ids)], place, weights)
+            rows, carried = pool.step(flat[begin : begin + len(ids)], place.count, place.carried, weights)
             begin += len(ids)
             pooled.append(rows)
             stands.append(Place(place.count + len(ids), own, carried.copy()))
         logits = torch.from_numpy(np.concatenate(pooled))
-        if not POOLS[self.config.pool].holds_dense:
+        if not pool.holds_dense:
             logits = linear(logits, self.model.head["weight"], self.model.head["bias"])
         shares = self.predictor.shares(logits.numpy(), np.arange(len(logits)))
         cuts = np.cumsum([len(ids) for ids in sequences])[:-1]

@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig, head_shapes, layer_shapes
-from gatelight.models.pools import POOLS
+from gatelight.models.heads import POOLS
 
 if TYPE_CHECKING:
     from gatelight.models.classifier import Classifier
