@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from gatelight.errors import DataError
-from gatelight.estimators.baselines import KneserNey
+from gatelight.estimators.kneser_ney import KneserNey
 from gatelight.estimators.language_model import LanguageModel
 from gatelight.lab.agreement import (
     accuracies,

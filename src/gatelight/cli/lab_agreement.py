@@ -14,7 +14,7 @@ from gatelight.errors import DataError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gatelight.estimators.baselines import KneserNey
+    from gatelight.estimators.kneser_ney import KneserNey
     from gatelight.estimators.language_model import LanguageModel
     from gatelight.lab.agreement import Accuracy, ScoredPairs
 

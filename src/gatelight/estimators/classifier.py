@@ -16,7 +16,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from gatelight.errors import DataError
-from gatelight.estimators.baselines import Baseline
 from gatelight.estimators.calibration import divide_logits
 from gatelight.estimators.card import classifier_card
 from gatelight.estimators.evaluation import (
@@ -26,6 +25,7 @@ from gatelight.estimators.evaluation import (
     log_probabilities,
 )
 from gatelight.estimators.labels import Classes, checked_labels
+from gatelight.estimators.ngram_classifier import NgramClassifier
 from gatelight.estimators.predictor import Predictor, TextPredictions
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.saving import (
@@ -73,7 +73,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
     history_: list[dict[str, Any]]
     training_: dict[str, Any]
     validation_: Evaluation | None
-    baseline_: Baseline | None
+    baseline_: NgramClassifier | None
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> Self:
@@ -211,7 +211,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
             history=history,
             training=training,
             validation=validation,
-            baseline=Baseline.load(Path(folder)) if has_baseline else None,
+            baseline=NgramClassifier.load(Path(folder)) if has_baseline else None,
         )
         return estimator
 
@@ -260,7 +260,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
         history: list[dict[str, Any]],
         training: dict[str, Any],
         validation: Evaluation | None,
-        baseline: Baseline | None,
+        baseline: NgramClassifier | None,
     ) -> None:
         """Take over everything that fitting or a model folder gives."""
         self._predictor = predictor

@@ -20,10 +20,10 @@ from gatelight import __version__
 from gatelight.compiled import clock
 from gatelight.errors import DataError
 from gatelight.estimators import transfer
-from gatelight.estimators.baselines import Baseline
 from gatelight.estimators.calibration import fitted_temperature
 from gatelight.estimators.evaluation import Evaluation, measure
 from gatelight.estimators.labels import Classes, checked_labels, indicator_columns
+from gatelight.estimators.ngram_classifier import NgramClassifier, baseline_ngrams, fit_best
 from gatelight.estimators.predictor import Predictor
 from gatelight.estimators.preparation import SpelledTexts, kept_beside, start
 from gatelight.estimators.reading import Reading
@@ -122,7 +122,7 @@ class Fitted:
     history: list[dict[str, Any]]
     training: dict[str, Any]
     validation: Evaluation | None
-    baseline: Baseline | None
+    baseline: NgramClassifier | None
 
 
 def fit(request: Request) -> Fitted:
@@ -236,7 +236,9 @@ def fit(request: Request) -> Fitted:
     if request.baseline:
         request.on_stage("baseline")
         weight = None if request.sample_weight is None else request.sample_weight[division.training]
-        baseline = Baseline().fit(texts, targets[division.training], weight)
+        baseline = fit_best(
+            baseline_ngrams(texts), texts, targets[division.training], (valid_texts, valid_targets), weight
+        )
     validation = None
     if valid is not None:
         request.on_stage("validate")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from gatelight.estimators.baselines import KneserNey
+from gatelight.estimators.kneser_ney import KneserNey
 from gatelight.estimators.token_streams import TokenStream
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.predicting import judge_documents, judge_stream

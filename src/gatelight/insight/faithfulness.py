@@ -19,7 +19,7 @@ from gatelight.estimators.explain import METHODS, POINTS, Question, explain
 from gatelight.insight.paired import Difference, paired_difference
 
 if TYPE_CHECKING:
-    from gatelight.estimators.baselines import Baseline
+    from gatelight.estimators.ngram_classifier import NgramClassifier
     from gatelight.estimators.predictor import TextPredictions
 
 FRACTIONS = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -42,7 +42,7 @@ def faithfulness(
     texts: Sequence[str],
     *,
     methods: Sequence[str] = METHODS,
-    baseline: Baseline | None = None,
+    baseline: NgramClassifier | None = None,
     points: int = POINTS,
     seed: int = 0,
     on_text: Callable[[int], object] = lambda done: None,
@@ -88,7 +88,7 @@ def _lost(question: Question, scores: Floats) -> tuple[float, float]:
     return float(left[0] - without.mean()), float(left[0] - alone.mean())
 
 
-def tfidf_weights(baseline: Baseline, question: Question, number: Mapping[str, int]) -> Floats:
+def tfidf_weights(baseline: NgramClassifier, question: Question, number: Mapping[str, int]) -> Floats:
     """What each token's word adds to the baseline's score of the class, [T]; 0 for words it does not know.
 
     `number` is that of each of the baseline's terms.

@@ -16,8 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.estimators.baselines import KneserNey
 from gatelight.estimators.evaluation import wilson_interval
+from gatelight.estimators.kneser_ney import KneserNey
 from gatelight.estimators.language_model import LanguageModel
 from gatelight.estimators.texts import checked_texts
 from gatelight.estimators.token_streams import END, Encoder, TokenStream

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatelight.errors import DataError
-from gatelight.estimators.baselines import KneserNey
+from gatelight.estimators.kneser_ney import KneserNey
 
 ROUNDING = 1e-12  # sums of some ten numbers in float64
 
@@ -41,7 +41,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = random.integers(0, 5, 90).astype(np.int32)
     model = KneserNey(stream, 5, 3, begin=0)
     whole = model.probabilities(stream)
-    monkeypatch.setattr("gatelight.estimators.baselines.BLOCK", 7)
+    monkeypatch.setattr("gatelight.estimators.kneser_ney.STREAM_BLOCK", 7)
     np.testing.assert_array_equal(model.probabilities(stream), whole)
     with pytest.raises(DataError, match="lower order"):
         KneserNey(stream, 50_000, 5, begin=0)
