@@ -95,7 +95,7 @@ def test_held_gates_hold_in_what_a_model_says_and_writes(
     """A copy that held nothing, or a model that went on holding, would tell that no gate matters."""
     shares = model.predict_proba(TEXTS)
     if model.cell == "rnn":
-        with pytest.raises(DataError, match="a rnn has no 'forget_gate' to hold; it has none"):
+        with pytest.raises(DataError, match="a rnn has no 'forget_gate' to clamp; it has none"):
             model.with_gates(forget_gate=1.0)
         return
     gate = "update_gate" if model.cell == "gru" else "forget_gate"

@@ -1,4 +1,4 @@
-"""Rungs 3 and 6: the fast path against the equations, with every gradient, and sequences cut in two."""
+"""Rungs 3, 6 and 7: the fast path against the equations, with every gradient, and sequences cut in two."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given, settings, strategies
 from memory_cases import (
     CELL_NAMES,
     LENGTHS,
@@ -21,6 +22,7 @@ from memory_cases import (
 from gatelight.nn import CELLS, pack
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.status import calls
+from gatelight.nn.threads import using
 
 # float64 kernels sum in another order and have their own tanh: a few units in the last place per step.
 SAME_IN_FLOAT64 = 1e-10
@@ -44,52 +46,64 @@ def fast_and_slow(cell: str, *args: Any, dtype: torch.dtype, **options: Any) -> 
     return fast, slow
 
 
-def compare(cell: str, lengths: list[int], dtype: torch.dtype, *sizes: int, **options: Any) -> None:
-    """Outputs, last states and every gradient of a ragged batch, read through row numbers of a table."""
-    fast, slow = fast_and_slow(cell, *sizes, dtype=dtype, **options)
+def runs(cell: str, lengths: list[int], path: str, dtype: torch.dtype, **options: Any) -> Any:
+    """Two functions that give outputs, last states and every gradient: of the kernels, and of the equations.
+
+    `path` is how they are called: through row numbers of a table, with a product made beforehand, or padded.
+    """
+    fast, slow = fast_and_slow(cell, 3, dtype=dtype, **options)
     packing = pack(lengths)
     token = torch.from_numpy(np.random.default_rng(5).integers(0, 6, packing.rows).astype(np.int32))
-    x = random(6, sizes[0], seed=2, dtype=dtype)
+    x = random(6, 3, seed=2, dtype=dtype)
     state = random_state(fast, len(lengths), pair=EQUATIONS[cell].has_cell_state)
+    if path == "padded":
+        x = random(max(lengths) + 1, len(lengths), 3, seed=2, dtype=dtype)
+
+    def call(layer: Any) -> Any:
+        if path == "padded":
+            return lambda x, s: layer(x, s, lengths=lengths)
+        if path == "table":
+            return lambda x, s: layer.packed_from_table(layer.input_table(x), packing, token, s)
+        return lambda x, s: layer.packed(x, packing, token, s)
+
     wide = tuple(part.double() for part in parts(state))
+    return (
+        lambda: everything(fast, call(fast), x, state),
+        lambda: everything(slow, call(slow), x.double(), wide if len(wide) == 2 else wide[0]),
+    )
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@example("lstm", [1], "rows", torch.float64, 1, 1, True, True, 1)
+@example("gru", [0, 0], "padded", torch.float32, 5, 1, True, True, 2)
+@example("peephole", [4, 1, 30, 3, 9, 2, 0, 1, 6, 3, 8], "rows", torch.float32, 50, 1, False, True, 2)
+@example("rnn", [3] * 33, "table", torch.float64, 16, 2, True, False, 3)
+@given(
+    cell=strategies.sampled_from(CELL_NAMES),
+    lengths=strategies.lists(strategies.integers(0, 9), min_size=1, max_size=40),
+    path=strategies.sampled_from(["rows", "table", "padded"]),
+    dtype=strategies.sampled_from([torch.float32, torch.float64]),
+    hidden=strategies.one_of(strategies.integers(1, 9), strategies.sampled_from([15, 16, 17, 32, 50])),
+    layers=strategies.integers(1, 3),
+    both=strategies.booleans(),
+    bias=strategies.booleans(),
+    count=strategies.integers(1, 4),
+)
+def test_kernels_agree_with_the_equations(
+    cell: str, lengths: list[int], path: str, dtype: torch.dtype, hidden: int, layers: int, both: bool,
+    bias: bool, count: int,
+) -> None:  # fmt: skip
+    """A wrong gate, state, direction, row, group, lane, task or gradient in the kernels shows here."""
+    sizes = {"hidden_size": hidden, "num_layers": layers, "bidirectional": both, "bias": bias}
+    fast, slow = runs(cell, lengths, path, dtype, **sizes)
     before = calls()
-    found = everything(fast, lambda x, s: fast.packed(x, packing, token, s), x, state)
+    with using(count):
+        found = fast()
     after = calls()
     assert {path: after[path] - before[path] for path in after} == {"kernels": 1, "torch": 0, "equations": 0}
-    expected = everything(
-        slow, lambda x, s: slow.packed(x, packing, token, s), x.double(), wide if len(wide) == 2 else wide[0]
-    )
-    assert_same(found, expected, SAME_IN_FLOAT64 if dtype == torch.float64 else SAME_IN_FLOAT32)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-@pytest.mark.parametrize("cell", CELL_NAMES)
-def test_kernels_agree_with_the_equations(cell: str, lengths: list[int], dtype: torch.dtype) -> None:
-    """Two layers, both directions, all shapes of batch: a wrong row, state or gradient shows here."""
-    compare(cell, lengths, dtype, 3, 5, 2, bidirectional=True)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("hidden", [1, 5, 16, 20, 50])
-@pytest.mark.parametrize("cell", CELL_NAMES)
-def test_kernels_agree_at_every_width(cell: str, hidden: int, dtype: torch.dtype) -> None:
-    """Vector registers hold 4 to 16 numbers: widths that fill them, and widths that leave a rest."""
-    compare(cell, [4, 1, 30, 3, 9, 2, 0, 1, 6, 3, 8], dtype, 7, hidden)
-
-
-@pytest.mark.parametrize("sequences", [2, 7, 8, 9, 17, 33])
-@pytest.mark.parametrize("cell", CELL_NAMES)
-def test_kernels_agree_at_every_batch_size(cell: str, sequences: int) -> None:
-    """Batches are worked on in groups; a last group that is not full must not read its neighbour's states."""
-    lengths = np.random.default_rng(sequences).integers(0, 6, sequences).tolist()
-    compare(cell, lengths, torch.float64, 2, 3, bidirectional=True)
-
-
-@pytest.mark.parametrize("cell", CELL_NAMES)
-def test_without_biases(cell: str) -> None:
-    """bias=False leaves out both of them."""
-    compare(cell, LENGTHS["ragged"], torch.float64, 3, 4, bias=False)
+    assert_same(found, slow(), SAME_IN_FLOAT64 if dtype == torch.float64 else SAME_IN_FLOAT32)
+    with using(1):
+        assert_same(fast(), found, SAME_BITS)
 
 
 @pytest.mark.parametrize("cell", CELL_NAMES)

@@ -72,28 +72,6 @@ def gradients(results: tuple[Tensor, ...], inputs: Case) -> list[Tensor]:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("directions", [1, 2])
-@pytest.mark.parametrize("lengths", [(1,), (2,), RAGGED, (0, 0), (30,) * 17])
-@pytest.mark.parametrize("hidden", [1, 20, 50])
-def test_operator_gives_what_the_equations_give_forwards_and_backwards(
-    cell: str, directions: int, lengths: tuple[int, ...], hidden: int
-) -> None:
-    """A wrong gate, state, direction, row or gradient in the kernels shows here."""
-    for dtype, tolerance in ((torch.float32, FLOAT32), (torch.float64, FLOAT64)):
-        for distinct in (None, 3):
-            inputs = case(cell, lengths, hidden, directions, dtype, distinct)
-            ours = operators.recurrence(cell, *inputs)
-            theirs = reference.recurrence(cell, *inputs)
-            for mine, other in zip(ours[:3], theirs[:3], strict=True):
-                torch.testing.assert_close(mine, other.reshape(mine.shape), atol=tolerance, rtol=tolerance)
-            for mine, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
-                if other is None:  # a cell without a cell state
-                    continue
-                scale = max(1.0, float(other.abs().max())) if other.numel() else 1.0
-                torch.testing.assert_close(mine, other, atol=5 * tolerance * scale, rtol=5 * tolerance)
-
-
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("directions", [1, 2])
 def test_gradcheck_in_float64(cell: str, directions: int) -> None:
     """The gradient is that of the function itself, by finite differences."""
     inputs = case(cell, (4, 1, 3, 0), 3, directions, torch.float64, distinct=3)

@@ -217,9 +217,9 @@ def test_after_an_interrupt_others_still_help() -> None:
         step()
         before, interrupted = signal.signal(signal.SIGALRM, interrupt), 0
         try:
-            for k in range(200):
+            for k in range(80):
                 try:
-                    signal.setitimer(signal.ITIMER_REAL, 1e-4 + k * 2e-5)
+                    signal.setitimer(signal.ITIMER_REAL, 1e-4 + k * 5e-5)
                     step()
                     signal.setitimer(signal.ITIMER_REAL, 0)
                 except KeyboardInterrupt:

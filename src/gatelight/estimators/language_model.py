@@ -44,7 +44,7 @@ from gatelight.estimators.settings import (
 from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.estimators.token_streams import END, Encoder, TokenStream, vocabulary_of
 from gatelight.estimators.tracing import TRACED, Trace, steps_of, trace_of
-from gatelight.models.holding import with_held
+from gatelight.models.clamping import with_clamped
 from gatelight.models.language_model import LanguageModel as Network
 from gatelight.models.language_model import LanguageModelConfig
 from gatelight.models.predicting import PredictingDocuments, PredictingStreams
@@ -261,7 +261,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         A value is one number, or one for each unit. Raises DataError for what there is not.
         """
         made = copy.copy(self._fitted())
-        made.model_ = with_held(made.model_, gates, layer, None, units)
+        made.model_ = with_clamped(made.model_, gates, layer, None, units)
         made.reader_ = Reader(made.model_)
         return made
 

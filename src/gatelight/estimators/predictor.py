@@ -190,11 +190,11 @@ class TextPredictions:
         1; with `steps`, which count from the text's first token, in the equations, slower.
         Raises DataError for gates, values, units or layers that there are not.
         """
-        from gatelight.models.holding import with_held
+        from gatelight.models.clamping import with_clamped
 
         fitted = self._fitted()
         chosen = None if steps is None else frozenset(steps)
-        network = with_held(self.model_, gates, layer, direction, units, chosen)
+        network = with_clamped(self.model_, gates, layer, direction, units, chosen)
         return self._with_predictor(Predictor(fitted.classes, fitted.reading, network, fitted.training_texts))
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatelight.models.batches import packed
+from gatelight.models.clamping import frozen
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.holding import frozen
 from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import judging
 from gatelight.nn import Packing, pack

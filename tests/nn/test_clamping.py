@@ -1,4 +1,4 @@
-"""Gates held open, shut or half open: against each cell's lines written out once more, gate by gate."""
+"""Gates clamped open, shut or half open: against each cell's lines written out once more, gate by gate."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 from gatelight.errors import DataError
 from gatelight.nn import CELLS, pack
+from gatelight.nn.clamping import Clamp, clamp
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.holding import Hold, hold
 from gatelight.nn.stack import Stack
 from gatelight.nn.status import calls
 
@@ -41,7 +41,7 @@ def by_hand(
     out = torch.zeros(len(x), layer.hidden_size, dtype=torch.float64)
     for t in reversed(range(len(x))) if d else range(len(x)):
 
-        def held(name: str, values: torch.Tensor, t: int = t) -> torch.Tensor:
+        def clamped(name: str, values: torch.Tensor, t: int = t) -> torch.Tensor:
             values = values.clone()
             if name == gate and t in steps:
                 values[units] = value
@@ -50,16 +50,19 @@ def by_hand(
         a, u = W @ x[t].double() + b, U @ h + b_h
         if layer.cell == "gru":
             (a_r, a_z, a_n), (u_r, u_z, u_n) = a.chunk(3), u.chunk(3)
-            r, z = held("reset_gate", torch.sigmoid(a_r + u_r)), held("update_gate", torch.sigmoid(a_z + u_z))
-            n = held("candidate", torch.tanh(a_n + r * u_n))
+            r, z = (
+                clamped("reset_gate", torch.sigmoid(a_r + u_r)),
+                clamped("update_gate", torch.sigmoid(a_z + u_z)),
+            )
+            n = clamped("candidate", torch.tanh(a_n + r * u_n))
             h = (1 - z) * n + z * h
         else:
             p = getattr(layer, f"weight_peephole_l0{suffix}", torch.zeros(3, len(h))).detach().double()
             i, f, g, o = (a + u).chunk(4)
-            i = held("input_gate", torch.sigmoid(i + p[0] * c))
-            f = held("forget_gate", torch.sigmoid(f + p[1] * c))
-            c = f * c + i * held("candidate", torch.tanh(g))
-            h = held("output_gate", torch.sigmoid(o + p[2] * c)) * torch.tanh(c)
+            i = clamped("input_gate", torch.sigmoid(i + p[0] * c))
+            f = clamped("forget_gate", torch.sigmoid(f + p[1] * c))
+            c = f * c + i * clamped("candidate", torch.tanh(g))
+            h = clamped("output_gate", torch.sigmoid(o + p[2] * c)) * torch.tanh(c)
         out[t] = h
     return out.numpy()
 
@@ -68,7 +71,7 @@ def by_hand(
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("steps", [None, {0, 2, 6}])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_a_held_gate_has_its_value_and_all_else_follows_from_it(
+def test_a_clamped_gate_has_its_value_and_all_else_follows_from_it(
     name: str, gate: str, value: float, steps: set[int] | None, dtype: torch.dtype
 ) -> None:
     """A hold that forgot the peephole, the second bias, a direction or a step would tell of another model."""
@@ -76,11 +79,11 @@ def test_a_held_gate_has_its_value_and_all_else_follows_from_it(
     packing = pack(LENGTHS)
     flat = torch.randn(sum(LENGTHS), 4, dtype=dtype)
     x = flat[torch.from_numpy(packing.sequence_rows)]
-    one = Hold.of(layer, gate, value, units, steps=None if steps is None else frozenset(steps))
+    one = Clamp.of(layer, gate, value, units, steps=None if steps is None else frozenset(steps))
     before = calls()
-    held = hold(layer, [one])
-    trace = held.trace_packed(x, packing)
-    hidden, _ = held.packed(x, packing)
+    clamped = clamp(layer, [one])
+    trace = clamped.trace_packed(x, packing)
+    hidden, _ = clamped.packed(x, packing)
     path = "kernels" if steps is None else "equations"
     assert calls()[path] == before[path] + 2
     tolerance = FLOAT64 if dtype == torch.float64 else FLOAT32
@@ -98,26 +101,26 @@ def test_a_held_gate_has_its_value_and_all_else_follows_from_it(
 
 
 def test_a_value_for_each_unit_in_one_direction_and_the_layer_itself_untouched() -> None:
-    """Means are held unit by unit; a hold that wrote into the model would spoil every answer after it."""
+    """Means are clamped unit by unit; a hold that wrote into the model would spoil every answer after it."""
     layer = layer_of("lstm")
     kept = {name: value.clone() for name, value in layer.state_dict().items()}
     values = np.linspace(0.1, 0.9, 5)
-    held = hold(layer, [Hold.of(layer, "output_gate", values, direction=1)])
+    clamped = clamp(layer, [Clamp.of(layer, "output_gate", values, direction=1)])
     x = torch.randn(6, 4, dtype=torch.float64)
-    traced, own = held.trace_packed(x, pack([6])), layer.trace_packed(x, pack([6]))
+    traced, own = clamped.trace_packed(x, pack([6])), layer.trace_packed(x, pack([6]))
     np.testing.assert_allclose(traced.gate("output_gate", direction=1), np.tile(values, (6, 1)), atol=FLOAT64)
     np.testing.assert_array_equal(traced.gate("output_gate"), own.gate("output_gate"))
     assert all(torch.equal(value, kept[name]) for name, value in layer.state_dict().items())
 
 
-def test_two_holds_together() -> None:
+def test_two_clamps_together() -> None:
     """A second hold must not undo the first, on either path."""
     layer = layer_of("peephole")
     x, packing = torch.randn(6, 4, dtype=torch.float64), pack([6])
-    held = hold(hold(layer, [Hold.of(layer, "forget_gate", 1.0, steps=frozenset({1}))]), [
-        Hold.of(layer, "output_gate", 0.5), Hold.of(layer, "input_gate", 0.0, steps=frozenset({2})),
+    clamped = clamp(clamp(layer, [Clamp.of(layer, "forget_gate", 1.0, steps=frozenset({1}))]), [
+        Clamp.of(layer, "output_gate", 0.5), Clamp.of(layer, "input_gate", 0.0, steps=frozenset({2})),
     ])  # fmt: skip
-    trace = held.trace_packed(x, packing)
+    trace = clamped.trace_packed(x, packing)
     assert (trace.gate("forget_gate")[1] == 1).all()
     assert (trace.gate("input_gate")[2] == 0).all()
     np.testing.assert_allclose(trace.gate("output_gate"), 0.5, atol=FLOAT64)
@@ -126,15 +129,15 @@ def test_two_holds_together() -> None:
 @pytest.mark.parametrize(
     ("name", "how", "message"),
     [
-        ("rnn", {"gate": "forget_gate", "value": 1}, "has no 'forget_gate' to hold; it has none"),
+        ("rnn", {"gate": "forget_gate", "value": 1}, "has no 'forget_gate' to clamp; it has none"),
         ("gru", {"gate": "forget_gate", "value": 1}, "there are reset_gate, update_gate, candidate"),
-        ("lstm", {"gate": "forget_gate", "value": 1.5}, "can be held from 0 to 1"),
+        ("lstm", {"gate": "forget_gate", "value": 1.5}, "can be clamped from 0 to 1"),
         ("lstm", {"gate": "forget_gate", "value": [1, 0]}, "at one value or at 5"),
         ("lstm", {"gate": "forget_gate", "value": 1, "units": [5]}, "units are numbered 0 to 4"),
         ("lstm", {"gate": "forget_gate", "value": 1, "direction": 2}, "direction 2 is not there"),
     ],
 )
-def test_what_cannot_be_held_is_said(name: str, how: dict[str, object], message: str) -> None:
-    """A typo in a gate's name must not give a model in which nothing is held."""
+def test_what_cannot_be_clamped_is_said(name: str, how: dict[str, object], message: str) -> None:
+    """A typo in a gate's name must not give a model in which nothing is clamped."""
     with pytest.raises(DataError, match=message):
-        Hold.of(layer_of(name), **how)  # type: ignore[arg-type]
+        Clamp.of(layer_of(name), **how)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A network whose gates are held: a copy that shares all but the layer in question. Knows no text."""
+"""A network whose gates are clamped: a copy that shares all but the layer in question. Knows no text."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from gatelight.errors import DataError
-from gatelight.nn.holding import Hold, hold
+from gatelight.nn.clamping import Clamp, clamp
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def with_held(
+def with_clamped(
     network: Network,
     gates: dict[str, ArrayLike],
     layer: int = 0,
@@ -22,7 +22,7 @@ def with_held(
     units: ArrayLike | None = None,
     steps: frozenset[int] | None = None,
 ) -> Network:
-    """Return the network with gates of one layer held, as `memory.holding.Hold` says; raises DataError."""
+    """Return the network with gates of one layer clamped, as `nn.clamping.Clamp` says; raises DataError."""
     layers: list[Any] = list(network.memory)  # type: ignore[arg-type]
     if not 0 <= layer < len(layers):
         raise DataError(f"layer {layer} is not there; there are {len(layers)}, numbered from 0")
@@ -30,8 +30,8 @@ def with_held(
         raise DataError("no gate was named; give one and its value, like forget_gate=1.0")
     if steps is not None and not all(isinstance(t, int) and t >= 0 for t in steps):
         raise DataError(f"steps are numbered from 0; got {sorted(steps)!r:.60}")
-    holds = [Hold.of(layers[layer], gate, value, units, direction, steps) for gate, value in gates.items()]
-    layers[layer] = hold(layers[layer], holds)
+    clamps = [Clamp.of(layers[layer], gate, value, units, direction, steps) for gate, value in gates.items()]
+    layers[layer] = clamp(layers[layer], clamps)
     made = copy.copy(network)
     made.__dict__["_modules"] = {**network._modules, "memory": nn.ModuleList(layers)}
     return made.eval()
