@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 import gatelight
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.language_model import LanguageModel
-from gatelight.estimators.language_start import divided
+from gatelight.estimators.preparation import divided
 from gatelight.models.training import Interrupted
 from gatelight.text.detokenizer import graphemes
 from gatelight.text.vectors import WordVectors

@@ -1,1 +1,1 @@
-"""Text in, answer out: where texts and their ids meet a memory. Knows no command line."""
+"""Text in, answer out: where texts and their ids meet the models."""

@@ -20,7 +20,7 @@ from gatelight.text.vocabulary import PAD_ID, UNK_ID, Vocabulary
 
 READ_AT_ONCE = 1 << 26  # weights read, for token after token, between two pieces of text: a few milliseconds
 MOST_AT_ONCE = 1024  # tokens
-MOST_MORE = 32  # tokens drawn beyond the length to end a character
+MOST_MORE = 32  # tokens drawn past the length to end a character
 
 
 def written(
@@ -75,7 +75,7 @@ def checked_drawing(
             f"temperature is {temperature!r}; expected 0 (always the likeliest) or more, such as 0.8"
         )
     if not 0 < top_p <= 1:
-        raise DataError(f"top_p is {top_p!r}; expected a share above 0, up to 1 (all)")
+        raise DataError(f"top_p is {top_p!r}; expected a fraction above 0, up to 1 (all)")
     if stop == "":
         raise DataError("stop is an empty text, which stands everywhere; give some characters")
     return Drawing(float(temperature), top_k, float(top_p))

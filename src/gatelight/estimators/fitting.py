@@ -188,7 +188,7 @@ def fit(request: Request) -> Fitted:
     pieces = reading.pieces((valid or encoded).oov, config.buckets, whole=True)
     model = Classifier(config, beginning.vectors, settings["random_state"])
     if source is not None:
-        transfer.put_memory(source, model)
+        transfer.copy_recurrent_layers(source, model)
 
     request.on_stage("train")
     history = train(

@@ -21,8 +21,8 @@ from gatelight.errors import DataError
 from gatelight.estimators.card import language_card
 from gatelight.estimators.drawing import checked_drawing, until, written
 from gatelight.estimators.embeddings import embed_with
-from gatelight.estimators.language_start import divided, network_for
 from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
+from gatelight.estimators.preparation import divided, network_for
 from gatelight.estimators.saving import (
     LANGUAGE,
     MODEL_FILE,
@@ -87,7 +87,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         on_vectors: Callable[[int, int], None] | None = None,
         on_stage: Callable[[str], object] = lambda stage: None,
     ) -> Self:
-        """Learn from texts, of which a share is held out unless `validation` texts are given.
+        """Learn from texts, of which a fraction is held out unless `validation` texts are given.
 
         groups: one per text, what must not be on both sides, like a review's film, whose names n-grams know
         by heart (None or NaN: a group of its own). baseline: also measure n-grams of the same texts on the
@@ -110,8 +110,8 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
 
         def task() -> Task:
             if self.documents:
-                judged = None if valid is None else valid.documents(None)
-                return PredictingDocuments(network, stream.documents(self.max_length), judged, config)
+                validating = None if valid is None else valid.documents(None)
+                return PredictingDocuments(network, stream.documents(self.max_length), validating, config)
             return PredictingStreams(
                 network, stream.ids, None if valid is None else valid.ids, config, self.steps
             )
@@ -163,7 +163,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         self._follower: LanguageFollower | None = None
 
     def likelihood(self, texts: Iterable[str]) -> Likelihood:
-        """Measure how well the model foresees texts, their ends included; raises DataError for none."""
+        """Measure how well the model predicts texts, their ends included; raises DataError for none."""
         given = checked_texts(texts)
         if not any(given):
             raise DataError("there is no text to measure; give at least one that is not empty")
@@ -193,17 +193,19 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
     def session(self) -> LanguageSession:
         """Return a state at the beginning of a text, which pieces of one can be fed to."""
         model = self._fitted()
-        if model._follower is None or model._follower.reader is not model.reader_:  # a copy with held gates
+        if (
+            model._follower is None or model._follower.reader is not model.reader_
+        ):  # a copy with clamped gates
             model._follower = LanguageFollower(model.reader_, model.tokenizer_, model.vocabulary_)
         return Session(model._follower)
 
-    def generate(self, prime: str = "", **how: Any) -> str:
-        """Return a text written after `prime`, without it; all else as in `pieces`."""
-        return "".join(self.pieces(prime, **how))
+    def generate(self, prompt: str = "", **how: Any) -> str:
+        """Return a text written after `prompt`, without it; all else as in `pieces`."""
+        return "".join(self.pieces(prompt, **how))
 
     def pieces(
         self,
-        prime: str = "",
+        prompt: str = "",
         *,
         length: int = 200,
         temperature: float = 1.0,
@@ -213,24 +215,24 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         number: int = 0,
         stop: str | None = None,
     ) -> Iterator[str]:
-        """Yield a text after `prime` as it is written: `length` tokens, and what the last character needs.
+        """Yield a text after `prompt` as it is written: `length` tokens, and what the last character needs.
 
         It ends earlier where the model ends a text, or before the string `stop`. `temperature` 0 takes the
         likeliest token each time; `top_k` (0: all) and `top_p` draw among the likeliest. The same seed and
         number give the same text. No piece holds a part of what a reader calls a character.
-        Raises DataError for numbers that cannot be and for a prime that holds unknown tokens.
+        Raises DataError for numbers that cannot be and for a prompt that holds unknown tokens.
         """
         how = checked_drawing(length, temperature, top_k, top_p, seed, stop)
         session = self.session()
-        strange = [token for token in self.tokenizer_.tokens(prime) if token not in self.vocabulary_]
+        strange = [token for token in self.tokenizer_.tokens(prompt) if token not in self.vocabulary_]
         if strange:
             raise DataError(
-                f"the prime holds {strange[0]!r}, which this model does not know from its texts; begin "
+                f"the prompt contains {strange[0]!r}, which this model does not know from its texts; begin "
                 "with something else"
             )
-        session.feed(prime)
+        session.feed(prompt)
         whole = written(
-            self.reader_, self.tokenizer_, self.vocabulary_, session.position(), bool(prime), length, how,
+            self.reader_, self.tokenizer_, self.vocabulary_, session.position(), bool(prompt), length, how,
             np.random.default_rng([seed, number]),
         )  # fmt: skip
         return whole if stop is None else until(whole, stop)

@@ -1,4 +1,4 @@
-"""How well texts are foreseen, by a language model or by n-grams: perplexity and bits; knows no text."""
+"""How well texts are predicted, by a language model or by n-grams: perplexity and bits; knows no text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Likelihood:
     @property
     def perplexity(self) -> float:
         """Per token."""
-        return math.exp(min(self.nats / self.tokens, 700.0))  # beyond that a float overflows
+        return math.exp(min(self.nats / self.tokens, 700.0))  # above that a float overflows
 
     @property
     def bits_per_token(self) -> float:
@@ -60,9 +60,9 @@ def likelihood(model: LanguageModel, stream: TokenStream, documents: bool) -> Li
     return Likelihood(nats, tokens, stream.characters, stream.unknown)
 
 
-def baseline_of(learned: TokenStream, judged: TokenStream, size: int, order: int) -> Likelihood:
+def baseline_of(learned: TokenStream, measured: TokenStream, size: int, order: int) -> Likelihood:
     """Predictor n-grams of one stream on another; the order is lowered where ids are too many to number."""
     while size**order >= 2**63:
         order -= 1
     model = KneserNey(learned.ids, size, order, begin=int(learned.ids[0]))
-    return Likelihood(model.nats(judged.ids), len(judged.ids) - 1, judged.characters, judged.unknown)
+    return Likelihood(model.nats(measured.ids), len(measured.ids) - 1, measured.characters, measured.unknown)

@@ -97,7 +97,7 @@ class TextPredictions:
     def trained_on(self, texts: Iterable[str]) -> NDArray[np.bool_] | None:
         """Say of each text whether it was trained on, bool [n]; None where that was not kept."""
         kept = self._fitted().training_texts
-        return None if kept is None else kept.hold(checked_texts(texts))
+        return None if kept is None else kept.contain(checked_texts(texts))
 
     def embed(self, texts: Iterable[str], pool: str = "last") -> NDArray[np.float32]:
         """Return the layers' summary of each text, float32 [n, directions × hidden_size].

@@ -1,4 +1,4 @@
-"""Training texts → vocabulary and word vectors, each text cut into tokens once; knows no label and no model.
+"""Training texts → vocabulary and word vectors, each text cut into tokens once; a language model of them.
 
 Only the training part and texts given as unlabelled are counted or learned from: never validation or test
 texts.
@@ -15,16 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.saving import read_arrays, write_arrays
-from gatelight.estimators.settings import CORPUS, IN_MEMORY, ONE_HOT
+from gatelight.estimators.settings import CORPUS, IN_MEMORY, ONE_HOT, language_model_config
+from gatelight.estimators.texts import checked_texts, group_names
 from gatelight.files import folder_written_aside
+from gatelight.models.language_model import LanguageModel
 from gatelight.nn.threads import threads
 from gatelight.text.datasets import resolve
 from gatelight.text.encoding import NumberedTexts
-from gatelight.text.tokenizers import SymbolTokenizer, code_points
+from gatelight.text.splits import held_out
+from gatelight.text.tokenizers import SymbolTokenizer, Tokenizer, code_points
 from gatelight.text.vectors import WordVectors
 from gatelight.text.vocabulary import PAD_ID, SPECIALS, Vocabulary
 from gatelight.text.word2vec import train_word2vec
@@ -133,7 +137,7 @@ def one_hot_table(size: int) -> NDArray[np.float32]:
     """Return a row for each of `size` tokens, float32 [V, V]: a single one, in PAD's row none.
 
     Ids look their rows up in it, so that nothing of the size of texts is one-hot. Raises DataError when V is
-    beyond MOST_ONE_HOT.
+    above MOST_ONE_HOT.
     """
     if size > MOST_ONE_HOT:
         raise DataError(
@@ -206,3 +210,61 @@ def _read_kept(folder: Path) -> Start:
 def kept_beside(checkpoint: Path) -> Path:
     """Return the folder beside a checkpoint in which vectors trained for its run are kept."""
     return checkpoint.with_name(f"{checkpoint.name}.vectors")
+
+
+def divided(
+    texts: list[str],
+    groups: Iterable[Any] | None,
+    validation: Iterable[str] | None,
+    fraction: float,
+    seed: int,
+) -> tuple[list[str], list[str]]:
+    """Texts to learn from, shuffled, and those held out: `validation`, or a fraction of whole groups."""
+    if not any(texts):
+        raise DataError(f"there are {len(texts)} texts, none of which holds anything; give texts")
+    names = None if groups is None else group_names(groups)
+    if names is not None and len(names) != len(texts):
+        raise DataError(f"there are {len(texts)} texts and {len(names)} groups; give one per text")
+    if validation is not None:
+        return texts, checked_texts(validation, "validation texts")
+    held = np.zeros(len(texts), np.bool_)
+    if round(len(texts) * fraction) >= 1 and len(texts) > 1:
+        held = held_out(len(texts), fraction, seed, names, None)
+    order = np.random.default_rng(seed).permutation(len(texts))
+    return [texts[k] for k in order[~held[order]]], [texts[k] for k in order[held[order]]]
+
+
+def network_for(
+    settings: Mapping[str, Any],
+    texts: list[str],
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    *,
+    resume: bool,
+    on_progress: Callable[[int, int], None] | None,
+) -> LanguageModel:
+    """Make the network that the settings ask for.
+
+    Vectors other than "corpus" decide its `dim`. A run that is to go on has its own weights: nothing is
+    trained
+    again for it. Raises DataError for vectors that cannot be used, MissingExtraError without gensim.
+    """
+    wanted = settings["vectors"]
+    if isinstance(wanted, str) and wanted == ONE_HOT:
+        raise DataError("a language model learns its vectors: one-hot ones would stay as they are")
+    if wanted is None or (resume and isinstance(wanted, str) and wanted == CORPUS):
+        return LanguageModel(language_model_config(settings, len(vocabulary)), settings["random_state"])
+    counts = dict(zip(vocabulary.tokens[2:], vocabulary.counts[2:].tolist(), strict=True))
+    vectors = vectors_for(
+        wanted, map(tokenizer.tokens, texts), counts, dim=settings["embedding_dim"],
+        min_count=settings["min_count"],
+        seed=settings["random_state"], workers=settings["threads"], on_progress=on_progress,
+    )  # fmt: skip
+    assert vectors is not None
+    table, _ = vectors.table(vocabulary, seed=settings["random_state"])
+    network = LanguageModel(
+        language_model_config(settings, len(vocabulary), vectors.dim), settings["random_state"]
+    )
+    with torch.no_grad():
+        network.embedding.weight.copy_(torch.from_numpy(table))  # type: ignore[operator]
+    return network

@@ -114,7 +114,7 @@ class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # t
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Return the probability of each class, float32 [n, classes], in the order of `classes_`.
 
-        A sequence's row has the same bits alone and in any company.
+        A sequence's row has the same bits alone and in any batch.
         """
         check_is_fitted(self)
         steps = self._steps(X)

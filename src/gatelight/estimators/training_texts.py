@@ -30,7 +30,7 @@ class TrainingTexts:
         """Hash texts."""
         return cls(np.unique(_hashes(texts)))
 
-    def hold(self, texts: Iterable[str]) -> NDArray[np.bool_]:
+    def contain(self, texts: Iterable[str]) -> NDArray[np.bool_]:
         """Say of each text whether it is among them, bool [n]."""
         return np.isin(_hashes(texts), self.hashes)
 

@@ -91,6 +91,6 @@ def start_from(model: LanguageModel, texts: NumberedTexts | SpelledTexts) -> Sta
     return Start(model.vocabulary_, table.shape[1], table, "a language model's", share)
 
 
-def put_memory(model: LanguageModel, classifier: Classifier) -> None:
+def copy_recurrent_layers(model: LanguageModel, classifier: Classifier) -> None:
     """Copy the model's recurrent layers into a classifier of the same shape."""
     classifier.memory.load_state_dict(model.model_.memory.state_dict())

@@ -54,7 +54,7 @@ class Material:
     _contents: dict[Any, bytes] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        seen = TrainingTexts.of(self.texts).hold(self.test_texts)
+        seen = TrainingTexts.of(self.texts).contain(self.test_texts)
         self.trained_on = int(seen.sum())
         if not seen.all():
             self.test_texts = list(compress(self.test_texts, ~seen))
