@@ -259,7 +259,7 @@ def test_one_column_of_labels_or_texts_is_a_column(texts: Reviews) -> None:
 
 
 @pytest.mark.parametrize("state", [None, np.random.RandomState(3), np.random.default_rng(3), np.int64(4)])
-def test_random_state_is_scikit_learns(texts: Reviews, state: Any) -> None:
+def test_random_state_is_scikit_learns(texts: Reviews, state: Any, tmp_path: Path) -> None:
     """None is how scikit-learn asks for another draw each time."""
     for model, inputs, labels in (
         (TextClassifier(**QUICK, random_state=state), texts.texts, texts.labels),
@@ -269,6 +269,10 @@ def test_random_state_is_scikit_learns(texts: Reviews, state: Any) -> None:
     fits = [TextClassifier(**QUICK, random_state=None).fit(texts.texts, texts.labels) for _ in range(2)]
     seeds = {model.training_["seed"] for model in fits}
     assert len(seeds) == 2
+    model = fits[0].set_params(random_state=state)
+    model.save(tmp_path / "m")
+    again = load(tmp_path / "m").predict_proba(texts.texts)
+    assert np.array_equal(again, model.predict_proba(texts.texts))
     LanguageModel(hidden_size=4, batch_size=2, steps=8, random_state=state).fit(texts.texts)
 
 
@@ -282,6 +286,8 @@ def test_a_language_model_is_an_estimator() -> None:
     assert fitted.get_params() == before == clone(fitted).get_params()
     search = GridSearchCV(model, {"hidden_size": [3, 4]}, cv=2).fit(np.array(["a film", "a dull film"] * 20))
     assert search.best_params_["hidden_size"] in (3, 4)
+    line = make_pipeline(FunctionTransformer(lambda given: list(given)), clone(model))
+    assert line.fit(["a film", "a dull film"] * 20).score(["a film"]) < 0
 
 
 def test_arguments_after_the_labels_have_names(texts: Reviews) -> None:

@@ -75,6 +75,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
     def fit(
         self,
         texts: Iterable[str],
+        y: object = None,
         *,
         groups: Iterable[Any] | None = None,
         validation: Iterable[str] | None = None,
@@ -89,10 +90,10 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Learn from texts, of which a fraction is held out unless `validation` texts are given.
 
-        groups: one per text, what must not be on both sides, like a review's film, whose names n-grams know
-        by heart (None or NaN: a group of its own). baseline: also measure n-grams of the same texts on the
-        validation texts. The rest as in `TextClassifier.fit`. Raises DataError when texts or settings cannot
-        be used.
+        y: ignored; scikit-learn's pipelines give it. groups: one per text, what must not be on both sides,
+        like a review's film, whose names n-grams know by heart (None or NaN: a group of its own). baseline:
+        also measure n-grams of the same texts on the validation texts. The rest as in `TextClassifier.fit`.
+        Raises DataError when texts or settings cannot be used.
         """
         settings = plain(self.get_params(deep=False))
         settings["random_state"] = seed = seed_of(settings["random_state"])
@@ -174,8 +175,8 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         """Return the perplexity per token."""
         return self.likelihood(texts).perplexity
 
-    def score(self, texts: Iterable[str]) -> float:
-        """Return the mean log-likelihood per token in nats, so that more is better."""
+    def score(self, texts: Iterable[str], y: object = None) -> float:
+        """Return the mean log-likelihood per token in nats, so that more is better; `y` is ignored."""
         return -math.log(self.perplexity(texts))
 
     def embed(self, texts: Iterable[str], pool: str = "last") -> NDArray[np.float32]:

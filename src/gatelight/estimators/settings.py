@@ -282,7 +282,7 @@ def saved_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     saved = plain(settings)
     saved |= {name: named(saved[name]) for name in ("vectors", "from_lm") if name in saved}
     state = saved["random_state"]
-    saved["random_state"] = state if state is None or isinstance(state, int) else IN_MEMORY
+    saved["random_state"] = state if isinstance(state, int) else None  # a generator is not kept
     weight = saved.get("class_weight")
     if isinstance(weight, Mapping):
         saved["class_weight"] = {
