@@ -8,7 +8,7 @@ import pytest
 
 from gatelight import compiled
 
-FIRST = ("test_operators.py", "test_audit.py", "test_keras_fuzz.py", "test_panels.py", "test_layers.py")
+FIRST = ("test_operators.py", "test_audit.py", "test_keras_fuzz.py", "test_layers.py")
 """Those that wait for the compiler longest: the others find what they compile, and none of them ends last.
 
 The second and the third compile little: else two processes would compile the same at the same time.

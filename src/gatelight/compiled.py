@@ -175,7 +175,7 @@ class _Kept(FunctionCache):  # type: ignore[misc]
     """Finds compiled code without loading the compiler.
 
     Numba's own way first imports all that it can compile, scipy's linear algebra too: that took a third of a
-    second, more than all else that judging one text asks of a process.
+    second, more than all else that predicting one text asks of a process.
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:

@@ -104,25 +104,6 @@ def test_there_are_arrays_without_elements(make: Any, shape: tuple[int, ...]) ->
     assert array.shape == shape or make is buffers.lined
 
 
-def test_small_arrays_begin_at_a_line_even_without_elements() -> None:
-    """What is written past the caches asks for that of gates and cell states, and GRUs have none of these."""
-    assert buffers.empty((), np.float32).shape == ()
-    for shape in ((0, 16), (1, 32), (3, 48), (1000, 16), (1000, 0), (0, 0)):
-        kept = [buffers.empty(shape, np.float32) for _ in range(20)]
-        assert not any(array.ctypes.data % buffers.LINE for array in kept)
-    for size in (0, 1, 3, 1000, 0):
-        assert all(buffers.begins_lines(buffers.lined((size, 5), np.float32)) for _ in range(20))
-
-
-def test_lines_are_told_of_arrays_that_may_not_be_written_to() -> None:
-    array = buffers.lined((3, 16), np.float32)
-    array.flags.writeable = False
-    assert buffers.begins_lines(array)
-    assert array.strides[0] // buffers.LINE % 2  # an odd number of lines
-    assert not buffers.begins_lines(array[:, 1:])
-    assert not buffers.begins_lines(array.reshape(-1)[1:17].reshape(1, 16))
-
-
 @pytest.mark.parametrize("layer", [gatelight.LSTM(4, 16), gatelight.PeepholeLSTM(4, 5), gatelight.GRU(4, 16)])
 def test_zeros_that_all_share_stay_zeros(layer: torch.nn.Module) -> None:
     """Red when a pass writes to states or gradients that nobody gave: the next one would begin with them."""

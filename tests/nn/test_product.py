@@ -4,10 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 
-import gatelight
-from gatelight.nn import layer_arrays, threads
+from gatelight.nn import threads
 from gatelight.nn.kernels import gemm
 
 
@@ -102,24 +100,3 @@ def test_a_weight_without_rows_gives_no_columns() -> None:
     """A task is some of its rows; of none there are no tasks."""
     a, weight = np.ones((3, 4), np.float32), np.empty((0, 4), np.float32)
     assert gemm.rows_times_turned(a, [weight], np.empty(0, np.float32)).shape == (3, 0)
-
-
-@pytest.mark.parametrize("both", [False, True], ids=["one direction", "both"])
-@pytest.mark.parametrize("cell", [gatelight.LSTM, gatelight.PeepholeLSTM, gatelight.GRU])
-def test_gates_are_written_where_their_input_products_stood(
-    cell: type, both: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else as much memory again is fetched and written, which no result shows."""
-    forward, seen = layer_arrays.recurrence_forward, []
-
-    def watched(*given: object, **more: object) -> tuple[np.ndarray, ...]:
-        found = forward(*given, **more)  # type: ignore[arg-type]
-        seen.append(np.shares_memory(given[1], found[3]))
-        return found
-
-    monkeypatch.setattr(layer_arrays, "recurrence_forward", watched)
-    layer = cell(30, 20, bidirectional=both)
-    layer(torch.randn(9, 2, 30))
-    with torch.no_grad():
-        layer(torch.randn(9, 2, 30))
-    assert seen == [True, False]  # nothing is kept where there is no way back

@@ -1,4 +1,4 @@
-"""The four cells, one short pure function each, in their papers' symbols: what every faster path is held to.
+"""The four cells, one short pure function each, in their papers' symbols: the reference of every faster path.
 
 Knows nothing of sequences, batches of unequal length, layers or compiled kernels.
 

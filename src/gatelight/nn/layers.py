@@ -128,7 +128,7 @@ class Layer(ForeignTools, Stack):
 
 
 class RNN(Layer, nn.RNN):  # type: ignore[misc]  # forward also takes lengths=
-    """Elman's plain memory with tanh; `nonlinearity="relu"` runs in torch's own kernels."""
+    """Elman's plain recurrence with tanh; `nonlinearity="relu"` runs in torch's own kernels."""
 
     cell = "rnn"
 

@@ -84,5 +84,5 @@ def refuse(ctx: Any, *gradients: Any) -> None:
     """Raise RuntimeError: there is no second derivative."""
     # Without this torch would only warn, and the second derivative would silently be wrong.
     raise RuntimeError(
-        "the compiled memory has no second derivative; build the layer with backend='reference' for that"
+        "the compiled layers have no second derivative; build the layer with backend='reference' for that"
     )

@@ -298,6 +298,6 @@ def _stacked(parts: list[Tensor]) -> Tensor:
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:
-    """The memory computes in its weights' own type: a half type's rounding errors add up over the steps."""
+    """The layers compute in their weights' own type: a half type's rounding errors add up over the steps."""
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()

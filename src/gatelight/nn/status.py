@@ -1,4 +1,4 @@
-"""Which path computes a memory here, why, and how often each was taken.
+"""Which path computes a layer here, why, and how often each was taken.
 
 Knows devices, types and cell names, nothing of parameters or sequences.
 """

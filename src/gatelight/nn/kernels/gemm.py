@@ -319,16 +319,14 @@ def chunk_of(rows: int) -> int:
 
 
 @compiled
-def panels(like: Any, first: int, second: int, third: int) -> tuple[Any, Any, Any]:
-    """Return room for panels of ROOM rows of so many columns each, beginning at cache lines; for 0 none."""
+def _panels(like: Any, columns: int) -> Any:
+    """Return room for panels of ROOM rows of so many columns, beginning at a cache line; for 0 none."""
     wide = panel_columns(like)
-    sizes = [(columns + wide - 1) // wide * wide * ROOM for columns in (first, second, third)]
-    a = lined_up(sum(sizes), like)
-    return a[: sizes[0]], a[sizes[0] : sizes[0] + sizes[1]], a[sizes[0] + sizes[1] :]
+    return lined_up((columns + wide - 1) // wide * wide * ROOM, like)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def into_panels(typingctx: Any, source: Any, at: Any, size: Any, to: Any, row: Any) -> Any:
+def _into_panels(typingctx: Any, source: Any, at: Any, size: Any, to: Any, row: Any) -> Any:
     """Copy `size` elements from source[at] on into a row of panels."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -360,26 +358,6 @@ def into_panels(typingctx: Any, source: Any, at: Any, size: Any, to: Any, row: A
         return context.get_dummy_value()
 
     return types.void(source, types.int64, types.int64, to, types.int64), codegen
-
-
-@compiled
-def product_of_panels(
-    left: Any, right: Any, rows: int, start: Any, start_at: int, start_row: int, out: Any, out_at: int,
-    out_row: int, columns: int, size: int,
-) -> None:  # fmt: skip
-    """start + left.T @ right, panels of so many rows: `columns` rows of `size` elements from out[out_at] on.
-
-    These are `out_row` elements apart, those of start `start_row`, which may be 0; start may be out.
-    """
-    wide = panel_columns(left)
-    for row in range(0, columns, wide):  # the result's rows are written one after the other
-        for column in range(0, size, wide):
-            multiply(
-                left, row * ROOM, 1, wide, right, column * ROOM, wide,
-                start, start_at + row * start_row + column, start_row,
-                out, out_at + row * out_row + column, out_row,
-                min(wide, columns - row), rows, min(wide, size - column),
-            )  # fmt: skip
 
 
 MOVE_WORK = 16  # to put an element elsewhere takes about as long as so many multiply-adds
@@ -619,8 +597,8 @@ def add_transposed_times(
     start, start_at, start_row = out, out_at, size
     if not known:
         start, start_at, start_row = np.zeros(size, out.dtype), 0, 0
-    large = columns * size >= LARGE
-    left, right, _ = panels(a, columns if large else 0, size if large else 0, 0)
+    large, wide = columns * size >= LARGE, panel_columns(a)
+    left, right = _panels(a, columns if large else 0), _panels(a, size if large else 0)
     some = chunk_of(end - begin)
     for first in range(begin, end, some):
         rows, a_first, b_first = min(some, end - first), first * a.shape[1] + a_at, b_at + first * b_row
@@ -631,11 +609,16 @@ def add_transposed_times(
             )  # fmt: skip
         else:
             for k in range(rows):
-                into_panels(a, a_first + k * a.shape[1], columns, left, k)
-                into_panels(b, b_first + k * b_row, size, right, k)
-            product_of_panels(
-                left, right, rows, start, start_at, start_row, out, out_at, size, columns, size
-            )  # fmt: skip
+                _into_panels(a, a_first + k * a.shape[1], columns, left, k)
+                _into_panels(b, b_first + k * b_row, size, right, k)
+            for row in range(0, columns, wide):  # the result's rows are written one after the other
+                for column in range(0, size, wide):
+                    multiply(
+                        left, row * ROOM, 1, wide, right, column * ROOM, wide,
+                        start, start_at + row * start_row + column, start_row,
+                        out, out_at + row * size + column, size,
+                        min(wide, columns - row), rows, min(wide, size - column),
+                    )  # fmt: skip
         start, start_at, start_row = out, out_at, size
 
 

@@ -146,13 +146,6 @@ def parallel_for(typingctx: Any, kernel: Any, given: Any, pool: Any, helpers: An
 
 
 @compiled
-def even_part(size: int, helpers: int, multiple: int) -> int:
-    """How much of `size` each thread takes where all have one task: a multiple of this, one at least."""
-    each = max(1, (size + helpers) // (helpers + 1))
-    return int(each + -each % multiple)
-
-
-@compiled
 def _claim(pool: Any, count: int, code: int, frame: int) -> int:
     """Run tasks of the open job as long as there are any; 0 where all is well."""
     failed = 0
