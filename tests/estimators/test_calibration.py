@@ -69,7 +69,7 @@ def test_no_temperature_is_found_beyond_reason() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"pool": "flatten"}, {"pool": "attention", "classes": 3}])
-def test_a_calibrated_model_is_saved_and_judges_by_its_temperature(
+def test_a_calibrated_model_is_saved_and_predicts_by_its_temperature(
     settings: dict[str, object], reviews: Reviews, tmp_path: Path
 ) -> None:
     """A temperature that the file, another head or a second look forgets would be no calibration."""

@@ -15,7 +15,7 @@ from gatelight.errors import ModelFileError
 from gatelight.estimators.evaluation import Evaluation, evaluate, measure, wilson_interval
 
 
-def judgements(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def predictions(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     targets = rng.choice(classes, n, p=np.arange(1, classes + 1) / sum(range(1, classes + 1)))
     logits = rng.normal(size=(n, classes))
@@ -27,7 +27,7 @@ def judgements(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]
 @pytest.mark.parametrize("classes", [2, 5])
 def test_figures_are_scikit_learns(classes: int) -> None:
     """A swapped axis or a wrong average would differ from scikit-learn on unbalanced classes."""
-    columns, targets = judgements(400, classes, 0)
+    columns, targets = predictions(400, classes, 0)
     found = measure(columns, targets)
     chosen = columns.argmax(axis=1)
     assert found.n == 400
@@ -80,7 +80,7 @@ def test_a_perfect_score_reaches_one_and_a_wholly_wrong_one_zero() -> None:
 
 def test_f1_interval_agrees_with_resampled_texts() -> None:
     """Drawing confusion cells must be the same as drawing texts."""
-    columns, targets = judgements(300, 3, 4)
+    columns, targets = predictions(300, 3, 4)
     found = measure(columns, targets, resamples=4000)
     rng = np.random.default_rng(9)
     chosen = columns.argmax(axis=1)
@@ -95,7 +95,7 @@ def test_f1_interval_agrees_with_resampled_texts() -> None:
 
 def test_log_loss_interval_is_the_normal_one_for_many_texts() -> None:
     """The bootstrap of a mean must agree with its standard error."""
-    columns, targets = judgements(2000, 2, 5)
+    columns, targets = predictions(2000, 2, 5)
     found = measure(columns, targets, resamples=2000)
     losses = -np.log(columns[np.arange(2000), targets])
     error = losses.std() / np.sqrt(2000)
@@ -113,7 +113,7 @@ def test_certain_mistakes_stay_finite_and_the_seed_fixes_everything() -> None:
 
 def test_evaluation_survives_json() -> None:
     """The model card and `--json` carry every figure, the baseline's included."""
-    columns, targets = judgements(50, 2, 6)
+    columns, targets = predictions(50, 2, 6)
     found = measure(columns, targets, baseline=measure(columns[:, ::-1], targets))
     again = Evaluation.of_dict(json.loads(json.dumps(found.to_dict())))
     assert again == found

@@ -48,7 +48,7 @@ def by_pool(request: pytest.FixtureRequest) -> TextClassifier:
 
 @pytest.mark.parametrize("kind", ["two", "three", "several"])
 def test_occlusion_is_what_the_model_says_of_the_text_without_the_word(kind: str) -> None:
-    """An effect of the wrong word, sign or class would explain another judgement."""
+    """An effect of the wrong word, sign or class would explain another prediction."""
     model = fitted(kind)
     words = TEXT.split()
     for target in model.classes_.tolist():

@@ -36,7 +36,7 @@ def test_what_may_follow_adds_up_to_one(order: int) -> None:
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long text is judged in blocks, whose first ids still have what precedes them."""
+    """A long text is predicted in blocks, whose first ids still have what precedes them."""
     random = np.random.default_rng(1)
     stream = random.integers(0, 5, 90).astype(np.int32)
     model = KneserNey(stream, 5, 3, begin=0)

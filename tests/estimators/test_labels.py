@@ -121,7 +121,7 @@ def test_texts_of_any_column_are_plain_strings(texts: Any) -> None:
     ],
 )
 def test_what_is_no_column_of_texts_is_refused(texts: Any, message: str) -> None:
-    """A single string would be judged letter by letter, a missing text as the word "None"."""
+    """A single string would be predicted letter by letter, a missing text as the word "None"."""
     with pytest.raises(DataError, match=message):
         checked_texts(texts)
 

@@ -92,17 +92,17 @@ def test_multi_label_is_one_against_the_rest(tmp_path: Path) -> None:
 def test_a_label_that_every_text_has_stays_likely() -> None:
     """Logistic regression refuses a column with one value; the fit would end in scikit-learn's traceback."""
     targets = np.array([[1, i % 2, 0] for i in range(30)], np.float32)
-    judged = NgramClassifier().fit(reviews(30, 7), targets).probabilities(["good film", ""])
-    assert (judged[:, 0] > 0.95).all()
-    assert (judged[:, 2] < 0.05).all()
+    predicted = NgramClassifier().fit(reviews(30, 7), targets).probabilities(["good film", ""])
+    assert (predicted[:, 0] > 0.95).all()
+    assert (predicted[:, 2] < 0.05).all()
 
 
 def test_texts_without_a_term_leave_the_class_shares() -> None:
     """scikit-learn raises on an empty vocabulary; training on one-character texts would crash."""
-    judged = (
+    predicted = (
         NgramClassifier().fit(["", " ", "\n", "\t"], np.array([0, 1, 1, 1])).probabilities(["", "a new text"])
     )
-    np.testing.assert_allclose(judged, 0.75, atol=1e-3)
+    np.testing.assert_allclose(predicted, 0.75, atol=1e-3)
 
 
 def test_reloaded_baseline_gives_the_same_bits(tmp_path: Path) -> None:

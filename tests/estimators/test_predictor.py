@@ -1,4 +1,4 @@
-"""A model folder judged without torch and scikit-learn, to the bits of the estimator that was saved."""
+"""A model folder predicted without torch and scikit-learn, to the bits of the estimator that was saved."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MODELS: dict[str, dict[str, Any]] = {
 def saved(request: Any, reviews: Reviews, tmp_path_factory: Any) -> tuple[TextClassifier, Path]:
     made = TextClassifier(**{**TINY, "epochs": 1, **MODELS[request.param]})
     made.fit(reviews.texts[:80], reviews.labels[:80])
-    folder = tmp_path_factory.mktemp("judging") / "model"
+    folder = tmp_path_factory.mktemp("predicting") / "model"
     made.save(folder)
     return made, folder
 
@@ -82,19 +82,19 @@ def test_the_answers_follow_the_torch_model_once_it_was_asked_for(
     import torch
 
     made, folder = saved
-    judge = load_predictor(folder)
+    predictor = load_predictor(folder)
     expected = made.predict_proba(reviews.texts)
-    assert np.array_equal(judge.proba_and_unknown_share(reviews.texts)[0], expected)
-    assert np.array_equal(judge.trace(reviews.texts[:3]).probabilities, expected[:3])
-    assert judge.model_ is judge.model_
-    assert np.array_equal(judge.proba_and_unknown_share(reviews.texts)[0], expected)
+    assert np.array_equal(predictor.proba_and_unknown_share(reviews.texts)[0], expected)
+    assert np.array_equal(predictor.trace(reviews.texts[:3]).probabilities, expected[:3])
+    assert predictor.model_ is predictor.model_
+    assert np.array_equal(predictor.proba_and_unknown_share(reviews.texts)[0], expected)
     with torch.no_grad():
-        judge.model_.head["bias"] += 1
-    assert (judge.proba_and_unknown_share(reviews.texts)[0] != expected).all()
+        predictor.model_.head["bias"] += 1
+    assert (predictor.proba_and_unknown_share(reviews.texts)[0] != expected).all()
 
 
-def test_a_loaded_estimator_judges_without_torch(saved: tuple[TextClassifier, Path]) -> None:
-    """Red when a program that only judges has to wait for torch."""
+def test_a_loaded_estimator_predicts_without_torch(saved: tuple[TextClassifier, Path]) -> None:
+    """Red when a program that only predicts has to wait for torch."""
     made, folder = saved
     program = (
         "import sys, gatelight\n"

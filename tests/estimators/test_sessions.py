@@ -62,7 +62,7 @@ def model(name: str) -> TextClassifier:
 @settings(max_examples=10, deadline=None)
 @given(pieces=PIECES)
 def test_any_pieces_give_what_the_whole_text_gives(name: str, pieces: list[str]) -> None:
-    """A running judgement that depends on how fast one types, or differs from the judgement in the end."""
+    """A running prediction that depends on how fast one types, or differs from the prediction in the end."""
     estimator = model(name)
     session, text = estimator.session(), ""
     assert session.incremental == (name in RUNNING)
@@ -74,7 +74,7 @@ def test_any_pieces_give_what_the_whole_text_gives(name: str, pieces: list[str])
 
 @pytest.mark.parametrize("name", [*RUNNING, *ANEW])
 def test_the_running_probability_is_that_of_each_beginning(name: str) -> None:
-    """A curve over the tokens that shows other judgements than the model gives of these beginnings."""
+    """A curve over the tokens that shows other predictions than the model gives of these beginnings."""
     estimator = model(name)
     text = "the film is not xyzzy dull the plot isn't a mess great great the music is great"
     tokens = estimator.tokenizer_.tokens(text)
@@ -100,7 +100,7 @@ def test_a_text_beyond_the_cut_is_read_anew_only_where_its_end_counts() -> None:
 @given(texts=st.lists(PIECES, min_size=2, max_size=5))
 @pytest.mark.parametrize("name", ["mean of drops", "both, spelled", "subword tail", "both directions"])
 def test_sessions_fed_together_do_not_touch_each_other(name: str, texts: list[list[str]]) -> None:
-    """One reader's text would change another's judgement."""
+    """One reader's text would change another's prediction."""
     together = [model(name).session() for _ in texts]
     alone = [model(name).session() for _ in texts]
     for step in range(max(map(len, texts))):
@@ -136,7 +136,7 @@ def test_sessions_that_cannot_be_fed_together_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ["both, spelled", "flat", "subword tail", "both directions"])
 def test_a_session_is_copied_saved_and_gone_on_with(name: str, tmp_path: Path) -> None:
-    """A copy that shared its state, or a file that lost half a word, would judge another text."""
+    """A copy that shared its state, or a file that lost half a word, would predictor another text."""
     estimator = model(name)
     estimator.save(tmp_path / "model")
     again: Any = gatelight.load(tmp_path / "model")

@@ -29,7 +29,7 @@ def model(request: pytest.FixtureRequest, reviews: Reviews) -> TextClassifier:
 ODD = ["", "zzz qqq", BAD, GOOD, "wonderfull and clevr but dul", "\ud800 \N{PILE OF POO}", "x" * 100_000]
 
 
-def test_a_text_is_judged_alike_alone_in_company_and_after_loading(
+def test_a_text_is_predicted_alike_alone_in_a_batch_and_after_loading(
     model: TextClassifier, tmp_path: Path
 ) -> None:
     """Numbers, draws or n-grams that depended on the batch, or were not saved, would change the answer."""
@@ -67,8 +67,8 @@ def test_an_unknown_negation_is_told_and_dropping_it_makes_the_text_its_opposite
 def test_misspellings_of_subwords_are_read_by_their_letters(reviews: Reviews) -> None:
     """A vector that did not depend on the word's letters would be no better than one for all."""
     model = TextClassifier(**SETTINGS, unknown="subword").fit(reviews.texts, reviews.labels)
-    judged = model.predict_proba(["the film is wonderfull", "the film is borring", "the film is zzqqx"])
-    assert len(np.unique(judged[:, 0])) == 3
+    predicted = model.predict_proba(["the film is wonderfull", "the film is borring", "the film is zzqqx"])
+    assert len(np.unique(predicted[:, 0])) == 3
     assert model.model_.embedding.weight.shape == (
         len(model.vocabulary_) + model.model_.config.buckets,
         TINY["embedding_dim"],

@@ -104,17 +104,17 @@ def test_char_spells_any_word(tmp_path: Path) -> None:
     estimator.fit(texts, [1, 0] * 12)
     assert len(estimator.vocabulary_) == 2
     strange = ["a wonderfull film", "a dreadfull film", "\u8fd9\u90e8 \ud83d", "", "x" * 999]
-    judged = estimator.predict_proba(strange)
+    predicted = estimator.predict_proba(strange)
     assert not estimator.unknown_share(strange).any()
     assert estimator.understand(["zork"])[0].unknown == []
-    assert judged[0, 1] > judged[1, 1]
+    assert predicted[0, 1] > predicted[1, 1]
     for row, text in enumerate(strange):
-        np.testing.assert_array_equal(estimator.predict_proba([text])[0], judged[row])
+        np.testing.assert_array_equal(estimator.predict_proba([text])[0], predicted[row])
     assert estimator.summary().trained == sum(
         p.numel() for p in estimator.model_.parameters() if p.requires_grad
     )
     estimator.save(tmp_path / "model")
-    np.testing.assert_array_equal(gatelight.load(tmp_path / "model").predict_proba(strange), judged)
+    np.testing.assert_array_equal(gatelight.load(tmp_path / "model").predict_proba(strange), predicted)
 
 
 def test_spelled_words_take_no_vectors() -> None:

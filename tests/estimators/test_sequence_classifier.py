@@ -99,7 +99,7 @@ def test_the_same_numbers_in_every_form() -> None:
         model.predict(X[:, :5])
 
 
-def test_a_sequence_alone_and_in_company() -> None:
+def test_a_sequence_alone_and_in_a_batch() -> None:
     """The same bits alone, in any batch and with an empty sequence beside it."""
     X, y = waves(30)
     model = SequenceClassifier(**SMALL).fit(X, y)
@@ -110,7 +110,7 @@ def test_a_sequence_alone_and_in_company() -> None:
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("cell", ["rnn", "gru", "peephole"])
 def test_every_cell_and_head(cell: str, pool: str) -> None:
-    """A head or cell that takes no numbers, or whose weights do not travel from training to judging."""
+    """A head or cell that takes no numbers, or whose weights do not travel from training to predicting."""
     X, y = waves(24)
     settings = {**SMALL, "epochs": 3, "cell": cell, "pool": pool, "max_length": 25, "layers": 2}
     settings |= {"dropout": 0.1, "input_dropout": 0.1, "step_dropout": 0.1, "layer_dropout": 0.1}
