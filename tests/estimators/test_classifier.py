@@ -105,11 +105,7 @@ def test_no_group_is_on_both_sides(reviews: Reviews) -> None:
 
     settings = TextClassifier(**TINY).get_params()
     films: list[Any] = [None if row % 7 == 0 else film for row, film in enumerate(reviews.films)]
-    callbacks = {"on_stage": None, "on_epoch": None, "on_progress": None, "on_vectors": None}
-    request = Request.of(
-        settings, reviews.texts, reviews.labels, films, None, None, None,
-        baseline=False, origin=None, checkpoint=None, resume=False, **callbacks,
-    )  # fmt: skip
+    request = Request(settings=settings, texts=reviews.texts, labels=list(reviews.labels), groups=films)
     division = divide(request, settings)
     sides = [{films[row] for row in rows} - {None} for rows in (division.training, division.held)]
     assert division.how == "group"

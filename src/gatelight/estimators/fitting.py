@@ -7,7 +7,7 @@ vectors.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -22,7 +22,7 @@ from gatelight.errors import DataError
 from gatelight.estimators import transfer
 from gatelight.estimators.calibration import fitted_temperature
 from gatelight.estimators.evaluation import Evaluation, measure
-from gatelight.estimators.labels import Classes, checked_labels, indicator_columns
+from gatelight.estimators.labels import Classes
 from gatelight.estimators.ngram_classifier import NgramClassifier, baseline_ngrams, fit_best
 from gatelight.estimators.predictor import Predictor
 from gatelight.estimators.preparation import SpelledTexts, kept_beside, start
@@ -32,11 +32,10 @@ from gatelight.estimators.settings import (
     ONE_HOT,
     check_settings,
     classifier_config,
-    plain,
     seed_of,
     training_config,
 )
-from gatelight.estimators.texts import checked_texts, group_names
+from gatelight.estimators.texts import group_names
 from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.models.classifier import Classifier
 from gatelight.models.prediction import predict
@@ -50,59 +49,26 @@ Rows = NDArray[np.int64]
 ENOUGH_TO_CHOOSE = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What `TextClassifier.fit` was given, with its columns as lists."""
 
     settings: dict[str, Any]
     texts: list[str]
     labels: list[Any]
-    columns: int | None  # of the indicator matrix that the labels came as
-    groups: list[Any] | None
-    sample_weight: NDArray[np.float64] | None
-    validation: tuple[list[str], list[Any]] | None
-    unlabelled: list[str] | None
-    baseline: bool
-    origin: str | None
-    checkpoint: Path | None
-    resume: bool
-    on_epoch: Callable[[dict[str, Any]], object] | None
-    on_progress: Callable[[Any], object] | None
-    on_vectors: Callable[[int, int], None] | None
-    on_stage: Callable[[str], object]
-
-    @classmethod
-    def of(
-        cls,
-        settings: Mapping[str, Any],
-        texts: Iterable[str],
-        labels: Iterable[Any],
-        groups: Iterable[Any] | None,
-        sample_weight: Iterable[float] | None,
-        validation: tuple[Iterable[str], Iterable[Any]] | None,
-        unlabelled: Iterable[str] | None,
-        *,
-        checkpoint: str | Path | None,
-        on_stage: Callable[[str], object] | None,
-        **rest: Any,
-    ) -> Request:
-        """Turn columns of any kind into lists; raises DataError for what is no text or no label."""
-        held = None
-        if validation is not None:
-            held = checked_texts(validation[0], "validation texts"), checked_labels(validation[1])
-        return cls(
-            settings=plain(settings),
-            texts=checked_texts(texts),
-            labels=checked_labels(labels),
-            columns=indicator_columns(labels),
-            groups=None if groups is None else list(groups),
-            sample_weight=None if sample_weight is None else np.asarray(list(sample_weight), np.float64),
-            validation=held,
-            unlabelled=None if unlabelled is None else checked_texts(unlabelled, "unlabelled texts"),
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-            on_stage=on_stage or (lambda stage: None),
-            **rest,
-        )
+    columns: int | None = None  # of the indicator matrix that the labels came as
+    groups: list[Any] | None = None
+    sample_weight: NDArray[np.float64] | None = None
+    validation: tuple[list[str], list[Any]] | None = None
+    unlabelled: list[str] | None = None
+    baseline: bool = False
+    origin: str | None = None
+    checkpoint: Path | None = None
+    resume: bool = False
+    on_epoch: Callable[[dict[str, Any]], object] | None = None
+    on_progress: Callable[[Any], object] | None = None
+    on_vectors: Callable[[int, int], None] | None = None
+    on_stage: Callable[[str], object] = lambda stage: None
 
 
 @dataclass(frozen=True)
