@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from memory_cases import (
+from layer_cases import (
     CELL_NAMES,
     LENGTHS,
     SAME_EQUATION,

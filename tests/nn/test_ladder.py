@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings, strategies
-from memory_cases import (
+from layer_cases import (
     CELL_NAMES,
     LENGTHS,
     assert_same,

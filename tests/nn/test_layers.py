@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from typing import Any
 
 import pytest
 import torch
-from memory_cases import (
+from layer_cases import (
     CELL_NAMES,
-    LENGTHS,
     TORCH,
     one_by_one,
     parts,
@@ -19,10 +17,10 @@ from memory_cases import (
     random_state,
 )
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from gatelight.errors import DataError
-from gatelight.nn import CELLS, GRU, LSTM, RNN, PeepholeLSTM
+from gatelight.nn import CELLS, GRU, LSTM, RNN
 from gatelight.nn.equations import EQUATIONS
 
 # float64 kernels against torch's float64: other order of sums, other tanh.
@@ -31,8 +29,6 @@ SAME_IN_FLOAT64 = 1e-10
 SAME_IN_FLOAT32 = 2e-6
 # bfloat16 keeps 8 bits; inputs of about 1 are rounded to 2^-9 before float32 takes over.
 INPUT_IN_BFLOAT16 = 2e-2
-
-RAGGED = LENGTHS["ragged"]
 
 
 def pair(cell: str, *args: Any, **options: Any) -> tuple[Any, Any]:
@@ -46,42 +42,6 @@ def pair(cell: str, *args: Any, **options: Any) -> tuple[Any, Any]:
 def same(found: Any, expected: Any) -> None:
     for a, b in zip(parts(found), parts(expected), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=SAME_IN_FLOAT64)
-
-
-@pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("with_state", [False, True])
-@pytest.mark.parametrize("cell", TORCH)
-def test_padded_and_unbatched_input(cell: str, with_state: bool, batch_first: bool) -> None:
-    """The two tensor forms of the call, with torch's shapes, layout of the state included."""
-    ours, theirs = pair(cell, 3, 4, 2, bidirectional=True, batch_first=batch_first)
-    x = random(5, 6, 3, seed=1)
-    state = random_state(ours, 5 if batch_first else 6, pair=cell == "lstm") if with_state else None
-    for found, expected in zip(ours(x, state), theirs(x, state), strict=True):
-        same(found, expected)
-    alone = None if state is None else tuple(part[:, 0] for part in parts(state))
-    alone = alone[0] if alone is not None and cell != "lstm" else alone
-    for found, expected in zip(ours(x[0], alone), theirs(x[0], alone), strict=True):
-        same(found, expected)
-
-
-@pytest.mark.parametrize("enforce_sorted", [False, True])
-@pytest.mark.parametrize("cell", TORCH)
-def test_packed_sequences(cell: str, enforce_sorted: bool) -> None:
-    """PackedSequence in, PackedSequence out, and the states in the caller's order, not in the packed one."""
-    ours, theirs = pair(cell, 3, 4, 2, bidirectional=True)
-    lengths = sorted(RAGGED, reverse=True) if enforce_sorted else RAGGED
-    x = random(7, len(lengths), 3, seed=1)
-    packed = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=enforce_sorted)
-    state = random_state(ours, len(lengths), pair=cell == "lstm")
-    for hx in (None, state):
-        output, end = ours(packed, hx)
-        wanted, wanted_end = theirs(packed, hx)
-        assert isinstance(output, PackedSequence)
-        same(output.data, wanted.data)
-        same(end, wanted_end)
-        padded, found_lengths = pad_packed_sequence(output)
-        assert found_lengths.tolist() == lengths
-        same(padded, pad_packed_sequence(wanted)[0])
 
 
 @pytest.mark.parametrize(
@@ -185,26 +145,6 @@ def test_types_without_kernels_take_torchs_path_with_lengths(cell: str) -> None:
             torch.testing.assert_close(a, b, rtol=0, atol=INPUT_IN_BFLOAT16)
 
 
-def test_dropout_between_layers_is_torchs() -> None:
-    """Same seed, same mask, same values; none in evaluation; the warning for one layer too."""
-    ours, theirs = LSTM(3, 8, 3, dropout=0.5), nn.LSTM(3, 8, 3, dropout=0.5)
-    theirs.load_state_dict(ours.state_dict())
-    x = random(5, 4, 3, seed=1, dtype=torch.float32)
-    outputs = []
-    for layer in (ours, theirs, ours.eval(), theirs.eval()):
-        torch.manual_seed(7)
-        outputs.append(layer.train(len(outputs) < 2)(x)[0])
-    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=SAME_IN_FLOAT32)
-    torch.testing.assert_close(outputs[2], outputs[3], rtol=0, atol=SAME_IN_FLOAT32)
-    assert (outputs[0] - outputs[2]).abs().max() > 100 * SAME_IN_FLOAT32
-    for kind in (LSTM, PeepholeLSTM, nn.LSTM):
-        with pytest.warns(UserWarning, match="num_layers greater than 1"):
-            kind(3, 4, dropout=0.5)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        LSTM(3, 4, 2, dropout=0.5)
-
-
 @pytest.mark.parametrize("backend", ["auto", "reference"])
 @pytest.mark.parametrize("cell", CELL_NAMES)
 def test_autocast_computes_in_float32(cell: str, backend: str) -> None:
@@ -244,44 +184,6 @@ def test_copies_frozen_weights_and_no_grad(cell: str) -> None:
     other = {name: torch.zeros_like(value) for name, value in layer.named_parameters()}
     swapped, _ = torch.func.functional_call(layer, other, (x,))
     assert not swapped.any()
-
-
-WRONG: dict[str, Any] = {
-    "input size": lambda layer: layer(torch.zeros(5, 2, 4)),
-    "input of one dimension": lambda layer: layer(torch.zeros(3)),
-    "input of four dimensions": lambda layer: layer(torch.zeros(2, 5, 2, 3)),
-    "no step": lambda layer: layer(torch.zeros(0, 2, 3)),
-    "input of another type": lambda layer: layer(torch.zeros(5, 2, 3, dtype=torch.float64)),
-    "state of another batch": lambda layer: layer(torch.zeros(5, 2, 3), state_of(layer, 2, 3, 4)),
-    "state of another width": lambda layer: layer(torch.zeros(5, 2, 3), state_of(layer, 2, 2, 5)),
-    "state of too few layers": lambda layer: layer(torch.zeros(5, 2, 3), state_of(layer, 1, 2, 4)),
-    "state without batch": lambda layer: layer(torch.zeros(5, 2, 3), state_of(layer, 2, 4)),
-    "state with batch": lambda layer: layer(torch.zeros(5, 3), state_of(layer, 2, 1, 4)),
-    "state of another type": lambda layer: layer(
-        torch.zeros(5, 2, 3), state_of(layer, 2, 2, 4, dtype=torch.float64)
-    ),
-    "packed input size": lambda layer: layer(
-        pack_padded_sequence(torch.zeros(5, 2, 4), torch.tensor([5, 2]))
-    ),
-    "packed state": lambda layer: layer(
-        pack_padded_sequence(torch.zeros(5, 2, 3), torch.tensor([5, 2])), state_of(layer, 2, 3, 4)
-    ),
-}
-
-
-def state_of(layer: Any, *shape: int, **options: Any) -> Any:
-    h = torch.zeros(*shape, **options)
-    return (h, h) if layer.mode == "LSTM" else h
-
-
-@pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("cell", CELL_NAMES)
-def test_wrong_sizes_raise_what_torch_raises(cell: str, wrong: str) -> None:
-    """Code that catches torch's errors goes on catching ours."""
-    with pytest.raises(Exception) as theirs:  # noqa: PT011
-        WRONG[wrong](TORCH.get(cell, nn.LSTM)(3, 4, 2))
-    with pytest.raises(theirs.type):
-        WRONG[wrong](CELLS[cell](3, 4, 2))
 
 
 @pytest.mark.parametrize(

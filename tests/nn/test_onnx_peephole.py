@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from memory_cases import LENGTHS, random, random_layer, random_state
+from layer_cases import LENGTHS, random, random_layer, random_state
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 

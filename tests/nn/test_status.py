@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from memory_cases import CELL_NAMES
+from layer_cases import CELL_NAMES
 
 from gatelight.nn import CELLS, RNN, operators, pack, reference, status
 from gatelight.nn.status import calls, path_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from memory_cases import TORCH, parts
+from layer_cases import TORCH, parts
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from memory_cases import TORCH
+from layer_cases import TORCH
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from memory_cases import CELL_NAMES, LENGTHS, random, random_layer, random_state
+from layer_cases import CELL_NAMES, LENGTHS, random, random_layer, random_state
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from gatelight.errors import DataError
