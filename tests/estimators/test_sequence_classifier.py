@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,8 @@ import polars
 import pytest
 
 import gatelight
-from gatelight import SequenceClassifier
-from gatelight.errors import DataError
+from gatelight import SequenceClassifier, load
+from gatelight.errors import DataError, ModelFileError
 from gatelight.models.heads import POOLS
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "epochs": 12, "embedding_dim": 8}
@@ -176,3 +178,33 @@ def test_other_steps_than_were_learned() -> None:
     with pytest.raises(DataError, match="number 1 is of type"):
         model.predict([["a", "b"]])
     assert "SequenceClassifier" in dir(gatelight)
+
+
+@pytest.mark.parametrize("kind", ["ids", "features"])
+def test_a_saved_model_gives_the_same_bits(kind: str, tmp_path: Path) -> None:
+    """A scale or a known id lost in the folder would change the answers."""
+    rng = np.random.default_rng(0)
+    X: list[Any] = [rng.normal(3, 5, (rng.integers(2, 6), 2)) for _ in range(30)]
+    if kind == "ids":
+        X = [rng.integers(-5, 9, rng.integers(2, 6)) for _ in range(30)]
+    y = ["a", "b", "c"] * 10
+    model = SequenceClassifier(**{**SMALL, "epochs": 2}).fit(X, y)
+    model.save(tmp_path / "m")
+    model.save(tmp_path / "m")  # replaces it
+    again = load(tmp_path / "m")
+    assert isinstance(again, SequenceClassifier)
+    assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert again.predict(X).tolist() == model.predict(X).tolist()
+    assert again.get_params() == model.get_params()
+    file = tmp_path / "m" / "config.json"
+    config = json.loads(file.read_text())
+    for damage in (
+        {"input": "pictures"},
+        {"known": [3, 1]},
+        {"classes": ["b", "a"]},
+        {"mean": [0.0], "known": [1]},
+        {"model": config["model"] | {"hidden": 10**6}},
+    ):
+        file.write_text(json.dumps(config | damage))
+        with pytest.raises(ModelFileError):
+            load(tmp_path / "m")

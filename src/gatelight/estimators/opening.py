@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatelight.estimators.predictor import Predictor
-from gatelight.estimators.saving import IMPORTED, LANGUAGE, kind_of
+from gatelight.estimators.saving import IMPORTED, LANGUAGE, SEQUENCES, kind_of
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.language_model import LanguageModel
+    from gatelight.estimators.sequence_classifier import SequenceClassifier
     from gatelight.interop.keras.imported import ImportedModel
 
 
-def load(folder: str | Path) -> TextClassifier | ImportedModel | LanguageModel:
-    """Read a saved model: a `TextClassifier`, a `LanguageModel`, or an `ImportedModel` from elsewhere.
+def load(folder: str | Path) -> TextClassifier | SequenceClassifier | ImportedModel | LanguageModel:
+    """Read a saved model: a classifier, a `LanguageModel`, or an `ImportedModel` from elsewhere.
 
     Raises ModelFileError, in one line, for a folder that is missing, incomplete, damaged or of a newer
     format.
@@ -24,6 +25,10 @@ def load(folder: str | Path) -> TextClassifier | ImportedModel | LanguageModel:
     kind = kind_of(Path(folder))
     if kind == LANGUAGE:
         return load_language_model(folder)
+    if kind == SEQUENCES:
+        from gatelight.estimators.sequence_classifier import SequenceClassifier
+
+        return SequenceClassifier.load(folder)
     return _load_imported(folder) if kind == IMPORTED else load_classifier(folder)
 
 

@@ -25,6 +25,7 @@ from gatelight.estimators.reading import Reading, Understood
 from gatelight.estimators.saving import (
     CLASSIFIER,
     MODEL_FILE,
+    SIZES,
     check_shapes,
     check_sizes,
     read_config,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from gatelight.models.pieces import Pieces
     from gatelight.models.prediction import Predictor as NetworkPredictor
 
-SIZES = ("vocabulary_size", "buckets", "dim", "hidden", "layers", "outputs")
 BLOCK = 8192  # texts read together: bounds the memory of ids, keeps batches of like length full
 
 

@@ -28,7 +28,8 @@ from gatelight.files import folder_written_aside
 CLASSIFIER = "gatelight text classifier"
 LANGUAGE = "gatelight language model"
 IMPORTED = "gatelight imported model"
-KINDS = (CLASSIFIER, LANGUAGE, IMPORTED)
+SEQUENCES = "gatelight sequence classifier"
+KINDS = (CLASSIFIER, LANGUAGE, IMPORTED, SEQUENCES)
 FORMAT = 1
 CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 VOCABULARY_FILE = "vocabulary.jsonl"
@@ -37,6 +38,8 @@ OURS = {
     "training-texts.bin",
 }  # fmt: skip
 LEFT_BY_FILE_BROWSERS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # nobody's work
+SIZES = ("vocabulary_size", "buckets", "dim", "hidden", "layers", "outputs")
+"""The sizes that a configuration names, none of which exceeds the number of weights."""
 MOST_CONFIG_BYTES = 100_000_000
 
 

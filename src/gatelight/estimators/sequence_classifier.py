@@ -1,10 +1,11 @@
 """`SequenceClassifier`: sequences of ids or of numbers and labels in, labels and probabilities out.
 
-By scikit-learn's conventions. Knows no text and writes no files.
+By scikit-learn's conventions. Knows no text.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -22,12 +23,33 @@ from sklearn.utils.validation import (
 
 from gatelight.errors import DataError
 from gatelight.estimators.evaluation import decision_scores, log_probabilities
-from gatelight.estimators.settings import SequenceSettings, plain, seed_of, sequence_config, training_config
+from gatelight.estimators.labels import Classes
+from gatelight.estimators.saving import (
+    MODEL_FILE,
+    SEQUENCES,
+    SIZES,
+    check_sizes,
+    checked_history,
+    read_config,
+    save_model,
+    told_in_one_line,
+)
+from gatelight.estimators.settings import (
+    SequenceSettings,
+    of_config,
+    plain,
+    saved_settings,
+    seed_of,
+    sequence_config,
+    training_config,
+)
 from gatelight.estimators.steps import FEATURES, IDS, Steps, ids_of, of_array, of_sequences, rank, rows_of
 from gatelight.models import features
 from gatelight.models.classifier import Classifier
+from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.prediction import Predictor
 from gatelight.models.rows import UNKNOWN
+from gatelight.models.saving import load_weights, save_weights
 from gatelight.models.training import train
 from gatelight.text.splits import held_out
 
@@ -97,6 +119,58 @@ class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # t
         self.classes_ = classes
         self.history_ = history.epochs
         return self
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted model as a folder of plain files; an older model there is replaced at once.
+
+        Raises FileExistsError when something else is there, OSError when the disk refuses.
+        """
+        check_is_fitted(self)
+        scales = (
+            {} if self.input_ == IDS else {"mean": self._mean.tolist(), "deviation": self._deviation.tolist()}
+        )
+        config = {
+            "settings": saved_settings(self.get_params(deep=False)),
+            "model": self.model_.config.to_dict(),
+            "classes": Classes(self.classes_, False).plain(),
+            "input": self.input_,
+            "known": self._known.tolist(),
+            **scales,
+            "columns": getattr(self, "n_features_in_", None),
+            "history": self.history_,
+        }
+        save_model(folder, SEQUENCES, config, lambda aside: save_weights(self.model_, aside / MODEL_FILE))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote; ModelFileError, in one line, for anything else."""
+        config, path = read_config(folder, SEQUENCES), Path(folder) / MODEL_FILE
+        with told_in_one_line(folder):
+            model = cls(**of_config(config["settings"]))
+            shape = ClassifierConfig.from_dict(config["model"])
+            classes = Classes.of_plain(config["classes"], False)
+            model.classes_, model.input_ = classes.values, config["input"]
+            model.history_ = checked_history(config["history"])
+            model._known = np.array(config["known"], np.int64)
+            size = len(model._known) + features.FIRST
+            if config["columns"] is not None:
+                model.n_features_in_ = int(config["columns"])
+            if model.input_ == FEATURES:
+                model._mean, model._deviation = (
+                    np.array(config[name], np.float64) for name in ("mean", "deviation")
+                )
+                scales = model._mean.shape, model._deviation.shape
+                if scales != ((shape.dim,), (shape.dim,)) or not (model._deviation > 0).all():
+                    raise ValueError(f"a mean and a deviation of {scales}, a model of {shape.dim} features")
+            elif model.input_ != IDS or model._known.ndim != 1 or (np.diff(model._known) <= 0).any():
+                raise ValueError("input is neither ids, in rising order, nor features")
+            if (shape.vocabulary_size, shape.outputs) != (size, classes.outputs):
+                raise ValueError(f"a model of {shape.vocabulary_size} ids and {shape.outputs} outputs")
+        check_sizes(path, shape, SIZES)
+        vectors = None if model.input_ == IDS else np.zeros((size, shape.dim), np.float32)
+        model.model_ = Classifier(shape, vectors, 0)
+        load_weights(model.model_, path)
+        return model
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the likeliest class of each sequence [n]."""
