@@ -11,7 +11,7 @@ import pytest
 from command_line import gatelight, json_lines, one_line_and_two
 
 import gatelight.cli.embed as commands
-from gatelight import load
+from gatelight import SequenceClassifier, load
 
 NASTY = "<script>alert(1)</script> the film 3 was dull"
 
@@ -87,3 +87,12 @@ def test_mistakes_take_one_line(
     monkeypatch.chdir(tmp_path)
     assert says in one_line_and_two(gatelight("embed", model, data, *arguments))
     assert not list(tmp_path.glob("v.*"))
+
+
+def test_a_model_of_sequences_is_refused(tmp_path: Path) -> None:
+    """It reads no texts: an attribute that it lacks would end in a traceback."""
+    sequences = SequenceClassifier(epochs=1).fit([[1, 2], [3]] * 8, ["a", "b"] * 8)
+    sequences.save(tmp_path / "m")
+    (tmp_path / "t.txt").write_text("a\n")
+    said = one_line_and_two(gatelight("embed", tmp_path / "m", tmp_path / "t.txt", "-o", tmp_path / "v.npy"))
+    assert "reads no texts" in said

@@ -139,13 +139,14 @@ class Neighbours(Reads):
 
 def _opened(model: str, threads: int | None) -> TextClassifier | LanguageModel:
     from gatelight.estimators.opening import load
+    from gatelight.estimators.sequence_classifier import SequenceClassifier
     from gatelight.interop.keras.imported import ImportedModel
     from gatelight.nn.threads import set_threads
 
     set_threads(threads)
     opened = load(model)
-    if isinstance(opened, ImportedModel):
-        raise DataError(f"{model} is an imported model; give one that was trained here, on texts")
+    if isinstance(opened, ImportedModel | SequenceClassifier):
+        raise DataError(f"{model} reads no texts of its own; give a model that was trained here, on texts")
     return opened
 
 
