@@ -31,8 +31,8 @@ def kinds_of(cell: str, bias: bool = True) -> tuple[str, ...]:
     return "weight_ih", "weight_hh", *biases, *(("weight_peephole",) if EQUATIONS[cell].peepholes else ())
 
 
-class Way(NamedTuple):
-    """What a layer computed forward, and what its way back needs of it."""
+class Saved(NamedTuple):
+    """What a layer computed forward, and what its backward pass needs of it."""
 
     cell: str
     first: Array  # [T] and
@@ -57,10 +57,10 @@ def layer_forward(
     cell: str, x: Array, token: Array | None, first: Array, lengths: Array, weights: Weights,
     h_0: Array | None = None, c_0: Array | None = None, keep: bool = True,
     order: Array | None = None,
-) -> Way:  # fmt: skip
+) -> Saved:  # fmt: skip
     """x [N, D], or [U, D] with token int32 [N]; first [T], lengths [B]; states [directions, B, H].
 
-    States that are None are zeros. Without `keep` there is no way back.
+    States that are None are zeros. Without `keep` there is no backward pass.
     With `order` [B] the last states stand at these places.
     """
     weight_ih, weight_hh = weights["weight_ih"], weights["weight_hh"]
@@ -78,7 +78,7 @@ def layer_forward(
         _stacked(weights["bias_hh"]) if none is None else none, peephole, h_0, c_0, keep, overwrite=True,
         order=order,
     )  # fmt: skip
-    return Way(
+    return Saved(
         cell, first, lengths, token, len(table), weight_ih, _stacked(weight_hh), peephole, h_0, c_0,
         h_n, c_n, x, hidden, gates, cells,
     )  # fmt: skip
@@ -109,22 +109,23 @@ class Gradients(NamedTuple):
 
 
 def layer_backward(
-    way: Way, d_hidden: Array, d_h_n: Array | None, d_c_n: Array | None, need_x: bool,
+    saved: Saved, d_hidden: Array, d_h_n: Array | None, d_c_n: Array | None, need_x: bool,
     wanted: Mapping[str, bool], overwrite: bool = False,
 ) -> Gradients:  # fmt: skip
     """From the gradients of hidden and the last states (None: zeros) to all that are `wanted`, by kind.
 
-    With `overwrite` the way is lost: it cannot be gone twice.
+    With `overwrite` what was saved is lost: the pass cannot be run twice.
     """
-    directions = len(way.weight_hh)
+    directions = len(saved.weight_hh)
     d_table, d_weight_hh, d_bias_hh, d_peephole, d_h_0, d_c_0 = recurrence_backward(
-        way.cell, d_hidden,
-        or_zeros(d_h_n, way.h_0.shape, way.h_0.dtype), or_zeros(d_c_n, way.c_0.shape, way.c_0.dtype),
-        way.distinct, way.token, way.first, way.lengths, way.weight_hh, way.peephole, way.h_0, way.c_0,
-        way.hidden, way.gates, way.cells, wanted.get("bias_hh", False), overwrite, True,
+        saved.cell, d_hidden,
+        or_zeros(d_h_n, saved.h_0.shape, saved.h_0.dtype), or_zeros(d_c_n, saved.c_0.shape, saved.c_0.dtype),
+        saved.distinct, saved.token, saved.first, saved.lengths, saved.weight_hh, saved.peephole,
+        saved.h_0, saved.c_0, saved.hidden, saved.gates, saved.cells, wanted.get("bias_hh", False),
+        overwrite, True,
     )  # fmt: skip
     d_x, d_weight_ih, d_bias_ih = linear_back(
-        d_table, way.x, way.weight_ih, need_x, wanted["weight_ih"], wanted.get("bias_ih", False)
+        d_table, saved.x, saved.weight_ih, need_x, wanted["weight_ih"], wanted.get("bias_ih", False)
     )
     found: dict[str, Sequence[Array]] = {
         "weight_ih": _apart(d_weight_ih, directions),

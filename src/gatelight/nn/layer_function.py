@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.layer_arrays import Way, layer_backward, layer_forward
+from gatelight.nn.layer_arrays import Saved, layer_backward, layer_forward
 from gatelight.nn.linear import Array, array_of
 from gatelight.nn.packing import Packing, check_tokens
 from gatelight.nn.padding import Layout
@@ -74,13 +74,13 @@ def run_layers(
 
 
 Form = tuple[str, Packing, Sequence[str], bool, Layout | None, Layout | None, Layout | None]
-"""Cell, packing, kinds of weights, whether there is a way back; then how x and hidden are padded (None: they
-are packed rows), and the layout in whose order the last states are (None: packed order)."""
+"""Cell, packing, kinds of weights, whether there will be a backward pass; then how x and hidden are padded
+(None: they are packed rows), and the layout in whose order the last states are (None: packed order)."""
 
-_goes_again: Callable[[], bool] = getattr(
+_runs_again: Callable[[], bool] = getattr(
     torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True
 )
-"""Whether the way back that is under way may be gone once more; yes where torch does not tell."""
+"""Whether the backward pass that runs may be run once more; yes where torch does not tell."""
 
 
 class _Layer(torch.autograd.Function):
@@ -105,22 +105,22 @@ class _Layer(torch.autograd.Function):
             check_tokens(array_of(token), len(x))
         given_c = c_0 if EQUATIONS[cell].has_cell_state else None
         tokens, h, c = [None if one is None else array_of(one) for one in (token, h_0, given_c)]
-        way = layer_forward(
+        saved = layer_forward(
             cell, rows, tokens, packing.first, packing.lengths, arrays, h, c, keep,
             order=None if order is None else packing.order,
         )  # fmt: skip
-        hidden = torch.from_numpy(way.hidden if made is None else made.padded(way.hidden))
-        h_n, c_n = torch.from_numpy(way.h_n), torch.from_numpy(way.c_n)
+        hidden = torch.from_numpy(saved.hidden if made is None else made.padded(saved.hidden))
+        h_n, c_n = torch.from_numpy(saved.h_n), torch.from_numpy(saved.c_n)
         if keep:
             # They are saved so that torch notices if somebody writes to them in the meantime; what is not
             # theirs, rows that were put together, is none of anybody's business.
-            kept = torch.from_numpy(way.gates), torch.from_numpy(way.cells)
+            kept = torch.from_numpy(saved.gates), torch.from_numpy(saved.cells)
             shared = own, made is None or made.full
-            own_x = x if shared[0] else torch.from_numpy(way.x)
-            own_hidden = hidden if shared[1] else torch.from_numpy(way.hidden)
+            own_x = x if shared[0] else torch.from_numpy(saved.x)
+            own_hidden = hidden if shared[1] else torch.from_numpy(saved.hidden)
             ctx.save_for_backward(own_x, own_hidden, *kept, h_0, c_0, *weights)
-            # What is large is let go by torch as soon as the way back is gone.
-            ctx.way = way[:-4]
+            # What is large is let go by torch as soon as the backward pass is done.
+            ctx.saved = saved[:-4]
             ctx.form, ctx.directions, ctx.shared = form, directions, shared
             ctx.set_materialize_grads(False)
         return hidden, h_n, c_n
@@ -150,9 +150,9 @@ class _Layer(torch.autograd.Function):
             x = given.rows(x)
         if made is not None and ctx.shared[1]:
             hidden = made.rows(hidden)
-        if ctx.way[3] is not None:  # somebody may have written to it in the meantime
-            check_tokens(ctx.way[3], len(x))
-        way = Way._make((*ctx.way, np.ascontiguousarray(x), hidden, gates, cells))
+        if ctx.saved[3] is not None:  # somebody may have written to it in the meantime
+            check_tokens(ctx.saved[3], len(x))
+        saved = Saved._make((*ctx.saved, np.ascontiguousarray(x), hidden, gates, cells))
         directions, needs = ctx.directions, ctx.needs_input_grad
         of_weights = needs[7:]
         wanted = {
@@ -164,7 +164,7 @@ class _Layer(torch.autograd.Function):
             None if d is None else array_of(d) if order is None else order.packed(d.numpy(force=True))
             for d in (d_h_n, d_c_n if EQUATIONS[cell].has_cell_state else None)
         ]
-        found = layer_backward(way, d_rows, d_h, d_c, needs[4], wanted, overwrite=not _goes_again())
+        found = layer_backward(saved, d_rows, d_h, d_c, needs[4], wanted, overwrite=not _runs_again())
         gradients: list[Tensor | None] = []
         for kind in kinds:
             parts = found.weights.get(kind)
@@ -182,7 +182,7 @@ class _Layer(torch.autograd.Function):
 
 
 _apply: Callable[..., Any] = super(torch.autograd.Function, _Layer).apply
-"""What torch calls once it knows that no transform of functions is under way, as `plain` does."""
+"""What torch calls once it knows that no transform of functions is on, as `plain` does."""
 
 
 class _Once(torch.autograd.Function):

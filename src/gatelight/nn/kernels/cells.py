@@ -153,7 +153,7 @@ def _step_of(weights: type) -> tuple[str, Step]:
 
 
 TOGETHER = 2 if VECTOR_BYTES == 64 else 1
-"""Registers computed side by side on the way forward, where one alone waits for its own tanh."""
+"""Registers computed side by side in the forward pass, where one alone waits for its own tanh."""
 
 
 class _Array:
