@@ -87,7 +87,7 @@ def main() -> None:
     ours, theirs = test["accuracy"], test["baseline"]["accuracy"]
     print(
         f"\ntest accuracy on {test['n']:,} snippets of films never seen: "
-        f"{ours:.1%} [{test['accuracy_low']:.1%}, {test['accuracy_high']:.1%}], TF-IDF baseline {theirs:.1%}"
+        f"{ours:.1%} [{test['accuracy_low']:.1%}, {test['accuracy_high']:.1%}], n-gram baseline {theirs:.1%}"
         f"\n{time.monotonic() - began:.0f} s in all"
     )
     print("\nnext: which words decided; and a page that shows it, with every gate of the memory")

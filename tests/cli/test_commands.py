@@ -33,8 +33,11 @@ def test_evaluation_is_one_object_with_intervals_and_the_baseline(model: Path, r
 def test_evaluation_for_people_stands_side_by_side_within_80_columns(model: Path, reviews: Path) -> None:
     """A table that wraps cannot be read."""
     result = gatelight("evaluate", model, reviews)
-    (accuracy,) = [line for line in result.stdout.splitlines() if line.strip().startswith("accuracy")]
-    assert len(re.findall(r"\d+\.\d % \[\d+\.\d %, \d+\.\d %\]", accuracy)) == 2
+    rows = [line for line in result.stdout.splitlines() if line.strip().startswith("accuracy")]
+    assert len(rows) == 2, "all texts, and those that were not trained on"
+    for accuracy in rows:
+        assert len(re.findall(r"\d+\.\d % \[\d+\.\d %, \d+\.\d %\]", accuracy)) == 2
+    assert re.search(r"[1-9]\d* of the \d+ texts were trained on; the other [1-9]\d* alone", result.stdout)
     table = result.stdout.splitlines()[1:]
     assert max(map(len, table)) <= 80
 

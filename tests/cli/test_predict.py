@@ -38,6 +38,17 @@ def test_json_gives_every_class_when_asked(model: Path) -> None:
     assert 0 < record["unknown"] < 1
 
 
+def test_json_says_which_texts_were_trained_on(model: Path, reviews: Path) -> None:
+    """An answer on a training text is no sign of what a model does with new ones."""
+    texts = library.Corpus.read(reviews).texts
+    known = library.load(model).trained_on(texts)
+    assert known is not None
+    records = json_lines(gatelight("predict", model, reviews, "--json").stdout)
+    assert [record["trained_on"] for record in records] == known.tolist()
+    (new,) = json_lines(gatelight("predict", model, "no text of the training data", "--json").stdout)
+    assert new["trained_on"] is False
+
+
 def test_a_text_can_neither_break_the_line_nor_the_terminal(model: Path) -> None:
     """One line per text is what `paste` and `cut` rely on."""
     result = gatelight("predict", model, "great\r\n\tfilm \x1b[2J [bold]", "dull")

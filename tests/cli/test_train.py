@@ -35,7 +35,7 @@ def test_people_see_what_was_read_done_and_found(reviews: Path, tmp_path: Path) 
         "no group on both sides",
         "unknown words:",
         "LSTM, both directions",
-        "TF-IDF baseline",
+        "n-gram baseline",
         f"saved in {tmp_path / 'm'}",
     ):
         assert words in result.stdout, words

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gatelight.estimators.classifier import TextClassifier
 
-STAGES = {"predict": "predicting", "baseline": "TF-IDF baseline", "edits": "changing words"}
+STAGES = {"predict": "predicting", "baseline": "n-gram baseline", "edits": "changing words"}
 VALIDATION = "validation"
 
 

@@ -88,6 +88,7 @@ class Predict(Reads):
             from gatelight.insight.understanding import explain
 
             explained = list(map(explain, model.understand(texts)))
+        seen = model.trained_on(texts) if self.json else None
         rows = zip(texts, classes.labels(columns), columns, unknown, strict=True)
         for number, (text, label, row, fraction) in enumerate(rows):
             labels = list(label) if classes.multilabel else [label]
@@ -100,6 +101,8 @@ class Predict(Reads):
                     "unknown": fraction,
                     "text": text,
                 }
+                if seen is not None:
+                    record["trained_on"] = bool(seen[number])
                 if self.abstain_above is not None:
                     record |= {"abstained": abstains} | (
                         {"label": None, "probability": None} if abstains else {}

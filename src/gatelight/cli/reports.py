@@ -101,34 +101,53 @@ def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) ->
     for name, evaluation in (("validation", estimator.validation_), ("test", tested)):
         if evaluation is not None:
             say(to, f"{name}, {evaluation.n:,} texts, with 95 % intervals:")
-            to.print(evaluation_table(evaluation))
+            print_evaluation(to, evaluation)
+
+
+def print_evaluation(to: Console, evaluation: Evaluation) -> None:
+    """Print the figures, and those without the texts that the model was trained on, where there are such."""
+    to.print(evaluation_table(evaluation))
+    if not evaluation.trained_on:
+        return
+    if evaluation.unseen is None:
+        say(to, f"the model was trained on all {evaluation.n:,} texts: this says nothing of new ones")
+        return
+    say(
+        to,
+        f"{evaluation.trained_on:,} of the {evaluation.n:,} texts were trained on; the other "
+        f"{evaluation.unseen.n:,} alone:",
+    )
+    to.print(evaluation_table(evaluation.unseen))
 
 
 def evaluation_table(evaluation: Evaluation) -> RenderableType:
     """Return model and baseline side by side, each figure with its 95 % interval."""
-    judges = [("model", evaluation)]
+    columns = [("model", evaluation)]
     if evaluation.baseline is not None:
-        judges.append(("TF-IDF baseline", evaluation.baseline))
+        columns.append(("n-gram baseline", evaluation.baseline))
 
     def cells(middle: str, low: str, high: str) -> str:
         return f"{middle} [{low}, {high}]"
 
     return table(
-        ["", *(name for name, _ in judges)],
+        ["", *(name for name, _ in columns)],
         [
             [
                 "accuracy",
                 *(
                     cells(percent(e.accuracy), percent(e.accuracy_low), percent(e.accuracy_high))
-                    for _, e in judges
+                    for _, e in columns
                 ),
             ],
-            ["F1 (macro)", *(cells(f"{e.f1:.3f}", f"{e.f1_low:.3f}", f"{e.f1_high:.3f}") for _, e in judges)],
+            [
+                "F1 (macro)",
+                *(cells(f"{e.f1:.3f}", f"{e.f1_low:.3f}", f"{e.f1_high:.3f}") for _, e in columns),
+            ],
             [
                 "log loss",
                 *(
                     cells(f"{e.log_loss:.3f}", f"{e.log_loss_low:.3f}", f"{e.log_loss_high:.3f}")
-                    for _, e in judges
+                    for _, e in columns
                 ),
             ],
         ],

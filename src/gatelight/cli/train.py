@@ -36,7 +36,7 @@ class Train(Reads):
     out: Path = option("folder to save the model in", metavar="MODEL", short="o", required=True)
     preset: str = option("settings: default, char, note-400, note-200 or note-char", "default")
     save_vectors: Path | None = option("also save the trained word vectors: .bin, .txt or .npy")
-    baseline: bool = option("fit no TF-IDF baseline beside it", True)
+    baseline: bool = option("fit no n-gram baseline beside it", True)
     unlabelled: bool = option("keep --vectors corpus from the part unsup", True)
     resume: bool = option("go on with a run that was stopped", False)
     json: bool = option(JSON, False)

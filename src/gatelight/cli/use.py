@@ -17,7 +17,7 @@ _CONTROLS = dict.fromkeys(k for k in [*range(0x20), *range(0x7F, 0xA0)] if chr(k
 class Evaluate(Reads):
     """Measure a model on labelled texts, beside its baseline.
 
-    The baseline is TF-IDF with logistic regression, and learned from the same texts. Where DATA has parts,
+    The baseline, n-grams with logistic regression, learned from the same texts. Where DATA has parts,
     the part test is taken, unless --part names another.
     """
 
@@ -30,7 +30,7 @@ class Evaluate(Reads):
 
     def run(self) -> None:
         """Measure and tell."""
-        from gatelight.cli.reports import corpus_line, evaluation_table
+        from gatelight.cli.reports import corpus_line, print_evaluation
         from gatelight.cli.sources import labelled_texts, limited
         from gatelight.estimators.evaluation import evaluate
         from gatelight.estimators.opening import load_classifier as load
@@ -45,7 +45,7 @@ class Evaluate(Reads):
             emit(evaluation.to_dict())
             return
         say(to, corpus_line(corpus))
-        to.print(evaluation_table(evaluation))
+        print_evaluation(to, evaluation)
 
 
 @dataclass(kw_only=True)
