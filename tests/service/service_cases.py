@@ -104,7 +104,7 @@ class Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
-    def judge(self, texts: list[str]) -> Any:
+    def proba_and_unknown_share(self, texts: list[str]) -> Any:
         """Wait, then predict; the first texts, which warm it up, at once."""
         if texts not in ([WARMING], [""]):
             self.asked.set()

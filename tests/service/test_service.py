@@ -238,7 +238,7 @@ def test_what_takes_too_long_is_given_up(model: Path) -> None:
 def test_a_fault_of_ours_tells_no_secrets(model: Path) -> None:
     """A traceback tells strangers of paths and code."""
     gate, models = slow(model)
-    gate.judge = lambda texts: 1 / 0  # type: ignore[method-assign,return-value]
+    gate.proba_and_unknown_share = lambda texts: 1 / 0  # type: ignore[method-assign,return-value]
     models["slow"].warm = lambda: None  # type: ignore[method-assign]
     with served(models) as client:
         for path in ("/v1/predict", "/v1/running"):

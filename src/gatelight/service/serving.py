@@ -34,7 +34,7 @@ class Serving:
         self.ready = False
         self.in_work = self.streams = 0
         self.batchers = {
-            name: Batcher(hosted.model.judge, metrics.batches.labels(name).observe)
+            name: Batcher(hosted.model.proba_and_unknown_share, metrics.batches.labels(name).observe)
             for name, hosted in models.items()
             if hosted.kind == CLASSIFIER
         }

@@ -1,4 +1,4 @@
-"""What int8 weights cost: a model beside what was written of it, judged on the same texts. Knows no graph."""
+"""What int8 weights cost: a model beside what was written of it, on the same texts."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import numpy as np
 
 from gatelight.errors import DataError
 from gatelight.estimators.classifier import TextClassifier
-from gatelight.estimators.evaluation import Evaluation, evaluate
+from gatelight.estimators.evaluation import Evaluation, measure
+from gatelight.estimators.labels import checked_labels
 from gatelight.interop.onnx.reading import load
 
 
 @dataclass(frozen=True)
 class Change:
-    """Both judged, how many texts are judged alike, and how far the probabilities moved at most."""
+    """Both measured, how many texts have the same answer, and how far probabilities moved at most."""
 
     before: Evaluation
     after: Evaluation
-    same: float  # share of the texts
+    same: float  # fraction of the texts
     moved: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -32,12 +33,12 @@ class Change:
         n, before, after = self.before.n, self.before.accuracy, self.after.accuracy
         return (
             f"accuracy {before:.2%} -> {after:.2%} ({100 * (after - before):+.2f} points) on {n:,} texts; "
-            f"{self.same:.2%} judged alike, probabilities moved by {self.moved:.4f} at most"
+            f"{self.same:.2%} with the same answer, probabilities moved by {self.moved:.4f} at most"
         )
 
 
 def accuracy_change(model: TextClassifier, path: Path, texts: Sequence[str], labels: Sequence[Any]) -> Change:
-    """Judge labelled texts with `model` and with the ONNX file written of it.
+    """Measure labelled texts with `model` and with the ONNX file written of it.
 
     The file's weights are read back as a runtime sees them, int8 times scale. Raises DataError for texts and
     labels that do not fit the model and for a file that is not of a text classifier.
@@ -45,11 +46,18 @@ def accuracy_change(model: TextClassifier, path: Path, texts: Sequence[str], lab
     written = load(path)
     if not isinstance(written, TextClassifier):
         raise DataError(f"{path} is not of a text classifier; name what was written of this model")
-    before, after = (evaluate(judge, texts, labels, baseline=False) for judge in (model, written))
+    targets = model.known_classes().targets(checked_labels(labels))
+    if len(targets) != len(texts) or not len(texts):
+        raise DataError(f"there are {len(texts)} texts and {len(targets)} labels; give one label per text")
     first, second = model.predict_proba(texts), written.predict_proba(texts)
     alike = (
         ((first >= 0.5) == (second >= 0.5)).all(axis=1)
         if model.known_classes().multilabel
         else first.argmax(axis=1) == second.argmax(axis=1)
     )
-    return Change(before, after, float(alike.mean()), float(np.abs(first - second).max()))
+    return Change(
+        measure(first, targets),
+        measure(second, targets),
+        float(alike.mean()),
+        float(np.abs(first - second).max()),
+    )
