@@ -47,7 +47,7 @@ def test_a_dropped_negation_makes_the_text_its_opposite_and_the_report_says_so(d
 def test_without_being_asked_the_answer_is_as_it_was(dropping: Path) -> None:
     """Programs that read the answers must not find other fields in them."""
     (record,) = json_lines(gatelight("predict", dropping, BAD, "--json").stdout)
-    assert set(record) == {"label", "probability", "unknown", "text"}
+    assert set(record) == {"label", "probability", "unknown", "text", "trained_on"}
     assert len(gatelight("predict", dropping, BAD).stdout.split("\t")) == 4
 
 
