@@ -101,7 +101,7 @@ def test_saved_and_loaded_it_has_the_same_bits(tmp_path: Path) -> None:
     assert isinstance(again, ImportedModel)
     ids = [[1, 2], [3, 4, 5]]
     assert (again.predict(ids) == model.predict(ids)).all()
-    assert again.judge(np.array([[0.4], [0.6]], "f4")) == ["bad", "good"]
+    assert again.labels_of(np.array([[0.4], [0.6]], "f4")) == ["bad", "good"]
     assert str(again.summary()) == str(model.summary())
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text("mine")

@@ -16,9 +16,9 @@ from gatelight.models.language_model import LanguageModel, LanguageModelConfig, 
 from gatelight.models.predicting import (
     PredictingDocuments,
     PredictingStreams,
-    judge_documents,
-    judge_stream,
-    judging,
+    evaluating,
+    score_documents,
+    score_stream,
 )
 from gatelight.models.training import Interrupted, TrainingConfig, carry_out
 from gatelight.models.writing import Reader
@@ -86,7 +86,7 @@ def test_the_compiled_loop_reads_as_the_model(cell: str, layers: int, hidden: in
 def test_scores_and_loss_are_torchs(changes: dict[str, Any]) -> None:
     """Perplexities would be those of something else than the distribution that is drawn from."""
     net, ids = model(**changes), stream(40)
-    with judging(net):
+    with evaluating(net):
         hidden, _ = net.hidden(ids[:-1], pack([39]))
         targets = torch.from_numpy(ids[1:].astype(np.int64))
         if net.config.output == "adaptive":
@@ -96,7 +96,7 @@ def test_scores_and_loss_are_torchs(changes: dict[str, Any]) -> None:
             expected = (hidden @ weight.T + bias).log_softmax(1)
         log_p = net.scores(hidden).log_softmax(1)
         torch.testing.assert_close(log_p, expected, atol=ROUNDING, rtol=ROUNDING)
-        nats, right = judge_stream(net, ids)
+        nats, right = score_stream(net, ids)
         assert nats == pytest.approx(-expected.gather(1, targets[:, None]).sum().item(), rel=ROUNDING)
         assert right == int((expected.argmax(1) == targets).sum())
         loss, _ = net.loss(hidden, targets, None)
@@ -151,8 +151,8 @@ def test_documents_are_judged_each_from_the_start() -> None:
     lengths = np.array([5, 2, 9, 2])
     ids = stream(int(lengths.sum()))
     documents = Sequences.of(ids, lengths)
-    alone = sum(judge_stream(net, part)[0] for part in np.split(ids, np.cumsum(lengths)[:-1]))
-    nats, _, count = judge_documents(net, documents)
+    alone = sum(score_stream(net, part)[0] for part in np.split(ids, np.cumsum(lengths)[:-1]))
+    nats, _, count = score_documents(net, documents)
     assert nats == pytest.approx(alone, rel=ROUNDING)
     assert count == lengths.sum() - 4
     config = TrainingConfig(epochs=1, batch_size=2)

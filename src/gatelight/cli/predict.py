@@ -125,7 +125,7 @@ class Predict(Reads):
         texts = model.reading is not None
         given: list[Any] = list(lines) if texts else [_sequence(line) for line in lines]
         outputs = model.predict(given)
-        labels = model.judge(outputs) if not isinstance(outputs, list) else None
+        labels = model.labels_of(outputs) if not isinstance(outputs, list) else None
         for number, (line, sequence, row) in enumerate(zip(lines, given, outputs, strict=True)):
             label = {} if labels is None else {"label": labels[number]}
             if self.json:

@@ -9,7 +9,7 @@ from typing import Any
 from gatelight.estimators.kneser_ney import KneserNey
 from gatelight.estimators.token_streams import TokenStream
 from gatelight.models.language_model import LanguageModel
-from gatelight.models.predicting import judge_documents, judge_stream
+from gatelight.models.predicting import score_documents, score_stream
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Likelihood:
 def likelihood(model: LanguageModel, stream: TokenStream, documents: bool) -> Likelihood:
     """Predictor a model on a stream, or with `documents` on each text from the zero state."""
     if documents:
-        nats, _, tokens = judge_documents(model, stream.documents(None))
+        nats, _, tokens = score_documents(model, stream.documents(None))
     else:
-        nats, tokens = judge_stream(model, stream.ids)[0], len(stream.ids) - 1
+        nats, tokens = score_stream(model, stream.ids)[0], len(stream.ids) - 1
     return Likelihood(nats, tokens, stream.characters, stream.unknown)
 
 

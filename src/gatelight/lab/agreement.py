@@ -24,7 +24,7 @@ from gatelight.estimators.token_streams import END, Encoder, TokenStream
 from gatelight.lab.minimal_pairs import MinimalPair
 from gatelight.models.language_model import LanguageModel as Network
 from gatelight.models.language_model import State
-from gatelight.models.predicting import judging
+from gatelight.models.predicting import evaluating
 from gatelight.nn import pack
 from gatelight.text.vocabulary import UNK_ID
 
@@ -162,7 +162,7 @@ def log_probabilities(model: Network, sentences: Sequence[Ids], begin: int) -> N
     """Log probability in nats of each sentence's ids after the id `begin`, float64 [S]; none of its end."""
     order = sorted(range(len(sentences)), key=lambda k: sentences[k].astype(">i4").tobytes())
     total = np.zeros(len(sentences))
-    with judging(model):
+    with evaluating(model):
         for first in range(0, len(order), BLOCK):
             block = order[first : first + BLOCK]
             total[block] = _of_block(model, [sentences[k] for k in block], begin)

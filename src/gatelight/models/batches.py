@@ -1,4 +1,4 @@
-"""Sequences of unequal length kept as one flat array, and the batches that they are learnt and judged in.
+"""Sequences of unequal length kept as one flat array, and the batches for training and prediction.
 
 Knows ids and lengths only: nothing of models, losses or texts. Everything here is a pure function of
 its arguments; no global random state is read or changed.
@@ -17,7 +17,7 @@ from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.nn.packing import Packing, gather_rows, pack
 
-BATCH = 1024  # sequences judged together
+BATCH = 1024  # sequences predicted together
 BATCH_ROWS = 1 << 15  # rows: what bounds the memory of such a batch, a single longer sequence aside
 BATCH_BYTES = 1 << 23  # hidden states, narrow ones, that such a batch may have even if its rows are more
 EVEN = 16  # a multiple of so many is taken by the kernels and by two threads without a rest
@@ -109,7 +109,7 @@ def plan_batches(
 
 
 def rows_at_once(row_bytes: int) -> int:
-    """How many rows of so many bytes of hidden states a batch to judge may have: fewer batches take less."""
+    """How many rows of hidden states, of so many bytes each, a batch may have: fewer batches take less."""
     return max(BATCH_ROWS, BATCH_BYTES // row_bytes)
 
 

@@ -15,7 +15,7 @@ from gatelight.models.clamping import frozen
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.pieces import Pieces
-from gatelight.models.predicting import judging
+from gatelight.models.predicting import evaluating
 from gatelight.nn import Packing, pack
 
 ROWS = 1 << 14  # steps at a time: with the gates that a gradient needs some 10 kB each
@@ -42,7 +42,7 @@ def masked_log_odds(
     lengths = kept.sum(axis=1)
     order = np.argsort(-lengths, kind="stable")
     begin = 0
-    with judging(model):
+    with evaluating(model):
         while begin < len(order):
             batch = order[begin : begin + max(1, ROWS // max(int(lengths[order[begin]]), 1))]
             begin += len(batch)
@@ -61,7 +61,7 @@ def path_gradients(
     The gradient is that of the log odds of `target` with respect to the rows, which is what integrated
     gradients and gradient × input need. At 0 all rows are zero, as PAD's is.
     """
-    with judging(model):
+    with evaluating(model):
         table, number = model.embedding(ids, None, pieces)
         rows = table[torch.from_numpy(number)]
     still = frozen(model)
@@ -96,7 +96,7 @@ def pooled_contributions(
     mean of the others' logits: that is linear in the pooled row, so nothing is left over.
     """
     config, size = model.config, len(ids)
-    with judging(model):
+    with evaluating(model):
         flat, packing = packed(ids, np.array([size]))
         hidden = model.hidden_rows(flat, packing, pieces=pieces).double().numpy()
         head = {name: weight.detach().double().numpy() for name, weight in model.head.items()}

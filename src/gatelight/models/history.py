@@ -77,7 +77,7 @@ class Sums:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the sequences so far that were judged right; None where that is not counted."""
+        """Fraction of the sequences so far that were predicted right; None where that is not counted."""
         return None if self.correct is None else self.correct / self.count if self.count else 0.0
 
 

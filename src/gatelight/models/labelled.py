@@ -68,7 +68,7 @@ def training_data(
     positive = None if by_class is None or not multilabel else torch.from_numpy(by_class)
     weights = sequence_weights(data.targets, sample_weight, None if multilabel else by_class)
     if valid is None and config.patience is not None:
-        raise DataError("patience needs validation data to judge by; give some, or leave patience out")
+        raise DataError("patience needs validation data; give some, or leave patience out")
     return (
         Objective(outputs, multilabel, config.label_smoothing, positive),
         Labelled(data.sequences, data.targets, weights),

@@ -25,8 +25,8 @@ from gatelight.models.training_config import TrainingConfig
 from gatelight.nn import pack
 
 Ids = NDArray[np.int32]
-JUDGED_STEPS = 256  # at a time: bounds the memory of judging
-JUDGED_STREAMS, JUDGED_LEAST = 16, 4096  # parts of a stream side by side, and the ids that each must have
+SCORED_STEPS = 256  # at a time: bounds the memory of an evaluation
+SCORED_STREAMS, SCORED_LEAST = 16, 4096  # parts of a stream side by side, and the ids that each must have
 
 
 class PredictingStreams:
@@ -101,7 +101,7 @@ class PredictingStreams:
     def validate(self) -> tuple[float, float]:
         """Mean negative log-likelihood in nats, and the share of ids that were the likeliest."""
         assert self.valid is not None
-        loss, right = judge_stream(self.model, self.valid)
+        loss, right = score_stream(self.model, self.valid)
         return loss / (len(self.valid) - 1), right / (len(self.valid) - 1)
 
     def arrays(self) -> list[NDArray[Any] | Tensor | None]:
@@ -160,7 +160,7 @@ class PredictingDocuments:
     def validate(self) -> tuple[float, float]:
         """Mean negative log-likelihood in nats, and the share of ids that were the likeliest."""
         assert self.valid is not None
-        loss, right, count = judge_documents(self.model, self.valid)
+        loss, right, count = score_documents(self.model, self.valid)
         return loss / count, right / count
 
     def arrays(self) -> list[NDArray[Any] | Tensor | None]:
@@ -169,39 +169,39 @@ class PredictingDocuments:
         return [self.documents.ids, self.documents.lengths, *valid]
 
 
-def judge_stream(model: LanguageModel, stream: Ids) -> tuple[float, int]:
+def score_stream(model: LanguageModel, stream: Ids) -> tuple[float, int]:
     """Nats of stream[1:], each id given what precedes it, and how many of them were likeliest.
 
-    A long stream is judged in parts side by side, each from the zero state, which costs a little likelihood
+    A long stream is scored in parts side by side, each from the zero state, which costs a little likelihood
     at each part's beginning and never flatters.
     """
     asked = len(stream) - 1
-    parts = max(1, min(JUDGED_STREAMS, asked // JUDGED_LEAST))
+    parts = max(1, min(SCORED_STREAMS, asked // SCORED_LEAST))
     cuts = np.linspace(0, asked, parts + 1).astype(np.int64)
-    return _judge_parts(model, stream, cuts[:-1], np.diff(cuts))
+    return _score_parts(model, stream, cuts[:-1], np.diff(cuts))
 
 
-def judge_documents(model: LanguageModel, documents: Sequences) -> tuple[float, int, int]:
-    """As `judge_stream` for what follows the first id of each document, and how many ids that are."""
+def score_documents(model: LanguageModel, documents: Sequences) -> tuple[float, int, int]:
+    """As `score_stream` for what follows the first id of each document, and how many ids that are."""
     total, right = 0.0, 0
     order = np.argsort(-documents.lengths, kind="stable")
-    for begin in range(0, len(order), JUDGED_STREAMS):
-        batch = order[begin : begin + JUDGED_STREAMS]
+    for begin in range(0, len(order), SCORED_STREAMS):
+        batch = order[begin : begin + SCORED_STREAMS]
         lengths = np.maximum(documents.lengths[batch] - 1, 0)
-        nats, hits = _judge_parts(model, documents.ids, documents.starts[batch], lengths)
+        nats, hits = _score_parts(model, documents.ids, documents.starts[batch], lengths)
         total, right = total + nats, right + hits
     return total, right, int(np.maximum(documents.lengths - 1, 0).sum())
 
 
-def _judge_parts(
+def _score_parts(
     model: LanguageModel, ids: Ids, starts: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> tuple[float, int]:
     order = np.argsort(-lengths, kind="stable")
     starts, lengths = starts[order], lengths[order]  # as they are packed, so the state needs no sorting
     total, right, state = 0.0, 0, model.initial(len(lengths))
-    with judging(model):
-        for begin in range(0, int(lengths.max(initial=0)), JUDGED_STEPS):
-            packing = pack(np.clip(lengths - begin, 0, JUDGED_STEPS))
+    with evaluating(model):
+        for begin in range(0, int(lengths.max(initial=0)), SCORED_STEPS):
+            packing = pack(np.clip(lengths - begin, 0, SCORED_STEPS))
             step = np.repeat(np.arange(packing.steps), packing.alive)
             places = starts[np.arange(packing.rows) - packing.first[step]] + begin + step
             hidden, state = model.hidden(ids[places], packing, state)
@@ -212,7 +212,7 @@ def _judge_parts(
 
 
 @contextmanager
-def judging(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Inside the block the model drops nothing and keeps nothing for a gradient."""
     training = model.training
     if training:  # setting the mode goes through all modules, which a short text would notice

@@ -19,7 +19,7 @@ from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.fixed_network import TABLE_BYTES, FixedNetwork, Probabilities, shares
 from gatelight.models.pieces import Pieces
-from gatelight.models.predicting import judging
+from gatelight.models.predicting import evaluating
 from gatelight.models.rows import Ids
 from gatelight.nn.packing import Packing
 from gatelight.nn.padding import State
@@ -65,7 +65,7 @@ class Predictor:
             return network.probabilities(ids, lengths, pieces, self.batch_size)
         sequences = Sequences.of(ids, lengths)
         result = np.empty((len(sequences), self.model.config.outputs), np.float32)
-        with judging(self.model):
+        with evaluating(self.model):
             for some in batches.like_lengths(sequences.lengths, self.batch_size):
                 packed, packing = sequences.packed(some)
                 logits = self.model.logits(self.model.hidden_rows(packed, packing, None, pieces), packing)

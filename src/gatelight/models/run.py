@@ -127,7 +127,7 @@ class Run:
         config = self.config
         rate = self._rate(self.step - 1)
         self._prepare()
-        with self._judged_weights() as weights:
+        with self._evaluated_weights() as weights:
             loss, accuracy = self._validate()
             record = {
                 "epoch": self.epoch + 1,
@@ -236,7 +236,7 @@ class Run:
         return dict(zip(self.trained.tensors(), self.average.weights(), strict=True))
 
     @contextmanager
-    def _judged_weights(self) -> Iterator[dict[str, Tensor]]:
+    def _evaluated_weights(self) -> Iterator[dict[str, Tensor]]:
         averaged = self._averaged()
         if averaged is None:
             yield self.trained.tensors()

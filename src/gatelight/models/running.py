@@ -20,7 +20,7 @@ from gatelight.models.fixed_network import Probabilities
 from gatelight.models.heads import POOLS
 from gatelight.models.language_model import State
 from gatelight.models.pieces import Pieces
-from gatelight.models.predicting import judging
+from gatelight.models.predicting import evaluating
 from gatelight.models.prediction import Predictor
 from gatelight.models.rows import Ids
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
@@ -68,7 +68,7 @@ class Running:
             [np.zeros((0, self.config.outputs), np.float32)] for _ in sequences
         ]
         after = list(places)
-        with judging(self.model):
+        with evaluating(self.model):
             for going, block in in_blocks(sequences):
                 found, stands = self._block(block, [after[k] for k in going], pieces)
                 for k, shares, place in zip(going, found, stands, strict=True):

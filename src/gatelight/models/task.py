@@ -1,4 +1,4 @@
-"""What a training run asks of whatever is learned: batches, a loss for each, and a judgement; knows no model.
+"""What a training run asks of whatever is learned: batches, a loss for each, and an evaluation.
 
 A run (see `run`) does the rest: optimiser, averages, schedules, checkpoints.
 """
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Outcome:
-    """The mean loss of a batch, how many were judged, with what weight in all, and how many were right.
+    """The mean loss of a batch, how many were counted, with what weight in all, and how many were right.
 
     `correct` is None where that is not counted; `backward` gives every trained
     parameter its gradient and may be called once.

@@ -17,7 +17,7 @@ from gatelight.models.classifier import Classifier
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import pooled
-from gatelight.models.predicting import judging
+from gatelight.models.predicting import evaluating
 from gatelight.nn import Packing, pack
 from gatelight.nn.equations import EQUATIONS
 
@@ -54,7 +54,7 @@ def thought_vectors(
     """
     check_summary(model, pool)
     result = np.zeros((len(sequences), features(model)), np.float32)
-    with judging(model):
+    with evaluating(model):
         for batch in like_lengths(sequences.lengths, batch_size):
             ids, lengths = sequences.take(batch)
             if len(ids):

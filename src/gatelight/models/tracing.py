@@ -18,7 +18,7 @@ from gatelight.models.classifier import Classifier
 from gatelight.models.fixed_network import shares
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.pieces import Pieces
-from gatelight.models.predicting import judging
+from gatelight.models.predicting import evaluating
 from gatelight.nn import Packing
 from gatelight.nn.trace import Trace
 
@@ -40,7 +40,7 @@ def trace_classifier(
 
     These have the bits of `Predictor.probabilities`.
     """
-    with judging(model):
+    with evaluating(model):
         rows, number = model.embedding(packing.gathered(ids), None, pieces)
         layers: list[Any] = list(model.memory)
         trace = trace_layers(layers, layers[0].input_table(rows), packing, torch.from_numpy(number))
@@ -50,7 +50,7 @@ def trace_classifier(
 
 def trace_language_model(model: LanguageModel, ids: NDArray[np.int32], packing: Packing) -> Trace:
     """Trace a language model from zeros on flat ids int32 [N], sequence after sequence."""
-    with judging(model):
+    with evaluating(model):
         rows, number = model.embedding(packing.gathered(ids))
         layers: list[Any] = list(model.memory)
         return trace_layers(layers, layers[0].input_table(rows), packing, torch.from_numpy(number))

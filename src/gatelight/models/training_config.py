@@ -26,7 +26,7 @@ class TrainingConfig:
 
     `best_by` says which epoch's weights are kept and what early stopping watches: accuracy (equal
     accuracies by the lower loss), because a recurrent classifier's validation loss turns upwards from
-    overconfidence while its judgements still get better; the loss, where probabilities matter more; or
+    overconfidence while its accuracy still gets better; the loss, where probabilities matter more; or
     "last", simply the last epoch, for schedules that end at a small learning rate, and for validation parts
     so small that a best epoch would be chance.
     """
@@ -42,7 +42,7 @@ class TrainingConfig:
     patience: int | None = None  # stop after this many epochs without a better one; needs validation data
     best_by: str = "valid_accuracy"
     average: float | None = (
-        None  # decay of the weights' moving average, which is then what is judged and kept
+        None  # decay of the weights' moving average, which is then what is evaluated and kept
     )
     class_weight: ClassWeight = None  # "balanced", or weights by class number
     label_smoothing: float = 0.0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatelight.models.language_model import LanguageModel, State
-from gatelight.models.predicting import judging
+from gatelight.models.predicting import evaluating
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
 from gatelight.nn import pack
 from gatelight.nn.equations import EQUATIONS
@@ -36,7 +36,7 @@ class Reader:
 
     def read(self, ids: Ids, state: State) -> tuple[NDArray[np.float32], State]:
         """ids int32 [T] of one stream → scores float32 [T, V] after each, and the state after all."""
-        with judging(self.model):
+        with evaluating(self.model):
             hidden, after = self.model.hidden(np.ascontiguousarray(ids, np.int32), pack([len(ids)]), state)
             return self.model.scores(hidden).numpy(), after
 
@@ -51,7 +51,7 @@ class Reader:
         `scores` are those before, which a stream of no ids keeps.
         """
         found, after = list(scores or map(_no_scores, streams)), list(states)
-        with judging(self.model):
+        with evaluating(self.model):
             for going, block in in_blocks(streams):
                 packing = pack([len(ids) for ids in block])
                 flat = np.ascontiguousarray(np.concatenate(block), np.int32)
@@ -108,7 +108,7 @@ def _no_scores(stream: Ids) -> NDArray[np.float32]:
 def loop_of(model: LanguageModel) -> StreamLoop:
     """The loop that writes with the model's weights as they are."""
     layers: list[Any] = list(model.memory)
-    with judging(model):
+    with evaluating(model):
         table = layers[0].input_table(model.embedding.weight).numpy()
         output = model.output_layer()
 

@@ -157,7 +157,7 @@ def _memory(layer: Memory) -> tuple[str, dict[str, Any]]:
     if layer.cell == "gru":
         config["reset_after"] = layer.reset_after
     if layer.merge is not None:
-        # Both layers, as Keras writes them: told only of one, Keras 3 copies it for the way back, and
+        # Both layers, as Keras writes them: told only of one, Keras 3 copies it for the way backwards, and
         # remembers what it copies by its address, which another object may have by then.
         forward = _entry(kind, {**config, "name": f"forward_{layer.name}", "go_backwards": layer.backwards})
         backward = _entry(

@@ -85,7 +85,7 @@ class ImportedModel:
                 out[place] = row
         return np.stack(out) if len({row.shape for row in out}) == 1 else out
 
-    def judge(self, rows: Array) -> list[str] | None:
+    def labels_of(self, rows: Array) -> list[str] | None:
         """The likeliest class of each row of outputs; None where the classes are not known."""
         if self.classes is None or rows.ndim != 2:
             return None
