@@ -43,7 +43,7 @@ check: $(READY)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/lint-imports
+	$(BIN)/python -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
 format: $(READY)
 	$(BIN)/python -m ruff check --fix-only --quiet .
