@@ -52,6 +52,7 @@ def test_an_audit_for_people_fits_80_columns(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "markup: 30 (100.0 %) texts hold markup" in result.stdout
     assert "→ keep --clean" in result.stdout
+    assert "tokens on average; 0 (0.0 %) are longer than 600 and are cut" in result.stdout
     tables = [
         line for line in result.stdout.splitlines() if line.startswith((" percentile", " cut at", " tokens"))
     ]

@@ -11,6 +11,7 @@ from rich.console import Console
 from gatelight.cli import charts, html
 from gatelight.cli.output import percent, say, table
 from gatelight.cli.progress import size
+from gatelight.cli.reports import length_line
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -29,8 +30,7 @@ def print_audit(to: Console, audit: Audit) -> None:
     """Print the facts, then each finding with its examples and what to do."""
     say(to, f"{audit.origin}: {_counted(audit)}")
     lengths = audit.lengths
-    for line in str(lengths.statistics).splitlines():
-        say(to, line)
+    say(to, length_line(lengths.statistics))
     say(to, _characters(lengths))
     to.print(table(["percentile", *map(str, lengths.tokens)], _percentile_rows(lengths)))
     to.print(table(["cut at", "whole", "tokens kept", "padding"], _curve_rows(lengths)))
@@ -65,7 +65,7 @@ def page(path: Path, audit: Audit) -> None:
             )
             for finding in audit.findings
         ],
-        lengths=" · ".join(str(lengths.statistics).splitlines()) + f". {_characters(lengths)}",
+        lengths=f"{length_line(lengths.statistics)}; {_characters(lengths)}",
         histogram=charts.histogram(
             lengths.histogram, lengths.histogram_width, "tokens", lengths.maxlen, _cut(lengths)
         ),
@@ -113,7 +113,7 @@ def _counted(audit: Audit) -> str:
 
 
 def _characters(lengths: LengthReport) -> str:
-    return f"Avg characters: {lengths.mean_characters:.5f}"
+    return f"{lengths.mean_characters:.1f} characters on average"
 
 
 def _percentile_rows(lengths: LengthReport) -> list[list[str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from gatelight.cli.output import duration, percent, say, table
+from gatelight.text.lengths import LengthStatistics
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,6 +42,15 @@ def corpus_line(corpus: Corpus) -> str:
     return f"{corpus.origin}: {len(corpus):,} texts, {len(counts)} classes ({named}{more}){groups}"
 
 
+def length_line(lengths: LengthStatistics) -> str:
+    """Say how long the texts are, and how many of them are cut."""
+    texts = lengths.padded + lengths.equal + lengths.truncated
+    return (
+        f"a text has {lengths.average:.1f} tokens on average; {lengths.truncated:,} "
+        f"({percent(lengths.truncated / texts)}) are longer than {lengths.maxlen:,} and are cut"
+    )
+
+
 def training_lines(training: Mapping[str, Any]) -> list[str]:
     """Say how the texts were divided, how long they are, and how much of them is unknown or has no vector."""
     lines = [
@@ -48,12 +58,7 @@ def training_lines(training: Mapping[str, Any]) -> list[str]:
         f"({SPLITS[training['split']]})"
     ]
     if training.get("lengths") is not None:
-        lengths = training["lengths"]
-        of = lengths["padded"] + lengths["equal"] + lengths["truncated"]
-        lines.append(
-            f"a text has {lengths['average']:.1f} tokens on average; {lengths['truncated']:,} "
-            f"({percent(lengths['truncated'] / of)}) are longer than {lengths['maxlen']:,} and are cut"
-        )
+        lines.append(length_line(LengthStatistics(**training["lengths"])))
     lines.append(f"unknown words: {percent(training['unknown_share'])}")
     if training["vectors"] is not None:
         lines.append(
