@@ -19,9 +19,9 @@ def test_typed_texts_are_judged_in_order(model: Path) -> None:
     texts = ["a great film", "a dull film", "qwertz", ""]
     result = gatelight("predict", model, *texts)
     rows = [line.split("\t") for line in result.stdout.splitlines()]
-    judged, unknown = library.load(model).proba_and_unknown_share(texts)
+    proba, unknown = library.load(model).proba_and_unknown_share(texts)
     assert [row[3] for row in rows] == texts
-    for row, shares, share in zip(rows, judged, unknown, strict=True):
+    for row, shares, share in zip(rows, proba, unknown, strict=True):
         assert row[0] == ("neg", "pos")[int(shares.argmax())]
         assert row[1] == f"{shares.max():.4f}"
         assert row[2] == f"{share:.4f}"

@@ -22,7 +22,6 @@ from gatelight.estimators.ngram_classifier import (
     baseline_ngrams,
     files,
     fit_best,
-    wide_ngrams,
 )
 
 CONVERGED = 5e-3  # where scikit-learn's solver stops depends on the last bits of the features
@@ -154,8 +153,7 @@ def test_damaged_files_say_so_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ngrams", "theirs"),
     [
-        (Ngrams(None, (2, 5)), {"analyzer": "char_wb", "ngram_range": (2, 5)}),
-        (Ngrams(None, (1, 4), across_spaces=True), {"analyzer": "char", "ngram_range": (1, 4)}),
+        (Ngrams(None, (1, 4)), {"analyzer": "char", "ngram_range": (1, 4)}),
         (Ngrams((1, 3)), {"token_pattern": WORDS_AND_SIGNS, "ngram_range": (1, 3)}),
     ],
 )
@@ -191,17 +189,6 @@ def test_naive_bayes_weights_are_log_count_ratios(classes: int) -> None:
     np.testing.assert_allclose(ours.probabilities(new), expected, atol=1e-4)
 
 
-def test_contributions_add_up_to_the_score() -> None:
-    """An explanation whose parts are not the whole would be told of another model."""
-    texts = reviews(300, 4)
-    targets = np.array(["good" in text for text in texts], np.int64)
-    fitted = NgramClassifier(Ngrams((1, 2), (2, 5)), naive_bayes=True).fit(texts, targets)
-    parts = fitted.contributions("good film, never dull")
-    score = sum(parts.values()) + fitted.intercepts
-    np.testing.assert_allclose(expit(score), fitted.probabilities(["good film, never dull"])[0], atol=1e-6)
-    assert max(parts, key=lambda term: parts[term][0]).strip() in "good"
-
-
 def test_the_better_of_both_on_validation_is_taken() -> None:
     """Else the baseline would be the weaker of the two that everybody knows."""
     texts = reviews(400, 5)
@@ -220,8 +207,6 @@ def test_a_script_without_spaces_is_read_by_characters() -> None:
     """With a clause for a word, the baseline of Chinese texts would be a straw man."""
     assert baseline_ngrams(["宝贝收到，立马试穿。做工精细，用料考究。", "OK 很好"]).words is None
     assert baseline_ngrams(["a film of 東京", "夜"]).words == (1, 2)
-    assert wide_ngrams(["a short text"]).characters == (2, 5)
-    assert wide_ngrams(["a long text " * 100]).characters is None
 
 
 def test_lengths_must_agree() -> None:

@@ -131,7 +131,6 @@ def measure(
     right = is_right(columns, targets)
     if targets.ndim == 2:
         chosen, truth = columns >= 0.5, targets >= 0.5
-        losses = -np.log(_bounded(np.where(truth, columns, 1 - columns))).mean(axis=1)
         parts = np.concatenate([chosen & truth, chosen, truth], axis=1).astype(np.float64)
         f1 = _macro_f1(parts.sum(axis=0)[None])[0]
         resampled_f1 = np.array(
@@ -142,14 +141,13 @@ def measure(
         )
     else:
         chosen, classes = columns.argmax(axis=1), columns.shape[1]
-        shares = columns / columns.sum(axis=1, keepdims=True)
-        losses = -np.log(_bounded(shares[np.arange(n), targets]))
         # Drawing texts with replacement is drawing cells of the confusion matrix: far fewer of them.
         confusion = np.bincount(targets * classes + chosen, minlength=classes * classes)
         f1 = _macro_f1(_class_counts(confusion[None], classes))[0]
         drawn = rng.multinomial(n, confusion / n, size=resamples)
         resampled_f1 = _macro_f1(_class_counts(drawn, classes))
     f1_low, f1_high = np.quantile(resampled_f1, [0.025, 0.975])
+    losses = log_losses(columns, targets)
     means = [losses[rng.integers(n, size=n)].mean() for _ in range(resamples)]
     loss_low, loss_high = np.quantile(means, [0.025, 0.975])
     accuracy_low, accuracy_high = wilson_interval(int(right.sum()), n)
@@ -166,6 +164,17 @@ def measure(
         log_loss_high=float(loss_high),
         baseline=baseline,
     )
+
+
+def log_losses(columns: NDArray[np.floating[Any]], targets: NDArray[Any]) -> NDArray[np.float64]:
+    """Return each text's log loss [n] in nats; of several labels the mean binary cross-entropy."""
+    columns = np.asarray(columns, np.float64)
+    if targets.ndim == 2:
+        return np.asarray(
+            -np.log(_bounded(np.where(targets >= 0.5, columns, 1 - columns))).mean(axis=1), np.float64
+        )
+    shares = columns / columns.sum(axis=1, keepdims=True)
+    return np.asarray(-np.log(_bounded(shares[np.arange(len(targets)), targets])), np.float64)
 
 
 def is_right(columns: NDArray[np.floating[Any]], targets: NDArray[Any]) -> NDArray[np.bool_]:

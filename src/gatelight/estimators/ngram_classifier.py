@@ -1,4 +1,4 @@
-"""Logistic regression on n-grams of words and characters: the baseline, and the wide path of a classifier.
+"""Logistic regression on n-grams of words or characters: the baseline of a classifier.
 
 Features are TF-IDF with sublinear counts (Salton & Buckley 1988), which may be weighted by naive Bayes' log
 count ratios (Wang & Manning 2012). scikit-learn fits; what was fitted is kept and read as plain files.
@@ -21,6 +21,7 @@ import regex
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError, ModelFileError
+from gatelight.estimators.evaluation import log_losses
 from gatelight.estimators.saving import read_arrays, write_arrays
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ SCIKIT_LEARN_WORDS = r"\b\w\w+\b"  # of the baselines that earlier versions save
 CHARACTER_MARK = "\t"  # before n-grams of characters; no word holds it
 UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 LETTER = regex.compile(r"\p{L}")
-SHORT_TEXT = 400  # characters on average, up to which n-grams of characters cost seconds
 
 Floats = NDArray[np.float32]
 Targets = NDArray[Any]
@@ -45,13 +45,11 @@ Targets = NDArray[Any]
 class Ngrams:
     """Which n-grams a text is made of: of words, of characters (shortest, longest), or of both.
 
-    `words` are what `pattern` finds in the lower-cased text. `characters` are taken of each word between
-    spaces, with one space on either side; with `across_spaces` of the text as a whole.
+    `words` are what `pattern` finds in the lower-cased text; `characters` are taken across spaces.
     """
 
     words: tuple[int, int] | None = (1, 2)
     characters: tuple[int, int] | None = None
-    across_spaces: bool = False
     pattern: str = WORDS_AND_SIGNS
 
     def of(self, text: str) -> list[str]:
@@ -63,10 +61,9 @@ class Ngrams:
             for n in range(self.words[0], self.words[1] + 1):
                 found += words if n == 1 else map(" ".join, zip(*(words[k:] for k in range(n)), strict=False))
         if self.characters is not None:
-            spans = [" ".join(text.split())] if self.across_spaces else [f" {w} " for w in text.split()]
-            for span in spans:
-                for n in range(self.characters[0], self.characters[1] + 1):
-                    found += [CHARACTER_MARK + span[k : k + n] for k in range(len(span) - n + 1)]
+            span = " ".join(text.split())
+            for n in range(self.characters[0], self.characters[1] + 1):
+                found += [CHARACTER_MARK + span[k : k + n] for k in range(len(span) - n + 1)]
         return found
 
 
@@ -78,14 +75,7 @@ def has_spaces(texts: Iterable[str]) -> bool:
 
 def baseline_ngrams(texts: Sequence[str]) -> Ngrams:
     """Return the n-grams of the baseline: words and word pairs, or 1 to 4 characters without spaces."""
-    return Ngrams() if has_spaces(texts) else Ngrams(None, (1, 4), across_spaces=True)
-
-
-def wide_ngrams(texts: Sequence[str]) -> Ngrams:
-    """Return the n-grams of the wide path: those of the baseline, in short texts also 2 to 5 characters."""
-    ngrams = baseline_ngrams(texts)
-    short = sum(map(len, texts)) <= SHORT_TEXT * len(texts)
-    return Ngrams(ngrams.words, (2, 5)) if ngrams.words is not None and short else ngrams
+    return Ngrams() if has_spaces(texts) else Ngrams(None, (1, 4))
 
 
 class NgramClassifier:
@@ -117,11 +107,12 @@ class NgramClassifier:
         from scipy.special import expit, softmax
 
         outputs = len(self.intercepts)
-        weights = self._by_term()
+        if self._weights is None:
+            self._weights = np.ascontiguousarray(self.coefficients.T)
         parts = [np.zeros((0, outputs), np.float32)]
         given = iter(texts)
         while block := list(islice(given, BLOCK)):
-            scores = self.features(block) @ weights + self.intercepts
+            scores = self.features(block) @ self._weights + self.intercepts
             parts.append(expit(scores) if outputs == 1 or self.multilabel else softmax(scores, axis=1))
         return np.concatenate(parts).astype(np.float32, copy=False)
 
@@ -143,25 +134,10 @@ class NgramClassifier:
         matrix.data /= np.repeat(np.maximum(length, np.finfo(np.float32).tiny), np.diff(matrix.indptr))
         return matrix
 
-    def contributions(self, text: str) -> dict[str, Floats]:
-        """Return what each known n-gram of a text adds to the score of each output, float32 [outputs].
-
-        N-grams of characters begin with a tab. The sum with `intercepts` is the score: log odds of two
-        classes and of each label, logits of more classes.
-        """
-        row = self.features([text])
-        parts = row.data[:, None] * self._by_term()[row.indices]
-        return {self.terms[number]: part for number, part in zip(row.indices, parts, strict=True)}
-
     def _known(self) -> dict[str, int]:
         if self._numbers is None:
             self._numbers = {term: number for number, term in enumerate(self.terms)}
         return self._numbers
-
-    def _by_term(self) -> Floats:
-        if self._weights is None:
-            self._weights = np.ascontiguousarray(self.coefficients.T)
-        return self._weights
 
     def save(self, folder: Path, name: str = "baseline") -> None:
         """Write terms as JSON lines and numbers as safetensors, `name`.*, into an existing folder."""
@@ -245,16 +221,14 @@ def fit_best(
         return NgramClassifier(ngrams).fit(texts, targets, sample_weight)
     both = [NgramClassifier(ngrams), NgramClassifier(ngrams, naive_bayes=True)]
     fitted = fit_all(both, texts, targets, sample_weight)
-    return min(fitted, key=lambda each: log_loss(each.probabilities(valid[0]), valid[1]))
 
+    def loss(each: NgramClassifier) -> float:
+        columns = each.probabilities(valid[0])
+        if valid[1].ndim == 1 and columns.shape[1] == 1:  # the second of two classes
+            columns = np.concatenate([1 - columns, columns], axis=1)
+        return float(log_losses(columns, valid[1]).mean())
 
-def log_loss(probabilities: NDArray[Any], targets: Targets) -> float:
-    """Return the mean log loss of [n, outputs], one output of two classes standing for the second."""
-    p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
-    if targets.ndim == 2 or p.shape[1] == 1:
-        truth = targets.reshape(p.shape).astype(bool)
-        return float(-np.log(np.where(truth, p, 1 - p)).mean())
-    return float(-np.log(p[np.arange(len(p)), targets]).mean())
+    return min(fitted, key=loss)
 
 
 def _terms(texts: Sequence[str], ngrams: Ngrams) -> tuple[list[str], Floats]:
@@ -318,7 +292,7 @@ def _ngrams_of(note: str | None, path: Path) -> Ngrams:
             raise ValueError(f"pattern {said['pattern']!r}")
         if any(span is not None and not 1 <= span[0] <= span[1] <= 9 for span in spans.values()):
             raise ValueError(f"n-grams {spans}")
-        return Ngrams(spans["words"], spans["characters"], bool(said["across_spaces"]), said["pattern"])
+        return Ngrams(spans["words"], spans["characters"], said["pattern"])
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ModelFileError(f"{path} does not say its n-grams ({error}); train the model again") from None
 
