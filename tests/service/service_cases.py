@@ -108,7 +108,7 @@ class Slow:
         """Wait, then predict; the first texts, which warm it up, at once."""
         if texts not in ([WARMING], [""]):
             self.asked.set()
-            assert self.let_go.wait(PATIENCE)
+            assert self.let_go.wait(2 * PATIENCE)  # longer than a test waits for anything
         return self._model.proba_and_unknown_share(texts)
 
 

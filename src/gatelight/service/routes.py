@@ -75,6 +75,24 @@ async def _counted(serving: Served) -> AsyncIterator[None]:
         yield
 
 
+CLIENT_LEFT = 499
+"""The status in the metrics, as nginx writes it, of a request whose client did not wait for the answer."""
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, Any]) -> Any:
+    """Return what the work returns; cancel it when the client leaves."""
+    working = asyncio.ensure_future(work)
+    left = asyncio.ensure_future(request.receive())  # the body is read: nothing but the end can come
+    try:
+        await asyncio.wait({working, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise HTTPException(CLIENT_LEFT)
+        return working.result()
+    finally:
+        working.cancel()
+        left.cancel()
+
+
 api = APIRouter(
     prefix="/v1",
     route_class=StrictRoute,
@@ -84,7 +102,7 @@ probes = APIRouter()
 
 
 @api.post("/predict", response_model=messages.Predictions, responses=REJECTED_OR_MISSING)
-async def predict(serving: Served, asked: messages.Predict) -> Response:
+async def predict(request: Request, serving: Served, asked: messages.Predict) -> Response:
     """Predict the class of one text, or of several; what comes at the same time is computed together."""
     hosted = serving.model(asked.model, CLASSIFIER)
     texts = [asked.text] if asked.text is not None else asked.texts or []
@@ -92,7 +110,7 @@ async def predict(serving: Served, asked: messages.Predict) -> Response:
     classes = hosted.model.known_classes()
     names, predictions = list(map(str, classes.plain())), []
     if texts:
-        rows, unknown = await serving.predict(hosted, texts)
+        rows, unknown = await _while_connected(request, serving.predict(hosted, texts))
         for label, row, fraction in zip(classes.labels(rows), rows.tolist(), unknown.tolist(), strict=True):
             probabilities = dict(zip(names, row, strict=True))
             of = [probabilities[str(one)] for one in (label if classes.multilabel else [label])]
@@ -113,29 +131,32 @@ async def models(serving: Served) -> Response:
     return answer({"models": [hosted.about() for hosted in serving.models.values()]})
 
 
-async def _insight(serving: Serving, asked: Inspect, kind: str | None, view: Any, *how: Any) -> Response:
+async def _insight(
+    request: Request, serving: Serving, asked: Inspect, kind: str | None, view: Any, *how: Any
+) -> Response:
     hosted = serving.model(asked.model, kind)
     serving.check_texts([asked.text])
-    return answer(await serving.insights.run(serving.insight, hosted, asked, view, *how))
+    work = serving.insights.run(serving.insight, hosted, asked, view, *how)
+    return answer(await _while_connected(request, work))
 
 
 @api.post("/running", response_model=messages.Running, responses=REJECTED_OR_MISSING)
-async def running(serving: Served, asked: Inspect) -> Response:
+async def running(request: Request, serving: Served, asked: Inspect) -> Response:
     """Give the prediction after each token."""
-    return await _insight(serving, asked, None, views.running)
+    return await _insight(request, serving, asked, None, views.running)
 
 
 @api.post("/explain", response_model=messages.Explanation, responses=REJECTED_OR_MISSING)
-async def explain(serving: Served, asked: messages.Explain) -> Response:
+async def explain(request: Request, serving: Served, asked: messages.Explain) -> Response:
     """Give each token's contribution."""
-    return await _insight(serving, asked, CLASSIFIER, views.explanation, asked.method, asked.target)
+    return await _insight(request, serving, asked, CLASSIFIER, views.explanation, asked.method, asked.target)
 
 
 @api.post("/trace", response_model=messages.TraceView, responses=REJECTED_OR_MISSING)
-async def trace(serving: Served, asked: messages.Trace) -> Response:
+async def trace(request: Request, serving: Served, asked: messages.Trace) -> Response:
     """Give every gate and state of the most active units."""
     how = asked.layer, asked.direction, asked.units
-    return await _insight(serving, asked, None, views.trace, *how)
+    return await _insight(request, serving, asked, None, views.trace, *how)
 
 
 class GeneratedText(StreamingResponse):
