@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from gatelight.cli.options import JSON, MODEL, THREADS, argument, option
 from gatelight.cli.output import console, emit, interval, percent, say, table
 from gatelight.cli.sources import LIMIT, language_model
-from gatelight.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
     from gatelight.estimators.language_model import LanguageModel
     from gatelight.lab.agreement import Accuracy, ScoredPairs
 
-MARVIN_LINZEN = "marvin-linzen"
 NAMED = 10  # unknown words that a person is told of
-STAGES = {"tokenize": "reading sentences", "model": "the model", "n-grams": "n-grams"}
 
 
 @dataclass(kw_only=True)
@@ -28,9 +25,7 @@ class Agreement:
     """Ask a language model which sentence of a pair is likelier."""
 
     model: str = argument(MODEL, "MODEL")
-    data: str = argument("minimal pairs", f"blimp|{MARVIN_LINZEN}|FOLDER|FILE")
-    each: int | None = option("so many pairs of each construction at most", least=1)
-    seed: int = option("which pairs those are", 0, least=0)
+    data: str = argument("minimal pairs", "blimp|FOLDER|FILE")
     train: str | None = option("what the model learned from, to count n-grams of", metavar="DATA")
     part: str | None = option("the part of it; else all but test")
     limit: int | None = option(LIMIT, least=1)
@@ -41,32 +36,31 @@ class Agreement:
     def run(self) -> None:
         """Ask and tell."""
         from gatelight.cli.progress import Meter
+        from gatelight.cli.sources import available
         from gatelight.lab.agreement import accuracies, score_pairs
-        from gatelight.lab.minimal_pairs import read_pairs, thinned
+        from gatelight.lab.minimal_pairs import read_pairs
         from gatelight.nn.threads import set_threads
 
         to = console(machine=self.json)
         set_threads(self.threads)
         model = language_model(self.model)
-        pairs = read_pairs(_place(self.data, to))
-        whole = len(pairs)
-        if self.each is not None:
-            pairs = thinned(pairs, self.each, self.seed)
+        pairs = read_pairs(available(self.data, to))
         ngrams = None if self.train is None else self._ngrams(model, self.train, to)
         with Meter(to) as meter:
-            scored = score_pairs(model, pairs, ngrams, lambda stage: meter.show(STAGES[stage], 0, None))
+            meter.show("scoring pairs", 0, None)
+            scored = score_pairs(model, pairs, ngrams)
         rows = accuracies(scored)
         if self.json:
             emit(
                 {
-                    "model": self.model, "data": self.data, "pairs": whole, "asked": len(pairs),
-                    "scored": len(scored.pairs), "unknown": dict(scored.unknown.most_common()),
+                    "model": self.model, "data": self.data, "pairs": len(pairs), "scored": len(scored.pairs),
+                    "unknown": dict(scored.unknown.most_common()),
                     "order": None if ngrams is None else ngrams.order,
                     "accuracies": [vars(row) for row in rows],
                 }
             )  # fmt: skip
             return
-        say(to, f"{whole:,} pairs, {len(pairs):,} asked, {len(scored.pairs):,} scored")
+        say(to, f"{len(pairs):,} pairs, {len(scored.pairs):,} scored")
         _tell_of_unknown(scored, to)
         for by in dict.fromkeys(row.by for row in rows):
             to.print(_table(by, [row for row in rows if row.by == by], scored))
@@ -83,21 +77,6 @@ class Agreement:
         with Meter(to) as meter:
             meter.show("counting n-grams", 0, None)
             return ngrams_of(model, texts, self.order)
-
-
-def _place(data: str, to: Console) -> Path:
-    from gatelight.cli.sources import available
-    from gatelight.text.datasets import cache_folder
-
-    if data != MARVIN_LINZEN or Path(data).exists():
-        return available(data, to)
-    folder = cache_folder() / MARVIN_LINZEN
-    if not folder.is_dir():
-        raise DataError(
-            f"{MARVIN_LINZEN}: its authors publish pickles, which are not read; put it as JSON Lines, a file "
-            f"for each construction (simple_agrmt.jsonl.gz …), into {folder}, or give their folder"
-        )
-    return folder
 
 
 def _tell_of_unknown(scored: ScoredPairs, to: Console) -> None:

@@ -1,7 +1,7 @@
 """The note's two sentences: how probable their verb is, and how much of that reaches the subject.
 
-The gradient is that of the verb's log probability by the rows of the embedding that the
-model read, in float64, so that what is small is not yet nothing.
+The gradient is that of the verb's log probability by the embedding's rows that the model read, in float64,
+so that what is small is not yet nothing.
 """
 
 from __future__ import annotations
@@ -48,52 +48,42 @@ class Reach:
     tokens: list[tuple[str, float]]
 
 
-def reach(
-    model: LanguageModel, sentence: str, *, subject: str = SUBJECT, verb: str = VERB, wrong: str = WRONG
-) -> Reach:
-    """Ask a model for the verb of a sentence, and for a wrong one; DataError for what it cannot read."""
-    before, _, behind = sentence.partition(verb)
-    start = before.find(subject)
-    if start < 0 or not behind:
-        raise DataError(
-            f"{sentence!r} does not hold {subject!r} and then {verb!r}; give a sentence that does"
-        )
+def reach(model: LanguageModel, sentence: str, *, wrong: str = WRONG) -> Reach:
+    """Ask a model for the verb of one of `SENTENCES`, and for a wrong one; DataError for unknown words."""
+    before = sentence.partition(VERB)[0]
+    start = before.index(SUBJECT)
     encode = Encoder(model.tokenizer_, model.vocabulary_)
     prefix = encode(before)
-    asked = [_continued(model, encode, before, prefix, word) for word in (verb, wrong)]
-    first, last = (len(encode(before[:end])) for end in (start, start + len(subject)))
-    begin = model.vocabulary_.id(END)
-    right, norms = _asked(model.model_, begin, prefix, asked[0])
-    norms = norms[1 : len(prefix) + 1]
+    words = [_continued(model, encode, before, word) for word in (VERB, wrong)]
+    (verb, norms), (other, _) = (_log_probability(model, prefix, ids) for ids in words)
+    first, last = (len(encode(before[:end])) for end in (start, start + len(SUBJECT)))
     own = float(np.linalg.norm(norms[first:last]))
-    known = model.tokenizer_.tokens(before)
     return Reach(
         sentence=sentence,
-        verb=math.exp(right),
-        wrong=math.exp(_asked(model.model_, begin, prefix, asked[1])[0]),
+        verb=math.exp(verb),
+        wrong=math.exp(other),
         distance=len(prefix) - last + 1,
         gradient=own,
         fraction=own / max(float(np.linalg.norm(norms)), np.finfo(float).tiny),
-        tokens=list(zip(known, norms.tolist(), strict=True)),
+        tokens=list(zip(model.tokenizer_.tokens(before), norms.tolist(), strict=True)),
     )
 
 
-def _continued(model: LanguageModel, encode: Encoder, before: str, prefix: Ids, word: str) -> Ids:
+def _continued(model: LanguageModel, encode: Encoder, before: str, word: str) -> Ids:
     """The ids of a word behind `before`."""
-    whole = encode(f"{before}{word} ")
-    strange = [token for token in model.tokenizer_.tokens(before + word) if token not in model.vocabulary_]
-    if strange or len(whole) <= len(prefix) or (whole[: len(prefix)] != prefix).any():
-        why = f"does not know {strange[0]!r}" if strange else "does not read the two as tokens of their own"
-        raise DataError(f"{before + word!r}: the model {why}; give other words, or another model")
-    return whole[len(prefix) :]
+    for token in model.tokenizer_.tokens(before + word):
+        if token not in model.vocabulary_:
+            raise DataError(
+                f"{before + word!r}: the model does not know {token!r}; give another word, or another model"
+            )
+    return encode(f"{before}{word} ")[len(encode(before)) :]
 
 
-def _asked(model: Network, begin: int, prefix: Ids, word: Ids) -> tuple[float, NDArray[np.float64]]:
-    """Log probability of the word, and the 2-norm of its gradient at each id read, `begin` first."""
-    exact = copy.deepcopy(model).double().eval()
-    ids = np.concatenate([[begin], prefix, word[:-1]])
-    weight: torch.Tensor = exact.embedding.weight  # type: ignore[assignment]
-    rows = weight.detach()[torch.from_numpy(ids.astype(np.int64))].requires_grad_()
+def _log_probability(model: LanguageModel, prefix: Ids, word: Ids) -> tuple[float, NDArray[np.float64]]:
+    """Log probability of the word after the prefix, and the 2-norm of its gradient at each id of that."""
+    exact: Network = copy.deepcopy(model.model_).double().eval()
+    ids = np.concatenate([[model.vocabulary_.id(END)], prefix, word[:-1]]).astype(np.int64)
+    rows = exact.embedding.weight.detach()[torch.from_numpy(ids)].requires_grad_()  # type: ignore[operator]
     hidden, packing = rows, pack([len(ids)])
     with torch.enable_grad():
         for layer in exact.memory:
@@ -101,4 +91,4 @@ def _asked(model: Network, begin: int, prefix: Ids, word: Ids) -> tuple[float, N
         logs = torch.log_softmax(exact.scores(hidden[len(prefix) :]), 1)
         total = logs.gather(1, torch.from_numpy(word.astype(np.int64))[:, None]).sum()
         (gradient,) = torch.autograd.grad(total, rows)
-    return float(total.detach()), gradient.norm(dim=1).numpy()
+    return float(total.detach()), gradient.norm(dim=1)[1 : len(prefix) + 1].numpy()
