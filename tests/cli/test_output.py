@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from gatelight.cli.output import as_json, duration, one_line, percent, say, table
-from gatelight.cli.progress import Meter, epoch_line, size
+from gatelight.cli.output import as_json, duration, one_line, percent, say, size, table
+from gatelight.cli.progress import Meter, epoch_line
 
 
 def test_a_users_text_is_neither_markup_nor_control() -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gatelight.cli.charts import Chart, Curve
+from gatelight.cli.document import Block, Card, Figure, Heading, Line, Table, check_packages, tell
 from gatelight.cli.options import DATA, JSON, argument, option
-from gatelight.cli.output import console, emit, say
+from gatelight.cli.output import console, percent, size
 from gatelight.cli.settings import classifier_settings
 from gatelight.cli.sources import Reads
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
+    from gatelight.insight.audit import Audit as Found
+    from gatelight.insight.lengths import LengthReport
+    from gatelight.insight.unknown_words import UnknownReport
     from gatelight.text.vectors import WordVectors
 
 READ_BY = ("tokenizer", "lowercase", "clean", "min_count", "max_words", "max_length", "truncation")
 STAGES = {"survey": "comparing words", "overlaps": "looking for copies", "unknown": "unknown words"}
+MOST_NAMED = 8
+WORDS_SHOWN = 12
 
 
 @dataclass(kw_only=True)
@@ -43,8 +50,6 @@ class Audit(Reads):
 
     def run(self) -> None:
         """Look, tell, and write the report that is asked for."""
-        from gatelight.cli.audit_report import page, print_audit
-        from gatelight.cli.html import check
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import available, texts_to_audit
         from gatelight.estimators.settings import preset
@@ -52,7 +57,7 @@ class Audit(Reads):
         from gatelight.text.vectors import WordVectors
 
         if self.out is not None:
-            check()
+            check_packages()
         to = console(machine=self.json)
         reading = {**self.reading, "labelled": False}
 
@@ -80,11 +85,119 @@ class Audit(Reads):
                 on_text=lambda n: meter.show("reading", 0, None, f"{n:,} texts"),
                 on_stage=lambda stage: meter.show(STAGES[stage], 0, None),
             )
-        if self.out is not None:
-            page(self.out, found)
-        if self.json:
-            emit(found.to_dict())
-        else:
-            print_audit(to, found)
-        if self.out is not None:
-            say(to, f"report in {self.out}")
+        tell(
+            to,
+            f"Audit of {self.data}",
+            list(_report(found)),
+            self.out,
+            found.to_dict() if self.json else None,
+        )
+
+
+def _report(audit: Found) -> Iterator[Block]:
+    """Yield the findings with examples and what to do, and the facts."""
+    yield Line(_counted(audit))
+    yield Heading("Findings" if audit.findings else "Nothing wrong was found")
+    for finding in audit.findings:
+        said = f"{finding.name}: {finding.count:,} ({percent(finding.fraction)}) {finding.says}"
+        quotes = [(quote.id, quote.text) for quote in finding.examples]
+        yield Card(said, [f"→ {finding.advice}"], quotes)
+    yield Heading("Lengths")
+    yield from _lengths(audit.lengths)
+    for report in audit.unknown:
+        yield Heading(f"Unknown words of {report.of}")
+        yield from _unknown(report)
+    yield Heading("Copies, and what is on both sides")
+    yield from map(Line, _overlaps(audit))
+
+
+def _counted(audit: Found) -> str:
+    parts = ", ".join(f"{name} {count:,}" for name, count in audit.parts if name)
+    named = ", ".join(f"{label} {count:,}" for label, count in audit.labels[:MOST_NAMED])
+    more = f" and {len(audit.labels) - MOST_NAMED} more" if len(audit.labels) > MOST_NAMED else ""
+    return (
+        f"{audit.texts:,} texts"
+        + (f" ({parts})" if parts else "")
+        + (f", {len(audit.labels)} classes ({named}{more})" if audit.labels else ", no labels")
+        + (f", {audit.groups:,} groups" if audit.groups else "")
+    )
+
+
+def _lengths(lengths: LengthReport) -> Iterator[Block]:
+    from gatelight.cli.reports import length_line
+
+    yield Line(f"{length_line(lengths.statistics)}; {lengths.mean_characters:.1f} characters on average")
+    mark = (lengths.maxlen, f"cut at {lengths.maxlen:,}")
+    yield Figure(
+        Chart("tokens", "texts", bars=lengths.histogram, width=lengths.histogram_width, mark=mark),
+        "How long the texts are; what is longer than the last bar is in it.",
+    )
+    yield Table(
+        ["percentile", "tokens", "characters"],
+        [
+            [str(at), f"{tokens:,.0f}", f"{lengths.characters[at]:,.0f}"]
+            for at, tokens in lengths.tokens.items()
+        ],
+    )
+    shown = [point for point in lengths.curve if point.whole <= 0.995 or point.maxlen == lengths.maxlen]
+    yield Figure(
+        Chart(
+            "maximal length",
+            "fraction",
+            [
+                Curve("texts left whole", [(point.maxlen, point.whole) for point in shown]),
+                Curve("padding, were they padded", [(point.maxlen, point.padding) for point in shown]),
+                Curve("tokens kept", [(point.maxlen, point.kept) for point in shown]),
+            ],
+            x_range=(0.0, float(max(point.maxlen for point in shown))),
+            mark=mark,
+        ),
+        "What a maximal length would keep, and what padding to it would cost.",
+    )
+    yield Table(
+        ["cut at", "whole", "tokens kept", "padding"],
+        [
+            [f"{point.maxlen:,}", percent(point.whole), percent(point.kept), percent(point.padding)]
+            for point in lengths.curve
+        ],
+    )
+    best = next(point for point in lengths.curve if point.maxlen == lengths.recommended)
+    yield Line(
+        f"Cut at {best.maxlen:,} tokens, {percent(best.whole)} of the texts stay whole and "
+        f"{percent(best.kept)} of the tokens are kept; padded to {lengths.maxlen:,}, "
+        f"{percent(lengths.padding)} of the steps would be padding, {size(lengths.dense_bytes)} of ids where "
+        f"packed rows take {size(lengths.packed_bytes)}"
+    )
+
+
+def _unknown(report: UnknownReport) -> Iterator[Block]:
+    yield Line(
+        f"Not known by {report.known_by}: {percent(report.fraction)} of {report.tokens:,} tokens, in "
+        f"{percent(report.texts_with / max(report.texts, 1))} of the texts; {report.unknown_types:,} words"
+    )
+    words = dict.fromkeys([*report.negations, *report.class_indicative, *report.top])
+    rows = [
+        [word.word, f"{word.count:,}", "yes" if word.negation else "", word.indicates or "", word.near or ""]
+        for word in list(words)[:WORDS_SHOWN]
+    ]
+    if rows:
+        yield Table(["unknown word", "times", "negation", "mostly in", "near"], rows)
+
+
+def _overlaps(audit: Found) -> Iterator[str]:
+    for name, texts, exact, near in audit.within:
+        yield (
+            f"{name or 'texts'}: {exact:,} of {texts:,} are copies of another one, "
+            f"{near:,} more have a near copy"
+        )
+    for both in audit.between:
+        yield (
+            f"{both.later} beside {both.earlier}: of {both.texts:,} texts {both.exact:,} have a copy there, "
+            f"{both.near:,} more a near copy, {both.grouped:,} their group"
+        )
+    if audit.group_leakage is not None:
+        yield (
+            f"of a fifth split off at random, {percent(audit.group_leakage)} would have their group among "
+            "those trained on"
+        )
+    yield f"near copies share {audit.near_from:g} or more of their word pairs"

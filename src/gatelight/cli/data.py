@@ -17,7 +17,7 @@ class List:
 
     def run(self) -> None:
         """Tell."""
-        from gatelight.cli.progress import size
+        from gatelight.cli.output import size
         from gatelight.text.datasets import DATASETS, cache_folder, cached
 
         found = [(entry, cached(entry.name)) for entry in DATASETS.values()]

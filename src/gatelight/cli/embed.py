@@ -8,8 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gatelight.cli.charts import COLOURS
+from gatelight.cli.document import Block, Card, Dots, Heading, Line, Table, check_packages, write_page
 from gatelight.cli.options import DATA, JSON, MODEL, THREADS, argument, option
-from gatelight.cli.output import console, emit, say, table
+from gatelight.cli.output import console, emit, percent, say, table
 from gatelight.cli.sources import Reads
 from gatelight.errors import DataError
 
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
     from gatelight.cli.progress import Meter
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.language_model import LanguageModel
+    from gatelight.insight.neighbours import Neighbourhood
     from gatelight.text.readers import Example
 
 AT_ONCE = 2048
 POOL = "what is kept of a text: last, max, mean, or cell (the cell state)"
+SIDE, MARGIN = 360, 8  # of the map, in units of which a phone has about as many pixels
 PART = "one part of DATA; otherwise all but unsup"
 
 
@@ -50,7 +54,6 @@ class Embed(Reads):
         """Write the vectors, the map, or both."""
         from contextlib import nullcontext
 
-        from gatelight.cli.html import check
         from gatelight.cli.progress import Meter
         from gatelight.estimators.embeddings import vectors_written
         from gatelight.insight.neighbours import Sample, neighbourhood
@@ -63,7 +66,7 @@ class Embed(Reads):
                 "--out names two files of one kind; give one for the vectors and one .html at most"
             )
         if pages:
-            check()  # before minutes of reading
+            check_packages()  # before minutes of reading
         to = console(machine=self.json)
         opened = _opened(self.model, self.threads)
         width, drawn = features(opened.model_), Sample(self.shown, self.seed)
@@ -78,9 +81,8 @@ class Embed(Reads):
                     write_block(vectors, ids, labels, texts)
                 drawn.add(vectors, ids, labels, texts)
         if pages:
-            from gatelight.cli.thoughts_report import page
-
-            page(pages[0], neighbourhood(drawn), self.model, self.data, self.pool)
+            title = f"Thoughts of {self.model} on {self.data}"
+            write_page(pages[0], title, list(_map(neighbourhood(drawn), self.pool)))
         if self.json:
             found = {"texts": drawn.seen, "features": width, "pool": self.pool}
             emit({**found, "files": [str(path) for path in self.out]})
@@ -171,3 +173,55 @@ def _embedded(
 
 def _label(example: Example) -> str | None:
     return ", ".join(example.label) if isinstance(example.label, tuple) else example.label
+
+
+def _map(found: Neighbourhood, pool: str) -> Iterator[Block]:
+    """Yield a map of texts, whether near ones have the same label, and some with those nearest to them."""
+    shown = len(found.quotes)
+    drawn = "" if shown == found.of else f", of which {shown:,} drawn at random are shown"
+    yield Line(
+        f"The thought vector of each text (pool {pool}): {found.of:,} texts{drawn}. A dot is a text, which "
+        "appears where the pointer rests; its colour is the label that the data give."
+    )
+    yield Heading("The two directions in which they differ most (PCA)")
+    many = len(COLOURS)
+    legend = [(f"k{number}", name) for number, name in enumerate(found.kinds[:many])]
+    legend += [("others", "others")] * (len(found.kinds) > many)
+    caption = f"These two directions hold {percent(found.explained)} of the variance."
+    yield Dots(SIDE, _dots(found), legend, caption)
+    if found.agreement:
+        yield Heading("Do near texts have the same label?")
+        rows = [
+            [
+                one.label,
+                f"{one.texts:,}",
+                f"{percent(one.rate)} ({100 * one.low:.0f} to {100 * one.high:.0f})",
+                percent(one.chance),
+            ]
+            for one in found.agreement
+        ]
+        yield Table(["label", "texts", "nearest has it too", "by chance"], rows)
+        yield Line("Near by the cosine of all numbers, not on the map; in brackets 95 %.", soft=True)
+    yield Heading("Some texts, and those nearest to them")
+    for text, near in found.near:
+        quotes = [
+            (f"{cosine:.3f}, {_name(found, other)}", found.quotes[other].text) for cosine, other in near
+        ]
+        yield Card(_name(found, text), [found.quotes[text].text], quotes)
+
+
+def _dots(found: Neighbourhood) -> list[tuple[float, float, str, str]]:
+    """Each text's place on a square with one scale both ways, its colour, and what the pointer shows."""
+    points = found.points
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = (SIDE - 2 * MARGIN) / (float((high - low).max()) or 1)
+    places = SIDE / 2 + (points - (low + high) / 2) * [scale, -scale]
+    return [
+        (x, y, f"k{kind}" if kind < len(COLOURS) else "others", f"{found.kinds[kind]}: {quote.text}")
+        for (x, y), kind, quote in zip(places.tolist(), found.kind, found.quotes, strict=True)
+    ]
+
+
+def _name(found: Neighbourhood, text: int) -> str:
+    name = found.quotes[text].id
+    return f"{found.kinds[found.kind[text]]}, {name}" if name else found.kinds[found.kind[text]]

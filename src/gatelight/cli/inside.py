@@ -106,7 +106,8 @@ class Trace(Reads):
 
     def run(self) -> None:
         """Write the file."""
-        from gatelight.cli.progress import Meter, size
+        from gatelight.cli.output import size
+        from gatelight.cli.progress import Meter
         from gatelight.cli.sources import limited, read
         from gatelight.estimators.opening import load
         from gatelight.estimators.sequence_classifier import SequenceClassifier

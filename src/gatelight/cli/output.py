@@ -153,6 +153,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def size(count: float) -> str:
+    """Return a number of bytes for people: 56.7 MB."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
 def _plain(value: Any) -> Any:
     # NumPy scalars know `item`; JSON has no NaN.
     if hasattr(value, "item") and not isinstance(value, (str, bytes)):

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
 from gatelight.cli.faults import Stopped
-from gatelight.cli.output import duration, emit, say
+from gatelight.cli.output import duration, emit, say, size
 from gatelight.notices import listening
 
 if TYPE_CHECKING:
@@ -84,15 +84,6 @@ class Meter:
         self._last_line = time.monotonic()
         if not self._quiet:
             say(self._console, text, style)
-
-
-def size(count: float) -> str:
-    """Return a number of bytes for people: 56.7 MB."""
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 def download(meter: Meter, name: str) -> Callable[[int, int | None], None]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from gatelight.cli.document import Table, print_blocks
 from gatelight.cli.output import duration, percent, say, table
 from gatelight.text.lengths import LengthStatistics
 
@@ -111,7 +112,7 @@ def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) ->
 
 def print_evaluation(to: Console, evaluation: Evaluation) -> None:
     """Print the figures, and those without the texts that the model was trained on, where there are such."""
-    to.print(evaluation_table(evaluation))
+    print_blocks(to, [evaluation_table(evaluation)])
     if not evaluation.trained_on:
         return
     if evaluation.unseen is None:
@@ -122,38 +123,25 @@ def print_evaluation(to: Console, evaluation: Evaluation) -> None:
         f"{evaluation.trained_on:,} of the {evaluation.n:,} texts were trained on; the other "
         f"{evaluation.unseen.n:,} alone:",
     )
-    to.print(evaluation_table(evaluation.unseen))
+    print_blocks(to, [evaluation_table(evaluation.unseen)])
 
 
-def evaluation_table(evaluation: Evaluation) -> RenderableType:
+def evaluation_table(evaluation: Evaluation) -> Table:
     """Return model and baseline side by side, each figure with its 95 % interval."""
     columns = [("model", evaluation)]
     if evaluation.baseline is not None:
         columns.append(("n-gram baseline", evaluation.baseline))
 
-    def cells(middle: str, low: str, high: str) -> str:
+    def cell(of: Any, name: str, shown: Callable[[float], str]) -> str:
+        middle, low, high = (shown(getattr(of, part)) for part in (name, f"{name}_low", f"{name}_high"))
         return f"{middle} [{low}, {high}]"
 
-    return table(
+    measures = (
+        ("accuracy", "accuracy", percent),
+        ("F1 (macro)", "f1", "{:.3f}".format),
+        ("log loss", "log_loss", "{:.3f}".format),
+    )
+    return Table(
         ["", *(name for name, _ in columns)],
-        [
-            [
-                "accuracy",
-                *(
-                    cells(percent(e.accuracy), percent(e.accuracy_low), percent(e.accuracy_high))
-                    for _, e in columns
-                ),
-            ],
-            [
-                "F1 (macro)",
-                *(cells(f"{e.f1:.3f}", f"{e.f1_low:.3f}", f"{e.f1_high:.3f}") for _, e in columns),
-            ],
-            [
-                "log loss",
-                *(
-                    cells(f"{e.log_loss:.3f}", f"{e.log_loss_low:.3f}", f"{e.log_loss_high:.3f}")
-                    for _, e in columns
-                ),
-            ],
-        ],
+        [[title, *(cell(of, name, shown) for _, of in columns)] for title, name, shown in measures],
     )
