@@ -13,7 +13,7 @@ from gatelight import TextClassifier
 from gatelight.errors import DataError
 from gatelight.estimators.explain import METHODS
 from gatelight.models.contributions import log_odds, path_gradients
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.nn import pack
 
 TEXT = "the film is not wonderful . its plot is a mess !"
@@ -41,7 +41,7 @@ def odds(model: TextClassifier, text: str, target: Any) -> float:
     return float(np.log(share) - np.log1p(-share))
 
 
-@pytest.fixture(scope="module", params=list(POOLS))
+@pytest.fixture(scope="module", params=list(HEADS))
 def by_pool(request: pytest.FixtureRequest) -> TextClassifier:
     return fitted(pool=request.param)
 
@@ -93,7 +93,7 @@ def test_gradient_x_input_is_the_slope_of_the_score_as_a_word_grows(by_pool: Tex
 
 
 @pytest.mark.parametrize("kind", ["two", "several"])
-@pytest.mark.parametrize("pool", list(POOLS))
+@pytest.mark.parametrize("pool", list(HEADS))
 def test_the_pools_shares_add_up_exactly(pool: str, kind: str) -> None:
     """The decomposition of what is linear leaves nothing over, whatever the pool."""
     model = fitted(kind, pool=pool, cell="gru")

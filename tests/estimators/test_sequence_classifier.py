@@ -14,7 +14,7 @@ import pytest
 import gatelight
 from gatelight import SequenceClassifier, load
 from gatelight.errors import DataError, ModelFileError
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "epochs": 12, "embedding_dim": 8}
 
@@ -109,7 +109,7 @@ def test_a_sequence_alone_and_in_a_batch() -> None:
     assert np.array_equal(np.concatenate([model.predict_proba([row]) for row in X]), together[:-1])
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize("cell", ["rnn", "gru", "peephole"])
 def test_every_cell_and_head(cell: str, pool: str) -> None:
     """A head or cell that takes no numbers, or whose weights do not travel from training to predicting."""

@@ -14,14 +14,14 @@ import gatelight
 from gatelight.errors import DataError, ModelFileError
 from gatelight.interop import onnx as interop
 from gatelight.interop.onnx.accuracy import accuracy_change
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.nn import CELLS
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_networks_and_layers_come_back_to_the_bit(cell: str, tmp_path: Path) -> None:
     """Carried out and home again a model must be the very same, not only about the same."""
-    for pool in POOLS:
+    for pool in HEADS:
         model = network(cell=cell, pool=pool, bidirectional=True, layers=2)
         interop.save(model, tmp_path / "model.onnx")
         again = interop.load(tmp_path / "model.onnx")

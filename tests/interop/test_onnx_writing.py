@@ -19,7 +19,7 @@ from gatelight.errors import DataError
 from gatelight.interop import onnx as interop
 from gatelight.interop.onnx.nodes import to_int8
 from gatelight.interop.onnx.operators import in_order, layer_weights, operator_inputs
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.models.prediction import predict
 from gatelight.nn import CELLS
 
@@ -27,7 +27,7 @@ from gatelight.nn import CELLS
 ROUNDED_TO_INT8 = 0.05
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_onnx_runtime_agrees_for_every_shape_of_network(cell: str, pool: str, tmp_path: Path) -> None:
     """A gate, a peephole, a direction or a masked step in the wrong place shows: all weights are random."""
@@ -39,7 +39,7 @@ def test_onnx_runtime_agrees_for_every_shape_of_network(cell: str, pool: str, tm
         np.testing.assert_allclose(found["probabilities"], predict(model, ids, lengths), rtol=0, atol=SAME)
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", HEADS)
 def test_a_text_is_judged_the_same_in_any_padding(pool: str, tmp_path: Path) -> None:
     """The runtime must not see how long the others in its batch are, nor what fills the rest of its row."""
     model = network(pool=pool, bidirectional=True)

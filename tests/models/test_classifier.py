@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gatelight.errors import DataError
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.models.rows import PAD
 from gatelight.nn import CELLS
 from gatelight.nn.threads import set_threads, single_threaded_torch
@@ -77,7 +77,7 @@ def by_hand(model: Classifier, ids: np.ndarray[Any, Any]) -> Tensor:
     return torch.stack(logits)
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize(("cell", "layers", "both"), [("lstm", 1, False), ("gru", 2, True), ("rnn", 1, True)])
 def test_logits_equal_torch_layers_put_together(cell: str, layers: int, both: bool, pool: str) -> None:
     """Red when ids, rows, layers, head or the order of the sequences are mixed up anywhere."""
@@ -259,7 +259,7 @@ def test_copies_and_pickles() -> None:
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
 def test_nothing_to_read_gives_the_bias(lengths: list[int]) -> None:
     """Red when an empty text, or a batch of them, crashes instead of being judged."""
-    for pool in POOLS:
+    for pool in HEADS:
         model = Classifier(replace(CONFIG, pool=pool, layers=2, bidirectional=True))
         random_weights(model)
         logits = model(np.empty(0, np.int32), np.array(lengths, np.int64))

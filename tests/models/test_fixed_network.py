@@ -18,7 +18,7 @@ from gatelight.errors import DataError
 from gatelight.models.classifier import Classifier, classifier_of
 from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import Predictor
 from gatelight.nn import CELLS
@@ -65,7 +65,7 @@ def by_torch(model: Classifier, ids: Array, lengths: Array, pieces: Pieces | Non
     return predictor.probabilities(ids, lengths, pieces)
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_network_has_the_bits_of_torchs(cell: str, pool: str) -> None:
     """Red when judging from a file gives another answer than the model that was trained."""
@@ -164,7 +164,7 @@ def test_words_made_of_pieces_are_the_same_means(first: int) -> None:
     assert np.array_equal(Predictor(model).probabilities(ids, lengths, pieces), expected)
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_weights_have_the_names_and_shapes_of_the_state_dict(cell: str, pool: str) -> None:
     """Red when a model folder's weights are looked for under other names than training writes."""

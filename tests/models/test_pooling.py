@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gatelight.errors import DataError
-from gatelight.models.heads import POOLS, Flatten
+from gatelight.models.heads import HEADS, Rows
 from gatelight.models.pooling import pooled
 from gatelight.nn.packing import Packing, pack
 
@@ -21,7 +21,7 @@ EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
 
 def weights_of(name: str, features: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
-    shapes = POOLS[name].shapes(features)
+    shapes = HEADS[name].shapes(features)
     if name == "flatten":
         shapes = {"weight": (OUTPUTS, MAX_LENGTH * features), "bias": (OUTPUTS,)}
     return {key: torch.randn(shape, dtype=dtype).requires_grad_() for key, shape in shapes.items()}
@@ -70,7 +70,7 @@ def by_mask(
 
 @pytest.mark.parametrize("directions", [1, 2])
 @pytest.mark.parametrize("lengths", [RAGGED, [4, 4, 4], [1], [0, 0], []], ids=str)
-@pytest.mark.parametrize("name", POOLS)
+@pytest.mark.parametrize("name", HEADS)
 def test_head_equals_padding_and_masks(name: str, lengths: list[int], directions: int) -> None:
     """Red when a head reads another sequence's row, a step that does not exist, or loses a gradient."""
     torch.manual_seed(len(lengths))
@@ -94,7 +94,7 @@ def test_head_equals_padding_and_masks(name: str, lengths: list[int], directions
         )
 
 
-@pytest.mark.parametrize("name", POOLS)
+@pytest.mark.parametrize("name", HEADS)
 def test_gradcheck(name: str) -> None:
     """Red when a backward kernel is not the derivative of its forward kernel."""
     torch.manual_seed(5)
@@ -109,17 +109,17 @@ def test_gradcheck(name: str) -> None:
     assert torch.autograd.gradcheck(head, (hidden, *weights.values()))
 
 
-@pytest.mark.parametrize("name", POOLS)
+@pytest.mark.parametrize("name", HEADS)
 def test_width_is_what_the_classifier_is_told(name: str) -> None:
     """Red when the dense layer would be built for another width than the head gives."""
     packing = pack(np.array([2, 1], np.int64))
     weights = weights_of(name, 6)
     made = pooled(name, torch.randn(3, 6, dtype=torch.float64), packing, weights, 1)
-    assert made.shape == (2, OUTPUTS if POOLS[name].holds_dense else POOLS[name].width(6))
+    assert made.shape == (2, OUTPUTS if HEADS[name].gives_logits else HEADS[name].width(6))
 
 
 @pytest.mark.parametrize("features", [1, 7, 50, 256])
-@pytest.mark.parametrize("name", POOLS)
+@pytest.mark.parametrize("name", HEADS)
 def test_same_bits_alone_and_in_a_batch(name: str, features: int) -> None:
     """Red when a sequence's sum is taken in an order that depends on its company."""
     torch.manual_seed(9)
@@ -186,10 +186,10 @@ def test_dense_layer_over_all_steps_has_the_same_bits_for_one_and_for_many(
         for shape in ((packing.rows, features), (1, 9 * features))
     )
     weights = {"weight": weight, "bias": np.ones(1, dtype)}
-    together, _ = Flatten.forward(hidden, packing, weights, 1)
+    together, _ = HEADS["flatten"].forward(Rows(hidden, packing, weights))
     for k in (0, 1, 63, 64, 149):
         length = int(packing.lengths[k])
         own = hidden[packing.first[:length] + k]
-        alone, _ = Flatten.forward(own, pack([length]), weights, 1)
+        alone, _ = HEADS["flatten"].forward(Rows(own, pack([length]), weights))
         np.testing.assert_array_equal(together[k], alone[0])
         np.testing.assert_allclose(alone[0], 1 + own.ravel() @ weight[0, : own.size], rtol=1e-4, atol=1e-5)

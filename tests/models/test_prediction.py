@@ -17,7 +17,7 @@ from gatelight.models import batches, fixed_network
 from gatelight.models.batches import like_lengths
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.models.prediction import Predictor, predict
 from gatelight.nn import CELLS
 
@@ -47,7 +47,7 @@ def some_texts(count: int = 70, seed: int = 0) -> tuple[Array, Array]:
     return rng.integers(1, 300, int(lengths.sum())).astype(np.int32), lengths
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize(("outputs", "multilabel"), [(1, False), (3, False), (3, True)])
 def test_probabilities_are_the_models_logits_in_order(pool: str, outputs: int, multilabel: bool) -> None:
     """Red when results come back in another order, or by another formula than the loss expects."""
@@ -63,7 +63,7 @@ def test_probabilities_are_the_models_logits_in_order(pool: str, outputs: int, m
     torch.testing.assert_close(torch.from_numpy(got), expected, **NEAR)
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_text_has_the_same_bits_alone_and_in_any_batch(cell: str, pool: str) -> None:
     """Red when anything on the way to a probability depends on the company of a text."""

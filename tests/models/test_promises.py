@@ -16,7 +16,7 @@ import torch
 
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.models.prediction import predict
 from gatelight.models.training import TrainingConfig, train
 from gatelight.nn import CELLS
@@ -90,7 +90,7 @@ def test_a_text_has_the_same_bits_alone_in_any_batch_order_and_thread_count(conf
         assert (predict(model, parts[k], lengths[[k]]) == together[k]).all()
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_training_and_prediction_take_the_kernels_only(cell: str, pool: str) -> None:
     """A fallback would give the right numbers, many times slower, and nobody would be told."""

@@ -10,7 +10,7 @@ import pytest
 
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.models.summary import Row, summary
 from gatelight.nn import CELLS
 
@@ -50,7 +50,7 @@ def test_printed_table() -> None:
 
 
 @pytest.mark.parametrize("train_embedding", [True, False])
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_counts_are_those_of_the_real_model(cell: str, pool: str, train_embedding: bool) -> None:
     """Red when the table and the model that is trained drift apart."""

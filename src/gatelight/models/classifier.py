@@ -18,7 +18,7 @@ from gatelight.models.batches import packed
 from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig, head_shapes
 from gatelight.models.dropout import dropout, word_dropout, word_spelling
 from gatelight.models.embedding import Embedding
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import pooled
 from gatelight.models.rows import UNKNOWN
@@ -126,7 +126,7 @@ class Classifier(nn.Module):
         share = self.config.dropout if self.training else 0.0
         weights = dict(self.head.items())
         directions = 2 if self.config.bidirectional else 1
-        if POOLS[pool].holds_dense:
+        if HEADS[pool].gives_logits:
             return pooled(pool, dropout(hidden, share, generator), packing, weights, directions)
         rows = dropout(pooled(pool, hidden, packing, weights, directions), share, generator)
         return linear(rows, weights["weight"], weights["bias"])

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from gatelight.errors import DataError
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.fixed_layer import parameter_shapes
 
@@ -55,7 +55,7 @@ class ClassifierConfig:
             if not isinstance(getattr(self, name), bool):
                 raise DataError(f"{name} is {getattr(self, name)!r}; expected true or false")
         _one_of("cell", self.cell, EQUATIONS)
-        _one_of("pool", self.pool, POOLS)
+        _one_of("pool", self.pool, HEADS)
         if self.pool == "flatten" and self.max_length is None:
             raise DataError('pool "flatten" has weights for every step; give max_length, the number of steps')
 
@@ -85,8 +85,8 @@ class ClassifierConfig:
 
 def head_shapes(config: ClassifierConfig) -> dict[str, tuple[int, ...]]:
     """Shapes of the head's weights: the dense layer's "weight" and "bias" and what the pool itself learns."""
-    pool = POOLS[config.pool]
-    width = pool.width(config.features) * (config.max_length or 0 if pool.holds_dense else 1)
+    pool = HEADS[config.pool]
+    width = pool.width(config.features) * (config.max_length or 0 if pool.gives_logits else 1)
     return {**pool.shapes(config.features), "weight": (config.outputs, width), "bias": (config.outputs,)}
 
 

@@ -14,6 +14,7 @@ from gatelight.models.batches import packed
 from gatelight.models.clamping import frozen
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.heads import HEADS, Rows, contributions
 from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import evaluating
 from gatelight.nn import Packing, pack
@@ -95,31 +96,16 @@ def pooled_contributions(
     The score is the logit of `target` (of two classes the log odds), less, where there are more classes, the
     mean of the others' logits: that is linear in the pooled row, so nothing is left over.
     """
-    config, size = model.config, len(ids)
+    config = model.config
     with evaluating(model):
-        flat, packing = packed(ids, np.array([size]))
+        flat, packing = packed(ids, np.array([len(ids)]))
         hidden = model.hidden_rows(flat, packing, pieces=pieces).double().numpy()
         head = {name: weight.detach().double().numpy() for name, weight in model.head.items()}
     chosen = _choice(target, config)
-    weight, bias = chosen @ head["weight"], float(chosen @ head["bias"])
-    features = config.features
-    if config.pool == "flatten":
-        return np.einsum("tf,tf->t", hidden, weight.reshape(-1, features)[:size]), bias
-    shares = np.zeros((size, features))
-    if not size:
-        return np.zeros(0), bias
-    if config.pool in ("mean", "max+mean"):
-        shares += weight[-features:] / size
-    if config.pool in ("max", "max+mean"):
-        shares[hidden.argmax(axis=0), np.arange(features)] += weight[:features]
-    if config.pool == "last":
-        shares[-1, : config.hidden] = weight[: config.hidden]
-        shares[0, config.hidden :] += weight[config.hidden :]
-    if config.pool == "attention":
-        scores = hidden @ head["query"] * features**-0.5
-        exponents = np.exp(scores - scores.max())
-        shares += (exponents / exponents.sum())[:, None] * weight
-    return np.einsum("tf,tf->t", hidden, shares), bias
+    flatten = HEADS[config.pool].gives_logits
+    weight = chosen if flatten else chosen @ head["weight"]
+    rows = Rows(hidden, packing, head, 1 + config.bidirectional)
+    return contributions(config.pool, weight[None], rows), float(chosen @ head["bias"])
 
 
 def _choice(target: int, config: ClassifierConfig) -> Floats:

@@ -20,7 +20,7 @@ from gatelight.compiled import compiled
 from gatelight.models import batches
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS, Rows
 from gatelight.models.pieces import Pieces, list_means
 from gatelight.models.rows import DistinctIds, Ids, lists_of_rows
 from gatelight.nn import threads
@@ -65,8 +65,8 @@ class FixedNetwork:
         self._head = {
             name.removeprefix("head."): weight for name, weight in weights.items() if name.startswith("head.")
         }
-        self._pool = POOLS[config.pool]
-        self._dense = None if self._pool.holds_dense else in_lines(self._head["weight"].T)
+        self._pool = HEADS[config.pool]
+        self._dense = None if self._pool.gives_logits else in_lines(self._head["weight"].T)
         size = len(self._embedding) - config.buckets
         self._distinct, self._distinct_pieces = DistinctIds(size), DistinctIds(config.buckets)
         shape = size, self.layers[0].columns
@@ -99,12 +99,12 @@ class FixedNetwork:
         """
         sequences = Sequences.of(ids, lengths)
         result = np.empty((len(sequences), self.config.outputs), np.float32)
-        rows = batches.rows_at_once(self.layers[-1].row_bytes)
-        for some in batches.like_lengths(sequences.lengths, batch_size, rows):
+        most = batches.rows_at_once(self.layers[-1].row_bytes)
+        for some in batches.like_lengths(sequences.lengths, batch_size, most):
             packed, packing = sequences.packed(some)
             hidden, _ = self.hidden(packed, packing, pieces)
-            pooled, _ = self._pool.forward(hidden, packing, self._head, 1 + self.config.bidirectional)
-            self.shares(pooled, some[packing.order], result)
+            rows = Rows(hidden, packing, self._head, 1 + self.config.bidirectional)
+            self.shares(self._pool.forward(rows)[0], some[packing.order], result)
         return result
 
     def hidden(

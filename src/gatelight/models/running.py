@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gatelight.models.classifier import zero_state
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.fixed_network import Probabilities
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 from gatelight.models.language_model import State
 from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import evaluating
@@ -41,7 +41,7 @@ class Place:
 
 def can_run(config: ClassifierConfig) -> bool:
     """Whether what such a classifier has read of a sequence stays read when more follows."""
-    return not config.bidirectional and POOLS[config.pool].goes_on
+    return not config.bidirectional and HEADS[config.pool].causal
 
 
 class Running:
@@ -54,7 +54,7 @@ class Running:
     def beginning(self) -> Place:
         """Before the first id."""
         config = self.config
-        wide = POOLS[config.pool].carried(config.features, config.outputs)
+        wide = HEADS[config.pool].carried(config.features, config.outputs)
         return Place(0, zero_state(config, 1), np.zeros(wide, np.float32))
 
     def read(
@@ -92,7 +92,7 @@ class Running:
         flat[packing.sequence_rows] = hidden.numpy()
         states = taken_apart(after, packing.order)
         weights = {name: weight.detach().numpy() for name, weight in self.model.head.items()}
-        pool = POOLS[self.config.pool]
+        pool = HEADS[self.config.pool]
         pooled, stands, begin = [], [], 0
         for ids, place, own in zip(sequences, places, states, strict=True):
             rows, carried = pool.step(flat[begin : begin + len(ids)], place.count, place.carried, weights)
@@ -100,7 +100,7 @@ class Running:
             pooled.append(rows)
             stands.append(Place(place.count + len(ids), own, carried.copy()))
         logits = torch.from_numpy(np.concatenate(pooled))
-        if not pool.holds_dense:
+        if not pool.gives_logits:
             logits = linear(logits, self.model.head["weight"], self.model.head["bias"])
         shares = self.predictor.shares(logits.numpy(), np.arange(len(logits)))
         cuts = np.cumsum([len(ids) for ids in sequences])[:-1]

@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig, head_shapes, layer_shapes
-from gatelight.models.heads import POOLS
+from gatelight.models.heads import HEADS
 
 if TYPE_CHECKING:
     from gatelight.models.classifier import Classifier
@@ -92,12 +92,12 @@ def summary(model: Classifier | ClassifierConfig) -> Summary:
         twins = () if config.cell in BOTH_BIASES else ("bias_hh",)
         counted = sum(prod(shape) for key, shape in layer.items() if not key.startswith(twins))
         rows.append(Row(name, (steps, config.features), counted))
-    pool = POOLS[config.pool]
+    pool = HEADS[config.pool]
     shapes = head_shapes(config)
     pooled = shapes["weight"][1]
     own = sum(prod(shape) for key, shape in shapes.items() if key not in ("weight", "bias"))
     dropout = [Row(f"Dropout {config.dropout:g}", (pooled,), 0)] if config.dropout else []
-    if pool.holds_dense and dropout:
+    if pool.gives_logits and dropout:
         rows.append(Row(dropout.pop().layer, (steps, config.features), 0))
     rows.append(Row(f"{config.pool[0].upper()}{config.pool[1:]}", (pooled,), own))
     dense = prod(shapes["weight"]) + prod(shapes["bias"])
