@@ -73,8 +73,8 @@ def test_misspellings_of_subwords_are_read_by_their_letters(reviews: Reviews) ->
         len(model.vocabulary_) + model.model_.config.buckets,
         TINY["embedding_dim"],
     )
-    assert "Pieces of words" in str(model.summary())
-    assert str(TextClassifier(**SETTINGS, unknown="subword").summary()).count("Pieces") == 1
+    assert "Subword n-grams" in str(model.summary())
+    assert str(TextClassifier(**SETTINGS, unknown="subword").summary()).count("Subword") == 1
 
 
 def test_n_grams_are_trained_beside_frozen_vectors(reviews: Reviews) -> None:

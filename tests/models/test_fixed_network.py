@@ -19,8 +19,8 @@ from gatelight.models.classifier import Classifier, classifier_of
 from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
 from gatelight.models.heads import HEADS
-from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import Predictor
+from gatelight.models.subwords import Subwords
 from gatelight.nn import CELLS
 from gatelight.nn.fixed_layer import FixedLayer
 from gatelight.nn.status import calls
@@ -57,12 +57,12 @@ def some_texts(stop: int = 40) -> tuple[Array, Array]:
     return rng.integers(0, stop, int(lengths.sum())).astype(np.int32), lengths
 
 
-def by_torch(model: Classifier, ids: Array, lengths: Array, pieces: Pieces | None = None) -> Array:
+def by_torch(model: Classifier, ids: Array, lengths: Array, subwords: Subwords | None = None) -> Array:
     """Probabilities through the modules and operators of torch alone."""
     predictor = Predictor(model)
     predictor._known = predictor._known[0], None
     assert predictor.network() is None
-    return predictor.probabilities(ids, lengths, pieces)
+    return predictor.probabilities(ids, lengths, subwords)
 
 
 @pytest.mark.parametrize("pool", HEADS)
@@ -150,18 +150,18 @@ def test_double_precision_stays_double(cell: str) -> None:
 
 
 @pytest.mark.parametrize("first", [40, 80])
-def test_words_made_of_pieces_are_the_same_means(first: int) -> None:
+def test_words_made_of_subwords_are_the_same_means(first: int) -> None:
     """Red when a word's n-grams are summed in another order, or of other rows."""
     model = some_model(replace(CONFIG, buckets=20))
     rng = np.random.default_rng(4)
     starts = np.concatenate([[0], np.cumsum(rng.integers(1, 6, 10))])
-    pieces = Pieces(first, starts, rng.integers(0, 20, starts[-1]).astype(np.int32))
+    subwords = Subwords(first, starts, rng.integers(0, 20, starts[-1]).astype(np.int32))
     ids, lengths = some_texts(50)
     ids[ids >= 40] += first - 40
     fixed = FixedNetwork(model.config, arrays_of(model))
-    expected = by_torch(model, ids, lengths, pieces)
-    assert np.array_equal(fixed.probabilities(ids, lengths, pieces), expected)
-    assert np.array_equal(Predictor(model).probabilities(ids, lengths, pieces), expected)
+    expected = by_torch(model, ids, lengths, subwords)
+    assert np.array_equal(fixed.probabilities(ids, lengths, subwords), expected)
+    assert np.array_equal(Predictor(model).probabilities(ids, lengths, subwords), expected)
 
 
 @pytest.mark.parametrize("pool", HEADS)

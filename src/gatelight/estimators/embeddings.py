@@ -17,7 +17,7 @@ from gatelight.errors import DataError
 from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.files import file_written_aside
 from gatelight.models.batches import Sequences
-from gatelight.models.pieces import Pieces
+from gatelight.models.subwords import Subwords
 from gatelight.models.thought_vectors import check_summary, features, thought_vectors
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 Write = Callable[[Vectors, Sequence[str], Sequence[str | None], Sequence[str]], None]
 """Takes a block: its vectors [n, F], and the id, label and text of each."""
-Read = Callable[[list[str]], tuple[NDArray[np.int32], NDArray[np.int64], Pieces | None]]
+Read = Callable[[list[str]], tuple[NDArray[np.int32], NDArray[np.int64], Subwords | None]]
 """Gives the flat ids of a block of texts, their lengths, and what unknown words' ids are made of."""
 BLOCK = 8192  # texts read together
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError
 from gatelight.estimators.tracing import Steps
-from gatelight.models.pieces import Pieces
+from gatelight.models.subwords import Subwords
 
 if TYPE_CHECKING:
     from gatelight.models.classifier import Classifier
@@ -76,7 +76,7 @@ class Question:
     model: Classifier
     steps: Steps
     ids: NDArray[np.int32]
-    pieces: Pieces | None
+    pieces: Subwords | None
     target: int
     label: Any
     probability: float
@@ -87,7 +87,7 @@ class Question:
         model: Classifier,
         steps: Steps,
         ids: NDArray[np.int32],
-        pieces: Pieces | None,
+        pieces: Subwords | None,
         probabilities: NDArray[np.float32],
         classes: list[Any],
         target: Any = None,

@@ -168,7 +168,7 @@ def fit(request: Request) -> Fitted:
         ),
         valid=None if valid is None else (valid.ids, valid.lengths, valid_targets),
         sample_weight=None if request.sample_weight is None else request.sample_weight[division.training],
-        pieces=pieces,
+        subwords=pieces,
         on_epoch=request.on_epoch,
         on_progress=request.on_progress,
         checkpoint=request.checkpoint,
@@ -208,7 +208,7 @@ def fit(request: Request) -> Fitted:
     validation = None
     if valid is not None:
         request.on_stage("validate")
-        columns = classes.columns(predict(model, valid.ids, valid.lengths, pieces=pieces))
+        columns = classes.columns(predict(model, valid.ids, valid.lengths, subwords=pieces))
         beside = None
         if baseline is not None:
             beside = measure(classes.columns(baseline.probabilities(valid_texts)), valid_targets)

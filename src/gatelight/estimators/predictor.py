@@ -47,8 +47,8 @@ from gatelight.text.vocabulary import SPECIALS, Vocabulary
 if TYPE_CHECKING:
     from gatelight.estimators.sessions import ClassifierFollower, ClassifierSession
     from gatelight.models.classifier import Classifier
-    from gatelight.models.pieces import Pieces
     from gatelight.models.prediction import Predictor as NetworkPredictor
+    from gatelight.models.subwords import Subwords
 
 BLOCK = 8192  # texts read together: bounds the memory of ids, keeps batches of like length full
 
@@ -127,7 +127,7 @@ class TextPredictions:
         """
         return self._fitted().follower().running(checked_texts([text])[0])
 
-    def read(self, texts: Iterable[str]) -> tuple[list[Steps], Encoded, Pieces | None]:
+    def read(self, texts: Iterable[str]) -> tuple[list[Steps], Encoded, Subwords | None]:
         """Return what each text's steps read, the same as ids, and what unknown words' ids are made of."""
         fitted = self._fitted()
         reading = fitted.reading
@@ -273,7 +273,7 @@ class Predictor(TextPredictions):
         found = self._network.probabilities(encoded.ids, encoded.lengths, pieces)
         return self.classes.columns(found), encoded.unknown_share()
 
-    def sequences(self, texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], Pieces | None]:
+    def sequences(self, texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], Subwords | None]:
         """Return a block of texts as flat ids, their lengths, and what unknown words' ids are made of."""
         encoded = self.reading.encode(texts)
         return encoded.ids, encoded.lengths, self.reading.pieces(encoded.oov, self.config.buckets)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gatelight.models.pieces import Pieces
+from gatelight.models.subwords import Subwords
 from gatelight.text.encoding import TRUNCATIONS, Encoded, NumberedTexts, encode, encode_tokens
 from gatelight.text.oov import LEFT_OUT, Indexer
 from gatelight.text.tokenizers import Tokenizer
@@ -52,7 +52,7 @@ class Reading:
         """Turn token lists into flat ids and lengths."""
         return encode_tokens(token_lists, self.vocabulary, oov=oov, **self._cut())
 
-    def pieces(self, oov: Sequence[str], buckets: int, *, whole: bool = False) -> Pieces | None:
+    def pieces(self, oov: Sequence[str], buckets: int, *, whole: bool = False) -> Subwords | None:
         """Return the n-grams of the out-of-vocabulary words `oov`, with `whole` of its own words too.
 
         `buckets` is the number of the model's rows for them. None where words are not made of pieces.
@@ -64,7 +64,7 @@ class Reading:
         size = len(self.vocabulary)
         whole = whole and self.unknown == "subword"  # "spelled" knows no words, only UNK for dropped ones
         words = [*self.vocabulary.tokens, *oov] if whole else oov
-        return Pieces(size if whole else 2 * size, *subwords(words, buckets))
+        return Subwords(size if whole else 2 * size, *subwords(words, buckets))
 
     def understand(self, text: str) -> Understood:
         """Say which tokens of a text are unknown, and what is read in their place."""

@@ -29,9 +29,9 @@ from gatelight.files import file_written_aside
 from gatelight.models.batches import BATCH_ROWS
 from gatelight.models.checkpoint import fingerprint
 from gatelight.models.language_model import State
-from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import Predictor
 from gatelight.models.running import Place, Running, can_run
+from gatelight.models.subwords import Subwords
 from gatelight.models.writing import Reader
 from gatelight.text.encoding import TRUNCATIONS
 from gatelight.text.oov import LEFT_OUT, Indexer
@@ -229,7 +229,7 @@ class ClassifierFollower:
         pieces = self._pieces(encoded.oov)
         return self._columns(self._predictor.probabilities(encoded.ids, encoded.lengths, pieces))
 
-    def _pieces(self, oov: Sequence[str]) -> Pieces | None:
+    def _pieces(self, oov: Sequence[str]) -> Subwords | None:
         return self._reading.pieces(oov, self._predictor.model.config.buckets)
 
     def beginning(self) -> ClassifierPosition:

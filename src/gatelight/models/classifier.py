@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from gatelight.errors import DataError
 from gatelight.models.batches import packed
 from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig, head_shapes
-from gatelight.models.dropout import dropout, word_dropout, word_spelling
+from gatelight.models.dropout import dropout, word_dropout, word_to_subwords
 from gatelight.models.embedding import Embedding
 from gatelight.models.heads import HEADS
-from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import pooled
 from gatelight.models.rows import UNKNOWN
+from gatelight.models.subwords import Subwords
 from gatelight.nn import CELLS, Packing
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.operators import linear
@@ -80,37 +80,39 @@ class Classifier(nn.Module):
         ids: Ids | Tensor,
         lengths: Lengths | Tensor,
         generator: Generator = None,
-        pieces: Pieces | None = None,
+        subwords: Subwords | None = None,
     ) -> Tensor:
         """ids int32 [sum of lengths], sequence after sequence, and lengths int64 [B] → logits [B, outputs].
 
-        In training mode all dropouts draw from `generator` (None: torch's global one). `pieces` says what ids
-        beyond the vocabulary are made of, for a model with `buckets`. Raises DataError when
-        the lengths do not add up to the ids, an id is outside of the vocabulary or "flatten" meets a sequence
+        In training mode all dropouts draw from `generator` (None: torch's global one). `subwords` says
+        what ids beyond the vocabulary are made of, for a model with `buckets`. Raises DataError when the
+        lengths do not add up to the ids, an id is outside of the vocabulary or "flatten" meets a sequence
         longer than max_length.
         """
         flat, packing = packed(ids, np.asarray(lengths))
-        hidden = self.hidden_rows(packing.gathered(flat), packing, generator, pieces)
+        hidden = self.hidden_rows(packing.gathered(flat), packing, generator, subwords)
         logits = self.logits(hidden, packing, generator)
         return logits.index_select(0, torch.from_numpy(packing.positions))
 
     def hidden_rows(
-        self, ids: Ids, packing: Packing, generator: Generator = None, pieces: Pieces | None = None
+        self, ids: Ids, packing: Packing, generator: Generator = None, subwords: Subwords | None = None
     ) -> Tensor:
         """Packed ids int32 [N] → the last layer's hidden states [N, F]."""
-        rows, number = self.read(ids, generator, pieces)
+        rows, number = self.read(ids, generator, subwords)
         hidden, _ = self.memory[0].packed(rows, packing, token=torch.from_numpy(number))  # type: ignore[operator]
         return self.upper_rows(hidden, packing, generator)
 
-    def read(self, ids: Ids, generator: Generator = None, pieces: Pieces | None = None) -> tuple[Tensor, Ids]:
+    def read(
+        self, ids: Ids, generator: Generator = None, subwords: Subwords | None = None
+    ) -> tuple[Tensor, Ids]:
         """Packed ids int32 [N] → rows [U, D] of the distinct ones, number int32 [N] of the row of each.
 
-        In training a dropped word becomes UNK, or its spelling where `pieces` have one for each."""
-        if self.training and pieces is not None and pieces.first == self.config.vocabulary_size:
-            ids = word_spelling(ids, self.config.word_dropout, pieces.first, generator)
+        In training a dropped word becomes UNK, or its n-grams where `subwords` have some for each."""
+        if self.training and subwords is not None and subwords.first == self.config.vocabulary_size:
+            ids = word_to_subwords(ids, self.config.word_dropout, subwords.first, generator)
         elif self.training:
             ids = word_dropout(ids, self.config.word_dropout, UNKNOWN, generator)
-        return self.embedding(ids, generator, pieces)  # type: ignore[no-any-return]
+        return self.embedding(ids, generator, subwords)  # type: ignore[no-any-return]
 
     def upper_rows(self, hidden: Tensor, packing: Packing, generator: Generator = None) -> Tensor:
         """The first layer's hidden states [N, F] → the last layer's [N, F]."""

@@ -34,10 +34,10 @@ class ClassifierConfig:
     multilabel: bool = False
     dropout: float = 0.0  # before the dense layer; with "flatten" on the steps' rows
     embedding_dropout: float = 0.0  # elements of the table of distinct rows
-    word_dropout: float = 0.0  # ids turned into UNK, or with pieces into their spelling
+    word_dropout: float = 0.0  # ids turned into UNK, or with subwords into the ids of their n-grams
     layer_dropout: float = 0.0  # between the recurrent layers
     train_embedding: bool = True
-    buckets: int = 0  # rows beyond the vocabulary's, of which ids in `Pieces` are means
+    buckets: int = 0  # rows beyond the vocabulary's, of which ids in `Subwords` are means
 
     def __post_init__(self) -> None:
         for name in ("dim", "hidden", "layers", "outputs"):

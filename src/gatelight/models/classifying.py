@@ -15,8 +15,8 @@ from torch import Tensor
 from gatelight.models.batches import plan_batches
 from gatelight.models.classifier import Classifier
 from gatelight.models.labelled import Given, training_data
-from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import predict
+from gatelight.models.subwords import Subwords
 from gatelight.models.task import Outcome
 from gatelight.models.training_config import TrainingConfig
 
@@ -31,10 +31,10 @@ class Classifying:
         sample_weight: ArrayLike | None,
         valid: Given | None,
         config: TrainingConfig,
-        pieces: Pieces | None = None,
+        subwords: Subwords | None = None,
     ) -> None:
         """Raises DataError where data, targets and config do not fit each other."""
-        self.model, self.config, self.pieces = model, config, pieces
+        self.model, self.config, self.subwords = model, config, subwords
         self.objective, self.data, self.valid = training_data(model, given, sample_weight, valid, config)
         self.steps_per_epoch = -(-len(self.data.targets) // config.batch_size)
         self.validates = self.valid is not None
@@ -59,7 +59,7 @@ class Classifying:
         ids, packing = self.data.sequences.packed(index)
         targets, weights = self.data.chosen(index[packing.order])
         weight = len(index) if weights is None else float(weights.sum())
-        hidden = self.model.hidden_rows(ids, packing, generator, self.pieces)
+        hidden = self.model.hidden_rows(ids, packing, generator, self.subwords)
         logits = self.model.logits(hidden, packing, generator)
         loss, right = self.objective.loss_and_correct(logits, targets, weights)
         return Outcome(loss.item(), loss.backward, len(index), weight, right)
@@ -75,11 +75,11 @@ class Classifying:
         """Loss and accuracy on the validation sequences."""
         assert self.valid is not None
         sequences = self.valid.sequences
-        probabilities = predict(self.model, sequences.ids, sequences.lengths, pieces=self.pieces)
+        probabilities = predict(self.model, sequences.ids, sequences.lengths, subwords=self.subwords)
         return self.objective.scores(probabilities, self.valid.targets)
 
     def arrays(self) -> list[NDArray[Any] | Tensor | None]:
         """Training and validation data, and what the ids beyond the vocabulary are made of."""
         valid: list[Any] = [None] if self.valid is None else self.valid.arrays()
-        spelled = [] if self.pieces is None else [self.pieces.starts, self.pieces.rows]
+        spelled = [] if self.subwords is None else [self.subwords.starts, self.subwords.rows]
         return [*self.data.arrays(), *valid, *spelled]

@@ -15,8 +15,8 @@ from gatelight.models.clamping import frozen
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.heads import HEADS, Rows, contributions
-from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import evaluating
+from gatelight.models.subwords import Subwords
 from gatelight.nn import Packing, pack
 
 ROWS = 1 << 14  # steps at a time: with the gates that a gradient needs some 10 kB each
@@ -36,7 +36,7 @@ def log_odds(logits: Tensor, target: int, config: ClassifierConfig) -> Tensor:
 
 
 def masked_log_odds(
-    model: Classifier, ids: Ids, kept: NDArray[np.bool_], target: int, pieces: Pieces | None = None
+    model: Classifier, ids: Ids, kept: NDArray[np.bool_], target: int, subwords: Subwords | None = None
 ) -> Floats:
     """Log odds of `target` [K] of what masks kept [K, T] leave of ids [T]: the rest is deleted."""
     out = np.empty(len(kept))
@@ -49,13 +49,13 @@ def masked_log_odds(
             begin += len(batch)
             chosen = kept[batch]
             flat = np.broadcast_to(ids, chosen.shape)[chosen]
-            logits = model(flat, lengths[batch], pieces=pieces)
+            logits = model(flat, lengths[batch], subwords=subwords)
             out[batch] = log_odds(logits.double(), target, model.config).numpy()
     return out
 
 
 def path_gradients(
-    model: Classifier, ids: Ids, target: int, points: Floats, pieces: Pieces | None = None
+    model: Classifier, ids: Ids, target: int, points: Floats, subwords: Subwords | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """The rows [T, D] as which ids are read, the mean gradient [T, D] at point · rows, the score at 0 · rows.
 
@@ -63,7 +63,7 @@ def path_gradients(
     gradients and gradient × input need. At 0 all rows are zero, as PAD's is.
     """
     with evaluating(model):
-        table, number = model.embedding(ids, None, pieces)
+        table, number = model.embedding(ids, None, subwords)
         rows = table[torch.from_numpy(number)]
     still = frozen(model)
     total = torch.zeros(rows.shape, dtype=torch.float64)
@@ -89,7 +89,7 @@ def _score(model: Classifier, rows: Tensor, packing: Packing, target: int) -> Te
 
 
 def pooled_contributions(
-    model: Classifier, ids: Ids, target: int, pieces: Pieces | None = None
+    model: Classifier, ids: Ids, target: int, subwords: Subwords | None = None
 ) -> tuple[Floats, float]:
     """What each step's hidden row adds to the score, exactly: [T], and the bias's part.
 
@@ -99,7 +99,7 @@ def pooled_contributions(
     config = model.config
     with evaluating(model):
         flat, packing = packed(ids, np.array([len(ids)]))
-        hidden = model.hidden_rows(flat, packing, pieces=pieces).double().numpy()
+        hidden = model.hidden_rows(flat, packing, subwords=subwords).double().numpy()
         head = {name: weight.detach().double().numpy() for name, weight in model.head.items()}
     chosen = _choice(target, config)
     flatten = HEADS[config.pool].gives_logits

@@ -58,7 +58,7 @@ def word_dropout(
     return out
 
 
-def word_spelling(
+def word_to_subwords(
     ids: NDArray[np.int32], share: float, size: int, generator: torch.Generator | None
 ) -> NDArray[np.int32]:
     """ids int32 [N] with `share` of those below `size` turned into id + `size`, where a word is spelled out.
@@ -68,7 +68,7 @@ def word_spelling(
     if share == 0.0:
         return ids
     out = np.empty_like(ids)
-    _spell_ids(ids, draw_seed(generator), _limit(share), size, out)
+    _ids_to_subwords(ids, draw_seed(generator), _limit(share), size, out)
     return out
 
 
@@ -125,7 +125,9 @@ def _drop_ids(ids: NDArray[np.int32], seed: int, limit: Any, unknown: int, out: 
 
 
 @compiled
-def _spell_ids(ids: NDArray[np.int32], seed: int, limit: Any, size: int, out: NDArray[np.int32]) -> None:
+def _ids_to_subwords(
+    ids: NDArray[np.int32], seed: int, limit: Any, size: int, out: NDArray[np.int32]
+) -> None:
     """ids[N] → out[N]: id + `size` where the hash is below `limit` (uint32) and id < `size`, else the id."""
     for place in range(ids.shape[0]):
         spelled = ids[place] < size and _row_key(seed, place) < limit

@@ -1,7 +1,7 @@
 """The table of ids that is trained by the distinct ids of a batch; knows no words and no reader of its rows.
 
-Legend: N packed rows, V vocabulary, K pieces, U distinct ids of a batch, D row size. Nothing here takes time
-or memory that grows with V per batch.
+Legend: N packed rows, V vocabulary, K subwords, U distinct ids of a batch, D row size. Nothing here takes
+time or memory that grows with V per batch.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
 from gatelight.models.dropout import dropout
-from gatelight.models.pieces import Pieces, list_means, list_means_back
 from gatelight.models.rows import PAD, DistinctIds, Ids, lists_of_rows
+from gatelight.models.subwords import Subwords, list_means, list_means_back
 from gatelight.nn.kernels.copying import copied_rows
 from gatelight.nn.linear import array_of
 
@@ -31,7 +31,7 @@ class Embedding(nn.Module):
     In training mode with `trained`, `touched` is (distinct int64 [U], rows [U, D]) after a forward pass, and
     `rows.grad` after the backward pass is the gradient of just these rows; `weight.grad` stays None.
 
-    With K `buckets` the table is [V + K, D]: ids that `Pieces` know are means of its last K rows, which are
+    With K `buckets` the table is [V + K, D]: ids that `Subwords` know are means of its last K rows, which are
     trained always, and `touched` are the rows of the table that the batch's ids are made of.
     """
 
@@ -67,7 +67,7 @@ class Embedding(nn.Module):
                 weight[PAD] = 0
         else:
             weight = _checked(vectors, vocabulary_size, dim, copy=trained)
-        self.trained, self.buckets, self.distinct_pieces = trained, buckets, DistinctIds(buckets)
+        self.trained, self.buckets, self.distinct_subwords = trained, buckets, DistinctIds(buckets)
         if buckets:
             rows = torch.empty(buckets, dim, device=device)
             if device != "meta":
@@ -79,14 +79,14 @@ class Embedding(nn.Module):
         self,
         ids: Ids,
         generator: torch.Generator | None = None,
-        pieces: Pieces | None = None,
+        subwords: Subwords | None = None,
     ) -> tuple[Tensor, Ids]:
         """ids int32 [N] → (rows [U, D] of the distinct ids, number int32 [N] of the row of each id).
 
-        Ids beyond the vocabulary are those of `pieces`. Raises DataError for any other id.
+        Ids beyond the vocabulary are those of `subwords`. Raises DataError for any other id.
         """
         if self.buckets:
-            rows, number = self._made_of_pieces(ids, pieces)
+            rows, number = self._made_of_subwords(ids, subwords)
             return (dropout(rows, self.dropout, generator) if self.training else rows), number
         distinct, number = self.distinct(ids)
         if self.training and self.before_reading is not None:
@@ -99,10 +99,10 @@ class Embedding(nn.Module):
             rows = dropout(rows, self.dropout, generator)
         return rows, number
 
-    def _made_of_pieces(self, ids: Ids, pieces: Pieces | None) -> tuple[Tensor, Ids]:
-        distinct, number = self.distinct(ids, None if pieces is None else pieces.stop)
+    def _made_of_subwords(self, ids: Ids, subwords: Subwords | None) -> tuple[Tensor, Ids]:
+        distinct, number = self.distinct(ids, None if subwords is None else subwords.stop)
         size = self.distinct.vocabulary_size
-        known, parts, counts, numbers = lists_of_rows(distinct, pieces, size, self.distinct_pieces)
+        known, parts, counts, numbers = lists_of_rows(distinct, subwords, size, self.distinct_subwords)
         table, read = self.weight.detach(), np.concatenate([known, parts])
         if self.training and self.before_reading is not None:
             self.before_reading(read if self.trained else parts)
@@ -132,7 +132,7 @@ def rows_of(table: Tensor, rows: NDArray[np.int64]) -> Tensor:
 
 
 def means(rows: Tensor, counts: NDArray[np.int64], numbers: Ids) -> Tensor:
-    """rows [R, D] → [S, D]: the mean of each list of rows, with its gradient; as `pieces.list_means`."""
+    """rows [R, D] → [S, D]: the mean of each list of rows, with its gradient; as `subwords.list_means`."""
     return _Means.apply(rows, counts, numbers)  # type: ignore[no-any-return, no-untyped-call]
 
 

@@ -21,8 +21,8 @@ from gatelight.models import batches
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier_config import ClassifierConfig, layer_shapes
 from gatelight.models.heads import HEADS, Rows
-from gatelight.models.pieces import Pieces, list_means
 from gatelight.models.rows import DistinctIds, Ids, lists_of_rows
+from gatelight.models.subwords import Subwords, list_means
 from gatelight.nn import threads
 from gatelight.nn.fixed_layer import FixedLayer
 from gatelight.nn.kernels import buffers
@@ -68,9 +68,9 @@ class FixedNetwork:
         self._pool = HEADS[config.pool]
         self._dense = None if self._pool.gives_logits else in_lines(self._head["weight"].T)
         size = len(self._embedding) - config.buckets
-        self._distinct, self._distinct_pieces = DistinctIds(size), DistinctIds(config.buckets)
+        self._distinct, self._distinct_subwords = DistinctIds(size), DistinctIds(config.buckets)
         shape = size, self.layers[0].columns
-        # Ids made of pieces mean something else in every call.
+        # Ids made of subwords mean something else in every call.
         keeps = math.prod(shape) * self._embedding.itemsize <= table_bytes and not config.buckets
         self._table = buffers.sparse(shape, self._embedding.dtype) if keeps else None
         self._filled = np.zeros(size if keeps else 0, np.bool_)
@@ -88,13 +88,13 @@ class FixedNetwork:
         self,
         ids: Ids,
         lengths: NDArray[np.int64],
-        pieces: Pieces | None = None,
+        subwords: Subwords | None = None,
         batch_size: int = batches.BATCH,
     ) -> Probabilities:
         """ids int32 [sum of lengths], sequence after sequence, lengths int64 [B] → float32 [B, O].
 
         O is 1 for two classes: the probability of the second one. Rows of several classes add up to 1,
-        unless multilabel. `pieces` as in `Classifier.forward`. Raises DataError for ids or lengths that the
+        unless multilabel. `subwords` as in `Classifier.forward`. Raises DataError for ids or lengths that the
         model cannot take.
         """
         sequences = Sequences.of(ids, lengths)
@@ -102,19 +102,19 @@ class FixedNetwork:
         most = batches.rows_at_once(self.layers[-1].row_bytes)
         for some in batches.like_lengths(sequences.lengths, batch_size, most):
             packed, packing = sequences.packed(some)
-            hidden, _ = self.hidden(packed, packing, pieces)
+            hidden, _ = self.hidden(packed, packing, subwords)
             rows = Rows(hidden, packing, self._head, 1 + self.config.bidirectional)
             self.shares(self._pool.forward(rows)[0], some[packing.order], result)
         return result
 
     def hidden(
-        self, packed: Ids, packing: Packing, pieces: Pieces | None = None, state: States | None = None
+        self, packed: Ids, packing: Packing, subwords: Subwords | None = None, state: States | None = None
     ) -> tuple[Floats, States]:
         """Packed ids int32 [N] → the last layer's hidden states [N, F], and each layer's state after them.
 
         A layer's state is (h [directions, B, H],) or (h, c), in packed order; None: zeros before the first.
         """
-        hidden, token = self.inputs(packed, pieces)
+        hidden, token = self.inputs(packed, subwords)
         after: States = []
         for number, layer in enumerate(self.layers):
             table = layer.input_table(hidden) if number else hidden
@@ -123,7 +123,7 @@ class FixedNetwork:
             after.append(end)
         return hidden, after
 
-    def inputs(self, packed: Ids, pieces: Pieces | None = None) -> tuple[Floats, Ids]:
+    def inputs(self, packed: Ids, subwords: Subwords | None = None) -> tuple[Floats, Ids]:
         """The first layer's input products, and the row of them for each packed id."""
         if self._table is not None:
             self._fill(packed)
@@ -131,9 +131,9 @@ class FixedNetwork:
         if not self.config.buckets:
             distinct, number = self._distinct(packed)
             return self.layers[0].input_table(copied_rows(self._embedding, distinct)), number
-        distinct, number = self._distinct(packed, None if pieces is None else pieces.stop)
+        distinct, number = self._distinct(packed, None if subwords is None else subwords.stop)
         known, parts, counts, numbers = lists_of_rows(
-            distinct, pieces, self._distinct.vocabulary_size, self._distinct_pieces
+            distinct, subwords, self._distinct.vocabulary_size, self._distinct_subwords
         )
         rows = copied_rows(self._embedding, np.concatenate([known, parts]))
         return self.layers[0].input_table(list_means(rows, counts, numbers)), number

@@ -18,9 +18,9 @@ from gatelight.models import batches
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.fixed_network import TABLE_BYTES, FixedNetwork, Probabilities, shares
-from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import evaluating
 from gatelight.models.rows import Ids
+from gatelight.models.subwords import Subwords
 from gatelight.nn.packing import Packing
 from gatelight.nn.padding import State
 
@@ -57,18 +57,18 @@ class Predictor:
         return network
 
     def probabilities(
-        self, ids: Ids, lengths: NDArray[np.int64], pieces: Pieces | None = None
+        self, ids: Ids, lengths: NDArray[np.int64], subwords: Subwords | None = None
     ) -> Probabilities:
         """As `FixedNetwork.probabilities`: ids int32 [N] and lengths int64 [B] → float32 [B, O]."""
         network = self.network()
         if network is not None:
-            return network.probabilities(ids, lengths, pieces, self.batch_size)
+            return network.probabilities(ids, lengths, subwords, self.batch_size)
         sequences = Sequences.of(ids, lengths)
         result = np.empty((len(sequences), self.model.config.outputs), np.float32)
         with evaluating(self.model):
             for some in batches.like_lengths(sequences.lengths, self.batch_size):
                 packed, packing = sequences.packed(some)
-                logits = self.model.logits(self.model.hidden_rows(packed, packing, None, pieces), packing)
+                logits = self.model.logits(self.model.hidden_rows(packed, packing, None, subwords), packing)
                 shares(logits.numpy(), some[packing.order], self.model.config, result)
         return result
 
@@ -80,15 +80,15 @@ class Predictor:
         Predictor.__init__(self, **state)
 
     def first_layer(
-        self, packed: Ids, packing: Packing, initial: State | None = None, pieces: Pieces | None = None
+        self, packed: Ids, packing: Packing, initial: State | None = None, subwords: Subwords | None = None
     ) -> tuple[Tensor, State]:
         """Packed ids int32 [N] → the first layer's rows [N, F] and its state after them."""
         first: Any = self.model.memory[0]
         network = self.network()
         if network is not None:
-            table, token = map(torch.from_numpy, network.inputs(packed, pieces))
+            table, token = map(torch.from_numpy, network.inputs(packed, subwords))
         else:
-            rows, number = self.model.embedding(packed, None, pieces)
+            rows, number = self.model.embedding(packed, None, subwords)
             table, token = first.input_table(rows), torch.from_numpy(number)
         return first.packed_from_table(table, packing, token, initial)  # type: ignore[no-any-return]
 
@@ -122,7 +122,7 @@ def predict(
     ids: Ids,
     lengths: NDArray[np.int64],
     batch_size: int = batches.BATCH,
-    pieces: Pieces | None = None,
+    subwords: Subwords | None = None,
 ) -> Probabilities:
     """Probabilities float32 [B, O] as `Predictor.probabilities`, with the weights as they are now."""
-    return Predictor(model, batch_size=batch_size).probabilities(ids, lengths, pieces)
+    return Predictor(model, batch_size=batch_size).probabilities(ids, lengths, subwords)

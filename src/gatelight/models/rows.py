@@ -1,6 +1,6 @@
 """Ids to rows of an array, once per distinct id of a batch; knows arrays only, no torch and no words.
 
-Legend: N packed rows, V vocabulary, K pieces, U distinct ids of a batch, D row size.
+Legend: N packed rows, V vocabulary, K subwords, U distinct ids of a batch, D row size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.errors import DataError
-from gatelight.models.pieces import Pieces
+from gatelight.models.subwords import Subwords
 
 PAD = 0
 UNKNOWN = 1
@@ -78,27 +78,27 @@ class DistinctIds:
 
 
 def lists_of_rows(
-    distinct: NDArray[np.int64], pieces: Pieces | None, size: int, distinct_pieces: DistinctIds
+    distinct: NDArray[np.int64], subwords: Subwords | None, size: int, distinct_subwords: DistinctIds
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Ids]:
     """Distinct ids [U] → (known, parts, counts, numbers): as a mean of which rows each of them is read.
 
     The rows are those of the table [size + K, D] at `known`, then at `parts`; the list of the k-th id holds
     counts[k] numbers of them, list after list in `numbers`: for an id below `size` its own row alone. Raises
-    DataError for an id that is neither such a one nor one of `pieces`.
+    DataError for an id that is neither such a one nor one of `subwords`.
     """
     own = distinct < size
     known, spelled = distinct[own], distinct[~own]
     counts = np.ones(len(distinct), np.int64)
     parts = np.zeros(0, np.int64)
     used = np.zeros(0, np.int32)
-    if pieces is not None and len(spelled):
-        if spelled.min() < pieces.first:
+    if subwords is not None and len(spelled):
+        if spelled.min() < subwords.first:
             raise DataError(
-                f"id {spelled.min()} is neither one of the vocabulary nor one of the pieces, "
-                f"{pieces.first} to {pieces.stop - 1}"
+                f"id {spelled.min()} is neither one of the vocabulary nor one of the subwords, "
+                f"{subwords.first} to {subwords.stop - 1}"
             )
-        counts[~own], lists = pieces.lists(spelled)
-        parts, used = distinct_pieces(lists)
+        counts[~own], lists = subwords.lists(spelled)
+        parts, used = distinct_subwords(lists)
         parts += size
     numbers = np.empty(int(counts.sum()), np.int32)
     of_known = np.repeat(own, counts)

@@ -19,11 +19,11 @@ from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.fixed_network import Probabilities
 from gatelight.models.heads import HEADS
 from gatelight.models.language_model import State
-from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import evaluating
 from gatelight.models.prediction import Predictor
 from gatelight.models.rows import Ids
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
+from gatelight.models.subwords import Subwords
 from gatelight.nn import pack
 from gatelight.nn.operators import linear
 
@@ -58,7 +58,7 @@ class Running:
         return Place(0, zero_state(config, 1), np.zeros(wide, np.float32))
 
     def read(
-        self, sequences: Sequence[Ids], places: Sequence[Place], pieces: Pieces | None = None
+        self, sequences: Sequence[Ids], places: Sequence[Place], subwords: Subwords | None = None
     ) -> tuple[list[Probabilities], list[Place]]:
         """ids int32 [T] for each sequence → probabilities float32 [T, O] after each id, and the place.
 
@@ -70,20 +70,20 @@ class Running:
         after = list(places)
         with evaluating(self.model):
             for going, block in in_blocks(sequences):
-                found, stands = self._block(block, [after[k] for k in going], pieces)
+                found, stands = self._block(block, [after[k] for k in going], subwords)
                 for k, shares, place in zip(going, found, stands, strict=True):
                     parts[k].append(shares)
                     after[k] = place
         return [np.concatenate(part) for part in parts], after
 
     def _block(
-        self, sequences: list[Ids], places: list[Place], pieces: Pieces | None
+        self, sequences: list[Ids], places: list[Place], subwords: Subwords | None
     ) -> tuple[list[Probabilities], list[Place]]:
         packing = pack([len(ids) for ids in sequences])
         packed = packing.gathered(np.ascontiguousarray(np.concatenate(sequences), np.int32))
         state = side_by_side([place.state for place in places], packing.order)
         after: State = []
-        hidden, end = self.predictor.first_layer(packed, packing, _initial(state[0]), pieces)
+        hidden, end = self.predictor.first_layer(packed, packing, _initial(state[0]), subwords)
         after.append(end if isinstance(end, tuple) else (end,))
         for layer, before in zip(list(self.model.memory)[1:], state[1:], strict=True):
             hidden, end = layer.packed(hidden, packing, None, _initial(before))  # type: ignore[operator]

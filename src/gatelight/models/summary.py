@@ -84,7 +84,7 @@ def summary(model: Classifier | ClassifierConfig) -> Summary:
     table = None if size is None else size * config.dim
     rows = [Row("Embedding", (steps, config.dim), table, config.train_embedding)]
     if config.buckets:
-        rows.append(Row("Pieces of words", (steps, config.dim), config.buckets * config.dim))
+        rows.append(Row("Subword n-grams", (steps, config.dim), config.buckets * config.dim))
     name = f"{NAMES[config.cell]}{', both directions' if config.bidirectional else ''}"
     for number, layer in enumerate(layer_shapes(config)):
         if number and config.layer_dropout:

@@ -15,9 +15,9 @@ from gatelight.errors import DataError
 from gatelight.models.batches import BATCH, Sequences, like_lengths
 from gatelight.models.classifier import Classifier
 from gatelight.models.language_model import LanguageModel
-from gatelight.models.pieces import Pieces
 from gatelight.models.pooling import pooled
 from gatelight.models.predicting import evaluating
+from gatelight.models.subwords import Subwords
 from gatelight.nn import Packing, pack
 from gatelight.nn.equations import EQUATIONS
 
@@ -43,13 +43,13 @@ def thought_vectors(
     model: Network,
     sequences: Sequences,
     pool: str = "last",
-    pieces: Pieces | None = None,
+    subwords: Subwords | None = None,
     batch_size: int = BATCH,
 ) -> NDArray[np.float32]:
     """Return what the last layer keeps of each sequence, float32 [B, F]; zeros of an empty one.
 
     "last": the hidden state after reading, forward half after the last step and backward half after the
-    first; "cell": the cell state there; "max", "mean": over the steps. `pieces` as in `Classifier.forward`.
+    first; "cell": the cell state there; "max", "mean": over the steps. `subwords` as in `Classifier.forward`.
     Raises DataError for a pool that there is not, and for ids outside of the vocabulary.
     """
     check_summary(model, pool)
@@ -59,12 +59,12 @@ def thought_vectors(
             ids, lengths = sequences.take(batch)
             if len(ids):
                 packing = pack(lengths)
-                result[batch[packing.order]] = _summaries(model, ids, packing, pool, pieces).numpy()
+                result[batch[packing.order]] = _summaries(model, ids, packing, pool, subwords).numpy()
     return result
 
 
 def _summaries(
-    model: Network, ids: NDArray[np.int32], packing: Packing, pool: str, pieces: Pieces | None
+    model: Network, ids: NDArray[np.int32], packing: Packing, pool: str, subwords: Subwords | None
 ) -> Tensor:
     """Flat ids [N] → [B, F] in packed order."""
     packed = packing.gathered(ids)
@@ -72,7 +72,7 @@ def _summaries(
         hidden, states = model.hidden(packed, packing)
         after, directions = states[-1], 1
     else:
-        hidden, number = model.embedding(packed, None, pieces)
+        hidden, number = model.embedding(packed, None, subwords)
         token: Tensor | None = torch.from_numpy(number)
         for layer in model.memory:
             hidden, state = layer.packed(hidden, packing, token)  # type: ignore[operator]

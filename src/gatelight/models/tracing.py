@@ -17,8 +17,8 @@ from torch import Tensor
 from gatelight.models.classifier import Classifier
 from gatelight.models.fixed_network import shares
 from gatelight.models.language_model import LanguageModel
-from gatelight.models.pieces import Pieces
 from gatelight.models.predicting import evaluating
+from gatelight.models.subwords import Subwords
 from gatelight.nn import Packing
 from gatelight.nn.trace import Trace
 
@@ -34,14 +34,14 @@ def trace_layers(layers: Iterable[Any], table: Tensor, packing: Packing, token: 
 
 
 def trace_classifier(
-    model: Classifier, ids: NDArray[np.int32], packing: Packing, pieces: Pieces | None = None
+    model: Classifier, ids: NDArray[np.int32], packing: Packing, subwords: Subwords | None = None
 ) -> tuple[Trace, NDArray[np.float32]]:
     """Trace a classifier on flat ids int32 [N], sequence after sequence; and its probabilities [B, outputs].
 
     These have the bits of `Predictor.probabilities`.
     """
     with evaluating(model):
-        rows, number = model.embedding(packing.gathered(ids), None, pieces)
+        rows, number = model.embedding(packing.gathered(ids), None, subwords)
         layers: list[Any] = list(model.memory)
         trace = trace_layers(layers, layers[0].input_table(rows), packing, torch.from_numpy(number))
         logits = model.logits(torch.from_numpy(trace.layers[-1].hidden), packing).numpy()

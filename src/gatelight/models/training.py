@@ -21,8 +21,8 @@ from gatelight.models.classifying import Classifying
 from gatelight.models.history import Diverged, History, Interrupted, Progress
 from gatelight.models.interruption import interrupts_held
 from gatelight.models.labelled import Given
-from gatelight.models.pieces import Pieces
 from gatelight.models.run import Run
+from gatelight.models.subwords import Subwords
 from gatelight.models.task import Task
 from gatelight.models.training_config import TrainingConfig
 from gatelight.nn.threads import single_threaded_torch, threads, using
@@ -41,7 +41,7 @@ def train(
     config: TrainingConfig,
     valid: Given | None = None,
     sample_weight: ArrayLike | None = None,
-    pieces: Pieces | None = None,
+    subwords: Subwords | None = None,
     on_epoch: Callable[[dict[str, Any]], object] | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     checkpoint: Path | None = None,
@@ -53,7 +53,7 @@ def train(
     Targets are 0 or 1 [B] for one output, class numbers [B] for softmax, 0 or 1 [B, C] for labels;
     `sample_weight` is [B]. The best epoch is found by `config.best_by` on `valid` = (ids, lengths, targets);
     without it the last counts. With `config.average` the averaged weights are what is validated and kept.
-    `pieces` says what ids beyond the vocabulary are made of, in training and validation data alike.
+    `subwords` says what ids beyond the vocabulary are made of, in training and validation data alike.
 
     `checkpoint` is one file, written at the start, at each epoch's end, every `checkpoint_seconds` and on
     Ctrl-C. With `resume` the run goes on from it and ends in the same weights and the same history, bit for
@@ -65,7 +65,7 @@ def train(
     the numbers stop being finite; OSError when a checkpoint cannot be written.
     """
     return carry_out(
-        lambda: Classifying(model, (ids, lengths, targets), sample_weight, valid, config, pieces),
+        lambda: Classifying(model, (ids, lengths, targets), sample_weight, valid, config, subwords),
         config, on_epoch=on_epoch, on_progress=on_progress, checkpoint=checkpoint,
         checkpoint_seconds=checkpoint_seconds, resume=resume,
     )  # fmt: skip

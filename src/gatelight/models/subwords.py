@@ -20,10 +20,10 @@ Rows = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """The id `first` + k is the mean of the pieces rows[starts[k] : starts[k + 1]].
+class Subwords:
+    """The id `first` + k is the mean of the subwords rows[starts[k] : starts[k + 1]].
 
-    starts int64 [W + 1] from 0 up, rows int32 numbers of pieces from 0 to K − 1. Raises DataError when they
+    starts int64 [W + 1] from 0 up, rows int32 numbers of subwords from 0 to K − 1. Raises DataError when they
     do not fit each other.
     """
 
@@ -35,7 +35,7 @@ class Pieces:
         fits = len(self.starts) > 0 and self.starts[0] == 0 and self.starts[-1] == len(self.rows)
         if not fits or (np.diff(self.starts) < 1).any() or (len(self.rows) and self.rows.min() < 0):
             raise DataError(
-                f"pieces: {len(self.starts)} starts do not divide {len(self.rows)} rows; expected starts "
+                f"subwords: {len(self.starts)} starts do not divide {len(self.rows)} rows; expected starts "
                 "that rise from 0 to the number of rows, and no negative row"
             )
 
@@ -45,7 +45,7 @@ class Pieces:
         return self.first + len(self.starts) - 1
 
     def lists(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Rows]:
-        """Ids int64 [S], of `first` to `stop` − 1 → (counts int64 [S], their pieces end to end int32 [L])."""
+        """Ids int64 [S], of `first` to `stop` − 1 → (counts int64 [S], their rows end to end int32 [L])."""
         begin = self.starts[ids - self.first]
         counts = self.starts[ids - self.first + 1] - begin
         places = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -1,4 +1,4 @@
-"""Ids made of pieces: means, gradients and training steps against torch's dense embedding and optimiser."""
+"""Ids made of subwords: means, gradients and training steps against torch's dense embedding and optimiser."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from training_cases import CONFIG, MODEL, TRAIN, VALID
 
 from gatelight.errors import DataError
 from gatelight.models.classifier import Classifier
-from gatelight.models.dropout import word_dropout, word_spelling
+from gatelight.models.dropout import word_dropout, word_to_subwords
 from gatelight.models.embedding import means
 from gatelight.models.optim import Optimiser
-from gatelight.models.pieces import Pieces
 from gatelight.models.prediction import Predictor, predict
+from gatelight.models.subwords import Subwords
 from gatelight.models.trained_weights import TrainedWeights
 from gatelight.models.training import Interrupted, train
 from gatelight.nn import threads
@@ -27,12 +27,12 @@ ROUNDING = {"rtol": 1e-5, "atol": 1e-6}
 """float32 sums of some twenty terms, taken in another order."""
 
 
-def pieces(first: int = V, words: int = V + W) -> Pieces:
-    """Lists of one to seven of K pieces; some hold a piece twice."""
+def subwords(first: int = V, words: int = V + W) -> Subwords:
+    """Lists of one to seven of K subwords; some hold a piece twice."""
     rng = np.random.default_rng(3)
     counts = rng.integers(1, 8, words)
     starts = np.concatenate([[0], np.cumsum(counts)])
-    return Pieces(first, starts, rng.integers(0, K, counts.sum()).astype(np.int32))
+    return Subwords(first, starts, rng.integers(0, K, counts.sum()).astype(np.int32))
 
 
 def with_unknown(data: tuple[np.ndarray, ...], seed: int) -> tuple[np.ndarray, ...]:
@@ -44,7 +44,7 @@ def with_unknown(data: tuple[np.ndarray, ...], seed: int) -> tuple[np.ndarray, .
     return np.where(unknown, beyond, ids).astype(np.int32), lengths, targets
 
 
-def dense_rows(table: torch.Tensor, ids: np.ndarray, spelled: Pieces) -> torch.Tensor:
+def dense_rows(table: torch.Tensor, ids: np.ndarray, spelled: Subwords) -> torch.Tensor:
     """What each id is read as, by plain indexing of the whole table."""
     rows = []
     for i in ids.tolist():
@@ -97,8 +97,8 @@ def test_many_means_are_those_of_torch_at_any_number_of_threads(count: int) -> N
 @pytest.mark.parametrize("trained", [True, False])
 @pytest.mark.parametrize("kind", ["adam", "sgd", "rmsprop", "adamw"])
 def test_steps_equal_torchs_dense_ones(kind: str, trained: bool) -> None:
-    """The optimiser by rows must move pieces as a dense one would; frozen words stay, to the bit."""
-    spelled = pieces()
+    """The optimiser by rows must move subwords as a dense one would; frozen words stay, to the bit."""
+    spelled = subwords()
     config = replace(SPELLED, train_embedding=trained, embedding_dropout=0.0)
     model = Classifier(config, None if trained else vectors(), seed=2)
     embedding = model.embedding.train()
@@ -119,7 +119,7 @@ def test_steps_equal_torchs_dense_ones(kind: str, trained: bool) -> None:
         ids = rng.choice(rng.integers(0, 2 * V + W, 12), 20).astype(np.int32)
         goal = torch.from_numpy(rng.standard_normal((len(ids), D)).astype(np.float32))
         with weights.before_reading(ours.catch_up):
-            rows, number = embedding(ids, pieces=spelled)
+            rows, number = embedding(ids, subwords=spelled)
         read = rows[torch.from_numpy(number).long()]
         torch.testing.assert_close(read, dense_rows(dense, ids, spelled), **ROUNDING)
         ((read - goal) ** 2).sum().backward()
@@ -147,14 +147,14 @@ def test_a_text_has_the_same_bits_alone_and_in_company_and_as_one_of_rows() -> N
     """Another numbering of the unknown words, as each call has, must not change what is read."""
     model = Classifier(SPELLED, seed=1).eval()
     ids, lengths, _ = with_unknown(TRAIN, 7)
-    everything = pieces()
-    together = predict(model, ids, lengths, batch_size=7, pieces=everything)
+    everything = subwords()
+    together = predict(model, ids, lengths, batch_size=7, subwords=everything)
     starts = np.cumsum(lengths) - lengths
     for k in range(len(lengths)):
         alone = ids[starts[k] : starts[k] + lengths[k]].copy()
         words = np.unique(alone[alone >= 2 * V])
         counts, rows = everything.lists(words.astype(np.int64))
-        own = Pieces(2 * V, np.concatenate([[0], np.cumsum(counts)]), rows)
+        own = Subwords(2 * V, np.concatenate([[0], np.cumsum(counts)]), rows)
         for number, word in enumerate(words):
             alone[alone == word] = 2 * V + number
         assert np.array_equal(Predictor(model).probabilities(alone, lengths[k : k + 1], own)[0], together[k])
@@ -165,18 +165,18 @@ def test_dropped_words_are_spelled_where_others_become_unknown() -> None:
     ids = np.array([5, 39, 40, 95, 7, 5] * 200, np.int32)
     one, other = (torch.Generator().manual_seed(4) for _ in range(2))
     unknown = word_dropout(ids, 0.4, 1, one)
-    spelled = word_spelling(ids, 0.4, V, other)
+    spelled = word_to_subwords(ids, 0.4, V, other)
     dropped = unknown == 1
     assert 0.3 < dropped.mean() < 0.5
     assert np.array_equal(spelled, np.where(dropped & (ids < V), ids + V, ids))
 
 
 def test_training_learns_from_pieces_and_resumes_bit_for_bit(tmp_path: Path) -> None:
-    """Pieces forgotten by the checkpoint, or by validation, would end in other weights."""
+    """Subwords forgotten by the checkpoint, or by validation, would end in other weights."""
     data, valid = with_unknown(TRAIN, 7), with_unknown(VALID, 8)
     whole = Classifier(SPELLED, seed=1)
     start = whole.embedding.weight.detach().clone()
-    record = train(whole, *data, config=CONFIG, valid=valid, pieces=pieces())
+    record = train(whole, *data, config=CONFIG, valid=valid, subwords=subwords())
     assert not torch.equal(whole.embedding.weight[V:], start[V:])
     halted = Classifier(SPELLED, seed=1)
     seen = 0
@@ -189,16 +189,18 @@ def test_training_learns_from_pieces_and_resumes_bit_for_bit(tmp_path: Path) -> 
 
     path = tmp_path / "run"
     with pytest.raises(Interrupted):
-        train(halted, *data, config=CONFIG, valid=valid, pieces=pieces(), checkpoint=path, on_epoch=stop)
+        train(halted, *data, config=CONFIG, valid=valid, subwords=subwords(), checkpoint=path, on_epoch=stop)
     again = Classifier(SPELLED, seed=1)
-    resumed = train(again, *data, config=CONFIG, valid=valid, pieces=pieces(), checkpoint=path, resume=True)
+    resumed = train(
+        again, *data, config=CONFIG, valid=valid, subwords=subwords(), checkpoint=path, resume=True
+    )
     assert [r["valid_loss"] for r in resumed.epochs] == [r["valid_loss"] for r in record.epochs]
     for name, tensor in whole.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
-    other = Pieces(V, pieces().starts, pieces().rows[::-1].copy())
+    other = Subwords(V, subwords().starts, subwords().rows[::-1].copy())
     with pytest.raises(DataError, match="on other data"):
         train(
-            Classifier(SPELLED, seed=1), *data, config=CONFIG, valid=valid, pieces=other, checkpoint=path,
+            Classifier(SPELLED, seed=1), *data, config=CONFIG, valid=valid, subwords=other, checkpoint=path,
             resume=True,
         )  # fmt: skip
 
@@ -206,12 +208,12 @@ def test_training_learns_from_pieces_and_resumes_bit_for_bit(tmp_path: Path) -> 
 def test_ids_that_are_neither_words_nor_pieces_are_named() -> None:
     """Read as somebody else's n-grams they would give a confident answer to another text."""
     model = Classifier(SPELLED, seed=1).eval()
-    only_unknown = pieces(first=2 * V, words=W)
+    only_unknown = subwords(first=2 * V, words=W)
     for bad, message in ((V + 3, "neither one of the vocabulary"), (2 * V + W, "outside of the vocabulary")):
         with pytest.raises(DataError, match=message):
-            predict(model, np.array([5, bad], np.int32), np.array([2]), pieces=only_unknown)
+            predict(model, np.array([5, bad], np.int32), np.array([2]), subwords=only_unknown)
     with pytest.raises(DataError, match=f"expected 0 to {V - 1}"):
         predict(model, np.array([2 * V], np.int32), np.array([1]))
     for starts in ([0, 2, 2, 5], [1, 3, 4, 5], [0, 2, 4], []):
         with pytest.raises(DataError, match="do not divide 5 rows"):
-            Pieces(V, np.array(starts, np.int64), np.arange(5, dtype=np.int32))
+            Subwords(V, np.array(starts, np.int64), np.arange(5, dtype=np.int32))
