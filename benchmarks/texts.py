@@ -69,10 +69,10 @@ def snippets() -> list[list[str]]:
     """Sentences of rotten-tomatoes as words."""
     from ftfy import fix_text
 
-    from gatelight.text.datasets import load
+    from gatelight.text.datasets import load_dataset
 
     # Entities and curly quotes resolved: of the tokenizers that are compared only one does that.
-    return [fix_text(html.unescape(text)).split() for text in load("rotten-tomatoes").texts]
+    return [fix_text(html.unescape(text)).split() for text in load_dataset("rotten-tomatoes").texts]
 
 
 def assemble(sentences: Sequence[list[str]], count: int) -> Iterator[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gatelight.interop.accelerate import accelerate
     from gatelight.nn import GRU, LSTM, RNN, PeepholeLSTM
     from gatelight.text.corpus import Corpus
+    from gatelight.text.datasets import load_dataset
     from gatelight.text.vectors import WordVectors
     from gatelight.text.vocabulary import Vocabulary
 
@@ -36,6 +37,7 @@ __all__ = [
     "evaluate",
     "feed_all",
     "load",
+    "load_dataset",
     "nn",
 ]
 
@@ -55,6 +57,7 @@ _HOMES = {
     "evaluate": "estimators.evaluation",
     "feed_all": "estimators.sessions",
     "load": "estimators.opening",
+    "load_dataset": "text.datasets",
     "nn": "",
 }
 

