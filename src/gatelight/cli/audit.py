@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from gatelight.cli.charts import Chart, Curve
 from gatelight.cli.document import Block, Card, Figure, Heading, Line, Table, check_packages, tell
 from gatelight.cli.options import DATA, JSON, argument, option
-from gatelight.cli.output import console, percent, size
+from gatelight.cli.output import percent, size
 from gatelight.cli.settings import classifier_settings
 from gatelight.cli.sources import Reads
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gatelight.insight.audit import Audit as Found
     from gatelight.insight.lengths import LengthReport
     from gatelight.insight.unknown_words import UnknownReport
@@ -48,7 +50,7 @@ class Audit(Reads):
     json: bool = option(JSON, False)
     settings: dict[str, Any]
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Look, tell, and write the report that is asked for."""
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import available, texts_to_audit
@@ -58,7 +60,6 @@ class Audit(Reads):
 
         if self.out is not None:
             check_packages()
-        to = console(machine=self.json)
         reading = {**self.reading, "labelled": False}
 
         def read_vectors(words: Iterable[str]) -> WordVectors:

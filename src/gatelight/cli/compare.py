@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatelight.cli.options import DATA, JSON, RUNS, argument, meant, option, values_of
-from gatelight.cli.output import console, duration, emit, going_on, percent, say, table
+from gatelight.cli.output import duration, emit, percent, say, table
 from gatelight.cli.settings import classifier_settings
 from gatelight.cli.sources import LIMIT, Reads
 from gatelight.errors import DataError
@@ -31,6 +31,7 @@ class Compare(Reads):
     """
 
     SETTINGS = staticmethod(classifier_settings)
+    GOES_ON = "the runs go on, and are kept"
 
     data: str = argument(DATA, "DATA")
     vary: list[str] = option(
@@ -51,12 +52,8 @@ class Compare(Reads):
     json: bool = option(JSON, False)
     settings: dict[str, Any]
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Train what is missing, test, and tell."""
-        with going_on(f"the runs go on, and are kept in {self.out}"):
-            self._run(console(machine=self.json))
-
-    def _run(self, to: Console) -> None:
         from gatelight.cli.faults import keeping_runs
         from gatelight.cli.progress import Meter
         from gatelight.cli.reports import corpus_line

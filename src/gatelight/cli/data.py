@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gatelight.cli.options import JSON, argument, option
-from gatelight.cli.output import console, emit, say, table
+from gatelight.cli.output import emit, say, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(kw_only=True)
@@ -15,7 +19,7 @@ class List:
 
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Tell."""
         from gatelight.cli.output import size
         from gatelight.text.datasets import DATASETS, cache_folder, cached
@@ -26,7 +30,6 @@ class List:
                 of = {"name": entry.name, "kind": entry.kind, "about": entry.about, "licence": entry.licence}
                 emit({**of, "bytes": entry.size, "path": None if path is None else str(path)})
             return
-        to = console()
         rows = [
             [entry.name, entry.kind, size(entry.size), "here" if path else "not here yet"]
             for entry, path in found
@@ -46,12 +49,11 @@ class Get:
     from_: Path | None = option("take this copy instead of fetching it")
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Fetch and tell."""
         from gatelight.cli.progress import Meter, download
         from gatelight.text import datasets
 
-        to = console(machine=self.json)
         with Meter(to) as meter:
             path = datasets.get(
                 self.name, self.from_, download(meter, self.name), lambda notice: meter.line(notice, "yellow")

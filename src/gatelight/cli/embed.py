@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gatelight.cli.charts import COLOURS
 from gatelight.cli.document import Block, Card, Dots, Heading, Line, Table, check_packages, write_page
 from gatelight.cli.options import DATA, JSON, MODEL, THREADS, argument, option
-from gatelight.cli.output import console, emit, percent, say, table
+from gatelight.cli.output import emit, percent, say, table
 from gatelight.cli.sources import Reads
 from gatelight.errors import DataError
 
@@ -50,7 +50,7 @@ class Embed(Reads):
     threads: int | None = option(THREADS, least=1)
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Write the vectors, the map, or both."""
         from contextlib import nullcontext
 
@@ -67,8 +67,7 @@ class Embed(Reads):
             )
         if pages:
             check_packages()  # before minutes of reading
-        to = console(machine=self.json)
-        opened = _opened(self.model, self.threads)
+        opened = _opened(self.model)
         width, drawn = features(opened.model_), Sample(self.shown, self.seed)
         writing: Any = vectors_written(files[0], width) if files else nullcontext()
         with Meter(to) as meter, writing as write_block:
@@ -111,7 +110,7 @@ class Neighbours(Reads):
     threads: int | None = option(THREADS, least=1)
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Find and tell."""
         import numpy as np
 
@@ -119,8 +118,7 @@ class Neighbours(Reads):
         from gatelight.insight.findings import quoted
         from gatelight.insight.neighbours import nearest
 
-        to = console(machine=self.json)
-        opened = _opened(self.model, self.threads)
+        opened = _opened(self.model)
         with Meter(to) as meter:
             blocks = list(_embedded(opened, self.data, self.reading, self.part, self.pool, to, meter))
         examples = [example for block, _ in blocks for example in block]
@@ -139,13 +137,11 @@ class Neighbours(Reads):
             to.print(table(["text", "label", "similarity"], lines, quoted("", text).text))
 
 
-def _opened(model: str, threads: int | None) -> TextClassifier | LanguageModel:
+def _opened(model: str) -> TextClassifier | LanguageModel:
     from gatelight.estimators.opening import load
     from gatelight.estimators.sequence_classifier import SequenceClassifier
     from gatelight.interop.keras.imported import ImportedModel
-    from gatelight.nn.threads import set_threads
 
-    set_threads(threads)
     opened = load(model)
     if isinstance(opened, ImportedModel | SequenceClassifier):
         raise DataError(f"{model} reads no texts of its own; give a model that was trained here, on texts")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gatelight.cli.charts import Chart, Curve
 from gatelight.cli.document import Block, Card, Figure, Heading, Line, Table, check_packages, tell
 from gatelight.cli.options import DATA, JSON, MODEL, THREADS, argument, option
-from gatelight.cli.output import console, percent, say
+from gatelight.cli.output import percent, say
 from gatelight.cli.sources import LIMIT, Reads
 from gatelight.cli.use import PART
 from gatelight.errors import DataError
@@ -50,19 +50,16 @@ class Errors(Reads):
     threads: int | None = option(THREADS, least=1)
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Look, tell, and write the report that is asked for."""
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import available, labelled_texts, limited
         from gatelight.estimators.opening import load_classifier as load
         from gatelight.insight.errors import analyze_errors
-        from gatelight.nn.threads import set_threads
         from gatelight.text.vectors import WordVectors
 
         if self.out is not None:
             check_packages()
-        to = console(machine=self.json)
-        set_threads(self.threads)
         model = load(self.model)
         corpus = limited(labelled_texts(self.data, to, self.reading, self.part), self.limit)
         if self.calibrate is not None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatelight.cli.options import JSON, MODEL, argument, option
-from gatelight.cli.output import console, emit, say
+from gatelight.cli.output import emit, say
 from gatelight.cli.sources import Reads
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.interop.keras.imported import ImportedModel
 
@@ -54,7 +56,7 @@ class Import:
     )
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Read, save and tell."""
         from gatelight.cli.reports import layer_table, path_lines
         from gatelight.interop.keras.imported import ImportedModel
@@ -71,7 +73,6 @@ class Import:
         if self.json:
             emit({"model": str(self.out), "kind": kind, **model.summary().to_dict(), "paths": paths})
             return
-        to = console()
         to.print(layer_table(model.summary()))
         for line in paths:
             say(to, line)
@@ -107,7 +108,7 @@ class Export(Reads):
     measure: str | None = option("labelled texts on which to measure what --quantize costs", metavar="DATA")
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Write, and measure where that is asked for."""
         chosen = FORMATS.get(self.out.suffix)
         if chosen is None:
@@ -125,7 +126,7 @@ class Export(Reads):
         from gatelight.estimators.language_model import LanguageModel
         from gatelight.estimators.opening import load
 
-        to, found = console(machine=self.json), load(self.model)
+        found = load(self.model)
         if isinstance(found, LanguageModel):
             raise DataError(
                 f"{self.model} is a language model, which no format here can hold; name a classifier"

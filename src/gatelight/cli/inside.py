@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatelight.cli.options import DATA, JSON, MODEL, THREADS, argument, option
-from gatelight.cli.output import console, emit, one_line, percent, say, table
+from gatelight.cli.output import emit, one_line, percent, say, table
 from gatelight.cli.sources import LIMIT, Reads
 from gatelight.errors import DataError
 
@@ -37,14 +37,11 @@ class Explain:
     threads: int | None = option(THREADS, least=1)
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Explain each text."""
         from gatelight.estimators.opening import load_predictor
         from gatelight.estimators.predictor import Predictor
-        from gatelight.nn.threads import set_threads
 
-        to = console(machine=self.json)
-        set_threads(self.threads)
         model = load_predictor(self.model)
         if not isinstance(model, Predictor):
             raise DataError(f"{self.model} came from another program; only models trained here are explained")
@@ -104,7 +101,7 @@ class Trace(Reads):
     limit: int | None = option(LIMIT, least=1)
     threads: int | None = option(THREADS, least=1)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Write the file."""
         from gatelight.cli.output import size
         from gatelight.cli.progress import Meter
@@ -113,10 +110,7 @@ class Trace(Reads):
         from gatelight.estimators.sequence_classifier import SequenceClassifier
         from gatelight.estimators.tracing import write_trace
         from gatelight.interop.keras.imported import ImportedModel
-        from gatelight.nn.threads import set_threads
 
-        to = console()
-        set_threads(self.threads)
         model = load(self.model)
         if isinstance(model, ImportedModel | SequenceClassifier):
             raise DataError(
@@ -142,7 +136,7 @@ class Summary:
     preset: str | None = option("a preset instead: default, char, note-400, note-200 or note-char")
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Tell."""
         if (self.model is None) == (self.preset is None):
             raise DataError("give the folder of a model or --preset NAME, one of the two")
@@ -175,7 +169,6 @@ class Summary:
         if self.json:
             emit(layers.to_dict() | {"paths": paths})
             return
-        to = console()
         to.print(layer_table(layers))
         for line in paths:
             say(to, line)

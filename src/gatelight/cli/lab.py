@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gatelight.cli.charts import Chart, Curve
 from gatelight.cli.document import Block, Figure, Heading, Line, Table, print_blocks, write_page
 from gatelight.cli.options import JSON, RUNS, argument, meant, option
-from gatelight.cli.output import console, duration, emit, going_on, percent, say, table
+from gatelight.cli.output import duration, emit, percent, say, table
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ class List:
 
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Tell."""
         from gatelight.lab.tasks import TASKS
 
-        to = console(machine=self.json)
         for task in TASKS.values() if self.json else ():
             emit({"task": task.name, "about": task.about, "source": task.source, "lengths": task.lengths,
                   "of": task.of, "budget": task.budget, "batch": task.batch, "rate": task.rate,
@@ -61,6 +60,8 @@ class Run:
     more cells, lengths or seeds, makes only what is missing.
     """
 
+    GOES_ON = "the runs go on, and are kept"
+
     out: Path = option(RUNS, metavar="FOLDER", short="o", required=True)
     names: list[str] | None = argument("tasks, as `lab list` names them; else all", "TASK")
     cells: list[str] = option("cells", CELLS)
@@ -70,12 +71,8 @@ class Run:
     jobs: int = option("runs at a time, of one thread each", 2, least=1)
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Make the runs that are missing."""
-        with going_on(f"the runs go on, and are kept in {self.out}"):
-            self._run(console(machine=self.json))
-
-    def _run(self, to: Console) -> None:
         from gatelight.cli.faults import keeping_runs
         from gatelight.cli.progress import Meter
         from gatelight.lab.run import learn, settings
@@ -127,7 +124,7 @@ class Report:
     folder: Path = argument("a folder of `lab run`", "FOLDER")
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Tell, and write the page."""
         import json as json_text
 
@@ -135,7 +132,6 @@ class Report:
         from gatelight.files import file_written_aside
         from gatelight.lab.report import read_runs, summed_up
 
-        to = console(machine=self.json)
         runs = read_runs(self.folder)
         rows = summed_up(runs)
         summary: list[Block] = [_overview(rows), *map(Line, _answers(rows))]

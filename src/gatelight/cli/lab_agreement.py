@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatelight.cli.options import JSON, MODEL, THREADS, argument, option
-from gatelight.cli.output import console, emit, interval, percent, say, table
+from gatelight.cli.output import emit, interval, percent, say, table
 from gatelight.cli.sources import LIMIT, language_model
 
 if TYPE_CHECKING:
@@ -33,16 +33,13 @@ class Agreement:
     threads: int | None = option(THREADS, least=1)
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Ask and tell."""
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import available
         from gatelight.lab.agreement import accuracies, score_pairs
         from gatelight.lab.minimal_pairs import read_pairs
-        from gatelight.nn.threads import set_threads
 
-        to = console(machine=self.json)
-        set_threads(self.threads)
         model = language_model(self.model)
         pairs = read_pairs(available(self.data, to))
         ngrams = None if self.train is None else self._ngrams(model, self.train, to)
@@ -114,11 +111,10 @@ class Sentences:
     wrong: str = option('what might stand instead of "went"', "go", metavar="WORD")
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Ask and tell."""
         from gatelight.lab.note_sentences import SENTENCES, SUBJECT, VERB, reach
 
-        to = console(machine=self.json)
         lines: dict[str, list[list[str]]] = {sentence: [] for sentence in SENTENCES}
         for folder in self.models:
             model = language_model(folder)

@@ -7,6 +7,7 @@ Nothing heavy (torch, scikit-learn, numba) is imported here or at the top of a c
 from __future__ import annotations
 
 import gc
+import inspect
 import io
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from importlib import import_module
 from gatelight import __version__
 from gatelight.cli.faults import USER_MISTAKE, exit_code
 from gatelight.cli.options import Command, Parser, flags_of, in_options, meant
+from gatelight.cli.output import console, set_going_on
 from gatelight.errors import DataError
 
 COMMANDS = {
@@ -76,7 +78,14 @@ def main(typed: Sequence[str]) -> int:
     def work() -> None:
         command = _command(list(typed), flags)
         if command is not None:
-            command.run()
+            set_going_on(getattr(command, "GOES_ON", ""))
+            if hasattr(command, "threads"):
+                from gatelight.nn.threads import set_threads
+
+                set_threads(command.threads)
+            # What only writes lines needs no console, whose import takes longer than a text.
+            shows = bool(inspect.signature(command.run).parameters)
+            command.run(*([console(machine=getattr(command, "json", False))] if shows else []))
 
     return exit_code(work, lambda said: in_options(said, flags) if flags else said)
 

@@ -43,8 +43,8 @@ THREADS = "threads to compute with; the result does not depend on it"
 class Command(Protocol):
     """What can be typed after `gatelight`."""
 
-    def run(self) -> None:
-        """Do it."""
+    run: Callable[..., None]
+    """Do it, and tell of it on the console that is given: stdout, or stderr where stdout carries JSON."""
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,15 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import Console, RenderableType
 
 # Control characters would let a text clear the reader's screen; tabs and line ends would break our columns.
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
-LEAST_NAME = (
-    16  # cells that are left of a table's first column; on a screen too narrow even for that all give way
-)
-_GOING_ON: ContextVar[str] = ContextVar("_GOING_ON", default="")
+_goes_on = ""  # what goes on though nobody reads the output any more
 
 
 def one_line(text: str) -> str:
@@ -41,22 +37,17 @@ def console(machine: bool = False) -> Console:
     return Screen(stderr=machine, markup=False, highlight=False, emoji=False)
 
 
-@contextlib.contextmanager
-def going_on(what: str) -> Iterator[None]:
-    """Let the work of the block end though its output is read no more (`| head`); say so as `what`."""
-    before = _GOING_ON.set(what)
-    try:
-        yield
-    finally:
-        _GOING_ON.reset(before)
+def set_going_on(what: str) -> None:
+    """Let the work go on where its output is read no more (`| head`), and say so as `what`, unless ""."""
+    global _goes_on
+    _goes_on = what
 
 
 def _reader_left(stream: Any) -> None:
-    """Write into nothing from now on where work is going on; else raise BrokenPipeError."""
-    if not _GOING_ON.get():
+    if not _goes_on:
         raise BrokenPipeError
     abandon(stream)
-    complain(f"the output is read no more; {_GOING_ON.get()}")
+    complain(f"the output is read no more; {_goes_on}")
 
 
 def abandon(stream: TextIO) -> None:
@@ -106,28 +97,19 @@ def as_json(record: Mapping[str, Any]) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> RenderableType:
     """Return a table under its title: the first column text, the others figures, set to the right.
 
-    On a narrow screen the first column gives way; no figure loses a digit unless all would have to.
+    On a narrow screen the first column is broken into lines, and no figure loses a digit.
     """
     from rich import box
     from rich.console import Group
-    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
-    class Fitted(Table):
-        def __rich_console__(self, to: Console, options: ConsoleOptions) -> RenderResult:
-            wide = options.update(max_width=10_000)
-            too_much = Measurement.get(to, wide, self).maximum - options.max_width
-            first = self.columns[0]
-            widest = max(Measurement.get(to, wide, cell).maximum for cell in (first.header, *first.cells))
-            if too_much > 0 and widest - too_much >= LEAST_NAME:
-                first.max_width = widest - too_much
-            yield from super().__rich_console__(to, options)
-
-    out = Fitted(box=box.SIMPLE_HEAD, pad_edge=False)
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
-        justify: Literal["left", "right"] = "left" if index == 0 else "right"
-        out.add_column(Text(name), justify=justify, no_wrap=True, overflow="ellipsis")
+        justify: Literal["left", "right"] = "right" if index else "left"
+        out.add_column(
+            Text(name), justify=justify, no_wrap=index > 0, overflow="ellipsis" if index else "fold"
+        )
     for row in rows:
         out.add_row(*(Text(one_line(cell)) for cell in row))
     return out if title is None else Group(Text(f"\n{one_line(title)}", style="italic"), out)

@@ -53,10 +53,8 @@ class Predict(Reads):
         """Write a line for each text, as they come."""
         from gatelight.estimators.opening import load_predictor
         from gatelight.estimators.predictor import Predictor
-        from gatelight.nn.threads import set_threads
 
         files = _are_files(self.texts)
-        set_threads(self.threads)
         model = load_predictor(self.model)
         if isinstance(model, Predictor):
             answered = (self._answers(model, batch) for batch in self._batches(files))
@@ -168,16 +166,16 @@ def _lines(
     given: list[str], files: bool, encoding: str = "utf-8", encoding_errors: str = "strict"
 ) -> Iterator[list[str]]:
     """Yield what was typed, or the lines of files and of standard input, in batches."""
-    from gatelight.cli.lines import Lines
+    from gatelight.cli.lines import batches
 
     if not files:
         yield given
     for name in given if files else ():
         if name == STDIN:
-            yield from Lines(sys.stdin.buffer, "standard input", encoding, encoding_errors).batches(AT_ONCE)
+            yield from batches(sys.stdin.buffer, "standard input", encoding, encoding_errors)
             continue
         with closing(Path(name).open("rb")) as file:
-            yield from Lines(file, name, encoding, encoding_errors).batches(AT_ONCE)
+            yield from batches(file, name, encoding, encoding_errors)
 
 
 def _sequence(line: str) -> Any:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatelight.cli.options import MODEL, THREADS, argument, option
-from gatelight.cli.output import console, say
+from gatelight.cli.output import say
 from gatelight.errors import DataError
 from gatelight.files import file_written_aside
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gatelight.service.hosted import Hosted
 
 MOST_TOKENS = 1000  # of a text: the file grows with tokens × units, the work with the square of tokens
@@ -36,17 +38,15 @@ class Report:
     out: Path = option("file to write", metavar="FILE.html", short="o", required=True)
     threads: int | None = option(THREADS, least=1)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Write the page."""
-        from gatelight.nn.threads import set_threads
         from gatelight.service.hosted import load_all
 
-        set_threads(self.threads)
         (hosted,) = load_all([self.model]).values()
         data = {"model": hosted.about(), "views": [_view(hosted, text) for text in dict.fromkeys(self.texts)]}
         with file_written_aside(self.out) as aside:
             aside.write_text(_page(data), encoding="utf-8")
-        say(console(), f"report in {self.out}")
+        say(to, f"report in {self.out}")
 
 
 def _view(hosted: Hosted, text: str) -> dict[str, Any]:

@@ -8,10 +8,14 @@ import os
 import signal
 import socket
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gatelight.cli.options import THREADS, argument, option
-from gatelight.cli.output import console, say
+from gatelight.cli.output import say
 from gatelight.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 BACKLOG = 1024
 IDLE_SECONDS = 30  # between two requests of a connection
@@ -37,7 +41,7 @@ class Serve:
     requests: int = option("most requests in work", 256, least=1)
     threads: int | None = option(THREADS, least=1)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Serve until Ctrl-C."""
         try:
             import uvicorn
@@ -46,7 +50,6 @@ class Serve:
             from gatelight.service.connections import bounded
         except ModuleNotFoundError as error:
             raise MissingExtraError(str(error.name), "serve", "serving models") from None
-        from gatelight.nn.threads import set_threads
         from gatelight.service.hosted import load_all
         from gatelight.service.limits import Limits
 
@@ -59,7 +62,6 @@ class Serve:
         if token is not None and not (token.isascii() and token.isprintable() and len(token) >= 8):
             raise DataError("--token must have 8 or more letters, figures or signs of ASCII")
         limits = Limits(seconds=self.seconds, requests=self.requests)
-        set_threads(self.threads)
         listening = _listen(self.host, self.port)
         hosted = load_all(self.models)
         where = f"[{self.host}]" if ":" in self.host else self.host
@@ -82,10 +84,9 @@ class Serve:
             # uvicorn raises the signal once more when all is done; that is the end, not a fault.
             signal.signal(number, lambda number, frame: None)
         listening.listen(BACKLOG)
-        at = console()
         address = f"http://{where}:{listening.getsockname()[1]}/{'#token=…' if token else ''}"
-        say(at, f"{', '.join(hosted)} at {address}")
-        say(at, "Ctrl-C ends it")
+        say(to, f"{', '.join(hosted)} at {address}")
+        say(to, "Ctrl-C ends it")
         uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from gatelight.cli.options import option
 from gatelight.errors import DataError
@@ -107,30 +107,13 @@ def texts_to_audit(data: str, to: Console, reading: Mapping[str, Any], part: str
     from gatelight.text import datasets
 
     path, found = available(data, to), False
-    if _has_parts_of_its_own(path, reading):
-        # In one pass, where one by one would take two.
-        examples = _of_corpus(read(data, to, reading, [part] if part else ["train", TEST]))
-    else:
-        examples = datasets.stream(data, **reading)
-    for example in examples:
+    own = _has_parts_of_its_own(path, reading) and part != UNLABELLED
+    for example in datasets.stream(data, splits=["train", TEST] if own else None, **reading):
         if example.split == part if part is not None else example.split != UNLABELLED:
             found = True
             yield example
     if not found and part is not None:
         raise DataError(f"{data}: no texts in part {part!r}")
-
-
-def _of_corpus(corpus: Corpus) -> Iterator[Example]:
-    from gatelight.text.readers import Example
-
-    nothing = [None] * len(corpus)
-    rows = zip(
-        corpus.texts, corpus.labels or nothing, corpus.groups or nothing, corpus.ids,
-        corpus.splits or nothing, strict=True,
-    )  # fmt: skip
-    for text, label, group, name, part in rows:
-        # What has no group has its id for one.
-        yield Example(text, label, None if group == name else group, name, part)
 
 
 def labelled_texts(data: str, to: Console, reading: Mapping[str, Any], part: str | None = None) -> Corpus:
@@ -215,8 +198,9 @@ def read_for_training(
 
     tested = apart(test, to_test=True)
     if test_fraction is not None:
-        by: Literal["group", "random"] = "random" if training.groups is None else "group"
-        training, tested = training.train_test_split(test_fraction, seed, by=by)
+        training, tested = training.train_test_split(
+            test_fraction, seed, by="random" if training.groups is None else "group"
+        )
     classes = training.require_classes()
     # Known before hours of training, not after them.
     strange = [] if tested is None else sorted(set(tested.classes) - set(classes))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatelight.cli.options import DATA, JSON, argument, option
-from gatelight.cli.output import console, emit, going_on, say, table
+from gatelight.cli.output import emit, say, table
 from gatelight.cli.settings import classifier_settings, language_settings
 from gatelight.cli.sources import LIMIT, Reads
 from gatelight.errors import DataError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.language_model import LanguageModel
 
-GOES_ON = "training goes on, and the model is saved"
 TESTING = "testing"
 
 
@@ -31,6 +30,7 @@ class Train(Reads):
     """
 
     SETTINGS = staticmethod(classifier_settings)
+    GOES_ON = "training goes on, and the model is saved"
 
     data: str = argument(DATA, "DATA")
     out: Path = option("folder to save the model in", metavar="MODEL", short="o", required=True)
@@ -47,12 +47,8 @@ class Train(Reads):
     test_fraction: float | None = option("hold out this fraction first, to test on", group=TESTING)
     settings: dict[str, Any]
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Train, test and save."""
-        with going_on(GOES_ON):
-            self._run(console(machine=self.json))
-
-    def _run(self, to: Console) -> None:
         from gatelight.cli.progress import training
         from gatelight.cli.reports import corpus_line, report
         from gatelight.cli.sources import available, read_for_training
@@ -122,6 +118,7 @@ class TrainLanguageModel(Reads):
     """
 
     SETTINGS = staticmethod(language_settings)
+    GOES_ON = Train.GOES_ON
 
     data: str = argument(DATA, "DATA")
     out: Path = option("folder to save the model in", metavar="MODEL", short="o", required=True)
@@ -133,12 +130,8 @@ class TrainLanguageModel(Reads):
     json: bool = option(JSON, False)
     settings: dict[str, Any]
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Train and save."""
-        with going_on(GOES_ON):
-            self._run(console(machine=self.json))
-
-    def _run(self, to: Console) -> None:
         from gatelight.cli.progress import training
         from gatelight.cli.sources import available, texts_to_learn_from
         from gatelight.cli.unfinished import UnfinishedRun

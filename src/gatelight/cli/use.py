@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gatelight.cli.options import DATA, JSON, MODEL, THREADS, argument, option
-from gatelight.cli.output import console, emit, say, write
+from gatelight.cli.output import emit, say, write
 from gatelight.cli.sources import LIMIT, Reads
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PART = "the part of DATA to measure on, if it has parts; else test"
 # What a model writes may hold any character of its texts, but must not move the reader's cursor.
@@ -28,16 +32,13 @@ class Evaluate(Reads):
     threads: int | None = option(THREADS, least=1)
     json: bool = option(JSON, False)
 
-    def run(self) -> None:
+    def run(self, to: Console) -> None:
         """Measure and tell."""
         from gatelight.cli.reports import corpus_line, print_evaluation
         from gatelight.cli.sources import labelled_texts, limited
         from gatelight.estimators.evaluation import evaluate
         from gatelight.estimators.opening import load_classifier as load
-        from gatelight.nn.threads import set_threads
 
-        to = console(machine=self.json)
-        set_threads(self.threads)
         model = load(self.model)
         corpus = limited(labelled_texts(self.data, to, self.reading, self.part), self.limit)
         evaluation = evaluate(model, corpus.texts, corpus.labels or [])
@@ -71,10 +72,8 @@ class Generate:
         """Write."""
         from gatelight.cli.sources import language_model
         from gatelight.estimators.drawing import checked_drawing
-        from gatelight.nn.threads import set_threads
 
         checked_drawing(self.length, self.temperature, self.top_k, self.top_p, self.seed, self.stop)
-        set_threads(self.threads)
         model = language_model(self.model)
         for number in range(self.count):
             pieces = model.pieces(
