@@ -26,11 +26,11 @@ def _cosine(vectors: WordVectors, one: str, other: str) -> float:
     )
 
 
-@pytest.mark.parametrize("skipgram", [False, True])
-def test_words_of_one_topic_come_close(skipgram: bool) -> None:
+@pytest.mark.parametrize("sg", [0, 1])
+def test_words_of_one_topic_come_close(sg: int) -> None:
     """Vectors handed to the wrong words, or not trained at all, would not tell sea from land."""
     lists = _two_topics()
-    vectors = train_word2vec(lists, dim=16, epochs=5, workers=1, skipgram=skipgram, sample=0, seed=3)
+    vectors = train_word2vec(lists, dim=16, epochs=5, workers=1, sg=sg, sample=0, seed=3)
     assert sorted(vectors.words) == sorted(SEA + LAND)
     assert (vectors.dim, vectors.matrix.dtype) == (16, np.float32)
     for own, foreign in ((SEA, LAND), (LAND, SEA)):

@@ -184,11 +184,11 @@ class TrainLanguageModel(Reads):
 
 def _check_place(path: Path | None) -> None:
     if path is not None:
-        from gatelight.text.vector_files import WRITERS
+        from gatelight.text.vector_files import ENDINGS
 
-        if path.suffix not in WRITERS:
+        if path.suffix not in ENDINGS:
             raise DataError(
-                f"--save-vectors {path} must end in one of {', '.join(WRITERS)}: the format to write"
+                f"--save-vectors {path} must end in one of {', '.join(ENDINGS)}: the format to write"
             )
 
 

@@ -18,7 +18,7 @@ from gatelight.text.vocabulary import PAD_ID, SPECIALS, Vocabulary
 class Coverage:
     """How much of a vocabulary has a vector of its own.
 
-    `types` is the share of its real tokens, `tokens` that of their occurrences in the text that was counted
+    `types` is the fraction of its real tokens, `tokens` that of their occurrences in the text that was counted
     (those that found no place in the vocabulary have none), `missing` the most frequent words without one.
     """
 
@@ -100,15 +100,13 @@ class WordVectors:
         """
         vector_files.write(Path(path), self.words, self.matrix)
 
-    def table(
-        self, vocabulary: Vocabulary, seed: int = 0, scale: float | None = None
-    ) -> tuple[npt.NDArray[np.float32], Coverage]:
+    def table(self, vocabulary: Vocabulary, seed: int = 0) -> tuple[npt.NDArray[np.float32], Coverage]:
         """Return the embedding table of `vocabulary`, float32 [V, D], and how much of it the vectors cover.
 
-        PAD's row is zero. Words without a vector, UNK among them, get normal random rows with mean 0 and
-        standard deviation `scale`; by default that of the known rows' entries, so that such a row is about as
-        long as a known one and its word is told apart from others, but has no direction that means anything.
-        The random row of an id depends on `seed` and V only. Raises DataError when no word has a vector.
+        PAD's row is zero. Words without a vector, UNK among them, get normal random rows with mean 0 and the
+        standard deviation of the known rows' entries: as long as a known one, in no direction that means
+        anything. The random row of an id depends on `seed` and V only. Raises DataError when no word has a
+        vector.
         """
         rows = np.array([self._rows.get(token, -1) for token in vocabulary.tokens[2:]], dtype=np.int64)
         ids = np.flatnonzero(rows >= 0) + 2
@@ -119,9 +117,8 @@ class WordVectors:
                 f"words ({some}, …): expected the same language, tokenizer and casing"
             )
         known = self.matrix[rows[ids - 2]]
-        spread = float(known.std(dtype=np.float64)) if scale is None else scale
         table = np.random.default_rng(seed).standard_normal((len(vocabulary), self.dim), dtype=np.float32)
-        table *= np.float32(spread)
+        table *= np.float32(known.std(dtype=np.float64))
         table[PAD_ID] = 0
         table[ids] = known
         absent = np.flatnonzero(rows < 0) + 2

@@ -18,20 +18,17 @@ def train_word2vec(
     token_lists: Iterable[Sequence[str]],
     *,
     dim: int = 256,
-    window: int = 5,
     min_count: int = 5,
     epochs: int = 5,
-    negative: int = 5,
     seed: int = 0,
     workers: int | None = None,
-    skipgram: bool = False,
-    sample: float = 1e-3,
     on_progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> WordVectors:
     """Train word2vec (Mikolov et al. 2013) and return the vectors of words seen `min_count` times or more.
 
-    CBOW, or with `skipgram` the slower skip-gram, both with negative sampling. The token lists are read once,
-    into a temporary file that is deleted afterwards: memory grows with distinct words only.
+    CBOW with negative sampling; `options` are further ones of gensim's Word2Vec (`sg=1` is skip-gram). The
+    token lists are read once, into a temporary file: memory grows with distinct words only.
     `on_progress(done, epochs)` is called after each epoch. **Only `workers=1` gives the same vectors for the
     same seed**; more threads (default: one per core) write into one table without waiting for each other.
     Raises DataError when an option is out of range or no word is frequent enough, MissingExtraError without
@@ -41,8 +38,7 @@ def train_word2vec(
         from gensim.models import Word2Vec
     except ImportError as error:
         raise MissingExtraError("gensim", "word2vec", "training word vectors") from error
-    options = {"dim": dim, "window": window, "min_count": min_count, "epochs": epochs, "negative": negative}
-    for name, value in options.items():
+    for name, value in {"dim": dim, "min_count": min_count, "epochs": epochs}.items():
         if value < 1:
             raise DataError(f"{name} must be at least 1, not {value}")
     with tempfile.TemporaryDirectory(prefix="gatelight-word2vec-") as folder:
@@ -57,15 +53,12 @@ def train_word2vec(
         model = Word2Vec(
             corpus_file=str(corpus),
             vector_size=dim,
-            window=window,
             min_count=min_count,
             epochs=epochs,
-            negative=negative,
             seed=seed,
             workers=workers or os.cpu_count() or 1,
-            sg=int(skipgram),
-            sample=sample,
             callbacks=[_epoch_counter(on_progress, epochs)] if on_progress else [],
+            **options,
         )
     vectors = model.wv
     return WordVectors([words[int(key)] for key in vectors.index_to_key], vectors.vectors, origin="word2vec")
