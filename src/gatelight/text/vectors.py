@@ -18,7 +18,7 @@ from gatelight.text.vocabulary import PAD_ID, SPECIALS, Vocabulary
 class Coverage:
     """How much of a vocabulary has a vector of its own.
 
-    `types` is the fraction of its real tokens, `tokens` that of their occurrences in the text that was counted
+    `types` is the fraction of its real tokens, `tokens` that of their occurrences in the counted text
     (those that found no place in the vocabulary have none), `missing` the most frequent words without one.
     """
 
