@@ -36,6 +36,7 @@ FLAGS = {"random_state": "seed"}
 DATA = "file, folder or archive of texts, or a data set's name"
 MODEL = "the folder of a saved model"
 JSON = "JSON on stdout; what is for people goes to stderr"
+READING = "reading DATA"  # the group of options that comes last
 RUNS = "folder for what each run finds"
 THREADS = "threads to compute with; the result does not depend on it"
 
@@ -146,8 +147,7 @@ class Parser(argparse.ArgumentParser):
         )
         self._described, self._settings = described, [one.name for one in settings]
         self._groups: dict[str, Any] = {}
-        own, taken_over = options_of(described), options_of(described.__mro__[1])
-        own = [one for one in own if one not in taken_over]
+        own = [one for one in options_of(described) if one.group != READING]
         places = [_metavar(one) if not one.nullable else f"[{one.metavar}]" for one in own if one.positional]
         needed = [f"{one.flag} {_metavar(one)}" for one in own if one.required]
         self.usage = " ".join([self.prog, *places, *needed, "[options]"])
@@ -156,8 +156,9 @@ class Parser(argparse.ArgumentParser):
         self._group("").add_argument("--help", action="help", help="show this and exit")
         for one in settings:
             self._add(one, setting=True)
-        for one in taken_over:
-            self._add(one)
+        for one in options_of(described):
+            if one.group == READING:
+                self._add(one)
 
     @property
     def needs_something(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatelight.cli.options import option
+from gatelight.cli.options import READING, option
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 LIMIT = "use N texts at most, drawn at random, the same ones every time"
 UNLABELLED = "unsup"  # the part of aclImdb, whose name others have taken over
 TEST = "test"
-READING = "reading DATA"
 
 
 @dataclass(kw_only=True)

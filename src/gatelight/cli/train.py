@@ -15,6 +15,7 @@ from gatelight.errors import DataError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gatelight.cli.unfinished import UnfinishedRun
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.language_model import LanguageModel
 
@@ -22,7 +23,53 @@ TESTING = "testing"
 
 
 @dataclass(kw_only=True)
-class Train(Reads):
+class Training(Reads):
+    """What training a classifier and a language model have in common."""
+
+    GOES_ON = "training goes on, and the model is saved"
+
+    data: str = argument(DATA, "DATA")
+    out: Path = option("folder to save the model in", metavar="MODEL", short="o", required=True)
+    save_vectors: Path | None = option("also save the trained vectors: .bin, .txt or .npy")
+    baseline: bool = option("fit no n-gram baseline beside it", True)
+    resume: bool = option("go on with a run that was stopped", False)
+    limit: int | None = option(LIMIT, least=1)
+    json: bool = option(JSON, False)
+    settings: dict[str, Any]
+
+    def _begin(self, kind: str, vectors: str | None, to: Console) -> UnfinishedRun:
+        """Refuse what cannot be before minutes are spent on reading, and fetch vectors that have a name."""
+        from gatelight.cli.sources import available
+        from gatelight.cli.unfinished import UnfinishedRun
+        from gatelight.estimators.settings import CORPUS, ONE_HOT
+        from gatelight.text.vector_files import ENDINGS
+
+        if self.save_vectors is not None and self.save_vectors.suffix not in ENDINGS:
+            raise DataError(
+                f"--save-vectors {self.save_vectors} must end in one of {', '.join(ENDINGS)}: the format"
+            )
+        run = UnfinishedRun(self.out, kind, self.resume)
+        with run:
+            if vectors not in (None, CORPUS, ONE_HOT):
+                available(vectors, to)
+        return run
+
+    def _end(self, model: TextClassifier | LanguageModel, to: Console) -> None:
+        """Say where the model is, and write the vectors of the words that it knows, as they are now."""
+        say(to, f"saved in {self.out}")
+        if self.save_vectors is not None:
+            from gatelight.text.vectors import WordVectors
+            from gatelight.text.vocabulary import SPECIALS
+
+            words = model.vocabulary_.tokens
+            own = slice(len(SPECIALS), len(words))
+            vectors = model.model_.state_dict()["embedding.weight"].numpy()[own]
+            WordVectors(words[own], vectors).save(self.save_vectors)
+            say(to, f"{len(vectors):,} word vectors saved in {self.save_vectors}")
+
+
+@dataclass(kw_only=True)
+class Train(Training):
     """Train a classifier on labelled texts and save it.
 
     Where DATA has parts (train, test, unsup), train is trained on, unsup serves --vectors corpus only, and
@@ -30,47 +77,30 @@ class Train(Reads):
     """
 
     SETTINGS = staticmethod(classifier_settings)
-    GOES_ON = "training goes on, and the model is saved"
 
-    data: str = argument(DATA, "DATA")
-    out: Path = option("folder to save the model in", metavar="MODEL", short="o", required=True)
     preset: str = option("settings: default, char, note-400, note-200 or note-char", "default")
-    save_vectors: Path | None = option("also save the trained word vectors: .bin, .txt or .npy")
-    baseline: bool = option("fit no n-gram baseline beside it", True)
     unlabelled: bool = option("keep --vectors corpus from the part unsup", True)
-    resume: bool = option("go on with a run that was stopped", False)
-    json: bool = option(JSON, False)
     part: str = option("the part to train on, if DATA has parts", "train", group=TESTING)
-    limit: int | None = option(LIMIT, least=1, group=TESTING)
     valid: str | None = option("validate on this instead", metavar="PART|DATA", group=TESTING)
     test: str | None = option("evaluate on this once, in the end", metavar="PART|DATA", group=TESTING)
     test_fraction: float | None = option("hold out this fraction first, to test on", group=TESTING)
-    settings: dict[str, Any]
 
     def run(self, to: Console) -> None:
         """Train, test and save."""
         from gatelight.cli.progress import training
         from gatelight.cli.reports import corpus_line, report
-        from gatelight.cli.sources import available, read_for_training
-        from gatelight.cli.unfinished import UnfinishedRun
+        from gatelight.cli.sources import read_for_training
         from gatelight.estimators.classifier import TextClassifier
         from gatelight.estimators.evaluation import evaluate
         from gatelight.estimators.saving import CLASSIFIER
-        from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
+        from gatelight.estimators.settings import CORPUS, check_settings
 
         estimator = TextClassifier.from_preset(self.preset, **self.settings)
-        vectors = estimator.vectors
-        # Before minutes are spent on reading.
         check_settings(estimator.get_params(deep=False))
-        _check_place(self.save_vectors)
-        run = UnfinishedRun(self.out, CLASSIFIER)
-        run.begin(self.resume)
-        try:
-            if vectors not in (None, CORPUS, ONE_HOT):
-                available(vectors, to)
+        with self._begin(CLASSIFIER, estimator.vectors, to) as run:
             texts = read_for_training(
                 self.data, to, self.reading, part=self.part, valid=self.valid, test=self.test,
-                with_unlabelled=self.unlabelled and vectors == CORPUS,
+                with_unlabelled=self.unlabelled and estimator.vectors == CORPUS,
                 test_fraction=self.test_fraction, seed=estimator.random_state, limit=self.limit,
             )  # fmt: skip
             corpus, valid = texts.training, texts.valid
@@ -88,65 +118,42 @@ class Train(Reads):
                     resume=self.resume,
                     **calls,
                 )
-        finally:
-            run.clear_if_empty()
         tested = None
         if texts.test is not None:
             tested = evaluate(estimator, texts.test.texts, texts.test.labels or [], baseline=self.baseline)
             estimator.training_["test"] = tested.to_dict()
         run.save(estimator.save)
         report(to, estimator, tested)
-        say(to, f"saved in {self.out}")
-        _save_vectors(to, estimator, self.save_vectors)
+        self._end(estimator, to)
         if self.json:
             validation = estimator.validation_
-            emit(
-                {
-                    "model": str(self.out),
-                    **estimator.training_,
-                    "validation": None if validation is None else validation.to_dict(),
-                    "test": None if tested is None else tested.to_dict(),
-                }
-            )
+            measured = {"validation": None if validation is None else validation.to_dict()}
+            measured["test"] = None if tested is None else tested.to_dict()
+            emit({"model": str(self.out), **estimator.training_, **measured})
 
 
 @dataclass(kw_only=True)
-class TrainLanguageModel(Reads):
+class TrainLanguageModel(Training):
     """Train a language model on texts, labelled or not, and save it.
 
     Where DATA has parts, all but test are learned from.
     """
 
     SETTINGS = staticmethod(language_settings)
-    GOES_ON = Train.GOES_ON
 
-    data: str = argument(DATA, "DATA")
-    out: Path = option("folder to save the model in", metavar="MODEL", short="o", required=True)
     part: str | None = option("learn from this part only")
-    limit: int | None = option(LIMIT, least=1)
-    save_vectors: Path | None = option("also save the trained token vectors: .bin, .txt or .npy")
-    baseline: bool = option("measure no n-grams beside it", True)
-    resume: bool = option("go on with a run that was stopped", False)
-    json: bool = option(JSON, False)
-    settings: dict[str, Any]
 
     def run(self, to: Console) -> None:
         """Train and save."""
         from gatelight.cli.progress import training
-        from gatelight.cli.sources import available, texts_to_learn_from
-        from gatelight.cli.unfinished import UnfinishedRun
+        from gatelight.cli.sources import texts_to_learn_from
         from gatelight.estimators.language_model import LanguageModel
         from gatelight.estimators.saving import LANGUAGE
-        from gatelight.estimators.settings import CORPUS, check_language_settings
+        from gatelight.estimators.settings import check_language_settings
 
         model = LanguageModel(**self.settings)
         check_language_settings(model.get_params(deep=False))
-        _check_place(self.save_vectors)
-        run = UnfinishedRun(self.out, LANGUAGE)
-        run.begin(self.resume)
-        try:
-            if model.vectors not in (None, CORPUS):
-                available(model.vectors, to)
+        with self._begin(LANGUAGE, model.vectors, to) as run:
             corpus = texts_to_learn_from(self.data, to, self.reading, self.part, self.limit)
             grouped = "" if corpus.groups is None else f", {len(set(corpus.groups)):,} groups"
             say(to, f"{len(corpus):,} texts, {sum(map(len, corpus.texts)):,} characters{grouped}")
@@ -160,46 +167,18 @@ class TrainLanguageModel(Reads):
                     resume=self.resume,
                     **calls,
                 )
-        finally:
-            run.clear_if_empty()
         run.save(model.save)
+        found = model.training_
+        measured = {"this model": found["validation"], f"n-grams, order {model.order}": found["baseline"]}
         rows = [
-            (name, f"{found['bits_per_character']:.3f}", f"{found['perplexity']:.2f}")
-            for name, found in (
-                ("this model", model.training_["validation"]),
-                (f"n-grams, order {model.order}", model.training_["baseline"]),
-            )
-            if found is not None
+            (name, f"{one['bits_per_character']:.3f}", f"{one['perplexity']:.2f}")
+            for name, one in measured.items()
+            if one is not None
         ]
         if rows:
-            of_others = " of other groups" if model.training_["split"] == "group" else ""
-            to.print(
-                table((f"validation texts{of_others}", "bits per character", "perplexity per token"), rows)
-            )
-        say(to, f"saved in {self.out}")
-        _save_vectors(to, model, self.save_vectors)
+            of_others = " of other groups" if found["split"] == "group" else ""
+            heads = (f"validation texts{of_others}", "bits per character", "perplexity per token")
+            to.print(table(heads, rows))
+        self._end(model, to)
         if self.json:
-            emit({"model": str(self.out), **model.training_})
-
-
-def _check_place(path: Path | None) -> None:
-    if path is not None:
-        from gatelight.text.vector_files import ENDINGS
-
-        if path.suffix not in ENDINGS:
-            raise DataError(
-                f"--save-vectors {path} must end in one of {', '.join(ENDINGS)}: the format to write"
-            )
-
-
-def _save_vectors(to: Console, model: TextClassifier | LanguageModel, path: Path | None) -> None:
-    """Write the vectors of the words that the model knows, as they are after training."""
-    if path is not None:
-        from gatelight.text.vectors import WordVectors
-        from gatelight.text.vocabulary import SPECIALS
-
-        words = model.vocabulary_.tokens
-        own = slice(len(SPECIALS), len(words))
-        vectors = model.model_.state_dict()["embedding.weight"].numpy()[own]
-        WordVectors(words[own], vectors).save(path)
-        say(to, f"{len(vectors):,} word vectors saved in {path}")
+            emit({"model": str(self.out), **found})
