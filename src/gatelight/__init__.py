@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gatelight.lazily import lazily
 
 if TYPE_CHECKING:
-    from gatelight import nn
+    from gatelight import nn, ray
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import evaluate
     from gatelight.estimators.language_model import LanguageModel
@@ -39,6 +39,7 @@ __all__ = [
     "load",
     "load_dataset",
     "nn",
+    "ray",
 ]
 
 # Imported when first used: torch and scikit-learn take seconds that `import gatelight` should not cost.
@@ -59,6 +60,7 @@ _HOMES = {
     "load": "estimators.opening",
     "load_dataset": "text.datasets",
     "nn": "",
+    "ray": "",
 }
 
 

@@ -27,6 +27,8 @@ FILE_ENDINGS = (
 )  # fmt: skip
 COMPRESSED = (".gz", ".bz2", ".xz")
 AT_ONCE = 4096
+RAY = "on several machines"
+READ_BY_RAY = ("text_column", "format", "delimiter", "encoding", "encoding_errors")
 STDIN = "-"
 MOST_WORDS, MOST_READ = 10, 200  # unknown words and characters that a line for people shows
 
@@ -48,9 +50,24 @@ class Predict(Reads):
     )
     threads: int | None = option(THREADS, least=1)
     json: bool = option(JSON, False)
+    engine: str = option(
+        "local, or ray: files to a folder of Parquet files, on a cluster", "local", group=RAY
+    )
+    out: Path | None = option("folder to write", metavar="FOLDER", short="o", group=RAY)
+    address: str | None = option("of the cluster; else one is started here", metavar="HOST:PORT", group=RAY)
+    workers: int | None = option("processes, each of --threads (1); else all processors", least=1, group=RAY)
+    key_columns: list[str] = option("columns to keep; else all but the text", [], metavar="NAME,…", group=RAY)
+    max_characters: int = option("a longer text is a bad row", 1_000_000, least=1, group=RAY)
 
     def run(self) -> None:
-        """Write a line for each text, as they come."""
+        """Write a line for each text, as they come; or files, on a cluster."""
+        if self.engine == "ray":
+            self._run_on_ray()
+            return
+        if self.engine != "local":
+            raise DataError(f"--engine {self.engine} came; expected local or ray")
+        if self.out is not None or self.address is not None:
+            raise DataError("--out and --address are for --engine ray; locally the lines go to stdout")
         from gatelight.estimators.opening import load_predictor
         from gatelight.estimators.predictor import Predictor
 
@@ -63,6 +80,23 @@ class Predict(Reads):
         for answers in answered:
             sys.stdout.write("".join(answers))
             sys.stdout.flush()
+
+    def _run_on_ray(self) -> None:
+        from gatelight.cli.output import console, emit, say
+        from gatelight.ray import Predictor, process_files
+
+        if self.out is None:
+            raise DataError("--engine ray writes files: name their folder with --out")
+        how = {name: value for name, value in self.reading.items() if name in READ_BY_RAY}
+        summary = process_files(
+            Predictor, self.model, self.texts, self.out, address=self.address, workers=self.workers,
+            threads=self.threads or 1, key_columns=self.key_columns or None, proba=self.proba,
+            max_characters=self.max_characters, **how,
+        )  # fmt: skip
+        if self.json:
+            emit(summary)
+        bad = f", {summary['bad_rows']:,} bad ones (see _errors.jsonl)" if summary["bad_rows"] else ""
+        say(console(machine=self.json), f"{summary['rows']:,} rows in {self.out}{bad}")
 
     def _batches(self, files: bool) -> Iterator[list[str]]:
         """Yield texts in batches: from stdin as they come, from files in order, or those that were typed."""

@@ -220,12 +220,15 @@ class Predictor(TextPredictions):
         self._follower: ClassifierFollower | None = None
 
     @classmethod
-    def load(cls, folder: str | Path) -> Predictor:
-        """Read as much of a saved classifier as predicting needs; raises as `gatelight.load`."""
-        return cls.from_parts(Path(folder), read_config(folder, CLASSIFIER))
+    def load(cls, folder: str | Path, *, mapped: bool = False) -> Predictor:
+        """Read as much of a saved classifier as predicting needs; raises as `gatelight.load`.
+
+        `mapped` is as in `read_weights`.
+        """
+        return cls.from_parts(Path(folder), read_config(folder, CLASSIFIER), mapped=mapped)
 
     @classmethod
-    def from_parts(cls, folder: Path, config: Mapping[str, Any]) -> Predictor:
+    def from_parts(cls, folder: Path, config: Mapping[str, Any], *, mapped: bool = False) -> Predictor:
         """Make what a config and the files beside it describe; ModelFileError where they do not fit."""
         path = folder / MODEL_FILE
         with told_in_one_line(folder):
@@ -239,7 +242,9 @@ class Predictor(TextPredictions):
         check_sizes(path, shape, SIZES)
         expected = weight_shapes(shape)
         check_shapes(path, expected)
-        weights = read_weights(path, {name: (shape, "float32") for name, shape in expected.items()})
+        weights = read_weights(
+            path, {name: (shape, "float32") for name, shape in expected.items()}, mapped=mapped
+        )
         return cls(classes, reading, FixedNetwork(shape, weights), TrainingTexts.load(folder))
 
     def _fitted(self) -> Predictor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ Expected = Mapping[str, tuple[tuple[int, ...], str]]
 """Shape and type, "float32" or "float64", of each weight by name."""
 
 
-def read_weights(path: Path, expected: Expected) -> dict[str, NDArray[Any]]:
+def read_weights(path: Path, expected: Expected, *, mapped: bool = False) -> dict[str, NDArray[Any]]:
     """Read the weights that are expected, in their order: C-contiguous arrays that nobody else has.
 
+    With `mapped` they lie in the file, so that processes share them until one writes; the file must stay.
     Raises ModelFileError for a file that is missing, damaged or of another model, or has infinite weights.
     """
     if not path.is_file():
@@ -34,12 +36,24 @@ def read_weights(path: Path, expected: Expected) -> dict[str, NDArray[Any]]:
                 found = file.get_slice(name)
                 _check_kind(path, name, kind, found.get_dtype(), tuple(found.get_shape()))
             for name in expected:
-                weights[name] = file.get_tensor(name)
+                weights[name] = file.get_tensor(name) if not mapped else mapped_array(path, name)
                 if not finite(weights[name]):
                     raise ModelFileError(f"{path}: the weights {name} hold infinite or undefined numbers")
     except SafetensorError as error:
         raise ModelFileError(f"{path} is no readable safetensors file ({error}); is it complete?") from error
     return weights
+
+
+def mapped_array(path: Path, name: str) -> NDArray[Any]:
+    """Map one array of a whole safetensors file, copy on write."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        about = json.loads(file.read(size))[name]
+    return np.asarray(
+        np.memmap(
+            path, DTYPES[about["dtype"]], "c", 8 + size + about["data_offsets"][0], tuple(about["shape"])
+        )
+    )
 
 
 def finite(array: NDArray[Any]) -> bool:

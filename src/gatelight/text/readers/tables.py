@@ -185,9 +185,7 @@ def read_csv(source: str | Path, options: Options) -> Iterator[Example]:
     """
     with streams.text_stream(source, options, "") as stream:
         lines = streams.bounded_lines(stream, source)
-        first = next(lines, "")
-        rows = _quoted(itertools.chain([first], lines), options.delimiter or _delimiter(first), str(source))
-        yield from _of_rows(rows, options, str(source))
+        yield from _of_rows(csv_rows(lines, options.delimiter, str(source)), options, str(source))
 
 
 def read_tsv(source: str | Path, options: Options) -> Iterator[Example]:
@@ -198,12 +196,21 @@ def read_tsv(source: str | Path, options: Options) -> Iterator[Example]:
     """
     with streams.text_stream(source, options, "") as stream:
         lines = streams.bounded_lines(stream, source)
-        sample = list(itertools.islice(lines, _SAMPLE))
-        delimiter = options.delimiter or "\t"
-        widths = {line.count(delimiter) for line in sample if line.strip("\r\n")}
-        every = itertools.chain(sample, lines)
-        rows = _cut(every, delimiter) if len(widths) <= 1 else _quoted(every, delimiter, str(source))
-        yield from _of_rows(rows, options, str(source))
+        yield from _of_rows(tsv_rows(lines, options.delimiter, str(source)), options, str(source))
+
+
+def csv_rows(lines: Iterator[str], delimiter: str | None, origin: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and fields of each row, as `read_csv` reads them, the header first."""
+    first = next(lines, "")
+    return _quoted(itertools.chain([first], lines), delimiter or _delimiter(first), origin)
+
+
+def tsv_rows(lines: Iterator[str], delimiter: str | None, origin: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and fields of each row, as `read_tsv` reads them, the header first."""
+    sample, delimiter = list(itertools.islice(lines, _SAMPLE)), delimiter or "\t"
+    widths = {line.count(delimiter) for line in sample if line.strip("\r\n")}
+    every = itertools.chain(sample, lines)
+    return _cut(every, delimiter) if len(widths) <= 1 else _quoted(every, delimiter, origin)
 
 
 def _quoted(lines: Iterable[str], delimiter: str, origin: str) -> Iterator[tuple[int, list[str]]]:

@@ -1,0 +1,240 @@
+"""Parquet, CSV, TSV and JSON Lines, of any file system of Arrow's, → Arrow tables with each row's place.
+
+A row that is no text is not left out: it says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+from pyarrow import fs
+
+from gatelight.errors import DataError
+from gatelight.ray.stages import ERROR
+from gatelight.text.readers import Options, streams, tables
+
+FILE, ROW = "source_file", "source_row"
+WHOLE_FILE = 0
+"""The row of an error that no other row of the file can be read after."""
+BLOCK_ROWS = 1 << 13
+ENDINGS = {
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
+    ".parquet": "parquet", ".pq": "parquet",
+}  # fmt: skip
+COMPRESSED = (".gz", ".bz2", ".zst")
+
+
+def expanded(name: str, format: str | None) -> list[dict[str, str]]:
+    """Return the files that a path, folder or glob stands for, each with its format, in order."""
+    system, path = _place(name)
+    prefix = name.removesuffix(path) if "://" in name and name.endswith(path) else ""
+    begin = path
+    while any(sign in begin for sign in "*?["):
+        begin = begin.rpartition("/")[0] or "/"
+    (info,) = system.get_file_info([begin])
+    if info.type == fs.FileType.NotFound:
+        raise DataError(f"{name}: no such file or folder")
+    if info.type == fs.FileType.File:
+        return [{"file": name, "format": _format_of(name, format)}]
+    under = system.get_file_info(fs.FileSelector(begin, recursive=True))
+    paths = sorted(one.path for one in under if one.type == fs.FileType.File)
+    if begin != path:
+        chosen = [one for one in paths if fnmatch.fnmatchcase(one, path)]
+    else:
+        chosen = [one for one in paths if not _hidden(one, begin) and (format or _known(one))]
+    if not chosen:
+        raise DataError(f"{name}: no Parquet, CSV, TSV or JSON Lines files there")
+    return [{"file": prefix + one, "format": _format_of(one, format)} for one in chosen]
+
+
+def _place(name: str) -> tuple[Any, str]:
+    if "://" not in name:
+        return fs.LocalFileSystem(), str(Path(name).absolute())
+    try:
+        return fs.FileSystem.from_uri(name)  # type: ignore[no-any-return]
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        raise DataError(f"{name}: {_first_line(error)}") from None
+
+
+def _hidden(path: str, folder: str) -> bool:
+    return any(part.startswith((".", "_")) for part in path.removeprefix(folder).split("/"))
+
+
+def _known(name: str) -> str | None:
+    for ending in COMPRESSED:
+        name = name.removesuffix(ending)
+    return ENDINGS.get(os.path.splitext(name)[1].lower())  # noqa: PTH122
+
+
+def _format_of(name: str, format: str | None) -> str:
+    found = format or _known(name) or ""
+    if found not in ENDINGS.values():
+        raise DataError(
+            f"{name}: cannot be read by Ray; give .parquet, .csv, .tsv or .jsonl, or name the format"
+        )
+    return found
+
+
+def columns_of(file: Mapping[str, str], options: Options) -> list[str]:
+    """Return the names of a file's columns: of JSON Lines those of the first object."""
+    with _opened(file) as stream:
+        if file["format"] == "parquet":
+            return list(pyarrow.parquet.read_schema(stream).names)
+        lines = streams.bounded_lines(_text_of(stream, options), file["file"])
+        if file["format"] == "jsonl":
+            line = next((line for line in lines if line.strip()), "{}")
+            return list(tables.json_object(line, f"{file['file']}: line 1"))
+        return [name.strip() for name in next(_fields(file, lines, options), (0, []))[1]]
+
+
+@contextmanager
+def _opened(file: Mapping[str, str]) -> Iterator[Any]:
+    name = file["file"]
+    try:
+        system, path = _place(name)
+        opened = (
+            system.open_input_file(path) if file["format"] == "parquet" else system.open_input_stream(path)
+        )
+        with opened as stream:
+            yield stream
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{name}: damaged, or not {file['format']} ({_first_line(error)})") from None
+    except UnicodeError as error:
+        raise DataError(f"{name}: {error}; name its encoding, or encoding_errors='replace'") from None
+
+
+def _text_of(stream: Any, options: Options) -> io.TextIOWrapper:
+    return io.TextIOWrapper(stream, encoding=options.codec, errors=options.encoding_errors, newline="")
+
+
+def _fields(
+    file: Mapping[str, str], lines: Iterator[str], options: Options
+) -> Iterator[tuple[int, list[str]]]:
+    rows = tables.csv_rows if file["format"] == "csv" else tables.tsv_rows
+    return rows(lines, options.delimiter, file["file"])
+
+
+def read(files: pyarrow.Table, text: str, keys: list[str], options: Options) -> Iterator[pyarrow.Table]:
+    """Yield the rows of files, a block at a time, with their place and what is wrong with them."""
+    for file in files.to_pylist():
+        name = file["file"]
+        try:
+            with _opened(file) as stream:
+                if file["format"] == "parquet":
+                    yield from _read_parquet(stream, name, text, keys)
+                elif file["format"] == "jsonl":
+                    yield from _blocks(_read_jsonl(stream, name, text, keys, options), name, text, keys)
+                else:
+                    yield from _blocks(_read_fields(stream, file, text, keys, options), name, text, keys)
+        except (DataError, OSError) as error:
+            nothing = {key: pyarrow.nulls(1, pyarrow.string()) for key in keys}
+            yield _block(name, text, pyarrow.nulls(1, pyarrow.string()), nothing, [WHOLE_FILE], [str(error)])
+
+
+def _read_parquet(stream: Any, name: str, text: str, keys: list[str]) -> Iterator[pyarrow.Table]:
+    with pyarrow.parquet.ParquetFile(stream) as file:
+        _check_there(name, file.schema_arrow.names, text, keys)
+        row = 1
+        for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=[text, *keys]):
+            table = pyarrow.Table.from_batches([batch])
+            column = table.column(text)
+            if pyarrow.types.is_dictionary(column.type):
+                column = column.cast(column.type.value_type)
+            if not (pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type)):
+                kind = None if pyarrow.types.is_null(column.type) else f"{column.type}, not a string"
+                wrong = [kind if there else None for there in column.is_valid().to_pylist()]
+                column = pyarrow.nulls(len(table), pyarrow.string())
+            else:
+                wrong = [None] * len(table)
+            rows = list(range(row, row + len(table)))
+            row += len(table)
+            yield _block(name, text, column, {key: table.column(key) for key in keys}, rows, wrong)
+
+
+_Row = tuple[int, str | None, list[str | None], str | None]
+"""Number, text, keys, and what is wrong."""
+
+
+def _read_jsonl(stream: Any, name: str, text: str, keys: list[str], options: Options) -> Iterator[_Row]:
+    for number, line in enumerate(streams.bounded_lines(_text_of(stream, options), name), 1):
+        if not line.strip():
+            continue
+        try:
+            row = tables.json_object(line, "the line")
+        except DataError as error:
+            yield number, None, [None] * len(keys), str(error)
+            continue
+        found = row.get(text)
+        wrong = None
+        if found is not None and not isinstance(found, str):
+            found, wrong = None, f"{type(found).__name__} {found!r:.60}, not a string"
+        values = [row.get(key) for key in keys]
+        kept = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+        yield number, found, kept, wrong
+
+
+def _read_fields(
+    stream: Any, file: Mapping[str, str], text: str, keys: list[str], options: Options
+) -> Iterator[_Row]:
+    name = file["file"]
+    rows = _fields(file, streams.bounded_lines(_text_of(stream, options), name), options)
+    header = [column.strip() for column in next(rows, (0, []))[1]]
+    _check_there(name, header, text, keys)
+    place, places = header.index(text), [header.index(key) for key in keys]
+    for number, fields in rows:
+        if len(fields) == len(header):
+            yield number, fields[place], [fields[k] for k in places], None
+        elif any(fields):
+            wrong = f"{len(fields)} fields, the header has {len(header)}"
+            yield number, None, [None] * len(keys), wrong
+
+
+def _check_there(name: str, there: Sequence[str], text: str, keys: Sequence[str]) -> None:
+    missing = [column for column in (text, *keys) if column not in there]
+    if missing:
+        raise DataError(f"{name} has no column {missing[0]!r}; there are {', '.join(there)}")
+
+
+def _blocks(rows: Iterator[_Row], name: str, text: str, keys: list[str]) -> Iterator[pyarrow.Table]:
+    while block := list(itertools.islice(rows, BLOCK_ROWS)):
+        numbers, texts, kept, wrong = map(list, zip(*block, strict=True))
+        for k, found in enumerate(texts):
+            if found is not None and not _is_unicode(found):
+                texts[k], wrong[k] = None, "half of a surrogate pair in the text"
+        columns = {
+            key: pyarrow.array([_replaced(row[k]) for row in kept], pyarrow.string())
+            for k, key in enumerate(keys)
+        }
+        yield _block(name, text, pyarrow.array(texts, pyarrow.string()), columns, numbers, wrong)
+
+
+def _block(
+    name: str, text: str, texts: Any, keys: Mapping[str, Any], rows: list[int], wrong: list[str | None]
+) -> pyarrow.Table:
+    places = {
+        FILE: pyarrow.array([name] * len(rows), pyarrow.string()),
+        ROW: pyarrow.array(rows, pyarrow.int64()),
+    }
+    return pyarrow.table({text: texts, **keys, **places, ERROR: pyarrow.array(wrong, pyarrow.string())})
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def _replaced(value: str | None) -> str | None:
+    return None if value is None else value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
