@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_reviews import TINY, make_reviews
+from scipy.special import softmax
 
 import gatelight
 from gatelight import LanguageModel, TextClassifier
@@ -93,7 +94,6 @@ def test_a_text_beyond_the_cut_is_read_anew_only_where_its_end_counts() -> None:
         session = model(name).session()
         session.feed("the film is great " * 5)
         assert session.incremental == stays
-    assert model("max").session().copy().follower is model("max").session().follower
 
 
 @settings(max_examples=8, deadline=None)
@@ -136,12 +136,12 @@ def test_sessions_that_cannot_be_fed_together_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ["both, spelled", "flat", "subword tail", "both directions"])
 def test_a_session_is_copied_saved_and_gone_on_with(name: str, tmp_path: Path) -> None:
-    """A copy that shared its state, or a file that lost half a word, would predictor another text."""
+    """A copy that shared its state, or a file that lost half a word, would predict another text."""
     estimator = model(name)
     estimator.save(tmp_path / "model")
     again: Any = gatelight.load(tmp_path / "model")
     expected = estimator.predict_proba(["the film is great, not dull at all"])[0]
-    session: Session[Any] = estimator.session()
+    session: Session = estimator.session()
     session.feed("the film is gre")
     session.copy().feed("y")
     session.save(tmp_path / "place")
@@ -150,7 +150,7 @@ def test_a_session_is_copied_saved_and_gone_on_with(name: str, tmp_path: Path) -
     for one in (session, other):
         np.testing.assert_array_equal(one.feed("at, not dull at all"), expected)
     stranger = model("last").session()
-    for damage in (b"no", (tmp_path / "place").read_bytes().replace(b'"pending"', b'"penning"')):
+    for damage in (b"no", (tmp_path / "place").read_bytes().replace(b'"at"', b'"ad"')):
         (tmp_path / "damaged").write_bytes(damage)
         with pytest.raises(ModelFileError):
             other.restore(tmp_path / "damaged")
@@ -159,16 +159,15 @@ def test_a_session_is_copied_saved_and_gone_on_with(name: str, tmp_path: Path) -
     np.testing.assert_array_equal(stranger.feed(""), model("last").predict_proba([""])[0])
 
 
-def test_a_copy_with_held_gates_reads_with_them() -> None:
+def test_a_copy_with_clamped_gates_reads_with_them() -> None:
     """A session that was made before would lend the copy its reader, and with it other gates."""
     writer = LanguageModel(hidden_size=6, embedding_dim=4, batch_size=4, steps=5).fit(
         make_reviews(60, 2).texts
     )
     before = writer.session().feed("the film")
-    held = writer.with_gates(forget_gate=1.0)
-    found = held.session().feed("the film")
+    clamped = writer.with_gates(forget_gate=1.0)
+    found = clamped.session().feed("the film")
     assert not np.array_equal(found, before)
-    ids = held.vocabulary_.ids(["<end>", *"the film"])
-    scores = held.reader_.read(ids, held.model_.initial(1))[0][-1].astype(np.float64)
-    shares = np.exp(scores - scores.max())
-    np.testing.assert_array_equal(found, shares / shares.sum())
+    ids = clamped.vocabulary_.ids(["<end>", *"the film"])
+    scores = clamped.reader_.read(ids, clamped.model_.initial(1))[0][-1].astype(np.float64)
+    np.testing.assert_array_equal(found, softmax(scores))

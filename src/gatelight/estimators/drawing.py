@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
+from gatelight.estimators.sessions import Position
 from gatelight.estimators.token_streams import END
-from gatelight.models.language_model import State
 from gatelight.models.writing import Reader
 from gatelight.nn.kernels.sampling import Drawing
 from gatelight.text.detokenizer import Detokenizer, graphemes
@@ -27,17 +27,18 @@ def written(
     reader: Reader,
     tokenizer: Tokenizer,
     vocabulary: Vocabulary,
-    position: tuple[NDArray[np.float32], State],
+    at: Position,
     begun: bool,
     length: int,
     how: Drawing,
     random: np.random.Generator,
 ) -> Iterator[str]:
-    """Yield a text of `length` tokens from a position on, piece by piece; `begun`: a text stands before."""
+    """Yield a text of `length` tokens from a place on, piece by piece; `begun`: a text stands before."""
     end, tokens = vocabulary.id(END), vocabulary.tokens
     allowed = np.ones(len(tokens), np.bool_)
     allowed[[PAD_ID, UNK_ID]] = False
-    scores, state = position
+    assert at.place is not None
+    scores, state = at.answer, at.place.state
     writer = Detokenizer(tokenizer, begun)
 
     def draw(count: int) -> NDArray[np.int32]:

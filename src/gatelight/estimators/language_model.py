@@ -31,7 +31,7 @@ from gatelight.estimators.saving import (
     save_model,
     told_in_one_line,
 )
-from gatelight.estimators.sessions import LanguageFollower, LanguageSession, Session
+from gatelight.estimators.sessions import IncrementalLanguageModel, Session
 from gatelight.estimators.settings import (
     LanguageSettings,
     check_language_settings,
@@ -161,7 +161,6 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         self.vocabulary_, self.model_, self.tokenizer_ = vocabulary, network, self._cut()
         self.history_, self.training_ = history, training
         self.reader_ = Reader(network)
-        self._follower: LanguageFollower | None = None
 
     def likelihood(self, texts: Iterable[str]) -> Likelihood:
         """Measure how well the model predicts texts, their ends included; raises DataError for none."""
@@ -191,14 +190,10 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
 
         return embed_with(fitted.model_, read, texts, pool)
 
-    def session(self) -> LanguageSession:
+    def session(self) -> Session:
         """Return a state at the beginning of a text, which pieces of one can be fed to."""
         model = self._fitted()
-        if (
-            model._follower is None or model._follower.reader is not model.reader_
-        ):  # a copy with clamped gates
-            model._follower = LanguageFollower(model.reader_, model.tokenizer_, model.vocabulary_)
-        return Session(model._follower)
+        return Session(IncrementalLanguageModel(model.reader_, model.tokenizer_, model.vocabulary_))
 
     def generate(self, prompt: str = "", **how: Any) -> str:
         """Return a text written after `prompt`, without it; all else as in `pieces`."""

@@ -45,7 +45,7 @@ from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import SPECIALS, Vocabulary
 
 if TYPE_CHECKING:
-    from gatelight.estimators.sessions import ClassifierFollower, ClassifierSession
+    from gatelight.estimators.sessions import IncrementalClassifier, Session
     from gatelight.models.classifier import Classifier
     from gatelight.models.prediction import Predictor as NetworkPredictor
     from gatelight.models.subwords import Subwords
@@ -109,7 +109,7 @@ class TextPredictions:
         fitted = self._fitted()
         return embed_with(fitted.torch_predictor().model, fitted.sequences, texts, pool)
 
-    def session(self) -> ClassifierSession:
+    def session(self) -> Session:
         """Return a state at the beginning of a text; `session.feed(piece)` gives `predict_proba` so far.
 
         Where `session.incremental`, a piece costs as much as it is long: in models of one direction with any
@@ -118,14 +118,14 @@ class TextPredictions:
         """
         from gatelight.estimators.sessions import Session
 
-        return Session(self._fitted().follower())
+        return Session(self._fitted().incremental())
 
     def running_proba(self, text: str) -> NDArray[np.float32]:
         """Return the probability of each class up to each token of a text, float32 [tokens, classes].
 
         One pass where sessions are incremental; else each beginning of the text is read, many at once.
         """
-        return self._fitted().follower().running(checked_texts([text])[0])
+        return self._fitted().incremental().running(checked_texts([text])[0])
 
     def read(self, texts: Iterable[str]) -> tuple[list[Steps], Encoded, Subwords | None]:
         """Return what each text's steps read, the same as ids, and what unknown words' ids are made of."""
@@ -217,7 +217,7 @@ class Predictor(TextPredictions):
             from gatelight.models.prediction import Predictor as NetworkPredictor
 
             self._network = NetworkPredictor(network)
-        self._follower: ClassifierFollower | None = None
+        self._incremental: IncrementalClassifier | None = None
 
     @classmethod
     def load(cls, folder: str | Path, *, mapped: bool = False) -> Predictor:
@@ -263,13 +263,13 @@ class Predictor(TextPredictions):
             self._network = NetworkPredictor(classifier_of(self.config, self._network.weights))
         return self._network
 
-    def follower(self) -> ClassifierFollower:
+    def incremental(self) -> IncrementalClassifier:
         """What reads texts on, piece by piece."""
-        if self._follower is None:
-            from gatelight.estimators.sessions import ClassifierFollower
+        if self._incremental is None:
+            from gatelight.estimators.sessions import IncrementalClassifier
 
-            self._follower = ClassifierFollower(self.classes, self.reading, self.torch_predictor())
-        return self._follower
+            self._incremental = IncrementalClassifier(self.classes, self.reading, self.torch_predictor())
+        return self._incremental
 
     def probabilities(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the probability of each class [n, classes] and the unknown fraction [n] of some texts."""

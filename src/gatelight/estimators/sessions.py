@@ -8,33 +8,32 @@ longer than max_length of which the end counts, unknown words that are drawn by 
 
 from __future__ import annotations
 
+import copy
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from scipy.special import softmax
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.labels import Classes
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.saving import read_arrays, write_arrays
-from gatelight.estimators.token_streams import END, Encoder
+from gatelight.estimators.token_streams import END
 from gatelight.files import file_written_aside
 from gatelight.models.batches import BATCH_ROWS
 from gatelight.models.checkpoint import fingerprint
-from gatelight.models.language_model import State
 from gatelight.models.prediction import Predictor
 from gatelight.models.running import Place, Running, can_run
 from gatelight.models.subwords import Subwords
 from gatelight.models.writing import Reader
-from gatelight.text.encoding import TRUNCATIONS
-from gatelight.text.oov import LEFT_OUT, Indexer
+from gatelight.text.encoding import encode
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -43,100 +42,104 @@ MARKUP = 400  # characters within which a tag or an entity that began has ended
 _BORDER = re.compile("\\s(?=[^\\W\u0e33\u0eb3\uff9e\uff9f])")
 _MARK = re.compile("[<&]")
 
-Arrays = dict[str, NDArray[np.float32]]
-Position = TypeVar("Position")
+Floats = NDArray[np.float32]
+_NOTHING: Floats = np.zeros(0, np.float32)  # which a language model carries on beside its state
 
 
-class Follower(Protocol[Position]):
-    """What reads texts on from where they stand; a position is a value, replaced and never changed."""
+class Position(NamedTuple):
+    """Where a model stands in a text; a value, replaced and never changed.
 
-    def beginning(self) -> Position:
-        """Before the first token."""
+    `answer` float32: the probability of each class [classes], or the score of each token to come [V]. `place`
+    is what reading goes on from, None where the text, which is kept then, has to be read anew.
+    """
 
-    def certain(self, text: str, at: Position) -> int:
-        """How many characters of `text`, which follows, no further text can read otherwise."""
+    answer: Floats
+    place: Place | None
+    text: str = ""
 
-    def after(self, texts: Sequence[str], at: Sequence[Position]) -> list[Position]:
-        """Read one text on from each position, all together."""
-
-    def answer(self, at: Position) -> NDArray[Any]:
-        """What the model says here."""
-
-    def incremental(self, at: Position) -> bool:
-        """Whether more text costs as much as it is long, instead of the text so far being read anew."""
-
-    def identity(self) -> str:
-        """A hash of the model: weights and vocabulary."""
-
-    def saved(self, at: Position) -> tuple[Arrays, str]:
-        """Everything that going on depends on."""
-
-    def restored(self, arrays: Arrays, note: str) -> Position:
-        """What `saved` gave; ValueError where it is of another model."""
+    def arrays(self) -> dict[str, Floats]:
+        """Return everything but the text and its length by name."""
+        if self.place is None:
+            return {"answer": self.answer}
+        state = {
+            f"state/{layer}/{part}": tensor.numpy()
+            for layer, tensors in enumerate(self.place.state)
+            for part, tensor in enumerate(tensors)
+        }
+        return {"answer": self.answer, "carried": self.place.carried, **state}
 
 
-class Session(Generic[Position]):
-    """Where a reader stands in a text.
+class Session:
+    """A text that is read piece by piece.
 
     The end of a piece may be half a token. So what more text could change is read on from the position each
     time, and the position itself moves only when it is certain.
     """
 
-    def __init__(self, follower: Follower[Position]) -> None:
+    def __init__(self, reader: IncrementalClassifier | IncrementalLanguageModel) -> None:
         """Stand before the first token."""
-        self.follower, self._at, self._pending = follower, follower.beginning(), ""
+        self.reader, self._at, self._pending = reader, reader.beginning, ""
 
     def feed(self, text: str) -> NDArray[Any]:
         """Read a piece of the text; return what `probabilities` does."""
-        found: NDArray[Any] = feed_all([self], [text])[0]
-        return found
+        return feed_all([self], [text])[0]
 
     def probabilities(self) -> NDArray[Any]:
         """After all text so far: a language model's probability of each token to come next, float64 [V].
 
         A classifier's probability of each class, float32 [classes], as `predict_proba`.
         """
-        return self.follower.answer(self.position())
+        return self.reader.probabilities(self.position())
 
     @property
     def incremental(self) -> bool:
         """Whether the next piece costs as much as it is long, instead of the text being read anew."""
-        return self.follower.incremental(self._at)
+        return self._at.place is not None
 
     def position(self) -> Position:
         """Where the reader stands after all text so far, what is uncertain included."""
-        return self.follower.after([self._pending], [self._at])[0] if self._pending else self._at
+        return _after(self.reader, [self._pending], [self._at])[0]
 
-    def copy(self) -> Session[Position]:
+    def copy(self) -> Session:
         """Return a session that stands at the same place and goes its own way."""
-        other: Session[Position] = object.__new__(Session)
-        other.__dict__ = dict(self.__dict__)
-        return other
+        return copy.copy(self)
 
     def save(self, path: str | Path) -> None:
         """Write the place in the text, without the model, into one safetensors file."""
-        arrays, note = self.follower.saved(self._at)
-        notes = {"pending": json.dumps(self._pending), "position": json.dumps(note)}
-        notes["model"] = self.follower.identity()
+        count = None if self._at.place is None else self._at.place.count
+        notes = {"model": _identity(self.reader), "at": json.dumps([self._pending, self._at.text, count])}
         with file_written_aside(Path(path)) as aside:
-            write_arrays(aside, arrays, notes)
+            write_arrays(aside, self._at.arrays(), notes)
 
     def restore(self, path: str | Path) -> None:
         """Stand where the session that `save` wrote stood; ModelFileError where it is of another model."""
         arrays, notes = read_arrays(Path(path))
         try:
-            pending, note = (json.loads(notes[name]) for name in ("pending", "position"))
-            if not (isinstance(pending, str) and isinstance(note, str)):
-                raise ValueError("no text")
-            if notes["model"] != self.follower.identity():
+            if notes["model"] != _identity(self.reader):
                 raise ValueError("another model")
-            at = self.follower.restored(arrays, note)
+            pending, text, count = json.loads(notes["at"])
+            if not (isinstance(pending, str) and isinstance(text, str)):
+                raise ValueError("no text")
+            start = self.reader.beginning
+            if count is None:
+                start = start._replace(place=None)
+            if {name: a.shape for name, a in arrays.items()} != {
+                n: a.shape for n, a in start.arrays().items()
+            }:
+                raise ValueError("other shapes")
+            place = start.place
+            if place is not None:
+                state = [
+                    tuple(torch.from_numpy(arrays[f"state/{layer}/{part}"]) for part in range(len(tensors)))
+                    for layer, tensors in enumerate(place.state)
+                ]
+                place = Place(int(count), state, arrays["carried"])
         except (KeyError, ValueError, TypeError, RecursionError):
             raise ModelFileError(f"{path} is no session of this model; name a file that it saved") from None
-        self._at, self._pending = at, pending
+        self._at, self._pending = Position(arrays["answer"], place, text), pending
 
 
-def feed_all(sessions: Iterable[Session[Any]], pieces: Iterable[str]) -> list[NDArray[Any]]:
+def feed_all(sessions: Iterable[Session], pieces: Iterable[str]) -> list[NDArray[Any]]:
     """Feed a piece to each of several sessions of one model, all in one pass; what each one's `feed` gives.
 
     Raises DataError for sessions of different models, one that comes twice, or too few or many pieces.
@@ -146,29 +149,44 @@ def feed_all(sessions: Iterable[Session[Any]], pieces: Iterable[str]) -> list[ND
         raise DataError(f"there are {len(sessions)} sessions and {len(pieces)} pieces; give one each")
     if len(set(map(id, sessions))) != len(sessions):
         raise DataError("one session came twice; feed it both pieces as one, or a copy of it")
-    if len({id(session.follower) for session in sessions}) > 1:
+    if len({id(session.reader.network) for session in sessions}) > 1:
         raise DataError("the sessions are of different models; feed those of one model together")
     if not sessions:
         return []
-    follower = sessions[0].follower
-    moved, texts, rests = [], [], []
-    for session, piece in zip(sessions, pieces, strict=True):
-        text = session._pending + piece
-        at = follower.certain(text, session._at)
-        rests.append(text[at:])
-        if at:
-            moved.append(session)
-            texts.append(text[:at])
-    after = follower.after(texts, [session._at for session in moved]) if moved else []
+    reader = sessions[0].reader
+    texts = [session._pending + piece for session, piece in zip(sessions, pieces, strict=True)]
+    cuts = [reader.certain(text, session._at) for session, text in zip(sessions, texts, strict=True)]
+    rests = [text[cut:] for text, cut in zip(texts, cuts, strict=True)]
+    certain = [text[:cut] for text, cut in zip(texts, cuts, strict=True)]
+    moved = _after(reader, certain, [session._at for session in sessions])
+    ends = _after(reader, rests, moved)
     # Nothing is changed before all of it could be read.
-    for session, position in zip(moved, after, strict=True):
-        session._at = position
-    for session, rest in zip(sessions, rests, strict=True):
-        session._pending = rest
-    behind = [session for session in sessions if session._pending]
-    ahead = follower.after([s._pending for s in behind], [s._at for s in behind]) if behind else []
-    stands = {id(session): position for session, position in zip(behind, ahead, strict=True)}
-    return [follower.answer(stands.get(id(session), session._at)) for session in sessions]
+    for session, position, rest in zip(sessions, moved, rests, strict=True):
+        session._at, session._pending = position, rest
+    return [reader.probabilities(end) for end in ends]
+
+
+def _after(
+    reader: IncrementalClassifier | IncrementalLanguageModel, texts: list[str], at: list[Position]
+) -> list[Position]:
+    """The positions after reading on; one of no text stays where it is."""
+    after = list(at)
+    going = [k for k, text in enumerate(texts) if text]
+    if going:
+        found = reader.after([texts[k] for k in going], [at[k] for k in going])
+        for k, position in zip(going, found, strict=True):
+            after[k] = position
+    return after
+
+
+def _shapes(arrays: Mapping[str, Floats]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}
+
+
+def _identity(reader: IncrementalClassifier | IncrementalLanguageModel) -> str:
+    """A hash of weights and vocabulary."""
+    words = np.frombuffer("\n".join(reader.vocabulary.tokens).encode("utf-8", "surrogatepass"), np.uint8)
+    return fingerprint([*reader.network.parameters(), words])
 
 
 def certain(text: str, settings: Mapping[str, Any]) -> int:
@@ -185,247 +203,117 @@ def certain(text: str, settings: Mapping[str, Any]) -> int:
     return borders[-1] if borders else 0
 
 
-def identity(network: nn.Module, vocabulary: Vocabulary) -> str:
-    """A hash of weights and vocabulary."""
-    words = np.frombuffer("\n".join(vocabulary.tokens).encode("utf-8", "surrogatepass"), np.uint8)
-    return fingerprint([*network.parameters(), words])
-
-
 def can_be_cut(tokenizer: Tokenizer) -> bool:
     """Whether the tokens of a text's beginning stay the same when more follows."""
     return str(tokenizer.settings()["kind"]) != "treebank"
 
 
-Shares = NDArray[np.float32]
-
-
-class ClassifierPosition(NamedTuple):
-    """The probability of each class float32 [classes] after `text` (kept where it may be read again).
-
-    `place` is None where the text has to be read anew.
-    """
-
-    shares: Shares
-    place: Place | None
-    text: str
-
-
-ClassifierSession = Session[ClassifierPosition]
-
-
-class ClassifierFollower:
-    """A classifier that reads texts on."""
+class IncrementalClassifier:
+    """A classifier that reads texts on from where they stand."""
 
     def __init__(self, classes: Classes, reading: Reading, predictor: Predictor) -> None:
         self._classes, self._reading, self._predictor = classes, reading, predictor
+        self.network, self.vocabulary = predictor.model, reading.vocabulary
         self._uncut = replace(reading, max_length=None)
-        self._settings = reading.tokenizer.settings()
         self._longest = reading.max_length
         self._end_counts = self._longest is not None and reading.truncation != "head"
-        self._running = Running(predictor) if can_run(predictor.model.config) else None
+        once = can_run(self.network.config) and can_be_cut(reading.tokenizer) and reading.unknown != "random"
+        self._running = Running(predictor) if once else None
 
-    def _anew(self, texts: list[str]) -> Shares:
-        encoded = self._reading.encode(texts)
-        pieces = self._pieces(encoded.oov)
-        return self._columns(self._predictor.probabilities(encoded.ids, encoded.lengths, pieces))
-
-    def _pieces(self, oov: Sequence[str]) -> Subwords | None:
-        return self._reading.pieces(oov, self._predictor.model.config.buckets)
-
-    def beginning(self) -> ClassifierPosition:
+    @property
+    def beginning(self) -> Position:
         """Before the first token."""
-        reads_once = can_be_cut(self._reading.tokenizer) and self._reading.unknown != "random"
-        place = self._running.beginning() if self._running is not None and reads_once else None
-        return ClassifierPosition(self._anew([""])[0], place, "")
+        place = None if self._running is None else self._running.beginning()
+        return Position(self._anew([""])[0], place)
 
-    def certain(self, text: str, at: ClassifierPosition) -> int:
+    def certain(self, text: str, at: Position) -> int:
         """How many characters can be read into the state; all where the text is kept anyway."""
-        return len(text) if at.place is None else certain(text, self._settings)
+        return len(text) if at.place is None else certain(text, self._reading.tokenizer.settings())
 
-    def after(self, texts: Sequence[str], at: Sequence[ClassifierPosition]) -> list[ClassifierPosition]:
-        """Read one text on from each position."""
-        out = list(at)
-        going = [k for k, position in enumerate(at) if position.place is not None]
-        encoded = self._uncut.encode([texts[k] for k in going])
-        ids, numbers, places = [], [], []
-        for k, own in zip(going, np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1]), strict=False):
-            place = at[k].place
-            assert place is not None
-            room = len(own) if self._longest is None else self._longest - place.count
-            if self._end_counts and len(own) > room:
-                continue
-            numbers.append(k)
-            ids.append(own[:room])
-            places.append(place)
-        if self._running is not None and numbers:
-            pieces = self._pieces(encoded.oov)
-            found, stands = self._running.read(ids, places, pieces)
-            for k, rows, stand in zip(numbers, found, stands, strict=True):
-                shares = self._columns(rows[-1:])[0] if len(rows) else at[k].shares
-                out[k] = ClassifierPosition(shares, stand, at[k].text + texts[k] if self._end_counts else "")
-        anew = sorted({*range(len(at))} - {*numbers})
-        whole = [at[k].text + texts[k] for k in anew]
-        for k, text, shares in zip(anew, whole, self._anew(whole), strict=True):
-            out[k] = ClassifierPosition(shares, None, text)
-        return out
-
-    def answer(self, at: ClassifierPosition) -> Shares:
-        """The probability of each class, float32 [classes]."""
-        return at.shares.copy()
-
-    def incremental(self, at: ClassifierPosition) -> bool:
-        """Whether each token is read once."""
-        return at.place is not None
-
-    def identity(self) -> str:
-        """A hash of the model."""
-        return identity(self._predictor.model, self._reading.vocabulary)
-
-    def saved(self, at: ClassifierPosition) -> tuple[Arrays, str]:
-        """Probabilities and, where there is one, the place."""
-        arrays: Arrays = {"shares": at.shares}
-        if at.place is not None:
-            arrays |= {"carried": at.place.carried, **named(at.place.state)}
-        return arrays, json.dumps([at.text, None if at.place is None else at.place.count])
-
-    def restored(self, arrays: Arrays, note: str) -> ClassifierPosition:
-        """The position that `saved` gave."""
-        text, count = json.loads(note)
-        start = self.beginning()
-        place = None if count is None else start.place
-        expected: dict[str, Any] = {"shares": start.shares.shape}
-        if place is not None:
-            expected |= {"carried": place.carried.shape} | shapes_of(place.state)
-        fits = {name: array.shape for name, array in arrays.items()} == expected
-        if not fits or not isinstance(text, str) or (count is not None and type(count) is not int):
-            raise ValueError("shapes")
-        if place is not None and count is not None:
-            place = Place(count, state_of(arrays, place.state), arrays["carried"])
-        return ClassifierPosition(arrays["shares"], place, text)
-
-    def running(self, text: str) -> Shares:
-        """The probabilities of the text up to each of its tokens, float32 [tokens, classes]."""
-        reader = Indexer(self._reading.vocabulary, self._reading.unknown, seed=self._reading.seed)
-        places = np.array(reader.places(self._reading.tokenizer.tokens(text))[0], np.int32)
-        ids, read = places[places != LEFT_OUT], np.cumsum(places != LEFT_OUT)
-        pieces = self._pieces(reader.oov)
-        rows = [self._predictor.probabilities(ids[:0], np.zeros(1, np.int64), pieces)]
+    def after(self, texts: Sequence[str], at: Sequence[Position]) -> list[Position]:
+        """Read one text on from each position, all together."""
+        after: dict[int, Position] = {}
         if self._running is not None:
-            found, _ = self._running.read([ids[: self._longest]], [self._running.beginning()], pieces)
-            rows += found
-        count = sum(map(len, rows))
-        if self._longest is not None and not self._end_counts:
-            ids, read = ids[: self._longest], np.minimum(read, self._longest)
-        for begin, end in self._batches(count, len(ids)):
-            prefixes = [self._cut(ids[:length]) for length in range(begin, end)]
-            lengths = np.array(list(map(len, prefixes)), np.int64)
-            rows.append(self._predictor.probabilities(np.concatenate(prefixes), lengths, pieces))
-        shares: Shares = self._columns(np.concatenate(rows))[read]
-        return shares
+            encoded = self._uncut.encode(texts)
+            numbers, ids, places = [], [], []
+            for k, own in enumerate(np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])):
+                place = at[k].place
+                left = len(own) if place is None or self._longest is None else self._longest - place.count
+                if place is not None and not (self._end_counts and len(own) > left):
+                    numbers.append(k)
+                    ids.append(own[:left])
+                    places.append(place)
+            found, stands = self._running.read(ids, places, self._subwords(encoded.oov))
+            for k, rows, stand in zip(numbers, found, stands, strict=True):
+                answer = self._classes.columns(rows[-1:])[0] if len(rows) else at[k].answer
+                after[k] = Position(answer, stand, at[k].text + texts[k] if self._end_counts else "")
+        anew = [k for k in range(len(texts)) if k not in after]
+        whole = [at[k].text + texts[k] for k in anew]
+        for k, text, answer in zip(anew, whole, self._anew(whole), strict=True):
+            after[k] = Position(answer, None, text)
+        return [after[k] for k in range(len(texts))]
 
-    def _batches(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Lengths `first` to `last` in runs of about BATCH_ROWS ids."""
-        while first <= last:
-            longest = min(last, self._longest or last)
-            end = min(last + 1, first + max(1, BATCH_ROWS // max(longest, 1)))
-            yield first, end
-            first = end
+    def probabilities(self, at: Position) -> Floats:
+        """The probability of each class, float32 [classes]."""
+        return at.answer.copy()
 
-    def _cut(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        if self._longest is None or len(ids) <= self._longest:
-            return ids
-        return np.array(TRUNCATIONS[self._reading.truncation](ids.tolist(), self._longest), np.int32)
+    def running(self, text: str) -> Floats:
+        """The probabilities of the text up to each of its tokens, float32 [tokens, classes]."""
+        tokens = self._reading.tokenizer.tokens(text)
+        whole = self._uncut.encode_tokens([tokens])
+        if self._running is not None and not (self._end_counts and len(whole.ids) > (self._longest or 0)):
+            start = self.beginning
+            assert start.place is not None
+            ids = whole.ids[: self._longest]
+            (rows,), _ = self._running.read([ids], [start.place], self._subwords(whole.oov))
+            columns: Floats = np.concatenate([start.answer[None], self._classes.columns(rows)])
+            read = np.searchsorted(self._reading.steps(tokens), np.arange(len(tokens)), side="right")
+            return columns[read]
+        found = [np.zeros((0, len(self._classes.values)), np.float32)]
+        at_once = max(1, BATCH_ROWS // max(len(tokens), 1))
+        for begin in range(0, len(tokens), at_once):
+            ends = range(begin + 1, min(begin + at_once, len(tokens)) + 1)
+            encoded = self._reading.encode_tokens([tokens[:end] for end in ends])
+            subwords = self._subwords(encoded.oov)
+            rows = self._predictor.probabilities(encoded.ids, encoded.lengths, subwords)
+            found.append(self._classes.columns(rows))
+        return np.concatenate(found)
 
-    def _columns(self, rows: NDArray[np.float32]) -> Shares:
-        columns: Shares = self._classes.columns(rows)
+    def _anew(self, texts: list[str]) -> Floats:
+        encoded = self._reading.encode(texts)
+        rows = self._predictor.probabilities(encoded.ids, encoded.lengths, self._subwords(encoded.oov))
+        columns: Floats = self._classes.columns(rows)
         return columns
 
-
-class LanguagePosition(NamedTuple):
-    """Scores float32 [V] of the token to come, and the state after all tokens."""
-
-    scores: NDArray[np.float32]
-    state: State
+    def _subwords(self, oov: Sequence[str]) -> Subwords | None:
+        return self._reading.pieces(oov, self.network.config.buckets)
 
 
-LanguageSession = Session[LanguagePosition]
-
-
-class LanguageFollower:
-    """A language model that reads texts on."""
+class IncrementalLanguageModel:
+    """A language model that reads texts on from where they stand."""
 
     def __init__(self, reader: Reader, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
-        """Raises DataError where a text's tokens depend on its very end."""
+        """Read the mark that precedes every text; DataError where tokens depend on a text's very end."""
         if not can_be_cut(tokenizer):
             raise DataError("the cut of 'treebank' depends on a text's end; sessions need another tokenizer")
-        self.reader, self._vocabulary, self._settings = reader, vocabulary, tokenizer.settings()
-        self._encode = Encoder(tokenizer, vocabulary)
+        self._reader, self._tokenizer = reader, tokenizer
+        self.network, self.vocabulary = reader.model, vocabulary
         mark = np.array([vocabulary.id(END)], np.int32)
-        scores, states = reader.read_all([mark], [reader.model.initial(1)])
-        self._beginning = LanguagePosition(scores[0], states[0])
+        (scores,), (state,) = reader.read_all([mark], [self.network.initial(1)])
+        self.beginning = Position(scores, Place(0, state, _NOTHING))
 
-    def beginning(self) -> LanguagePosition:
-        """After the mark that precedes every text."""
-        return self._beginning
-
-    def certain(self, text: str, at: LanguagePosition) -> int:
+    def certain(self, text: str, at: Position) -> int:
         """How many characters can be read into the state."""
-        return certain(text, self._settings)
+        return certain(text, self._tokenizer.settings())
 
-    def after(self, texts: Sequence[str], at: Sequence[LanguagePosition]) -> list[LanguagePosition]:
-        """Read one text on from each position."""
-        scores, states = self.reader.read_all(
-            [self._encode(text) for text in texts],
-            [position.state for position in at],
-            [position.scores for position in at],
-        )
-        return [LanguagePosition(*both) for both in zip(scores, states, strict=True)]
+    def after(self, texts: Sequence[str], at: Sequence[Position]) -> list[Position]:
+        """Read one text on from each position, all together."""
+        encoded = encode(texts, self._tokenizer, self.vocabulary)
+        ids = np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])
+        states = [position.place.state for position in at if position.place is not None]
+        scores, states = self._reader.read_all(ids, states, [position.answer for position in at])
+        return [Position(row, Place(0, state, _NOTHING)) for row, state in zip(scores, states, strict=True)]
 
-    def answer(self, at: LanguagePosition) -> NDArray[np.float64]:
+    def probabilities(self, at: Position) -> NDArray[np.float64]:
         """The probability of each token to come next, float64 [V], in the vocabulary's order."""
-        scores = at.scores.astype(np.float64)
-        shares: NDArray[np.float64] = np.exp(scores - scores.max())
-        shares /= shares.sum()
-        return shares
-
-    def incremental(self, at: LanguagePosition) -> bool:
-        """Always."""
-        return True
-
-    def identity(self) -> str:
-        """A hash of the model."""
-        return identity(self.reader.model, self._vocabulary)
-
-    def saved(self, at: LanguagePosition) -> tuple[Arrays, str]:
-        """Scores and states."""
-        return {"scores": at.scores, **named(at.state)}, ""
-
-    def restored(self, arrays: Arrays, note: str) -> LanguagePosition:
-        """The position that `saved` gave."""
-        start = self._beginning
-        expected = {"scores": start.scores.shape} | shapes_of(start.state)
-        if {name: array.shape for name, array in arrays.items()} != expected:
-            raise ValueError("shapes")
-        return LanguagePosition(arrays["scores"], state_of(arrays, start.state))
-
-
-def named(state: State) -> Arrays:
-    """A state's arrays by name."""
-    return {
-        f"state/{place}/{part}": tensor.numpy()
-        for place, layer in enumerate(state)
-        for part, tensor in enumerate(layer)
-    }
-
-
-def shapes_of(state: State) -> dict[str, tuple[int, ...]]:
-    """The shapes of a state's arrays by name."""
-    return {name: array.shape for name, array in named(state).items()}
-
-
-def state_of(arrays: Arrays, like: State) -> State:
-    """The state whose arrays `named` gave."""
-    return [
-        tuple(torch.from_numpy(arrays[f"state/{place}/{part}"]) for part in range(len(layer)))
-        for place, layer in enumerate(like)
-    ]
+        return np.asarray(softmax(at.answer.astype(np.float64)))

@@ -159,7 +159,9 @@ def generated(model: LanguageModel, prompt: str, units: int, **how: Any) -> Iter
         if session is not None:
             for token in tokens:
                 session.feed(token)
-                states.append(session.position().state[-1][0].numpy()[0, 0, :units].copy())
+                place = session.position().place
+                if place is not None:
+                    states.append(place.state[-1][0].numpy()[0, 0, :units].copy())
         if piece:
             yield {"text": piece, "tokens": tokens, "states": states}
 
