@@ -183,9 +183,9 @@ def _cluster(address: str | None) -> Iterator[Any]:
         import ray.data
     except ImportError:
         raise MissingExtraError("ray", "ray", "predicting on a cluster") from None
+    _check_reachable(address)
     running = ray.is_initialized()
     if not running:
-        _check_reachable(address)
         own = {"include_dashboard": False} if address is None else {}
         try:
             ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
