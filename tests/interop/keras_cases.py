@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-from gatelight.interop.keras import hdf5
 
 os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is imported
 
@@ -50,17 +46,3 @@ def padded_ids(vocabulary: int, steps: int, seed: int) -> np.ndarray[Any, Any]:
     ids[4, steps // 3] = 0
     ids[5, ::2] = 0
     return ids
-
-
-@contextmanager
-def kept_open() -> Iterator[None]:
-    """Within the block one process reads all HDF5 files: to start one takes longer than most tests."""
-    kept = hdf5.Reader()
-    end = kept.close
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kept, "close", lambda: None)
-        patch.setattr(hdf5, "Reader", lambda: kept)
-        try:
-            yield
-        finally:
-            end()

@@ -16,7 +16,7 @@ from keras_cases import SAME, real_keras
 
 from gatelight import TextClassifier, load
 from gatelight.interop import keras
-from gatelight.interop.keras.as_classifier import chain_of, classifier_of
+from gatelight.interop.keras.as_classifier import classifier_of, imported_of
 from gatelight.interop.keras.imported import ImportedModel
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
@@ -72,7 +72,7 @@ def test_keras_predicts_the_same(number: int, tmp_path: Path) -> None:
     expected = predict(model, ids, LENGTHS)
     padded = np.zeros((len(LENGTHS), STEPS), np.int64)
     padded[np.arange(STEPS) < LENGTHS[:, None]] = ids
-    imported = ImportedModel(chain_of(model))
+    imported = imported_of(model)
     out = tmp_path / "model"
     if number % 3 == 0:
         paths = keras.to_json(imported, out)
@@ -82,7 +82,7 @@ def test_keras_predicts_the_same(number: int, tmp_path: Path) -> None:
         paths = (keras.to_h5 if number % 3 == 1 else keras.to_keras)(imported, out)
         theirs = real.models.load_model(paths[0], compile=False)
     assert np.abs(np.asarray(theirs(padded).detach()) - expected).max() < SAME
-    again = keras.chain(*paths)
+    again = keras.load(*paths)
     assert np.abs(again.run(padded) - expected).max() < SAME
     # What was written is known again for what it is, and then has the same bits.
     network = classifier_of(again, model.config)
@@ -105,7 +105,7 @@ def test_what_keras_lacks_is_refused_with_the_reason(change: dict[str, Any], sai
         name: value.replace("\\", "") if isinstance(value, str) else value for name, value in change.items()
     }
     with pytest.raises(ValueError, match=said):
-        chain_of(Classifier(ClassifierConfig(vocabulary_size=9, dim=2, hidden=2, **change)))
+        imported_of(Classifier(ClassifierConfig(vocabulary_size=9, dim=2, hidden=2, **change)))
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_a_side_file_of_another_model_is_refused(note: TextClassifier, tmp_path:
 def test_a_model_from_elsewhere_reads_with_the_tokenizer_of_keras(tmp_path: Path) -> None:
     """Old models come with Tokenizer.to_json(): its words, num_words and padding in front are theirs."""
     config = ClassifierConfig(vocabulary_size=6, dim=3, hidden=4, pool="last")
-    imported = ImportedModel(chain_of(Classifier(config, seed=3)))
+    imported = imported_of(Classifier(config, seed=3))
     (path,) = keras.to_keras(imported, tmp_path / "model")
     words = {"<oov>": 1, "the": 2, "film": 3, "fine": 4, "rare": 5, "rarer": 6}
     settings = {

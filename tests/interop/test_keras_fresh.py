@@ -57,16 +57,6 @@ IDS: dict[str, Stack] = {
         L.Embedding(V, 4, mask_zero=True), L.SpatialDropout1D(0.2), L.LSTM(5, return_sequences=True),
         L.TimeDistributed(L.Dense(3, activation="relu")), L.Activation("softmax"), L.LSTM(2),
     ],
-    "convolution": lambda L: [
-        L.Embedding(V, 4), L.Conv1D(5, 3, activation="relu"), L.MaxPooling1D(2), L.LSTM(4), L.Dense(1),
-    ],
-    "convolution same": lambda L: [
-        L.Embedding(V, 4), L.Conv1D(5, 4, padding="same", strides=2), L.MaxPooling1D(2, 1, padding="same"),
-        L.LSTM(4),
-    ],
-    "convolution causal": lambda L: [
-        L.Embedding(V, 4), L.Conv1D(5, 3, padding="causal", dilation_rate=2, use_bias=False), L.GRU(4),
-    ],
 }  # fmt: skip
 for _mode in ("concat", "sum", "ave", "mul"):
     IDS[f"merge {_mode}"] = lambda L, mode=_mode: [  # type: ignore[misc]
@@ -132,16 +122,16 @@ def test_what_keras_3_wrote_gives_the_same_here(name: str, tmp_path: Path) -> No
             (tmp_path / "plan.json").write_text(model.to_json())
             model.save_weights(tmp_path / "parted.weights.h5")
             read = [
-                ours.chain(tmp_path / "whole.h5"),
-                ours.chain(tmp_path / "plan.json", tmp_path / "parted.weights.h5"),
+                ours.load(tmp_path / "whole.h5"),
+                ours.load(tmp_path / "plan.json", tmp_path / "parted.weights.h5"),
             ]
         else:
             model.save(tmp_path / "model.keras")
-            read = [ours.chain(tmp_path / "model.keras")]
+            read = [ours.load(tmp_path / "model.keras")]
         for chain in read:
             assert np.abs(chain.run(given) - expected).max() < SAME
             # Through the model that is saved, where it may run as a classifier.
-            assert np.abs(ImportedModel(chain).predict(given) - expected).max() < SAME
+            assert np.abs(chain.predict(given) - expected).max() < SAME
 
 
 @pytest.mark.parametrize("name", [name for name in (*IDS, *ROWS) if name not in NOT_FOR_BOTH])
@@ -175,7 +165,7 @@ def test_the_fast_kernels_run_where_they_can(tmp_path: Path) -> None:
     for name, path in expected.items():
         model, given = built(real, (IDS | ROWS)[name], name, False)
         model.save(tmp_path / "model.keras")
-        chain = ours.chain(tmp_path / "model.keras")
+        chain = ours.load(tmp_path / "model.keras")
         before = calls()
         chain.run(given)
         taken = {kind: count - before[kind] for kind, count in calls().items() if count != before[kind]}

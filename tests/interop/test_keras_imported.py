@@ -11,10 +11,10 @@ import pytest
 
 import gatelight
 from gatelight.errors import DataError, ModelFileError
-from gatelight.interop.keras.feedforward import Dense, Embedding, Form, Layer, Pool
+from gatelight.interop.keras.blueprint import Blueprint
 from gatelight.interop.keras.imported import ImportedModel
-from gatelight.interop.keras.recurrent import Memory
-from gatelight.interop.keras.sequential import Blueprint, Chain
+from gatelight.interop.keras.layers import Dense, Embedding, Form, Layer, Pool
+from gatelight.interop.keras.recurrent import Recurrent
 
 # float32 sums in another order.
 SAME = 1e-6
@@ -25,16 +25,16 @@ def made(form: Form, *layers: Layer, seed: int = 0, **how: Any) -> ImportedModel
     plan = Blueprint(form, layers)
     draw = np.random.default_rng(seed)
     weights = {name: draw.normal(0, 0.5, shape).astype("f4") for name, shape in plan.shapes().items()}
-    return ImportedModel(Chain(plan, weights), **how)
+    return ImportedModel(plan, weights, **how)
 
 
 def of_ids(masks: bool = False, **how: Any) -> ImportedModel:
-    memory, dense = Memory("m", "gru", 4, all_steps=True), Dense("d", 1, "sigmoid")
+    memory, dense = Recurrent("m", "gru", 4, all_steps=True), Dense("d", 1, "sigmoid")
     return made(Form(), Embedding("e", 9, 3, masks), memory, Pool("p", "mean"), dense, **how)
 
 
 def of_rows(features: int, all_steps: bool = False) -> ImportedModel:
-    return made(Form(None, features), Memory("m", "lstm", 4, state="relu", all_steps=all_steps))
+    return made(Form(None, features), Recurrent("m", "lstm", 4, state="relu", all_steps=all_steps))
 
 
 def test_sequences_of_unequal_length_are_each_computed_as_if_alone() -> None:
@@ -45,22 +45,20 @@ def test_sequences_of_unequal_length_are_each_computed_as_if_alone() -> None:
     assert together.shape == (4, 1)
     for sequence, row in zip(sequences, together, strict=True):
         assert (model.predict([sequence])[0] == row).all()
-        assert np.abs(model.chain.run(np.array([sequence])) - row).max() < SAME
+        assert np.abs(model.run(np.array([sequence])) - row).max() < SAME
 
 
 def test_the_classifier_and_the_chain_agree_where_ids_are_masked() -> None:
     """A mask drops ids from a classifier's sequences, and must leave nothing else behind."""
     model = of_ids(masks=True)
-    assert model.network is not None
     ids = np.array([[0, 0, 1, 2], [3, 0, 0, 4], [5, 6, 7, 8], [0, 0, 0, 0]])
-    assert np.abs(model.predict(ids) - model.chain.run(ids)).max() < SAME
+    assert np.abs(model.predict(ids) - model.run(ids)).max() < SAME
     assert np.abs(model.predict(ids)[0] - model.predict([[1, 2]])[0]).max() == 0
 
 
 def test_rows_one_hot_rows_and_series() -> None:
     """What a list of numbers means depends on what the model takes; each must be read the one way."""
     model = of_rows(5)
-    assert model.network is None
     hot = np.eye(5, dtype="f4")[[4, 0, 2]]
     assert (model.predict([[4, 0, 2]]) == model.predict([hot])).all()
     series = of_rows(1)

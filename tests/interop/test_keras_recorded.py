@@ -9,11 +9,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from keras_cases import KERAS_2, KONDUIT, RECORDED, SAME, kept_open, needs_recordings, real_keras
+from keras_cases import KERAS_2, KONDUIT, RECORDED, SAME, needs_recordings, real_keras
 
 from gatelight.interop import keras
-from gatelight.interop.keras.recurrent import Memory
-from gatelight.interop.keras.sequential import Chain
+from gatelight.interop.keras.blueprint import Blueprint
+from gatelight.interop.keras.imported import ImportedModel
 
 EXAMPLES = KONDUIT / "examples"
 
@@ -31,12 +31,12 @@ def whole_models() -> list[Path]:
     return found
 
 
-def some_input(chain: Chain, seed: int) -> np.ndarray[Any, Any]:
+def some_input(model: ImportedModel, seed: int) -> np.ndarray[Any, Any]:
     """A random batch of three that the model takes."""
-    form = chain.blueprint.input
+    form = model.blueprint.input
     draw = np.random.default_rng(seed)
     if form.features is None:
-        return draw.integers(0, chain.of_layer(0)["table"].shape[0], (3, form.steps or 7))
+        return draw.integers(0, model.of_layer(0)["table"].shape[0], (3, form.steps or 7))
     shape = (3, form.steps or 7, form.features) if form.in_steps else (3, form.features)
     return draw.normal(size=shape).astype(np.float32)
 
@@ -59,17 +59,13 @@ def test_a_recorded_prediction_comes_again(name: str) -> None:
         given = next(iter(file["inputs"].values()))[...]
         expected = next(iter(file["predictions"].values()))[...]
         steps = [values[...] for key, values in file["activations"].items() if "lstm" in key or "rnn" in key]
-    whole = keras.chain(f"{stem}_model.h5")
-    apart = keras.chain(f"{stem}_config.json", f"{stem}_weights.h5")
+    whole = keras.load(f"{stem}_model.h5")
+    apart = keras.load(f"{stem}_config.json", f"{stem}_weights.h5")
     assert np.abs(whole.run(given) - expected).max() < SAME
     assert (apart.run(given) == whole.run(given)).all()
-    memory = Chain(type(whole.blueprint)(whole.blueprint.input, whole.blueprint.layers[:1]), first(whole))
-    assert np.abs(memory.run(given) - steps[0]).max() < SAME
-
-
-def first(chain: Chain) -> dict[str, Any]:
-    """The weights of the first layer."""
-    return {name: array for name, array in chain.weights.items() if name.startswith("0.")}
+    first = {name: array for name, array in whole.weights.items() if name.startswith("0.")}
+    recurrent = ImportedModel(Blueprint(whole.blueprint.input, whole.blueprint.layers[:1]), first)
+    assert np.abs(recurrent.run(given) - steps[0]).max() < SAME
 
 
 @needs_recordings
@@ -79,19 +75,18 @@ def test_every_recorded_model_loads_and_agrees_with_keras_3() -> None:
     real = real_keras()
     compared = 0
     models = whole_models()
-    with kept_open():
-        for number, path in enumerate(models):
-            ours = keras.chain(path)
-            given = some_input(ours, number)
-            found = ours.run(given)
-            assert np.isfinite(found).all()
-            if number % 8 == 0 or path.parent.name != "tfkeras":
-                theirs = keras_3(real, path)
-                if theirs is None:
-                    continue
-                error = np.abs(np.asarray(theirs(given).detach()) - found).max()
-                assert error < SAME * max(1.0, float(np.abs(found).max())), (path.name, error)
-                compared += 1
+    for number, path in enumerate(models):
+        ours = keras.load(path)
+        given = some_input(ours, number)
+        found = ours.run(given)
+        assert np.isfinite(found).all()
+        if number % 8 == 0 or path.parent.name != "tfkeras":
+            theirs = keras_3(real, path)
+            if theirs is None:
+                continue
+            error = np.abs(np.asarray(theirs(given).detach()) - found).max()
+            assert error < SAME * max(1.0, float(np.abs(found).max())), (path.name, error)
+            compared += 1
     assert len(models) > 200
     assert compared > 30
 
@@ -165,13 +160,13 @@ def test_weights_alone_load_onto_a_given_architecture(tmp_path: Path) -> None:
         plan = tmp_path / f"{size}.json"
         plan.write_text(json.dumps(model))
         weights = RECORDED / f"IntuitionEngineeringTeam__chars2vec/eng_{size}/weights.h5"
-        chain = keras.chain(plan, weights)
+        model = keras.load(plan, weights)
         word = np.eye(59, dtype=np.float32)[[[33, 34, 35]]]
         with h5py.File(weights) as file:
             names = [name.decode() for name in file.attrs["layer_names"]][1:]
             parts = ("kernel:0", "recurrent_kernel:0", "bias:0")
             arrays = [[file[name][name][part][...] for part in parts] for name in names]
-        assert np.abs(chain.run(word) - by_hand(word[0], arrays)).max() < SAME
+        assert np.abs(model.run(word) - by_hand(word[0], arrays)).max() < SAME
 
 
 def by_hand(rows: np.ndarray[Any, Any], layers: list[Any]) -> np.ndarray[Any, Any]:
@@ -197,23 +192,22 @@ def test_an_architecture_without_weights_is_refused(tmp_path: Path) -> None:
     """The four IMDB files are architectures only: a model of random weights would be worse than an error."""
     for path in sorted(KONDUIT.glob("imdb_lstm_configs/*.json")):
         with pytest.raises(ValueError, match="0 of the files hold weights"):
-            keras.chain(path)
+            keras.load(path)
 
 
 def test_keras_2_with_masks_and_both_directions() -> None:
     """Padding in front and behind, GRU both ways, a dense layer at each step, hard_sigmoid of Keras 2."""
     recorded = np.load(KERAS_2 / "masked.npz")
-    chain = keras.chain(KERAS_2 / "masked_weights.h5", KERAS_2 / "masked.json")  # in either order
-    assert np.abs(chain.run(recorded["x"].astype(np.int64)) - recorded["y"]).max() < SAME
-    memories = [layer for layer in chain.blueprint.layers if isinstance(layer, Memory)]
-    assert [layer.path()[0] for layer in memories] == ["kernels", "equations"]
+    model = keras.load(KERAS_2 / "masked_weights.h5", KERAS_2 / "masked.json")  # in either order
+    assert np.abs(model.run(recorded["x"].astype(np.int64)) - recorded["y"]).max() < SAME
+    assert [path for _, path, _ in model.paths()] == ["kernels", "equations"]
 
 
 def test_the_archive_of_keras_2_and_its_graph() -> None:
     """Keras 2.15 already writes .keras, with a graph in the old form and weights in the new."""
     recorded = np.load(KERAS_2 / "graph.npz")
-    chain = keras.chain(KERAS_2 / "graph.keras")
-    assert np.abs(chain.run(recorded["x"].astype(np.int64)) - recorded["y"]).max() < SAME
+    model = keras.load(KERAS_2 / "graph.keras")
+    assert np.abs(model.run(recorded["x"].astype(np.int64)) - recorded["y"]).max() < SAME
 
 
 @pytest.mark.parametrize(("kind", "plain"), [("CuDNNLSTM", "LSTM"), ("CuDNNGRU", "GRU")])
@@ -236,6 +230,6 @@ def test_weights_of_cudnn_layers(kind: str, plain: str, tmp_path: Path) -> None:
             group.create_group("m").attrs["weight_names"] = [b"a", b"b", b"c"]
             for name in "abc":
                 group["m"][name] = recorded[name]
-        chain = keras.chain(path)
-        assert np.abs(chain.run(recorded["x"]) - recorded["y"]).max() < SAME
-        assert chain.paths()[0][1] == "kernels"
+        model = keras.load(path)
+        assert np.abs(model.run(recorded["x"]) - recorded["y"]).max() < SAME
+        assert model.paths()[0][1] == "kernels"

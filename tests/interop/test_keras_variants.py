@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from gatelight.errors import DataError
-from gatelight.interop.keras.feedforward import FUNCTIONS
-from gatelight.interop.keras.recurrent import run, variant, why_not_kernels
-from gatelight.nn import pack
-from gatelight.nn.padding import packed_rows, padded_steps
+from gatelight.interop.keras.layers import FUNCTIONS, Form, Signal
+from gatelight.interop.keras.recurrent import Recurrent
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -69,20 +66,19 @@ def by_onnx(
 def test_a_variant_is_what_onnx_computes(cell: str, gate: str, state: str, reset_after: bool) -> None:
     """Two like mistakes, in reading a foreign model and in computing it, would hide each other."""
     draw = np.random.default_rng(5)
-    gates = len(ORDER[cell])
     x = draw.normal(size=(T, len(LENGTHS), D)).astype("f4")
-    shapes = ((gates * H, D), (gates * H, H), (gates * H,), (gates * H,))
-    weights = [draw.normal(size=shape).astype("f4") for shape in shapes]
-    packing = pack(LENGTHS)
-    rows, last = run(
-        variant(cell, gate, state, reset_after), packed_rows(torch.from_numpy(x), packing, False), packing,
-        *map(torch.from_numpy, weights),
-    )  # fmt: skip
-    expected, expected_last = by_onnx(cell, gate, state, reset_after, x, weights)
-    scale = max(1.0, float(np.abs(expected).max()))  # relu lets a state grow
-    assert np.abs(padded_steps(rows, packing, T, False).numpy() - expected).max() < SAME * scale
-    assert np.abs(last[torch.from_numpy(packing.positions)].numpy() - expected_last).max() < SAME * scale
-    assert why_not_kernels(cell, gate, state, reset_after)
+    mask = torch.arange(T) < torch.tensor(LENGTHS)[:, None]
+    for all_steps in (False, True):
+        layer = Recurrent("m", cell, H, gate, state, reset_after, all_steps, zeros_where_masked=all_steps)
+        shapes = layer.shapes(Form(T, D))
+        weights = {name: draw.normal(size=shape).astype("f4") for name, shape in shapes.items()}
+        tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+        found = layer.run(Signal(torch.from_numpy(x.swapaxes(0, 1)), mask), tensors).values
+        steps, last = by_onnx(cell, gate, state, reset_after, x, list(weights.values()))
+        expected = steps.swapaxes(0, 1) if all_steps else last
+        scale = max(1.0, float(np.abs(expected).max()))  # relu lets a state grow
+        assert np.abs(found.numpy() - expected).max() < SAME * scale
+        assert layer.why_slow()
 
 
 def test_the_two_hard_sigmoids_differ() -> None:
@@ -90,12 +86,3 @@ def test_the_two_hard_sigmoids_differ() -> None:
     x = torch.tensor([-4.0, -2.75, -1.0, 0.0, 1.0, 2.75, 4.0])
     assert torch.allclose(FUNCTIONS["hard_sigmoid_fifth"](x), torch.tensor([0, 0, 0.3, 0.5, 0.7, 1, 1]))
     assert torch.allclose(FUNCTIONS["hard_sigmoid_sixth"](x), ((x + 3) / 6).clamp(0, 1))
-
-
-def test_what_there_is_not_is_named() -> None:
-    """A name from a file must not end in a KeyError."""
-    for wrong in (("peephole", "sigmoid", "tanh"), ("lstm", "softmax", "tanh"), ("lstm", "sigmoid", "x")):
-        with pytest.raises(DataError, match="expected one of"):
-            variant(*wrong)
-    assert why_not_kernels("lstm") is None
-    assert why_not_kernels("gru") is None

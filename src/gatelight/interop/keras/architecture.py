@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gatelight.errors import DataError, ModelFileError
@@ -26,7 +26,7 @@ class Entry:
     kind: str  # Keras's class name
     name: str
     config: Mapping[str, Any]
-    padding: Entry | None = None  # a table of one number per id that is added to what comes in (see `export`)
+    mark: str | None = None  # the layer whose number per id is added to each step before this maximum
 
 
 @dataclass(frozen=True)
@@ -165,30 +165,33 @@ def _graph(
         entry, before = by_name[at]
         if at == starts[0]:
             break
-        padding = None
-        if len(before) == 2 and entry.kind == "Add":
-            padding = _padding(by_name, before, starts[0])
-            entry, before = Entry(entry.kind, entry.name, entry.config, padding), before[:1]
-        if len(before) != 1:
-            raise DataError(
-                f"the layer {entry.name!r} joins {len(before)} others; supported is one after another"
-            )
-        layers.append(entry)
+        if len(before) == 2 and _marks(entry, layers, *by_name[before[1]], starts[0]):
+            layers[-1] = replace(layers[-1], mark=before[1])
+        elif len(before) == 1:
+            layers.append(entry)
+        else:
+            raise DataError(f"the layer {entry.name!r} joins {len(before)} others; {SUPPORTED}")
         at = before[0]
     else:
         raise DataError("the layers run in a circle")
-    used = {entry.name for entry in layers} | {entry.padding.name for entry in layers if entry.padding}
-    for called, (entry, _) in by_name.items():
-        if entry.name not in used and called != starts[0] and entry.kind not in MASKS:
+    used = {entry.name for entry in layers} | {entry.mark for entry in layers}
+    for called, (entry, before) in by_name.items():
+        joins = entry.kind == "Add" and len(before) == 2 and before[1] in used
+        if entry.name not in used and not joins and called != starts[0] and entry.kind not in MASKS:
             raise DataError(f"the layer {called!r} branches off; {SUPPORTED}")
     return tuple(reversed(layers)), _shape(by_name[starts[0]][0].config)
 
 
-def _padding(by_name: Mapping[str, tuple[Entry, list[str]]], before: list[str], start: str) -> Entry | None:
-    entry, comes_from = by_name[before[1]]
-    if entry.kind == "Embedding" and comes_from == [start] and entry.config.get("output_dim") == 1:
-        return entry
-    raise DataError(f"the layer {before[1]!r} is joined to others; {SUPPORTED}")
+def _marks(entry: Entry, after: list[Entry], mark: Entry, before: list[str], start: str) -> bool:
+    """Whether a layer adds but a number per id before a maximum, as `export` keeps absent steps out."""
+    return (
+        entry.kind == "Add"
+        and after != []
+        and after[-1].kind == "GlobalMaxPooling1D"
+        and mark.kind == "Embedding"
+        and mark.config.get("output_dim") == 1
+        and before == [start]
+    )
 
 
 def _comes_from(entry: Entry, nodes: Any) -> list[str]:

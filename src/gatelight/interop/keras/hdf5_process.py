@@ -1,8 +1,8 @@
 """The process that alone touches HDF5 files: HDF5's own code may crash, hang or swell over a damaged one.
 
-Run as a script by `hdf5`, so it imports h5py, NumPy and nothing of gatelight. A line of JSON on stdin names
-a file, or says how many bytes of one follow; the answer is a line of JSON with groups, attributes and shapes,
-and then the arrays as float32. No link is followed out of the file and no plugin is loaded.
+Run as a script by `hdf5`, so it imports h5py, NumPy and nothing of gatelight. The file is named as argument
+or comes on stdin; the answer is a line of JSON with attributes by group and shapes by array, and then the
+arrays as float32. No link is followed out of the file and no plugin is loaded.
 """
 
 from __future__ import annotations
@@ -33,25 +33,20 @@ class Refused(Exception):
 
 
 def main() -> None:
-    """Answer requests until stdin ends."""
+    """Answer."""
     h5py.h5pl.remove(0) if h5py.h5pl.size() else None
-    for line in iter(sys.stdin.buffer.readline, b""):
-        request = json.loads(line)
-        held = sys.stdin.buffer.read(request["bytes"]) if "bytes" in request else None
-        size = len(held) if held is not None else Path(request["path"]).stat().st_size
-        limit(size)
-        try:
-            with h5py.File(
-                io.BytesIO(held) if held is not None else request["path"], "r", locking=False
-            ) as file:
-                answer, arrays = read(file, size * RATIO + SMALL)
-        except Exception as error:  # told to the parent, which tells the user
-            said = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error!s:.120}"
-            answer, arrays = {"error": said}, []
-        sys.stdout.buffer.write(json.dumps(answer).encode("ascii") + b"\n")
-        for array in arrays:
-            sys.stdout.buffer.write(array.tobytes())
-        sys.stdout.buffer.flush()
+    source = sys.argv[1] if len(sys.argv) > 1 else io.BytesIO(sys.stdin.buffer.read())
+    size = Path(source).stat().st_size if isinstance(source, str) else len(source.getbuffer())
+    limit(size)
+    try:
+        with h5py.File(source, "r", locking=False) as file:
+            answer, arrays = read(file, size * RATIO + SMALL)
+    except Exception as error:  # told to the parent, which tells the user
+        said = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error!s:.120}"
+        answer, arrays = {"error": said}, []
+    sys.stdout.buffer.write(json.dumps(answer).encode("ascii") + b"\n")
+    for array in arrays:
+        sys.stdout.buffer.write(array.tobytes())
 
 
 def limit(size: int) -> None:
@@ -102,7 +97,7 @@ def read(file: Any, left: int) -> tuple[dict[str, Any], list[Any]]:
             shapes[inside] = problem or list(found.shape)
             if problem is None:
                 arrays.append(np.ascontiguousarray(found[...], np.float32))
-    return {"groups": groups, "shapes": shapes}, arrays
+    return {"attributes": groups, "arrays": shapes}, arrays
 
 
 def words(group: Any, name: str) -> list[str] | None:

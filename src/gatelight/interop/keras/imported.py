@@ -1,17 +1,17 @@
-"""A model that was trained elsewhere: sequences, or texts where its vocabulary is known, in, its outputs out.
+"""A model that Keras trained: sequences, or texts where its vocabulary is known, in, its outputs out.
 
-Knows no foreign file format: `interop` reads those. Saved as a folder of plain files: `config.json` the
-layers and the reading, `model.safetensors` the weights.
+Computes what Keras computes, to rounding, masks included. Saved as a folder of plain files: `config.json` the
+layers and the reading, `model.safetensors` the weights. Legend: B sequences, T steps, F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
@@ -25,35 +25,55 @@ from gatelight.estimators.saving import (
     told_in_one_line,
     write_arrays,
 )
-from gatelight.interop.keras.as_classifier import classifier_of
-from gatelight.interop.keras.feedforward import Embedding
+from gatelight.interop.keras.blueprint import Blueprint
+from gatelight.interop.keras.layers import Array, Embedding, Signal
 from gatelight.interop.keras.reading import ForeignReading
-from gatelight.interop.keras.sequential import Array, Blueprint, Chain
-from gatelight.models.classifier import Classifier
-from gatelight.models.prediction import Predictor
+from gatelight.interop.keras.recurrent import Recurrent
 from gatelight.models.summary import Summary
+
+BATCH_ROWS = 1 << 15  # steps of a batch: what bounds its memory, a single longer sequence aside
 
 
 class ImportedModel:
-    """A chain of layers with fixed weights, and how it reads texts, where that is known.
-
-    `chain` computes; `reading` and `classes` may be None.
-    """
+    """Layers one after another with fixed weights float32, and how they read texts, where that is known."""
 
     def __init__(
-        self, chain: Chain, reading: ForeignReading | None = None, classes: Sequence[str] | None = None
+        self,
+        blueprint: Blueprint,
+        weights: Mapping[str, Array],
+        reading: ForeignReading | None = None,
+        classes: Sequence[str] | None = None,
     ) -> None:
-        """Raises DataError when there are not as many classes as outputs (two for one sigmoid)."""
-        outputs = chain.blueprint.output.row
+        """Take weights by the names and shapes of `blueprint.shapes()`.
+
+        Raises DataError when they do not fit, or there are not as many classes as outputs (two for one
+        sigmoid).
+        """
+        expected = blueprint.shapes()
+        found = {name: tuple(array.shape) for name, array in weights.items()}
+        for name in {**expected, **found}:
+            if expected.get(name) != found.get(name):
+                number, _, weight = name.partition(".")
+                whose = blueprint.layers[int(number)].name if number.isdigit() else name
+                raise DataError(
+                    f"the weights {weight} of the layer {whose!r} have the shape {found.get(name)}; its "
+                    f"settings ask for {expected.get(name)}"
+                )
+        outputs = blueprint.output.row
         if classes is not None and len(classes) != max(outputs, 2):
             raise DataError(f"{len(classes)} classes came for {outputs} outputs; expected {max(outputs, 2)}")
-        self.chain, self.reading = chain, reading
+        self.blueprint, self.reading = blueprint, reading
+        self.weights = {name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}
         self.classes = None if classes is None else list(classes)
 
-    @cached_property
-    def network(self) -> Classifier | None:
-        """The same model as a classifier with all that gatelight can do with one; None where it is none."""
-        return classifier_of(self.chain)
+    def of_layer(self, number: int) -> dict[str, Array]:
+        """The weights of one layer."""
+        prefix = f"{number}."
+        return {
+            name.removeprefix(prefix): array
+            for name, array in self.weights.items()
+            if name.startswith(prefix)
+        }
 
     def predict(self, sequences: Any) -> Array | list[Array]:
         """What the model gives for each sequence, float32 [n, outputs], as Keras's `predict`.
@@ -75,15 +95,35 @@ class ImportedModel:
             given = list(self.reading.encode(given))
         arrays = [self._array(sequence, number) for number, sequence in enumerate(given, 1)]
         if not arrays:
-            return np.zeros((0, self.chain.blueprint.output.row), np.float32)
+            return np.zeros((0, self.blueprint.output.row), np.float32)
         lengths = [len(array) for array in arrays]
         out: list[Array] = [np.zeros(0, np.float32)] * len(arrays)
         for length in sorted(set(lengths)):
             places = [place for place, own in enumerate(lengths) if own == length]
-            rows = self._run(np.stack([arrays[place] for place in places]))
+            rows = self.run(np.stack([arrays[place] for place in places]))
             for place, row in zip(places, rows, strict=True):
                 out[place] = row
         return np.stack(out) if len({row.shape for row in out}) == 1 else out
+
+    def run(self, batch: NDArray[Any]) -> Array:
+        """Ids int64 [B, T], rows float32 [B, T, F] or [B, F] → the last layer's output, float32 [B, …].
+
+        Raises DataError when the batch does not fit the model's input or an id is outside of the table.
+        """
+        self._check(batch)
+        layers = [
+            (layer, {name: torch.from_numpy(array) for name, array in self.of_layer(number).items()})
+            for number, layer in enumerate(self.blueprint.layers)
+        ]
+        at_once = max(1, BATCH_ROWS // max(batch.shape[1] if batch.ndim > 1 else 1, 1))
+        parts = []
+        with torch.no_grad():
+            for start in range(0, max(len(batch), 1), at_once):
+                signal = Signal(torch.from_numpy(np.ascontiguousarray(batch[start : start + at_once])))
+                for layer, weights in layers:
+                    signal = layer.run(signal, weights)
+                parts.append(signal.values.numpy())
+        return np.ascontiguousarray(np.concatenate(parts), np.float32)
 
     def labels_of(self, rows: Array) -> list[str] | None:
         """The likeliest class of each row of outputs; None where the classes are not known."""
@@ -94,11 +134,17 @@ class ImportedModel:
 
     def summary(self) -> Summary:
         """The layer table."""
-        return self.chain.summary()
+        return self.blueprint.summary()
 
     def paths(self) -> list[tuple[str, str, str]]:
-        """For each memory its name, who computes it ("kernels" or "equations") and why."""
-        return self.chain.paths()
+        """For each recurrent layer its name, who computes it ("kernels" or "equations") and why."""
+        found = []
+        for layer in self.blueprint.layers:
+            if isinstance(layer, Recurrent):
+                reason = layer.why_slow()
+                fast = ("kernels", "the functions are the kernels'")
+                found.append((layer.name, *(fast if reason is None else ("equations", reason))))
+        return found
 
     def save(self, folder: str | Path) -> None:
         """Write the model as a folder of plain files; an older model there is replaced at once.
@@ -106,16 +152,14 @@ class ImportedModel:
         Raises FileExistsError when something else is there, OSError when the disk refuses.
         """
         config = {
-            "blueprint": self.chain.blueprint.to_dict(),
+            "blueprint": self.blueprint.to_dict(),
             "reading": None if self.reading is None else self.reading.to_dict(),
             "classes": self.classes,
         }
-        save_model(
-            folder, IMPORTED, config, lambda aside: write_arrays(aside / MODEL_FILE, self.chain.weights)
-        )
+        save_model(folder, IMPORTED, config, lambda aside: write_arrays(aside / MODEL_FILE, self.weights))
 
     def _array(self, sequence: Any, number: int) -> NDArray[Any]:
-        form = self.chain.blueprint.input
+        form = self.blueprint.input
         try:
             array = np.asarray(sequence)
         except ValueError:
@@ -144,19 +188,24 @@ class ImportedModel:
             raise DataError(f"sequence {number} holds infinite or undefined numbers")
         return array.astype(np.float32)
 
-    def _run(self, batch: NDArray[Any]) -> Array:
-        if self.network is None or not batch.shape[1]:
-            return self.chain.run(batch)
-        self.chain.check(batch)
-        first = self.chain.blueprint.layers[0]
-        masks = isinstance(first, Embedding) and first.masks
-        counts = batch != 0 if masks else np.ones_like(batch, np.bool_)
-        return self._predictor.probabilities(batch[counts].astype(np.int32), counts.sum(axis=1))
-
-    @cached_property
-    def _predictor(self) -> Predictor:
-        assert self.network is not None
-        return Predictor(self.network)
+    def _check(self, batch: NDArray[Any]) -> None:
+        form, first = self.blueprint.input, self.blueprint.layers[0]
+        shape = (*((form.steps,) if form.in_steps else ()), *((form.features,) if form.features else ()))
+        fits = batch.ndim == 1 + len(shape) and all(
+            want in (None, came) for want, came in zip(shape, batch.shape[1:], strict=True)
+        )
+        if not fits or (form.in_steps and not batch.shape[1]):
+            told = "[sequences, " + ", ".join(map(str, form.shape())) + "]"
+            raise DataError(
+                f"the input has the shape {list(batch.shape)}; the model takes {told}, T from 1 on"
+            )
+        if isinstance(first, Embedding) and batch.size:
+            low, high = batch.min(), batch.max()
+            if low < 0 or high >= first.vocabulary:
+                raise DataError(
+                    f"the id {low if low < 0 else high} is outside of the table; expected 0 to "
+                    f"{first.vocabulary - 1}"
+                )
 
 
 def load(folder: Path) -> ImportedModel:
@@ -167,4 +216,4 @@ def load(folder: Path) -> ImportedModel:
         plan = Blueprint.from_dict(config["blueprint"])
         reading = None if config["reading"] is None else ForeignReading.from_dict(config["reading"])
         check_shapes(path, plan.shapes())  # before anything is allocated
-        return ImportedModel(Chain(plan, read_arrays(path)[0]), reading, config["classes"])
+        return ImportedModel(plan, read_arrays(path)[0], reading, config["classes"])

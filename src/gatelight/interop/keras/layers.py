@@ -1,245 +1,385 @@
-"""Keras's layers of version 1, 2 or 3 as layers of a chain; knows no weights and no files."""
+"""Keras's layers without recurrence: their settings in Keras's words, their weights, what they compute.
+
+A layer is a frozen record of its settings. Masks do what they do in Keras. Knows no file and no text.
+Legend: B sequences, T steps, F features, V vocabulary.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.functional import elu, hardsigmoid, softplus, softsign
 
 from gatelight.errors import DataError
-from gatelight.interop.keras.architecture import Architecture, Entry, inner
-from gatelight.interop.keras.feedforward import (
-    Activation,
-    Convolution,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    Form,
-    Layer,
-    Masking,
-    Pool,
-    Repeat,
-    WindowPool,
-)
-from gatelight.interop.keras.recurrent import Memory
-from gatelight.interop.keras.sequential import Blueprint
 from gatelight.interop.keras.settings import Settings
 
-CELLS = {"SimpleRNN": "rnn", "LSTM": "lstm", "GRU": "gru", "CuDNNLSTM": "lstm", "CuDNNGRU": "gru"}
+Array = NDArray[np.float32]
+Function = Callable[[Tensor], Tensor]
+Weights = dict[str, Tensor]
+Shapes = dict[str, tuple[int, ...]]
+
+FUNCTIONS: dict[str, Function] = {
+    "linear": lambda x: x,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    # Two functions bear the name hard_sigmoid: slope 1/5 in Keras 1, 2 and ONNX, 1/6 in Keras 3 and torch.
+    "hard_sigmoid_fifth": lambda x: (0.2 * x + 0.5).clamp(0, 1),
+    "hard_sigmoid_sixth": hardsigmoid,
+    "softplus": softplus,
+    "softsign": softsign,
+    "elu": elu,
+}
+ACTIVATIONS: dict[str, Function] = {**FUNCTIONS, "softmax": lambda x: torch.softmax(x, dim=-1)}
+CHOICES: dict[str, Sequence[str | None]] = {
+    "cell": ("rnn", "lstm", "gru"),
+    "merge": (None, "concat", "sum", "ave", "mul"),
+    "gate": tuple(FUNCTIONS),
+    "state": tuple(FUNCTIONS),
+    "activation": tuple(ACTIVATIONS),
+    "pool": ("max", "mean"),
+}
+ARE_FUNCTIONS = ("gate", "state", "activation")
+MOST_SIZE = 1 << 24  # of any dimension; and of what costs memory though no weight vouches for it:
+MOST = {"steps": 1 << 20, "times": 1 << 16}
+ABSENT = -2.0  # added to absent steps before a maximum: hidden states are above -1
 
 
-def blueprint(found: Architecture) -> Blueprint:
-    """The chain of an architecture; raises DataError, naming the layer, for what is not supported."""
-    layers = tuple(layer_of(entry, found) for entry in found.layers)
-    if not layers:
-        raise DataError("the model has no layers")
-    shape = found.shape
-    if isinstance(layers[0], Embedding):
-        steps = shape[0] if shape else None
-        return Blueprint(Form(steps), without_padding_marks(layers))
-    if shape is None or not 1 <= len(shape) <= 2 or shape[-1] is None:
-        raise DataError(f"the input's shape is {shape}; expected [steps, features] or [features]")
-    form = Form(shape[0], shape[1]) if len(shape) == 2 else Form(None, shape[0], False)
-    return Blueprint(form, without_padding_marks(layers))
+@dataclass(frozen=True)
+class Form:
+    """What flows between two layers: ids [B, T], steps of rows [B, T, F] or single rows [B, F].
+
+    `steps` None: any number. `features` None: ids. `in_steps` False: single rows.
+    """
+
+    steps: int | None = None
+    features: int | None = None
+    in_steps: bool = True
+
+    @property
+    def row(self) -> int:
+        """F; raises DataError for ids."""
+        if self.features is None:
+            raise DataError("takes rows of numbers, but ids come; an embedding must stand before it")
+        return self.features
+
+    @property
+    def row_in_steps(self) -> int:
+        """F; raises DataError for ids and for single rows."""
+        if not self.in_steps:
+            raise DataError("takes steps of rows, but single rows come")
+        return self.row
+
+    def shape(self) -> tuple[int | str, ...]:
+        """One sequence's shape for people: "T" stands for any number of steps."""
+        steps: tuple[int | str, ...] = (self.steps or "T",) if self.in_steps else ()
+        return steps if self.features is None else (*steps, self.features)
 
 
-def without_padding_marks(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """Layers without the marks of absent steps, which the maximum after them takes over."""
-    out: list[Layer] = []
-    for layer in layers:
-        if out and isinstance(out[-1], PaddingMark):
-            if not isinstance(layer, Pool) or layer.pool != "max":
+@dataclass(frozen=True)
+class Signal:
+    """Values int64 [B, T], float32 [B, T, F] or [B, F], and which steps count, bool [B, T] (None: all)."""
+
+    values: Tensor
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that passes on what comes; a subclass says what it does instead."""
+
+    name: str
+    kind: ClassVar[str] = ""  # in a model folder
+    classes: ClassVar[tuple[str, ...]] = ()  # Keras's, of which the first is written
+    words: ClassVar[dict[str, tuple[str, ...]]] = {}  # Keras's for each field, of which the first is written
+
+    @classmethod
+    def of_keras(cls, of: Settings) -> Layer:
+        """The layer with these settings; raises DataError for one that is not supported."""
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            if field.name in cls.words:
+                read: Callable[..., Any] = of.function if field.name in ARE_FUNCTIONS else of.get
+                default = None if field.default is MISSING else field.default
+                value = read(*cls.words[field.name], default=default)
+                values[field.name] = bool(value) if field.type == "bool" else value
+        return cls(of.name, **values)
+
+    def to_keras(self) -> tuple[str, dict[str, Any]]:
+        """Keras's class and settings, such that Keras 2 and 3 both read them; DataError where they cannot."""
+        settings = {words[0]: getattr(self, field) for field, words in self.words.items()}
+        for value in settings.values():
+            if isinstance(value, str) and value.startswith("hard_sigmoid"):
                 raise DataError(
-                    f"the layer {out[-1].name!r} adds to each step; supported before a maximum only"
+                    f"the layer {self.name!r} has {value}: Keras 2 and Keras 3 have different functions of "
+                    "the name hard_sigmoid, so no file would mean the same to both"
                 )
-            out[-1] = Pool(layer.name, "max", masked=True)
-        else:
-            out.append(layer)
-    return tuple(out)
+        return self.classes[0], settings
+
+    def shapes(self, form: Form) -> Shapes:
+        """Names and shapes of its weights for what comes in."""
+        return {}
+
+    def of_arrays(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """Its weights out of Keras's arrays; raises ValueError when they cannot be its."""
+        () = arrays
+        return {}
+
+    def to_arrays(self, weights: Mapping[str, Array]) -> list[Array]:
+        """Its weights in Keras's order and layout."""
+        return []
+
+    def after(self, form: Form) -> Form:
+        """What goes out; raises DataError when it cannot take what comes in."""
+        return form
+
+    def run(self, signal: Signal, weights: Weights) -> Signal:
+        """Compute."""
+        return signal
+
+    def told(self) -> str:
+        """What it is, in a few words."""
+        return self.kind
+
+    def check(self) -> None:
+        """Raise DataError, naming the layer, for the first setting that cannot be."""
+        for field in fields(self):
+            value, whose = getattr(self, field.name), f"the layer {self.name!r}"
+            if field.name in CHOICES:
+                if (value is not None and not isinstance(value, str)) or value not in CHOICES[field.name]:
+                    offered = ", ".join(str(choice) for choice in CHOICES[field.name])
+                    raise DataError(f"{whose} has {field.name} {value!r}; expected one of {offered}")
+            elif field.type == "int":
+                check_whole(whose, field.name, value)
+            elif field.type == "bool" and not isinstance(value, bool):
+                raise DataError(f"{whose} has {field.name} {value!r}; expected true or false")
+            elif field.type == "float" and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise DataError(f"{whose} has {field.name} {value!r}; expected a number")
+            elif field.type == "str" and (not isinstance(value, str) or not value):
+                raise DataError(f"{whose} has {field.name} {value!r}; expected a name")
 
 
-class PaddingMark(Layer):
-    """Adds a number per id, low where steps are absent, so that a maximum passes them over."""
+def check_whole(whose: str, name: str, value: Any) -> None:
+    """Raise DataError for what is no size."""
+    most = MOST.get(name, MOST_SIZE)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise DataError(f"{whose} has {name} {value!r:.40}; expected a whole number from 1 to {most:,}")
 
 
-def layer_of(entry: Entry, found: Architecture) -> Layer:
-    """One layer of a chain."""
-    if entry.kind not in SUPPORTED and entry.padding is None:
-        raise DataError(
-            f"the layer {entry.name!r} is {entry.kind!r:.60}, which is not supported; supported are "
-            f"{', '.join(SUPPORTED)}"
-        )
-    if entry.padding is not None:
-        return PaddingMark(entry.name)
-    settings = Settings(entry, found.version, found.forces_zeros)
-    if entry.kind in WRAPPERS:
-        within = Settings(inner(entry.config), found.version, found.forces_zeros)
-        return WRAPPERS[entry.kind](settings, within)
-    layer = LAYERS[entry.kind](settings)
-    settings.finish()
-    return layer
+@dataclass(frozen=True)
+class Embedding(Layer):
+    """Ids → rows of a table [V, F]; with `masks` the id 0 does not count."""
+
+    vocabulary: int
+    features: int
+    masks: bool = False
+    kind = "embedding"
+    classes = ("Embedding",)
+    words: ClassVar = {
+        "vocabulary": ("input_dim",), "features": ("output_dim",), "masks": ("mask_zero",),
+    }  # fmt: skip
+
+    def shapes(self, form: Form) -> Shapes:
+        """The table."""
+        return {"table": (self.vocabulary, self.features)}
+
+    def of_arrays(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """The table."""
+        (table,) = arrays
+        return {"table": table}
+
+    def to_arrays(self, weights: Mapping[str, Array]) -> list[Array]:
+        """The table."""
+        return [weights["table"]]
+
+    def after(self, form: Form) -> Form:
+        """Steps of rows."""
+        if form.features is not None:
+            raise DataError("takes ids, but rows of numbers come; it must be the first layer")
+        return Form(form.steps, self.features)
+
+    def run(self, signal: Signal, weights: Weights) -> Signal:
+        """Look up."""
+        rows = functional.embedding(signal.values, weights["table"])
+        return Signal(rows, signal.values != 0 if self.masks else None)
 
 
-def _embedding(of: Settings) -> Layer:
-    return Embedding(
-        of.name, of.get("input_dim"), of.get("output_dim"), bool(of.get("mask_zero", default=False))
-    )
+@dataclass(frozen=True)
+class Masking(Layer):
+    """Steps whose features all equal `value` do not count and become zeros."""
+
+    value: float = 0.0
+    kind = "masking"
+    classes = ("Masking",)
+    words: ClassVar = {"value": ("mask_value",)}
+
+    def after(self, form: Form) -> Form:
+        """The same."""
+        return replace(form, features=form.row_in_steps)
+
+    def run(self, signal: Signal, weights: Weights) -> Signal:
+        """Compare."""
+        mask = (signal.values != self.value).any(dim=-1)
+        return Signal(signal.values * mask.unsqueeze(-1), mask)
 
 
-def _masking(of: Settings) -> Layer:
-    return Masking(of.name, of.get("mask_value", default=0.0))
+@dataclass(frozen=True)
+class Dense(Layer):
+    """Rows → rows: activation(x weightᵀ + bias), on every step where steps come."""
+
+    units: int
+    activation: str = "linear"
+    bias: bool = True
+    kind = "dense"
+    classes = ("Dense", "TimeDistributedDense")
+    words: ClassVar = {
+        "units": ("units", "output_dim"), "activation": ("activation",), "bias": ("use_bias", "bias"),
+    }  # fmt: skip
+
+    def shapes(self, form: Form) -> Shapes:
+        """weight [units, F], bias [units]."""
+        return {"weight": (self.units, form.row), **({"bias": (self.units,)} if self.bias else {})}
+
+    def of_arrays(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """Keras's kernel is [F, units]."""
+        kernel, *bias = arrays
+        return {"weight": kernel.T, **dict(zip(("bias",), bias, strict=bool(bias)))}
+
+    def to_arrays(self, weights: Mapping[str, Array]) -> list[Array]:
+        """Kernel, and bias where there is one."""
+        return [weights["weight"].T, *([weights["bias"]] if self.bias else [])]
+
+    def after(self, form: Form) -> Form:
+        """`units` features."""
+        form.row  # noqa: B018  raises for ids
+        return replace(form, features=self.units)
+
+    def run(self, signal: Signal, weights: Weights) -> Signal:
+        """Multiply."""
+        product = functional.linear(signal.values, weights["weight"], weights.get("bias"))
+        return Signal(ACTIVATIONS[self.activation](product), signal.mask)
 
 
-def _memory(of: Settings) -> Memory:
-    cudnn = of.kind.startswith("CuDNN")
-    cell = CELLS[of.kind]
-    hidden = of.get("units", "output_dim")
-    state = of.function("activation", default="tanh")
-    gate = of.function(
-        "recurrent_activation", "inner_activation",
-        default="sigmoid" if cudnn or of.version == 3 else "hard_sigmoid",
-    )  # fmt: skip
-    of.get("use_bias", "bias")  # the weights show it
-    of.wants("return_state", False, False)
-    of.wants("time_major", False, False)
-    if of.get("stateful"):
-        raise DataError(
-            f"the layer {of.name!r} is stateful: it goes on where the batch before ended; here every "
-            "sequence begins anew. Set stateful to false in the architecture if that is meant"
-        )
-    reset_after = bool(of.get("reset_after", default=cudnn or of.version == 3)) if cell == "gru" else True
-    return Memory(
-        of.name, cell, hidden,
-        gate="sigmoid" if cell == "rnn" else gate,
-        state=state,
-        reset_after=reset_after,
-        all_steps=bool(of.get("return_sequences", default=False)),
-        backwards=bool(of.get("go_backwards", default=False)),
-        zeros_where_masked=bool(of.get("zero_output_for_mask", default=False)),
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Activation(Layer):
+    """A function of each number, or of each row."""
+
+    activation: str
+    kind = "activation"
+    classes = ("Activation", "ReLU", "Softmax")
+    words: ClassVar = {"activation": ("activation",)}
+
+    @classmethod
+    def of_keras(cls, of: Settings) -> Layer:
+        """Some functions are classes of their own."""
+        return super().of_keras(of) if of.kind == "Activation" else cls(of.name, of.kind.lower())
+
+    def after(self, form: Form) -> Form:
+        """The same."""
+        return replace(form, features=form.row)
+
+    def run(self, signal: Signal, weights: Weights) -> Signal:
+        """Apply."""
+        return Signal(ACTIVATIONS[self.activation](signal.values), signal.mask)
 
 
-def _dense(of: Settings) -> Dense:
-    return Dense(
-        of.name, of.get("units", "output_dim"), of.function("activation"),
-        bool(of.get("use_bias", "bias", default=True)),
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Nothing, once a model is trained; kept for the layer table and for writing the model again."""
+
+    rate: float = 0.0
+    kind = "dropout"
+    classes = ("Dropout", "SpatialDropout1D")
+    words: ClassVar = {"rate": ("rate", "p")}
+
+    def told(self) -> str:
+        """With its rate."""
+        return f"dropout {self.rate:g}"
 
 
-def _activation(of: Settings) -> Layer:
-    return Activation(of.name, of.function("activation"))
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Steps of rows → one row, step after step, those that do not count too."""
+
+    kind = "flatten"
+    classes = ("Flatten",)
+
+    def after(self, form: Form) -> Form:
+        """steps × F features."""
+        if not form.in_steps:
+            return form
+        if form.steps is None:
+            raise DataError("puts all steps into one row, but the number of steps is not said")
+        return Form(None, form.steps * form.row, False)
+
+    def run(self, signal: Signal, weights: Weights) -> Signal:
+        """Reshape."""
+        return Signal(signal.values.flatten(1))
 
 
-def _softmax(of: Settings) -> Layer:
-    of.wants("axis", -1, -1)
-    return Activation(of.name, "softmax")
+@dataclass(frozen=True)
+class Pool(Layer):
+    """All steps → one row: the largest value of each feature ("max") or its mean over the steps that count.
+
+    As in Keras, "max" also looks at steps that do not count, unless `masked`.
+    """
+
+    pool: str
+    masked: bool = False
+    kind = "pool"
+    classes = ("GlobalMaxPooling1D", "GlobalAveragePooling1D")
+
+    @classmethod
+    def of_keras(cls, of: Settings) -> Layer:
+        """The class says which."""
+        return cls(of.name, "max" if of.kind == cls.classes[0] else "mean", of.mark is not None)
+
+    def to_keras(self) -> tuple[str, dict[str, Any]]:
+        """The class says which."""
+        return self.classes[self.pool == "mean"], {}
+
+    def told(self) -> str:
+        """Which of them."""
+        return f"{self.pool} over the steps"
+
+    def after(self, form: Form) -> Form:
+        """One row."""
+        return Form(None, form.row_in_steps, False)
+
+    def run(self, signal: Signal, weights: Weights) -> Signal:
+        """Reduce; a sequence of no steps that count becomes zeros."""
+        values, mask = signal.values, signal.mask
+        if mask is None or (self.pool == "max" and not self.masked):
+            return Signal(values.amax(1) if self.pool == "max" else values.mean(1))
+        counts = mask.unsqueeze(-1)
+        if self.pool == "mean":
+            return Signal((values * counts).sum(1) / counts.sum(1).clamp(min=1))
+        largest = values.masked_fill(~counts, -torch.inf).amax(1)
+        return Signal(torch.where(counts.any(1), largest, 0))
 
 
-def _relu(of: Settings) -> Layer:
-    return Activation(of.name, "relu")
+@dataclass(frozen=True)
+class Repeat(Layer):
+    """One row → `times` steps of it."""
 
+    times: int
+    kind = "repeat"
+    classes = ("RepeatVector",)
+    words: ClassVar = {"times": ("n",)}
 
-def _dropout(of: Settings) -> Layer:
-    return Dropout(of.name, of.get("rate", "p", default=0.0), of.kind.startswith("Spatial"))
+    def after(self, form: Form) -> Form:
+        """`times` steps."""
+        if form.in_steps:
+            raise DataError("takes single rows, but steps come")
+        return Form(self.times, form.row)
 
-
-def _channels_last(of: Settings) -> None:
-    of.wants("data_format", "channels_last", "channels_last")
-
-
-def _flatten(of: Settings) -> Layer:
-    _channels_last(of)
-    return Flatten(of.name)
-
-
-def _pool(of: Settings) -> Layer:
-    _channels_last(of)
-    of.wants("keepdims", False, False)
-    return Pool(of.name, "max" if "Max" in of.kind else "mean")
-
-
-def _repeat(of: Settings) -> Layer:
-    return Repeat(of.name, of.get("n"))
-
-
-def _convolution(of: Settings) -> Layer:
-    _channels_last(of)
-    of.wants("groups", 1, 1)
-    of.get("rank")
-    return Convolution(
-        of.name,
-        of.get("filters", "nb_filter"),
-        of.whole("kernel_size", "filter_length"),
-        of.whole("strides", "subsample_length", default=1),
-        of.whole("dilation_rate", default=1),
-        of.get("padding", "border_mode", default="valid"),
-        of.function("activation"),
-        bool(of.get("use_bias", "bias", default=True)),
-    )
-
-
-def _window_pool(of: Settings) -> Layer:
-    _channels_last(of)
-    width = of.whole("pool_size", "pool_length", default=2)
-    stride = of.whole("strides", "stride")
-    return WindowPool(
-        of.name, width, width if stride is None else stride, of.get("padding", "border_mode", default="valid")
-    )
-
-
-def _bidirectional(of: Settings, within: Settings) -> Layer:
-    if within.kind not in CELLS:
-        raise DataError(f"the layer {of.name!r} wraps {within.kind!r:.60}, which is not supported there")
-    forwards = _memory(within)
-    within.finish()
-    other = of.get("backward_layer")
-    if other is not None:
-        behind = Settings(inner({"name": of.name, "layer": other}), of.version, of.forces_zeros)
-        backwards = _memory(behind) if behind.kind == within.kind else None
-        if backwards is None or (backwards.functions, backwards.hidden, backwards.all_steps) != (
-            forwards.functions, forwards.hidden, forwards.all_steps
-        ) or backwards.backwards == forwards.backwards:  # fmt: skip
-            raise DataError(f"the layer {of.name!r} has two unlike directions, which is not supported")
-    merge = of.get("merge_mode", default="concat")
-    if merge is None:
-        raise DataError(f"the layer {of.name!r} gives two outputs (merge_mode None), which is not supported")
-    of.get("layer")
-    of.finish()
-    zeros = forwards.all_steps if of.forces_zeros else forwards.zeros_where_masked
-    return Memory(
-        of.name, forwards.cell, forwards.hidden, forwards.gate, forwards.state, forwards.reset_after,
-        forwards.all_steps, forwards.backwards, merge, zeros,
-    )  # fmt: skip
-
-
-def _each_step(of: Settings, within: Settings) -> Layer:
-    if within.kind not in ("Dense", "Activation", "Dropout"):
-        raise DataError(f"the layer {of.name!r} wraps {within.kind!r:.60}, which is not supported there")
-    layer = LAYERS[within.kind](within)
-    within.finish()
-    of.get("layer")
-    of.finish()
-    return replace(layer, name=of.name)
-
-
-WRAPPERS: dict[str, Callable[[Settings, Settings], Layer]] = {
-    "Bidirectional": _bidirectional,
-    "TimeDistributed": _each_step,
-}
-LAYERS: dict[str, Callable[[Settings], Layer]] = {
-    "Embedding": _embedding,
-    "Masking": _masking,
-    **dict.fromkeys(CELLS, _memory),
-    "Dense": _dense,
-    "TimeDistributedDense": _dense,
-    "Activation": _activation,
-    "ReLU": _relu,
-    "Softmax": _softmax,
-    **dict.fromkeys(("Dropout", "SpatialDropout1D"), _dropout),
-    "Flatten": _flatten,
-    **dict.fromkeys(("GlobalMaxPooling1D", "GlobalAveragePooling1D"), _pool),
-    "RepeatVector": _repeat,
-    **dict.fromkeys(("Conv1D", "Convolution1D"), _convolution),
-    "MaxPooling1D": _window_pool,
-}
-SUPPORTED = sorted({*LAYERS, *WRAPPERS, "InputLayer"})
+    def run(self, signal: Signal, weights: Weights) -> Signal:
+        """Repeat."""
+        return Signal(signal.values.unsqueeze(1).expand(-1, self.times, -1))

@@ -1,66 +1,105 @@
-"""Keras's files become a chain with its weights, and that a model; knows no layer's work."""
+"""Keras's files become a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.classifier import TextClassifier
-from gatelight.interop.keras.architecture import Architecture
-from gatelight.interop.keras.feedforward import Embedding, Pool
+from gatelight.interop.keras.architecture import Architecture, Entry
+from gatelight.interop.keras.blueprint import KINDS, Blueprint
+from gatelight.interop.keras.files import read
 from gatelight.interop.keras.imported import ImportedModel
-from gatelight.interop.keras.layers import blueprint
-from gatelight.interop.keras.recurrent import Memory
-from gatelight.interop.keras.sequential import Blueprint, Chain
-from gatelight.interop.keras.sidefile import with_side_file
-from gatelight.interop.keras.sources import read
-from gatelight.interop.keras.weights import Array, converted, has_weights, is_padding_mark
+from gatelight.interop.keras.layers import ABSENT, Array, Embedding, Form, Layer, Pool
+from gatelight.interop.keras.recurrent import Recurrent
+from gatelight.interop.keras.settings import Settings
+from gatelight.interop.keras.vocabulary_file import with_vocabulary
+
+LAYERS = {name: layer for layer in KINDS.values() for name in layer.classes}
+SUPPORTED = sorted({*LAYERS, "TimeDistributed", "InputLayer"})
+AT_EACH_STEP = ("Dense", "Activation", "Dropout")
+WITH_WEIGHTS = {name for name, layer in LAYERS.items() if layer.shapes is not Layer.shapes}
 
 
 def load(*files: str | Path, vocabulary: str | Path | None = None) -> TextClassifier | ImportedModel:
     """Read a model: one `.keras` or whole `.h5`, or an architecture (JSON, `.h5`, `.keras`) and weights.
 
-    vocabulary: a side file, by which the model reads texts (docs/keras.md); a model that gatelight exported
-    becomes the same `TextClassifier` again with its own.
-    Raises as `chain`.
-    """
-    found = chain(*files)
-    return ImportedModel(found) if vocabulary is None else with_side_file(found, Path(vocabulary))
-
-
-def chain(*files: str | Path) -> Chain:
-    """Read a model's layers and weights from the files that `load` takes.
-
+    vocabulary: a vocabulary file, by which the model reads texts (docs/keras.md); a model that gatelight
+    exported becomes the same `TextClassifier` again with its own.
     Raises ModelFileError for files that are missing or damaged, DataError for what is not supported (named
     with its layer) or does not fit together, MissingExtraError without h5py.
     """
     parts = read([Path(file) for file in files])
     plan = blueprint(parts.architecture)
-    held = parts.arrays()
+    held = parts.arrays(WITH_WEIGHTS)
     weights: dict[str, Array] = {}
-    for number, layer in enumerate(plan.layers):
+    for number, (layer, form, _) in enumerate(plan.forms()):
         arrays = held.get(layer.name, [])
-        if has_weights(layer) and not arrays:
+        if layer.shapes(form) and not arrays:
             raise ModelFileError(
                 f"the files hold no weights of the layer {layer.name!r}; they are incomplete"
             )
-        weights |= {f"{number}.{name}": array for name, array in converted(layer, arrays).items()}
-    _check_marks(parts.architecture, held, plan)
-    return Chain(plan, weights)
-
-
-def _check_marks(found: Architecture, held: Mapping[str, list[Array]], plan: Blueprint) -> None:
-    """Raise DataError unless what is added before a maximum does nothing but keep absent steps out of it."""
-    marks = [entry.padding.name for entry in found.layers if entry.padding]
-    for number, layer in enumerate(plan.layers):
-        if not isinstance(layer, Pool) or not layer.masked:
-            continue
-        first, before = plan.layers[0], plan.layers[number - 1]
-        fits = isinstance(first, Embedding) and first.masks
-        fits = fits and isinstance(before, Memory) and before.state == "tanh"
-        if not fits or not all(is_padding_mark(held.get(name, [])) for name in marks):
+        try:
+            own = layer.of_arrays(arrays)
+        except (ValueError, IndexError) as error:
+            if isinstance(error, DataError):
+                raise
+            shapes = ", ".join(str(list(array.shape)) for array in arrays) or "none"
             raise DataError(
-                f"what is added to the steps before the layer {layer.name!r} is no mark of absent "
-                "steps; that is not supported"
+                f"the weights of the layer {layer.name!r} have the shapes {shapes}, which do not fit its "
+                "settings"
+            ) from None
+        weights |= {f"{number}.{name}": array for name, array in own.items()}
+    _check_marks(parts.architecture, held, plan)
+    model = ImportedModel(plan, weights)
+    return model if vocabulary is None else with_vocabulary(model, Path(vocabulary))
+
+
+def blueprint(found: Architecture) -> Blueprint:
+    """The layers of an architecture; raises DataError, naming the layer, for what is not supported."""
+    layers = tuple(_layer(entry, found) for entry in found.layers)
+    shape = found.shape
+    if layers and isinstance(layers[0], Embedding):
+        return Blueprint(Form(shape[0] if shape else None), layers)
+    if shape is None or not 1 <= len(shape) <= 2 or shape[-1] is None:
+        raise DataError(f"the input's shape is {shape}; expected [steps, features] or [features]")
+    return Blueprint(Form(shape[0], shape[1]) if len(shape) == 2 else Form(None, shape[0], False), layers)
+
+
+def _layer(entry: Entry, found: Architecture) -> Layer:
+    if entry.kind not in SUPPORTED:
+        raise DataError(
+            f"the layer {entry.name!r} is {entry.kind!r:.60}, which is not supported; supported are "
+            f"{', '.join(SUPPORTED)}"
+        )
+    settings = Settings(entry, found.version, found.forces_zeros)
+    if entry.kind == "TimeDistributed":
+        within = settings.within()
+        if within.kind not in AT_EACH_STEP:
+            raise DataError(
+                f"the layer {entry.name!r} wraps {within.kind!r:.60}, which is not supported there"
+            )
+        layer = replace(LAYERS[within.kind].of_keras(within), name=entry.name)
+        within.finish()
+    else:
+        layer = LAYERS[entry.kind].of_keras(settings)
+    settings.finish()
+    return layer
+
+
+def _check_marks(found: Architecture, held: Mapping[str, Sequence[Array]], plan: Blueprint) -> None:
+    """Raise DataError unless what is added before a maximum does nothing but keep absent steps out of it."""
+    first = plan.layers[0]
+    for number, (entry, layer) in enumerate(zip(found.layers, plan.layers, strict=True)):
+        if not isinstance(layer, Pool) or entry.mark is None:
+            continue
+        before, arrays = plan.layers[number - 1], held.get(entry.mark, [])
+        fits = isinstance(first, Embedding) and first.masks
+        fits = fits and isinstance(before, Recurrent) and before.state == "tanh" and len(arrays) == 1
+        if not fits or (arrays[0][0] > ABSENT).any() or arrays[0][1:].any():
+            raise DataError(
+                f"what is added to the steps before the layer {layer.name!r} is no mark of absent steps; "
+                "that is not supported"
             )

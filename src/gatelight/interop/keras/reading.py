@@ -5,8 +5,9 @@ Its vocabulary is any mapping of tokens to ids, unlike `Vocabulary`, whose first
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from gatelight.errors import DataError
@@ -28,13 +29,7 @@ class KerasTokenizer:
 
     def settings(self) -> dict[str, Any]:
         """As JSON-able values, with the kind."""
-        return {
-            "kind": KERAS,
-            "filters": self.filters,
-            "lowercase": self.lowercase,
-            "split": self.split,
-            "characters": self.characters,
-        }
+        return {"kind": KERAS, **asdict(self)}
 
     def tokens(self, text: str) -> list[str]:
         """Cut a text."""
@@ -62,10 +57,8 @@ class ForeignReading:
         return [self._one(self.tokenizer.tokens(text)) for text in texts]
 
     def _one(self, tokens: list[str]) -> list[int]:
-        if self.unknown is None:
-            found = [self.ids[token] for token in tokens if token in self.ids]
-        else:
-            found = [self.ids.get(token, self.unknown) for token in tokens]
+        ids = (self.ids.get(token, self.unknown) for token in tokens)
+        found = [number for number in ids if number is not None]
         if self.length is not None:
             if len(found) > self.length:
                 found = TRUNCATIONS[self.truncation](found, self.length)
@@ -96,9 +89,7 @@ class ForeignReading:
         if settings.get("kind") == KERAS:
             settings.pop("kind")
             cut = KerasTokenizer(**settings)
-            if not all(isinstance(word, str) and word for word in (cut.split,)) or not isinstance(
-                cut.filters, str
-            ):
+            if not (isinstance(cut.split, str) and cut.split and isinstance(cut.filters, str)):
                 raise DataError("the tokenizer's filters and split must be strings")
         else:
             cut = tokenizer(**settings)
@@ -130,8 +121,6 @@ def _ids(tokens: Any) -> dict[str, int]:
 
 def of_keras(values: Mapping[str, Any], length: int | None) -> ForeignReading:
     """The reading of `Tokenizer.to_json()`; long and short texts as `pad_sequences` has them by default."""
-    import json
-
     config = values["config"]
     words = json.loads(config["word_index"])
     known = config.get("num_words")

@@ -9,36 +9,40 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatelight.errors import DataError
-from gatelight.interop.keras.architecture import Entry
+from gatelight.interop.keras.architecture import Entry, inner
 
 # They say how a model begins, is trained or is laid out in memory, none of which changes what it answers.
 HARMLESS = {
     "name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape", "input_dim", "autocast",
     "input_length", "input_dtype", "batch_size", "seed", "noise_shape", "dropout", "recurrent_dropout",
-    "dropout_W", "dropout_U", "consume_less", "implementation", "unroll", "stateful", "unit_forget_bias",
+    "dropout_W", "dropout_U", "consume_less", "implementation", "unroll", "unit_forget_bias",
     "forget_bias_init", "init", "inner_init", "sparse", "use_cudnn",
 }  # fmt: skip
 HARMLESS_ENDINGS = ("_initializer", "_regularizer", "_constraint", "_init")
+USUAL = {"data_format": "channels_last", "axis": -1}
 SAME_IN_ALL_VERSIONS = ("linear", "sigmoid", "tanh", "relu", "softmax", "softplus", "softsign", "elu")
 
 
 class Settings:
-    """One layer's settings, of which all must be asked for, be harmless or be switched off."""
+    """One layer's settings, of which all must be asked for, be harmless or be switched off.
+
+    `forces_zeros`: Bidirectional gives zeros where masked.
+    """
 
     def __init__(self, entry: Entry, version: int, forces_zeros: bool) -> None:
-        self.kind, self.name, self._config = entry.kind, entry.name, entry.config
+        self.kind, self.name, self.mark, self._config = entry.kind, entry.name, entry.mark, entry.config
         self.version, self.forces_zeros = version, forces_zeros
         self._asked: set[str] = set()
+
+    def within(self, key: str = "layer") -> Settings:
+        """The settings of the layer that this one wraps."""
+        self._asked.add(key)
+        return Settings(inner(self._config, key), self.version, self.forces_zeros)
 
     def get(self, *names: str, default: Any = None) -> Any:
         """The value under the first of these names (versions differ) that is there."""
         self._asked |= set(names)
         return next((self._config[name] for name in names if name in self._config), default)
-
-    def whole(self, *names: str, default: Any = None) -> Any:
-        """As `get`; a list of one number, as layers over steps have it, is that number."""
-        value = self.get(*names, default=default)
-        return value[0] if isinstance(value, list) and len(value) == 1 else value
 
     def function(self, *names: str, default: str = "linear") -> str:
         """The name of an activation, by our names; DataError for one that there is not."""
@@ -56,20 +60,12 @@ class Settings:
             )
         return str(value)
 
-    def wants(self, name: str, value: Any, default: Any) -> None:
-        """Raise DataError unless this setting has the one value that is supported."""
-        came = self.get(name, default=default)
-        if came != value:
-            raise DataError(
-                f"the layer {self.name!r} ({self.kind}) has {name} {came!r:.60}; supported is {value!r} only"
-            )
-
     def finish(self) -> None:
         """Raise DataError for a setting that nobody asked for and that is not switched off."""
         for name, value in self._config.items():
             known = name in self._asked or name in HARMLESS or name.endswith(HARMLESS_ENDINGS)
-            if not known and value not in (None, False, 0, "", [], {}):
+            if not known and value not in (None, False, 0, "", [], {}, USUAL.get(name)):
                 raise DataError(
                     f"the layer {self.name!r} ({self.kind}) has the setting {name} = {value!r:.60}, which is "
-                    "not known here"
+                    "not supported; switch it off in the architecture if it does not matter"
                 )

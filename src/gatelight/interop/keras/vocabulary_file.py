@@ -1,4 +1,4 @@
-"""The side file: what a text model needs and Keras does not keep, as one JSON mapping (docs/keras.md).
+"""The vocabulary file: what a text model needs and Keras does not keep, as one JSON mapping (docs/keras.md).
 
 Also read: `Tokenizer.to_json()` of Keras, and a plain mapping of tokens to ids. Knows no weights.
 """
@@ -17,17 +17,17 @@ from gatelight.estimators.classifier import TextClassifier
 from gatelight.interop.keras.as_classifier import classifier_of
 from gatelight.interop.keras.imported import ImportedModel
 from gatelight.interop.keras.reading import ForeignReading, of_keras
-from gatelight.interop.keras.sequential import Chain
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.models.saving import save_weights
 from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
 from gatelight.text.vocabulary import UNK_ID
 
-KIND, FORMAT = "gatelight side file", 1
+KIND, FORMAT = "gatelight vocabulary", 1
+ENDING = ".vocabulary.json"
 MOST_BYTES = 256 << 20
 
 
-def side_file(model: TextClassifier | ImportedModel) -> dict[str, Any] | None:
+def vocabulary_of(model: TextClassifier | ImportedModel) -> dict[str, Any] | None:
     """What to write beside a model; None for one that reads no texts."""
     start = {"kind": KIND, "format": FORMAT}
     if isinstance(model, ImportedModel):
@@ -51,58 +51,57 @@ def side_file(model: TextClassifier | ImportedModel) -> dict[str, Any] | None:
     }
 
 
-def with_side_file(chain: Chain, path: Path) -> TextClassifier | ImportedModel:
-    """A chain that reads texts as the side file says; the very `TextClassifier` when gatelight wrote both.
+def with_vocabulary(model: ImportedModel, path: Path) -> TextClassifier | ImportedModel:
+    """The model as one that reads texts by the file; the `TextClassifier` itself if gatelight wrote both.
 
-    Raises DataError when the file does not fit the chain, ModelFileError when it is missing or damaged.
+    Raises DataError when the file does not fit the model, ModelFileError when it is missing or damaged.
     """
-    side = _read(path)
+    told = _read(path)
+    steps = model.blueprint.input.steps
     try:
-        if side.get("kind") == KIND and isinstance(side.get("model"), dict):
-            return _text_classifier(chain, side)
-        if side.get("class_name") == "Tokenizer":
-            return ImportedModel(chain, of_keras(side, chain.blueprint.input.steps))
-        if "tokens" not in side:
-            steps = chain.blueprint.input.steps
-            side = {
-                "tokens": side,
-                "length": steps,
-                "padding": "pre" if steps else None,
-                "truncation": "tail",
-            }
-        return ImportedModel(chain, ForeignReading.from_dict(side), side.get("classes"))
+        if isinstance(told.get("model"), dict):
+            return _text_classifier(model, told)
+        if told.get("class_name") == "Tokenizer":
+            return ImportedModel(model.blueprint, model.weights, of_keras(told, steps))
+        if "tokens" not in told:
+            padding = "pre" if steps else None
+            told = {"tokens": told, "length": steps, "padding": padding, "truncation": "tail"}
+        reading = ForeignReading.from_dict(told)
+        return ImportedModel(model.blueprint, model.weights, reading, told.get("classes"))
     except (DataError, ModelFileError) as error:
         raise type(error)(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ModelFileError(f"{path} is no side file ({type(error).__name__}: {error!s:.80})") from None
+        raise ModelFileError(
+            f"{path} is no vocabulary file ({type(error).__name__}: {error!s:.80})"
+        ) from None
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise ModelFileError(f"{path} has {path.stat().st_size:,} bytes, too many for a side file")
-        side = json.loads(path.read_bytes())
+            raise ModelFileError(f"{path} has {path.stat().st_size:,} bytes, too many for a vocabulary")
+        told = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise ModelFileError(f"{path} does not exist; expected the side file of a model") from None
+        raise ModelFileError(f"{path} does not exist; expected the vocabulary file of a model") from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"{path} is no readable JSON ({error!s:.100})") from None
-    if not isinstance(side, dict):
-        raise ModelFileError(f"{path} holds JSON, but no mapping; see docs/keras.md for the side file")
-    return side
+    if not isinstance(told, dict):
+        raise ModelFileError(f"{path} holds JSON, but no mapping; see docs/keras.md for the vocabulary file")
+    return told
 
 
-def _text_classifier(chain: Chain, side: Mapping[str, Any]) -> TextClassifier:
-    """The model that was exported: its folder as it was, with the weights of the chain."""
-    config = ClassifierConfig.from_dict(side["model"]["model"])
-    network = classifier_of(chain, config)
+def _text_classifier(model: ImportedModel, told: Mapping[str, Any]) -> TextClassifier:
+    """The model that was exported: its folder as it was, with the weights that came."""
+    config = ClassifierConfig.from_dict(told["model"]["model"])
+    network = classifier_of(model, config)
     if network is None:
-        raise DataError("the layers are not those of the model that this side file was written with")
+        raise DataError("the layers are not those of the model that this vocabulary file was written with")
     with tempfile.TemporaryDirectory(prefix="gatelight-") as place:
         folder = Path(place)
         save_weights(network, folder / saving.MODEL_FILE)
-        (folder / saving.CONFIG_FILE).write_text(json.dumps({**side["model"], "baseline": False}))
-        lines = (json.dumps(pair) + "\n" for pair in zip(side["tokens"], side["counts"], strict=True))
+        (folder / saving.CONFIG_FILE).write_text(json.dumps({**told["model"], "baseline": False}))
+        lines = (json.dumps(pair) + "\n" for pair in zip(told["tokens"], told["counts"], strict=True))
         (folder / VOCABULARY_FILE).write_text("".join(lines), encoding="ascii")
         return TextClassifier.load(folder)

@@ -10,51 +10,52 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.interop.keras.architecture import MOST_BYTES, Architecture, Entry, architecture, inner, parsed
-from gatelight.interop.keras.hdf5 import MAGIC, RATIO, SMALL, Group, opened
-from gatelight.interop.keras.layers import CELLS
-from gatelight.interop.keras.weights import Array
+from gatelight.interop.keras.hdf5 import MAGIC, RATIO, SMALL, Array, Group, opened
 
 ZIP = b"PK\x03\x04"
 DAMAGED = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, ValueError,
     OSError, KeyError, IndexError, struct.error,
 )  # fmt: skip
-WITH_WEIGHTS = {
-    *CELLS,
-    "Bidirectional",
-    "Embedding",
-    "Dense",
-    "TimeDistributedDense",
-    "Conv1D",
-    "Convolution1D",
-}
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+# Where Keras 3 keeps a layer's arrays: its own, or those of the layers within.
+VARIABLES = {
+    "Bidirectional": ("forward_layer/cell/vars", "backward_layer/cell/vars"),
+    "TimeDistributed": ("layer/vars",),
+    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN"), ("cell/vars",)),
+}
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What was found: the architecture, and the group that holds the weights."""
+    """What was found: the architecture, and the weights' file: opened, or its path or bytes with its name."""
 
     architecture: Architecture
-    weights: Group
-    name: str
+    weights: Group | tuple[Path | bytes, str]
 
-    def arrays(self) -> dict[str, list[Array]]:
-        """The arrays of each layer in Keras's order, by its name in the architecture."""
-        legacy = self.weights.group("model_weights") or self.weights
-        if legacy.chunked_words("layer_names") is not None:
-            return _legacy(legacy, self.architecture, self.name)
-        layers = self.weights.group("layers") or self.weights.group("_layer_checkpoint_dependencies")
+    def arrays(self, with_weights: Collection[str]) -> dict[str, list[Array]]:
+        """The arrays of each layer in Keras's order, by its name in the architecture.
+
+        `with_weights`: the classes of Keras that have any.
+        """
+        root = self.weights if isinstance(self.weights, Group) else opened(*self.weights)
+        legacy = root.group("model_weights") or root
+        if legacy.words("layer_names") is not None:
+            return _legacy(legacy, self.architecture, with_weights)
+        layers = root.group("layers") or root.group("_layer_checkpoint_dependencies")
         if layers is None:
-            raise ModelFileError(f"{self.name} holds no weights of Keras (neither layer_names nor layers)")
-        return _of_keras_3(layers, self.architecture)
+            raise ModelFileError(f"{root.file} holds no weights of Keras (neither layer_names nor layers)")
+        return {
+            entry.name: arrays
+            for entry, place in keras_3_groups(self.architecture.listed)
+            if (arrays := _variables(layers, place, entry.kind))
+        }
 
 
 def read(files: Sequence[Path]) -> Parts:
@@ -67,21 +68,24 @@ def read(files: Sequence[Path]) -> Parts:
             f"{len(files)} files came; expected one model file, or an architecture and its weights"
         )
     found: Architecture | None = None
-    weights: list[tuple[Group, str]] = []
+    weights: list[Group | tuple[Path | bytes, str]] = []
     for path in sorted(files, key=lambda path: _kind(path) != "json"):
-        kind, name = _kind(path), str(path)
+        kind = _kind(path)
         if kind == "json":
             if found is not None:
                 raise DataError(f"{path} is a second architecture; expected an architecture and weights")
-            found = architecture(parsed(_bounded(path), name), name)
+            with path.open("rb") as file:
+                found = architecture(parsed(file.read(MOST_BYTES + 1), str(path)), str(path))
         elif kind == "zip":
             own, packed = _archive(path)
-            found, name = found or own, f"{path}, {WEIGHTS}"
-            weights.append((opened(packed, name), name))
+            found = found or own
+            weights.append((packed, f"{path}, {WEIGHTS}"))
+        elif found is None:
+            root = opened(path, str(path))
+            found = _held_architecture(root)
+            weights.append(root)
         else:
-            root = opened(path, name)
-            found = found or _held_architecture(root, name)
-            weights.append((root, name))
+            weights.append((path, str(path)))
     if found is None:
         raise DataError(
             f"{files[0]} holds weights only; give the architecture too, as JSON (model.to_json())"
@@ -91,8 +95,7 @@ def read(files: Sequence[Path]) -> Parts:
             f"{len(weights)} of the files hold weights; expected one"
             + ("" if weights else ": give the .h5 or .keras file beside the JSON")
         )
-    root, name = weights[0]
-    return Parts(found, root, name)
+    return Parts(found, weights[0])
 
 
 def _kind(path: Path) -> str:
@@ -110,21 +113,14 @@ def _kind(path: Path) -> str:
     return "zip" if start.startswith(ZIP) else "json"
 
 
-def _bounded(path: Path) -> bytes:
-    if path.stat().st_size > MOST_BYTES:
-        raise ModelFileError(f"{path} has {path.stat().st_size:,} bytes; no architecture in JSON is so large")
-    return path.read_bytes()
-
-
-def _held_architecture(root: Group, name: str) -> Architecture | None:
-    config = root.chunked_words("model_config")
-    version = root.words("keras_version")
+def _held_architecture(root: Group) -> Architecture | None:
+    config, version = root.words("model_config"), root.words("keras_version")
     if config is None:
         return None
     if not config:
-        raise ModelFileError(f"{name}: its model_config is empty; save the model again")
-    held = parsed(config[0], f"{name}, model_config")
-    return architecture(held, name, version[0] if version else None)
+        raise ModelFileError(f"{root.file}: its model_config is empty; save the model again")
+    held = parsed(config[0], f"{root.file}, model_config")
+    return architecture(held, root.file, version[0] if version else None)
 
 
 def _archive(path: Path) -> tuple[Architecture, bytes]:
@@ -140,13 +136,13 @@ def _archive(path: Path) -> tuple[Architecture, bytes]:
             for name in (CONFIG, WEIGHTS):
                 if name not in members:
                     raise ModelFileError(f"{path} holds no {name}: it is no .keras archive, or incomplete")
-            most = path.stat().st_size * RATIO + SMALL
-            metadata = METADATA in members and parsed(
-                _member(archive, members[METADATA], MOST_BYTES), METADATA
-            )
-            version = metadata.get("keras_version") if metadata else None
+            version = None
+            if METADATA in members:
+                metadata = parsed(_member(archive, members[METADATA], MOST_BYTES), METADATA)
+                version = metadata.get("keras_version")
             config = parsed(_member(archive, members[CONFIG], MOST_BYTES), f"{path}, {CONFIG}")
-            return architecture(config, str(path), version), _member(archive, members[WEIGHTS], most)
+            packed = _member(archive, members[WEIGHTS], path.stat().st_size * RATIO + SMALL)
+            return architecture(config, str(path), version), packed
     except DAMAGED as error:
         if isinstance(error, (DataError, ModelFileError)):
             raise
@@ -162,59 +158,45 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> byt
     return held
 
 
-def _legacy(group: Group, found: Architecture, name: str) -> dict[str, list[Array]]:
+def _legacy(group: Group, found: Architecture, with_weights: Collection[str]) -> dict[str, list[Array]]:
     """Keras 1, 2 and Keras 3's `.h5`: a group for each layer with its arrays' names in order."""
     held: dict[str, list[Array]] = {}
-    for called in group.chunked_words("layer_names") or []:
+    for called in group.words("layer_names") or []:
         layer = group.group(called)
-        names = layer.chunked_words("weight_names") if layer is not None else None
+        names = layer.words("weight_names") if layer is not None else None
         if layer is None or names is None:
-            raise ModelFileError(f"{name}: the layer {called!r:.60} is told of, but is not there")
+            raise ModelFileError(f"{group.file}: the layer {called!r:.60} is told of, but is not there")
         if names:
             held[called] = [layer.array(weight) for weight in names]
-    wanted = [entry.name for entry in found.listed if entry.name in held]
-    if len(wanted) == len(held):
+    if held.keys() <= {entry.name for entry in found.listed}:
         return held
     # Other names, as a model has that was built anew: then the order tells, as in Keras.
-    order = [entry.name for entry in found.listed if _has_weights(entry)]
+    order = [
+        entry.name
+        for entry in found.listed
+        if (inner(entry.config).kind if entry.kind == "TimeDistributed" else entry.kind) in with_weights
+    ]
     if len(order) != len(held):
         raise DataError(
-            f"{name} holds weights of {len(held)} layers, the architecture has {len(order)} with weights: "
-            "they are of different models"
+            f"{group.file} holds weights of {len(held)} layers, the architecture has {len(order)} with "
+            "weights: they are of different models"
         )
     return dict(zip(order, held.values(), strict=True))
 
 
-def _has_weights(entry: Entry) -> bool:
-    within = inner(entry.config).kind if entry.kind == "TimeDistributed" else entry.kind
-    return within in WITH_WEIGHTS
-
-
-def _of_keras_3(layers: Group, found: Architecture) -> dict[str, list[Array]]:
-    """Keras 3 (and 2.12 on): groups named after the class, in lower case, and numbered."""
+def keras_3_groups(layers: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    """Yield layers with their groups: Keras 3 (and 2.12 on) names them after the class and numbers them."""
     seen: dict[str, int] = {}
-    held: dict[str, list[Array]] = {}
-    for entry in found.listed:
+    for entry in layers:
         called = snake_case(entry.kind)
         number = seen.get(called, 0)
         seen[called] = number + 1
-        group = layers.group(f"{called}_{number}" if number else called)
-        if group is not None and (arrays := list(_variables(group, entry))):
-            held[entry.name] = arrays
-    return held
+        yield entry, f"{called}_{number}" if number else called
 
 
-def _variables(group: Group, entry: Entry) -> list[Array]:
-    inside: Any = {
-        "Bidirectional": ("forward_layer/cell/vars", "backward_layer/cell/vars"),
-        "TimeDistributed": ("layer/vars",),
-    }.get(entry.kind, ("cell/vars", "vars"))
-    arrays: list[Array] = []
-    for path in inside:
-        variables = group.group(path)
-        if variables is not None:
-            arrays += variables.numbered()
-    return arrays
+def _variables(layers: Group, place: str, kind: str) -> list[Array]:
+    inside = [layers.group(f"{place}/{path}") for path in VARIABLES.get(kind, ("vars",))]
+    return [array for group in inside if group is not None for array in group.numbered()]
 
 
 def snake_case(kind: str) -> str:
