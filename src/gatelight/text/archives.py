@@ -47,11 +47,6 @@ _TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz
 _COMPRESSION_OF = {".tgz": ".gz", ".tbz2": ".bz2", ".txz": ".xz"}
 
 
-def is_tar(path: Path) -> bool:
-    """Say whether the name is that of a tar archive, compressed or not."""
-    return path.name.lower().endswith(_TAR_ENDINGS)
-
-
 def is_zip(path: Path) -> bool:
     """Say whether the name is that of a zip archive."""
     return path.suffix.lower() in (".zip", ".whl")
@@ -59,7 +54,7 @@ def is_zip(path: Path) -> bool:
 
 def is_archive(path: Path) -> bool:
     """Say whether the name is that of an archive that can be read."""
-    return is_tar(path) or is_zip(path)
+    return path.name.lower().endswith(_TAR_ENDINGS) or is_zip(path)
 
 
 def compression(path: Path) -> str | None:
@@ -67,6 +62,26 @@ def compression(path: Path) -> str | None:
     suffix = path.suffix.lower()
     suffix = _COMPRESSION_OF.get(suffix, suffix)
     return suffix if suffix in _OPENERS else None
+
+
+def _check_size(origin: str, size: int, limit: int) -> None:
+    if not 0 <= size <= limit:
+        raise DataError(
+            f"{origin} claims {size:,} bytes or more, {limit:,} are allowed; "
+            "if you trust it, read it with a larger max_bytes"
+        )
+
+
+def _check_ratio(origin: str, unpacked: int, packed: int) -> None:
+    if unpacked > RATIO_FLOOR and unpacked > MAX_RATIO * packed:
+        raise DataError(
+            f"{origin}: unpacks to more than {MAX_RATIO} times its size, like a bomb; "
+            "if you trust it, read it with max_bytes set"
+        )
+
+
+def _damaged(origin: str, error: Exception | str) -> DataError:
+    return DataError(f"{origin}: damaged or incomplete ({error}); get or copy the file again")
 
 
 class BoundedReader(io.BufferedIOBase):
@@ -109,34 +124,16 @@ class BoundedReader(io.BufferedIOBase):
     def _take(self, read: Callable[[int], bytes], size: int) -> bytes:
         try:
             piece = read(size)
-        except _DAMAGED as error:
-            raise self._damaged(error) from error
-        except OSError as error:
-            if error.errno is not None:  # a fault of the disk, not of the data
+        except (*_DAMAGED, OSError) as error:
+            if getattr(error, "errno", None) is not None:  # a fault of the disk, not of the data
                 raise
-            raise self._damaged(error) from error
+            raise _damaged(self.origin, error) from error
         self.offset += len(piece)
-        if len(piece) >= 512:
-            self.tail = piece[-512:]
-        elif piece:
-            self.tail = (self.tail + piece)[-512:]
-        if self.offset > self._limit:
-            raise DataError(
-                f"{self.origin}: holds more than {self._limit:,} bytes; "
-                "if you trust it, read it with a larger max_bytes"
-            )
-        if self._ratio and self.offset > RATIO_FLOOR and self.offset > MAX_RATIO * self._raw.tell():
-            raise DataError(
-                f"{self.origin}: unpacks to more than {MAX_RATIO} times its size, like a bomb; "
-                "if you trust it, read it with max_bytes set"
-            )
+        self.tail = (self.tail + piece[-512:])[-512:]
+        _check_size(self.origin, self.offset, self._limit)
+        if self._ratio:
+            _check_ratio(self.origin, self.offset, self._raw.tell())
         return piece
-
-    def _damaged(self, error: Exception) -> DataError:
-        return DataError(
-            f"{self.origin}: damaged or incomplete after {self.offset:,} unpacked bytes ({error}); "
-            "get or copy the file again"
-        )
 
 
 @contextmanager
@@ -146,10 +143,10 @@ def opened(path: Path, max_bytes: int | None = None) -> Iterator[BoundedReader]:
         yield BoundedReader(raw, str(path), compression(path), max_bytes)
 
 
-def _check_name(name: str, origin: str) -> None:
-    outside = name.startswith("/") or "\\" in name or name[1:2] == ":" or ".." in name.split("/")
-    if outside or not name or "\0" in name:
-        raise DataError(f"{origin}: refused, its member {name!r} points outside the archive's own folder")
+def whole_file(path: Path, max_bytes: int | None) -> bytes:
+    """Return the content of a file of texts; DataError where it is larger than one text may be."""
+    _check_size(f"{path.parent}: {path.name!r}", path.stat().st_size, max_bytes or LONGEST_TEXT)
+    return path.read_bytes()
 
 
 def members(
@@ -171,41 +168,45 @@ def member_names(path: Path, max_bytes: int | None = None) -> Iterator[str]:
         yield name
 
 
-def _entries(
-    path: Path, wanted: Callable[[str], bool], max_bytes: int | None
-) -> Iterator[tuple[str, bytes | None]]:
-    """Yield each file's name, and its content where it is wanted."""
+Entries = Iterator[tuple[str, bytes | None]]
+"""Each file's name, and its content where it is wanted."""
+
+
+def _entries(path: Path, wanted: Callable[[str], bool], max_bytes: int | None) -> Entries:
     return (_zip_entries if is_zip(path) else _tar_entries)(path, wanted, max_bytes)
 
 
-def _tar_entries(
-    path: Path, wanted: Callable[[str], bool], max_bytes: int | None
-) -> Iterator[tuple[str, bytes | None]]:
+def _check_member(origin: str, name: str, kind: str) -> None:
+    """Raise DataError for a name that leads outside of the archive, or a `kind` of entry that is no file."""
+    outside = name.startswith("/") or "\\" in name or name[1:2] == ":" or ".." in name.split("/")
+    if outside or not name or "\0" in name:
+        kind = "a name that points outside the archive"
+    if kind:
+        raise DataError(f"{origin}: refused, its member {name!r} is {kind}")
+
+
+def _tar_entries(path: Path, wanted: Callable[[str], bool], max_bytes: int | None) -> Entries:
     origin = str(path)
     with opened(path, max_bytes) as stream:
         try:
             with tarfile.open(fileobj=stream, mode="r|") as tar:
                 for entry in tar:
                     tar.members = []  # type: ignore[attr-defined]  # else 100,000 headers stay in memory
-                    _check_name(entry.name, origin)
+                    # Of a sparse file ten kilobytes can stand for gigabytes of holes.
+                    kind = "a sparse file" if entry.issparse() else "a link or a device"
+                    plain = entry.isdir() or (entry.isreg() and not entry.issparse())
+                    _check_member(origin, entry.name, "" if plain else kind)
                     if entry.isdir():
                         continue
-                    if not entry.isreg():
-                        raise DataError(f"{origin}: refused, its member {entry.name!r} is a link or a device")
-                    if entry.issparse():  # ten kilobytes can stand for gigabytes of holes
-                        raise DataError(f"{origin}: refused, its member {entry.name!r} is a sparse file")
                     needed = wanted(entry.name)
-                    _check_size(
-                        origin, entry.name, entry.size, max_bytes, LONGEST_TEXT if needed else MAX_BYTES
-                    )
+                    limit = max_bytes or (LONGEST_TEXT if needed else MAX_BYTES)
+                    _check_size(f"{origin}: {entry.name!r}", entry.size, limit)
                     yield entry.name, _tar_content(tar, entry) if needed else None
         except tarfile.TarError as error:
-            raise DataError(
-                f"{origin}: not a whole tar archive ({error}); get or copy the file again"
-            ) from error
+            raise _damaged(origin, error) from error
         # Python's reader takes an archive cut between two members, or inside a header, for a whole one.
         if stream.tail.strip(b"\0"):
-            raise DataError(f"{origin}: the archive ends too early; get or copy the file again")
+            raise _damaged(origin, "the archive ends too early")
         while stream.read1():  # to the compressed stream's own end, where its checksum stands
             pass
 
@@ -218,65 +219,29 @@ def _tar_content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     return content
 
 
-def _zip_entries(
-    path: Path, wanted: Callable[[str], bool], max_bytes: int | None
-) -> Iterator[tuple[str, bytes | None]]:
+def _zip_entries(path: Path, wanted: Callable[[str], bool], max_bytes: int | None) -> Entries:
     origin = str(path)
-    with _opened_zip(path) as archive:
-        entries = archive.infolist()
-        for entry in entries:
-            _check_name(entry.filename, origin)
-            # The upper half of the attributes is the Unix mode; 0o120000 marks a symbolic link.
-            if (entry.external_attr >> 16) & 0o170000 == 0o120000:
-                raise DataError(f"{origin}: refused, its member {entry.filename!r} is a link")
-        _check_zip_sizes(origin, path.stat().st_size, entries, max_bytes)
-        for entry in entries:
-            if not entry.is_dir():
-                needed = wanted(entry.filename)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            for entry in entries:
+                # The upper half of the attributes is the Unix mode; 0o120000 marks a symbolic link.
+                link = (entry.external_attr >> 16) & 0o170000 == 0o120000
+                _check_member(origin, entry.filename, "a link" if link else "")
+            total = sum(entry.file_size for entry in entries)
+            _check_size(origin, total, max_bytes or MAX_BYTES)
+            if max_bytes is None:
+                _check_ratio(origin, total, path.stat().st_size)
+            for entry in entries:
+                needed = not entry.is_dir() and wanted(entry.filename)
                 if needed:
-                    _check_size(origin, entry.filename, entry.file_size, max_bytes, LONGEST_TEXT)
-                yield entry.filename, archive.read(entry) if needed else None
-
-
-@contextmanager
-def _opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    with path.open("rb") as raw:
-        try:
-            with zipfile.ZipFile(raw) as archive:
-                yield archive
-        except DataError:
+                    _check_size(f"{origin}: {entry.filename!r}", entry.file_size, max_bytes or LONGEST_TEXT)
+                if not entry.is_dir():
+                    yield entry.filename, archive.read(entry) if needed else None
+    except DataError:
+        raise
+    except (*_DAMAGED, zipfile.BadZipFile, RuntimeError, ValueError, struct.error, OSError) as error:
+        # An offset that leads before the file's start comes back as the system's "invalid argument".
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        except (*_DAMAGED, zipfile.BadZipFile, RuntimeError, ValueError, struct.error, OSError) as error:
-            # An offset that leads before the file's start comes back as the system's "invalid argument".
-            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-                raise
-            raise DataError(
-                f"{path}: not a whole zip archive that can be read ({error}); get or copy the file again"
-            ) from error
-
-
-def _check_zip_sizes(origin: str, packed: int, entries: list[zipfile.ZipInfo], max_bytes: int | None) -> None:
-    total = sum(entry.file_size for entry in entries)
-    if total > (MAX_BYTES if max_bytes is None else max_bytes) or (
-        max_bytes is None and total > RATIO_FLOOR and total > MAX_RATIO * packed
-    ):
-        raise DataError(
-            f"{origin}: would unpack to {total:,} bytes from {packed:,}; "
-            "if you trust it, read it with max_bytes set"
-        )
-
-
-def _check_size(origin: str, name: str, size: int, max_bytes: int | None, usual: int) -> None:
-    """Raise DataError for a file of a negative size or of more than `max_bytes` (None: `usual`) bytes."""
-    limit = usual if max_bytes is None else max_bytes
-    if not 0 <= size <= limit:
-        raise DataError(
-            f"{origin}: its file {name!r} claims {size:,} bytes, more than the {limit:,} allowed; "
-            "if you trust it, read it with a larger max_bytes"
-        )
-
-
-def whole_file(path: Path, max_bytes: int | None) -> bytes:
-    """Return the content of a file of texts; DataError where it is larger than one text may be."""
-    _check_size(str(path.parent), path.name, path.stat().st_size, max_bytes, LONGEST_TEXT)
-    return path.read_bytes()
+        raise _damaged(origin, error) from error
