@@ -22,7 +22,7 @@ SPLITS = frozenset({"train", "test", "valid", "validation", "dev", "unsup"})
 _REVIEW = re.compile(r"(?:^|/)(train|test)/(pos|neg|unsup)/(\d+)_(\d+)\.txt$")
 _URLS = re.compile(r"(?:^|/)(train|test)/urls_(pos|neg|unsup)\.txt$")
 _FILM = re.compile(r"/title/(tt\d+)")
-_ORDER = {"train": 0, "test": 1, "unsup": 2}
+_ORDER = ("train", "test", "unsup")
 
 
 def has_reviews(root: Path, options: Options) -> bool:
@@ -35,8 +35,8 @@ def read_aclimdb(source: str | Path, options: Options) -> Iterator[Example]:
 
     They are gathered first, as an archive's films may come last in it.
     """
-    films: dict[str, list[str | None]] = {}
-    reviews: list[Example] = []
+    films: dict[tuple[str, str], list[str | None]] = {}
+    reviews: list[tuple[int, str, str, int, Example]] = []
 
     def wanted(name: str) -> bool:
         found = _REVIEW.search(name)
@@ -44,40 +44,24 @@ def read_aclimdb(source: str | Path, options: Options) -> Iterator[Example]:
 
     for name, content in _contents(Path(source), wanted, options):
         if found := _URLS.search(name):
-            lines = content.decode("utf-8", "replace").splitlines()
-            films[f"{found[1]}/{found[2]}"] = [_film_at(line) for line in lines]
+            pages = map(_FILM.search, content.decode("utf-8", "replace").splitlines())
+            films[found[1], found[2]] = [page and page[1] for page in pages]
         elif found := _REVIEW.search(name):
-            folder, label, number, stars = found.groups()
-            reviews.append(
-                Example(
-                    text=decoded(content, options, f"{source}: {name}"),
-                    label=None if label == "unsup" else label,
-                    id=f"{folder}/{label}/{number}_{stars}",
-                    split=_split(found),
-                )
+            part, label, number, stars = found.groups()
+            review = Example(
+                text=decoded(content, options, f"{source}: {name}"),
+                label=None if label == "unsup" else label,
+                id=f"{part}/{label}/{number}_{stars}",
+                split=_split(found),
             )
-    for review in sorted(reviews, key=_order):
-        folder, number = _place(review)
-        of_class = films.get(folder, ())
+            reviews.append((_ORDER.index(_split(found)), part, label, int(number), review))
+    for _, part, label, number, review in sorted(reviews, key=lambda it: it[:4]):
+        of_class = films.get((part, label), ())
         yield review._replace(group=of_class[number] if number < len(of_class) else None)
 
 
 def _split(found: re.Match[str]) -> str:
     return "unsup" if found[2] == "unsup" else found[1]
-
-
-def _film_at(address: str) -> str | None:
-    found = _FILM.search(address)
-    return found[1] if found else None
-
-
-def _place(review: Example) -> tuple[str, int]:
-    folder, _, name = review.id.rpartition("/")
-    return folder, int(name.partition("_")[0])
-
-
-def _order(review: Example) -> tuple[int, str, int]:
-    return _ORDER[review.split or ""], *_place(review)
 
 
 def read_class_folders(source: str | Path, options: Options) -> Iterator[Example]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -33,33 +33,23 @@ def text_stream(source: str | Path, options: Options, newline: str) -> Iterator[
     `newline` is as in `open`: "" keeps every line end and splits at all of them, as csv needs, "\\n" splits
     at line feeds only. Raises DataError naming the file and the offset of the first undecodable byte.
     """
-    if is_stdin(source):
-        stream = BoundedReader(sys.stdin.buffer, name_of(source), None, options.max_bytes)
-        with _wrapped(stream, options, newline) as text:
+    stdin = nullcontext(BoundedReader(sys.stdin.buffer, name_of(source), None, options.max_bytes))
+    with stdin if is_stdin(source) else opened(Path(source), options.max_bytes) as stream:
+        text = io.TextIOWrapper(
+            cast(BinaryIO, stream), options.codec, errors=options.encoding_errors, newline=newline
+        )
+        try:
             yield text
-    else:
-        with opened(Path(source), options.max_bytes) as stream, _wrapped(stream, options, newline) as text:
-            yield text
-
-
-@contextmanager
-def _wrapped(stream: BoundedReader, options: Options, newline: str) -> Iterator[io.TextIOWrapper]:
-    text = io.TextIOWrapper(
-        cast(BinaryIO, stream),
-        encoding=options.codec,
-        errors=options.encoding_errors,
-        newline=newline,
-    )
-    try:
-        yield text
-    except UnicodeDecodeError as error:
-        # The decoder was given bytes that end where the stream stands now.
-        offset = stream.offset - len(error.object) + error.start
-        raise undecodable(stream.origin, offset, error) from error
-    except UnicodeError as error:  # UTF-16 and UTF-32 without a byte order mark they can use
-        raise DataError(f"{stream.origin}: not {options.encoding} ({error}); name its encoding") from error
-    finally:
-        text.detach()
+        except UnicodeDecodeError as error:
+            # The decoder was given bytes that end where the stream stands now.
+            offset = stream.offset - len(error.object) + error.start
+            raise undecodable(stream.origin, offset, error) from error
+        except UnicodeError as error:  # UTF-16 and UTF-32 without a byte order mark they can use
+            raise DataError(
+                f"{stream.origin}: not {options.encoding} ({error}); name its encoding"
+            ) from error
+        finally:
+            text.detach()
 
 
 def lines(source: str | Path, options: Options) -> Iterator[tuple[int, str]]:
