@@ -17,7 +17,7 @@ from gatelight.estimators.embeddings import vectors_written
 TOLERANCE = 1e-6  # one dense layer and a squashing, in float32 here and float64 there
 
 
-@pytest.mark.parametrize("unknown", ["unk", "drop", "subword", "spelled"])
+@pytest.mark.parametrize("unknown", ["unk", "drop", "subword", "ngrams"])
 def test_the_head_makes_the_probability_of_them(unknown: str, reviews: Reviews) -> None:
     """Vectors that are not what the head sees would say nothing of the model."""
     model = TextClassifier(**TINY, unknown=unknown, pool="max").fit(reviews.texts, reviews.labels)

@@ -28,7 +28,7 @@ PROGRAM = (
 MODELS: dict[str, dict[str, Any]] = {
     "words": {},
     "treebank": {"tokenizer": "treebank"},
-    "letters": {"unknown": "spelled"},
+    "letters": {"unknown": "ngrams"},
     "subwords": {"unknown": "subword", "cell": "gru", "layers": 2, "pool": "max+mean"},
     "characters": {"tokenizer": "char", "cell": "peephole", "bidirectional": False, "pool": "attention"},
 }

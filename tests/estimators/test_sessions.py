@@ -24,7 +24,7 @@ RUNNING: dict[str, dict[str, Any]] = {
     "last": {"pool": "last", "max_length": None},
     "max": {"pool": "max", "max_length": 9, "truncation": "head"},
     "mean of drops": {"pool": "mean", "unknown": "drop", "cell": "gru", "layers": 2},
-    "both, spelled": {"pool": "max+mean", "unknown": "spelled", "max_length": 12},
+    "both, ngrams": {"pool": "max+mean", "unknown": "ngrams", "max_length": 12},
     "subword tail": {"pool": "last", "unknown": "subword", "truncation": "tail", "max_length": 7},
     "flat": {"pool": "flatten", "max_length": 30, "truncation": "head", "tokenizer": "note-char"},
     "flat tail": {"pool": "flatten", "max_length": 5, "truncation": "tail"},
@@ -98,7 +98,7 @@ def test_a_text_beyond_the_cut_is_read_anew_only_where_its_end_counts() -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(texts=st.lists(PIECES, min_size=2, max_size=5))
-@pytest.mark.parametrize("name", ["mean of drops", "both, spelled", "subword tail", "both directions"])
+@pytest.mark.parametrize("name", ["mean of drops", "both, ngrams", "subword tail", "both directions"])
 def test_sessions_fed_together_do_not_touch_each_other(name: str, texts: list[list[str]]) -> None:
     """One reader's text would change another's prediction."""
     together = [model(name).session() for _ in texts]
@@ -134,7 +134,7 @@ def test_sessions_that_cannot_be_fed_together_are_refused() -> None:
         feed_all([session], ["a", "b"])
 
 
-@pytest.mark.parametrize("name", ["both, spelled", "flat", "subword tail", "both directions"])
+@pytest.mark.parametrize("name", ["both, ngrams", "flat", "subword tail", "both directions"])
 def test_a_session_is_copied_saved_and_gone_on_with(name: str, tmp_path: Path) -> None:
     """A copy that shared its state, or a file that lost half a word, would predict another text."""
     estimator = model(name)

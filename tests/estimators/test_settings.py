@@ -120,4 +120,4 @@ def test_char_spells_any_word(tmp_path: Path) -> None:
 def test_spelled_words_take_no_vectors() -> None:
     """Vectors that were given and never read would be a silent mistake."""
     with pytest.raises(DataError, match="leave out vectors"):
-        TextClassifier(unknown="spelled", vectors="corpus").fit(["a", "b"], [0, 1])
+        TextClassifier(unknown="ngrams", vectors="corpus").fit(["a", "b"], [0, 1])

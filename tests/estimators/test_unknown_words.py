@@ -49,7 +49,7 @@ def test_an_unknown_negation_is_told_and_dropping_it_makes_the_text_its_opposite
     """The note's damage, seen: whoever asks must be told that `dont` was not read, and what was."""
     (understood,) = model.understand([BAD])
     (opposite,) = model.understand([GOOD])
-    if model.unknown == "spelled":
+    if model.unknown == "ngrams":
         assert understood.unknown == opposite.unknown == []
         assert not np.array_equal(model.predict_proba([BAD]), model.predict_proba([GOOD]))
         return
@@ -100,7 +100,7 @@ def test_strange_policies_and_damaged_folders_are_refused(model: TextClassifier,
     model.save(tmp_path / "model")
     config = tmp_path / "model" / "config.json"
     text = config.read_text()
-    other = {"subword": "spelled", "spelled": "unk"}.get(model.unknown, "subword")
+    other = {"subword": "ngrams", "ngrams": "unk"}.get(model.unknown, "subword")
     reading = text.index('"reading"')
     swapped = text[reading:].replace(f'"unknown": "{model.unknown}"', f'"unknown": "{other}"', 1)
     config.write_text(text[:reading] + swapped)

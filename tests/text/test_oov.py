@@ -54,7 +54,7 @@ def test_a_text_is_read_the_same_alone_and_in_any_company(
 
     ids = together.ids[start : start + together.lengths[row]]
     assert named(together, ids) == named(alone, alone.ids)
-    strange = 0 if policy == "spelled" else sum(token not in WORDS for token in lists[row])
+    strange = 0 if policy == "ngrams" else sum(token not in WORDS for token in lists[row])
     assert (alone.unknown.tolist(), alone.total.tolist()) == ([strange], [len(lists[row])])
 
 

@@ -41,6 +41,7 @@ from gatelight.models.weight_files import read_weights
 from gatelight.nn.packing import Packing
 from gatelight.nn.trace import Trace as LayerTrace
 from gatelight.text.encoding import Encoded
+from gatelight.text.oov import EARLIER_NAMES
 from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import SPECIALS, Vocabulary
 
@@ -295,13 +296,13 @@ def _reading(settings: Mapping[str, Any], folder: Path, model: ClassifierConfig)
         vocabulary,
         settings["max_length"],
         settings["truncation"],
-        settings["unknown"],
+        EARLIER_NAMES.get(settings["unknown"], settings["unknown"]),
         settings.get("seed", 0),  # older folders know no policy that draws
     )
     if type(reading.seed) is not int or reading.seed < 0:
         raise ValueError(f"the seed of unknown words is {reading.seed!r:.40}")
     known = len(vocabulary) - len(SPECIALS)
-    if bool(model.buckets) != (reading.unknown in PIECES) or (known and reading.unknown == "spelled"):
+    if bool(model.buckets) != (reading.unknown in PIECES) or (known and reading.unknown == "ngrams"):
         raise ValueError(
             f"a model of {known} words and {model.buckets} n-grams, unknown words read by {reading.unknown!r}"
         )

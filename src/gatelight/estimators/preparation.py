@@ -107,7 +107,7 @@ def start(
             on_progress=on_progress,
         )  # fmt: skip
     known = counts
-    if settings["unknown"] == "spelled":
+    if settings["unknown"] == "ngrams":
         known = {}
     elif vectors is not None and not settings["train_vectors"]:
         known = {word: count for word, count in counts.items() if word in vectors}

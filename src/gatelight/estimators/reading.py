@@ -57,12 +57,12 @@ class Reading:
 
         `buckets` is the number of the model's rows for them. None where words are not made of pieces.
         """
-        if self.unknown not in ("subword", "spelled"):
+        if self.unknown not in ("subword", "ngrams"):
             return None
         from gatelight.text.subwords import subwords
 
         size = len(self.vocabulary)
-        whole = whole and self.unknown == "subword"  # "spelled" knows no words, only UNK for dropped ones
+        whole = whole and self.unknown == "subword"  # "ngrams" knows no words, only UNK for dropped ones
         words = [*self.vocabulary.tokens, *oov] if whole else oov
         return Subwords(size if whole else 2 * size, *subwords(words, buckets))
 
@@ -78,7 +78,7 @@ class Reading:
             word = None if place == LEFT_OUT else token if place >= size else words[place]
             if word is not None:
                 read.append(word)
-            if self.unknown != "spelled" and (place in (LEFT_OUT, UNK_ID) or place >= size or word != token):
+            if self.unknown != "ngrams" and (place in (LEFT_OUT, UNK_ID) or place >= size or word != token):
                 unknown.append((token, word))
         return Understood(len(tokens), unknown, read)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from gatelight.errors import DataError
 from gatelight.estimators.labels import plain_label
+from gatelight.text import oov
 from gatelight.text.encoding import TRUNCATIONS
 from gatelight.text.oov import UNKNOWN_POLICIES
 from gatelight.text.tokenizers import KINDS, tokenizer
@@ -215,7 +216,7 @@ _NOTE_CHAR: dict[str, Any] = {
 }  # fmt: skip
 _CHANGES: dict[str, dict[str, Any]] = {
     "default": {},
-    "char": {"unknown": "spelled", "embedding_dim": 128},
+    "char": {"unknown": "ngrams", "embedding_dim": 128},
     "note-400": _NOTE,
     "note-200": {**_NOTE, "max_length": 200},
     "note-char": _NOTE_CHAR,
@@ -268,6 +269,8 @@ EARLIER_NAMES = {"dim": "embedding_dim", "hidden": "hidden_size", "seed": "rando
 def of_config(saved: Mapping[str, Any]) -> dict[str, Any]:
     """Return a saved model's settings under today's names, whichever version wrote them."""
     settings = {EARLIER_NAMES.get(name, name): value for name, value in saved.items()}
+    if "unknown" in settings:
+        settings["unknown"] = oov.EARLIER_NAMES.get(settings["unknown"], settings["unknown"])
     weight = settings.get("class_weight")
     if isinstance(weight, Mapping):
         settings["class_weight"] = dict(weight["labels"])
@@ -328,7 +331,7 @@ OF_LANGUAGE_MODEL = (
 SPLITS = ("group", "random")
 BUCKETS = 1 << 15
 """Rows for character n-grams: more would share less, and each takes 4 · embedding_dim bytes."""
-PIECES = {"subword": BUCKETS, "spelled": 4 * BUCKETS}
+PIECES = {"subword": BUCKETS, "ngrams": 4 * BUCKETS}
 """Rows for the n-grams that words are made of, policy by policy: more where all words are."""
 CORPUS = "corpus"
 ONE_HOT = "one-hot"
@@ -362,11 +365,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     _check_fraction(settings)
     if settings["layer_dropout"] and settings["layers"] == 1:
         raise DataError("layer_dropout acts between layers: give layers=2 or more, or layer_dropout=0")
-    if settings["unknown"] == "spelled" and (
-        settings["vectors"] is not None or not settings["train_vectors"]
-    ):
+    if settings["unknown"] == "ngrams" and (settings["vectors"] is not None or not settings["train_vectors"]):
         raise DataError(
-            "unknown='spelled' makes every word's vector out of its letters: leave out vectors and "
+            "unknown='ngrams' makes every word's vector out of its letters: leave out vectors and "
             "train_vectors"
         )
     if settings["vectors"] is None and not settings["train_vectors"]:

@@ -167,7 +167,7 @@ def encode_tokens(
     """Turn token lists, or `NumberedTexts`, into ids as `encode` does."""
     indexer = Indexer(vocabulary, unknown, seed=seed, oov=oov)
     if isinstance(token_lists, NumberedTexts) and unknown != "random":
-        rows = _numbered_rows(token_lists, vocabulary, indexer, all_known=unknown == "spelled")
+        rows = _numbered_rows(token_lists, vocabulary, indexer, all_known=unknown == "ngrams")
     else:
         rows = ((*indexer.ids(tokens), len(tokens)) for tokens in token_lists)
     return _gathered(rows, max_length, truncation, indexer)

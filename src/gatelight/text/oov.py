@@ -28,7 +28,7 @@ class Indexer:
 
     With "subword" the distinct unknown tokens get ids of their own, from twice the vocabulary's size on, in
     the order in which they come; `oov` lists them. (Ids from V to 2V − 1 are the known words', where these
-    are made of n-grams too.) So with "spelled", by which no token counts as unknown. The other policies
+    are made of n-grams too.) So with "ngrams", by which no token counts as unknown. The other policies
     leave it empty.
     """
 
@@ -37,7 +37,7 @@ class Indexer:
     ) -> None:
         """`seed` is that of "random", `oov` are words numbered before; raises DataError."""
         self._get = vocabulary.known_ids().get
-        self._all_by_ngrams = unknown == "spelled"
+        self._all_by_ngrams = unknown == "ngrams"
         self._oov = {word: number for number, word in enumerate(oov)}
         self._instead = unknown_policy(unknown)(vocabulary, seed, self._oov)
 
@@ -107,8 +107,12 @@ UNKNOWN_POLICIES: dict[str, Policy] = {
     "random": _random,
     "nearest": _nearest,
     "subword": _subword,
-    "spelled": _subword,
+    "ngrams": _subword,
 }
+
+
+EARLIER_NAMES = {"spelled": "ngrams"}
+"""Policies' names in models saved by earlier versions."""
 
 
 def unknown_policy(name: str) -> Policy:

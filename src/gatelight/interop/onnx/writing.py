@@ -95,7 +95,7 @@ def _classifier(nodes: Nodes, model: Classifier, both_classes: bool) -> str:
     weights = _arrays(model)
     if config.buckets:
         raise DataError(
-            'this model makes vectors of words out of their letters (unknown="subword" or "spelled"), which '
+            'this model makes vectors of words out of their letters (unknown="subword" or "ngrams"), which '
             'a graph over word numbers cannot: train with unknown="unk"'
         )
     ids = nodes.takes("ids", TensorProto.INT64, ["batch", "steps"])
