@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatelight.cli.options import DATA, JSON, RUNS, argument, meant, option, values_of
-from gatelight.cli.output import duration, emit, percent, say, table
+from gatelight.cli.output import emit, percent, save_json, say, table
 from gatelight.cli.settings import classifier_settings
 from gatelight.cli.sources import LIMIT, Reads
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
     from gatelight.insight.compare import Material, Row
 
 TEST_FRACTION = 0.2
-RESULT, TABLES = "comparison.json", "comparison.md"
+RESULT = "comparison.json"
 NOT_VARIED = ("random_state", "threads", "from_lm", "gradual_unfreezing")
 
 
@@ -54,8 +54,7 @@ class Compare(Reads):
 
     def run(self, to: Console) -> None:
         """Train what is missing, test, and tell."""
-        from gatelight.cli.faults import keeping_runs
-        from gatelight.cli.progress import Meter
+        from gatelight.cli.progress import trials
         from gatelight.cli.reports import corpus_line
         from gatelight.cli.sources import available, read_for_training
         from gatelight.estimators.classifier import TextClassifier
@@ -91,31 +90,24 @@ class Compare(Reads):
         )
         say(to, f"tested on {len(material.test_texts):,} texts{_overlap(material)}")
         seeds = [base["random_state"] + number for number in range(self.seeds)]
-        done, total = 0, len(variants) * self.seeds
-        with Meter(to) as meter:
 
-            def on_run(trial: Any, record: dict[str, Any], before: bool) -> None:
-                nonlocal done
-                done += 1
-                how = "found before" if before else duration(record["seconds"])
-                accuracy = record["tested"]["0"]["accuracy"]
-                meter.line(f"{done}/{total}  {describe(trial)}: {percent(accuracy)}, {how}")
-                meter.show("comparing", done, total, f"{done} of {total} runs")
-                if self.json:
-                    emit({"run": dict(trial), "accuracy": accuracy, "before": before})
+        def told(trial: Any, record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+            accuracy = record["tested"]["0"]["accuracy"]
+            return f"{describe(trial)}: {percent(accuracy)}", {"accuracy": accuracy}
 
-            meter.show("comparing", 0, total, "")
-            with keeping_runs(self.out):
-                rows = train_all(material, variants, seeds, self.out, jobs=self.jobs, on_run=on_run)
-        _keep(self.out, rows)
+        with trials(to, len(variants) * self.seeds, self.json, self.out, told) as on_run:
+            rows = train_all(material, variants, seeds, self.out, jobs=self.jobs, on_run=on_run)
+        found = [row.to_dict() for row in rows]
+        save_json(self.out / RESULT, found)
         for fraction in (0.0, *typos):
-            to.print(_table([row for row in rows if row.typos == fraction], _title(fraction)))
+            some = [row for row in rows if row.typos == fraction]
+            to.print(table(_columns(rows), map(_cells, some), _title(fraction)))
         for warning in warnings(rows):
             say(to, warning)
         say(to, f"saved in {self.out}")
         if self.json:
             tested = {"tested_on": len(material.test_texts), "trained_on": material.trained_on}
-            emit({"variants": [row.to_dict() for row in rows], **tested, "out": str(self.out)})
+            emit({"variants": found, **tested, "out": str(self.out)})
 
     def _typos(self) -> tuple[float, ...]:
         if any(not 0 < one <= 1 for one in self.typos) or len(set(self.typos)) != len(self.typos):
@@ -176,10 +168,6 @@ def _columns(rows: list[Row]) -> list[str]:
     return [varied, "accuracy", "SD", "to the first [95 %]", "unknown", "time", "size"]
 
 
-def _table(rows: list[Row], title: str) -> RenderableType:
-    return table(_columns(rows), map(_cells, rows), title)
-
-
 def warnings(rows: list[Row]) -> list[str]:
     """Say of which variants no difference to the first is shown."""
     return [
@@ -188,23 +176,3 @@ def warnings(rows: list[Row]) -> list[str]:
         for row in rows
         if row.against is not None and row.against.includes_zero
     ]
-
-
-def _keep(out: Path, rows: list[Row]) -> None:
-    import json
-
-    from gatelight.cli.output import as_json
-    from gatelight.files import file_written_aside
-
-    with file_written_aside(out / RESULT) as aside:
-        whole = [json.loads(as_json(row.to_dict())) for row in rows]
-        aside.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
-    lines = []
-    for share in dict.fromkeys(row.typos for row in rows):
-        columns = _columns(rows)
-        lines += [f"## {_title(share)[0].upper()}{_title(share)[1:]}", "", f"| {' | '.join(columns)} |"]
-        lines.append(f"| --- |{' ---: |' * (len(columns) - 1)}")
-        lines += [f"| {' | '.join(_cells(row))} |" for row in rows if row.typos == share]
-        lines += ["", *(f"- {warning}" for warning in warnings([r for r in rows if r.typos == share])), ""]
-    with file_written_aside(out / TABLES) as aside:
-        aside.write_text("\n".join(lines), "utf-8")

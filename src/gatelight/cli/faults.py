@@ -6,11 +6,9 @@ left (a broken pipe) ends the program without a word. Anything else is a fault o
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 from gatelight.cli.output import abandon, complain
 from gatelight.errors import GatelightError
@@ -55,16 +53,3 @@ def describe(error: Exception) -> str:
         names = [os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
         return f"{' -> '.join(names)}: {error.strerror}" if names else error.strerror
     return str(error) or type(error).__name__
-
-
-@contextlib.contextmanager
-def keeping_runs(out: Path) -> Iterator[None]:
-    """Make Ctrl-C in the block say that the runs that ended are kept in `out`, and how to go on."""
-    from gatelight.models.history import Interrupted
-
-    try:
-        yield
-    except (Interrupted, KeyboardInterrupt):
-        raise Stopped(
-            f"stopped; what the finished runs found is in {out}, and the same command goes on"
-        ) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gatelight.cli.charts import Chart, Curve
 from gatelight.cli.document import Block, Figure, Heading, Line, Table, print_blocks, write_page
 from gatelight.cli.options import JSON, RUNS, argument, meant, option
-from gatelight.cli.output import duration, emit, percent, say, table
+from gatelight.cli.output import emit, percent, save_json, say, table
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
@@ -73,47 +73,33 @@ class Run:
 
     def run(self, to: Console) -> None:
         """Make the runs that are missing."""
-        from gatelight.cli.faults import keeping_runs
-        from gatelight.cli.progress import Meter
+        from gatelight.cli.progress import trials
         from gatelight.lab.run import learn, settings
         from gatelight.lab.tasks import known
         from gatelight.models.trials import run_trials
 
         tasks, cells = known(self.names or []), checked_cells(self.cells)
-        trials = [
+        runs = [
             settings(task, length, cell, seed, self.budget)
             for task in tasks
             for length in list(dict.fromkeys(self.lengths)) or task.lengths
             for seed in range(self.seeds)
             for cell in cells
         ]
-        sizes = {(trial["task"], trial["length"], trial["cell"]): trial for trial in trials}
+        sizes = {(trial["task"], trial["length"], trial["cell"]): trial for trial in runs}
         to.print(
             table(["task", "length", "cell", "hidden size", "parameters"],
                   [[*map(str, key), str(t["hidden"]), f"{t['parameters']:,}"] for key, t in sizes.items()])
         )  # fmt: skip
-        done = 0
-        with Meter(to) as meter:
 
-            def on_done(trial: Any, record: dict[str, Any], before: bool) -> None:
-                nonlocal done
-                done += 1
-                said = "solved after" if record["solved"] else "not solved in"
-                how = "found before" if before else duration(record["seconds"])
-                what = f"{trial['task']} {trial['length']} {trial['cell']} seed {trial['seed']}"
-                right = percent(record["score"])
-                meter.line(
-                    f"{done}/{len(trials)}  {what}: {said} {record['sequences']:,}, {right} right, {how}"
-                )
-                meter.show("learning", done, len(trials), f"{done} of {len(trials)} runs")
-                if self.json:
-                    told = {name: record[name] for name in ("solved", "sequences", "score", "seconds")}
-                    emit({"run": dict(trial), **told, "before": before})
+        def told(trial: Any, record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+            said = "solved after" if record["solved"] else "not solved in"
+            what = f"{trial['task']} {trial['length']} {trial['cell']} seed {trial['seed']}"
+            line = f"{what}: {said} {record['sequences']:,}, {percent(record['score'])} right"
+            return line, {name: record[name] for name in ("solved", "sequences", "score", "seconds")}
 
-            with keeping_runs(self.out):
-                run_trials(
-                    trials, learn, None, lambda trial: VERSION, self.out, jobs=self.jobs, on_done=on_done
-                )
+        with trials(to, len(runs), self.json, self.out, told) as on_done:
+            run_trials(runs, learn, None, lambda trial: VERSION, self.out, jobs=self.jobs, on_done=on_done)
         say(to, f"saved in {self.out}; `gatelight lab report {self.out}` sums it up")
 
 
@@ -126,10 +112,6 @@ class Report:
 
     def run(self, to: Console) -> None:
         """Tell, and write the page."""
-        import json as json_text
-
-        from gatelight.cli.output import as_json
-        from gatelight.files import file_written_aside
         from gatelight.lab.report import read_runs, summed_up
 
         runs = read_runs(self.folder)
@@ -138,9 +120,8 @@ class Report:
         narrow = Table([COLUMNS[k] for k in NARROW], [[_cells(row)[k] for k in NARROW] for row in rows])
         print_blocks(to, [narrow, *summary])
         write_page(self.folder / PAGE, "Who remembers how long", [*summary, *_details(rows, runs)])
-        whole = [json_text.loads(as_json(asdict(row))) for row in rows]
-        with file_written_aside(self.folder / TABLE) as aside:
-            aside.write_text(json_text.dumps(whole, indent=1) + "\n", "utf-8")
+        whole = [asdict(row) for row in rows]
+        save_json(self.folder / TABLE, whole)
         say(to, f"written in {self.folder}: {PAGE}, {TABLE}")
         if self.json:
             emit({"rows": whole, "files": [PAGE, TABLE]})

@@ -11,7 +11,10 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from gatelight.files import file_written_aside
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -92,6 +95,12 @@ def as_json(record: Mapping[str, Any]) -> str:
     """Return one line of strict JSON, readable where stdout can carry Unicode."""
     unicode_output = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "") == "utf8"
     return json.dumps(_plain(record), ensure_ascii=not unicode_output, allow_nan=False)
+
+
+def save_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON aside, and put it in its place."""
+    with file_written_aside(path) as aside:
+        aside.write_text(json.dumps(_plain(value), indent=1, allow_nan=False) + "\n", "utf-8")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> RenderableType:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -73,11 +72,10 @@ class Predict(Reads):
 
         files = _are_files(self.texts)
         model = load_predictor(self.model)
-        if isinstance(model, Predictor):
-            answered = (self._answers(model, batch) for batch in self._batches(files))
-        else:
-            answered = (self._outputs(model, batch) for batch in _lines(self.texts, files))
-        for answers in answered:
+        for texts in self._batches() if files else [self.texts]:
+            answers = (
+                self._answers(model, texts) if isinstance(model, Predictor) else self._outputs(model, texts)
+            )
             sys.stdout.write("".join(answers))
             sys.stdout.flush()
 
@@ -98,15 +96,16 @@ class Predict(Reads):
         bad = f", {summary['bad_rows']:,} bad ones (see _errors.jsonl)" if summary["bad_rows"] else ""
         say(console(machine=self.json), f"{summary['rows']:,} rows in {self.out}{bad}")
 
-    def _batches(self, files: bool) -> Iterator[list[str]]:
-        """Yield texts in batches: from stdin as they come, from files in order, or those that were typed."""
-        plain = set(self.reading) == {"encoding", "encoding_errors"}
-        if not files or (self.texts == [STDIN] and plain):
-            yield from _lines(self.texts, files, self.encoding, self.encoding_errors)
-            return
+    def _batches(self) -> Iterator[list[str]]:
+        """Yield the texts of files in order, and lines of standard input as they come."""
+        from gatelight.cli.lines import batches
         from gatelight.text.corpus import read_examples
 
+        plain = set(self.reading) == {"encoding", "encoding_errors"}
         for name in self.texts:
+            if name == STDIN and plain:
+                yield from batches(sys.stdin.buffer, "standard input", self.encoding, self.encoding_errors)
+                continue
             left = iter(read_examples(name, labelled=False, **self.reading))
             while batch := [example.text for example in islice(left, AT_ONCE)]:
                 yield batch
@@ -125,30 +124,29 @@ class Predict(Reads):
         for number, (text, label, row, fraction) in enumerate(rows):
             labels = list(label) if classes.multilabel else [label]
             each = dict(zip(names, row.tolist(), strict=True))
+            probabilities = [each[name] for name in labels]
             abstains = self.abstain_above is not None and fraction > self.abstain_above
             if self.json:
-                record: dict[str, Any] = {
-                    "label": labels if classes.multilabel else label,
-                    "probability": [each[name] for name in labels] if classes.multilabel else each[label],
-                    "unknown": fraction,
-                    "text": text,
-                }
+                record: dict[str, Any] = {"label": labels, "probability": probabilities}
+                if not classes.multilabel:
+                    record = {"label": label, "probability": probabilities[0]}
+                if abstains:
+                    record = {"label": None, "probability": None}
+                record |= {"unknown": fraction, "text": text}
                 if seen is not None:
                     record["trained_on"] = bool(seen[number])
                 if self.abstain_above is not None:
-                    record |= {"abstained": abstains} | (
-                        {"label": None, "probability": None} if abstains else {}
-                    )
+                    record["abstained"] = abstains
                 record |= explained[number].to_dict() if explained else {}
                 yield as_json(record | ({"probabilities": each} if self.proba else {})) + "\n"
                 continue
             said = ",".join(map(str, labels)) or "none"
-            probability = ",".join(f"{each[name]:.4f}" for name in labels) or "–"
+            shown = ",".join(f"{value:.4f}" for value in probabilities) or "–"
             if abstains:
-                said, probability = "abstains", "–"
+                said, shown = "abstains", "–"
             if self.proba:
-                probability = " ".join(f"{name}={value:.4f}" for name, value in each.items())
-            fields = [said, probability, f"{fraction:.4f}", text]
+                shown = " ".join(f"{name}={value:.4f}" for name, value in each.items())
+            fields = [said, shown, f"{fraction:.4f}", text]
             fields += [_explained(explained[number])] if explained else []
             yield "\t".join(map(one_line, fields)) + "\n"
 
@@ -194,22 +192,6 @@ def _is_path(name: str) -> bool:
     for compressed in COMPRESSED:
         ending = ending.removesuffix(compressed)
     return ending.endswith(FILE_ENDINGS) or ending != name.lower() or name.startswith(("./", "../", "~/"))
-
-
-def _lines(
-    given: list[str], files: bool, encoding: str = "utf-8", encoding_errors: str = "strict"
-) -> Iterator[list[str]]:
-    """Yield what was typed, or the lines of files and of standard input, in batches."""
-    from gatelight.cli.lines import batches
-
-    if not files:
-        yield given
-    for name in given if files else ():
-        if name == STDIN:
-            yield from batches(sys.stdin.buffer, "standard input", encoding, encoding_errors)
-            continue
-        with closing(Path(name).open("rb")) as file:
-            yield from batches(file, name, encoding, encoding_errors)
 
 
 def _sequence(line: str) -> Any:

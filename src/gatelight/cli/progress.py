@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from gatelight.notices import listening
 if TYPE_CHECKING:
     from gatelight.models.training import Progress as Training
 
+Record = dict[str, Any]
 STAGES = {
     "tokenize": "reading tokens",
     "vectors": "word vectors",
@@ -110,6 +112,37 @@ def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
             parts.append(f"{name} {value:.{digits}f}")
     parts.append(duration(float(record["seconds"])))
     return "  ".join(parts)
+
+
+@contextmanager
+def trials(
+    to: Console, total: int, json: bool, out: Path, told: Callable[[Any, Record], tuple[str, Record]]
+) -> Iterator[Callable[[Any, Record, bool], None]]:
+    """Yield the callback of a trial's end, which tells people a line and machines a record, as `told` gives.
+
+    Ctrl-C becomes Stopped, which says that what ended is kept in `out`.
+    """
+    from gatelight.models.history import Interrupted
+
+    done = 0
+    with Meter(to) as meter:
+
+        def on_done(trial: Any, record: Record, before: bool) -> None:
+            nonlocal done
+            done += 1
+            line, figures = told(trial, record)
+            how = "found before" if before else duration(record["seconds"])
+            meter.line(f"{done}/{total}  {line}, {how}")
+            meter.show("learning", done, total, f"{done} of {total} runs")
+            if json:
+                emit({"run": dict(trial), **figures, "before": before})
+
+        try:
+            yield on_done
+        except (Interrupted, KeyboardInterrupt):
+            raise Stopped(
+                f"stopped; what the finished runs found is in {out}, and the same command goes on"
+            ) from None
 
 
 @contextmanager
