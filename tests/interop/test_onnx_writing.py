@@ -18,7 +18,6 @@ import gatelight
 from gatelight.errors import DataError
 from gatelight.interop import onnx as interop
 from gatelight.interop.onnx.nodes import to_int8
-from gatelight.interop.onnx.operators import in_order, layer_weights, operator_inputs
 from gatelight.models.heads import HEADS
 from gatelight.models.prediction import predict
 from gatelight.nn import CELLS
@@ -40,7 +39,7 @@ def test_onnx_runtime_agrees_for_every_shape_of_network(cell: str, pool: str, tm
 
 
 @pytest.mark.parametrize("pool", HEADS)
-def test_a_text_is_judged_the_same_in_any_padding(pool: str, tmp_path: Path) -> None:
+def test_a_text_is_classified_the_same_in_any_padding(pool: str, tmp_path: Path) -> None:
     """The runtime must not see how long the others in its batch are, nor what fills the rest of its row."""
     model = network(pool=pool, bidirectional=True)
     interop.save(model, tmp_path / "model.onnx")
@@ -151,45 +150,6 @@ def test_rows_of_any_size_become_int8() -> None:
     assert quantized.dtype == np.int8
     assert quantized.tolist() == [[0, 0], [127, -127], [64, -127], [127, 0]]
     assert np.abs(quantized * scale - rows).max() <= scale.max() / 2
-
-
-# --- golden: the gate orders, written out by hand from the operators' documentation -----------------------
-
-ORDERS = {  # our blocks i f g o, r z n -> theirs i o f c, z r h
-    "rnn": [0],
-    "lstm": [0, 3, 1, 2],
-    "peephole": [0, 3, 1, 2],
-    "gru": [1, 0, 2],
-}
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_gate_orders(cell: str) -> None:
-    """Orders that are wrong in both directions would agree with each other, so each is told in numbers."""
-    gates = len(ORDERS[cell])
-    blocks = np.repeat(np.arange(gates, dtype=np.float32), 2)
-    weights = {
-        "weight_ih_l0": np.tile(blocks[:, None], 3),
-        "weight_hh_l0": np.tile(blocks[:, None] + 10, 2),
-        "bias_ih_l0": blocks + 20,
-        "bias_hh_l0": blocks + 30,
-        "weight_peephole_l0": np.repeat(np.float32([[40], [41], [42]]), 2, axis=1),
-    }
-    found = operator_inputs(cell, weights, 0, ("",))
-    expected = np.repeat(np.float32(ORDERS[cell]), 2)
-    np.testing.assert_array_equal(found["W"][0, :, 0], expected)
-    np.testing.assert_array_equal(found["R"][0, :, 0], expected + 10)
-    np.testing.assert_array_equal(found["B"][0], np.concatenate([expected + 20, expected + 30]))
-    assert ("P" in found) == (cell == "peephole")
-    if cell == "peephole":
-        assert found["P"].tolist() == [[40, 40, 42, 42, 41, 41]]
-    for name, array in layer_weights(cell, found, 0, ("",)).items():
-        np.testing.assert_array_equal(array, weights[name])
-    with pytest.raises(KeyError):
-        in_order(blocks, ["a"], ["b"])
-
-
-# --- what cannot be written -------------------------------------------------------------------------------
 
 
 def test_what_onnx_cannot_hold_is_refused_and_leaves_the_old_file(tmp_path: Path) -> None:
