@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
 from gatelight.errors import DataError
 from gatelight.interop.keras.blueprint import Blueprint
 from gatelight.interop.keras.imported import ImportedModel
-from gatelight.interop.keras.layers import Dense, Dropout, Embedding, Flatten, Form, Layer, Pool
+from gatelight.interop.keras.layers import Array, Dense, Dropout, Embedding, Flatten, Form, Layer, Pool
 from gatelight.interop.keras.recurrent import NAMES, Recurrent
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
@@ -80,14 +78,11 @@ def _names(plan: Blueprint) -> dict[str, str]:
     return names
 
 
-def classifier_of(model: ImportedModel, config: ClassifierConfig) -> Classifier | None:
-    """The classifier of this configuration that became this model; None: it is another's."""
+def classifier_weights(model: ImportedModel, config: ClassifierConfig) -> dict[str, Array] | None:
+    """The weights of the classifier of this configuration that became this model; None: it is another's."""
     if _nameless(model.blueprint) != _nameless(blueprint_of(config)):
         return None
-    made = Classifier(config, device="meta")
-    own = {key: torch.from_numpy(model.weights[name]) for name, key in _names(model.blueprint).items()}
-    made.load_state_dict(own, assign=True)
-    return made.eval()
+    return {key: model.weights[name] for name, key in _names(model.blueprint).items()}
 
 
 def _nameless(plan: Blueprint) -> tuple[Form, list[Layer]]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from gatelight.errors import DataError
+from gatelight.interop.gate_orders import KERAS, KERAS_1, in_order
 from gatelight.interop.keras.layers import FUNCTIONS, Array, Form, Layer, Shapes, Signal, Weights
 from gatelight.interop.keras.settings import Settings
 from gatelight.nn import CELLS, Packing, pack, reference
@@ -28,16 +29,6 @@ WRITTEN = {"rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
 TOLD = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 GATE, STATE = "sigmoid", "tanh"  # what the papers, the kernels and torch.nn have
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-GATES = {
-    "rnn": ("hidden_state",),
-    "lstm": ("input_gate", "forget_gate", "candidate", "output_gate"),
-    "gru": ("update_gate", "reset_gate", "candidate"),
-}
-# Keras 1 kept each gate apart (kernel, recurrent kernel, bias of one gate, then of the next).
-GATES_OF_KERAS_1 = {
-    "lstm": ("input_gate", "candidate", "forget_gate", "output_gate"),
-    "gru": ("update_gate", "reset_gate", "candidate"),
-}
 
 
 @dataclass(frozen=True)
@@ -137,7 +128,7 @@ class Recurrent(Layer):
 
     def shapes(self, form: Form) -> Shapes:
         """As torch.nn's names them, without the layer's number."""
-        rows = len(GATES[self.cell]) * self.hidden
+        rows = len(KERAS[self.cell]) * self.hidden
         shapes = ((rows, form.row), (rows, self.hidden), (rows,), (rows,))
         return {
             name + suffix: shape
@@ -157,10 +148,10 @@ class Recurrent(Layer):
         }
 
     def _of_one(self, arrays: Sequence[Array]) -> dict[str, Array]:
-        cell, hidden, gates = self.cell, self.hidden, len(GATES[self.cell])
+        cell, hidden, gates = self.cell, self.hidden, len(KERAS[self.cell])
         if cell != "rnn" and len(arrays) == 3 * gates:
-            apart = dict(zip(GATES_OF_KERAS_1[cell], np.split(np.arange(3 * gates), gates), strict=True))
-            order = [apart[gate] for gate in GATES[cell]]
+            apart = dict(zip(KERAS_1[cell], np.split(np.arange(3 * gates), gates), strict=True))
+            order = [apart[gate] for gate in KERAS[cell]]
             arrays = [np.concatenate([arrays[place[part]] for place in order], axis=-1) for part in range(3)]
         kernel, recurrent, *rest = arrays
         bias = rest[0] if rest else np.zeros(gates * hidden, np.float32)
@@ -183,17 +174,17 @@ class Recurrent(Layer):
         first, second = bias if both else (bias, np.zeros_like(bias))
         if first.shape != (gates * hidden,):
             raise ValueError("a bias of another size")
-        ours, theirs = EQUATIONS[cell].gates, GATES[cell]
+        ours, theirs = EQUATIONS[cell].gates, KERAS[cell]
         found = (kernel.T, recurrent.T, first, second)
-        return {name: _in_order(rows, theirs, ours) for name, rows in zip(NAMES, found, strict=True)}
+        return {name: in_order(rows, theirs, ours) for name, rows in zip(NAMES, found, strict=True)}
 
     def to_arrays(self, weights: Mapping[str, Array]) -> list[Array]:
         """Three for each direction."""
         return [array for suffix in self.suffixes for array in self._to_one(weights, suffix)]
 
     def _to_one(self, weights: Mapping[str, Array], suffix: str) -> Iterator[Array]:
-        ours, theirs = EQUATIONS[self.cell].gates, GATES[self.cell]
-        kernel, recurrent, first, second = (_in_order(weights[name + suffix], ours, theirs) for name in NAMES)
+        ours, theirs = EQUATIONS[self.cell].gates, KERAS[self.cell]
+        kernel, recurrent, first, second = (in_order(weights[name + suffix], ours, theirs) for name in NAMES)
         yield kernel.T
         yield recurrent.T
         yield np.stack([first, second]) if self.cell == "gru" and self.reset_after else first + second
@@ -304,9 +295,3 @@ class Recurrent(Layer):
 def keras_entry(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """A layer or model as Keras writes it; `module` is for Keras 3."""
     return {"module": "keras.layers", "class_name": kind, "config": dict(config), "registered_name": None}
-
-
-def _in_order(rows: Array, now: Sequence[str], wanted: Sequence[str]) -> Array:
-    """Equal blocks of rows, which stand in the order `now`, in the order `wanted`."""
-    blocks = dict(zip(now, np.split(rows, len(now)), strict=True))
-    return np.concatenate([blocks[gate] for gate in wanted])

@@ -6,20 +6,17 @@ Also read: `Tokenizer.to_json()` of Keras, and a plain mapping of tokens to ids.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators import saving
 from gatelight.estimators.classifier import TextClassifier
-from gatelight.interop.keras.as_classifier import classifier_of
+from gatelight.interop.keras.as_classifier import classifier_weights
 from gatelight.interop.keras.imported import ImportedModel
 from gatelight.interop.keras.reading import ForeignReading, of_keras
+from gatelight.interop.text_classifier import config_of, from_parts
 from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.saving import save_weights
-from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
 from gatelight.text.vocabulary import UNK_ID
 
 KIND, FORMAT = "gatelight vocabulary", 1
@@ -35,7 +32,6 @@ def vocabulary_of(model: TextClassifier | ImportedModel) -> dict[str, Any] | Non
             return None
         return {**start, **model.reading.to_dict(), "classes": model.classes}
     reading, vocabulary, classes = model.reading_, model.vocabulary_, model.known_classes()
-    config = {"kind": saving.CLASSIFIER, "format": saving.FORMAT, **model.saved_config()}
     return {
         **start,
         "tokenizer": reading.tokenizer.settings(),
@@ -47,7 +43,7 @@ def vocabulary_of(model: TextClassifier | ImportedModel) -> dict[str, Any] | Non
         "padding": "post" if model.model_.config.pool == "flatten" else None,
         "classes": classes.plain(),
         "multilabel": classes.multilabel,
-        "model": {**config, "baseline": False},
+        "model": config_of(model),
     }
 
 
@@ -93,15 +89,9 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _text_classifier(model: ImportedModel, told: Mapping[str, Any]) -> TextClassifier:
-    """The model that was exported: its folder as it was, with the weights that came."""
-    config = ClassifierConfig.from_dict(told["model"]["model"])
-    network = classifier_of(model, config)
-    if network is None:
+    """The model that was exported, with the weights that came."""
+    weights = classifier_weights(model, ClassifierConfig.from_dict(told["model"]["model"]))
+    if weights is None:
         raise DataError("the layers are not those of the model that this vocabulary file was written with")
-    with tempfile.TemporaryDirectory(prefix="gatelight-") as place:
-        folder = Path(place)
-        save_weights(network, folder / saving.MODEL_FILE)
-        (folder / saving.CONFIG_FILE).write_text(json.dumps({**told["model"], "baseline": False}))
-        lines = (json.dumps(pair) + "\n" for pair in zip(told["tokens"], told["counts"], strict=True))
-        (folder / VOCABULARY_FILE).write_text("".join(lines), encoding="ascii")
-        return TextClassifier.load(folder)
+    lines = (json.dumps(pair) + "\n" for pair in zip(told["tokens"], told["counts"], strict=True))
+    return from_parts(told["model"], "".join(lines), weights)

@@ -1,7 +1,6 @@
-"""ONNX's recurrent operators beside our layers: gate orders as data, weights there and back. Knows no graph.
+"""Our layers' weights as inputs of ONNX's recurrent operators, and back; knows no graph.
 
-W [dirs, G, D], R [dirs, G, H], B [dirs, 2G] (both biases), P [dirs, 3H]; the operators' documentation gives
-the orders in one letter each: LSTM "iofc", GRU "zrh", peepholes "iof".
+W [dirs, G, D], R [dirs, G, H], B [dirs, 2G] (both biases), P [dirs, 3H].
 """
 
 from __future__ import annotations
@@ -12,18 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatelight.interop.gate_orders import ONNX, ONNX_PEEPHOLES, in_order
 from gatelight.nn.equations import EQUATIONS
 
 OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peephole": "LSTM", "gru": "GRU"}
-_IOFC = ("input_gate", "output_gate", "forget_gate", "candidate")
-GATES: dict[str, tuple[str, ...]] = {
-    "rnn": ("hidden_state",),
-    "lstm": _IOFC,
-    "peephole": _IOFC,
-    "gru": ("update_gate", "reset_gate", "candidate"),
-}
-PEEPHOLES = ("input_gate", "output_gate", "forget_gate")
-
 Array = NDArray[Any]
 
 
@@ -31,7 +22,7 @@ def operator_inputs(
     cell: str, weights: Mapping[str, Array], layer: int, suffixes: Sequence[str]
 ) -> dict[str, Array]:
     """One layer's parameters, by torch's names → W, R, B and P as there are any."""
-    ours, theirs = EQUATIONS[cell].gates, GATES[cell]
+    ours, theirs = EQUATIONS[cell].gates, ONNX[cell]
 
     def stacked(*kinds: str) -> Array:
         return np.stack(
@@ -46,7 +37,7 @@ def operator_inputs(
         found["B"] = stacked("bias_ih", "bias_hh")
     if EQUATIONS[cell].peepholes:
         rows = [weights[f"weight_peephole_l{layer}{end}"].reshape(-1) for end in suffixes]
-        found["P"] = np.stack([in_order(row, EQUATIONS[cell].peepholes, PEEPHOLES) for row in rows])
+        found["P"] = np.stack([in_order(row, EQUATIONS[cell].peepholes, ONNX_PEEPHOLES) for row in rows])
     return found
 
 
@@ -54,7 +45,7 @@ def layer_weights(
     cell: str, inputs: Mapping[str, Array], layer: int, suffixes: Sequence[str]
 ) -> dict[str, Array]:
     """What `operator_inputs` made → the layer's parameters by torch's names; both biases zero without B."""
-    ours, theirs = EQUATIONS[cell].gates, GATES[cell]
+    ours, theirs = EQUATIONS[cell].gates, ONNX[cell]
     weights: dict[str, Array] = {}
     for place, end in enumerate(suffixes):
         name = f"_l{layer}{end}"
@@ -64,12 +55,6 @@ def layer_weights(
             for kind, half in zip(("bias_ih", "bias_hh"), np.split(inputs["B"][place], 2), strict=True):
                 weights[kind + name] = in_order(half, theirs, ours)
         if EQUATIONS[cell].peepholes:
-            row = in_order(inputs["P"][place], PEEPHOLES, EQUATIONS[cell].peepholes)
-            weights["weight_peephole" + name] = row.reshape(len(PEEPHOLES), -1)
+            row = in_order(inputs["P"][place], ONNX_PEEPHOLES, EQUATIONS[cell].peepholes)
+            weights["weight_peephole" + name] = row.reshape(len(ONNX_PEEPHOLES), -1)
     return weights
-
-
-def in_order(weight: Array, now: Sequence[str], wanted: Sequence[str]) -> Array:
-    """The equal blocks of rows of `weight`, which stand in the order `now`, in the order `wanted`."""
-    blocks = dict(zip(now, np.split(weight, len(now)), strict=True))
-    return np.concatenate([blocks[name] for name in wanted])

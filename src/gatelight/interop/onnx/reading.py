@@ -6,7 +6,6 @@ Whatever a file says of sizes, nothing larger than the file itself is allocated.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import torch
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from safetensors.numpy import save_file
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators import saving
@@ -25,11 +23,11 @@ from gatelight.estimators.classifier import TextClassifier
 from gatelight.interop.onnx.nodes import SCALE
 from gatelight.interop.onnx.operators import layer_weights
 from gatelight.interop.onnx.writing import KEY
+from gatelight.interop.text_classifier import from_parts
 from gatelight.models.classifier import Classifier
 from gatelight.models.classifier_config import ClassifierConfig
 from gatelight.nn import CELLS
 from gatelight.nn.layers import Layer
-from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
 
 MOST_BYTES = 1 << 31  # protobuf's own limit
 
@@ -105,15 +103,7 @@ def _floats(arrays: Arrays) -> Arrays:
 def _text_classifier(notes: Mapping[str, str], arrays: Arrays) -> TextClassifier:
     config = json.loads(notes[saving.CONFIG_FILE])
     state = _state(ClassifierConfig.from_dict(config["model"]), arrays)
-    with tempfile.TemporaryDirectory() as aside:
-        place = Path(aside)
-        (place / saving.CONFIG_FILE).write_text(json.dumps(config), encoding="ascii")
-        (place / VOCABULARY_FILE).write_text(notes[VOCABULARY_FILE], encoding="ascii")
-        save_file(state, place / saving.MODEL_FILE)
-        try:
-            return TextClassifier.load(place)
-        except ModelFileError as error:
-            raise ModelFileError(str(error).replace(f"{place}/", "").replace(str(place), "it")) from None
+    return from_parts(config, notes[saving.VOCABULARY_FILE], state)
 
 
 def _classifier(notes: Mapping[str, str], arrays: Arrays) -> Classifier:

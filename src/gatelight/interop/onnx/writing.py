@@ -22,13 +22,13 @@ from gatelight.errors import DataError
 from gatelight.estimators import saving
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.files import file_written_aside
-from gatelight.interop.onnx.heads import POOLS, Sizes, only
+from gatelight.interop.onnx.heads import Sizes, logits_of, only
 from gatelight.interop.onnx.nodes import Nodes
 from gatelight.interop.onnx.operators import OPERATORS, operator_inputs
+from gatelight.interop.text_classifier import config_of
 from gatelight.models.classifier import Classifier
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.layers import Layer
-from gatelight.text.vocabulary import FILE_NAME as VOCABULARY_FILE
 
 MOST_BYTES = (1 << 31) - (1 << 24)  # protobuf's limit, with room for the rest of the graph
 KEY = "gatelight."
@@ -40,8 +40,7 @@ def save(model: TextClassifier | Classifier | Layer, path: Path, quantize: bool)
     """As `gatelight.interop.onnx.save`."""
     nodes = Nodes(quantize)
     if isinstance(model, TextClassifier):
-        model.known_classes()
-        metadata = _folder_files(model)
+        metadata = _parts(model)
         told = _classifier(nodes, model.model_, both_classes=True)
     elif isinstance(model, Classifier):
         metadata = {"classifier": json.dumps(model.config.to_dict())}
@@ -65,16 +64,15 @@ def save(model: TextClassifier | Classifier | Layer, path: Path, quantize: bool)
         aside.write_bytes(whole.SerializeToString())
 
 
-def _folder_files(model: TextClassifier) -> dict[str, str]:
-    """The model folder's text files, without the baseline, which stays behind."""
+def _parts(model: TextClassifier) -> dict[str, str]:
+    """What `reading` makes the same model of, beside the weights."""
     with tempfile.TemporaryDirectory() as aside:
-        place = Path(aside) / "model"
-        model.save(place)
-        config = json.loads((place / saving.CONFIG_FILE).read_text(encoding="ascii"))
-        vocabulary = (place / VOCABULARY_FILE).read_text(encoding="ascii")
+        model.vocabulary_.save(Path(aside))
+        vocabulary = Path(aside, saving.VOCABULARY_FILE).read_text(encoding="ascii")
+    config = config_of(model)
     return {
-        saving.CONFIG_FILE: json.dumps({**config, "baseline": False}),
-        VOCABULARY_FILE: vocabulary,
+        saving.CONFIG_FILE: json.dumps(config),
+        saving.VOCABULARY_FILE: vocabulary,
         "classes": json.dumps(config["classes"]),
     }
 
@@ -105,7 +103,7 @@ def _classifier(nodes: Nodes, model: Classifier, both_classes: bool) -> str:
         nodes, [(layer, f"memory.{number}.") for number, layer in enumerate(model.memory)], x, sizes
     )
     head = {name.removeprefix("head."): array for name, array in weights.items() if name.startswith("head.")}
-    logits = POOLS[config.pool](nodes, hidden, ends, sizes, head)
+    logits = logits_of(config.pool, nodes, hidden, ends, sizes, head)
     several = config.outputs > 1 and not config.multilabel
     columns = config.outputs
     if several:
