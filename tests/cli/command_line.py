@@ -29,6 +29,8 @@ SETTINGS = {
     "word-dropout": 0.05,
 }
 TINY = [part for name, value in SETTINGS.items() for part in (f"--{name}", str(value))]
+LANGUAGE = {"hidden-size": 8, "embedding-dim": 6, "batch-size": 2, "steps": 8, "min-count": 1}
+SMALL = [part for name, value in LANGUAGE.items() for part in (f"--{name}", str(value))]
 PROGRAM = [sys.executable, "-m", "gatelight"]
 
 

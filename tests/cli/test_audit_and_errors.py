@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,78 +88,6 @@ def test_words_without_vectors(tmp_path: Path) -> None:
     report = record["unknown"][1]
     assert report["known_by"] == "v.txt"
     assert [word["word"] for word in report["negations"]] == ["dont"]
-
-
-def missing(folder: Path) -> list[object]:
-    return ["audit", folder / "nowhere.csv"]
-
-
-def empty(folder: Path) -> list[object]:
-    (folder / "d.csv").touch()
-    return ["audit", folder / "d.csv"]
-
-
-def undecodable(folder: Path) -> list[object]:
-    (folder / "d.csv").write_bytes(b"text,label\ngood \xff film,pos\n")
-    return ["audit", folder / "d.csv"]
-
-
-def missing_against(folder: Path) -> list[object]:
-    return [
-        "audit",
-        write_reviews(folder / "d.csv"),
-        "--against",
-        folder / "nowhere.csv",
-    ]
-
-
-def no_such_part(folder: Path) -> list[object]:
-    return ["audit", write_reviews(folder / "d.csv"), "--part", "dev"]
-
-
-def no_such_vectors(folder: Path) -> list[object]:
-    return ["audit", write_reviews(folder / "d.csv"), "--vectors", "glove-7b"]
-
-
-def trained_vectors(folder: Path) -> list[object]:
-    return ["audit", write_reviews(folder / "d.csv"), "--vectors", "corpus"]
-
-
-def no_share(folder: Path) -> list[object]:
-    return ["audit", write_reviews(folder / "d.csv"), "--near", "0"]
-
-
-def no_place_for_the_report(folder: Path) -> list[object]:
-    (folder / "file").touch()
-    return [
-        "audit",
-        write_reviews(folder / "d.csv"),
-        "--out",
-        folder / "file" / "a.html",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("mistake", "words"),
-    [
-        (missing, ["nowhere.csv", "no such file"]),
-        (empty, ["d.csv", "empty"]),
-        (undecodable, ["d.csv", "0xff", "--encoding"]),
-        (missing_against, ["nowhere.csv", "no such file"]),
-        (no_such_part, ["d.csv", "'dev'"]),
-        (no_such_vectors, ["glove-7b", "glove-6b-50d"]),
-        (trained_vectors, ["--vectors corpus"]),
-        (no_share, ["near copies from 0"]),
-        (no_place_for_the_report, ["file"]),
-    ],
-)
-def test_what_an_audit_refuses(
-    mistake: Callable[[Path], list[object]], words: list[str], tmp_path: Path
-) -> None:
-    """One clear line and exit code 2."""
-    line = one_line_and_two(gatelight(*mistake(tmp_path)))
-    for word in words:
-        assert word in line, line
 
 
 @pytest.fixture
@@ -276,9 +201,9 @@ def test_what_a_user_wrote_stays_text_in_a_report(model: Path, tmp_path: Path) -
     """A review that holds a script must not run in whoever opens the report."""
     rows = [(f"{HOSTILE} {i} dull and wonderful film", ("neg", "pos")[i % 2]) for i in range(20)]
     data = write(tmp_path / "d<b>.csv", rows)
-    for verb, *arguments in (["audit", data], ["errors", model, data]):
-        page = tmp_path / f"{verb}.html"
-        result = gatelight(verb, *arguments, "--out", page)
+    for command, *arguments in (["audit", data], ["errors", model, data]):
+        page = tmp_path / f"{command}.html"
+        result = gatelight(command, *arguments, "--out", page)
         assert result.exit_code == 0, result.output
         text = page.read_text(encoding="utf-8")
         assert text.count("<script") == 0
@@ -290,14 +215,6 @@ def test_what_a_user_wrote_stays_text_in_a_report(model: Path, tmp_path: Path) -
         assert "http://" not in text
         assert "https://" not in text
         assert "\x1b" not in result.stdout
-
-
-def test_the_program_starts_without_what_these_verbs_need() -> None:
-    """`gatelight --help` must answer at once."""
-    heavy = "('numpy', 'scipy', 'torch', 'ftfy')"
-    code = f"import sys; import gatelight.cli.main; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.strip() == "[]"
 
 
 def test_the_same_data_give_the_same_report(reviews: Path, tmp_path: Path) -> None:

@@ -5,25 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import gatelight, json_lines, one_line_and_two
+from command_line import SMALL, gatelight, json_lines, one_line_and_two
 
 import gatelight as library
 from gatelight.lab.agreement import score_pairs
 from gatelight.lab.minimal_pairs import read_pairs
 from gatelight.lab.note_sentences import SENTENCES, reach
 
-SMALL = (
-    "--hidden-size",
-    "8",
-    "--embedding-dim",
-    "6",
-    "--batch-size",
-    "2",
-    "--steps",
-    "8",
-    "--min-count",
-    "1",
-)
 TEXTS = ["the dog barks .", "the dogs bark .", "a dog near the dogs barks .", "they go", *SENTENCES]
 
 

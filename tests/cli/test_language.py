@@ -6,22 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import gatelight, json_lines, one_line_and_two, snapshot
+from command_line import SMALL, gatelight, json_lines, one_line_and_two, snapshot
 
 import gatelight as library
-
-SMALL = (
-    "--hidden-size",
-    "6",
-    "--embedding-dim",
-    "4",
-    "--batch-size",
-    "2",
-    "--steps",
-    "8",
-    "--min-count",
-    "1",
-)
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +84,7 @@ def test_tokens_begin_with_vectors(tmp_path: Path) -> None:
     """An option that does not arrive would train from chance, which only the perplexity shows."""
     texts = tmp_path / "texts.txt"
     texts.write_text("a warm film\na dull film\n" * 30)
-    how = (
-        "train-lm",
-        texts,
-        "--tokenizer",
-        "word",
-        "--embedding-dim",
-        "6",
-        "--hidden-size",
-        "8",
-        "--out",
-        tmp_path / "m",
-    )
+    how = ("train-lm", texts, "--tokenizer", "word", *SMALL, "--out", tmp_path / "m")
     result = gatelight(*how, "--vectors", "corpus")
     assert result.exit_code == 0, result.output
     assert library.load(tmp_path / "m").vectors == "corpus"

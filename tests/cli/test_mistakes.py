@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -16,118 +15,86 @@ from pathlib import Path
 import pytest
 from command_line import PROGRAM, TINY, gatelight, one_line_and_two, snapshot, write_reviews
 
-
-def empty(folder: Path) -> list[object]:
-    (folder / "d.csv").touch()
-    return [folder / "d.csv"]
-
-
-def missing(folder: Path) -> list[object]:
-    return [folder / "nowhere.csv"]
-
-
-def neither_path_nor_name(folder: Path) -> list[object]:
-    return ["rotten-potatoes"]
-
-
-def other_columns(folder: Path) -> list[object]:
-    return [write_reviews(folder / "d.csv"), "--text-column", "snippet"]
+GOOD = "text,label\n" + "a great film,pos\na dull film,neg\n" * 10
+FILES = {
+    "good.csv": GOOD.encode(),
+    "empty.csv": b"",
+    "verdict.csv": b"text,verdict\ngood,pos\nbad,neg\n",
+    "one.csv": b"text,label\ngood,pos\nbetter,pos\n",
+    "bytes.csv": b"text,label\ngood \xff film,pos\nbad,neg\n",
+    "cut.csv.gz": gzip.compress(GOOD.encode())[:40],
+    "lines.txt": b"good\nbad\n",
+    "other.csv": b"text,label\ngood,positive\nbad,neg\n",
+}
 
 
-def no_obvious_label(folder: Path) -> list[object]:
-    (folder / "d.csv").write_text("text,verdict\ngood,pos\nbad,neg\n")
-    return [folder / "d.csv"]
-
-
-def one_class(folder: Path) -> list[object]:
-    (folder / "d.csv").write_text("text,label\ngood,pos\nbetter,pos\n")
-    return [folder / "d.csv"]
-
-
-def undecodable(folder: Path) -> list[object]:
-    (folder / "d.csv").write_bytes(b"text,label\ngood \xff film,pos\nbad,neg\n")
-    return [folder / "d.csv"]
-
-
-def cut_short(folder: Path) -> list[object]:
-    packed = gzip.compress(write_reviews(folder / "d.csv").read_bytes())
-    (folder / "d.csv.gz").write_bytes(packed[: len(packed) // 2])
-    return [folder / "d.csv.gz"]
-
-
-def climbing_archive(folder: Path) -> list[object]:
-    with tarfile.open(folder / "d.tar.gz", "w:gz") as archive:
+@pytest.fixture
+def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of data, most of which cannot be used, from which commands are given."""
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content)
+    with tarfile.open(tmp_path / "climbing.tar.gz", "w:gz") as archive:
         for name in ("acl/train/pos/0_9.txt", "acl/train/neg/0_1.txt", "../outside.txt"):
             entry = tarfile.TarInfo(name)
             entry.size = 4
             archive.addfile(entry, io.BytesIO(b"good"))
-    return [folder / "d.tar.gz"]
-
-
-def no_labels(folder: Path) -> list[object]:
-    (folder / "d.txt").write_text("good\nbad\n")
-    return [folder / "d.txt"]
-
-
-def unknown_preset(folder: Path) -> list[object]:
-    return [write_reviews(folder / "d.csv"), "--preset", "goulash"]
-
-
-def unknown_cell(folder: Path) -> list[object]:
-    return [write_reviews(folder / "d.csv"), "--cell", "stm"]
-
-
-def unknown_vectors(folder: Path) -> list[object]:
-    return [write_reviews(folder / "d.csv"), "--vectors", "glove-7b"]
-
-
-def vectors_missing(folder: Path) -> list[object]:
-    return [write_reviews(folder / "d.csv"), "--preset", "note-200"]
-
-
-def other_labels_to_test_on(folder: Path) -> list[object]:
-    (folder / "t.csv").write_text("text,label\ngood,positive\nbad,neg\n")
-    return [write_reviews(folder / "d.csv"), "--test", folder / "t.csv"]
-
-
-def two_tests(folder: Path) -> list[object]:
-    return [write_reviews(folder / "d.csv"), "--test", "x.csv", "--test-fraction", "0.1"]
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("mistake", "words"),
+    ("typed", "words"),
     [
-        (missing, ["nowhere.csv", "no such file"]),
-        (neither_path_nor_name, ["rotten-potatoes", "rotten-tomatoes"]),
-        (empty, ["d.csv", "empty"]),
-        (other_columns, ["snippet", "text", "label", "film"]),
-        (no_obvious_label, ["'verdict'", "name it with --label-column"]),
-        (one_class, ["d.csv", "pos", "2 classes"]),
-        (undecodable, ["d.csv", "16", "0xff", "with --encoding, or", "--encoding-errors replace"]),
-        (cut_short, ["d.csv.gz"]),
-        (climbing_archive, ["d.tar.gz", "../outside.txt"]),
-        (no_labels, ["d.txt", "label"]),
-        (unknown_preset, ["goulash", "note-400"]),
-        (unknown_cell, ["stm", "peephole"]),
-        (unknown_vectors, ["glove-7b", "glove-6b-50d"]),
-        (vectors_missing, ["--vectors", "--no-train-vectors"]),
-        (other_labels_to_test_on, ["t.csv", "'positive'", "neg, pos"]),
-        (two_tests, ["--test-fraction"]),
+        ("nowhere.csv", ["nowhere.csv", "no such file"]),
+        ("rotten-potatoes", ["rotten-potatoes", "rotten-tomatoes"]),
+        ("empty.csv", ["empty.csv", "empty"]),
+        ("good.csv --text-column snippet", ["snippet", "text", "label"]),
+        ("verdict.csv", ["'verdict'", "name it with --label-column"]),
+        ("one.csv", ["one.csv", "pos", "2 classes"]),
+        ("bytes.csv", ["bytes.csv", "16", "0xff", "with --encoding, or", "--encoding-errors replace"]),
+        ("cut.csv.gz", ["cut.csv.gz"]),
+        ("climbing.tar.gz", ["climbing.tar.gz", "../outside.txt"]),
+        ("lines.txt", ["lines.txt", "label"]),
+        ("good.csv --preset goulash", ["goulash", "note-400"]),
+        ("good.csv --cell stm", ["stm", "peephole"]),
+        ("good.csv --vectors glove-7b", ["glove-7b", "glove-6b-50d"]),
+        ("good.csv --preset note-200", ["--vectors", "--no-train-vectors"]),
+        ("good.csv --test other.csv", ["other.csv", "'positive'", "neg, pos"]),
+        ("good.csv --test x.csv --test-fraction 0.1", ["--test-fraction"]),
     ],
 )
 def test_data_or_settings_that_cannot_be_used(
-    mistake: Callable[[Path], list[object]], words: list[str], tmp_path: Path, model: Path
+    typed: str, words: list[str], strange: Path, model: Path
 ) -> None:
     """The line names the culprit and what would do; the model that is there already stays."""
-    (tmp_path / "data").mkdir()
-    arguments = mistake(tmp_path / "data")
-    shutil.copytree(model, tmp_path / "m")
-    before = snapshot(tmp_path)
-    line = one_line_and_two(gatelight("train", *arguments, "--out", tmp_path / "m", *TINY))
+    shutil.copytree(model, strange / "m")
+    before = snapshot(strange)
+    line = one_line_and_two(gatelight("train", *typed.split(), "--out", "m", *TINY))
     for word in words:
         assert word in line, line
-    assert snapshot(tmp_path) == before
-    assert not (tmp_path / "m.checkpoint").exists()
+    assert snapshot(strange) == before
+    assert not (strange / "m.checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("nowhere.csv", ["nowhere.csv", "no such file"]),
+        ("empty.csv", ["empty.csv", "empty"]),
+        ("bytes.csv", ["bytes.csv", "0xff", "--encoding"]),
+        ("good.csv --against nowhere.csv", ["nowhere.csv", "no such file"]),
+        ("good.csv --part dev", ["good.csv", "'dev'"]),
+        ("good.csv --vectors glove-7b", ["glove-7b", "glove-6b-50d"]),
+        ("good.csv --vectors corpus", ["--vectors corpus"]),
+        ("good.csv --near 0", ["near copies from 0"]),
+        ("good.csv --out lines.txt/a.html", ["lines.txt"]),
+    ],
+)
+def test_what_an_audit_refuses(typed: str, words: list[str], strange: Path) -> None:
+    """One clear line and exit code 2."""
+    line = one_line_and_two(gatelight("audit", *typed.split()))
+    for word in words:
+        assert word in line, line
 
 
 def test_undecodable_bytes_can_be_replaced(tmp_path: Path) -> None:
@@ -157,39 +124,22 @@ def test_a_number_of_threads_that_is_none(model: Path, monkeypatch: pytest.Monke
     assert "GATELIGHT_THREADS is 'abc'" in one_line_and_two(gatelight("predict", model, "good film " * 300))
 
 
-def absent(folder: Path) -> None:
-    shutil.rmtree(folder)
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "absent": shutil.rmtree,
+    "incomplete": lambda folder: (folder / "vocabulary.jsonl").unlink(),
+    "cut": lambda folder: os.truncate(folder / "model.safetensors", 1000),
+    "garbage": lambda folder: (folder / "config.json").write_bytes(b"\x00\xff{{{"),
+    "newer": lambda folder: (folder / "config.json").write_text('{"format": 99}'),
+}
 
 
-def incomplete(folder: Path) -> None:
-    (folder / "vocabulary.jsonl").unlink()
-
-
-def cut(folder: Path) -> None:
-    weights = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(weights[:-100])
-
-
-def garbage(folder: Path) -> None:
-    (folder / "config.json").write_bytes(b"\x00\xff{{{")
-
-
-def newer(folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"format": 99}))
-
-
-@pytest.mark.parametrize("damage", [absent, incomplete, cut, garbage, newer])
-@pytest.mark.parametrize("verb", ["predict", "evaluate", "summary"])
-def test_a_model_folder_that_cannot_be_read(
-    damage: Callable[[Path], None], verb: str, model: Path, reviews: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_model_folder_that_cannot_be_read(damage: str, model: Path, reviews: Path, tmp_path: Path) -> None:
     """A damaged model must not answer, and must not look like a bug of ours."""
-    folder = tmp_path / "m"
-    shutil.copytree(model, folder)
-    damage(folder)
-    arguments = {"predict": ["good"], "evaluate": [reviews], "summary": []}[verb]
-    assert str(folder) in one_line_and_two(gatelight(verb, folder, *arguments))
+    folder = Path(shutil.copytree(model, tmp_path / "m"))
+    DAMAGES[damage](folder)
+    for command, *data in (["predict", "good"], ["evaluate", reviews], ["summary"]):
+        assert str(folder) in one_line_and_two(gatelight(command, folder, *data))
 
 
 def test_a_folder_of_someone_elses_is_not_overwritten(reviews: Path, tmp_path: Path) -> None:

@@ -65,12 +65,7 @@ def test_a_given_test_file_and_validation_file_are_used(reviews: Path, tmp_path:
     other = write_reviews(tmp_path / "other.csv", 30, 2)
     options = [*TINY, "--valid", other, "--test", other, "--no-baseline", "--json"]
     final = json_lines(gatelight("train", reviews, "--out", tmp_path / "m", *options).stdout)[-1]
-    assert (final["texts"], final["validation_texts"], final["split"], final["test"]["n"]) == (
-        160,
-        30,
-        "given",
-        30,
-    )
+    assert (final["texts"], final["validation_texts"], final["test"]["n"]) == (160, 30, 30)
 
 
 def write_parts(folder: Path) -> Path:
