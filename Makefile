@@ -18,7 +18,7 @@ ifneq ($(shell cat $(BENCH_READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(BENCH_READY)
 endif
 
-.PHONY: setup demo test check format bench bench-quick docs build clean
+.PHONY: setup demo test test-all check format bench bench-quick docs build clean
 
 setup: $(READY)
 
@@ -35,8 +35,13 @@ demo: $(READY)
 
 # On several processors, each with whole files, since tests of a file share what is dear to set up; in the order
 # of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 test: $(READY)
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m 'not slow'
+
+test-all: $(READY)
+	$(PYTEST)
 
 # Tools are called as modules: the scripts in bin/ name the folder in which they were installed.
 check: $(READY)
