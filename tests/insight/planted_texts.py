@@ -58,42 +58,9 @@ def one_word_other(text: str) -> str:
     return " ".join(words)
 
 
-def copies() -> list[Example]:
-    rows = clean()
-    return [*rows, rows[4]._replace(id="again"), rows[4]._replace(id="and again")]
-
-
-def near_copies() -> list[Example]:
-    rows = clean()
-    return changed(rows, 20, text=one_word_other(rows[40].text))
-
-
-def two_labels() -> list[Example]:
-    rows = clean()
-    return changed(rows, 21, text=rows[40].text.upper())  # the same words, not the same text
-
-
 def leakage() -> list[Example]:
     rows = in_two_parts()
     return changed(changed(rows, 130, text=rows[10].text), 131, text=rows[11].text)
-
-
-def near_leakage() -> list[Example]:
-    rows = in_two_parts()
-    return changed(rows, 130, text=one_word_other(rows[10].text))
-
-
-def groups_on_both_sides() -> list[Example]:
-    rows = [row._replace(group=f"film {i}") for i, row in enumerate(in_two_parts())]
-    return changed(rows, 150, group="film 3")
-
-
-def groups() -> list[Example]:
-    return [row._replace(group=f"film {i // 6}") for i, row in enumerate(clean())]
-
-
-def unbalanced() -> list[Example]:
-    return [row._replace(label="pos" if i % 8 else "neg") for i, row in enumerate(clean())]
 
 
 def length_tells() -> list[Example]:
@@ -128,14 +95,37 @@ def unknown_indicative() -> list[Example]:
 
 
 PLANTED: dict[str, tuple[Callable[[], list[Example]], dict[str, int]]] = {
-    "copies": (copies, {"copies": 2}),
-    "near copies": (near_copies, {"near copies": 2}),
-    "two labels": (two_labels, {"two labels": 2, "near copies": 2}),
+    "copies": (
+        lambda: [*clean(), *(clean()[4]._replace(id=f"again {n}") for n in range(2))],
+        {"copies": 2},
+    ),
+    "near copies": (
+        lambda: changed(clean(), 20, text=one_word_other(clean()[40].text)),
+        {"near copies": 2},
+    ),
+    "two labels": (  # the same words, not the same text
+        lambda: changed(clean(), 21, text=clean()[40].text.upper()),
+        {"two labels": 2, "near copies": 2},
+    ),
     "leakage": (leakage, {"leakage": 2}),
-    "near leakage": (near_leakage, {"near leakage": 1}),
-    "groups on both sides": (groups_on_both_sides, {"groups on both sides": 1}),
-    "group leakage": (groups, {"group leakage": 24}),
-    "unbalanced classes": (unbalanced, {"unbalanced classes": 15}),
+    "near leakage": (
+        lambda: changed(in_two_parts(), 130, text=one_word_other(in_two_parts()[10].text)),
+        {"near leakage": 1},
+    ),
+    "groups on both sides": (
+        lambda: changed(
+            [row._replace(group=f"film {i}") for i, row in enumerate(in_two_parts())], 150, group="film 3"
+        ),
+        {"groups on both sides": 1},
+    ),
+    "group leakage": (
+        lambda: [row._replace(group=f"film {i // 6}") for i, row in enumerate(clean())],
+        {"group leakage": 24},
+    ),
+    "unbalanced classes": (
+        lambda: [row._replace(label="pos" if i % 8 else "neg") for i, row in enumerate(clean())],
+        {"unbalanced classes": 15},
+    ),
     "length tells the class": (length_tells, {"length tells the class": 120}),
     "empty": (lambda: with_text("", " \n ", "... !"), {"empty": 3}),
     "near-empty": (lambda: with_text("n/a", "good film"), {"near-empty": 2}),

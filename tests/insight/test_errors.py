@@ -158,7 +158,7 @@ def test_edits_by_hand() -> None:
     rare, others, near = edits(model, TEXTS, np.array([1, 1, 1, 0, 0]))
     # "fine" and "odd" go: the first text turns to wrong; in the last "good" still stands.
     assert (rare.texts, rare.words, rare.flips, rare.to_right, rare.to_wrong) == (3, 4, 1, 0, 1)
-    assert rare.gain == pytest.approx(-1 / 3)
+    assert rare.gain.mean == pytest.approx(-1 / 3)
     assert (others.texts, others.words) == (3, 4)
     # "goood" is read as "good": right; what "is", "not" and "but" are near is none of the known words.
     assert (near.texts, near.words, near.flips, near.to_right, near.to_wrong) == (1, 1, 1, 1, 0)
@@ -216,9 +216,9 @@ def test_slices_have_newcombes_interval() -> None:
     wrong = np.array([True] * 56 + [False] * 14 + [True] * 48 + [False] * 32)
     found = {s.value: s for s in slices(made(150, negations=np.array([1] * 70 + [0] * 80)), wrong)}
     assert (found["yes"].texts, found["yes"].wrong) == (70, 56)
-    assert found["yes"].apart == pytest.approx(0.2)
-    assert (found["yes"].apart_low, found["yes"].apart_high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    assert found["no"].apart == pytest.approx(-0.2)
+    assert found["yes"].apart.mean == pytest.approx(0.2)
+    assert (found["yes"].apart.low, found["yes"].apart.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert found["no"].apart.mean == pytest.approx(-0.2)
     assert set(found) == {"yes", "no"}  # of lengths there is one slice, which tells nothing
 
 
@@ -254,7 +254,7 @@ def test_agreement_with_the_baseline() -> None:
     assert found.p == pytest.approx(
         min(1, 2 * stats.binom.cdf(min(found.model_only, found.baseline_only), n, 0.5))
     )
-    assert found.gain == pytest.approx(((ours == truth).sum() - (theirs == truth).sum()) / 200)
-    assert found.gain_low < found.gain < found.gain_high
+    assert found.gain.mean == pytest.approx(((ours == truth).sum() - (theirs == truth).sum()) / 200)
+    assert found.gain.low < found.gain.mean < found.gain.high
     same = np.zeros(9, int)
     assert (agreement(same, same, same).p, agreement(same, same, same).kappa) == (1.0, 1.0)

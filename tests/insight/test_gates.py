@@ -70,8 +70,8 @@ def test_ablation_is_what_a_model_with_the_gate_clamped_scores() -> None:
     shut = next(one for one in found if (one.gate, one.layer, one.at) == ("update_gate", 1, "shut"))
     clamped = model.with_gates(layer=1, update_gate=0.0)
     assert shut.accuracy == clamped.score(reviews.texts, reviews.labels)
-    assert shut.change == pytest.approx(shut.accuracy - model.score(reviews.texts, reviews.labels))
-    assert shut.low <= shut.change <= shut.high
+    assert shut.change.mean == pytest.approx(shut.accuracy - model.score(reviews.texts, reviews.labels))
+    assert shut.change.low <= shut.change.mean <= shut.change.high
     assert shut.same == (clamped.predict(reviews.texts) == model.predict(reviews.texts)).mean()
     assert ablate(fitted("rnn"), reviews.texts, reviews.labels) == []
     with pytest.raises(DataError, match="80 texts and 3 labels"):

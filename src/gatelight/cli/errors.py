@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.insight.errors import Agreement, ErrorAnalysis, Mistake, Slice
+    from gatelight.insight.paired import Difference
     from gatelight.insight.rare_words import Edit, Effect
 
 STAGES = {"predict": "predicting", "baseline": "n-gram baseline", "edits": "changing words"}
@@ -226,9 +227,12 @@ def _edit(edit: Edit) -> str:
     return (
         f"{edit.name.capitalize()} ({edit.words:,} in {edit.texts:,} texts): {edit.flips:,} answers turn, "
         f"{percent(edit.flips / edit.texts)} ({percent(edit.low)} to {percent(edit.high)}), "
-        f"{edit.to_right:,} to right and {edit.to_wrong:,} to wrong; accuracy {100 * edit.gain:+.2f} points "
-        f"({100 * edit.gain_low:+.2f} to {100 * edit.gain_high:+.2f})."
+        f"{edit.to_right:,} to right and {edit.to_wrong:,} to wrong; accuracy {_points(edit.gain)}."
     )
+
+
+def _points(gain: Difference) -> str:
+    return f"{100 * gain.mean:+.2f} points ({100 * gain.low:+.2f} to {100 * gain.high:+.2f})"
 
 
 def _slice_row(found: Slice) -> list[str]:
@@ -236,8 +240,8 @@ def _slice_row(found: Slice) -> list[str]:
         found.value,
         f"{found.texts:,}",
         f"{percent(found.rate)} ({100 * found.low:.0f} to {100 * found.high:.0f})",
-        f"{100 * found.apart:+.1f} ({100 * found.apart_low:+.0f} to {100 * found.apart_high:+.0f})"
-        + (" *" if found.apart_low > 0 or found.apart_high < 0 else ""),
+        f"{100 * found.apart.mean:+.1f} ({100 * found.apart.low:+.0f} to {100 * found.apart.high:+.0f})"
+        + ("" if found.apart.includes_zero else " *"),
     ]
 
 
@@ -245,8 +249,8 @@ def _agreement(found: Agreement) -> str:
     return (
         f"Model and baseline say the same of {percent(found.same)} (kappa {found.kappa:.2f}): both are right "
         f"{found.both:,} times, the model alone {found.model_only:,}, the baseline alone "
-        f"{found.baseline_only:,}, neither {found.neither:,}; the model {100 * found.gain:+.2f} points "
-        f"({100 * found.gain_low:+.2f} to {100 * found.gain_high:+.2f}), McNemar p = {found.p:.2g}."
+        f"{found.baseline_only:,}, neither {found.neither:,}; the model {_points(found.gain)}, "
+        f"McNemar p = {found.p:.2g}."
     )
 
 

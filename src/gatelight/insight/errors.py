@@ -17,7 +17,7 @@ from gatelight.estimators.evaluation import Evaluation, measure, wilson_interval
 from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.texts import checked_texts
 from gatelight.insight.findings import Quote, quoted
-from gatelight.insight.paired import paired_difference
+from gatelight.insight.paired import Difference, paired_difference
 from gatelight.insight.rare_words import Edit, Effect, WordStatistics, edits, effects, word_statistics
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Mistake:
 class Slice:
     """Texts that share something: how many, how many predicted wrongly, the rate with its 95 % interval.
 
-    `apart` is by how much the rate lies above that of all other texts, with Newcombe's interval (1998).
+    `apart`: how much the rate lies above that of all other texts, with Newcombe's interval (1998).
     """
 
     by: str
@@ -59,16 +59,14 @@ class Slice:
     rate: float
     low: float
     high: float
-    apart: float
-    apart_low: float
-    apart_high: float
+    apart: Difference
 
 
 @dataclass(frozen=True)
 class Agreement:
     """How often a model and its baseline say the same (`kappa`: Cohen's), and who is right.
 
-    `gain` is the model's accuracy less the baseline's with its interval, `p` McNemar's exact one.
+    `gain` is the model's accuracy less the baseline's, `p` McNemar's exact one.
     """
 
     same: float
@@ -77,9 +75,7 @@ class Agreement:
     model_only: int
     baseline_only: int
     neither: int
-    gain: float
-    gain_low: float
-    gain_high: float
+    gain: Difference
     p: float
 
 
@@ -163,15 +159,16 @@ def analyze_errors(
         ]
 
     compared, beside = None, None
-    model_alone: list[Mistake] = []
-    baseline_alone: list[Mistake] = []
+    alone: list[list[Mistake]] = [[], []]
     if estimator.baseline_ is not None:
         on_stage("baseline")
         columns = estimator.known_classes().columns(estimator.baseline_.probabilities(checked))
         beside, theirs = measure(columns, truth), columns.argmax(axis=1)
         compared = agreement(predicted, theirs, truth)
-        model_alone = shown(np.flatnonzero(right & (theirs != truth)), ONE_ALONE, surest=True)
-        baseline_alone = shown(np.flatnonzero(~right & (theirs == truth)), ONE_ALONE)
+        alone = [
+            shown(np.flatnonzero(right & (theirs != truth)), ONE_ALONE, surest=True),
+            shown(np.flatnonzero(~right & (theirs == truth)), ONE_ALONE),
+        ]
     on_stage("edits")
     offered = estimator.training_.get("validation_temperature")
     offered_error = None
@@ -193,8 +190,8 @@ def analyze_errors(
         edits=edits(estimator, checked, truth, seed),
         slices=slices(words, ~right, groups),
         agreement=compared,
-        model_alone=model_alone,
-        baseline_alone=baseline_alone,
+        model_alone=alone[0],
+        baseline_alone=alone[1],
     )
 
 
@@ -222,7 +219,6 @@ def agreement(model: Numbers, baseline: Numbers, truth: Numbers) -> Agreement:
     ours, theirs = model == truth, baseline == truth
     one, other = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     same = float((model == baseline).mean())
-    gain = paired_difference(ours[None], theirs[None])
     return Agreement(
         same=same,
         # Where both only ever name one class scikit-learn divides 0 by 0.
@@ -231,9 +227,7 @@ def agreement(model: Numbers, baseline: Numbers, truth: Numbers) -> Agreement:
         model_only=one,
         baseline_only=other,
         neither=int((~ours & ~theirs).sum()),
-        gain=gain.mean,
-        gain_low=gain.low,
-        gain_high=gain.high,
+        gain=paired_difference(ours[None], theirs[None]),
         p=float(binomtest(one, one + other).pvalue) if one + other else 1.0,
     )
 
@@ -243,13 +237,14 @@ def slices(words: WordStatistics, wrong: Mask, groups: Sequence[str | None] | No
     edges = np.unique(np.quantile(words.tokens, [0.25, 0.5, 0.75]).astype(int))
     length = np.searchsorted(edges, words.tokens, side="left")
     lengths = [*(f"up to {edge:,}" for edge in edges), f"over {edges[-1]:,}"]
-    parts = [("tokens", name, length == k) for k, name in enumerate(lengths)]
-    if words.cut.any():
-        parts += [("longer than the model reads", v, words.cut == (v == "yes")) for v in ("no", "yes")]
-    parts += [("negation", v, (words.negations > 0) == (v == "yes")) for v in ("no", "yes")]
-    for n in range(MOST_CONTRASTS):
-        parts.append(("contrast words", str(n), words.contrasts == n))
-    parts.append(("contrast words", f"{MOST_CONTRASTS} or more", words.contrasts >= MOST_CONTRASTS))
+    contrasts = [*map(str, range(MOST_CONTRASTS)), f"{MOST_CONTRASTS} or more"]
+    kinds = [
+        ("tokens", lengths, length),
+        ("longer than the model reads", ["no", "yes"], words.cut),
+        ("negation", ["no", "yes"], words.negations > 0),
+        ("contrast words", contrasts, np.minimum(words.contrasts, MOST_CONTRASTS)),
+    ]
+    parts = [(by, value, of == k) for by, values, of in kinds for k, value in enumerate(values)]
     found = [_slice(by, value, mask, wrong) for by, value, mask in parts if mask.any() and not mask.all()]
     if groups is not None:
         names, group = np.unique([name or "" for name in groups], return_inverse=True)
@@ -266,9 +261,12 @@ def _slice(by: str, value: str, mask: Mask, wrong: Mask) -> Slice:
     rest, rest_bad = len(mask) - n, int(wrong.sum()) - bad
     rate, (low, high) = bad / n, wilson_interval(bad, n)
     other, (other_low, other_high) = rest_bad / rest, wilson_interval(rest_bad, rest)
-    apart_low = rate - other - float(np.hypot(rate - low, other_high - other))
-    apart_high = rate - other + float(np.hypot(high - rate, other - other_low))
-    return Slice(by, value, n, bad, rate, low, high, rate - other, apart_low, apart_high)
+    apart = Difference(
+        rate - other,
+        rate - other - float(np.hypot(rate - low, other_high - other)),
+        rate - other + float(np.hypot(high - rate, other - other_low)),
+    )
+    return Slice(by, value, n, bad, rate, low, high, apart)
 
 
 def _coverage(right: Mask, confidence: NDArray[np.floating[Any]]) -> list[tuple[float, float]]:

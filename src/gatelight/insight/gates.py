@@ -14,7 +14,7 @@ from gatelight.errors import DataError
 from gatelight.estimators.evaluation import is_right
 from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.tracing import Trace
-from gatelight.insight.paired import paired_difference
+from gatelight.insight.paired import Difference, paired_difference
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
@@ -67,16 +67,14 @@ def similar_order(trace: Trace, text: int = 0, layer: int = 0, direction: int = 
 class Clamped:
     """The accuracy with a gate of a layer clamped "open", "shut" or at its "mean", and its change.
 
-    `low` and `high` bound the change with 95 %; `same` is the fraction of texts classified as without.
+    `same` is the fraction of texts classified as without.
     """
 
     gate: str
     layer: int
     at: str
     accuracy: float
-    change: float
-    low: float
-    high: float
+    change: Difference
     same: float
 
 
@@ -102,9 +100,9 @@ def ablate(
                 clamped = clamped.with_gates(layer=layer, direction=direction, **value)
             columns = clamped.predict_proba(texts)
             now = is_right(columns, targets)
-            gain = paired_difference(now[None], right[None], seed=seed)
+            change = paired_difference(now[None], right[None], seed=seed)
             same = float((columns.argmax(axis=1) == predicted).mean())
-            found.append(Clamped(gate, layer, at, float(now.mean()), gain.mean, gain.low, gain.high, same))
+            found.append(Clamped(gate, layer, at, float(now.mean()), change, same))
     return found
 
 

@@ -14,8 +14,9 @@ from gatelight.insight.findings import Finding
 from gatelight.text.lengths import LengthStatistics
 
 PERCENTILES = (0, 5, 25, 50, 75, 90, 95, 99, 100)
+CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.98, 0.99, 1)
 WHOLE = 0.95  # the fraction of the texts that the recommended length leaves whole
-CUT_SHARE = 0.01  # fewer cut texts are not worth a word
+CUT_FRACTION = 0.01  # fewer cut texts are not worth a word
 MOST_BINS = 40
 ID_BYTES, LENGTH_BYTES = 4, 8
 NOTEWORTHY = 0.06  # of the variance: a medium effect by Cohen (1988)
@@ -44,10 +45,10 @@ class Coverage:
 class LengthReport:
     """Length statistics, percentiles, the coverage curve and what padding would cost at `maxlen`.
 
-    `cut` has [label, cut, of] by class. `dense_bytes` are those of an array of ids padded to `maxlen`,
-    `packed_bytes` those of ours. `histogram` counts texts in bins of `histogram_width` whole lengths each,
-    from 0; the last one counts what is longer, too. `by_class` is the fraction of the variance of log lengths
-    that classes explain, `by_class_p` the p-value of Kruskal and Wallis; None without classes.
+    `classes` has [label, texts, of these cut, mean tokens]. `dense_bytes` are those of an array of ids padded
+    to `maxlen`, `packed_bytes` those of ours. `histogram` counts texts in bins of `histogram_width` whole
+    lengths each, from 0; the last one counts what is longer, too. `by_class` is the fraction of the variance
+    of log lengths that classes explain, `by_class_p` the p-value of Kruskal and Wallis; None without classes.
     """
 
     maxlen: int
@@ -58,8 +59,7 @@ class LengthReport:
     mean_characters: float
     curve: list[Coverage]
     recommended: int
-    cut: list[list[Any]]
-    mean_by_class: list[list[Any]]
+    classes: list[list[Any]]
     dense_bytes: int
     packed_bytes: int
     by_class: float | None
@@ -83,10 +83,12 @@ def measure(
 ) -> LengthReport:
     """Measure texts by their lengths, int64 [n] each; `labels` int32 [n] count `label_names`, -1 has none."""
     recommended = _rounded_up(float(np.quantile(tokens, WHOLE)))
-    points = sorted({maxlen, recommended, *_rounded_points(tokens)})
+    points = {maxlen, recommended, *map(_rounded_up, np.quantile(tokens, CURVE).tolist())}
     kept = int(np.minimum(tokens, maxlen).sum())
-    there = [number for number in range(len(label_names)) if (labels == number).any()]
-    explained, p = _by_class([np.log1p(tokens[labels == number]) for number in there])
+    by_class = [
+        (name, tokens[labels == number]) for number, name in enumerate(label_names) if number in labels
+    ]
+    explained, p = _by_class([np.log1p(own) for _, own in by_class])
     end = max(int(np.quantile(tokens, 0.99)), min(maxlen, int(tokens.max())), 1)
     width = math.ceil((end + 1) / MOST_BINS)
     return LengthReport(
@@ -96,17 +98,9 @@ def measure(
         characters=_percentiles(characters),
         tokens=_percentiles(tokens),
         mean_characters=float(characters.mean()),
-        curve=[_coverage(tokens, point) for point in points],
+        curve=[_coverage(tokens, point) for point in sorted(points)],
         recommended=recommended,
-        cut=[
-            [
-                label_names[number],
-                int((tokens[labels == number] > maxlen).sum()),
-                int((labels == number).sum()),
-            ]
-            for number in there
-        ],
-        mean_by_class=[[label_names[number], float(tokens[labels == number].mean())] for number in there],
+        classes=[[name, len(own), int((own > maxlen).sum()), float(own.mean())] for name, own in by_class],
         dense_bytes=len(tokens) * maxlen * ID_BYTES,
         packed_bytes=kept * ID_BYTES + len(tokens) * LENGTH_BYTES,
         by_class=explained,
@@ -119,15 +113,15 @@ def measure(
 def findings(report: LengthReport, longest: list[Any]) -> list[Finding]:
     """Say what is cut, with `longest` as examples, and whether the length gives the class away."""
     found = []
-    cut, n = report.statistics.truncated, sum(report.histogram)
-    if cut > CUT_SHARE * n:
-        classes = ", ".join(f"{label} {100 * count / of:.1f} %" for label, count, of in report.cut)
+    longer, n = report.statistics.truncated, sum(report.histogram)
+    if longer > CUT_FRACTION * n:
+        classes = ", ".join(f"{label} {100 * cut / of:.1f} %" for label, of, cut, _ in report.classes)
         found.append(
             Finding(
                 "cut",
                 f"texts are longer than {report.maxlen} tokens: {ENDS[report.truncation]}"
                 + (f" (by class: {classes})" if classes else ""),
-                cut,
+                longer,
                 n,
                 f"--max-length {report.recommended} leaves {100 * WHOLE:.0f} % of the texts whole, "
                 "--truncation head+tail keeps both ends; as no text is padded, length costs only where it is",
@@ -136,7 +130,7 @@ def findings(report: LengthReport, longest: list[Any]) -> list[Finding]:
         )
     explained, p = report.by_class, report.by_class_p
     if explained is not None and p is not None and explained >= NOTEWORTHY and p < CERTAIN:
-        means = ", ".join(f"{label} {mean:.0f}" for label, mean in report.mean_by_class)
+        means = ", ".join(f"{label} {mean:.0f}" for label, _, _, mean in report.classes)
         found.append(
             Finding(
                 "length tells the class",
@@ -169,12 +163,6 @@ def _rounded_up(length: float) -> int:
     """Round up to two figures: 577 → 580, 1,234 → 1,300."""
     step: int = 10 ** max(0, len(str(math.ceil(length))) - 2)
     return max(1, math.ceil(length / step) * step)
-
-
-def _rounded_points(tokens: Lengths) -> list[int]:
-    top = _rounded_up(float(tokens.max()))
-    points = [_rounded_up(float(np.quantile(tokens, fraction))) for fraction in np.arange(0.1, 1, 0.1)]
-    return [*points, *(_rounded_up(float(np.quantile(tokens, fraction))) for fraction in (0.98, 0.99)), top]
 
 
 def _by_class(logs: list[npt.NDArray[np.float64]]) -> tuple[float | None, float | None]:

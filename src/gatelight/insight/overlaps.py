@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
 
 from gatelight.insight.findings import EXAMPLES, Finding
 from gatelight.insight.survey import NONE, Mask, Survey
@@ -56,18 +57,15 @@ class _Alike:
         stands[self.first] = True
         pairs = candidates(survey.keys, stands & enough)
         self.pairs = pairs[likeness(pairs, survey.tokens_of, survey.is_word) >= threshold]
-        sides = len(survey.side_names)
-        self.own = np.zeros((len(self.first), sides), np.int64)
-        np.add.at(self.own, (self.number, survey.side), enough)
-        self.near = np.zeros((len(self.first), sides), bool)
-        for one, other in ((0, 1), (1, 0)):
-            left, right = self.number[self.pairs[:, one]], self.number[self.pairs[:, other]]
-            np.logical_or.at(self.near, left, self.own[right] > 0)
+        size = len(self.first)
+        own = np.zeros((size, len(survey.side_names)))
+        np.add.at(own, (self.number, survey.side), enough)
+        near = coo_array((np.ones(len(self.pairs)), self.number[self.pairs].T), shape=(size, size)).tocsr()
+        self.there = own + near @ own + near.T @ own  # texts with the same or nearly the same words, by side
 
     def on(self, side: int, own_side: npt.NDArray[np.int64]) -> Mask:
         """Which texts have one alike, other than themselves, on a side."""
-        others = self.own[self.number, side] - (own_side == side)
-        return np.asarray(self.near[self.number, side] | (others > 0))
+        return np.asarray(self.there[self.number, side] > (own_side == side))
 
 
 def find(survey: Survey, threshold: float = ALIKE) -> Overlaps:
@@ -77,8 +75,13 @@ def find(survey: Survey, threshold: float = ALIKE) -> Overlaps:
     enough = survey.words >= LEAST_WORDS
     for side, name in enumerate(survey.side_names):
         here = survey.side == side
-        copies = here & _comes_again(survey.exact, here)
-        near = here & enough & alike.on(side, survey.side) & ~_has_copy(survey.exact, here)
+        _, first, number, times = np.unique(
+            survey.exact[here], return_index=True, return_inverse=True, return_counts=True
+        )
+        copies, copied = here.copy(), np.zeros(len(survey), bool)
+        copies[np.flatnonzero(here)[first]] = False
+        copied[here] = times[number] > 1
+        near = here & enough & alike.on(side, survey.side) & ~copied
         out.within.append([name, int(here.sum()), int(copies.sum()), int(near.sum())])
         where = f" in the part {name}" if name and len(survey.side_names) > 1 else ""
         out.findings += survey.finding(
@@ -190,19 +193,3 @@ def _group_leakage(out: Overlaps, survey: Survey) -> None:
             "split by group (--split group, the default); figures flatter otherwise",
             of=test,
         )
-
-
-def _comes_again(values: npt.NDArray[np.int64], among: Mask) -> Mask:
-    """Which of the texts among have the value of an earlier one of them."""
-    rows = np.flatnonzero(among)
-    again = np.ones(len(values), bool)
-    again[rows[np.unique(values[rows], return_index=True)[1]]] = False
-    return again & among
-
-
-def _has_copy(values: npt.NDArray[np.int64], among: Mask) -> Mask:
-    """Which of the texts among have the value of another one of them."""
-    _, back, counts = np.unique(values[among], return_inverse=True, return_counts=True)
-    out = np.zeros(len(values), bool)
-    out[among] = counts[back] > 1
-    return out

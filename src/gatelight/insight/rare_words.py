@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gatelight.estimators.evaluation import Z_95, wilson_interval
 from gatelight.insight.english import CONTRASTS, NEGATIONS
-from gatelight.insight.paired import paired_difference
+from gatelight.insight.paired import Difference, paired_difference
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
@@ -69,8 +69,24 @@ def word_statistics(
     """Look at the words of texts as the estimator reads them."""
     reading = estimator.reading_
     counts = reading.vocabulary.known_counts()
-    ranks = {} if vectors is None else dict(zip(vectors.words, vectors.rows.tolist(), strict=True))
-    rows = np.array([_words(reading.tokenizer.tokens(text), counts, ranks) for text in texts])
+    ranks = {} if vectors is None else dict(zip(vectors.words, (vectors.rows + 1).tolist(), strict=True))
+
+    def of(tokens: list[str]) -> list[float]:
+        known = [counts[token] for token in tokens if token in counts]
+        placed = [ranks[token] for token in tokens if token in ranks]
+        lower = [token.lower() for token in tokens]
+        return [
+            len(tokens),
+            len(tokens) - len(known),
+            sum(count < RARE for count in known),
+            float(np.log10(np.maximum(known, 1)).mean()) if known else 0.0,
+            float(np.log10(placed).mean()) if placed else 0.0,
+            len(tokens) - len(placed),
+            sum(token in NEGATIONS for token in lower),
+            sum(token in CONTRASTS for token in lower),
+        ]
+
+    rows = np.array([of(reading.tokenizer.tokens(text)) for text in texts])
     tokens, unknown, rare, commonness, rank, absent, negations, contrasts = rows.T
     read = tokens - unknown if reading.unknown == "drop" else tokens
     length = np.maximum(tokens, 1)
@@ -85,22 +101,6 @@ def word_statistics(
         contrasts=contrasts.astype(np.int64),
         cut=read > (math.inf if reading.max_length is None else reading.max_length),
     )
-
-
-def _words(tokens: list[str], counts: dict[str, int], ranks: dict[str, int]) -> list[float]:
-    known = [counts[token] for token in tokens if token in counts]
-    placed = [ranks[token] + 1 for token in tokens if token in ranks]
-    lower = [token.lower() for token in tokens]
-    return [
-        len(tokens),
-        len(tokens) - len(known),
-        sum(count < RARE for count in known),
-        float(np.log10(np.maximum(known, 1)).mean()) if known else 0.0,
-        float(np.log10(placed).mean()) if placed else 0.0,
-        len(tokens) - len(placed),
-        sum(token in NEGATIONS for token in lower),
-        sum(token in CONTRASTS for token in lower),
-    ]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Edit:
     """One way of changing words, on the texts that it changes: `words` of them in `texts`.
 
     `flips` predictions turned, `to_right` and `to_wrong` of them; `low` and `high` bound the rate of flips,
-    `gain` is the change in accuracy with its interval, over these texts.
+    `gain` is the change in accuracy, over these texts.
     """
 
     name: str
@@ -154,9 +154,7 @@ class Edit:
     to_wrong: int
     low: float
     high: float
-    gain: float
-    gain_low: float
-    gain_high: float
+    gain: Difference
 
 
 def edits(estimator: TextClassifier, texts: Sequence[str], truth: Numbers, seed: int = 0) -> list[Edit]:
@@ -205,14 +203,13 @@ def _edit(
     words = np.array([sum(word is not None for word in of) for of in instead])
     changed = np.flatnonzero(words)
     if not len(changed):
-        return Edit(name, 0, 0, 0, 0, 0, 0.0, 1.0, 0.0, 0.0, 0.0)
+        return Edit(name, 0, 0, 0, 0, 0, 0.0, 1.0, Difference(0.0, 0.0, 0.0))
     texts = [
         " ".join(new or old for new, old in zip(instead[i], token_lists[i], strict=True)) for i in changed
     ]
     after, was, is_true = estimator.predict_proba(texts).argmax(axis=1), before[changed], truth[changed]
     flips = after != was
     low, high = wilson_interval(int(flips.sum()), len(changed))
-    gain = paired_difference((after == is_true)[None], (was == is_true)[None])
     return Edit(
         name=name,
         texts=len(changed),
@@ -222,7 +219,5 @@ def _edit(
         to_wrong=int((flips & (was == is_true)).sum()),
         low=low,
         high=high,
-        gain=gain.mean,
-        gain_low=gain.low,
-        gain_high=gain.high,
+        gain=paired_difference((after == is_true)[None], (was == is_true)[None]),
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlogy
+from scipy.sparse import coo_array
+from scipy.special import rel_entr
 from scipy.stats import chi2
 
 from gatelight.insight.english import NEGATIONS
@@ -16,7 +17,6 @@ from gatelight.insight.survey import NONE, Survey
 from gatelight.text.spellings import SpellingIndex
 
 MOST = 30  # types shown
-MOST_LABELS = 50
 MUCH = 0.05  # of the tokens
 LEAST_COUNT = 2  # a negation seen once is a slip
 LEAST_COUNTED = 10  # occurrences; below, a word's class is chance
@@ -66,11 +66,13 @@ def measure(
     counts = survey.counts[list(sides)].sum(axis=0)
     unknown = np.array([name not in known for name in names])
     frequent = np.flatnonzero(unknown & survey.is_word & (counts >= LEAST_COUNTED))
-    texts, texts_with, by_label, totals = _by_text(survey, sides, unknown, frequent)
+    chosen_texts = np.isin(survey.side, sides)
+    of_text = np.repeat(np.arange(len(survey)), survey.tokens)
+    with_unknown = np.unique(of_text[unknown[survey.numbers] & chosen_texts[of_text]])
+    indicates = _class_indicative(survey, chosen_texts[of_text], survey.label[of_text], frequent)
     order = np.argsort(-np.where(unknown & survey.is_word, counts, 0), kind="stable")
     order = order[(unknown & survey.is_word & (counts > 0))[order]]
     negations = [i for i in order.tolist() if names[i].lower() in NEGATIONS and counts[i] >= LEAST_COUNT]
-    indicates = _class_indicative(by_label, totals, frequent)
     chosen = [*order[:MOST].tolist(), *negations[:MOST], *indicates]
     index = SpellingIndex(preferred) if chosen else None
 
@@ -86,8 +88,8 @@ def measure(
         known_by=known_by,
         tokens=int(counts.sum()),
         unknown_tokens=int(counts[unknown].sum()),
-        texts=texts,
-        texts_with=texts_with,
+        texts=int(chosen_texts.sum()),
+        texts_with=len(with_unknown),
         unknown_types=len(order),
         top=[words[i] for i in order[:MOST].tolist()],
         negations=[words[i] for i in negations[:MOST]],
@@ -120,20 +122,16 @@ def findings(report: UnknownReport) -> list[Finding]:
         ),
     ):
         if words:
-            some = ", ".join(
-                f"{word.word!r} ({word.count:,}"
-                + (
-                    f", mostly {word.indicates}"
-                    if word.indicates and words is report.class_indicative
-                    else ""
-                )
-                + (f", near {word.near!r})" if word.near else ")")
-                for word in words[: 2 * EXAMPLES]
-            )
+            some = []
+            for word in words[: 2 * EXAMPLES]:
+                label = word.indicates if words is report.class_indicative else None
+                notes = [f"{word.count:,}", *([f"mostly {label}"] if label else [])]
+                notes += [f"near {word.near!r}"] if word.near else []
+                some.append(f"{word.word!r} ({', '.join(notes)})")
             found.append(
                 Finding(
                     name,
-                    f"words {where}: {some}; {meaning}",
+                    f"words {where}: {', '.join(some)}; {meaning}",
                     len(words),
                     report.unknown_types,
                     "never --unknown drop: use unk, nearest or subword, or vectors that have them",
@@ -142,42 +140,29 @@ def findings(report: UnknownReport) -> list[Finding]:
     return found
 
 
-def _by_text(
-    survey: Survey, sides: Sequence[int], unknown: npt.NDArray[np.bool_], frequent: npt.NDArray[np.int64]
-) -> tuple[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Texts, texts with an unknown token, and counts by label: of each `frequent` type, and of all tokens."""
-    labels, width = min(len(survey.label_names), MOST_LABELS), len(frequent)
-    by_label, totals = np.zeros((labels, width), np.int64), np.zeros(labels, np.int64)
-    column = np.full(len(unknown), width)
-    column[frequent] = np.arange(width)
-    chosen = np.isin(survey.side, sides)
-    of_text = np.repeat(np.arange(len(survey)), survey.tokens)
-    hit = np.bincount(of_text, unknown[survey.numbers], minlength=len(survey)) > 0
-    label = np.where(chosen, survey.label, NONE)[of_text]
-    for number in range(labels):
-        of_label = survey.numbers[label == number]
-        totals[number] = len(of_label)
-        by_label[number] = np.bincount(column[of_label], minlength=width + 1)[:width]
-    return int(chosen.sum()), int((hit & chosen).sum()), by_label, totals
-
-
 def _class_indicative(
-    by_label: npt.NDArray[np.int64], totals: npt.NDArray[np.int64], frequent: npt.NDArray[np.int64]
+    survey: Survey,
+    chosen: npt.NDArray[np.bool_],
+    label: npt.NDArray[np.int64],
+    frequent: npt.NDArray[np.int64],
 ) -> dict[int, int]:
-    """Types that lean to one label, the most frequent first: type → label.
+    """Of the `frequent` types those that lean to one label, the most frequent first: type → label.
 
-    By the log-likelihood ratio (Dunning 1993) of the type's fraction with a label, beyond what any of so many
-    types and labels would reach by chance.
+    `chosen` and `label` are of each token. By the log-likelihood ratio (Dunning 1993) of the type's fraction
+    with a label, where it is more than any of so many types and labels would reach by chance.
     """
-    labels, width = by_label.shape
+    labels, width = len(survey.label_names), len(frequent)
     if labels < 2 or not width:
         return {}
-    fraction = (totals / max(int(totals.sum()), 1))[:, None]
+    of = chosen & (label != NONE)
+    counts = coo_array(
+        (np.ones(int(of.sum())), (label[of], survey.numbers[of])), shape=(labels, len(survey.type_names))
+    ).tocsr()
+    by_label, totals = counts[:, frequent].toarray(), counts.sum(axis=1)
     total = by_label.sum(axis=0)
-    expected = total * fraction
-    g = 2 * (xlogy(by_label, by_label) - xlogy(by_label, expected))
-    g += 2 * (xlogy(total - by_label, total - by_label) - xlogy(total - by_label, total - expected))
+    expected = total * (totals / max(totals.sum(), 1))[:, None]
+    g = 2 * (rel_entr(by_label, expected) + rel_entr(total - by_label, total - expected))
     g = np.where(by_label > expected, g, 0)
-    chosen = np.flatnonzero(g.max(axis=0) >= chi2.isf(BY_CHANCE / (labels * width), df=1))
-    chosen = chosen[np.argsort(-total[chosen], kind="stable")]
-    return {int(frequent[i]): int(g[:, i].argmax()) for i in chosen.tolist()}
+    found = np.flatnonzero(g.max(axis=0) >= chi2.isf(BY_CHANCE / (labels * width), df=1))
+    found = found[np.argsort(-total[found], kind="stable")]
+    return {int(frequent[i]): int(g[:, i].argmax()) for i in found.tolist()}
