@@ -12,7 +12,7 @@ from gatelight.cli.charts import COLOURS
 from gatelight.cli.document import Block, Card, Dots, Heading, Line, Table, check_packages, write_page
 from gatelight.cli.options import DATA, JSON, MODEL, THREADS, argument, option
 from gatelight.cli.output import emit, percent, say, table
-from gatelight.cli.sources import Reads
+from gatelight.cli.sources import Reads, text_model, texts_to_audit
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Embed(Reads):
             )
         if pages:
             check_packages()  # before minutes of reading
-        opened = _opened(self.model)
+        opened = text_model(self.model)
         width, drawn = features(opened.model_), Sample(self.shown, self.seed)
         writing: Any = vectors_written(files[0], width) if files else nullcontext()
         with Meter(to) as meter, writing as write_block:
@@ -118,7 +118,7 @@ class Neighbours(Reads):
         from gatelight.insight.findings import quoted
         from gatelight.insight.neighbours import nearest
 
-        opened = _opened(self.model)
+        opened = text_model(self.model)
         with Meter(to) as meter:
             blocks = list(_embedded(opened, self.data, self.reading, self.part, self.pool, to, meter))
         examples = [example for block, _ in blocks for example in block]
@@ -137,17 +137,6 @@ class Neighbours(Reads):
             to.print(table(["text", "label", "similarity"], lines, quoted("", text).text))
 
 
-def _opened(model: str) -> TextClassifier | LanguageModel:
-    from gatelight.estimators.opening import load
-    from gatelight.estimators.sequence_classifier import SequenceClassifier
-    from gatelight.interop.keras.imported import ImportedModel
-
-    opened = load(model)
-    if isinstance(opened, ImportedModel | SequenceClassifier):
-        raise DataError(f"{model} reads no texts of its own; give a model that was trained here, on texts")
-    return opened
-
-
 def _embedded(
     opened: TextClassifier | LanguageModel,
     data: str,
@@ -158,8 +147,6 @@ def _embedded(
     meter: Meter,
 ) -> Iterator[tuple[list[Example], Any]]:
     """Yield blocks of the texts with their vectors."""
-    from gatelight.cli.sources import texts_to_audit
-
     done, left = 0, texts_to_audit(data, to, {**reading, "labelled": False}, part)
     while block := list(islice(left, AT_ONCE)):
         yield block, opened.embed([example.text for example in block], pool)

@@ -105,17 +105,10 @@ class Trace(Reads):
         """Write the file."""
         from gatelight.cli.output import size
         from gatelight.cli.progress import Meter
-        from gatelight.cli.sources import limited, read
-        from gatelight.estimators.opening import load
-        from gatelight.estimators.sequence_classifier import SequenceClassifier
+        from gatelight.cli.sources import limited, read, text_model
         from gatelight.estimators.tracing import write_trace
-        from gatelight.interop.keras.imported import ImportedModel
 
-        model = load(self.model)
-        if isinstance(model, ImportedModel | SequenceClassifier):
-            raise DataError(
-                f"{self.model} reads no texts of its own; only models trained on texts are traced"
-            )
+        model = text_model(self.model)
         reading = {**self.reading, "labelled": False}
         texts = limited(
             read(self.data, to, reading, [] if self.part is None else [self.part]), self.limit

@@ -15,7 +15,7 @@ from importlib import import_module
 
 from gatelight import __version__
 from gatelight.cli.faults import USER_MISTAKE, exit_code
-from gatelight.cli.options import Command, Parser, flags_of, in_options, meant
+from gatelight.cli.options import Command, Parser, in_options, meant
 from gatelight.cli.output import console, set_going_on
 from gatelight.errors import DataError
 
@@ -105,7 +105,7 @@ def _command(typed: list[str], flags: dict[str, str]) -> Command | None:
         raise DataError(f"there is no command {name!r}{near}; see gatelight --help")
     else:
         parser = _parser(name)
-        flags |= flags_of(parser)
+        flags |= parser.flags
         if "--help" in rest or rest == ["-h"] or (not rest and parser.needs_something):
             parser.print_help()
         else:

@@ -16,6 +16,7 @@ import textwrap
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, Union, get_args, get_origin, get_type_hints
 
@@ -73,21 +74,12 @@ class Option:
         return "--" + FLAGS.get(self.name, self.name).rstrip("_").replace("_", "-")
 
 
-def option(
-    help: str,
-    default: Any = None,
-    *,
-    metavar: str = "",
-    short: str = "",
-    group: str = "",
-    commas: bool = True,
-    required: bool = False,
-    least: float | None = None,
-    most: float | None = None,
-) -> Any:
-    """Return a dataclass field that is an option; a bool becomes --name, or --no-name where it is true."""
-    said: dict[str, Any] = {"help": help, "metavar": metavar, "short": short, "group": group}
-    said |= {"commas": commas, "required": required, "least": least, "most": most}
+def option(help: str, default: Any = None, **how: Any) -> Any:
+    """Return a dataclass field that is an option, `how` being other fields of `Option`.
+
+    A bool becomes --name, or --no-name where it is true.
+    """
+    said = {"help": help, **how}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=said)
     return field(default=default, metadata=said)
@@ -95,28 +87,24 @@ def option(
 
 def argument(help: str, metavar: str) -> Any:
     """Return a dataclass field that is typed by its place; of a list, one or more."""
-    return field(default=None, metadata={"help": help, "metavar": metavar, "positional": True})
+    return option(help, metavar=metavar, positional=True)
 
 
 def options_of(described: type, helps: Mapping[str, str] | None = None) -> list[Option]:
     """Return the options of a dataclass, whose fields have their help in the metadata or in `helps`.
 
-    Fields without help are no options; of another class than a dataclass there are none.
+    Fields without help are no options.
     """
-    if not dataclasses.is_dataclass(described):
-        return []
-    hints, helps = get_type_hints(described), helps or {}
-    said = {
-        one: {"help": helps[one.name]} if one.name in helps else one.metadata
-        for one in dataclasses.fields(described)
-    }
-    return [_option(one, hints[one.name], how) for one, how in said.items() if "help" in how]
+    hints, helps, found = get_type_hints(described), helps or {}, []
+    for one in dataclasses.fields(described):
+        said = {"help": helps[one.name]} if one.name in helps else dict(one.metadata)
+        if "help" in said:
+            found.append(_option(one, hints[one.name], said))
+    return found
 
 
-def _option(one: dataclasses.Field[Any], hint: Any, said: Mapping[str, Any]) -> Option:
-    default = one.default
-    if one.default_factory is not dataclasses.MISSING:
-        default = one.default_factory()
+def _option(one: dataclasses.Field[Any], hint: Any, said: dict[str, Any]) -> Option:
+    default = one.default if one.default_factory is dataclasses.MISSING else one.default_factory()
     kinds = list(get_args(hint)) if get_origin(hint) in (Union, types.UnionType) else [hint]
     known = [kind for kind in kinds if kind is not type(None)]
     many = get_origin(known[0]) is list
@@ -126,11 +114,8 @@ def _option(one: dataclasses.Field[Any], hint: Any, said: Mapping[str, Any]) -> 
         kind = type(default)
     else:  # what only Python can give as an object is typed by its name
         kind = next((kind for kind in known if kind in (bool, int, float, Path)), str)
-    of = {name: value for name, value in said.items() if name in Option.__dataclass_fields__}
     nullable = len(known) < len(kinds) or (hint is Any and default is None)
-    return Option(
-        **{"name": one.name, "kind": kind, "default": default, "nullable": nullable, "many": many, **of}
-    )
+    return Option(name=one.name, kind=kind, default=default, nullable=nullable, many=many, **said)
 
 
 class Parser(argparse.ArgumentParser):
@@ -147,23 +132,21 @@ class Parser(argparse.ArgumentParser):
         )
         self._described, self._settings = described, [one.name for one in settings]
         self._groups: dict[str, Any] = {}
-        own = [one for one in options_of(described) if one.group != READING]
+        own = options_of(described)
         places = [_metavar(one) if not one.nullable else f"[{one.metavar}]" for one in own if one.positional]
         needed = [f"{one.flag} {_metavar(one)}" for one in own if one.required]
         self.usage = " ".join([self.prog, *places, *needed, "[options]"])
+        self.needs_something = any(not one.nullable for one in own if one.positional) or bool(needed)
+        self.flags = {one.name: one.flag for one in (*own, *settings) if not one.positional}
         for one in own:
-            self._add(one)
+            if one.group != READING:
+                self._add(one)
         self._group("").add_argument("--help", action="help", help="show this and exit")
         for one in settings:
             self._add(one, setting=True)
-        for one in options_of(described):
+        for one in own:
             if one.group == READING:
                 self._add(one)
-
-    @property
-    def needs_something(self) -> bool:
-        """Say whether nothing can be done when nothing is typed."""
-        return any(action.required for action in self._actions)
 
     def command(self, typed: Sequence[str]) -> Command:
         """Return the command that was typed; raises DataError for what cannot be."""
@@ -200,7 +183,8 @@ class Parser(argparse.ArgumentParser):
             how["action"] = "store_false" if one.default else "store_true"
             flags = [f"--no-{one.flag[2:]}"] if one.default else flags
         else:
-            how |= {"type": _reader(one, setting), "metavar": _metavar(one), "required": one.required}
+            how["type"] = partial(_read, one=one, setting=setting)
+            how |= {"metavar": _metavar(one), "required": one.required}
             how |= {"action": "extend"} if one.many else {}
         self._group(one.group).add_argument(*flags, dest=one.name, **how)
 
@@ -225,10 +209,10 @@ def meant(typed: str, known: Iterable[str]) -> str:
 def _default(one: Option, setting: bool) -> str:
     default = ",".join(map(str, one.default)) if isinstance(one.default, list) else one.default
     if setting:
-        words: Any = {None: NONE, True: "yes", False: "no"}
-        return (
-            f" [{words.get(default, default) if default is None or isinstance(default, bool) else default}]"
-        )
+        words: dict[Any, str] = {None: NONE}
+        if one.kind is bool:
+            words |= {True: "yes", False: "no"}
+        return f" [{words.get(default, default)}]"
     nothing = default in (None, "") or isinstance(default, bool) or one.positional or one.required
     return "" if nothing else f" [{default}]"
 
@@ -239,33 +223,26 @@ def _metavar(one: Option) -> str:
     return one.metavar or METAVARS[one.kind] + (",…" if one.many and one.commas else "")
 
 
-def _reader(one: Option, setting: bool) -> Callable[[str], Any]:
-    """What turns a typed word into a value, or for a list several with commas between into a list."""
-
-    def read(typed: str) -> Any:
-        try:
-            if one.many:
-                return [
-                    _value(one, part.strip(), setting)
-                    for part in (typed.split(",") if one.commas else [typed])
-                ]
-            return _value(one, typed, setting)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
+def _read(typed: str, one: Option, setting: bool) -> Any:
+    """Turn a typed word into a value, or for a list several with commas between into a list."""
+    try:
+        if one.many:
+            return [_value(one, part, setting) for part in (typed.split(",") if one.commas else [typed])]
+        return _value(one, typed, setting)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def values_of(setting: Option, typed: str) -> list[Any]:
     """Return the values of a setting that were typed with commas between; DataError for a strange one."""
     try:
-        return [_value(setting, part.strip(), True) for part in typed.split(",")]
+        return [_value(setting, part, True) for part in typed.split(",")]
     except ValueError as error:
         raise DataError(f"{setting.name.replace('_', '-')}: {error}") from None
 
 
 def _value(one: Option, typed: str, setting: bool) -> Any:
-    nullable = setting and one.nullable
+    typed, nullable = typed.strip() if one.many or setting else typed, setting and one.nullable
     if nullable and typed.lower() == NONE:
         return None
     try:
@@ -302,15 +279,6 @@ class _Formatter(argparse.HelpFormatter):
         if not action.option_strings or action.nargs == 0:
             return super()._format_action_invocation(action)
         return f"{', '.join(reversed(action.option_strings))} {action.metavar}"
-
-
-def flags_of(parser: Parser) -> dict[str, str]:
-    """Return each option as it is typed, by the name that the library knows it by."""
-    return {
-        action.dest: action.option_strings[0]
-        for action in parser._actions
-        if action.option_strings and action.dest != "help"
-    }
 
 
 def in_options(message: str, flags: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from gatelight.errors import DataError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.language_model import LanguageModel
     from gatelight.text.corpus import Corpus
     from gatelight.text.readers import Example
@@ -86,6 +87,18 @@ def language_model(folder: str) -> LanguageModel:
     if kind not in (None, LANGUAGE):
         raise DataError(f"{folder} holds a {kind}; expected a language model, as train-lm makes it")
     return load_language_model(folder)
+
+
+def text_model(folder: str) -> TextClassifier | LanguageModel:
+    """Open a classifier or a language model; DataError for a model that reads no texts of its own."""
+    from gatelight.estimators.opening import load
+    from gatelight.estimators.sequence_classifier import SequenceClassifier
+    from gatelight.interop.keras.imported import ImportedModel
+
+    model = load(folder)
+    if isinstance(model, ImportedModel | SequenceClassifier):
+        raise DataError(f"{folder} reads no texts of its own; give a model that was trained here, on texts")
+    return model
 
 
 def of_part(corpus: Corpus, part: str | None) -> Corpus:
