@@ -11,7 +11,10 @@ import gatelight
 from gatelight import TextClassifier
 from gatelight.errors import DataError
 from gatelight.estimators.preparation import one_hot_table
-from gatelight.estimators.settings import PRESETS, preset, preset_summary
+from gatelight.estimators.settings import HELP, PRESETS, preset, preset_summary
+from gatelight.text.encoding import TRUNCATIONS
+from gatelight.text.oov import UNKNOWN_POLICIES
+from gatelight.text.tokenizers import KINDS
 
 
 @pytest.mark.parametrize(
@@ -121,3 +124,13 @@ def test_spelled_words_take_no_vectors() -> None:
     """Vectors that were given and never read would be a silent mistake."""
     with pytest.raises(DataError, match="leave out vectors"):
         TextClassifier(unknown="ngrams", vectors="corpus").fit(["a", "b"], [0, 1])
+
+
+def test_help_names_every_choice() -> None:
+    """What no help names nobody finds, and the help is written without importing what offers the choices."""
+    for setting, choices in (
+        ("tokenizer", KINDS),
+        ("truncation", TRUNCATIONS),
+        ("unknown", UNKNOWN_POLICIES),
+    ):
+        assert all(name in HELP[setting] for name in choices)

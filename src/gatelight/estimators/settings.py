@@ -1,7 +1,8 @@
 """The settings of every estimator: names, defaults, help and presets, and what the layers below make of them.
 
 A class here is the constructor of its estimator, its `get_params`, what a saved model's `config.json` keeps
-and the options of its command. What tokenizer, model and training can check themselves is left to them.
+and the options of its command. What tokenizer, model and training can check themselves is left to them, and
+NumPy is imported only where it is used: the help of a command waits for none of it.
 """
 
 from __future__ import annotations
@@ -12,15 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gatelight.errors import DataError
-from gatelight.estimators.labels import plain_label
-from gatelight.text import oov
-from gatelight.text.encoding import TRUNCATIONS
-from gatelight.text.oov import UNKNOWN_POLICIES
-from gatelight.text.tokenizers import KINDS, tokenizer
-from gatelight.text.vocabulary import SPECIALS
 
 if TYPE_CHECKING:
     from gatelight.models.classifier_config import ClassifierConfig
@@ -150,14 +143,14 @@ class SequenceSettings:
 
 HELP: Mapping[str, str] = MappingProxyType(
     {
-        "tokenizer": f"{', '.join(KINDS)}.",
+        "tokenizer": "word, treebank, char, byte, note-char.",
         "lowercase": "Whether to lower-case the texts.",
         "clean": "Whether to drop <br /> and resolve entities.",
         "min_count": "A word seen more rarely is unknown.",
         "max_words": "Most words the vocabulary may have.",
         "max_length": "Longer texts are cut to so many words.",
-        "truncation": f"What a cut keeps: {', '.join(TRUNCATIONS)}.",
-        "unknown": f"Unknown words: {', '.join(UNKNOWN_POLICIES)}.",
+        "truncation": "What a cut keeps: head, tail, head+tail.",
+        "unknown": "Unknown words: unk, drop, random, nearest, subword, ngrams.",
         "vectors": "What words begin with: a named set, a file, one-hot, or corpus: word2vec.",
         "embedding_dim": "Size of a word vector.",
         "train_vectors": "Whether training changes the word vectors.",
@@ -268,6 +261,8 @@ EARLIER_NAMES = {"dim": "embedding_dim", "hidden": "hidden_size", "seed": "rando
 
 def of_config(saved: Mapping[str, Any]) -> dict[str, Any]:
     """Return a saved model's settings under today's names, whichever version wrote them."""
+    from gatelight.text import oov
+
     settings = {EARLIER_NAMES.get(name, name): value for name, value in saved.items()}
     if "unknown" in settings:
         settings["unknown"] = oov.EARLIER_NAMES.get(settings["unknown"], settings["unknown"])
@@ -282,6 +277,8 @@ def saved_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Fitting again asks for it by this name.
     """
+    from gatelight.estimators.labels import plain_label
+
     saved = plain(settings)
     saved |= {name: named(saved[name]) for name in ("vectors", "from_lm") if name in saved}
     state = saved["random_state"]
@@ -299,6 +296,8 @@ def seed_of(random_state: Any) -> int:
 
     Raises DataError for anything that scikit-learn's `random_state` could not be either.
     """
+    import numpy as np
+
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
     if isinstance(random_state, np.random.Generator):
@@ -342,6 +341,8 @@ IN_MEMORY = "(given in memory)"
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings with NumPy numbers (a grid search brings such) turned into Python's."""
+    import numpy as np
+
     return {
         name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()
     }
@@ -354,6 +355,10 @@ def named(given: Any) -> str | None:
 
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Raise DataError for a classifier's first setting that cannot be used: what came and what may come."""
+    from gatelight.text.encoding import TRUNCATIONS
+    from gatelight.text.oov import UNKNOWN_POLICIES
+    from gatelight.text.tokenizers import tokenizer
+
     for name, choices in (("truncation", TRUNCATIONS), ("unknown", UNKNOWN_POLICIES), ("split", SPLITS)):
         if not isinstance(settings[name], str) or settings[name] not in choices:
             raise DataError(f"{name} is {settings[name]!r}; expected one of {', '.join(choices)}")
@@ -383,6 +388,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 def check_language_settings(settings: Mapping[str, Any]) -> None:
     """Raise DataError for a language model's first setting that cannot be used."""
+    from gatelight.text.tokenizers import tokenizer
+
     _check_whole(settings, "min_count", "embedding_dim", "hidden_size", "steps", "order")
     _check_fraction(settings)
     if settings["tied"] is True and settings["vectors"] is None:
@@ -407,14 +414,16 @@ def classifier_config(
 
     Without `vocabulary_size` it is that of the tokenizer, where this has an alphabet of its own.
     """
+    from gatelight.models.classifier_config import ClassifierConfig
+    from gatelight.text.tokenizers import KINDS
+    from gatelight.text.vocabulary import SPECIALS
+
     if vocabulary_size is None and settings["tokenizer"] in KINDS:
         alphabet = getattr(KINDS[settings["tokenizer"]], "alphabet", None)
         vocabulary_size = None if alphabet is None else len(SPECIALS) + len(alphabet)
     vectors = settings["vectors"]
     if vocabulary_size is not None and isinstance(vectors, str) and vectors == ONE_HOT:
         settings = {**settings, "embedding_dim": vocabulary_size}
-    from gatelight.models.classifier_config import ClassifierConfig
-
     return ClassifierConfig(
         vocabulary_size=vocabulary_size,
         outputs=outputs,
