@@ -81,7 +81,7 @@ def test_keras_predicts_the_same(number: int, tmp_path: Path) -> None:
         theirs = real.models.load_model(paths[0], compile=False)
     assert np.abs(np.asarray(theirs(padded).detach()) - expected).max() < SAME
     again = keras.load(*paths)
-    assert np.abs(again.run(padded) - expected).max() < SAME
+    assert np.abs(again.predict(padded) - expected).max() < SAME
     # What was written is known again for what it is, to the bit.
     weights = classifier_weights(again, model.config)
     assert weights is not None

@@ -61,11 +61,11 @@ def test_a_recorded_prediction_comes_again(name: str) -> None:
         steps = [values[...] for key, values in file["activations"].items() if "lstm" in key or "rnn" in key]
     whole = keras.load(f"{stem}_model.h5")
     apart = keras.load(f"{stem}_config.json", f"{stem}_weights.h5")
-    assert np.abs(whole.run(given) - expected).max() < SAME
-    assert (apart.run(given) == whole.run(given)).all()
+    assert np.abs(whole.predict(given) - expected).max() < SAME
+    assert (apart.predict(given) == whole.predict(given)).all()
     first = {name: array for name, array in whole.weights.items() if name.startswith("0.")}
     recurrent = ImportedModel(Blueprint(whole.blueprint.input, whole.blueprint.layers[:1]), first)
-    assert np.abs(recurrent.run(given) - steps[0]).max() < SAME
+    assert np.abs(recurrent.predict(given) - steps[0]).max() < SAME
 
 
 @needs_recordings
@@ -78,7 +78,7 @@ def test_every_recorded_model_loads_and_agrees_with_keras_3() -> None:
     for number, path in enumerate(models):
         ours = keras.load(path)
         given = some_input(ours, number)
-        found = ours.run(given)
+        found = ours.predict(given)
         assert np.isfinite(found).all()
         if number % 8 == 0 or path.parent.name != "tfkeras":
             theirs = keras_3(real, path)
@@ -166,7 +166,7 @@ def test_weights_alone_load_onto_a_given_architecture(tmp_path: Path) -> None:
             names = [name.decode() for name in file.attrs["layer_names"]][1:]
             parts = ("kernel:0", "recurrent_kernel:0", "bias:0")
             arrays = [[file[name][name][part][...] for part in parts] for name in names]
-        assert np.abs(model.run(word) - by_hand(word[0], arrays)).max() < SAME
+        assert np.abs(model.predict(word) - by_hand(word[0], arrays)).max() < SAME
 
 
 def by_hand(rows: np.ndarray[Any, Any], layers: list[Any]) -> np.ndarray[Any, Any]:
@@ -188,7 +188,7 @@ def by_hand(rows: np.ndarray[Any, Any], layers: list[Any]) -> np.ndarray[Any, An
 
 
 @needs_recordings
-def test_an_architecture_without_weights_is_refused(tmp_path: Path) -> None:
+def test_an_architecture_without_weights_is_refused() -> None:
     """The four IMDB files are architectures only: a model of random weights would be worse than an error."""
     for path in sorted(KONDUIT.glob("imdb_lstm_configs/*.json")):
         with pytest.raises(ValueError, match="0 of the files hold weights"):
@@ -199,7 +199,7 @@ def test_keras_2_with_masks_and_both_directions() -> None:
     """Padding in front and behind, GRU both ways, a dense layer at each step, hard_sigmoid of Keras 2."""
     recorded = np.load(KERAS_2 / "masked.npz")
     model = keras.load(KERAS_2 / "masked_weights.h5", KERAS_2 / "masked.json")  # in either order
-    assert np.abs(model.run(recorded["x"].astype(np.int64)) - recorded["y"]).max() < SAME
+    assert np.abs(model.predict(recorded["x"].astype(np.int64)) - recorded["y"]).max() < SAME
     assert [path for _, path, _ in model.paths()] == ["kernels", "equations"]
 
 
@@ -207,7 +207,7 @@ def test_the_archive_of_keras_2_and_its_graph() -> None:
     """Keras 2.15 already writes .keras, with a graph in the old form and weights in the new."""
     recorded = np.load(KERAS_2 / "graph.npz")
     model = keras.load(KERAS_2 / "graph.keras")
-    assert np.abs(model.run(recorded["x"].astype(np.int64)) - recorded["y"]).max() < SAME
+    assert np.abs(model.predict(recorded["x"].astype(np.int64)) - recorded["y"]).max() < SAME
 
 
 @pytest.mark.parametrize(("kind", "plain"), [("CuDNNLSTM", "LSTM"), ("CuDNNGRU", "GRU")])
@@ -231,5 +231,5 @@ def test_weights_of_cudnn_layers(kind: str, plain: str, tmp_path: Path) -> None:
             for name in "abc":
                 group["m"][name] = recorded[name]
         model = keras.load(path)
-        assert np.abs(model.run(recorded["x"]) - recorded["y"]).max() < SAME
+        assert np.abs(model.predict(recorded["x"]) - recorded["y"]).max() < SAME
         assert model.paths()[0][1] == "kernels"

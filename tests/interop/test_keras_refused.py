@@ -57,7 +57,7 @@ def write(path: Path, model: Any = GOOD, weights: dict[str, Any] | None = None) 
 def test_the_good_model_is_good(tmp_path: Path) -> None:
     """Else every test below would pass for another reason than its own."""
     model = keras.load(write(tmp_path / "good.h5"))
-    assert model.run(np.array([[1, 2, 0]])).shape == (1, UNITS)
+    assert model.predict(np.array([[1, 2, 0]])).shape == (1, UNITS)
 
 
 @pytest.mark.parametrize(

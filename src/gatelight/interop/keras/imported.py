@@ -100,30 +100,10 @@ class ImportedModel:
         out: list[Array] = [np.zeros(0, np.float32)] * len(arrays)
         for length in sorted(set(lengths)):
             places = [place for place, own in enumerate(lengths) if own == length]
-            rows = self.run(np.stack([arrays[place] for place in places]))
+            rows = self._run(np.stack([arrays[place] for place in places]))
             for place, row in zip(places, rows, strict=True):
                 out[place] = row
         return np.stack(out) if len({row.shape for row in out}) == 1 else out
-
-    def run(self, batch: NDArray[Any]) -> Array:
-        """Ids int64 [B, T], rows float32 [B, T, F] or [B, F] → the last layer's output, float32 [B, …].
-
-        Raises DataError when the batch does not fit the model's input or an id is outside of the table.
-        """
-        self._check(batch)
-        layers = [
-            (layer, {name: torch.from_numpy(array) for name, array in self.of_layer(number).items()})
-            for number, layer in enumerate(self.blueprint.layers)
-        ]
-        at_once = max(1, BATCH_ROWS // max(batch.shape[1] if batch.ndim > 1 else 1, 1))
-        parts = []
-        with torch.no_grad():
-            for start in range(0, max(len(batch), 1), at_once):
-                signal = Signal(torch.from_numpy(np.ascontiguousarray(batch[start : start + at_once])))
-                for layer, weights in layers:
-                    signal = layer.run(signal, weights)
-                parts.append(signal.values.numpy())
-        return np.ascontiguousarray(np.concatenate(parts), np.float32)
 
     def labels_of(self, rows: Array) -> list[str] | None:
         """The likeliest class of each row of outputs; None where the classes are not known."""
@@ -187,6 +167,23 @@ class ImportedModel:
         if not np.isfinite(array).all():
             raise DataError(f"sequence {number} holds infinite or undefined numbers")
         return array.astype(np.float32)
+
+    def _run(self, batch: NDArray[Any]) -> Array:
+        """Ids int64 [B, T], rows float32 [B, T, F] or [B, F] → the last layer's output, float32 [B, …]."""
+        self._check(batch)
+        layers = [
+            (layer, {name: torch.from_numpy(array) for name, array in self.of_layer(number).items()})
+            for number, layer in enumerate(self.blueprint.layers)
+        ]
+        at_once = max(1, BATCH_ROWS // max(batch.shape[1] if batch.ndim > 1 else 1, 1))
+        parts = []
+        with torch.no_grad():
+            for start in range(0, max(len(batch), 1), at_once):
+                signal = Signal(torch.from_numpy(np.ascontiguousarray(batch[start : start + at_once])))
+                for layer, weights in layers:
+                    signal = layer.run(signal, weights)
+                parts.append(signal.values.numpy())
+        return np.ascontiguousarray(np.concatenate(parts), np.float32)
 
     def _check(self, batch: NDArray[Any]) -> None:
         form, first = self.blueprint.input, self.blueprint.layers[0]
