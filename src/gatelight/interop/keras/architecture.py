@@ -7,6 +7,7 @@ branch, layers used twice.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,28 +32,28 @@ class Entry:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Layers in the order of computation, the shape of one input ("ids" or not is not known), the version.
+    """Layers in the order of computation, and the shape of one input (None: not told).
 
-    `listed` names every layer in the order of the file, which is that of weights; `shape` None: not told.
+    `listed` names every layer in the order of the file, which is that of weights.
     """
 
     layers: tuple[Entry, ...]
     shape: tuple[int | None, ...] | None
-    version: int
     listed: tuple[Entry, ...]
+    keras_3: bool
     forces_zeros: bool  # Bidirectional gives zeros where masked
 
 
-def parsed(text: str | bytes, name: str) -> Mapping[str, Any]:
-    """JSON of untrusted origin as a mapping; ModelFileError when it is none or too large."""
-    if len(text) > MOST_BYTES:
-        raise ModelFileError(f"{name} has {len(text):,} bytes of JSON, more than any architecture")
+def parsed(text: str | bytes, name: str, most: int = MOST_BYTES) -> Mapping[str, Any]:
+    """JSON of untrusted origin as a mapping; ModelFileError when it is none or has more bytes."""
+    if len(text) > most:
+        raise ModelFileError(f"{name} has more than {most:,} bytes of JSON, which no model needs")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{name} is no readable JSON ({error!s:.100}); copy it again") from None
     if not isinstance(value, dict):
-        raise ModelFileError(f"{name} holds JSON, but no mapping: it is no architecture of Keras")
+        raise ModelFileError(f"{name} holds JSON, but no mapping; expected what Keras or gatelight wrote")
     return value
 
 
@@ -63,7 +64,9 @@ def architecture(model: Mapping[str, Any], name: str, version: str | None = None
     """
     told = version or model.get("keras_version")
     try:
-        number = _version(told, model)
+        number = re.match(r"(\d+)\.?(\d*)", told) if isinstance(told, str) else None
+        # Keras 3 does not say its version in JSON, but names modules.
+        major, minor = (int(number[1]), int(number[2] or 0)) if number else (3 if "module" in model else 2, 0)
         kind = model["class_name"]
         config = model["config"]
         if kind not in ("Sequential", "Model", "Functional"):
@@ -83,26 +86,8 @@ def architecture(model: Mapping[str, Any], name: str, version: str | None = None
             raise
         what = f"{type(error).__name__}: {error!s:.80}"
         raise ModelFileError(f"{name} is no architecture of Keras that can be read ({what})") from None
-    modern = number == 3 or (number == 2 and (str(told).endswith("-tf") or _minor(told) >= 4))
-    return Architecture(layers, shape, number, listed, modern)
-
-
-def _version(told: Any, model: Mapping[str, Any]) -> int:
-    if isinstance(told, str) and told[:1] in "123" and told[1:2] in ("", "."):
-        return int(told[0])
-    # Keras 3 does not say its version in JSON, but names modules; Keras 1 calls a layer's size output_dim.
-    if "module" in model:
-        return 3
-    config = model.get("config")
-    words = json.dumps(config)[: 1 << 20]
-    return (
-        1 if '"output_dim"' in words and '"units"' not in words and '"kernel_initializer"' not in words else 2
-    )
-
-
-def _minor(told: Any) -> int:
-    digits = str(told).split(".")[1:2]
-    return int(digits[0]) if digits and digits[0].isdigit() else 0
+    forces_zeros = major >= 3 or (major == 2 and (minor >= 4 or str(told).endswith("-tf")))
+    return Architecture(layers, shape, listed, major >= 3, forces_zeros)
 
 
 def _entry(entry: Mapping[str, Any]) -> Entry:

@@ -299,10 +299,6 @@ class Dropout(Layer):
     classes = ("Dropout", "SpatialDropout1D")
     words: ClassVar = {"rate": ("rate", "p")}
 
-    def told(self) -> str:
-        """With its rate."""
-        return f"dropout {self.rate:g}"
-
 
 @dataclass(frozen=True)
 class Flatten(Layer):
@@ -344,10 +340,6 @@ class Pool(Layer):
     def to_keras(self) -> tuple[str, dict[str, Any]]:
         """The class says which."""
         return self.classes[self.pool == "mean"], {}
-
-    def told(self) -> str:
-        """Which of them."""
-        return f"{self.pool} over the steps"
 
     def after(self, form: Form) -> Form:
         """One row."""

@@ -74,7 +74,7 @@ def _layer(entry: Entry, found: Architecture) -> Layer:
             f"the layer {entry.name!r} is {entry.kind!r:.60}, which is not supported; supported are "
             f"{', '.join(SUPPORTED)}"
         )
-    settings = Settings(entry, found.version, found.forces_zeros)
+    settings = Settings(entry, found.keras_3, found.forces_zeros)
     if entry.kind == "TimeDistributed":
         within = settings.within()
         if within.kind not in AT_EACH_STEP:

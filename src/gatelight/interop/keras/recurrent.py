@@ -62,7 +62,7 @@ class Recurrent(Layer):
         """One layer, or the two of Bidirectional, whose defaults depend on Keras's version."""
         if of.kind == "Bidirectional":
             return cls._both_ways(of)
-        new = of.version == 3 or of.kind.startswith("CuDNN")
+        new = of.keras_3 or of.kind.startswith("CuDNN")
         of.get("use_bias", "bias")  # the weights show it
         cell = CLASSES[of.kind]
         gate = of.function(*cls.words["gate"], default=GATE if new else "hard_sigmoid")

@@ -29,15 +29,15 @@ class Settings:
     `forces_zeros`: Bidirectional gives zeros where masked.
     """
 
-    def __init__(self, entry: Entry, version: int, forces_zeros: bool) -> None:
+    def __init__(self, entry: Entry, keras_3: bool, forces_zeros: bool) -> None:
         self.kind, self.name, self.mark, self._config = entry.kind, entry.name, entry.mark, entry.config
-        self.version, self.forces_zeros = version, forces_zeros
+        self.keras_3, self.forces_zeros = keras_3, forces_zeros
         self._asked: set[str] = set()
 
     def within(self, key: str = "layer") -> Settings:
         """The settings of the layer that this one wraps."""
         self._asked.add(key)
-        return Settings(inner(self._config, key), self.version, self.forces_zeros)
+        return Settings(inner(self._config, key), self.keras_3, self.forces_zeros)
 
     def get(self, *names: str, default: Any = None) -> Any:
         """The value under the first of these names (versions differ) that is there."""
@@ -52,7 +52,7 @@ class Settings:
         if value is None:
             return "linear"
         if value == "hard_sigmoid":
-            return "hard_sigmoid_sixth" if self.version == 3 else "hard_sigmoid_fifth"
+            return "hard_sigmoid_sixth" if self.keras_3 else "hard_sigmoid_fifth"
         if value not in SAME_IN_ALL_VERSIONS:
             raise DataError(
                 f"the layer {self.name!r} ({self.kind}) has the activation {value!r:.60}, which is not "

@@ -12,6 +12,7 @@ from typing import Any
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.classifier import TextClassifier
+from gatelight.interop.keras.architecture import parsed
 from gatelight.interop.keras.as_classifier import classifier_weights
 from gatelight.interop.keras.imported import ImportedModel
 from gatelight.interop.keras.reading import ForeignReading, of_keras
@@ -52,7 +53,11 @@ def with_vocabulary(model: ImportedModel, path: Path) -> TextClassifier | Import
 
     Raises DataError when the file does not fit the model, ModelFileError when it is missing or damaged.
     """
-    told = _read(path)
+    try:
+        with path.open("rb") as file:
+            told = parsed(file.read(MOST_BYTES + 1), str(path), MOST_BYTES)
+    except FileNotFoundError:
+        raise ModelFileError(f"{path} does not exist; expected the vocabulary file of a model") from None
     steps = model.blueprint.input.steps
     try:
         if isinstance(told.get("model"), dict):
@@ -70,22 +75,6 @@ def with_vocabulary(model: ImportedModel, path: Path) -> TextClassifier | Import
         raise ModelFileError(
             f"{path} is no vocabulary file ({type(error).__name__}: {error!s:.80})"
         ) from None
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ModelFileError(f"{path} has {path.stat().st_size:,} bytes, too many for a vocabulary")
-        told = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ModelFileError(f"{path} does not exist; expected the vocabulary file of a model") from None
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{path} is no readable JSON ({error!s:.100})") from None
-    if not isinstance(told, dict):
-        raise ModelFileError(f"{path} holds JSON, but no mapping; see docs/keras.md for the vocabulary file")
-    return told
 
 
 def _text_classifier(model: ImportedModel, told: Mapping[str, Any]) -> TextClassifier:
