@@ -35,9 +35,12 @@ Array = NDArray[Any]
 Arrays = dict[str, Array]
 
 
-def load(path: Path) -> TextClassifier | Classifier | Layer:
-    """As `gatelight.interop.onnx.load`."""
-    model = _parsed(path)
+def load(path: str | Path) -> TextClassifier | Classifier | Layer:
+    """Read an ONNX file that `save` wrote; it becomes what it was. Nothing in the file is executed.
+
+    Raises ModelFileError for a file that is damaged or of another maker.
+    """
+    model = _parsed(Path(path))
     readers: dict[str, Callable[[Mapping[str, str], Arrays], Any]] = {
         saving.CONFIG_FILE: _text_classifier, "classifier": _classifier, "layer": _layer,
     }  # fmt: skip

@@ -36,8 +36,12 @@ KEY = "gatelight."
 Array = NDArray[Any]
 
 
-def save(model: TextClassifier | Classifier | Layer, path: Path, quantize: bool) -> None:
-    """As `gatelight.interop.onnx.save`."""
+def save(model: TextClassifier | Classifier | Layer, path: str | Path, quantize: bool = False) -> None:
+    """Write a fitted estimator, a network or a recurrent layer as one ONNX file.
+
+    What goes in and comes out is said in docs/interop.md and in the file itself. `quantize`: matrices as int8
+    with a scale for each row. Raises DataError for what ONNX cannot hold.
+    """
     nodes = Nodes(quantize)
     if isinstance(model, TextClassifier):
         metadata = _parts(model)
@@ -60,8 +64,15 @@ def save(model: TextClassifier | Classifier | Layer, path: Path, quantize: bool)
         )
     whole = nodes.model("gatelight", told, {KEY + name: text for name, text in metadata.items()}, __version__)
     onnx.checker.check_model(whole, full_check=True)
-    with file_written_aside(path) as aside:
+    with file_written_aside(Path(path)) as aside:
         aside.write_bytes(whole.SerializeToString())
+
+
+def to_onnx(model: Any, place: Path, quantize: bool = False) -> list[Path]:
+    """Write PLACE.onnx as `save` does, and return it, as `gatelight export` wants it."""
+    path = place.with_name(f"{place.name}.onnx")
+    save(model, path, quantize)
+    return [path]
 
 
 def _parts(model: TextClassifier) -> dict[str, str]:
