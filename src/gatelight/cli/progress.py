@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -32,23 +31,17 @@ STAGES = {
     "validate": "validating",
     "baseline": "n-gram baseline",
 }
-_SECONDS_BETWEEN_LINES = 30.0
 
 
 class Meter:
     """A bar with figures behind it, or plain lines where no terminal listens; use as a context manager."""
 
-    def __init__(
-        self, console: Console, *, seconds_between_lines: float = _SECONDS_BETWEEN_LINES, quiet: bool = False
-    ) -> None:
-        self._console = console
-        self._interval = seconds_between_lines
-        self._quiet = quiet
-        self._last_line = time.monotonic()
+    def __init__(self, console: Console, seconds_between_lines: float = 30.0) -> None:
+        self._console, self._interval = console, seconds_between_lines
+        self._last_line, self._opened = time.monotonic(), ExitStack()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._notices = listening(self.line)  # a notice between two pictures of the bar would tear it
-        if console.is_terminal and not console.is_dumb_terminal and not quiet:
+        if console.is_terminal and not console.is_dumb_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
                 BarColumn(bar_width=10),
@@ -60,16 +53,12 @@ class Meter:
 
     def __enter__(self) -> Meter:
         if self._bar is not None:
-            self._bar.start()
-        self._notices.__enter__()
+            self._opened.enter_context(self._bar)
+        self._opened.enter_context(listening(self.line))  # between two pictures of the bar it would tear it
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._notices.__exit__(kind, error, trace)
-        if self._bar is not None:
-            self._bar.stop()
+    def __exit__(self, *error: object) -> None:
+        self._opened.close()
 
     def show(self, what: str, done: float, total: float | None, figures: str = "") -> None:
         """Move the bar to `done` of `total`, or, off a terminal, write a line when the last is old enough."""
@@ -77,15 +66,14 @@ class Meter:
             if self._task is None:
                 self._task = self._bar.add_task(what, total=total, figures=figures)
             self._bar.update(self._task, description=what, completed=done, total=total, figures=figures)
-        elif not self._quiet and time.monotonic() - self._last_line >= self._interval:
+        elif time.monotonic() - self._last_line >= self._interval:
             share = f" {100 * done / total:.0f} %" if total else ""
             self.line(f"{what}{share} {figures}".rstrip())
 
     def line(self, text: str, style: str = "") -> None:
         """Write a line that stays, above the bar where there is one."""
         self._last_line = time.monotonic()
-        if not self._quiet:
-            say(self._console, text, style)
+        say(self._console, text, style)
 
 
 def download(meter: Meter, name: str) -> Callable[[int, int | None], None]:
