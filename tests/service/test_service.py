@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import signal
@@ -21,13 +20,9 @@ from service_cases import PATIENCE, Client, served, slow, wait_for
 from starlette.exceptions import HTTPException
 
 import gatelight as library
-from gatelight.service import views
 from gatelight.service.batching import BATCH_CHARACTERS, split
 from gatelight.service.hosted import load_all
 from gatelight.service.limits import Limits
-from gatelight.service.metrics import Metrics
-from gatelight.service.routes import GeneratedText
-from gatelight.service.serving import Serving
 from gatelight.service.sessions import Sessions
 
 QUICK = 2.0
@@ -219,7 +214,7 @@ def test_who_leaves_holds_no_place(model: Path, writer: Path) -> None:
         stream = client.open((HEAD % len(body)).replace(b"/v1/predict", b"/v1/generate") + body)
         assert b"200 OK" in stream.recv(100)
         stream.close()
-        wait_for(lambda: client.serving.streams == 0)
+        wait_for(lambda: client.serving.streams.taken == 0)
         assert client.ask("/v1/generate", {"length": 5})[0] == 200
 
 
@@ -272,21 +267,11 @@ def test_a_session_is_where_its_text_is(client: Client, model: Path, writer: Pat
 
 def test_a_place_is_given_back_when_the_client_leaves_before_the_first_line(writer: Path) -> None:
     """Eight such clients, and nobody could have a text written again."""
-    (hosted,) = load_all([str(writer)]).values()
-    serving = Serving({"writer": hosted}, Limits(), Metrics())
-
-    async def gone(message: object = None) -> None:
-        raise ConnectionResetError
-
-    async def leave() -> None:
-        items = await serving.stream(views.generated(hosted.model, "", 0, length=5))
-        assert serving.streams == 1
-        with pytest.raises(BaseExceptionGroup):
-            await GeneratedText(serving, items)({"type": "http"}, gone, gone)  # type: ignore[arg-type]
-
-    asyncio.run(leave())
-    assert serving.streams == 0
-    serving.close()
+    with served(load_all([str(writer)]), Limits(streams=1)) as client:
+        body = json.dumps({"length": 2000}).encode()
+        for _ in range(3):
+            client.open((HEAD % len(body)).replace(b"/v1/predict", b"/v1/generate") + body).close()
+            wait_for(lambda: client.ask("/v1/generate", {"length": 5})[0] == 200)
 
 
 def test_pieces_fed_at_once_are_all_read(client: Client) -> None:

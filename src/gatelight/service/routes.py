@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from itertools import chain
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Security
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -71,7 +73,12 @@ async def _may_ask(request: Request, serving: Served, given: Credentials) -> Non
 
 async def _counted(serving: Served) -> AsyncIterator[None]:
     # FastAPI has read the whole body by now: who sends slowly takes no place.
-    with serving.request():
+    with serving.requests.take():
+        yield
+
+
+async def _streaming(serving: Served) -> AsyncIterator[None]:
+    with serving.streams.take():  # until the last line is sent, or the client has left
         yield
 
 
@@ -159,27 +166,18 @@ async def trace(request: Request, serving: Served, asked: messages.Trace) -> Res
     return await _insight(request, serving, asked, None, views.trace, *how)
 
 
-class GeneratedText(StreamingResponse):
-    """A line of JSON for each item of a stream, whose place is free again however it ends."""
+class Lines(StreamingResponse):
+    """Lines of JSON, each sent as soon as it is there; a client that does not read is cut off in the end."""
 
-    media_type = "application/x-ndjson"
-
-    def __init__(self, serving: Serving, items: AsyncIterator[Any]) -> None:
-        async def lines() -> AsyncIterator[bytes]:
-            async for item in items:
-                yield orjson.dumps(item, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
-            yield b'{"done":true}\n'
-
-        super().__init__(lines())
-        self._serving = serving
+    def __init__(self, items: Iterator[Any], seconds: float) -> None:
+        lines = (orjson.dumps(item, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n" for item in items)
+        super().__init__(lines, media_type="application/x-ndjson")
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send each line as soon as it is there; a client that does not read is cut off in the end."""
-        try:
-            async with asyncio.timeout(self._serving.limits.seconds):
-                await super().__call__(scope, receive, send)
-        finally:
-            self._serving.streams -= 1
+        """Send them."""
+        async with asyncio.timeout(self._seconds):
+            await super().__call__(scope, receive, send)
 
 
 LINES: dict[int | str, dict[str, Any]] = {
@@ -187,7 +185,12 @@ LINES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@api.post("/generate", response_class=Response, responses=REJECTED_OR_MISSING | LINES)
+@api.post(
+    "/generate",
+    response_class=Response,
+    responses=REJECTED_OR_MISSING | LINES,
+    dependencies=[Depends(_streaming)],
+)
 async def generate(serving: Served, asked: messages.Generate) -> Response:
     """Continue a text: a line of JSON for each piece, and a last one that says `"done": true`."""
     hosted = serving.model(asked.model, LANGUAGE)
@@ -198,7 +201,9 @@ async def generate(serving: Served, asked: messages.Generate) -> Response:
         )
     how = asked.model_dump(include={"length", "temperature", "top_k", "top_p", "seed", "stop"})
     items: Iterator[Any] = views.generated(hosted.model, asked.prompt, asked.units, **how)
-    return GeneratedText(serving, await serving.stream(items))
+    end = {"done": True}
+    first = await run_in_threadpool(next, items, end)  # here a user's mistake is still an error
+    return Lines(chain([first], items, [] if first is end else [end]), serving.limits.seconds)
 
 
 @api.post("/sessions", response_model=messages.SessionState, status_code=201, responses=REJECTED_OR_MISSING)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from gatelight.service import views
@@ -24,6 +24,31 @@ CLAMPED_MODELS = 4  # kept: the ones on which somebody moves a slider
 NEXT_TOKENS = 10  # that a language model's session names
 
 
+class Places:
+    """How many of something there may be at a time."""
+
+    def __init__(
+        self, limit: int, what: str, on_change: Callable[[int], object] = lambda count: None
+    ) -> None:
+        self._limit, self._what, self._on_change = limit, what, on_change
+        self.taken = 0
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Take a place for the length of the block; HTTP error 503 where none is free."""
+        if self.taken >= self._limit:
+            raise busy(f"{self.taken} {self._what}")
+        self._change(1)
+        try:
+            yield
+        finally:
+            self._change(-1)
+
+    def _change(self, by: int) -> None:
+        self.taken += by
+        self._on_change(self.taken)
+
+
 class Serving:
     """The state of one service."""
 
@@ -32,7 +57,8 @@ class Serving:
     ) -> None:
         self.models, self.limits, self.metrics, self.token = dict(models), limits, metrics, token
         self.ready = False
-        self.in_work = self.streams = 0
+        self.requests = Places(limits.requests, "requests", metrics.in_work.set)
+        self.streams = Places(limits.streams, "texts being generated")
         self.batchers = {
             name: Batcher(hosted.model.proba_and_unknown_share, metrics.batches.labels(name).observe)
             for name, hosted in models.items()
@@ -40,15 +66,13 @@ class Serving:
         }
         self.insights = BoundedExecutor(2, limits.insights, limits.seconds, "insights")
         self.steps = BoundedExecutor(1, limits.insights, limits.seconds, "session steps")
-        self.generating = ThreadPoolExecutor(2, thread_name_prefix="generate")
         self.sessions = Sessions(limits, metrics.sessions.set)
         self._clamped = functools.lru_cache(CLAMPED_MODELS)(self._clamp)
 
     async def warm(self) -> None:
         """Compute with every model once; ready afterwards."""
-        loop = asyncio.get_running_loop()
         for hosted in self.models.values():
-            await loop.run_in_executor(self.generating, hosted.warm)
+            await run_in_threadpool(hosted.warm)
         # What is here now stays: looking through it again and again would hold up requests.
         gc.collect()
         gc.freeze()
@@ -61,20 +85,6 @@ class Serving:
             batcher.close()
         self.insights.close()
         self.steps.close()
-        self.generating.shutdown(wait=True, cancel_futures=True)
-
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Count a request as long as it is in work; HTTP error 503 where there are too many."""
-        if self.in_work >= self.limits.requests:
-            raise busy(f"{self.in_work} requests")
-        self.in_work += 1
-        self.metrics.in_work.set(self.in_work)
-        try:
-            yield
-        finally:
-            self.in_work -= 1
-            self.metrics.in_work.set(self.in_work)
 
     def model(self, name: str | None, kind: str | None = None) -> Hosted:
         """Return a model by name; HTTP error where there is none, or it is of another kind."""
@@ -107,30 +117,6 @@ class Serving:
                 return await self.batchers[hosted.name].predict(texts)
         except TimeoutError:
             raise too_slow(self.limits.seconds) from None
-
-    async def stream(self, items: Iterator[Any]) -> AsyncIterator[Any]:
-        """Return an iterator over what a generator yields in a thread; HTTP error 503 when there are many.
-
-        The first item is made before this returns, so that a user's mistake is still an error. Whoever got
-        the iterator takes one from `streams` in the end.
-        """
-        if self.streams >= self.limits.streams:
-            raise busy(f"{self.streams} texts being generated")
-        loop, end = asyncio.get_running_loop(), object()
-        self.streams += 1
-        try:
-            first = await loop.run_in_executor(self.generating, next, items, end)
-        except BaseException:
-            self.streams -= 1
-            raise
-
-        async def rest() -> AsyncIterator[Any]:
-            item = first
-            while item is not end:
-                yield item
-                item = await loop.run_in_executor(self.generating, next, items, end)
-
-        return rest()
 
     def insight(self, hosted: Hosted, asked: Inspect, view: Callable[..., Any], *how: Any) -> dict[str, Any]:
         """Return a view of a text under a model with clamped gates; HTTP error 413 for a long text."""
