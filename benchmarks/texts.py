@@ -94,7 +94,7 @@ def words(text: str) -> list[str]:
 
 @cache
 def as_words(count: int, steps: int, most: int | None = None) -> tuple[Texts, int]:
-    """`count` reviews as ids of words by their frequency, from 2 on, and V; beyond `most` words all are 1."""
+    """`count` reviews as ids of words by their frequency, from 2 on, and V; rarer than `most` are 1."""
     counts = Counter(word for text in reviews() for word in words(text))
     vocabulary = [word for word, _ in counts.most_common(None if most is None else most - 2)]
     number = {word: k for k, word in enumerate(vocabulary, 2)}

@@ -17,7 +17,7 @@ from gatelight.interop import onnx  # without the extra the module is skipped
 
 
 def test_the_file_is_the_model(model: Path, tmp_path: Path) -> None:
-    """What is read back judges to the bit as the folder does."""
+    """What is read back predicts to the bit as the folder does."""
     out = tmp_path / "model.onnx"
     result = gatelight("export", model, "--out", out)
     assert result.exit_code == 0, result.output

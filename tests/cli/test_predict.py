@@ -1,4 +1,4 @@
-"""`gatelight predict`: typed texts, files, streams; whatever comes in is judged, in order, without delay."""
+"""`gatelight predict`: typed texts, files, streams; what comes in is classified in order, without delay."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import gatelight as library
 
 
 def test_typed_texts_are_classified_in_order(model: Path) -> None:
-    """The label, its probability and the unknown share must be those of the library, for the right text."""
+    """Label, probability and the fraction of unknown words must be the library's, for the right text."""
     texts = ["a great film", "a dull film", "qwertz", ""]
     result = gatelight("predict", model, *texts)
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     proba, unknown = library.load(model).proba_and_unknown_share(texts)
     assert [row[3] for row in rows] == texts
-    for row, shares, share in zip(rows, proba, unknown, strict=True):
-        assert row[0] == ("neg", "pos")[int(shares.argmax())]
-        assert row[1] == f"{shares.max():.4f}"
-        assert row[2] == f"{share:.4f}"
+    for row, columns, fraction in zip(rows, proba, unknown, strict=True):
+        assert row[0] == ("neg", "pos")[int(columns.argmax())]
+        assert row[1] == f"{columns.max():.4f}"
+        assert row[2] == f"{fraction:.4f}"
     assert rows[2][2] == "1.0000"
 
 

@@ -26,7 +26,7 @@ def test_every_setting_is_an_option_of_the_same_default() -> None:
 
 
 def test_people_see_what_was_read_done_and_found(reviews: Path, tmp_path: Path) -> None:
-    """Without the split, the unknown share or the baseline beside it an accuracy says little."""
+    """Without the split, the fraction of unknown words or the baseline beside it an accuracy says little."""
     result = gatelight("train", reviews, "--out", tmp_path / "m", *TINY)
     assert result.exit_code == 0
     for words in (
@@ -61,7 +61,7 @@ def test_machines_get_a_json_line_per_epoch_and_one_at_the_end(reviews: Path, tm
 
 
 def test_a_given_test_file_and_validation_file_are_used(reviews: Path, tmp_path: Path) -> None:
-    """`--valid` and `--test` must not be quietly replaced by a share of the training texts."""
+    """`--valid` and `--test` must not be quietly replaced by some of the training texts."""
     other = write_reviews(tmp_path / "other.csv", 30, 2)
     options = [*TINY, "--valid", other, "--test", other, "--no-baseline", "--json"]
     final = json_lines(gatelight("train", reviews, "--out", tmp_path / "m", *options).stdout)[-1]

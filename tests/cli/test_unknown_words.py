@@ -52,7 +52,7 @@ def test_without_being_asked_the_answer_is_as_it_was(dropping: Path) -> None:
 
 
 def test_a_model_abstains_above_the_share_and_not_at_it(dropping: Path) -> None:
-    """A share at the bound is not above it; and an abstention must not carry a label by mistake."""
+    """A fraction at the bound is not above it; and an abstention must not carry a label by mistake."""
     texts = [BAD, GOOD, "zzz qqq", ""]
     records = json_lines(gatelight("predict", dropping, *texts, "--abstain-above", "0.2", "--json").stdout)
     assert [record["abstained"] for record in records] == [False, False, True, False]

@@ -65,22 +65,24 @@ def reports(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, 
         long = "<script>document.title = 'run'</script> <b>dull</b> " + "x" * 300 + " film " * 40
         csv.writer(file).writerows([(long, "neg", "f1"), ("", "pos", "f2"), ("не хорошо", "pos", "f3")])
     found = {}
-    for verb, *arguments in (
+    for command, *arguments in (
         ["audit", data, "--max-length", "9"],
         ["errors", model, data],
         ["embed", model, data],
     ):
-        found[verb] = folder / f"{verb}.html"
-        result = gatelight(verb, *arguments, "--out", found[verb])
+        found[command] = folder / f"{command}.html"
+        result = gatelight(command, *arguments, "--out", found[command])
         assert result.exit_code == 0, result.output
     return found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)
-@pytest.mark.parametrize(("verb", "figures", "tables"), [("audit", 2, 2), ("errors", 2, 2), ("embed", 1, 1)])
+@pytest.mark.parametrize(
+    ("command", "figures", "tables"), [("audit", 2, 2), ("errors", 2, 2), ("embed", 1, 1)]
+)
 def test_a_report_can_be_read(
-    verb: str, figures: int, tables: int, screen: str, scheme: str, reports: dict[str, Path], browser: Any
+    command: str, figures: int, tables: int, screen: str, scheme: str, reports: dict[str, Path], browser: Any
 ) -> None:
     """A page wider than the phone, letters for ants or a picture with its edge cut off are read by nobody."""
     width, height = SCREENS[screen]
@@ -89,7 +91,7 @@ def test_a_report_can_be_read(
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(reports[verb].as_uri())
+    page.goto(reports[command].as_uri())
     try:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(LETTERS) >= SMALLEST_LETTER
@@ -97,7 +99,7 @@ def test_a_report_can_be_read(
         assert page.evaluate(CONTRASTS) >= CONTRAST
         assert page.locator("svg").count() == figures
         assert page.locator("table").count() >= tables
-        assert asked == [reports[verb].as_uri()]
+        assert asked == [reports[command].as_uri()]
         assert complaints == []
         assert page.title() != "run"
     finally:

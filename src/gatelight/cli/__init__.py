@@ -1,1 +1,1 @@
-"""The thin roof: verbs that parse, call and print; it computes nothing itself."""
+"""The command line: commands that parse, call and print."""

@@ -46,7 +46,7 @@ class Audit(Reads):
     preset: str = option("how texts are read, and where they are cut", "default")
     vectors: str | None = option("word vectors that should know the words", metavar="VECTORS")
     part: str | None = option("look at one part of DATA; otherwise at all but unsup")
-    near: float = option("texts that share so much of their word pairs are near copies", 0.7)
+    near: float = option("texts with this fraction of word pairs in common are near copies", 0.7)
     json: bool = option(JSON, False)
     settings: dict[str, Any]
 
@@ -201,4 +201,4 @@ def _overlaps(audit: Found) -> Iterator[str]:
             f"of a fifth split off at random, {percent(audit.group_leakage)} would have their group among "
             "those trained on"
         )
-    yield f"near copies share {audit.near_from:g} or more of their word pairs"
+    yield f"near copies have {audit.near_from:g} or more of their word pairs in common"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAMES = {"rnn": "plain RNN", "lstm": "LSTM", "peephole": "peephole LSTM", "gru": "GRU"}
 CELLS = list(NAMES)
 COLUMNS = ["task", "length", "cell", "H", "solved [95 %]", "sequences", "right", "chance", "a run", "reaches"]
-NARROW = (0, 1, 2, 4, 5, 6)  # a terminal has no room for all; the page has
+NARROW = (0, 1, 2, 4, 5, 6)  # a terminal is too narrow for all
 REASONS = ("number", "adding")  # the tasks whose gradients are shown
 DISTANT = "number"
 LEAST = 1e-12  # gradients below are drawn here

@@ -124,13 +124,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | No
     return out if title is None else Group(Text(f"\n{one_line(title)}", style="italic"), out)
 
 
-def percent(share: float) -> str:
-    """Return a share of 1 as a percentage with one decimal, for people."""
-    return "–" if math.isnan(share) else f"{100 * share:.1f} %"
+def percent(fraction: float) -> str:
+    """Return a fraction as a percentage with one decimal, for people."""
+    return "–" if math.isnan(fraction) else f"{100 * fraction:.1f} %"
 
 
 def interval(low: float, high: float) -> str:
-    """Return an interval of shares as people read it: 71.2–74.0."""
+    """Return an interval of fractions as people read it: 71.2–74.0."""
     return "–" if math.isnan(low) else f"{100 * low:.1f}–{100 * high:.1f}"
 
 

@@ -67,8 +67,8 @@ class Meter:
                 self._task = self._bar.add_task(what, total=total, figures=figures)
             self._bar.update(self._task, description=what, completed=done, total=total, figures=figures)
         elif time.monotonic() - self._last_line >= self._interval:
-            share = f" {100 * done / total:.0f} %" if total else ""
-            self.line(f"{what}{share} {figures}".rstrip())
+            percent = f" {100 * done / total:.0f} %" if total else ""
+            self.line(f"{what}{percent} {figures}".rstrip())
 
     def line(self, text: str, style: str = "") -> None:
         """Write a line that stays, above the bar where there is one."""

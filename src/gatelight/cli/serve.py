@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 1024
 IDLE_SECONDS = 30  # between two requests of a connection
-SECONDS_TO_END = 5  # beyond the longest answer
+SECONDS_TO_END = 5  # more than the longest answer takes
 
 
 @dataclass(kw_only=True)

@@ -189,8 +189,8 @@ def read_for_training(
 ) -> TrainingTexts:
     """Read DATA and what is to be validated and tested on: parts of DATA, or data of their own.
 
-    With `test_fraction` a share is held out of DATA first, by whole groups where there are groups. Raises
-    DataError for parts that are not there, too few classes, and what cannot be read.
+    `test_fraction` of DATA is held out first, by whole groups where there are groups. Raises DataError for
+    parts that are not there, too few classes, and what cannot be read.
     """
     if test is not None and test_fraction is not None:
         raise DataError("--test names texts to test on, --test-fraction holds some out: give one of the two")

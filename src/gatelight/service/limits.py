@@ -1,4 +1,4 @@
-"""Bounds on what a client may ask for, and the HTTP errors of a request that goes beyond them."""
+"""Bounds on what a client may ask for, and the HTTP errors of a request that exceeds them."""
 
 from __future__ import annotations
 

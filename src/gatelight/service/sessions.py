@@ -47,7 +47,7 @@ class Sessions:
         return session
 
     def check_room(self) -> None:
-        """Forget what has expired; HTTP error 429 where there is no room for one more."""
+        """Forget what has expired; HTTP error 429 where there are enough."""
         for name, session in list(self._kept.items()):
             if self._expired(session) and not session.lock.locked():
                 del self._kept[name]

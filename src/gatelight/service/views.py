@@ -31,7 +31,7 @@ def running(model: Any, text: str) -> dict[str, Any]:
         return _surprise(model, text)
     tokens = model.tokenizer_.tokens(text)
     (understood,) = model.understand([text])
-    columns, (share,) = model.proba_and_unknown_share([text])
+    columns, (unknown,) = model.proba_and_unknown_share([text])
     classes = model.known_classes()
     label = classes.labels(columns)[0]
     return {
@@ -42,7 +42,7 @@ def running(model: Any, text: str) -> dict[str, Any]:
         "running": model.running_proba(text),
         "probabilities": columns[0],
         "label": list(label) if classes.multilabel else classes.plain()[int(columns[0].argmax())],
-        "unknown": float(share),
+        "unknown": float(unknown),
         "bits": None,
     }
 
@@ -67,9 +67,9 @@ def _surprise(model: LanguageModel, text: str) -> dict[str, Any]:
     for begin in range(0, len(tokens), AT_ONCE):
         before = ids[begin : min(begin + AT_ONCE, len(tokens))]
         scores, state = model.reader_.read(before, state)
-        shares = log_softmax(scores.astype(np.float64), axis=1)
+        logs = log_softmax(scores.astype(np.float64), axis=1)
         end = begin + len(before)
-        bits[begin:end] = shares[np.arange(len(before)), ids[begin + 1 : end + 1]] / -np.log(2)
+        bits[begin:end] = logs[np.arange(len(before)), ids[begin + 1 : end + 1]] / -np.log(2)
     known = [token in vocabulary for token in tokens]
     return {
         "tokens": [
