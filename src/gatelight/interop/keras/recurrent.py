@@ -21,7 +21,6 @@ from gatelight.interop.keras.layers import FUNCTIONS, Array, Form, Layer, Shapes
 from gatelight.interop.keras.settings import Settings
 from gatelight.nn import CELLS, Packing, pack, reference
 from gatelight.nn.equations import EQUATIONS, Cell
-from gatelight.nn.padding import packed_rows, padded_steps
 from gatelight.nn.status import count
 
 CLASSES = {"SimpleRNN": "rnn", "LSTM": "lstm", "GRU": "gru", "CuDNNLSTM": "lstm", "CuDNNGRU": "gru"}
@@ -228,28 +227,28 @@ class Recurrent(Layer):
     def _direction(self, signal: Signal, weights: Weights, suffix: str, backwards: bool) -> Tensor:
         """[B, T, H] in the order of reading, or [B, H]."""
         values, mask = signal.values, signal.mask
+        sequences, steps = values.shape[:2]
+        counts = torch.ones(sequences, steps, dtype=torch.bool) if mask is None else mask
         if backwards:
-            values, mask = values.flip(1), None if mask is None else mask.flip(1)
-        if mask is None:
-            lengths = torch.full((len(values),), values.shape[1])
-        else:  # real steps first, in their order: the layer then sees no others
-            lengths = mask.sum(1)
-            order = torch.argsort((~mask).to(torch.int8), dim=1, stable=True)
-            values = values.gather(1, order.unsqueeze(-1).expand_as(values))
-        packing = pack(lengths.numpy())
-        own = {name: weights[name + suffix] for name in NAMES}
-        rows, last = self._packed(packed_rows(values, packing, True), packing, own)
+            values, counts = values.flip(1), counts.flip(1)
+        # The layer sees the steps that count, in their order, and no others.
+        packing = pack(counts.sum(1).numpy())
+        order = torch.argsort((~counts).to(torch.int8), dim=1, stable=True)
+        flat = order + steps * torch.arange(sequences).unsqueeze(1)
+        at = torch.from_numpy(packing.padded_rows(steps, True))
+        rows = values.flatten(0, 1).index_select(0, flat.flatten()[at])
+        hidden, last = self._packed(rows, packing, {name: weights[name + suffix] for name in NAMES})
         if not self.all_steps:
             state = last[torch.from_numpy(packing.positions)]
-            return state if mask is None or not self.zeros_where_masked else state * mask[:, -1:]
-        steps = padded_steps(rows, packing, values.shape[1], True)
-        if mask is None:
-            return steps
-        # Step t shows the newest real state: that of as many real steps as there are up to t.
-        place = mask.cumsum(1) - 1
-        shown = mask if self.zeros_where_masked else place >= 0
-        place = place.clamp(min=0).unsqueeze(-1).expand(-1, -1, self.hidden)
-        return steps.gather(1, place) * shown.unsqueeze(-1)
+            return state * counts[:, -1:] if self.zeros_where_masked else state
+        # Step t shows the newest real state: that of as many real steps as there are up to t; else zeros.
+        row = torch.zeros(sequences * steps, dtype=torch.int64)
+        row[at] = torch.arange(len(at))
+        place = counts.cumsum(1) - 1
+        newest = row.view(sequences, steps).gather(1, place.clamp(min=0))
+        shown = counts if self.zeros_where_masked else place >= 0
+        hidden = torch.cat([hidden, hidden.new_zeros(1, self.hidden)])
+        return hidden[newest.where(shown, len(at))]
 
     def _packed(self, x: Tensor, packing: Packing, own: Weights) -> tuple[Tensor, Tensor]:
         """Packed rows [N, D] → hidden [N, H] and last state [B, H] in packed order."""
