@@ -51,7 +51,6 @@ class Audit(Reads):
     settings: dict[str, Any]
 
     def run(self, to: Console) -> None:
-        """Look, tell, and write the report that is asked for."""
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import available, texts_to_audit
         from gatelight.estimators.settings import preset

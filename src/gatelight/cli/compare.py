@@ -53,7 +53,6 @@ class Compare(Reads):
     settings: dict[str, Any]
 
     def run(self, to: Console) -> None:
-        """Train what is missing, test, and tell."""
         from gatelight.cli.progress import trials
         from gatelight.cli.reports import corpus_line
         from gatelight.cli.sources import available, read_for_training

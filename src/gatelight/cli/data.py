@@ -19,7 +19,6 @@ class List:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Tell."""
         from gatelight.cli.output import size
         from gatelight.text.datasets import DATASETS, cache_folder, cached
 
@@ -48,7 +47,6 @@ class Get:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Fetch and tell."""
         from gatelight.cli.progress import Meter, download
         from gatelight.text import datasets
 

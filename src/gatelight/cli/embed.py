@@ -51,7 +51,6 @@ class Embed(Reads):
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Write the vectors, the map, or both."""
         from contextlib import nullcontext
 
         from gatelight.cli.progress import Meter
@@ -111,7 +110,6 @@ class Neighbours(Reads):
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Find and tell."""
         import numpy as np
 
         from gatelight.cli.progress import Meter

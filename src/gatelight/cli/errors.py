@@ -52,7 +52,6 @@ class Errors(Reads):
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Look, tell, and write the report that is asked for."""
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import available, labelled_texts, limited
         from gatelight.estimators.opening import load_classifier as load

@@ -57,7 +57,6 @@ class Import:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Read, save and tell."""
         from gatelight.cli.reports import layer_table, path_lines
         from gatelight.interop.keras.imported import ImportedModel
 
@@ -109,7 +108,6 @@ class Export(Reads):
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Write, and measure where that is asked for."""
         chosen = FORMATS.get(self.out.suffix)
         if chosen is None:
             raise DataError(f"--out {self.out} has no ending that says the format; expected {OFFERED}")

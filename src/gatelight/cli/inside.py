@@ -38,7 +38,6 @@ class Explain:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Explain each text."""
         from gatelight.estimators.opening import load_predictor
         from gatelight.estimators.predictor import Predictor
 
@@ -102,7 +101,6 @@ class Trace(Reads):
     threads: int | None = option(THREADS, least=1)
 
     def run(self, to: Console) -> None:
-        """Write the file."""
         from gatelight.cli.output import size
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import limited, read, text_model
@@ -130,7 +128,6 @@ class Summary:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Tell."""
         if (self.model is None) == (self.preset is None):
             raise DataError("give the folder of a model or --preset NAME, one of the two")
         from gatelight.cli.reports import layer_table, path_lines

@@ -37,7 +37,6 @@ class List:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Tell."""
         from gatelight.lab.tasks import TASKS
 
         for task in TASKS.values() if self.json else ():
@@ -72,7 +71,6 @@ class Run:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Make the runs that are missing."""
         from gatelight.cli.progress import trials
         from gatelight.lab.run import learn, settings
         from gatelight.lab.tasks import known
@@ -111,7 +109,6 @@ class Report:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Tell, and write the page."""
         from gatelight.lab.report import read_runs, summed_up
 
         runs = read_runs(self.folder)

@@ -34,7 +34,6 @@ class Agreement:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Ask and tell."""
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import available
         from gatelight.lab.agreement import accuracies, score_pairs
@@ -112,7 +111,6 @@ class Sentences:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Ask and tell."""
         from gatelight.lab.note_sentences import SENTENCES, SUBJECT, VERB, reach
 
         lines: dict[str, list[list[str]]] = {sentence: [] for sentence in SENTENCES}

@@ -59,7 +59,6 @@ class Predict(Reads):
     max_characters: int = option("a longer text is a bad row", 1_000_000, least=1, group=RAY)
 
     def run(self) -> None:
-        """Write a line for each text, as they come; or files, on a cluster."""
         if self.engine == "ray":
             self._run_on_ray()
             return

@@ -39,7 +39,6 @@ class Report:
     threads: int | None = option(THREADS, least=1)
 
     def run(self, to: Console) -> None:
-        """Write the page."""
         from gatelight.service.hosted import load_all
 
         (hosted,) = load_all([self.model]).values()

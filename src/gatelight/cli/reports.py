@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -52,22 +52,6 @@ def length_line(lengths: LengthStatistics) -> str:
     )
 
 
-def training_lines(training: Mapping[str, Any]) -> list[str]:
-    """Say how the texts were divided, how long they are, and how much of them is unknown or has no vector."""
-    lines = [
-        f"trained on {training['texts']:,} texts, validated on {training['validation_texts']:,} "
-        f"({SPLITS[training['split']]})"
-    ]
-    if training.get("lengths") is not None:
-        lines.append(length_line(LengthStatistics(**training["lengths"])))
-    lines.append(f"unknown words: {percent(training['unknown_share'])}")
-    if training["vectors"] is not None:
-        lines.append(
-            f"word vectors: {training['vectors']}, with {percent(training['vector_coverage'])} of the words"
-        )
-    return lines
-
-
 def layer_table(layers: Summary) -> RenderableType:
     """Return a model's layers with output shapes and parameter counts."""
     rows = [
@@ -94,8 +78,17 @@ def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) ->
     from gatelight.compiled import seconds_compiling
 
     training = estimator.training_
-    for line in training_lines(training):
-        say(to, line)
+    say(
+        to,
+        f"trained on {training['texts']:,} texts, validated on {training['validation_texts']:,} "
+        f"({SPLITS[training['split']]})",
+    )
+    if training.get("lengths") is not None:
+        say(to, length_line(LengthStatistics(**training["lengths"])))
+    say(to, f"unknown words: {percent(training['unknown_share'])}")
+    if training["vectors"] is not None:
+        known = percent(training["vector_coverage"])
+        say(to, f"word vectors: {training['vectors']}, with {known} of the words")
     to.print(layer_table(estimator.summary()))
     compiling = seconds_compiling()
     waited = f", and {duration(compiling)} for the compiler" if compiling >= 1 else ""

@@ -42,7 +42,6 @@ class Serve:
     threads: int | None = option(THREADS, least=1)
 
     def run(self, to: Console) -> None:
-        """Serve until Ctrl-C."""
         try:
             import uvicorn
 

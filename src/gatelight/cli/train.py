@@ -86,7 +86,6 @@ class Train(Training):
     test_fraction: float | None = option("hold out this fraction first, to test on", group=TESTING)
 
     def run(self, to: Console) -> None:
-        """Train, test and save."""
         from gatelight.cli.progress import training
         from gatelight.cli.reports import corpus_line, report
         from gatelight.cli.sources import read_for_training
@@ -144,7 +143,6 @@ class TrainLanguageModel(Training):
     part: str | None = option("learn from this part only")
 
     def run(self, to: Console) -> None:
-        """Train and save."""
         from gatelight.cli.progress import training
         from gatelight.cli.sources import texts_to_learn_from
         from gatelight.estimators.language_model import LanguageModel

@@ -33,7 +33,6 @@ class Evaluate(Reads):
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        """Measure and tell."""
         from gatelight.cli.reports import corpus_line, print_evaluation
         from gatelight.cli.sources import labelled_texts, limited
         from gatelight.estimators.evaluation import evaluate
@@ -69,7 +68,6 @@ class Generate:
     json: bool = option(JSON, False)
 
     def run(self) -> None:
-        """Write."""
         from gatelight.cli.sources import language_model
         from gatelight.estimators.drawing import checked_drawing
 
