@@ -68,6 +68,13 @@ def gatelight(*arguments: object, given: str | bytes = b"") -> Result:
     return Result(code, out, err, error)
 
 
+def succeeded(*arguments: object, given: str | bytes = b"") -> Result:
+    """Run the command line in this process, and check that it did what it was asked for."""
+    result = gatelight(*arguments, given=given)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result
+
+
 def start(*arguments: object, **how: Any) -> subprocess.Popen[bytes]:
     """Start the command line in a process of its own, whose output is buffered as it is for users."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

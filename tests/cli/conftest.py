@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import TINY, gatelight, write_reviews
+from command_line import TINY, succeeded, write_reviews
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +17,5 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved model with its baseline; tests must not change it."""
     out = tmp_path_factory.mktemp("models") / "tiny"
-    result = gatelight("train", reviews, "--out", out, *TINY)
-    assert result.exit_code == 0, result.output
+    succeeded("train", reviews, "--out", out, *TINY)
     return out

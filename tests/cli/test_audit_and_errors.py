@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import gatelight, json_lines, one_line_and_two, write_reviews
+from command_line import gatelight, json_lines, one_line_and_two, succeeded, write_reviews
 
 import gatelight as library
 from gatelight import Corpus, WordVectors
@@ -25,8 +25,7 @@ def write(path: Path, rows: list[tuple[str, str]]) -> Path:
 def test_an_audit_for_machines(reviews: Path, tmp_path: Path) -> None:
     """The counts of what was read, and the findings, as JSON; what is for people goes elsewhere."""
     other = write_reviews(tmp_path / "other.csv", 20, seed=2)
-    result = gatelight("audit", reviews, "--against", other, "--max-length", "11", "--json")
-    assert result.exit_code == 0, result.output
+    result = succeeded("audit", reviews, "--against", other, "--max-length", "11", "--json")
     (record,) = json_lines(result.stdout)
     assert record["texts"] == 180
     assert record["parts"] == [["", 160], [str(other), 20]]
@@ -45,8 +44,7 @@ def test_an_audit_for_people_fits_80_columns(tmp_path: Path) -> None:
         tmp_path / "d.csv",
         [(f"a fine <br /> film number {i} of many", "pn"[i % 2]) for i in range(30)],
     )
-    result = gatelight("audit", data)
-    assert result.exit_code == 0, result.output
+    result = succeeded("audit", data)
     assert "markup: 30 (100.0 %) texts hold markup" in result.stdout
     assert "→ keep --clean" in result.stdout
     assert "tokens on average; 0 (0.0 %) are longer than 600 and are cut" in result.stdout
@@ -98,8 +96,7 @@ def own_model(model: Path, tmp_path: Path) -> Path:
 
 def test_errors_for_machines(model: Path, reviews: Path) -> None:
     """The mistakes are those of the model on the texts it was not trained on."""
-    result = gatelight("errors", model, reviews, "--json")
-    assert result.exit_code == 0, result.output
+    result = succeeded("errors", model, reviews, "--json")
     (record,) = json_lines(result.stdout)
     corpus, loaded = Corpus.read(reviews), library.load(model)
     unseen = ~loaded.trained_on(corpus.texts)
@@ -126,8 +123,7 @@ def test_errors_for_people_fit_80_columns(model: Path, tmp_path: Path) -> None:
         data.read_text(encoding="utf-8").replace("was dull", "was not dull, but"),
         encoding="utf-8",
     )
-    result = gatelight("errors", model, data)
-    assert result.exit_code == 0, result.output
+    result = succeeded("errors", model, data)
     assert "more texts were trained on and are left out" in result.stdout
     for part in (
         "Expected calibration error",
@@ -148,16 +144,14 @@ def test_a_temperature_is_saved_with_the_model(own_model: Path, reviews: Path, t
     before.training_["validation_temperature"] = 2.5
     before.save(own_model)
     text = "the film was dull and so is its music"
-    result = gatelight("errors", own_model, reviews, "--calibrate", "validation", "--json")
-    assert result.exit_code == 0, result.output
+    result = succeeded("errors", own_model, reviews, "--calibrate", "validation", "--json")
     assert "a temperature of 2.500 is saved" in result.stderr
     after = library.load(own_model)
     assert after.training_["temperature"] == 2.5
     assert after.predict_proba([text]).max() < before.predict_proba([text]).max()
     blamed, praised = ("the film was dull and so is its music", "the film was superb and so is its music")
     other = write(tmp_path / "other.csv", [(blamed, "neg"), (praised, "pos")] * 8 + [(blamed, "pos")] * 2)
-    result = gatelight("errors", own_model, reviews, "--calibrate", other)
-    assert result.exit_code == 0, result.output
+    result = succeeded("errors", own_model, reviews, "--calibrate", other)
     assert library.load(own_model).training_["temperature"] != 2.5
 
 
@@ -169,8 +163,7 @@ def test_a_temperature_at_the_bound_of_its_search_is_not_saved(own_model: Path, 
     model.training_["validation_temperature"] = 19.999898
     model.save(own_model)
     data = write(tmp_path / "d.csv", rows * 3)
-    result = gatelight("errors", own_model, data)
-    assert result.exit_code == 0, result.output
+    result = succeeded("errors", own_model, data)
     assert "A temperature of" not in result.stdout
     other = write(tmp_path / "other.csv", rows)
     for by in ("validation", other):
@@ -221,6 +214,6 @@ def test_the_same_data_give_the_same_report(reviews: Path, tmp_path: Path) -> No
     """A report that changes by itself cannot be compared with yesterday's."""
     pages = []
     for name in ("a.html", "b.html"):
-        assert gatelight("audit", reviews, *["--out", tmp_path / name]).exit_code == 0
+        succeeded("audit", reviews, *["--out", tmp_path / name])
         pages.append((tmp_path / name).read_bytes())
     assert pages[0] == pages[1]

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import TINY, gatelight, json_lines, one_line_and_two, snapshot, start
+from command_line import TINY, gatelight, json_lines, one_line_and_two, snapshot, start, succeeded
 
 QUICK = [*TINY, "--epochs", "1", "--jobs", "1"]
 
@@ -20,14 +20,12 @@ def test_a_grid_becomes_a_table_and_comes_again_without_training(reviews: Path, 
     out = tmp_path / "out"
     grid = ["--vary", "unknown=drop,nearest", "--vary", "hidden-size=4,6"]
     command = ["compare", reviews, *grid, "--out", out, *QUICK, "--typos", "0.2"]
-    first = gatelight(*command, "--seeds", "1")
-    assert first.exit_code == 0, first.output
+    first = succeeded(*command, "--seeds", "1")
     assert "4/4  unknown=nearest hidden_size=6 random_state=0: " in first.stdout
     assert "20.0 % of the words misspelt" in first.stdout
     assert "found before" not in first.stdout
     before = snapshot(out / "runs")
-    again = gatelight(*command, "--seeds", "2", "--json")
-    assert again.exit_code == 0, again.output
+    again = succeeded(*command, "--seeds", "2", "--json")
     *runs, last = json_lines(again.stdout)
     assert [run["before"] for run in runs] == [True] * 4 + [False] * 4
     assert len(last["variants"]) == 8
@@ -69,8 +67,7 @@ def test_mistakes_are_told_before_anything_is_trained(
 def test_values_may_be_none_or_a_yes(reviews: Path, tmp_path: Path) -> None:
     """`none` and `false` are words on the command line, and settings only once they are understood."""
     command = ["compare", reviews, "--vary", "clip=none,0.5", "--vary", "bidirectional=no,yes", *QUICK]
-    result = gatelight(*command, "--seeds", "1", "--out", tmp_path / "out", "--json")
-    assert result.exit_code == 0, result.output
+    result = succeeded(*command, "--seeds", "1", "--out", tmp_path / "out", "--json")
     variants = [row["variant"] for row in json_lines(result.stdout)[-1]["variants"]]
     assert variants == [{"clip": c, "bidirectional": b} for c in (None, 0.5) for b in (False, True)]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-from command_line import gatelight, json_lines, one_line_and_two
+from command_line import gatelight, json_lines, one_line_and_two, succeeded
 
 import gatelight.cli.embed as commands
 from gatelight import SequenceClassifier, load
@@ -45,8 +45,7 @@ def test_vectors_are_the_models_in_the_order_of_the_texts(
 
 def test_the_page_shows_texts_as_texts(data: Path, model: Path, tmp_path: Path) -> None:
     """A review that is run, or hides the map, must not be possible."""
-    result = gatelight("embed", model, data, "--out", tmp_path / "map.html")
-    assert result.exit_code == 0, result.output
+    succeeded("embed", model, data, "--out", tmp_path / "map.html")
     page = (tmp_path / "map.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert f"<title>neg: {NASTY.replace('<', '&lt;').replace('>', '&gt;')}</title></circle>" in page
@@ -56,8 +55,7 @@ def test_the_page_shows_texts_as_texts(data: Path, model: Path, tmp_path: Path) 
 
 def test_a_text_is_its_own_nearest_neighbour(data: Path, model: Path) -> None:
     """And what is found is told in lines that a terminal does not break."""
-    result = gatelight("neighbours", model, data, "--query", NASTY, "-q", "wonderful", "-n", "3")
-    assert result.exit_code == 0, result.output
+    result = succeeded("neighbours", model, data, "--query", NASTY, "-q", "wonderful", "-n", "3")
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     first = next(line for line in lines if "1.000" in line)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import gatelight, one_line_and_two, write_reviews
+from command_line import gatelight, one_line_and_two, succeeded, write_reviews
 
 import gatelight as library
 
@@ -19,15 +19,13 @@ from gatelight.interop import onnx  # without the extra the module is skipped
 def test_the_file_is_the_model(model: Path, tmp_path: Path) -> None:
     """What is read back predicts to the bit as the folder does."""
     out = tmp_path / "model.onnx"
-    result = gatelight("export", model, "--out", out)
-    assert result.exit_code == 0, result.output
+    result = succeeded("export", model, "--out", out)
     assert result.stdout == f"{out}: {out.stat().st_size:,} bytes\n"
     texts = ["a wonderful film", "dull"]
     found = onnx.load(out)
     assert np.array_equal(found.predict_proba(texts), library.load(model).predict_proba(texts))
     folder = tmp_path / "again"
-    result = gatelight("import", out, "--out", folder)
-    assert result.exit_code == 0, result.output
+    result = succeeded("import", out, "--out", folder)
     assert np.array_equal(library.load(folder).predict_proba(texts), found.predict_proba(texts))
     refused = gatelight("import", out, model / "config.json", "--out", tmp_path / "no")
     assert refused.exit_code == 2
@@ -39,8 +37,7 @@ def test_what_int8_weights_cost_is_measured_and_told(model: Path, reviews: Path,
     """A smaller file whose price nobody knows is no offer."""
     out = tmp_path / "small.onnx"
     given = ("export", model, "--out", out, "--quantize", "--measure", reviews)
-    result = gatelight(*given)
-    assert result.exit_code == 0, result.output
+    result = succeeded(*given)
     assert "int8 weights: accuracy" in result.stdout
     assert "on 160 texts" in result.stdout
     (record,) = map(json.loads, gatelight(*given, "--overwrite", "--json").stdout.splitlines())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import gatelight, json_lines, one_line_and_two, snapshot
+from command_line import gatelight, json_lines, one_line_and_two, snapshot, succeeded
 
 import gatelight as library
 from gatelight.cli.exchange import FORMATS
@@ -19,8 +19,7 @@ KERAS_2 = Path(__file__).parents[1] / "interop" / "keras_2"  # written by Keras 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("imported") / "model"
-    result = gatelight("import", KERAS_2 / "masked.json", KERAS_2 / "masked_weights.h5", "--out", out)
-    assert result.exit_code == 0, result.output
+    result = succeeded("import", KERAS_2 / "masked.json", KERAS_2 / "masked_weights.h5", "--out", out)
     assert "lstm: equations, the gates are hard_sigmoid_fifth" in result.stdout
     assert "bidirectional: kernels" in result.stdout
     return out
@@ -89,14 +88,13 @@ def test_a_trained_model_goes_out_and_comes_back(ending: str, model: Path, tmp_p
     """All that is needed goes along, so that the same texts get the same answers."""
     (record,) = json_lines(gatelight("export", model, "--out", tmp_path / f"out{ending}", "--json").stdout)
     *files, side = record["files"]
-    result = gatelight("import", *files, "--vocabulary", side, "--out", tmp_path / "again")
-    assert result.exit_code == 0, result.output
+    succeeded("import", *files, "--vocabulary", side, "--out", tmp_path / "again")
     texts = ["the film 3 was dull", "so wonderful"]
     ours, again = library.load(model), library.load(tmp_path / "again")
     assert (ours.predict_proba(texts) == again.predict_proba(texts)).all()
     # Without the side file the same model takes ids.
-    assert gatelight("import", *files, "--out", tmp_path / "ids").exit_code == 0
-    assert gatelight("predict", tmp_path / "ids", "[2, 3, 4]").exit_code == 0
+    succeeded("import", *files, "--out", tmp_path / "ids")
+    succeeded("predict", tmp_path / "ids", "[2, 3, 4]")
 
 
 def test_export_replaces_nothing_unasked(model: Path, tmp_path: Path) -> None:
@@ -105,5 +103,5 @@ def test_export_replaces_nothing_unasked(model: Path, tmp_path: Path) -> None:
     place.write_text("mine")
     assert "is there already" in one_line_and_two(gatelight("export", model, "--out", place))
     assert place.read_text() == "mine"
-    assert gatelight("export", model, "--out", place, "--overwrite").exit_code == 0
+    succeeded("export", model, "--out", place, "--overwrite")
     assert ".keras" in one_line_and_two(gatelight("export", model, "--out", tmp_path / "out.tflite"))

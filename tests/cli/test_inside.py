@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from command_line import gatelight, json_lines, one_line_and_two
+from command_line import gatelight, json_lines, one_line_and_two, succeeded
 
 import gatelight as package
 
@@ -20,8 +20,7 @@ def test_explain_for_people_and_for_machines(model: Path) -> None:
     assert [word["contribution"] for word in record["words"]] == found.contributions.tolist()
     assert record["gap"] == found.gap
     assert not record["words"][-1]["known"]
-    shown = gatelight("explain", model, TEXT, "--target", "neg")
-    assert shown.exit_code == 0, shown.output
+    shown = succeeded("explain", model, TEXT, "--target", "neg")
     for part in ("neg", "wonderful", "qwertz (unknown)", "gap", "all zero"):
         assert part in shown.stdout
     assert "no method 'lime'" in one_line_and_two(gatelight("explain", model, TEXT, "--method", "lime"))
@@ -31,8 +30,7 @@ def test_explain_for_people_and_for_machines(model: Path) -> None:
 def test_a_trace_is_the_librarys(model: Path, reviews: Path, tmp_path: Path) -> None:
     """Every gate and state, of as many texts as were asked for."""
     out = tmp_path / "trace.npz"
-    result = gatelight("trace", model, reviews, "-o", out, "--limit", 5)
-    assert result.exit_code == 0, result.output
+    result = succeeded("trace", model, reviews, "-o", out, "--limit", 5)
     assert "5 texts" in result.stdout
     with np.load(out) as file:
         assert len(file["lengths"]) == 5

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import SMALL, gatelight, json_lines, one_line_and_two, snapshot
+from command_line import SMALL, gatelight, json_lines, one_line_and_two, snapshot, succeeded
 
 import gatelight as library
 
@@ -54,7 +54,7 @@ def test_a_model_is_replaced_by_one_of_its_kind_only(written: Path, model: Path,
     assert snapshot(tmp_path) == before
     (writer / "config.json").write_text("{")  # a damaged one
     for options in (("--seed", "1"), ("--seed", "2")):
-        assert gatelight("train-lm", texts, "--out", writer, *SMALL, "--no-baseline", *options).exit_code == 0
+        succeeded("train-lm", texts, "--out", writer, *SMALL, "--no-baseline", *options)
     assert library.load(writer).random_state == 2
     assert isinstance(library.load(critic), library.TextClassifier)
     (writer / "thesis.txt").write_text("mine")
@@ -66,8 +66,7 @@ def test_a_classifier_starts_from_it(written: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
     rows.write_text("text,label\n" + "a warm film,1\na dull film,0\n" * 20)
     how = ("train", rows, "--out", tmp_path / "m", "--epochs", "1", "--no-baseline")
-    result = gatelight(*how, "--from-lm", written, "--no-gradual-unfreezing")
-    assert result.exit_code == 0, result.output
+    result = succeeded(*how, "--from-lm", written, "--no-gradual-unfreezing")
     assert "a language model's" in result.output
     found = library.load(tmp_path / "m")
     assert (found.from_lm, found.gradual_unfreezing) == (str(written), False)
@@ -85,12 +84,11 @@ def test_tokens_begin_with_vectors(tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("a warm film\na dull film\n" * 30)
     how = ("train-lm", texts, "--tokenizer", "word", *SMALL, "--out", tmp_path / "m")
-    result = gatelight(*how, "--vectors", "corpus")
-    assert result.exit_code == 0, result.output
+    succeeded(*how, "--vectors", "corpus")
     assert library.load(tmp_path / "m").vectors == "corpus"
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("film 1 2 3\nwarm 3 2 1\n")
-    assert gatelight(*how, "--vectors", vectors).exit_code == 0
+    succeeded(*how, "--vectors", vectors)
     found = library.load(tmp_path / "m")
     assert (found.vectors, found.model_.config.dim) == (str(vectors), 3)
     for wish, said in (("one-hot", "one-hot"), ("nowhere.txt", "nowhere.txt")):

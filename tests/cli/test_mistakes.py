@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import PROGRAM, TINY, gatelight, one_line_and_two, snapshot, write_reviews
+from command_line import PROGRAM, TINY, gatelight, one_line_and_two, snapshot, succeeded, write_reviews
 
 GOOD = "text,label\n" + "a great film,pos\na dull film,neg\n" * 10
 FILES = {
@@ -102,7 +102,7 @@ def test_undecodable_bytes_can_be_replaced(tmp_path: Path) -> None:
     path = write_reviews(tmp_path / "d.csv")
     path.write_bytes(path.read_bytes().replace(b"film 3", b"film \xff"))
     options = [*TINY, "--encoding-errors", "replace", "--no-baseline"]
-    assert gatelight("train", path, "--out", tmp_path / "m", *options).exit_code == 0
+    succeeded("train", path, "--out", tmp_path / "m", *options)
 
 
 def test_labels_that_are_not_the_models(model: Path, tmp_path: Path) -> None:

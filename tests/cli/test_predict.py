@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import gatelight, json_lines, one_line_and_two, start
+from command_line import gatelight, json_lines, one_line_and_two, start, succeeded
 
 import gatelight as library
 
@@ -106,8 +106,7 @@ ODD += ["e\N{COMBINING ACUTE ACCENT}" * 50, "great " * 2_000_000]
 
 def test_odd_lines_are_classified_not_crashed_on(model: Path) -> None:
     """Empty, unknown, one character, 12 MB: each gets its answer, in order."""
-    result = gatelight("predict", model, "-", "--json", given="\n".join(ODD) + "\n")
-    assert result.exit_code == 0, result.exception
+    result = succeeded("predict", model, "-", "--json", given="\n".join(ODD) + "\n")
     records = json_lines(result.stdout)
     assert [record["text"] for record in records] == ODD
     assert records[4]["unknown"] == 1

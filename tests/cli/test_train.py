@@ -8,7 +8,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import TINY, gatelight, json_lines, one_line_and_two, snapshot, start, write_reviews
+from command_line import (
+    TINY,
+    gatelight,
+    json_lines,
+    one_line_and_two,
+    snapshot,
+    start,
+    succeeded,
+    write_reviews,
+)
 
 import gatelight as library
 from gatelight import WordVectors
@@ -126,12 +135,10 @@ def test_word_vectors_are_saved_as_the_model_has_them(tmp_path: Path) -> None:
     """Vectors made here are used for other trainings: test words must not be among them."""
     data, out = write_parts(tmp_path / "acl"), tmp_path / "v.txt"
     options = ["--out", tmp_path / "m", *TINY, "--vectors", "corpus", "--no-train-vectors", "--no-baseline"]
-    result = gatelight("train", data, *options, "--save-vectors", out)
-    assert result.exit_code == 0, result.output
+    succeeded("train", data, *options, "--save-vectors", out)
     saved, model = WordVectors.read(out), library.load(tmp_path / "m")
     assert set(saved.words) == {"a", "film", "train", "awful", "great"} == set(model.vocabulary_.tokens[2:])
-    again = gatelight("train", data, "--out", tmp_path / "n", *TINY, "--vectors", out, "--no-baseline")
-    assert again.exit_code == 0, again.output
+    succeeded("train", data, "--out", tmp_path / "n", *TINY, "--vectors", out, "--no-baseline")
     assert "must end in" in one_line_and_two(
         gatelight("train", data, *options, "--save-vectors", tmp_path / "v.doc")
     )
@@ -174,9 +181,9 @@ def test_ctrl_c_stops_cleanly_and_resume_ends_as_if_nothing_had_happened(
     process.kill()
     process.communicate(timeout=60)
 
-    assert gatelight(*run, "--resume").exit_code == 0
+    succeeded(*run, "--resume")
     assert not unfinished.exists()
-    assert gatelight(*run[:3], tmp_path / "whole", *options).exit_code == 0
+    succeeded(*run[:3], tmp_path / "whole", *options)
     for name in ("model.safetensors", "vocabulary.jsonl"):
         assert (model / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -194,7 +201,7 @@ def test_training_outlives_whoever_read_its_output(
     process.stdout.close()
     assert process.wait(60) == 0
     assert process.stderr.read().count(b"the output is read no more; training goes on") == 1
-    assert gatelight("predict", tmp_path / "m", "a great film").exit_code == 0
+    succeeded("predict", tmp_path / "m", "a great film")
 
 
 def test_resume_with_nothing_to_resume_says_so(reviews: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import TINY, gatelight, json_lines, one_line_and_two
+from command_line import TINY, gatelight, json_lines, one_line_and_two, succeeded
 
 BAD, GOOD = "I dont like this movie", "I like this movie"
 
@@ -18,10 +18,9 @@ def dropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"{('I like this movie', 'this was a dull movie')[k % 2]},{('pos', 'neg')[k % 2]}" for k in range(40)
     ]
     (folder / "likes.csv").write_text("\n".join(["text,label", *rows]) + "\n")
-    result = gatelight(
+    succeeded(
         "train", folder / "likes.csv", "--out", folder / "model", *TINY, "--unknown", "drop", "--no-baseline"
     )
-    assert result.exit_code == 0, result.output
     return folder / "model"
 
 
@@ -79,8 +78,7 @@ def test_many_unknown_words_stay_on_one_line(dropping: Path) -> None:
 def test_other_policies_say_what_they_read(policy: str, read: str, reviews: Path, tmp_path: Path) -> None:
     """Each policy reads something else for the same word, and the explanation must be its own."""
     model = tmp_path / "model"
-    trained = gatelight("train", reviews, "--out", model, *TINY, "--unknown", policy, "--no-baseline")
-    assert trained.exit_code == 0, trained.output
+    succeeded("train", reviews, "--out", model, *TINY, "--unknown", policy, "--no-baseline")
     line = gatelight("predict", model, "the film isnt great", "--explain-unknown").stdout
     assert f"isnt → {read}; read as: the film {read if policy == 'unk' else 'isnt'} great" in line
     assert ("not known, and not read as one" in line) == (policy == "unk")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command_line import gatelight, json_lines, one_line_and_two, snapshot
+from command_line import gatelight, json_lines, one_line_and_two, snapshot, succeeded
 
 from gatelight.errors import DataError
 from gatelight.lab.grammars import anbn
@@ -164,16 +164,14 @@ def test_a_lab_is_run_found_again_and_told(tmp_path: Path) -> None:
     """The second call must find the first one's runs; page and table must have them."""
     out = tmp_path / "out"
     command = ["lab", "run", "number", *QUICK, "--out", out, "--jobs", "1"]
-    first = gatelight(*command)
-    assert first.exit_code == 0, first.output
+    first = succeeded(*command)
     assert "2/2  number 4 rnn seed 0: " in first.stdout
     before = snapshot(out / "runs")
     assert len(before) == 2
     again = gatelight(*command, "--json")
     assert [line["before"] for line in json_lines(again.stdout)] == [True, True]
     assert snapshot(out / "runs") == before
-    told = gatelight("lab", "report", out)
-    assert told.exit_code == 0, told.output
+    succeeded("lab", "report", out)
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Linzen, Dupoux" in page
     assert "steps back" in page

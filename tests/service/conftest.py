@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import TINY, gatelight, write_reviews
+from command_line import TINY, succeeded, write_reviews
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +15,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved classifier with its baseline; tests must not change it."""
     folder = tmp_path_factory.mktemp("models")
     reviews = write_reviews(folder / "reviews.csv")
-    result = gatelight("train", reviews, "--out", folder / "tiny", *TINY)
-    assert result.exit_code == 0, result.output
+    succeeded("train", reviews, "--out", folder / "tiny", *TINY)
     return folder / "tiny"
 
 
@@ -26,8 +25,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     (folder / "texts.txt").write_text("a warm film\na dull film\nthe film was warm\n" * 10)
     tiny = ["--hidden-size", 6, "--embedding-dim", 4, "--batch-size", 2, "--steps", 8, "--min-count", 1]
-    result = gatelight("train-lm", folder / "texts.txt", "--out", folder / "writer", *tiny)
-    assert result.exit_code == 0, result.output
+    succeeded("train-lm", folder / "texts.txt", "--out", folder / "writer", *tiny)
     return folder / "writer"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser_cases import in_a_browser, playwright
-from command_line import gatelight, one_line_and_two
+from command_line import gatelight, one_line_and_two, succeeded
 from service_cases import Client, served
 
 import gatelight as library
@@ -280,7 +280,7 @@ def test_a_report_shows_the_same_without_a_service(open_page: Any, model: Path, 
     """A file that asks the network, or runs what stands in a text, cannot be handed on."""
     evil = "</script><script>document.title = 'run'</script> <!-- great"
     file = tmp_path / "report.html"
-    assert gatelight("report", model, *NOTE, evil, "--out", file).exit_code == 0
+    succeeded("report", model, *NOTE, evil, "--out", file)
     classifier, opened = library.load(model), open_page(file.as_uri())
     page = opened.page
     assert page.locator(".texts option").all_text_contents() == [*NOTE, evil]
