@@ -129,21 +129,21 @@ def _report(found: ErrorAnalysis) -> Iterator[Block]:
         ],
     )
     yield from _confidence(found)
-    yield Heading("Are the misread words rare, or unknown?")
-    for effect in found.effects:
-        yield Line(_effect(effect))
-    yield Line(
-        "d: the difference in standard deviations, with its 95 % interval; –: there is no spread.", True
-    )
+    if found.effects:
+        yield Heading("Are the misread words rare, or unknown?")
+        yield from (Line(_effect(effect)) for effect in found.effects)
+        yield Line(
+            "d: the difference in standard deviations with its 95 % interval; –: there is no spread.", True
+        )
     yield Heading("And do they cause the mistakes?")
-    for edit in found.edits:
-        yield Line(_edit(edit))
-    yield Heading("Where it is wrong more often")
-    for by, slices in groupby(found.slices, lambda one: one.by):
-        yield Table([by, "texts", "wrong", "more than others"], [_slice_row(one) for one in slices])
-    yield Line(
-        "*: the interval leaves out zero. Negations and contrast words are lists of English words.", True
-    )
+    yield from (Line(_edit(edit)) for edit in found.edits)
+    if found.slices:
+        yield Heading("Where it is wrong more often")
+        for by, slices in groupby(found.slices, lambda one: one.by):
+            yield Table([by, "texts", "wrong", "more than others"], [_slice_row(one) for one in slices])
+        yield Line(
+            "*: the interval leaves out zero. Negations, contrast words: lists of English words.", True
+        )
     if found.agreement is not None:
         yield Heading("Beside the baseline")
         yield Line(_agreement(found.agreement))
