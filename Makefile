@@ -18,7 +18,7 @@ ifneq ($(shell cat $(BENCH_READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(BENCH_READY)
 endif
 
-.PHONY: setup demo test test-all check format bench bench-quick docs build clean
+.PHONY: setup demo test test-all check format bench bench-quick accuracy docs tutorial pages build clean
 
 setup: $(READY)
 
@@ -68,6 +68,16 @@ bench: $(BENCH_READY)
 bench-quick: $(BENCH_READY)
 	$(BENCH)/bin/python -m benchmarks --quick
 
+accuracy: $(BENCH_READY)
+	$(BENCH)/bin/python -m benchmarks.accuracy
+
+# Runs the pages' code; `make tutorial WRITE=--write` also puts what it prints and draws into them.
+tutorial: $(READY)
+	$(BIN)/python tools/pages.py docs/tutorial/[0-9]*[a-z].md $(WRITE)
+
+pages: $(READY)
+	$(BIN)/python tools/pages.py README.md docs/how-to/*.md $(WRITE)
+
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
@@ -76,6 +86,7 @@ build: $(READY)
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/python -m zipfile --list dist/*.whl | grep 'gatelight/py.typed'
+	$(BIN)/python -m twine check --strict dist/*
 
 clean:
 	rm -rf $(VENV) $(BENCH) benchmarks/.scratch dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

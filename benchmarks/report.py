@@ -22,7 +22,7 @@ def write(folder: Path, findings: Sequence[Finding]) -> Path:
     page = folder / "RESULTS.md"
     page.write_text(
         f"# Measured\n\n{machine()}\n\nMedians; ratios are the median of the rounds. "
-        f"[How](../docs/benchmarks.md).\n\n{table(findings)}\n\n![The same as a chart](results.svg)\n",
+        f"[How](../docs/explanation/speed.md).\n\n{table(findings)}\n\n![The same as a chart](results.svg)\n",
         encoding="utf-8",
     )
     return page

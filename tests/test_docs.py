@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import doctest
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from gatelight.text import datasets
+
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("*.md")])
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md")])
+BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -30,6 +35,25 @@ def test_links_of_pages_outside_the_site_lead_somewhere(page: Path) -> None:
     """`make docs` checks the pages in docs/ only, and the README is read first."""
     links = LINK.findall(page.read_text(encoding="utf-8"))
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.zh.md")), ids=lambda page: page.name)
+def test_a_translation_has_the_same_code(page: Path) -> None:
+    """Only the English page is run; another code beside Chinese words would be tried by nobody."""
+    english = page.with_name(page.name.replace(".zh.md", ".md"))
+    assert BLOCK.findall(page.read_text(encoding="utf-8")) == BLOCK.findall(
+        english.read_text(encoding="utf-8")
+    )
+
+
+@pytest.mark.parametrize("page", ["tutorial/1-a-gate.md", "tutorial/2-reviews-to-ids.md"])
+def test_a_chapter_prints_what_it_says(page: str) -> None:
+    """A reader compares; the longer chapters are run by `make tutorial`."""
+    if "reviews" in page and datasets.cached("rotten-tomatoes") is None:
+        pytest.skip("the data set rotten-tomatoes is not here")
+    command = [sys.executable, "tools/pages.py", f"docs/{page}"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_every_target_is_told_of() -> None:

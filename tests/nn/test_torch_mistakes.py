@@ -124,7 +124,7 @@ def test_wrong_constructor_arguments(cell: str, args: tuple[Any, ...]) -> None:
 
 
 def test_options_that_others_do_not_have() -> None:
-    """Projections are refused (see docs/memory.md), unknown nonlinearities by the same error as in torch."""
+    """Projections are refused (see the docs), unknown nonlinearities by the same error as in torch."""
     assert raised(lambda: RNN(3, 4, nonlinearity="garbage")) is raised(
         lambda: nn.RNN(3, 4, nonlinearity="garbage")
     )

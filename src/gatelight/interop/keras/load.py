@@ -26,7 +26,7 @@ WITH_WEIGHTS = {name for name, layer in LAYERS.items() if layer.shapes is not La
 def load(*files: str | Path, vocabulary: str | Path | None = None) -> TextClassifier | ImportedModel:
     """Read a model: one `.keras` or whole `.h5`, or an architecture (JSON, `.h5`, `.keras`) and weights.
 
-    vocabulary: a vocabulary file, by which the model reads texts (docs/keras.md); a model that gatelight
+    vocabulary: a vocabulary file, by which the model reads texts (the docs); a model that gatelight
     exported becomes the same `TextClassifier` again with its own.
     Raises ModelFileError for files that are missing or damaged, DataError for what is not supported (named
     with its layer) or does not fit together, MissingExtraError without h5py.

@@ -1,4 +1,4 @@
-"""The vocabulary file: what a text model needs and Keras does not keep, as one JSON mapping (docs/keras.md).
+"""The vocabulary file: what a text model needs and Keras does not keep, as one JSON mapping (the docs).
 
 Also read: `Tokenizer.to_json()` of Keras, and a plain mapping of tokens to ids. Knows no weights.
 """

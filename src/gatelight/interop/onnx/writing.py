@@ -39,7 +39,7 @@ Array = NDArray[Any]
 def save(model: TextClassifier | Classifier | Layer, path: str | Path, quantize: bool = False) -> None:
     """Write a fitted estimator, a network or a recurrent layer as one ONNX file.
 
-    What goes in and comes out is said in docs/interop.md and in the file itself. `quantize`: matrices as int8
+    What goes in and comes out is said in the docs and in the file itself. `quantize`: matrices as int8
     with a scale for each row. Raises DataError for what ONNX cannot hold.
     """
     nodes = Nodes(quantize)
