@@ -17,7 +17,7 @@ from keras_cases import KERAS_2
 from gatelight.errors import GatelightError
 from gatelight.interop import keras
 
-SHARES, CASES = 2, 150  # in shares that may run side by side
+PARTS, CASES = 2, 150  # parts may run side by side
 MOST_BYTES = 256 << 20  # that reading may add, of files of 40 kB
 PARTNERS = {"weights.h5": [KERAS_2 / "masked.json"], "plan.json": [KERAS_2 / "masked_weights.h5"]}
 
@@ -45,8 +45,8 @@ def damaged(content: bytes, draw: random.Random) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", range(SHARES))
-def test_a_damaged_file_gives_one_error(share: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_damaged_file_gives_one_error(part: int, tmp_path: Path) -> None:
     """HDF5's own code crashes and hangs over some of these: the user's program must not."""
     sources = {
         "weights.h5": (KERAS_2 / "masked_weights.h5").read_bytes(),
@@ -57,7 +57,7 @@ def test_a_damaged_file_gives_one_error(share: int, tmp_path: Path) -> None:
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     outcomes: Counter[str] = Counter()
-    for case in range(share * CASES, (share + 1) * CASES):
+    for case in range(part * CASES, (part + 1) * CASES):
         draw = random.Random(case)
         name = list(sources)[case % len(sources)]
         path = tmp_path / name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from pathlib import Path
@@ -15,7 +14,6 @@ from keras_cases import KERAS_2
 
 from gatelight.errors import DataError, GatelightError, ModelFileError
 from gatelight.interop import keras
-from gatelight.interop.keras.hdf5 import opened
 
 UNITS = 3
 
@@ -271,14 +269,3 @@ def test_an_attribute_of_no_words_is_no_index_error(empty: Any, name: str, tmp_p
     else:
         with pytest.raises(GatelightError, match=r"model_config|model\.to_json"):
             keras.load(path)
-
-
-def test_the_bytes_of_a_file_are_read_as_the_file(tmp_path: Path) -> None:
-    """An archive's weights never touch the disk."""
-    path = write(tmp_path / "model.h5")
-    held, there = opened(io.BytesIO(path.read_bytes()).getvalue(), "bytes"), opened(path, "file")
-    for group in (held, there):
-        weights = group.group("model_weights")
-        assert weights is not None
-        assert weights.words("layer_names") == ["e", "m"]
-        assert (weights.array("m/w1") == arrays()["m"][1]).all()

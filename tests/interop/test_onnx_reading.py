@@ -20,7 +20,7 @@ from gatelight.nn import CELLS
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_networks_and_layers_come_back_to_the_bit(cell: str, tmp_path: Path) -> None:
-    """Carried out and home again a model must be the very same, not only about the same."""
+    """Written and read a model must be the very same, not only about the same."""
     for pool in HEADS:
         model = network(cell=cell, pool=pool, bidirectional=True, layers=2)
         interop.save(model, tmp_path / "model.onnx")

@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 from made_up_reviews import TINY, make_reviews
-from onnx_cases import LENGTHS, SAME, batch, network, run, session
+from onnx_cases import SAME, batch, network, run, session
 
 import gatelight
 from gatelight.errors import DataError
@@ -36,22 +36,6 @@ def test_onnx_runtime_agrees_for_every_shape_of_network(cell: str, pool: str, tm
         interop.save(model, tmp_path / "model.onnx")
         found = run(tmp_path / "model.onnx", ids=padded, lengths=lengths.astype(np.int32))
         np.testing.assert_allclose(found["probabilities"], predict(model, ids, lengths), rtol=0, atol=SAME)
-
-
-@pytest.mark.parametrize("pool", HEADS)
-def test_a_text_is_classified_the_same_in_any_padding(pool: str, tmp_path: Path) -> None:
-    """The runtime must not see how long the others in its batch are, nor what fills the rest of its row."""
-    model = network(pool=pool, bidirectional=True)
-    interop.save(model, tmp_path / "model.onnx")
-    _, lengths, padded = batch()
-    together = run(tmp_path / "model.onnx", ids=padded, lengths=lengths.astype(np.int32))["probabilities"]
-    for row, length in enumerate(LENGTHS):
-        alone = run(
-            tmp_path / "model.onnx",
-            ids=padded[row : row + 1, : max(length, 1)],
-            lengths=lengths[row : row + 1].astype(np.int32),
-        )
-        np.testing.assert_allclose(alone["probabilities"][0], together[row], rtol=0, atol=SAME)
 
 
 @pytest.mark.parametrize(("outputs", "multilabel"), [(1, False), (4, True), (4, False)])

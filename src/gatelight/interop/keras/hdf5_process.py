@@ -25,7 +25,7 @@ MOST_WORDS = 100_000
 NOT_NEEDED = ("optimizer_weights", "optimizer", "training_config")
 OWN_FILTERS = {1, 2, 3}  # deflate, shuffle, checksum; any other would load a plugin, which is code
 SECONDS, BYTES_A_SECOND = 0.5, 50_000_000
-ROOM = 1 << 30  # bytes of memory beyond what the arrays take
+SPARE = 1 << 30  # bytes of memory beside what the arrays take
 
 
 class Refused(Exception):
@@ -58,9 +58,9 @@ def limit(size: int) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, SECONDS + size / BYTES_A_SECOND)
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    room = ROOM + 3 * (size * RATIO + SMALL)
+    most = SPARE + 3 * (size * RATIO + SMALL)
     with contextlib.suppress(ValueError, OSError):  # macOS may refuse any limit of this kind
-        resource.setrlimit(resource.RLIMIT_AS, (room if hard < 0 else min(room, hard), hard))
+        resource.setrlimit(resource.RLIMIT_AS, (most if hard < 0 else min(most, hard), hard))
 
 
 def read(file: Any, left: int) -> tuple[dict[str, Any], list[Any]]:

@@ -93,7 +93,7 @@ def _attention(nodes: Nodes, hidden: str, sizes: Sizes, head: dict[str, Array]) 
 
 
 def _flatten(nodes: Nodes, hidden: str, sizes: Sizes, head: dict[str, Array]) -> str:
-    # Each step has weights of its own, [F, outputs]; those of steps beyond the batch's are cut off. A batch
+    # Each step has weights of its own, [F, outputs]; those of steps after the batch's are cut off. A batch
     # of more steps than there are weights for does not fit, and the product fails.
     outputs = len(head["weight"])
     features = nodes.add("Gather", nodes.add("Shape", hidden), nodes.number([2], np.int64))

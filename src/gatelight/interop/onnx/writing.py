@@ -1,7 +1,7 @@
 """Our models as ONNX graphs: embedding, recurrent layers, head. Knows no other maker's graphs, no reading.
 
 Legend: B sequences, T steps, D input size, H hidden size, F = directions × H, S = layers × directions. Inside
-of the graph rows are [T, B, ·], as ONNX's recurrent operators want them. Steps beyond a length never count.
+of the graph rows are [T, B, ·], as ONNX's recurrent operators want them. Steps after a length never count.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _classifier(nodes: Nodes, model: Classifier, both_classes: bool) -> str:
     nodes.gives("probabilities", ["batch", columns])
     _final_states(nodes, config.layers * (2 if config.bidirectional else 1), config.hidden, config.cell)
     return (
-        "ids int64 [batch, steps]: word numbers, beyond a text's end any (0, say); lengths int32 [batch]; "
+        "ids int64 [batch, steps]: word numbers, after a text's end any (0, say); lengths int32 [batch]; "
         "probabilities float [batch, classes], in the order of the metadata entry gatelight.classes. h_0 "
         "(and c_0) may be left out."
     )
@@ -142,7 +142,7 @@ def _layer(nodes: Nodes, layer: Layer) -> str:
     x = nodes.add("Transpose", given, perm=[1, 0, 2]) if layer.batch_first else given
     sizes = Sizes.of(nodes, x)
     hidden, _ = _stack(nodes, [(layer, "")], x, sizes)
-    # A step beyond the end gives zeros, also in runtimes that leave it open.
+    # A step after the end gives zeros, also in runtimes that leave it open.
     hidden = only(nodes, sizes.mask, hidden, 0.0)
     nodes.add("Transpose", hidden, perm=[1, 0, 2] if layer.batch_first else [0, 1, 2], name="output")
     directions = 2 if layer.bidirectional else 1
