@@ -113,11 +113,6 @@ def test_labels_that_are_not_the_models(model: Path, tmp_path: Path) -> None:
         assert f"'{word}'" in line
 
 
-def test_a_part_that_is_not_there(model: Path, reviews: Path) -> None:
-    """Evaluating on everything instead would include the training texts."""
-    assert "no split 'test'" in one_line_and_two(gatelight("evaluate", model, reviews, "--part", "test"))
-
-
 def test_a_number_of_threads_that_is_none(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slip in the environment is no fault of ours: no traceback."""
     monkeypatch.setenv("GATELIGHT_THREADS", "abc")

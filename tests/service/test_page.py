@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_cases import in_a_browser, playwright
+from browser_cases import CONTRAST, READABLE, in_a_browser, playwright
 from command_line import gatelight, one_line_and_two, succeeded
 from service_cases import Client, served
 
@@ -29,22 +29,6 @@ SHOWN = 5.1e-4
 PATIENCE = 20_000
 """Milliseconds; a busy machine is no fault of the page."""
 SCREENS = {"desktop": (1280, 900), "phone": (360, 740)}
-CONTRAST = """() => {
-  const light = (colour) => colour.match(/[0-9.]+/g).slice(0, 3).map((v) => v / 255)
-    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
-  const back = (at) => {
-    const colour = getComputedStyle(at).backgroundColor;
-    return colour === "rgba(0, 0, 0, 0)" && at.parentElement ? back(at.parentElement) : colour;
-  };
-  const read = [...document.querySelectorAll("p, span, button, h1, h2, strong, figcaption, svg text")];
-  return Math.min(...read.filter((at) => at.getClientRects().length && at.textContent.trim()).map((at) => {
-    const style = getComputedStyle(at), box = at.dataset.unit && at.previousElementSibling;
-    const under = box ? getComputedStyle(box).fill : back(at);
-    const pair = [light(at.closest("svg") ? style.fill : style.color), light(under)].sort((a, b) => b - a);
-    return (pair[0] + 0.05) / (pair[1] + 0.05);
-  }));
-}"""
 
 
 @dataclass
@@ -244,7 +228,7 @@ def test_speaks_two_languages_on_any_screen(open_page: Any, screen: str, scheme:
     page.locator(".word").nth(2).click()
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     opened.settle()
-    assert page.evaluate(CONTRAST) >= 4.5  # WCAG 2.2, level AA, for text of normal size
+    assert page.evaluate(CONTRAST) >= READABLE
     for language in ("zh", "en"):
         page.locator("#language").select_option(language)
         assert page.evaluate("document.documentElement.lang") == language

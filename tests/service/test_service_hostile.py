@@ -78,19 +78,7 @@ def hostile(draw: random.Random) -> tuple[str, bytes]:
         lambda: draw.choice([float("nan"), float("inf"), -0.0, 10**40, True, None, [], {}, [text] * 3]),
         lambda: {text: text},
     ]
-    fields = [
-        "text",
-        "texts",
-        "model",
-        "method",
-        "target",
-        "layer",
-        "units",
-        "clamp",
-        "prompt",
-        "length",
-        "x",
-    ]
+    fields = ["text", "texts", "model", "method", "target", "layer", "units", "clamp", "prompt", "x"]
     kind = draw.randrange(10)
     if kind < 6:
         names = ["text", *draw.sample(fields, draw.randrange(3))]
