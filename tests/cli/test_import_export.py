@@ -51,7 +51,7 @@ def test_summary_says_which_path_computes(imported: Path) -> None:
     ("given", "said"),
     [
         ("a fine film", "its vocabulary is not known|JSON array"),
-        ("[1, 2, 3]", "the model takes \\[sequences, 6\\]"),
+        ("[1, 2, 3]", "the model takes \\[6\\]"),
         ("[1, 2, 3, 4, 5, 99]", "the id 99 is outside"),
         ("[1, 2, 3, 4, 5, -1]", "the id -1 is outside"),
         ("[1, 2, 3, 4, 5, 0.5]", "no list of ids"),

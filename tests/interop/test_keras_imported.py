@@ -68,12 +68,12 @@ def test_rows_one_hot_rows_and_series() -> None:
     [
         (of_ids, ["a text"], "vocabulary is not known"),
         (of_ids, [[1, 9]], "the id 9 is outside"),
-        (of_ids, [[]], "input has the shape"),
+        (of_ids, [[]], "sequence 1 has the shape"),
         (of_ids, [[1, [2]]], "no list of ids"),
         (of_ids, [None], "no list of ids"),
         (lambda: of_rows(5), [[4, 5]], "ids from 4 to 5"),
         (lambda: of_rows(5), [[0.5, 0.1]], "not made of rows of 5 numbers"),
-        (lambda: of_rows(5), [[[1.0] * 4]], "input has the shape"),
+        (lambda: of_rows(5), [[[1.0] * 4]], "sequence 1 has the shape"),
         (lambda: of_rows(1), [[1.0, float("nan")]], "infinite or undefined"),
     ],
 )

@@ -139,7 +139,8 @@ class ImportedModel:
         save_model(folder, IMPORTED, config, lambda aside: write_arrays(aside / MODEL_FILE, self.weights))
 
     def _array(self, sequence: Any, number: int) -> NDArray[Any]:
-        form = self.blueprint.input
+        """Ids int64 [T], rows float32 [T, F] or one row [F]; DataError for what the model cannot take."""
+        form, first, what = self.blueprint.input, self.blueprint.layers[0], f"sequence {number}"
         try:
             array = np.asarray(sequence)
         except ValueError:
@@ -147,30 +148,36 @@ class ImportedModel:
         whole = array.dtype.kind in "iu" or not array.size
         if form.features is None:
             if array.ndim != 1 or not whole:
-                raise DataError(f"sequence {number} is no list of ids, which this model takes")
-            return array.astype(np.int64)
-        if form.in_steps and array.ndim == 1 and array.size and form.features == 1:
+                raise DataError(f"{what} is no list of ids, which this model takes")
+            array = array.astype(np.int64)
+        elif form.in_steps and array.ndim == 1 and array.size and form.features == 1:
             array = array[:, None]
         elif form.in_steps and array.ndim == 1 and array.size and whole:
             if array.min() < 0 or array.max() >= form.features:
                 raise DataError(
-                    f"sequence {number} has ids from {array.min()} to {array.max()}; one-hot rows of this "
-                    f"model stand for 0 to {form.features - 1}"
+                    f"{what} has ids from {array.min()} to {array.max()}; one-hot rows of this model stand "
+                    f"for 0 to {form.features - 1}"
                 )
-            rows = np.zeros((len(array), form.features), np.float32)
-            rows[np.arange(len(array)), array] = 1
-            return rows
-        if array.dtype.kind not in "iuf" or array.ndim != (2 if form.in_steps else 1):
+            ids, array = array, np.zeros((len(array), form.features), np.float32)
+            array[np.arange(len(ids)), ids] = 1
+        expected = form.shape()
+        if array.ndim != len(expected) or array.dtype.kind not in "iuf":
+            raise DataError(f"{what} is not made of rows of {form.features} numbers, as this model takes")
+        fits = all(side in ("T", own) for side, own in zip(expected, array.shape, strict=True))
+        if not fits or not len(array):
+            told = ", ".join(map(str, expected))
             raise DataError(
-                f"sequence {number} is not made of rows of {form.features} numbers, as this model takes"
+                f"{what} has the shape {list(array.shape)}; the model takes [{told}], T from 1 on"
             )
         if not np.isfinite(array).all():
-            raise DataError(f"sequence {number} holds infinite or undefined numbers")
-        return array.astype(np.float32)
+            raise DataError(f"{what} holds infinite or undefined numbers")
+        if isinstance(first, Embedding) and not 0 <= array.min() <= array.max() < first.vocabulary:
+            wrong = array.min() if array.min() < 0 else array.max()
+            raise DataError(f"the id {wrong} is outside of the table; expected 0 to {first.vocabulary - 1}")
+        return array if form.features is None else array.astype(np.float32)
 
     def _run(self, batch: NDArray[Any]) -> Array:
         """Ids int64 [B, T], rows float32 [B, T, F] or [B, F] → the last layer's output, float32 [B, …]."""
-        self._check(batch)
         layers = [
             (layer, {name: torch.from_numpy(array) for name, array in self.of_layer(number).items()})
             for number, layer in enumerate(self.blueprint.layers)
@@ -184,25 +191,6 @@ class ImportedModel:
                     signal = layer.run(signal, weights)
                 parts.append(signal.values.numpy())
         return np.ascontiguousarray(np.concatenate(parts), np.float32)
-
-    def _check(self, batch: NDArray[Any]) -> None:
-        form, first = self.blueprint.input, self.blueprint.layers[0]
-        shape = (*((form.steps,) if form.in_steps else ()), *((form.features,) if form.features else ()))
-        fits = batch.ndim == 1 + len(shape) and all(
-            want in (None, came) for want, came in zip(shape, batch.shape[1:], strict=True)
-        )
-        if not fits or (form.in_steps and not batch.shape[1]):
-            told = "[sequences, " + ", ".join(map(str, form.shape())) + "]"
-            raise DataError(
-                f"the input has the shape {list(batch.shape)}; the model takes {told}, T from 1 on"
-            )
-        if isinstance(first, Embedding) and batch.size:
-            low, high = batch.min(), batch.max()
-            if low < 0 or high >= first.vocabulary:
-                raise DataError(
-                    f"the id {low if low < 0 else high} is outside of the table; expected 0 to "
-                    f"{first.vocabulary - 1}"
-                )
 
 
 def load(folder: Path) -> ImportedModel:

@@ -99,6 +99,7 @@ class Layer:
     kind: ClassVar[str] = ""  # in a model folder
     classes: ClassVar[tuple[str, ...]] = ()  # Keras's, of which the first is written
     words: ClassVar[dict[str, tuple[str, ...]]] = {}  # Keras's for each field, of which the first is written
+    arrays: ClassVar[tuple[str, ...]] = ()  # its weights in Keras's order, which has matrices as [in, out]
 
     @classmethod
     def of_keras(cls, of: Settings) -> Layer:
@@ -129,12 +130,14 @@ class Layer:
 
     def of_arrays(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """Its weights out of Keras's arrays; raises ValueError when they cannot be its."""
-        () = arrays
-        return {}
+        names = self.arrays[: len(arrays)]
+        found = zip(names, arrays, strict=True)
+        return {name: array.T if name == "weight" else array for name, array in found}
 
     def to_arrays(self, weights: Mapping[str, Array]) -> list[Array]:
         """Its weights in Keras's order and layout."""
-        return []
+        own = {name: weights[name] for name in self.arrays if name in weights}
+        return [array.T if name == "weight" else array for name, array in own.items()]
 
     def after(self, form: Form) -> Form:
         """What goes out; raises DataError when it cannot take what comes in."""
@@ -182,6 +185,7 @@ class Embedding(Layer):
     masks: bool = False
     kind = "embedding"
     classes = ("Embedding",)
+    arrays = ("table",)
     words: ClassVar = {
         "vocabulary": ("input_dim",), "features": ("output_dim",), "masks": ("mask_zero",),
     }  # fmt: skip
@@ -189,15 +193,6 @@ class Embedding(Layer):
     def shapes(self, form: Form) -> Shapes:
         """The table."""
         return {"table": (self.vocabulary, self.features)}
-
-    def of_arrays(self, arrays: Sequence[Array]) -> dict[str, Array]:
-        """The table."""
-        (table,) = arrays
-        return {"table": table}
-
-    def to_arrays(self, weights: Mapping[str, Array]) -> list[Array]:
-        """The table."""
-        return [weights["table"]]
 
     def after(self, form: Form) -> Form:
         """Steps of rows."""
@@ -239,6 +234,7 @@ class Dense(Layer):
     bias: bool = True
     kind = "dense"
     classes = ("Dense", "TimeDistributedDense")
+    arrays = ("weight", "bias")
     words: ClassVar = {
         "units": ("units", "output_dim"), "activation": ("activation",), "bias": ("use_bias", "bias"),
     }  # fmt: skip
@@ -246,15 +242,6 @@ class Dense(Layer):
     def shapes(self, form: Form) -> Shapes:
         """weight [units, F], bias [units]."""
         return {"weight": (self.units, form.row), **({"bias": (self.units,)} if self.bias else {})}
-
-    def of_arrays(self, arrays: Sequence[Array]) -> dict[str, Array]:
-        """Keras's kernel is [F, units]."""
-        kernel, *bias = arrays
-        return {"weight": kernel.T, **dict(zip(("bias",), bias, strict=bool(bias)))}
-
-    def to_arrays(self, weights: Mapping[str, Array]) -> list[Array]:
-        """Kernel, and bias where there is one."""
-        return [weights["weight"].T, *([weights["bias"]] if self.bias else [])]
 
     def after(self, form: Form) -> Form:
         """`units` features."""
