@@ -48,8 +48,6 @@ COMMANDS = {
     },
 }
 """Each command's module and class, by what it is for."""
-GONE = {"status": "summary", "vectors": "train --save-vectors"}
-"""Commands of before, and what does their work now."""
 COLLECTED_AFTER = 50_000
 """New objects after which cycles are looked for; by Python's 700 that is a tenth of importing and reading."""
 _PLACES = {name: place for group in COMMANDS.values() for name, place in group.items()}
@@ -101,8 +99,7 @@ def _command(typed: list[str], flags: dict[str, str]) -> Command | None:
     elif words == 2 and (len(typed) == 1 or typed[1] in ("--help", "-h")):
         print(_overview([other for other in _PLACES if other.startswith(f"{typed[0]} ")]))
     elif name not in _PLACES:
-        near = f" (did you mean {GONE[name]}?)" if name in GONE else meant(name, _PLACES)
-        raise DataError(f"there is no command {name!r}{near}; see gatelight --help")
+        raise DataError(f"there is no command {name!r}{meant(name, _PLACES)}; see gatelight --help")
     else:
         parser = _parser(name)
         flags |= parser.flags

@@ -26,11 +26,6 @@ NONE = "none"
 METAVARS: Mapping[type, str] = {int: "N", float: "X", str: "NAME", Path: "FILE"}
 WANTED: Mapping[type, str] = {int: "a whole number", float: "a number", bool: "yes or no"}
 TRUTH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-RENAMED = {
-    "recipe": "preset", "dim": "embedding-dim", "prime": "prompt", "html": "out", "to": "out",
-    "maxlen": "max-length", "random-state": "seed", "train-limit": "limit", "on": "measure",
-}  # fmt: skip
-"""Options of before, or of the library, and what they are called here."""
 FLAGS = {"random_state": "seed"}
 """Fields that are typed under another name."""
 
@@ -198,9 +193,9 @@ def meant(typed: str, known: Iterable[str]) -> str:
     """Return what to add to "there is no …": the known name that was meant, where one is near."""
     names = {one.lstrip("-"): one for one in known}
     name = typed.lstrip("-")
-    found = [RENAMED.get(name, name)]
+    found = [FLAGS.get(name.replace("-", "_"), name)]
     found += [one for one in names if "".join(word[0] for word in one.split("-") if word) == name]
-    found += [one for one in names if one.startswith(f"{name}-")]
+    found += [one for one in names if name in one.split("-")]
     found += difflib.get_close_matches(name, names, 1)
     near = next((names[one] for one in found if one in names), None)
     return "" if near in (None, typed) else f" (did you mean {near}?)"
