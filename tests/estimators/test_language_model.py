@@ -13,8 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 import gatelight
 from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators.language_model import LanguageModel
-from gatelight.estimators.preparation import divided
+from gatelight.estimators.language_model import LanguageModel, divided
 from gatelight.models.training import Interrupted
 from gatelight.text.detokenizer import graphemes
 from gatelight.text.vectors import WordVectors

@@ -25,7 +25,7 @@ from gatelight.estimators.evaluation import Evaluation, measure
 from gatelight.estimators.labels import Classes
 from gatelight.estimators.ngram_classifier import NgramClassifier, baseline_ngrams, fit_best
 from gatelight.estimators.predictor import Predictor
-from gatelight.estimators.preparation import SpelledTexts, kept_beside, start
+from gatelight.estimators.preparation import kept_beside, start
 from gatelight.estimators.reading import Reading
 from gatelight.estimators.settings import (
     AUTO,
@@ -43,7 +43,7 @@ from gatelight.models.training import train
 from gatelight.text.encoding import Encoded, NumberedTexts
 from gatelight.text.lengths import LengthStatistics
 from gatelight.text.splits import held_out
-from gatelight.text.tokenizers import SymbolTokenizer, tokenizer
+from gatelight.text.tokenizers import tokenizer
 
 Rows = NDArray[np.int64]
 ENOUGH_TO_CHOOSE = 100
@@ -108,15 +108,8 @@ def fit(request: Request) -> Fitted:
         valid_texts, valid_targets = request.validation[0], classes.targets(request.validation[1])
 
     request.on_stage("tokenize")
-    tokens: SpelledTexts | NumberedTexts
-    own: list[str] | NumberedTexts = texts
-    held: list[str] | NumberedTexts = valid_texts
-    if isinstance(cut, SymbolTokenizer):  # characters are read again in the time that keeping them would take
-        tokens = SpelledTexts(texts, cut)
-    else:
-        # In one go, so that equal words are kept once; none of the words that only `held` has is counted.
-        tokens, held = NumberedTexts.of(chain(texts, valid_texts), cut).parted(len(texts))
-        own = tokens
+    # In one go, so that equal words are kept once; none of the words that only `held` has is counted.
+    tokens, held = NumberedTexts.of(chain(texts, valid_texts), cut).parted(len(texts))
     if not tokens.lengths.any():
         raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
     if settings["vectors"] not in (None, ONE_HOT):
@@ -140,9 +133,9 @@ def fit(request: Request) -> Fitted:
         settings["unknown"],
         settings["random_state"],
     )
-    encoded = reading.encode(own)
+    encoded = reading.encode(tokens)
     valid = reading.encode(held, encoded.oov) if valid_texts else None
-    del tokens, own, held
+    del tokens, held
     # N-grams of validation words are numbered with the others; only what is read in training is learned.
     best_by, why_last = kept_epoch(settings["best_by"], len(valid_texts))
     config = classifier_config(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
@@ -22,7 +23,7 @@ from gatelight.estimators.card import language_card
 from gatelight.estimators.drawing import checked_drawing, until, written
 from gatelight.estimators.embeddings import embed_with
 from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
-from gatelight.estimators.preparation import divided, network_for
+from gatelight.estimators.preparation import vectors_for
 from gatelight.estimators.saving import (
     LANGUAGE,
     MODEL_FILE,
@@ -33,16 +34,19 @@ from gatelight.estimators.saving import (
 )
 from gatelight.estimators.sessions import IncrementalLanguageModel, Session
 from gatelight.estimators.settings import (
+    CORPUS,
+    ONE_HOT,
     LanguageSettings,
     check_language_settings,
+    language_model_config,
     of_config,
     plain,
     saved_settings,
     seed_of,
     training_config,
 )
-from gatelight.estimators.texts import blocks, checked_texts
-from gatelight.estimators.token_streams import END, Encoder, TokenStream, vocabulary_of
+from gatelight.estimators.texts import blocks, checked_texts, group_names
+from gatelight.estimators.token_streams import END, TokenStream, vocabulary_of
 from gatelight.estimators.tracing import TRACED, Trace, steps_of, trace_of
 from gatelight.models.clamping import with_clamped
 from gatelight.models.language_model import LanguageModel as Network
@@ -53,6 +57,7 @@ from gatelight.models.task import Task
 from gatelight.models.tracing import trace_language_model
 from gatelight.models.training import carry_out
 from gatelight.models.writing import Reader
+from gatelight.text.splits import held_out
 from gatelight.text.tokenizers import Tokenizer, tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -107,7 +112,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         config = training_config(settings)
         if self.vectors is not None:
             on_stage("vectors")
-        network = network_for(settings, learned, cut, vocabulary, resume=resume, on_progress=on_vectors)
+        network = _network(settings, learned, cut, vocabulary, resume, on_vectors)
 
         def task() -> Task:
             if self.documents:
@@ -181,12 +186,10 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
     def embed(self, texts: Iterable[str], pool: str = "last") -> NDArray[np.float32]:
         """Return the layers' summary of each text, float32 [n, hidden_size], as `TextClassifier.embed`."""
         fitted = self._fitted()
-        encode = Encoder(fitted.tokenizer_, fitted.vocabulary_)
-        mark = np.array([fitted.vocabulary_.id(END)], np.int32)
 
         def read(block: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], None]:
-            rows = [np.concatenate([mark, encode(text)]) for text in block]
-            return np.concatenate(rows), np.array([len(row) for row in rows], np.int64), None
+            stream = TokenStream.of(block, fitted.tokenizer_, fitted.vocabulary_)
+            return stream.ids[:-1], np.diff(stream.starts, append=len(stream.ids) - 1), None
 
         return embed_with(fitted.model_, read, texts, pool)
 
@@ -312,3 +315,50 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
+
+
+def divided(
+    texts: list[str],
+    groups: Iterable[Any] | None,
+    validation: Iterable[str] | None,
+    fraction: float,
+    seed: int,
+) -> tuple[list[str], list[str]]:
+    """Texts to learn from, shuffled, and those held out: `validation`, or a fraction of whole groups."""
+    if not any(texts):
+        raise DataError(f"there are {len(texts)} texts, none of which holds anything; give texts")
+    names = None if groups is None else group_names(groups)
+    if names is not None and len(names) != len(texts):
+        raise DataError(f"there are {len(texts)} texts and {len(names)} groups; give one per text")
+    if validation is not None:
+        return texts, checked_texts(validation, "validation texts")
+    held = np.zeros(len(texts), np.bool_)
+    if round(len(texts) * fraction) >= 1 and len(texts) > 1:
+        held = held_out(len(texts), fraction, seed, names, None)
+    order = np.random.default_rng(seed).permutation(len(texts))
+    return [texts[k] for k in order[~held[order]]], [texts[k] for k in order[held[order]]]
+
+
+def _network(
+    settings: dict[str, Any],
+    texts: list[str],
+    cut: Tokenizer,
+    vocabulary: Vocabulary,
+    resume: bool,
+    on_vectors: Callable[[int, int], None] | None,
+) -> Network:
+    """Make the network that the settings ask for; vectors other than "corpus" decide its `dim`."""
+    wanted, seed = settings["vectors"], settings["random_state"]
+    if isinstance(wanted, str) and wanted == ONE_HOT:
+        raise DataError("a language model learns its vectors: one-hot ones would stay as they are")
+    if isinstance(wanted, str) and wanted == CORPUS and resume:
+        wanted = None  # a run that goes on has its own weights: nothing is trained again for it
+    counts = vocabulary.known_counts()
+    vectors = vectors_for({**settings, "vectors": wanted}, map(cut.tokens, texts), counts, on_vectors)
+    dim = None if vectors is None else vectors.dim
+    network = Network(language_model_config(settings, len(vocabulary), dim), seed)
+    if vectors is not None:
+        with torch.no_grad():
+            table, _ = vectors.table(vocabulary, seed=seed)
+            network.embedding.weight.copy_(torch.from_numpy(table))  # type: ignore[operator]
+    return network

@@ -1,4 +1,4 @@
-"""Training texts → vocabulary and word vectors, each text cut into tokens once; a language model of them.
+"""Training texts → the vocabulary and the word vectors that a model starts from.
 
 Only the training part and texts given as unlabelled are counted or learned from: never validation or test
 texts.
@@ -7,28 +7,22 @@ texts.
 from __future__ import annotations
 
 import json
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.saving import read_arrays, write_arrays
-from gatelight.estimators.settings import CORPUS, IN_MEMORY, ONE_HOT, language_model_config
-from gatelight.estimators.texts import checked_texts, group_names
+from gatelight.estimators.settings import CORPUS, IN_MEMORY, ONE_HOT, alphabet_of
 from gatelight.files import folder_written_aside
-from gatelight.models.language_model import LanguageModel
 from gatelight.nn.threads import threads
 from gatelight.text.datasets import resolve
 from gatelight.text.encoding import NumberedTexts
-from gatelight.text.splits import held_out
-from gatelight.text.tokenizers import SymbolTokenizer, Tokenizer, code_points
 from gatelight.text.vectors import WordVectors
 from gatelight.text.vocabulary import PAD_ID, SPECIALS, Vocabulary
 from gatelight.text.word2vec import train_word2vec
@@ -36,36 +30,8 @@ from gatelight.text.word2vec import train_word2vec
 VECTORS_FILE = "vectors.safetensors"
 CORPUS_ORIGIN = "word2vec"
 WORD2VEC_MIN_COUNT = 5
-TEXTS_COUNTED = 1_000  # at a time: what bounds the memory of counting characters
 MOST_ONE_HOT = 4_096  # tokens; their table takes 64 MB
 SMALL_CORPUS = 100_000  # tokens; below, word2vec keeps the words that the vocabulary keeps
-
-
-class SpelledTexts:
-    """Texts every code point of which is a token; nothing is kept beside them, they are read again."""
-
-    def __init__(self, texts: Sequence[str], tokenizer: SymbolTokenizer) -> None:
-        self._texts, self._spelled, self.alphabet = texts, tokenizer.symbols, tokenizer.alphabet
-        self._times = np.zeros(0, np.int64)
-        lengths = array("q")
-        for begin in range(0, len(texts), TEXTS_COUNTED):
-            part = [tokenizer.symbols(text) for text in texts[begin : begin + TEXTS_COUNTED]]
-            lengths.extend(map(len, part))
-            times = np.bincount(code_points("".join(part)), minlength=len(self._times))
-            times[: len(self._times)] += self._times
-            self._times = times
-        self.lengths = np.frombuffer(lengths, np.int64)
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[list[str]]:
-        return (list(self._spelled(text)) for text in self._texts)
-
-    def counts(self) -> dict[str, int]:
-        """Return how often each code point occurs."""
-        seen = np.flatnonzero(self._times)
-        return dict(zip(map(chr, seen.tolist()), self._times[seen].tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -81,7 +47,7 @@ class Start:
 
 def start(
     settings: Mapping[str, Any],
-    texts: NumberedTexts | SpelledTexts,
+    texts: NumberedTexts,
     unlabelled: Iterable[list[str]] = (),
     *,
     kept: Path | None = None,
@@ -99,22 +65,15 @@ def start(
         return _read_kept(kept)
     counts = texts.counts()
     one_hot = isinstance(settings["vectors"], str) and settings["vectors"] == ONE_HOT
-    vectors = None
-    if not one_hot:
-        vectors = vectors_for(
-            settings["vectors"], chain(texts, unlabelled), counts, dim=settings["embedding_dim"],
-            min_count=settings["min_count"], seed=settings["random_state"], workers=settings["threads"],
-            on_progress=on_progress,
-        )  # fmt: skip
+    vectors = None if one_hot else vectors_for(settings, chain(texts, unlabelled), counts, on_progress)
     known = counts
     if settings["unknown"] == "ngrams":
         known = {}
     elif vectors is not None and not settings["train_vectors"]:
         known = {word: count for word, count in counts.items() if word in vectors}
-    if isinstance(texts, SpelledTexts) and texts.alphabet is not None:
-        vocabulary = Vocabulary(
-            [*SPECIALS, *texts.alphabet], [0, 0, *(counts.get(symbol, 0) for symbol in texts.alphabet)]
-        )
+    alphabet = alphabet_of(settings)
+    if alphabet is not None:
+        vocabulary = Vocabulary([*SPECIALS, *alphabet], [0, 0, *(counts.get(sign, 0) for sign in alphabet)])
     else:
         vocabulary = Vocabulary.from_counts(
             known, min_count=settings["min_count"], max_size=settings["max_words"]
@@ -150,21 +109,17 @@ def one_hot_table(size: int) -> NDArray[np.float32]:
 
 
 def vectors_for(
-    wanted: Any,
+    settings: Mapping[str, Any],
     token_lists: Iterable[list[str]],
     counts: Mapping[str, int],
-    *,
-    dim: int,
-    min_count: int,
-    seed: int,
-    workers: int | None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> WordVectors | None:
-    """Read or train the vectors that a setting asks for, of the tokens counted; None where it asks for none.
+    """Read or train the vectors of the tokens counted that the settings ask for; None where for none.
 
-    "corpus" trains word2vec of size `dim` on the token lists; where they are few, of all words that a
-    vocabulary of `min_count` keeps. Raises as `start` does.
+    "corpus" trains word2vec on the token lists; where they are few, of all words that the vocabulary keeps.
+    Raises as `start` does.
     """
+    wanted = settings["vectors"]
     if wanted is None or isinstance(wanted, WordVectors):
         return wanted
     if not isinstance(wanted, str | Path):
@@ -180,10 +135,10 @@ def vectors_for(
         return WordVectors.read(resolve(wanted), counts)
     return train_word2vec(
         token_lists,
-        dim=dim,
-        min_count=WORD2VEC_MIN_COUNT if sum(counts.values()) >= SMALL_CORPUS else min_count,
-        seed=seed,
-        workers=workers or threads(),
+        dim=settings["embedding_dim"],
+        min_count=WORD2VEC_MIN_COUNT if sum(counts.values()) >= SMALL_CORPUS else settings["min_count"],
+        seed=settings["random_state"],
+        workers=settings["threads"] or threads(),
         on_progress=on_progress,
     )
 
@@ -210,61 +165,3 @@ def _read_kept(folder: Path) -> Start:
 def kept_beside(checkpoint: Path) -> Path:
     """Return the folder beside a checkpoint in which vectors trained for its run are kept."""
     return checkpoint.with_name(f"{checkpoint.name}.vectors")
-
-
-def divided(
-    texts: list[str],
-    groups: Iterable[Any] | None,
-    validation: Iterable[str] | None,
-    fraction: float,
-    seed: int,
-) -> tuple[list[str], list[str]]:
-    """Texts to learn from, shuffled, and those held out: `validation`, or a fraction of whole groups."""
-    if not any(texts):
-        raise DataError(f"there are {len(texts)} texts, none of which holds anything; give texts")
-    names = None if groups is None else group_names(groups)
-    if names is not None and len(names) != len(texts):
-        raise DataError(f"there are {len(texts)} texts and {len(names)} groups; give one per text")
-    if validation is not None:
-        return texts, checked_texts(validation, "validation texts")
-    held = np.zeros(len(texts), np.bool_)
-    if round(len(texts) * fraction) >= 1 and len(texts) > 1:
-        held = held_out(len(texts), fraction, seed, names, None)
-    order = np.random.default_rng(seed).permutation(len(texts))
-    return [texts[k] for k in order[~held[order]]], [texts[k] for k in order[held[order]]]
-
-
-def network_for(
-    settings: Mapping[str, Any],
-    texts: list[str],
-    tokenizer: Tokenizer,
-    vocabulary: Vocabulary,
-    *,
-    resume: bool,
-    on_progress: Callable[[int, int], None] | None,
-) -> LanguageModel:
-    """Make the network that the settings ask for.
-
-    Vectors other than "corpus" decide its `dim`. A run that is to go on has its own weights: nothing is
-    trained
-    again for it. Raises DataError for vectors that cannot be used, MissingExtraError without gensim.
-    """
-    wanted = settings["vectors"]
-    if isinstance(wanted, str) and wanted == ONE_HOT:
-        raise DataError("a language model learns its vectors: one-hot ones would stay as they are")
-    if wanted is None or (resume and isinstance(wanted, str) and wanted == CORPUS):
-        return LanguageModel(language_model_config(settings, len(vocabulary)), settings["random_state"])
-    counts = dict(zip(vocabulary.tokens[2:], vocabulary.counts[2:].tolist(), strict=True))
-    vectors = vectors_for(
-        wanted, map(tokenizer.tokens, texts), counts, dim=settings["embedding_dim"],
-        min_count=settings["min_count"],
-        seed=settings["random_state"], workers=settings["threads"], on_progress=on_progress,
-    )  # fmt: skip
-    assert vectors is not None
-    table, _ = vectors.table(vocabulary, seed=settings["random_state"])
-    network = LanguageModel(
-        language_model_config(settings, len(vocabulary), vectors.dim), settings["random_state"]
-    )
-    with torch.no_grad():
-        network.embedding.weight.copy_(torch.from_numpy(table))  # type: ignore[operator]
-    return network

@@ -415,12 +415,11 @@ def classifier_config(
     Without `vocabulary_size` it is that of the tokenizer, where this has an alphabet of its own.
     """
     from gatelight.models.classifier_config import ClassifierConfig
-    from gatelight.text.tokenizers import KINDS
     from gatelight.text.vocabulary import SPECIALS
 
-    if vocabulary_size is None and settings["tokenizer"] in KINDS:
-        alphabet = getattr(KINDS[settings["tokenizer"]], "alphabet", None)
-        vocabulary_size = None if alphabet is None else len(SPECIALS) + len(alphabet)
+    alphabet = alphabet_of(settings)
+    if vocabulary_size is None and alphabet is not None:
+        vocabulary_size = len(SPECIALS) + len(alphabet)
     vectors = settings["vectors"]
     if vocabulary_size is not None and isinstance(vectors, str) and vectors == ONE_HOT:
         settings = {**settings, "embedding_dim": vocabulary_size}
@@ -432,6 +431,13 @@ def classifier_config(
         buckets=PIECES.get(settings["unknown"], 0),
         **{_MODEL_NAMES.get(name, name): settings[name] for name in OF_CLASSIFIER},
     )
+
+
+def alphabet_of(settings: Mapping[str, Any]) -> str | None:
+    """Return all tokens that the tokenizer can give, in the order of their ids; None where any may come."""
+    from gatelight.text.tokenizers import KINDS
+
+    return getattr(KINDS.get(settings["tokenizer"]), "alphabet", None)
 
 
 def sequence_config(

@@ -11,7 +11,7 @@ from typing import Any
 
 from gatelight.errors import DataError
 from gatelight.estimators.language_model import LanguageModel
-from gatelight.estimators.preparation import SpelledTexts, Start
+from gatelight.estimators.preparation import Start
 from gatelight.estimators.settings import IN_MEMORY, PIECES, preset
 from gatelight.models.classifier import Classifier
 from gatelight.text.encoding import NumberedTexts
@@ -81,7 +81,7 @@ def resolved(settings: Mapping[str, Any]) -> tuple[dict[str, Any], LanguageModel
     return settings_after(model, settings, chosen), model
 
 
-def start_from(model: LanguageModel, texts: NumberedTexts | SpelledTexts) -> Start:
+def start_from(model: LanguageModel, texts: NumberedTexts) -> Start:
     """The model's vocabulary and a copy of its vectors."""
     table = model.model_.embedding.weight.detach().numpy().copy()  # type: ignore[operator]
     table[PAD_ID] = 0  # of tied weights it is an output's too

@@ -19,7 +19,7 @@ from gatelight.estimators.evaluation import wilson_interval
 from gatelight.estimators.kneser_ney import KneserNey
 from gatelight.estimators.language_model import LanguageModel
 from gatelight.estimators.texts import checked_texts
-from gatelight.estimators.token_streams import END, Encoder, TokenStream
+from gatelight.estimators.token_streams import END, TokenStream
 from gatelight.lab.minimal_pairs import MinimalPair
 from gatelight.models.language_model import LanguageModel as Network
 from gatelight.models.predicting import evaluating
@@ -90,8 +90,11 @@ def score_pairs(
             f"all {len(pairs)} pairs hold words that the model does not know, like "
             f"{', '.join(repr(word) for word, _ in unknown.most_common(3))}; it cannot be asked about them"
         )
-    encode, begin = Encoder(model.tokenizer_, model.vocabulary_), model.vocabulary_.id(END)
-    sentences = [encode(text) for pair in kept for text in (pair.good, pair.bad)]
+    vocabulary, cut = model.vocabulary_, model.tokenizer_.tokens
+    sentences, begin = (
+        [vocabulary.ids(cut(text)) for p in kept for text in (p.good, p.bad)],
+        vocabulary.id(END),
+    )
     found = {MODEL: log_probabilities(model.model_, sentences, begin)}
     if ngrams is not None:
         found[NGRAMS] = np.array([np.log(ngrams.probabilities(ids)).sum() for ids in sentences])

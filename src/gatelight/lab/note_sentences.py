@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError
 from gatelight.estimators.language_model import LanguageModel
-from gatelight.estimators.token_streams import END, Encoder
+from gatelight.estimators.token_streams import END
 from gatelight.models.language_model import LanguageModel as Network
 from gatelight.nn import pack
 
@@ -52,11 +52,10 @@ def reach(model: LanguageModel, sentence: str, *, wrong: str = WRONG) -> Reach:
     """Ask a model for the verb of one of `SENTENCES`, and for a wrong one; DataError for unknown words."""
     before = sentence.partition(VERB)[0]
     start = before.index(SUBJECT)
-    encode = Encoder(model.tokenizer_, model.vocabulary_)
-    prefix = encode(before)
-    words = [_continued(model, encode, before, word) for word in (VERB, wrong)]
+    prefix = _ids(model, before)
+    words = [_continued(model, before, word) for word in (VERB, wrong)]
     (verb, norms), (other, _) = (_log_probability(model, prefix, ids) for ids in words)
-    first, last = (len(encode(before[:end])) for end in (start, start + len(SUBJECT)))
+    first, last = (len(_ids(model, before[:end])) for end in (start, start + len(SUBJECT)))
     own = float(np.linalg.norm(norms[first:last]))
     return Reach(
         sentence=sentence,
@@ -69,14 +68,18 @@ def reach(model: LanguageModel, sentence: str, *, wrong: str = WRONG) -> Reach:
     )
 
 
-def _continued(model: LanguageModel, encode: Encoder, before: str, word: str) -> Ids:
+def _ids(model: LanguageModel, text: str) -> Ids:
+    return model.vocabulary_.ids(model.tokenizer_.tokens(text))
+
+
+def _continued(model: LanguageModel, before: str, word: str) -> Ids:
     """The ids of a word behind `before`."""
     for token in model.tokenizer_.tokens(before + word):
         if token not in model.vocabulary_:
             raise DataError(
                 f"{before + word!r}: the model does not know {token!r}; give another word, or another model"
             )
-    return encode(f"{before}{word} ")[len(encode(before)) :]
+    return _ids(model, f"{before}{word} ")[len(_ids(model, before)) :]
 
 
 def _log_probability(model: LanguageModel, prefix: Ids, word: Ids) -> tuple[float, NDArray[np.float64]]:

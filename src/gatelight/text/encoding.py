@@ -5,6 +5,7 @@ A stream of texts is read once; what grows is 4 bytes for each token kept and 24
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +59,9 @@ class NumberedTexts:
     @classmethod
     def of(cls, texts: Iterable[str], tokenizer: Tokenizer) -> NumberedTexts:
         """Cut texts, which are gone through once, into tokens and number these."""
+        symbols = getattr(tokenizer, "symbols", None)
+        if symbols is not None:
+            return cls(*_numbered_symbols(map(symbols, texts)))
         words = _Numbers()
         numbers, lengths = array("i"), array("q")
         for tokens in map(tokenizer.tokens, texts):
@@ -91,6 +95,24 @@ class NumberedTexts:
         for length in self.lengths.tolist():
             yield [self.words[number] for number in self.numbers[start : start + length].tolist()]
             start += length
+
+
+def _numbered_symbols(
+    texts: Iterable[str],
+) -> tuple[NDArray[np.int32], NDArray[np.int64], list[str]]:
+    """The fields of `NumberedTexts` whose tokens are the code points, without an object for each."""
+    table = np.full(sys.maxunicode + 1, -1, np.int32)
+    words: list[str] = []
+    numbers, lengths = array("i"), array("q")
+    for text in texts:
+        points = code_points(text)
+        new, first = np.unique(points[table[points] < 0], return_index=True)
+        new = new[np.argsort(first)]
+        table[new] = np.arange(len(words), len(words) + len(new))
+        words.extend(map(chr, new.tolist()))
+        numbers.frombytes(table[points].tobytes())
+        lengths.append(len(points))
+    return np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), words
 
 
 class _Numbers(dict[str, int]):
