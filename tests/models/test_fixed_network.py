@@ -22,7 +22,7 @@ from gatelight.models.heads import HEADS
 from gatelight.models.prediction import Predictor
 from gatelight.models.subwords import Subwords
 from gatelight.nn import CELLS
-from gatelight.nn.fixed_layer import FixedLayer
+from gatelight.nn.recurrent import RecurrentLayers
 from gatelight.nn.status import calls
 
 CONFIG = ClassifierConfig(vocabulary_size=40, dim=5, hidden=9, max_length=30, outputs=3)
@@ -132,7 +132,7 @@ def test_an_interrupted_filling_leaves_its_words_to_be_computed(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(FixedLayer, "input_table", interrupted)
+        patch.setattr(RecurrentLayers, "input_table", interrupted)
         with pytest.raises(error):
             network.probabilities(ids, lengths)
     np.testing.assert_array_equal(network.probabilities(ids, lengths), expected)
@@ -145,7 +145,7 @@ def test_double_precision_stays_double(cell: str) -> None:
     model = some_model(replace(CONFIG, cell=cell, layers=2, pool="attention")).double()
     network = Predictor(model).network()
     assert network is not None
-    assert network.layers[0].dtype == np.float64
+    assert network.layers.dtype == np.float64
     assert np.array_equal(network.probabilities(ids, lengths), by_torch(model, ids, lengths))
 
 
@@ -197,7 +197,7 @@ def test_the_kernels_are_counted_and_other_paths_are_not_taken_for_them() -> Non
     before = calls()
     found = Predictor(model).probabilities(ids, lengths)
     assert {path: n - before[path] for path, n in calls().items()} == {
-        "kernels": 2,
+        "kernels": 1,
         "torch": 0,
         "equations": 0,
     }

@@ -49,7 +49,7 @@ def fast_and_slow(cell: str, *args: Any, dtype: torch.dtype, **options: Any) -> 
 def runs(cell: str, lengths: list[int], path: str, dtype: torch.dtype, **options: Any) -> Any:
     """Two functions that give outputs, last states and every gradient: of the kernels, and of the equations.
 
-    `path` is how they are called: through row numbers of a table, with a product made beforehand, or padded.
+    `path` is how they are called: through row numbers of distinct rows, or padded.
     """
     fast, slow = fast_and_slow(cell, 3, dtype=dtype, **options)
     packing = pack(lengths)
@@ -62,8 +62,6 @@ def runs(cell: str, lengths: list[int], path: str, dtype: torch.dtype, **options
     def call(layer: Any) -> Any:
         if path == "padded":
             return lambda x, s: layer(x, s, lengths=lengths)
-        if path == "table":
-            return lambda x, s: layer.packed_from_table(layer.input_table(x), packing, token, s)
         return lambda x, s: layer.packed(x, packing, token, s)
 
     wide = tuple(part.double() for part in parts(state))
@@ -77,11 +75,11 @@ def runs(cell: str, lengths: list[int], path: str, dtype: torch.dtype, **options
 @example("lstm", [1], "rows", torch.float64, 1, 1, True, True, 1)
 @example("gru", [0, 0], "padded", torch.float32, 5, 1, True, True, 2)
 @example("peephole", [4, 1, 30, 3, 9, 2, 0, 1, 6, 3, 8], "rows", torch.float32, 50, 1, False, True, 2)
-@example("rnn", [3] * 33, "table", torch.float64, 16, 2, True, False, 3)
+@example("rnn", [3] * 33, "rows", torch.float64, 16, 2, True, False, 3)
 @given(
     cell=strategies.sampled_from(CELL_NAMES),
     lengths=strategies.lists(strategies.integers(0, 9), min_size=1, max_size=40),
-    path=strategies.sampled_from(["rows", "table", "padded"]),
+    path=strategies.sampled_from(["rows", "padded"]),
     dtype=strategies.sampled_from([torch.float32, torch.float64]),
     hidden=strategies.one_of(strategies.integers(1, 9), strategies.sampled_from([15, 16, 17, 32, 50])),
     layers=strategies.integers(1, 3),
@@ -119,23 +117,6 @@ def test_one_output_alone_can_be_differentiated(cell: str) -> None:
             (pick(*layer.packed(given, packing)) ** 2).sum().backward()
             gradients.append(given.grad)
         torch.testing.assert_close(*gradients, rtol=0, atol=SAME_IN_FLOAT64)
-
-
-@pytest.mark.parametrize("cell", CELL_NAMES)
-def test_distinct_rows_are_as_good_as_all_rows(cell: str) -> None:
-    """The product once per distinct token, or a table made beforehand, changes no bit of what comes out."""
-    layer = random_layer(CELLS[cell], 3, 5, 2, bidirectional=True, dtype=torch.float32)
-    packing = pack(LENGTHS["with empty"])
-    token = torch.tensor([0, 3, 1, 1, 2, 0, 3, 3, 1], dtype=torch.int32)
-    x = random(4, 3, seed=3, dtype=torch.float32)
-    with torch.no_grad():
-        every, end = layer.packed(x[token], packing)
-        for output, last in (
-            layer.packed(x, packing, token),
-            layer.packed_from_table(layer.input_table(x), packing, token),
-        ):
-            assert torch.equal(output, every)
-            assert all(torch.equal(a, b) for a, b in zip(parts(last), parts(end), strict=True))
 
 
 @pytest.mark.parametrize("backend", ["auto", "reference"])

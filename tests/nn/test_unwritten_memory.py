@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gatelight
-from gatelight.nn import layer_arrays
+from gatelight.nn import recurrent
 from gatelight.nn.kernels import buffers, gemm, recurrence
 
 CELLS = [gatelight.RNN, gatelight.LSTM, gatelight.PeepholeLSTM, gatelight.GRU]
@@ -53,7 +53,7 @@ def test_nothing_is_made_of_memory_that_nobody_wrote(
     torch.manual_seed(0)
     layer = cell(600 if hidden == 136 else 7, hidden, bidirectional=both, batch_first=True)
     clean = {name: _results(layer, lengths) for name, lengths in LENGTHS.items()}
-    for module in (layer_arrays, gemm, recurrence):
+    for module in (recurrent, gemm, recurrence):
         monkeypatch.setattr(module, "np", _Full())
     monkeypatch.setattr(buffers, "empty", _Full().empty)
     for name, lengths in LENGTHS.items():

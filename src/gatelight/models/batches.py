@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from gatelight.compiled import compiled
 from gatelight.errors import DataError
-from gatelight.nn.packing import Packing, gather_rows, pack
+from gatelight.nn.kernels.rows import gather_rows
+from gatelight.nn.packing import Packing, pack
 
 BATCH = 1024  # sequences predicted together
 BATCH_ROWS = 1 << 15  # rows: what bounds the memory of such a batch, a single longer sequence aside

@@ -24,7 +24,7 @@ from gatelight.models.rows import UNKNOWN
 from gatelight.models.subwords import Subwords
 from gatelight.nn import CELLS, Packing
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.operators import linear
+from gatelight.nn.linear import linear
 from gatelight.nn.threads import single_threaded_torch
 
 Ids = NDArray[np.int32]
@@ -99,7 +99,7 @@ class Classifier(nn.Module):
     ) -> Tensor:
         """Packed ids int32 [N] → the last layer's hidden states [N, F]."""
         rows, number = self.read(ids, generator, subwords)
-        hidden, _ = self.memory[0].packed(rows, packing, token=torch.from_numpy(number))  # type: ignore[operator]
+        hidden, _ = self.memory[0].packed(rows, packing, index=torch.from_numpy(number))  # type: ignore[operator]
         return self.upper_rows(hidden, packing, generator)
 
     def read(

@@ -12,7 +12,7 @@ from typing import Any
 from gatelight.errors import DataError
 from gatelight.models.heads import HEADS
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.fixed_layer import parameter_shapes
+from gatelight.nn.recurrent import parameter_shapes
 
 # bias_hh does there what bias_ih cannot: the reset gate multiplies it.
 BOTH_BIASES = frozenset({"gru"})

@@ -19,7 +19,7 @@ from gatelight.errors import DataError
 from gatelight.models.dropout import dropout
 from gatelight.models.rows import PAD, DistinctIds, Ids, lists_of_rows
 from gatelight.models.subwords import Subwords, list_means, list_means_back
-from gatelight.nn.kernels.copying import copied_rows
+from gatelight.nn.kernels.rows import copied_rows
 from gatelight.nn.linear import array_of
 
 UNIFORM = 0.05  # Keras's `Embedding` starts uniform in ±0.05

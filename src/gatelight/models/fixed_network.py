@@ -24,18 +24,17 @@ from gatelight.models.heads import HEADS, Rows
 from gatelight.models.rows import DistinctIds, Ids, lists_of_rows
 from gatelight.models.subwords import Subwords, list_means
 from gatelight.nn import threads
-from gatelight.nn.fixed_layer import FixedLayer
 from gatelight.nn.kernels import buffers
 from gatelight.nn.kernels.buffers import in_lines
-from gatelight.nn.kernels.copying import copied_rows
 from gatelight.nn.kernels.gemm import rows_times
+from gatelight.nn.kernels.rows import copied_rows
 from gatelight.nn.packing import Packing
+from gatelight.nn.recurrent import RecurrentLayers, State, layer_weights
 
 TABLE_BYTES = 1 << 29  # a token table that could grow beyond this is not kept
 
 Floats = NDArray[Any]
 Probabilities = NDArray[np.float32]
-States = list[tuple[Floats, ...]]
 
 
 class FixedNetwork:
@@ -58,10 +57,11 @@ class FixedNetwork:
         }
         self.config, self.weights, self.table_bytes = config, weights, table_bytes
         self._embedding = weights["embedding.weight"]
-        self.layers = [
-            FixedLayer(config.cell, {name: weights[f"memory.{number}.{name}"] for name in shapes})
+        named = [
+            {name: weights[f"memory.{number}.{name}"] for name in shapes}
             for number, shapes in enumerate(layer_shapes(config))
         ]
+        self.layers = RecurrentLayers(config.cell, [layer_weights(config.cell, one) for one in named])
         self._head = {
             name.removeprefix("head."): weight for name, weight in weights.items() if name.startswith("head.")
         }
@@ -69,7 +69,7 @@ class FixedNetwork:
         self._dense = None if self._pool.gives_logits else in_lines(self._head["weight"].T)
         size = len(self._embedding) - config.buckets
         self._distinct, self._distinct_subwords = DistinctIds(size), DistinctIds(config.buckets)
-        shape = size, self.layers[0].columns
+        shape = size, self.layers.columns
         # Ids made of subwords mean something else in every call.
         keeps = math.prod(shape) * self._embedding.itemsize <= table_bytes and not config.buckets
         self._table = buffers.sparse(shape, self._embedding.dtype) if keeps else None
@@ -99,7 +99,7 @@ class FixedNetwork:
         """
         sequences = Sequences.of(ids, lengths)
         result = np.empty((len(sequences), self.config.outputs), np.float32)
-        most = batches.rows_at_once(self.layers[-1].row_bytes)
+        most = batches.rows_at_once(self.layers.row_bytes)
         for some in batches.like_lengths(sequences.lengths, batch_size, most):
             packed, packing = sequences.packed(some)
             hidden, _ = self.hidden(packed, packing, subwords)
@@ -108,20 +108,14 @@ class FixedNetwork:
         return result
 
     def hidden(
-        self, packed: Ids, packing: Packing, subwords: Subwords | None = None, state: States | None = None
-    ) -> tuple[Floats, States]:
+        self, packed: Ids, packing: Packing, subwords: Subwords | None = None, state: State | None = None
+    ) -> tuple[Floats, State]:
         """Packed ids int32 [N] → the last layer's hidden states [N, F], and each layer's state after them.
 
         A layer's state is (h [directions, B, H],) or (h, c), in packed order; None: zeros before the first.
         """
-        hidden, token = self.inputs(packed, subwords)
-        after: States = []
-        for number, layer in enumerate(self.layers):
-            table = layer.input_table(hidden) if number else hidden
-            before = () if state is None else state[number]
-            hidden, end = layer.forward(table, packing, None if number else token, before)
-            after.append(end)
-        return hidden, after
+        done = self.layers.forward(*self.inputs(packed, subwords), packing, state, table=True)
+        return done.hidden, done.state
 
     def inputs(self, packed: Ids, subwords: Subwords | None = None) -> tuple[Floats, Ids]:
         """The first layer's input products, and the row of them for each packed id."""
@@ -130,13 +124,13 @@ class FixedNetwork:
             return self._table, packed
         if not self.config.buckets:
             distinct, number = self._distinct(packed)
-            return self.layers[0].input_table(copied_rows(self._embedding, distinct)), number
+            return self.layers.input_table(copied_rows(self._embedding, distinct)), number
         distinct, number = self._distinct(packed, None if subwords is None else subwords.stop)
         known, parts, counts, numbers = lists_of_rows(
             distinct, subwords, self._distinct.vocabulary_size, self._distinct_subwords
         )
         rows = copied_rows(self._embedding, np.concatenate([known, parts]))
-        return self.layers[0].input_table(list_means(rows, counts, numbers)), number
+        return self.layers.input_table(list_means(rows, counts, numbers)), number
 
     def shares(
         self, pooled: Floats, order: NDArray[np.int64], out: Probabilities | None = None
@@ -152,7 +146,7 @@ class FixedNetwork:
             found = not_yet(ids, self._filled, new)
             if found > 0:
                 rows = new[:found]
-                self._table[rows] = self.layers[0].input_table(copied_rows(self._embedding, rows))
+                self._table[rows] = self.layers.input_table(copied_rows(self._embedding, rows))
                 self._filled[rows] = True  # last: an interrupt or want of memory leaves them to be computed
         if found < 0:
             self._distinct(ids)  # raises, naming the id

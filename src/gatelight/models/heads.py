@@ -20,7 +20,7 @@ from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
-from gatelight.nn.kernels.copying import copied_rows
+from gatelight.nn.kernels.rows import copied_rows
 from gatelight.nn.kernels.simd import add_products, add_scaled_row
 from gatelight.nn.packing import Packing
 

@@ -24,7 +24,7 @@ from gatelight.models.embedding import UNIFORM, Embedding
 from gatelight.models.losses import softmax_cross_entropy
 from gatelight.models.rows import DistinctIds
 from gatelight.nn import Packing
-from gatelight.nn.operators import linear
+from gatelight.nn.linear import linear
 from gatelight.nn.threads import single_threaded_torch
 
 OUTPUTS = ("softmax", "adaptive", "sampled")

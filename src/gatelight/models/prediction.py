@@ -18,11 +18,11 @@ from gatelight.models import batches
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.fixed_network import TABLE_BYTES, FixedNetwork, Probabilities, shares
+from gatelight.models.language_model import State
 from gatelight.models.predicting import evaluating
 from gatelight.models.rows import Ids
 from gatelight.models.subwords import Subwords
 from gatelight.nn.packing import Packing
-from gatelight.nn.padding import State
 
 
 class Predictor:
@@ -79,18 +79,24 @@ class Predictor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         Predictor.__init__(self, **state)
 
-    def first_layer(
-        self, packed: Ids, packing: Packing, initial: State | None = None, subwords: Subwords | None = None
+    def hidden(
+        self, packed: Ids, packing: Packing, state: State, subwords: Subwords | None = None
     ) -> tuple[Tensor, State]:
-        """Packed ids int32 [N] → the first layer's rows [N, F] and its state after them."""
-        first: Any = self.model.memory[0]
+        """Packed ids int32 [N], state before them → the last layer's rows [N, F], state after."""
         network = self.network()
         if network is not None:
-            table, token = map(torch.from_numpy, network.inputs(packed, subwords))
-        else:
-            rows, number = self.model.embedding(packed, None, subwords)
-            table, token = first.input_table(rows), torch.from_numpy(number)
-        return first.packed_from_table(table, packing, token, initial)  # type: ignore[no-any-return]
+            before = [tuple(part.numpy() for part in layer) for layer in state]
+            array, end = network.hidden(packed, packing, subwords, before)
+            return torch.from_numpy(array), [tuple(map(torch.from_numpy, layer)) for layer in end]
+        hidden, number = self.model.embedding(packed, None, subwords)
+        index: Tensor | None = torch.from_numpy(number)
+        after: State = []
+        for layer, given in zip(self.model.memory, state, strict=True):
+            initial = given if len(given) == 2 else given[0]
+            hidden, last = layer.packed(hidden, packing, index, initial)  # type: ignore[operator]
+            index = None
+            after.append(last if isinstance(last, tuple) else (last,))
+        return hidden, after
 
     def shares(self, logits: NDArray[Any], order: NDArray[np.int64]) -> Probabilities:
         """logits [B, O] → probabilities float32 [B, O], row k at the place order[k]."""

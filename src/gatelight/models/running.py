@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from gatelight.models.rows import Ids
 from gatelight.models.states import in_blocks, side_by_side, taken_apart
 from gatelight.models.subwords import Subwords
 from gatelight.nn import pack
-from gatelight.nn.operators import linear
+from gatelight.nn.linear import linear
 
 Floats = NDArray[np.float32]
 
@@ -82,12 +81,7 @@ class Running:
         packing = pack([len(ids) for ids in sequences])
         packed = packing.gathered(np.ascontiguousarray(np.concatenate(sequences), np.int32))
         state = side_by_side([place.state for place in places], packing.order)
-        after: State = []
-        hidden, end = self.predictor.first_layer(packed, packing, _initial(state[0]), subwords)
-        after.append(end if isinstance(end, tuple) else (end,))
-        for layer, before in zip(list(self.model.memory)[1:], state[1:], strict=True):
-            hidden, end = layer.packed(hidden, packing, None, _initial(before))  # type: ignore[operator]
-            after.append(end if isinstance(end, tuple) else (end,))
+        hidden, after = self.predictor.hidden(packed, packing, state, subwords)
         flat = np.empty((packing.rows, self.config.features), np.float32)
         flat[packing.sequence_rows] = hidden.numpy()
         states = taken_apart(after, packing.order)
@@ -105,7 +99,3 @@ class Running:
         shares = self.predictor.shares(logits.numpy(), np.arange(len(logits)))
         cuts = np.cumsum([len(ids) for ids in sequences])[:-1]
         return np.split(shares, cuts), stands
-
-
-def _initial(layer: tuple[Any, ...]) -> Any:
-    return layer if len(layer) == 2 else layer[0]

@@ -23,10 +23,10 @@ from gatelight.nn import Packing
 from gatelight.nn.trace import Trace
 
 
-def trace_layers(layers: Iterable[Any], table: Tensor, packing: Packing, token: Tensor | None) -> Trace:
-    """Trace recurrent layers one above the other, the first from its input products [U, directions·G]."""
+def trace_layers(layers: Iterable[Any], rows: Tensor, packing: Packing, index: Tensor | None) -> Trace:
+    """Trace recurrent layers one above the other, the first from the distinct rows [U, D]."""
     first, *upper = layers
-    trace: Trace = first.trace_from_table(table, packing, token)
+    trace: Trace = first.trace_packed(rows, packing, index)
     for layer in upper:
         below = torch.from_numpy(trace.layers[-1].hidden)
         trace = replace(trace, layers=trace.layers + layer.trace_packed(below, packing).layers)
@@ -43,7 +43,7 @@ def trace_classifier(
     with evaluating(model):
         rows, number = model.embedding(packing.gathered(ids), None, subwords)
         layers: list[Any] = list(model.memory)
-        trace = trace_layers(layers, layers[0].input_table(rows), packing, torch.from_numpy(number))
+        trace = trace_layers(layers, rows, packing, torch.from_numpy(number))
         logits = model.logits(torch.from_numpy(trace.layers[-1].hidden), packing).numpy()
     return trace, shares(logits, packing.order, model.config)
 
@@ -53,4 +53,4 @@ def trace_language_model(model: LanguageModel, ids: NDArray[np.int32], packing: 
     with evaluating(model):
         rows, number = model.embedding(packing.gathered(ids))
         layers: list[Any] = list(model.memory)
-        return trace_layers(layers, layers[0].input_table(rows), packing, torch.from_numpy(number))
+        return trace_layers(layers, rows, packing, torch.from_numpy(number))

@@ -20,6 +20,7 @@ from gatelight.nn import pack
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.kernels.generation import StreamLoop
 from gatelight.nn.kernels.sampling import Drawing, choose
+from gatelight.nn.recurrent import RecurrentLayers, layer_weights
 
 Ids = NDArray[np.int32]
 
@@ -109,7 +110,9 @@ def loop_of(model: LanguageModel) -> StreamLoop:
     """The loop that writes with the model's weights as they are."""
     layers: list[Any] = list(model.memory)
     with evaluating(model):
-        table = layers[0].input_table(model.embedding.weight).numpy()
+        first = {name: weight.detach().numpy() for name, weight in layers[0].named_parameters()}
+        rows = model.get_parameter("embedding.weight").detach().numpy()
+        table = RecurrentLayers(layers[0].cell, [layer_weights(layers[0].cell, first)]).input_table(rows)
         output = model.output_layer()
 
     def of(layer: Any, *names: str) -> tuple[NDArray[Any], ...]:

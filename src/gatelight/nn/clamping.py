@@ -19,12 +19,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from gatelight.errors import DataError
-from gatelight.nn import reference
 from gatelight.nn.equations import EQUATIONS, Cell
-from gatelight.nn.padding import AnyPacking, State
+from gatelight.nn.padding import AnyPacking
 from gatelight.nn.stack import Stack
-from gatelight.nn.status import Path, count
-from gatelight.nn.trace import LayerTrace
+from gatelight.nn.status import Path
 
 SATURATED = 1000.0
 """Where σ is 0 or 1 to the last bit in the equations, and the kernels' as near to it as it comes."""
@@ -114,43 +112,13 @@ class SometimesClamped(Stack):
 
     clamps: list[Clamp]
 
-    def _own_path(self) -> Path:
-        return "equations"
-
     def path(self) -> Path:
         """Return what computes: always the equations."""
         return "equations"
 
-    def _run(
-        self,
-        path: Path,
-        table: Tensor,
-        packing: AnyPacking,
-        token: Tensor | None,
-        initial: State | None,
-        trace: bool = False,
-    ) -> tuple[Tensor, State, list[LayerTrace]]:
-        count("equations")
-        parts: list[Tensor | None] = [None, None]
-        if initial is not None:
-            given = [part.to(table.dtype) for part in self._checked(initial, packing.sequences)]
-            parts[: len(given)] = given
+    def _equation(self, packing: AnyPacking) -> Cell:
         cell = EQUATIONS[self.cell]
-        peephole = torch.stack(self._of_layer("weight_peephole", 0)) if cell.peepholes else None
-        hidden, h_n, c_n, saved, cells = reference.recurrence(
-            replace(cell, step=self._step(cell, packing.steps)),
-            table,
-            token,
-            packing,
-            torch.stack(self._of_layer("weight_hh", 0)),
-            torch.stack(self._of_layer("bias_hh", 0)),
-            peephole,
-            parts[0],
-            parts[1],
-            trace,
-        )
-        traced = [LayerTrace(hidden.numpy(force=True), saved.numpy(force=True), cells.numpy(force=True))]
-        return hidden, (h_n, c_n) if cell.has_cell_state else h_n, traced if trace else []
+        return replace(cell, step=self._step(cell, packing.steps))
 
     def _step(self, cell: Cell, steps: int) -> Any:
         """The cell's step, told by the order of its calls which step of which direction it is."""

@@ -22,7 +22,6 @@ from gatelight.nn.padding import (
     AnyPacking,
     Lengths,
     State,
-    layout_of,
     packed_rows,
     packing_of,
     padded_steps,
@@ -75,10 +74,6 @@ class Layer(ForeignTools, Stack):
     ) -> tuple[Tensor, State]:
         """Outputs padded as x is, and the final state in the order of its sequences."""
         steps = x.shape[1 if batch_first else 0]
-        if isinstance(packing, Packing) and self.path() == "kernels":
-            found = self._whole(x, packing, None, initial, layout_of(packing, steps, batch_first))
-            if found is not None:
-                return found
         hidden, state = self.packed(packed_rows(x, packing, batch_first), packing, None, initial)
         if isinstance(packing, Packing) and not packing.uniform:
             state = reordered(state, torch.from_numpy(packing.positions).to(hidden.device))

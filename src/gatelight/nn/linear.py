@@ -1,6 +1,6 @@
-"""`gatelight::linear`, a PyTorch operator whose rows do not depend on each other, with its gradient.
+"""A linear map of tensors whose rows do not depend on each other, with its gradient.
 
-Knows tensors; the arithmetic is in kernels/gemm.py. Tensors are on the CPU, of one dtype, float32 or float64.
+Knows tensors on the CPU, of one dtype, float32 or float64; the arithmetic is in kernels/gemm.py.
 """
 
 from __future__ import annotations
@@ -10,31 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from gatelight.nn.kernels import buffers, gemm
-from gatelight.nn.registry import operator
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x @ weight.T + bias for x [M, D], weight [G, D], bias [G]; rows do not affect each other's bits.
-
-    Raises TypeError for another dtype than float32 or float64, or unequal ones.
-    """
-    check_dtype(x, weight, bias)
-    return _linear(x, weight, bias)  # type: ignore[no-any-return]
-
-
-def check_dtype(first: Tensor, *others: Tensor | None) -> None:
-    """Raise TypeError unless all tensors are of one dtype, float32 or float64."""
-    dtype = first.dtype
-    fits = dtype is torch.float32 or dtype is torch.float64
-    for one in others:
-        fits = fits and (one is None or one.dtype is dtype)
-    if not fits:
-        dtypes = {t.dtype for t in (first, *others) if t is not None}
-        raise TypeError(f"tensors came as {sorted(map(str, dtypes))}; expected all float32 or all float64")
 
 
 def array_of(tensor: Tensor) -> Array:
@@ -43,46 +23,34 @@ def array_of(tensor: Tensor) -> Array:
     return array if array.flags.c_contiguous else tensor.detach().contiguous().numpy()
 
 
-def _linear_compute(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    given, rows = array_of(weight), array_of(x)
-    start = buffers.nothing((len(given),), given.dtype) if bias is None else array_of(bias)
-    return torch.from_numpy(gemm.rows_times_turned(rows, [given], start))
+def check_dtype(*tensors: Tensor) -> None:
+    """Raise TypeError unless all tensors are of one dtype, float32 or float64."""
+    dtypes = {one.dtype for one in tensors}
+    if len(dtypes) > 1 or not dtypes <= {torch.float32, torch.float64}:
+        raise TypeError(f"tensors came as {sorted(map(str, dtypes))}; expected all float32 or all float64")
 
 
-def _linear_fake(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return x.new_empty(x.shape[0], weight.shape[0])
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x @ weight.T + bias for x [M, D], weight [G, D], bias [G]; rows do not affect each other's bits.
+
+    Differentiable once. Raises TypeError for another dtype than float32 or float64, or unequal ones.
+    """
+    check_dtype(*(one for one in (x, weight, bias) if one is not None))
+    return _Linear.apply(x, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _linear_backward_compute(
-    d_out: Tensor, x: Tensor, weight: Tensor, need_x: bool, need_weight: bool, need_bias: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    arrays = gemm.linear_back(
-        array_of(d_out), array_of(x), [array_of(weight)], need_x, need_weight, need_bias
-    )
-    return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        given = array_of(weight)
+        start = buffers.nothing((len(given),), given.dtype) if bias is None else array_of(bias)
+        return torch.from_numpy(gemm.rows_times_turned(array_of(x), [given], start))
 
-
-def _linear_backward_fake(
-    d_out: Tensor, x: Tensor, weight: Tensor, need_x: bool, need_weight: bool, need_bias: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    return (
-        x.new_empty(x.shape if need_x else (0, 0)),
-        x.new_empty(weight.shape if need_weight else (0, 0)),
-        x.new_empty(d_out.shape[1] if need_bias else 0),
-    )
-
-
-def _linear_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weight, bias = inputs
-    ctx.save_for_backward(x, weight)
-    ctx.has_bias = bias is not None
-
-
-def _linear_gradient(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
-    need = ctx.needs_input_grad
-    gradients = _linear_backward(d_out, *ctx.saved_tensors, need[0], need[1], ctx.has_bias and need[2])
-    return tuple(gradient if needed else None for gradient, needed in zip(gradients, need, strict=True))
-
-
-_linear_backward = operator("linear_backward", _linear_backward_compute, _linear_backward_fake)
-_linear = operator("linear", _linear_compute, _linear_fake, _linear_gradient, _linear_setup)
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = map(array_of, ctx.saved_tensors)
+        found = gemm.linear_back(array_of(d_out), x, [weight], *ctx.needs_input_grad)
+        needs = ctx.needs_input_grad
+        return tuple(torch.from_numpy(d) if need else None for d, need in zip(found, needs, strict=True))

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gatelight.compiled import compiled
 from gatelight.errors import DataError
+from gatelight.nn.kernels.rows import extent, gather_rows, plan_rows
 
 Index = NDArray[np.int64]
 
@@ -80,8 +80,9 @@ class Packing:
 
     def padded_rows(self, steps: int, batch_first: bool = False) -> Index:
         """Place [N] of every packed row in padded [steps, B], or [B, steps], taken as one list of rows."""
-        at = np.empty(self.rows, np.int64)
-        _padded_rows(self.alive, self.order, steps, batch_first, at)
+        step = np.repeat(np.arange(self.steps), self.alive)
+        sequence = self.order[np.arange(self.rows) - self.first[step]]
+        at: Index = sequence * steps + step if batch_first else step * self.sequences + sequence
         return at
 
 
@@ -97,7 +98,7 @@ def pack(lengths: ArrayLike) -> Packing:
             "one for each sequence"
         )
     given = given.astype(np.int64, copy=False)
-    least, steps, rows = _extent(given)
+    least, steps, rows = extent(given)
     if least < 0:
         raise DataError(f"lengths hold {least}; a sequence has zero or more steps")
     order, falling = np.empty(len(given), np.int64), np.empty(len(given), np.int64)
@@ -121,73 +122,10 @@ def pack_alive(alive: ArrayLike, order: ArrayLike | None = None) -> Packing:
     return Packing(original, falling, counts, ends - counts, int(ends[-1]) if len(ends) else 0)
 
 
-def check_plan(first: Index, lengths: Index, rows: int) -> None:
-    """Raise RuntimeError unless `first` [T] and `lengths` [B] are those of a packing of so many rows."""
-    falling = bool((lengths[:-1] >= lengths[1:]).all()) and not (lengths < 0).any()
-    if not falling or lengths.sum() != rows or not np.array_equal(pack(lengths).first, first):
-        raise RuntimeError(
-            f"lengths {lengths.tolist()!r:.60} and first rows {first.tolist()!r:.60} are not a packing of "
-            f"the {rows} rows that were given"
-        )
-
-
-def check_tokens(token: NDArray[Any], distinct: int) -> None:
-    """Raise IndexError unless every row number of `token` is one of `distinct` rows."""
-    if token.size and not (token.min() >= 0 and token.max() < distinct):
+def check_index(index: NDArray[Any], rows: int) -> None:
+    """Raise IndexError unless every number of `index` is one of so many rows."""
+    if index.size and not (index.min() >= 0 and index.max() < rows):
         raise IndexError(
-            f"token holds row numbers from {token.min()} to {token.max()}; there are {distinct} rows, "
+            f"index holds row numbers from {index.min()} to {index.max()}; there are {rows} rows, "
             "numbered from 0"
         )
-
-
-@compiled
-def _extent(lengths: Any) -> tuple[int, int, int]:
-    """The least of lengths [B] and 0, the largest, and their sum."""
-    least, most, total = 0, 0, 0
-    for k in range(len(lengths)):
-        least, most, total = min(least, lengths[k]), max(most, lengths[k]), total + lengths[k]
-    return least, most, total
-
-
-@compiled
-def plan_rows(lengths: Any, order: Any, falling: Any, alive: Any, first: Any) -> None:
-    """Fill order [B], falling [B], alive [T] and first [T] of a packing (as there) of lengths [B] up to T."""
-    steps = alive.shape[0]
-    # How many are longer than t, which is also where those of length t begin among the falling ones.
-    alive[:] = 0
-    for k in range(len(lengths)):
-        if lengths[k] > 0:
-            alive[lengths[k] - 1] += 1
-    for t in range(steps - 2, -1, -1):
-        alive[t] += alive[t + 1]
-    place = np.empty(steps + 1, np.int64)
-    for t in range(steps + 1):
-        place[t] = alive[t] if t < steps else 0
-    for k in range(len(lengths)):
-        length = lengths[k]
-        order[place[length]] = k
-        falling[place[length]] = length
-        place[length] += 1
-    row = 0
-    for t in range(steps):
-        first[t] = row
-        row += alive[t]
-
-
-@compiled
-def gather_rows(flat: Any, starts: Any, alive: Any, out: Any) -> None:
-    """Write the packed rows of sequences that begin at flat[starts[k]], k in packed order, into out [N]."""
-    row = 0
-    for t in range(alive.shape[0]):
-        for k in range(alive[t]):
-            out[row] = flat[starts[k] + t]
-            row += 1
-
-
-@compiled
-def _padded_rows(alive: Any, order: Any, steps: int, batch_first: bool, at: Any) -> None:
-    row = 0
-    for t in range(len(alive)):
-        for k in range(alive[t]):
-            at[row] = order[k] * steps + t if batch_first else t * len(order) + order[k]
-            row += 1

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatelight.nn.kernels.copying import packed_of, padded_of
-from gatelight.nn.packing import Packing, pack
+from gatelight.nn.foreign_tools import transformed
+from gatelight.nn.kernels.rows import copied_rows
+from gatelight.nn.linear import array_of
+from gatelight.nn.packing import Index, Packing, pack
 
 State = Tensor | tuple[Tensor, Tensor]  # (h, c) for cells with a cell state, else h
-Array = np.ndarray[Any, np.dtype[Any]]
 Lengths = Tensor | np.ndarray[Any, Any] | list[int]
 
 
@@ -27,7 +28,6 @@ class EqualLengths:
 
     sequences: int
     steps: int
-    first: Tensor  # [T] as `Packing.first`
     lengths: Tensor  # [B]
     uniform = True
 
@@ -57,9 +57,7 @@ def packing_of(lengths: Lengths | None, sequences: int, steps: int) -> AnyPackin
                 "Expected sequence length to be larger than 0; for empty sequences pass lengths="
             )
         if torch.compiler.is_compiling():
-            return EqualLengths(
-                sequences, steps, torch.arange(steps) * sequences, torch.full((sequences,), steps)
-            )
+            return EqualLengths(sequences, steps, torch.full((sequences,), steps))
         return _equal(sequences, steps)
     packing = pack(lengths.numpy(force=True) if isinstance(lengths, Tensor) else lengths)
     if packing.sequences != sequences:
@@ -76,58 +74,12 @@ def _equal(sequences: int, steps: int) -> Packing:
     return pack(np.full(sequences, steps, np.int64))
 
 
-class Layout:
-    """How sequences stand in a padded array [T, B, ·], or [B, T, ·], and where each packed row is."""
-
-    def __init__(self, packing: Packing, steps: int, batch_first: bool) -> None:
-        self.packing, self.steps, self.batch_first = packing, steps, batch_first
-        self.uniform = packing.uniform
-        self.full = self.uniform and packing.steps == steps
-        self._plan = packing.first, packing.lengths, packing.order
-
-    def packed(self, state: Array) -> Array:
-        """A state [·, B, H] of the sequences in packed order."""
-        return state.take(self.packing.order, axis=1)
-
-    def rows(self, padded: Array) -> Array:
-        """The packed rows [N, D] of padded [T, B, D], or [B, T, D]; a view if they lie there one by one."""
-        if self.full:
-            by_step = padded.transpose(1, 0, 2) if self.batch_first else padded
-            if by_step.flags.c_contiguous:
-                return by_step.reshape(-1, padded.shape[2])
-        return packed_of(np.ascontiguousarray(padded), self._plan, self.packing.rows, self.batch_first)
-
-    def padded(self, rows: Array, contiguous: bool = False) -> Array:
-        """Packed rows [N, D] laid out; steps that do not exist are zeros. A view where all exist.
-
-        With `contiguous` it is a copy where the view would not be so.
-        """
-        sequences = self.packing.sequences
-        if self.full and not (contiguous and self.batch_first and min(self.steps, sequences) > 1):
-            by_step: Array = rows.reshape(self.steps, sequences, rows.shape[1])
-            return by_step.transpose(1, 0, 2) if self.batch_first else by_step
-        return padded_of(rows, self._plan, self.steps, self.batch_first)
-
-
-@lru_cache(maxsize=16)
-def _equal_layout(sequences: int, steps: int, batch_first: bool) -> Layout:
-    return Layout(_equal(sequences, steps), steps, batch_first)
-
-
-def layout_of(packing: Packing, steps: int, batch_first: bool) -> Layout:
-    """The layout of this packing's sequences in a padded tensor of so many steps."""
-    if packing.uniform and packing.steps == steps and steps:
-        return _equal_layout(packing.sequences, steps, batch_first)
-    return Layout(packing, steps, batch_first)
-
-
 def packed_rows(padded: Tensor, packing: AnyPacking, batch_first: bool) -> Tensor:
     """The real steps [N, D] of padded [T, B, D], or [B, T, D]."""
     steps, features = padded.shape[1 if batch_first else 0], padded.shape[2]
     if isinstance(packing, EqualLengths) or (packing.uniform and packing.steps == steps):
         return (padded.transpose(0, 1) if batch_first else padded).reshape(-1, features)
-    at, flat = packing.padded_rows(steps, batch_first), padded.reshape(-1, features)
-    return flat.index_select(0, torch.from_numpy(at).to(padded.device))
+    return _rows_at(padded.reshape(-1, features), *_places(packing, steps, batch_first))
 
 
 def padded_steps(rows: Tensor, packing: AnyPacking, steps: int, batch_first: bool) -> Tensor:
@@ -136,22 +88,50 @@ def padded_steps(rows: Tensor, packing: AnyPacking, steps: int, batch_first: boo
     if isinstance(packing, EqualLengths) or (packing.uniform and packing.steps == steps):
         uniform = rows.view(steps, sequences, features)
         return uniform.transpose(0, 1) if batch_first else uniform
-    places = torch.from_numpy(packing.padded_rows(steps, batch_first)).to(rows.device)
-    padded = rows.new_zeros(steps * sequences, features).index_copy(0, places, rows)
+    padded = _rows_at(rows, *_places(packing, steps, batch_first)[::-1])
     return padded.view((sequences, steps, features) if batch_first else (steps, sequences, features))
 
 
-def check_rows(x: Tensor, packing: AnyPacking, token: Tensor | None) -> None:
-    """Raise RuntimeError unless x [N, D], or [U, D] with token int32 [N], are the rows of this packing."""
-    if token is None:
+def _places(packing: Packing, steps: int, batch_first: bool) -> tuple[Index, Index]:
+    """Where among all padded steps each packed row stands; and the inverse, -1 where there is none."""
+    places = packing.padded_rows(steps, batch_first)
+    rows = np.full(steps * packing.sequences, -1, np.int64)
+    rows[places] = np.arange(packing.rows)
+    return places, rows
+
+
+def _rows_at(table: Tensor, numbers: Index, inverse: Index) -> Tensor:
+    """table [V, D] → its rows of these numbers, zeros for -1; each is read once at most."""
+    if table.dtype in (torch.float32, torch.float64) and table.is_cpu and not transformed():
+        return _Rows.apply(table, numbers, inverse)  # type: ignore[no-any-return, no-untyped-call]
+    wrapped = torch.from_numpy(numbers % (len(table) + 1)).to(table.device)
+    return torch.cat((table, table.new_zeros(1, table.shape[1]))).index_select(0, wrapped)
+
+
+class _Rows(torch.autograd.Function):
+    """The same in one pass over memory both ways: torch adds up gradients row by row."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, numbers: Index, inverse: Index) -> Tensor:
+        ctx.back = inverse, numbers
+        return torch.from_numpy(copied_rows(array_of(table), numbers))
+
+    @staticmethod
+    def backward(ctx: Any, d_rows: Tensor) -> tuple[Tensor, None, None]:
+        return _Rows.apply(d_rows, *ctx.back), None, None  # type: ignore[no-untyped-call]
+
+
+def check_rows(x: Tensor, packing: AnyPacking, index: Tensor | None) -> None:
+    """Raise RuntimeError unless x [N, D], or [U, D] with index int32 [N], are the rows of this packing."""
+    if index is None:
         if x.shape[0] != packing.rows:
             raise RuntimeError(
-                f"the packing has {packing.rows} rows, got {x.shape[0]}; pass token= to read from a table"
+                f"the packing has {packing.rows} rows, got {x.shape[0]}; pass index= to read from a table"
             )
-    elif token.shape != (packing.rows,) or token.dtype != torch.int32:
+    elif index.shape != (packing.rows,) or index.dtype != torch.int32:
         raise RuntimeError(
-            f"token must be int32 of shape [{packing.rows}], one row number for each packed row; "
-            f"got {token.dtype} of shape {list(token.shape)}"
+            f"index must be int32 of shape [{packing.rows}], one row number for each packed row; "
+            f"got {index.dtype} of shape {list(index.shape)}"
         )
 
 

@@ -6,16 +6,65 @@ it is what the fast operators, which have the same signatures, are held against.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
 from gatelight.nn.equations import EQUATIONS, Cell
 from gatelight.nn.padding import AnyPacking
+from gatelight.nn.status import count
+from gatelight.nn.trace import LayerTrace
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x [M, D], weight [G, D], bias [G] → [M, G]."""
     return torch.nn.functional.linear(x, weight, bias)
+
+
+def recurrent(
+    cell: Cell,
+    x: Tensor,
+    index: Tensor | None,
+    packing: AnyPacking,
+    layers: Sequence[Mapping[str, list[Tensor]]],
+    h_0: Tensor,
+    c_0: Tensor,
+    masks: list[Tensor],
+    trace: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, list[LayerTrace]]:
+    """Run layers one above the other, with the arguments and results of `autograd.recurrent`.
+
+    And each layer's trace, if it is asked for.
+    """
+    if not torch.compiler.is_compiling():  # there a run is not yet one
+        count("equations")
+    ends: list[tuple[Tensor, Tensor]] = []
+    traces: list[LayerTrace] = []
+    directions = len(layers[0]["weight_hh"])
+    for number, weights in enumerate(layers):
+        bias_ih, bias_hh = weights.get("bias_ih"), weights.get("bias_hh")
+        weight_hh, peephole = torch.stack(weights["weight_hh"]), weights.get("weight_peephole")
+        table = linear(x, torch.cat(weights["weight_ih"]), None if bias_ih is None else torch.cat(bias_ih))
+        here = slice(number * directions, (number + 1) * directions)
+        hidden, h_n, c_n, saved, cells = recurrence(
+            cell,
+            table,
+            None if number else index,
+            packing,
+            weight_hh,
+            weight_hh.new_zeros(weight_hh.shape[:2]) if bias_hh is None else torch.stack(bias_hh),
+            None if peephole is None else torch.stack(peephole),
+            h_0[here],
+            c_0[here],
+            trace,
+        )
+        ends.append((h_n, c_n))
+        if trace:
+            traces.append(LayerTrace(*(part.numpy(force=True) for part in (hidden, saved, cells))))
+        x = hidden * masks[number] if masks[number:] else hidden
+    h_n, c_n = (torch.cat(parts) for parts in zip(*ends, strict=True))
+    return hidden, h_n, c_n, traces
 
 
 def recurrence(
