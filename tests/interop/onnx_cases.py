@@ -10,7 +10,7 @@ import onnxruntime
 import torch
 
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -17,8 +17,8 @@ from gatelight.interop import keras
 from gatelight.interop.keras.as_classifier import classifier_weights, imported_of
 from gatelight.interop.keras.imported import ImportedModel
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.prediction import predict
+from gatelight.models.config import ClassifierConfig
+from gatelight.models.inference import predict
 
 LENGTHS, STEPS, V = np.array([7, 3, 1, 5]), 7, 30
 COMBINATIONS = list(

@@ -19,7 +19,7 @@ from gatelight.errors import DataError
 from gatelight.interop import onnx as interop
 from gatelight.interop.onnx.nodes import to_int8
 from gatelight.models.heads import HEADS
-from gatelight.models.prediction import predict
+from gatelight.models.inference import predict
 from gatelight.nn import CELLS
 
 # int8 rounds each weight by at most 1/254 of its row's largest; in these networks that adds up to this.

@@ -16,8 +16,8 @@ from gatelight.errors import DataError
 from gatelight.estimators.language_model import LanguageModel
 from gatelight.lab.agreement import accuracies, log_probabilities, ngrams_of, score_pairs
 from gatelight.lab.minimal_pairs import MinimalPair, read_pairs
+from gatelight.models.config import LanguageModelConfig
 from gatelight.models.language_model import LanguageModel as Network
-from gatelight.models.language_model import LanguageModelConfig
 from gatelight.nn import CELLS
 
 FLOAT32 = 2e-5  # relative: sums of a dozen float32 logarithms taken in another order

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from gatelight.errors import DataError
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.models.heads import HEADS
-from gatelight.models.rows import PAD
+from gatelight.models.subwords import PAD
 from gatelight.nn import CELLS
 from gatelight.nn.threads import set_threads, single_threaded_torch
 
@@ -275,7 +275,7 @@ def test_nothing_to_read_gives_the_bias(lengths: list[int]) -> None:
         ({"hidden": 0}, "hidden is 0; expected a whole number, at least 1"),
         ({"dim": 2.5}, "dim is 2.5"),
         ({"layers": True}, "layers is True"),
-        ({"dropout": 1.0}, "dropout is 1.0; expected a share"),
+        ({"dropout": 1.0}, "dropout is 1.0; expected a number of at least 0, below 1"),
         ({"word_dropout": float("nan")}, "word_dropout is nan"),
         ({"multilabel": "no"}, "multilabel is 'no'"),
         ({"pool": "flatten", "max_length": None}, "give max_length"),

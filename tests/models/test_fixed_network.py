@@ -16,10 +16,10 @@ import torch
 
 from gatelight.errors import DataError
 from gatelight.models.classifier import Classifier, classifier_of
-from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
+from gatelight.models.config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
 from gatelight.models.heads import HEADS
-from gatelight.models.prediction import Predictor
+from gatelight.models.inference import Predictor
 from gatelight.models.subwords import Subwords
 from gatelight.nn import CELLS
 from gatelight.nn.recurrent import RecurrentLayers
@@ -236,7 +236,7 @@ def test_nothing_on_the_way_imports_torch() -> None:
     """Red when judging has to wait for torch, which takes longer than all else together."""
     program = (
         "import sys, numpy as np\n"
-        "from gatelight.models.classifier_config import ClassifierConfig, weight_shapes\n"
+        "from gatelight.models.config import ClassifierConfig, weight_shapes\n"
         "from gatelight.models.fixed_network import FixedNetwork\n"
         "config = ClassifierConfig(vocabulary_size=9, dim=2, hidden=3, cell='gru', layers=2, pool='mean')\n"
         "weights = {name: np.ones(shape, np.float32) for name, shape in weight_shapes(config).items()}\n"

@@ -12,16 +12,17 @@ from scipy.stats import chisquare
 
 from gatelight.errors import DataError
 from gatelight.models.batches import Sequences
-from gatelight.models.language_model import LanguageModel, LanguageModelConfig, State
+from gatelight.models.config import LanguageModelConfig
+from gatelight.models.generation import Reader
+from gatelight.models.language_model import LanguageModel
+from gatelight.models.network import State, evaluating
 from gatelight.models.predicting import (
     PredictingDocuments,
     PredictingStreams,
-    evaluating,
     score_documents,
     score_stream,
 )
 from gatelight.models.training import Interrupted, TrainingConfig, carry_out
-from gatelight.models.writing import Reader
 from gatelight.nn import pack
 from gatelight.nn.kernels.sampling import Drawing, choose
 

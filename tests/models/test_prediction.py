@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from gatelight.errors import DataError
-from gatelight.models import batches, fixed_network
+from gatelight.models import batches
 from gatelight.models.batches import like_lengths
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
+from gatelight.models.fixed_network import probabilities_of
 from gatelight.models.heads import HEADS
-from gatelight.models.prediction import Predictor, predict
+from gatelight.models.inference import Predictor, predict
 from gatelight.nn import CELLS
 
 CONFIG = ClassifierConfig(
@@ -149,11 +150,9 @@ def test_batches_cover_all_texts_in_bounded_rows(monkeypatch: pytest.MonkeyPatch
 def test_extreme_logits_give_probabilities_not_overflows() -> None:
     """Red when exp overflows to infinity and a sure answer becomes undefined."""
     logits = np.array([[-1e4, 1e4, 0.0], [800.0, 800.0, -800.0]], np.float32)
-    out = np.empty_like(logits)
-    fixed_network.sigmoid(logits, np.array([1, 0]), out)
-    assert out.tolist() == [[1, 1, 0], [0, 1, 0.5]]
-    fixed_network.softmax(logits, np.array([1, 0]), out)
-    assert out.tolist() == [[0.5, 0.5, 0], [0, 1, 0]]
+    labels = replace(CONFIG, multilabel=True)
+    assert probabilities_of(logits, labels).tolist() == [[0, 1, 0.5], [1, 1, 0]]
+    assert probabilities_of(logits, CONFIG).tolist() == [[0, 1, 0], [0.5, 0.5, 0]]
 
 
 def test_copies_and_pickles() -> None:

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.models.heads import HEADS
-from gatelight.models.prediction import predict
+from gatelight.models.inference import predict
 from gatelight.models.training import TrainingConfig, train
 from gatelight.nn import CELLS
 from gatelight.nn.status import calls
@@ -113,8 +113,8 @@ import resource, sys
 from dataclasses import replace
 import numpy as np
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.prediction import predict
+from gatelight.models.config import ClassifierConfig
+from gatelight.models.inference import predict
 from gatelight.models.training import TrainingConfig, train
 
 case, allowed, forbidden = sys.argv[1], *map(int, sys.argv[2:])

@@ -109,7 +109,7 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path: Path) -> Non
 
     def pressing(model: Classifier, at: int, times: int) -> Classifier:
         calls = iter(range(1, 100))
-        read = model.read
+        read = model.hidden
 
         def pressed(*args: Any) -> Any:
             if next(calls) == at:
@@ -117,7 +117,7 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path: Path) -> Non
                     signal.raise_signal(signal.SIGINT)
             return read(*args)
 
-        model.read = pressed  # type: ignore[method-assign]
+        model.hidden = pressed  # type: ignore[method-assign]
         return model
 
     with pytest.raises(Interrupted, match=r"after step 11 of 24; .*--resume"):

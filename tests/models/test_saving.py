@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.models.saving import load_weights, save_weights
 
 CONFIG = ClassifierConfig(vocabulary_size=20, dim=4, hidden=3, layers=2, cell="peephole", pool="attention")

@@ -14,9 +14,9 @@ from gatelight.errors import DataError
 from gatelight.models.classifier import Classifier
 from gatelight.models.dropout import word_dropout, word_to_subwords
 from gatelight.models.embedding import means
+from gatelight.models.inference import Predictor, predict
 from gatelight.models.optim import Optimiser
-from gatelight.models.prediction import Predictor, predict
-from gatelight.models.subwords import Subwords
+from gatelight.models.subwords import Lists, Subwords
 from gatelight.models.trained_weights import TrainedWeights
 from gatelight.models.training import Interrupted, train
 from gatelight.nn import threads
@@ -63,10 +63,10 @@ def test_means_and_their_gradients_by_torch() -> None:
     rows = torch.randn(9, 5, dtype=torch.float64, generator=generator, requires_grad=True)
     counts = np.array([3, 1, 0, 4])
     numbers = np.array([0, 4, 4, 8, 1, 2, 0, 7], np.int32)
-    assert torch.autograd.gradcheck(lambda x: means(x, counts, numbers), rows)
+    assert torch.autograd.gradcheck(lambda x: means(x, Lists(counts, numbers, 9)), rows)
     parts = np.split(numbers, np.cumsum(counts)[:-1])
     expected = [rows[torch.from_numpy(p).long()].mean(0) if len(p) else torch.zeros(5) for p in parts]
-    torch.testing.assert_close(means(rows, counts, numbers), torch.stack(expected).double())
+    torch.testing.assert_close(means(rows, Lists(counts, numbers, 9)), torch.stack(expected).double())
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -85,7 +85,7 @@ def test_many_means_are_those_of_torch_at_any_number_of_threads(count: int) -> N
     for number in (count, 2):
         threads.set_threads(number)
         try:
-            made = means(rows, counts, numbers)
+            made = means(rows, Lists(counts, numbers, 900))
             found.append((made, *torch.autograd.grad((made * weights).sum(), rows)))
         finally:
             threads.set_threads(None)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.models.heads import HEADS
 from gatelight.models.summary import Row, summary
 from gatelight.nn import CELLS

@@ -10,9 +10,10 @@ from torch import nn
 from gatelight.errors import DataError
 from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.language_model import LanguageModel, LanguageModelConfig
-from gatelight.models.thought_vectors import SUMMARIES, Network, thought_vectors
+from gatelight.models.config import ClassifierConfig, LanguageModelConfig
+from gatelight.models.language_model import LanguageModel
+from gatelight.models.network import RecurrentNetwork as Network
+from gatelight.models.thought_vectors import SUMMARIES, thought_vectors
 
 LENGTHS = np.array([3, 0, 1, 11, 2, 11, 7])
 TOLERANCE = 2e-6  # float32 sums of some ten terms in another order, through at most 11 steps

@@ -28,10 +28,10 @@ from gatelight.errors import DataError
 from gatelight.models.batches import plan_batches
 from gatelight.models.checkpoint import read_record
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.models.history import Progress
+from gatelight.models.inference import predict
 from gatelight.models.losses import Objective
-from gatelight.models.prediction import predict
 from gatelight.models.training import Diverged, TrainingConfig, train
 from gatelight.nn.threads import threads, using
 
@@ -221,7 +221,7 @@ def test_divergence_is_said_at_its_step_and_overwrites_nothing(tmp_path: Path) -
     """Weights of NaN must not replace a checkpoint that is still good, nor be put into the model."""
     path = tmp_path / "run.checkpoint"
     model = build()
-    read = model.read
+    read = model.hidden
 
     calls = [0]
 
@@ -230,7 +230,7 @@ def test_divergence_is_said_at_its_step_and_overwrites_nothing(tmp_path: Path) -
         rows, number = read(*args)
         return rows * (float("nan") if calls[0] == 4 else 1.0), number
 
-    model.read = bad  # type: ignore[method-assign]
+    model.hidden = bad  # type: ignore[method-assign]
     with pytest.raises(
         Diverged, match=r"step 4 of 24: the loss is nan; .*lower learning rate or a smaller clip"
     ):
@@ -277,13 +277,13 @@ def test_batches_come_from_seed_and_epoch(monkeypatch: pytest.MonkeyPatch) -> No
     """The loop must use the plan of (seed, epoch) and see every text once an epoch."""
     model = build()
     seen: list[int] = []
-    read = model.read
+    read = model.hidden
 
     def watched(ids: Any, *rest: Any) -> Any:
         seen.append(len(ids))
         return read(ids, *rest)
 
-    monkeypatch.setattr(model, "read", watched)
+    monkeypatch.setattr(model, "hidden", watched)
     train(model, *TRAIN, config=replace(CONFIG, epochs=2, seed=4))
     wanted = [
         TRAIN[1][b].sum() for e in range(2) for b in plan_batches(TRAIN[1], 8, seed=4, epoch=e, bucket=True)

@@ -11,7 +11,7 @@ import torch
 
 from gatelight.models import training
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.models.training import Interrupted, TrainingConfig, train
 
 rng = np.random.default_rng(0)

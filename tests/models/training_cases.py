@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.models.history import Progress
 from gatelight.models.training import History, TrainingConfig, train
 

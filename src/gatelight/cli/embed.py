@@ -56,7 +56,6 @@ class Embed(Reads):
         from gatelight.cli.progress import Meter
         from gatelight.estimators.embeddings import vectors_written
         from gatelight.insight.neighbours import Sample, neighbourhood
-        from gatelight.models.thought_vectors import features
 
         pages = [path for path in self.out if path.suffix == ".html"]
         files = [path for path in self.out if path.suffix != ".html"]
@@ -67,7 +66,7 @@ class Embed(Reads):
         if pages:
             check_packages()  # before minutes of reading
         opened = text_model(self.model)
-        width, drawn = features(opened.model_), Sample(self.shown, self.seed)
+        width, drawn = opened.model_.config.features, Sample(self.shown, self.seed)
         writing: Any = vectors_written(files[0], width) if files else nullcontext()
         with Meter(to) as meter, writing as write_block:
             for examples, vectors in _embedded(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gatelight.errors import DataError
 from gatelight.estimators.sessions import Position
 from gatelight.estimators.token_streams import END
-from gatelight.models.writing import Reader
+from gatelight.models.generation import Reader
 from gatelight.nn.kernels.sampling import Drawing
 from gatelight.text.detokenizer import Detokenizer, graphemes
 from gatelight.text.tokenizers import Tokenizer

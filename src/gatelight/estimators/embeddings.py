@@ -18,7 +18,7 @@ from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.files import file_written_aside
 from gatelight.models.batches import Sequences
 from gatelight.models.subwords import Subwords
-from gatelight.models.thought_vectors import check_summary, features, thought_vectors
+from gatelight.models.thought_vectors import check_summary, thought_vectors
 
 if TYPE_CHECKING:
     from gatelight.models.classifier import Classifier
@@ -42,7 +42,7 @@ def embed_with(
     what the mark before a text leaves.
     """
     check_summary(network, pool)
-    found = [np.zeros((0, features(network)), np.float32)]
+    found = [np.zeros((0, network.config.features), np.float32)]
     for block in blocks(checked_texts(texts), BLOCK):
         ids, lengths, pieces = read(block)
         found.append(thought_vectors(network, Sequences.of(ids, lengths), pool, pieces))

@@ -38,7 +38,7 @@ from gatelight.estimators.settings import (
 from gatelight.estimators.texts import group_names
 from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.models.classifier import Classifier
-from gatelight.models.prediction import predict
+from gatelight.models.inference import predict
 from gatelight.models.training import train
 from gatelight.text.encoding import Encoded, NumberedTexts
 from gatelight.text.lengths import LengthStatistics

@@ -48,15 +48,13 @@ from gatelight.estimators.settings import (
 from gatelight.estimators.texts import blocks, checked_texts, group_names
 from gatelight.estimators.token_streams import END, TokenStream, vocabulary_of
 from gatelight.estimators.tracing import TRACED, Trace, steps_of, trace_of
-from gatelight.models.clamping import with_clamped
+from gatelight.models.config import LanguageModelConfig
+from gatelight.models.generation import Reader
 from gatelight.models.language_model import LanguageModel as Network
-from gatelight.models.language_model import LanguageModelConfig
 from gatelight.models.predicting import PredictingDocuments, PredictingStreams
 from gatelight.models.saving import load_weights, save_weights
 from gatelight.models.task import Task
-from gatelight.models.tracing import trace_language_model
 from gatelight.models.training import carry_out
-from gatelight.models.writing import Reader
 from gatelight.text.splits import held_out
 from gatelight.text.tokenizers import Tokenizer, tokenizer
 from gatelight.text.vocabulary import Vocabulary
@@ -248,7 +246,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
             np.concatenate([np.zeros(0, np.int32), *ids]),
             np.array(list(map(len, ids)), np.int64),
             model.model_.config,
-            lambda ids, packing: (trace_language_model(model.model_, ids, packing), None),
+            lambda ids, packing: (model.model_.trace(packing.gathered(ids), packing), None),
         )
 
     def traces(self, texts: Iterable[str], size: int = TRACED) -> Iterator[Trace]:
@@ -262,7 +260,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         A value is one number, or one for each unit. Raises DataError for what there is not.
         """
         made = copy.copy(self._fitted())
-        made.model_ = with_clamped(made.model_, gates, layer, None, units)
+        made.model_ = made.model_.clamped(gates, layer, None, units)
         made.reader_ = Reader(made.model_)
         return made
 
@@ -360,5 +358,5 @@ def _network(
     if vectors is not None:
         with torch.no_grad():
             table, _ = vectors.table(vocabulary, seed=seed)
-            network.embedding.weight.copy_(torch.from_numpy(table))  # type: ignore[operator]
+            network.embedding.weight.copy_(torch.from_numpy(table))
     return network

@@ -35,7 +35,7 @@ from gatelight.estimators.settings import PIECES
 from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.estimators.tracing import TRACED, Steps, Trace, steps_of, trace_of
 from gatelight.estimators.training_texts import TrainingTexts
-from gatelight.models.classifier_config import ClassifierConfig, weight_shapes
+from gatelight.models.config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
 from gatelight.models.weight_files import read_weights
 from gatelight.nn.packing import Packing
@@ -48,7 +48,7 @@ from gatelight.text.vocabulary import SPECIALS, Vocabulary
 if TYPE_CHECKING:
     from gatelight.estimators.sessions import IncrementalClassifier, Session
     from gatelight.models.classifier import Classifier
-    from gatelight.models.prediction import Predictor as NetworkPredictor
+    from gatelight.models.inference import Predictor as NetworkPredictor
     from gatelight.models.subwords import Subwords
 
 BLOCK = 8192  # texts read together: bounds the memory of ids, keeps batches of like length full
@@ -142,7 +142,7 @@ class TextPredictions:
 
         Takes 24 bytes for each token, layer, direction and unit of an LSTM; `traces` goes block by block.
         """
-        from gatelight.models.tracing import trace_classifier
+        from gatelight.models.inference import trace_classifier
 
         fitted = self._fitted()
         steps, encoded, pieces = self.read(texts)
@@ -191,11 +191,9 @@ class TextPredictions:
         1; with `steps`, which count from the text's first token, in the equations, slower.
         Raises DataError for gates, values, units or layers that there are not.
         """
-        from gatelight.models.clamping import with_clamped
-
         fitted = self._fitted()
         chosen = None if steps is None else frozenset(steps)
-        network = with_clamped(self.model_, gates, layer, direction, units, chosen)
+        network = self.model_.clamped(gates, layer, direction, units, chosen)
         return self._with_predictor(Predictor(fitted.classes, fitted.reading, network, fitted.training_texts))
 
 
@@ -215,7 +213,7 @@ class Predictor(TextPredictions):
         if isinstance(network, FixedNetwork):
             self._network = network
         else:
-            from gatelight.models.prediction import Predictor as NetworkPredictor
+            from gatelight.models.inference import Predictor as NetworkPredictor
 
             self._network = NetworkPredictor(network)
         self._incremental: IncrementalClassifier | None = None
@@ -258,7 +256,7 @@ class Predictor(TextPredictions):
         """What predicts with a network of torch's, made of the fixed weights when first asked for."""
         if isinstance(self._network, FixedNetwork):
             from gatelight.models.classifier import classifier_of
-            from gatelight.models.prediction import Predictor as NetworkPredictor
+            from gatelight.models.inference import Predictor as NetworkPredictor
 
             # From now on torch may change the weights, and the answers follow.
             self._network = NetworkPredictor(classifier_of(self.config, self._network.weights))

@@ -46,10 +46,10 @@ from gatelight.estimators.settings import (
 from gatelight.estimators.steps import FEATURES, IDS, Steps, ids_of, of_array, of_sequences, rank, rows_of
 from gatelight.models import features
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
-from gatelight.models.prediction import Predictor
-from gatelight.models.rows import UNKNOWN
+from gatelight.models.config import ClassifierConfig
+from gatelight.models.inference import Predictor
 from gatelight.models.saving import load_weights, save_weights
+from gatelight.models.subwords import UNKNOWN
 from gatelight.models.training import train
 from gatelight.text.splits import held_out
 

@@ -29,10 +29,9 @@ from gatelight.estimators.token_streams import END
 from gatelight.files import file_written_aside
 from gatelight.models.batches import BATCH_ROWS
 from gatelight.models.checkpoint import fingerprint
-from gatelight.models.prediction import Predictor
-from gatelight.models.running import Place, Running, can_run
+from gatelight.models.generation import Reader
+from gatelight.models.inference import Place, Predictor, Running, can_run
 from gatelight.models.subwords import Subwords
-from gatelight.models.writing import Reader
 from gatelight.text.encoding import encode
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
@@ -218,7 +217,7 @@ class IncrementalClassifier:
         self._longest = reading.max_length
         self._end_counts = self._longest is not None and reading.truncation != "head"
         once = can_run(self.network.config) and can_be_cut(reading.tokenizer) and reading.unknown != "random"
-        self._running = Running(predictor) if once else None
+        self._running = Running(predictor.model) if once else None
 
     @property
     def beginning(self) -> Position:

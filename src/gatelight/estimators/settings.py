@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
-    from gatelight.models.classifier_config import ClassifierConfig
-    from gatelight.models.language_model import LanguageModelConfig
+    from gatelight.models.config import ClassifierConfig, LanguageModelConfig
     from gatelight.models.summary import Summary
     from gatelight.models.training_config import TrainingConfig
 
@@ -414,7 +413,7 @@ def classifier_config(
 
     Without `vocabulary_size` it is that of the tokenizer, where this has an alphabet of its own.
     """
-    from gatelight.models.classifier_config import ClassifierConfig
+    from gatelight.models.config import ClassifierConfig
     from gatelight.text.vocabulary import SPECIALS
 
     alphabet = alphabet_of(settings)
@@ -452,7 +451,7 @@ def sequence_config(
         for name in OF_CLASSIFIER
         if name not in ("embedding_dim", "embedding_dropout", "word_dropout")
     }
-    from gatelight.models.classifier_config import ClassifierConfig
+    from gatelight.models.config import ClassifierConfig
 
     return ClassifierConfig(
         vocabulary_size=vocabulary_size,
@@ -469,7 +468,7 @@ def language_model_config(
     settings: Mapping[str, Any], vocabulary_size: int, dim: int | None = None
 ) -> LanguageModelConfig:
     """Return a language model's shape; `dim` instead of `embedding_dim` where vectors were given."""
-    from gatelight.models.language_model import LanguageModelConfig
+    from gatelight.models.config import LanguageModelConfig
 
     shape = {_MODEL_NAMES.get(name, name): settings[name] for name in OF_LANGUAGE_MODEL}
     return LanguageModelConfig(vocabulary_size, **{**shape, "dim": dim or shape["dim"]})

@@ -26,8 +26,7 @@ from gatelight.nn.trace import Trace as LayerTrace
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
 
-    from gatelight.models.classifier_config import ClassifierConfig
-    from gatelight.models.language_model import LanguageModelConfig
+    from gatelight.models.config import ClassifierConfig, LanguageModelConfig
 
 PIECE = 1 << 24  # bytes copied at a time
 MOST_CHARACTERS = 100  # of a word in an .npz file

@@ -83,7 +83,7 @@ def resolved(settings: Mapping[str, Any]) -> tuple[dict[str, Any], LanguageModel
 
 def start_from(model: LanguageModel, texts: NumberedTexts) -> Start:
     """The model's vocabulary and a copy of its vectors."""
-    table = model.model_.embedding.weight.detach().numpy().copy()  # type: ignore[operator]
+    table = model.model_.embedding.weight.detach().numpy().copy()
     table[PAD_ID] = 0  # of tied weights it is an output's too
     counts = texts.counts()
     known = sum(count for token, count in counts.items() if token in model.vocabulary_)

@@ -22,7 +22,7 @@ from gatelight.estimators.texts import checked_texts
 from gatelight.estimators.token_streams import END, TokenStream
 from gatelight.lab.minimal_pairs import MinimalPair
 from gatelight.models.language_model import LanguageModel as Network
-from gatelight.models.predicting import evaluating
+from gatelight.models.network import evaluating
 from gatelight.nn import pack
 
 MODEL, NGRAMS = "model", "n-grams"

@@ -86,7 +86,7 @@ def _log_probability(model: LanguageModel, prefix: Ids, word: Ids) -> tuple[floa
     """Log probability of the word after the prefix, and the 2-norm of its gradient at each id of that."""
     exact: Network = copy.deepcopy(model.model_).double().eval()
     ids = np.concatenate([[model.vocabulary_.id(END)], prefix, word[:-1]]).astype(np.int64)
-    rows = exact.embedding.weight.detach()[torch.from_numpy(ids)].requires_grad_()  # type: ignore[operator]
+    rows = exact.embedding.weight.detach()[torch.from_numpy(ids)].requires_grad_()
     hidden, packing = rows, pack([len(ids)])
     with torch.enable_grad():
         for layer in exact.memory:

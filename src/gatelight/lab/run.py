@@ -22,8 +22,8 @@ from gatelight.compiled import clock
 from gatelight.lab.grammars import FARTHEST
 from gatelight.lab.sequences import Drawn
 from gatelight.lab.tasks import TASKS, Task
-from gatelight.models.classifier import recurrent_layers
-from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig
+from gatelight.models.config import BOTH_BIASES, ClassifierConfig
+from gatelight.models.network import recurrent_layers
 from gatelight.models.optim import Optimiser
 from gatelight.nn import Packing, pack
 from gatelight.nn.equations import EQUATIONS

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from gatelight.models.batches import plan_batches
 from gatelight.models.classifier import Classifier
+from gatelight.models.inference import predict
 from gatelight.models.labelled import Given, training_data
-from gatelight.models.prediction import predict
 from gatelight.models.subwords import Subwords
 from gatelight.models.task import Outcome
 from gatelight.models.training_config import TrainingConfig
@@ -59,7 +59,7 @@ class Classifying:
         ids, packing = self.data.sequences.packed(index)
         targets, weights = self.data.chosen(index[packing.order])
         weight = len(index) if weights is None else float(weights.sum())
-        hidden = self.model.hidden_rows(ids, packing, generator, self.subwords)
+        hidden, _ = self.model.hidden(ids, packing, None, generator, self.subwords)
         logits = self.model.logits(hidden, packing, generator)
         loss, right = self.objective.loss_and_correct(logits, targets, weights)
         return Outcome(loss.item(), loss.backward, len(index), weight, right)

@@ -5,17 +5,18 @@ Legend: T steps, D embedding size, F features of a hidden row, K masks, P points
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gatelight.models.batches import packed
-from gatelight.models.clamping import frozen
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.models.heads import HEADS, Rows, contributions
-from gatelight.models.predicting import evaluating
+from gatelight.models.network import evaluating
 from gatelight.models.subwords import Subwords
 from gatelight.nn import Packing, pack
 
@@ -65,7 +66,8 @@ def path_gradients(
     with evaluating(model):
         table, number = model.embedding(ids, None, subwords)
         rows = table[torch.from_numpy(number)]
-    still = frozen(model)
+    # Without gradients of the weights, which nobody asks for.
+    still = model.with_parts(memory=copy.deepcopy(model.memory).requires_grad_(False)).eval()
     total = torch.zeros(rows.shape, dtype=torch.float64)
     at_once = max(1, ROWS // max(len(ids), 1))
     for begin in range(0, len(points), at_once):
@@ -84,8 +86,8 @@ def path_gradients(
 
 
 def _score(model: Classifier, rows: Tensor, packing: Packing, target: int) -> Tensor:
-    hidden, _ = model.memory[0].packed(rows, packing)  # type: ignore[operator]
-    return log_odds(model.logits(model.upper_rows(hidden, packing), packing), target, model.config)
+    hidden, _ = model.recurrent(rows, packing)
+    return log_odds(model.logits(hidden, packing), target, model.config)
 
 
 def pooled_contributions(
@@ -99,13 +101,13 @@ def pooled_contributions(
     config = model.config
     with evaluating(model):
         flat, packing = packed(ids, np.array([len(ids)]))
-        hidden = model.hidden_rows(flat, packing, subwords=subwords).double().numpy()
+        rows, _ = model.hidden(flat, packing, subwords=subwords)
         head = {name: weight.detach().double().numpy() for name, weight in model.head.items()}
     chosen = _choice(target, config)
     flatten = HEADS[config.pool].gives_logits
     weight = chosen if flatten else chosen @ head["weight"]
-    rows = Rows(hidden, packing, head, 1 + config.bidirectional)
-    return contributions(config.pool, weight[None], rows), float(chosen @ head["bias"])
+    read = Rows(rows.double().numpy(), packing, head, config.directions)
+    return contributions(config.pool, weight[None], read), float(chosen @ head["bias"])
 
 
 def _choice(target: int, config: ClassifierConfig) -> Floats:

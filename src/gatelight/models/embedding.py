@@ -1,7 +1,6 @@
 """The table of ids that is trained by the distinct ids of a batch; knows no words and no reader of its rows.
 
-Legend: N packed rows, V vocabulary, K subwords, U distinct ids of a batch, D row size. Nothing here takes
-time or memory that grows with V per batch.
+Legend: N packed rows, V vocabulary, K subwords, U distinct ids of a batch, D row size.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
 from gatelight.models.dropout import dropout
-from gatelight.models.rows import PAD, DistinctIds, Ids, lists_of_rows
-from gatelight.models.subwords import Subwords, list_means, list_means_back
+from gatelight.models.subwords import PAD, DistinctIds, Ids, Lists, Subwords, lists_of_rows
 from gatelight.nn.kernels.rows import copied_rows
 from gatelight.nn.linear import array_of
 
@@ -26,10 +24,11 @@ UNIFORM = 0.05  # Keras's `Embedding` starts uniform in ±0.05
 
 
 class Embedding(nn.Module):
-    """A table [V, D] whose row `PAD` is zeros, read and trained by the distinct ids of a batch.
+    """A table [V, D], read and trained by the distinct ids of a batch; at the start row `PAD` is zeros.
 
     In training mode with `trained`, `touched` is (distinct int64 [U], rows [U, D]) after a forward pass, and
-    `rows.grad` after the backward pass is the gradient of just these rows; `weight.grad` stays None.
+    `rows.grad` after the backward pass is the gradient of just these rows; `weight.grad` stays None, and
+    nothing takes time or memory that grows with V. Unless `sparse`, `weight.grad` is that of all rows.
 
     With K `buckets` the table is [V + K, D]: ids that `Subwords` know are means of its last K rows, which are
     trained always, and `touched` are the rows of the table that the batch's ids are made of.
@@ -42,6 +41,7 @@ class Embedding(nn.Module):
         *,
         vectors: NDArray[np.float32] | None = None,
         trained: bool = True,
+        sparse: bool = True,
         buckets: int = 0,
         dropout: float = 0.0,
         bound: float = UNIFORM,
@@ -55,24 +55,23 @@ class Embedding(nn.Module):
         Raises DataError for vectors of another shape or with a row `PAD` that is not zeros.
         """
         super().__init__()
-        self.dropout = dropout
-        self.distinct = DistinctIds(vocabulary_size)
+        self.trained, self.sparse, self.buckets, self.dropout = trained, sparse, buckets, dropout
+        self.distinct, self.distinct_subwords = DistinctIds(vocabulary_size), DistinctIds(buckets)
         self.touched: tuple[NDArray[np.int64], Tensor] | None = None
         # What training has put off for rows that were not read, it does here, before they are.
         self.before_reading: Callable[[NDArray[np.int64]], None] | None = None
+
+        def uniform(rows: int) -> Tensor:
+            made = torch.empty(rows, dim, device=device)
+            return made if device == "meta" else made.uniform_(-bound, bound, generator=generator)
+
         if vectors is None:
-            weight = torch.empty(vocabulary_size, dim, device=device)
-            if device != "meta":
-                weight.uniform_(-bound, bound, generator=generator)
-                weight[PAD] = 0
+            weight = uniform(vocabulary_size)
+            weight[PAD] = 0
         else:
             weight = _checked(vectors, vocabulary_size, dim, copy=trained)
-        self.trained, self.buckets, self.distinct_subwords = trained, buckets, DistinctIds(buckets)
         if buckets:
-            rows = torch.empty(buckets, dim, device=device)
-            if device != "meta":
-                rows.uniform_(-bound, bound, generator=generator)
-            weight = torch.cat([weight, rows])
+            weight = torch.cat([weight, uniform(buckets)])
         self.weight = nn.Parameter(weight, requires_grad=trained or buckets > 0)
 
     def forward(
@@ -83,37 +82,30 @@ class Embedding(nn.Module):
     ) -> tuple[Tensor, Ids]:
         """ids int32 [N] → (rows [U, D] of the distinct ids, number int32 [N] of the row of each id).
 
-        Ids beyond the vocabulary are those of `subwords`. Raises DataError for any other id.
+        Ids after the vocabulary are those of `subwords`. Raises DataError for any other id.
         """
-        if self.buckets:
-            rows, number = self._made_of_subwords(ids, subwords)
-            return (dropout(rows, self.dropout, generator) if self.training else rows), number
-        distinct, number = self.distinct(ids)
-        if self.training and self.before_reading is not None:
-            self.before_reading(distinct)
-        rows = rows_of(self.weight.detach(), distinct)
-        if self.training:
-            if self.weight.requires_grad:
-                rows.requires_grad_()
-                self.touched = distinct, rows
-            rows = dropout(rows, self.dropout, generator)
-        return rows, number
-
-    def _made_of_subwords(self, ids: Ids, subwords: Subwords | None) -> tuple[Tensor, Ids]:
-        distinct, number = self.distinct(ids, None if subwords is None else subwords.stop)
-        size = self.distinct.vocabulary_size
-        known, parts, counts, numbers = lists_of_rows(distinct, subwords, size, self.distinct_subwords)
-        table, read = self.weight.detach(), np.concatenate([known, parts])
-        if self.training and self.before_reading is not None:
-            self.before_reading(read if self.trained else parts)
-        if self.training and not self.trained:
-            self.touched = parts, rows_of(table, parts).requires_grad_()
-            rows = torch.cat([rows_of(table, known), self.touched[1]])
+        stop = subwords.stop if self.buckets and subwords is not None else None
+        distinct, number = self.distinct(ids, stop)
+        if not self.sparse:
+            rows = self.weight.index_select(0, torch.from_numpy(distinct))
+        elif self.buckets:
+            size = self.distinct.vocabulary_size
+            known, parts, lists = lists_of_rows(distinct, subwords, size, self.distinct_subwords)
+            rows = means(self._rows(known, parts), lists)
         else:
-            rows = rows_of(table, read)
-            if self.training:
-                self.touched = read, rows.requires_grad_()
-        return means(rows, counts, numbers), number
+            rows = self._rows(distinct, distinct[:0])
+        return (dropout(rows, self.dropout, generator) if self.training else rows), number
+
+    def _rows(self, known: NDArray[np.int64], parts: NDArray[np.int64]) -> Tensor:
+        """The table's rows at `known` and then at `parts`; those that are trained are `touched`."""
+        table = self.weight.detach()
+        trained = np.concatenate([known, parts]) if self.trained else parts
+        if self.training and self.before_reading is not None:
+            self.before_reading(trained)
+        rows = rows_of(table, trained)
+        if self.training and self.weight.requires_grad:
+            self.touched = trained, rows.requires_grad_()
+        return rows if self.trained else torch.cat([rows_of(table, known), rows])
 
     def extra_repr(self) -> str:
         """Sizes, as torch prints them."""
@@ -131,22 +123,21 @@ def rows_of(table: Tensor, rows: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(copied_rows(table.numpy(), rows))
 
 
-def means(rows: Tensor, counts: NDArray[np.int64], numbers: Ids) -> Tensor:
-    """rows [R, D] → [S, D]: the mean of each list of rows, with its gradient; as `subwords.list_means`."""
-    return _Means.apply(rows, counts, numbers)  # type: ignore[no-any-return, no-untyped-call]
+def means(rows: Tensor, lists: Lists) -> Tensor:
+    """rows [R, D] → [S, D]: the mean of each list of rows, with its gradient."""
+    return _Means.apply(rows, lists)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Means(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, counts: NDArray[np.int64], numbers: Ids) -> Tensor:
-        ctx.counts, ctx.numbers, ctx.rows = counts, numbers, len(rows)
-        return torch.from_numpy(list_means(array_of(rows), counts, numbers))
+    def forward(ctx: Any, rows: Tensor, lists: Lists) -> Tensor:
+        ctx.lists = lists
+        return torch.from_numpy(lists.means(array_of(rows)))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor, None, None]:
-        d_rows = list_means_back(array_of(d_out), ctx.counts, ctx.numbers, ctx.rows)
-        return torch.from_numpy(d_rows), None, None
+    def backward(ctx: Any, d_means: Tensor) -> tuple[Tensor, None]:
+        return torch.from_numpy(ctx.lists.means_backward(array_of(d_means))), None
 
 
 def _checked(vectors: NDArray[np.float32], vocabulary_size: int, dim: int, copy: bool) -> Tensor:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gatelight.models.classifier import Classifier
 from gatelight.models.embedding import Embedding
-from gatelight.models.rows import UNKNOWN
+from gatelight.models.subwords import UNKNOWN
 
 FIRST = UNKNOWN + 1  # rows before it are those of the blank and of a step left out, zeros here
 

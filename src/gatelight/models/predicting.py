@@ -7,19 +7,18 @@ Documents begin with the zero state each. Knows ids only: nothing of texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatelight.errors import DataError
 from gatelight.models.batches import Sequences, plan_batches
-from gatelight.models.language_model import LanguageModel, detached
+from gatelight.models.language_model import LanguageModel
 from gatelight.models.losses import softmax_cross_entropy
+from gatelight.models.network import evaluating
 from gatelight.models.task import Outcome
 from gatelight.models.training_config import TrainingConfig
 from gatelight.nn import pack
@@ -74,7 +73,7 @@ class PredictingStreams:
         before = self._before(begin)
         packing = pack(np.full(self.streams, end - begin))
         hidden, after = self.model.hidden(self.stream[rows], packing, before, generator)
-        self._next = detached(after)
+        self._next = [tuple(part.detach() for part in layer) for layer in after]
         targets = torch.from_numpy(self.stream[rows + 1].astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
         return Outcome(loss.item(), loss.backward, len(rows), len(rows), right)
@@ -209,17 +208,3 @@ def _score_parts(
             nats, hits = softmax_cross_entropy(model.scores(hidden), targets, np.ones(len(targets)))
             total, right = total + nats.item(), right + hits
     return total, right
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Inside the block the model drops nothing and keeps nothing for a gradient."""
-    training = model.training
-    if training:  # setting the mode goes through all modules, which a short text would notice
-        model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        if training:
-            model.train()

@@ -1,12 +1,14 @@
-"""Ids that have no row of their own but are the mean of several: a ragged table; knows arrays, and no words.
+"""Ids to rows of a table, once per distinct id of a batch, or as the mean of several rows: subword n-grams.
 
-Legend: S ids asked for, R rows given, L rows of all lists together, D row size.
+Knows arrays only, no torch and no words.
+Legend: N packed rows, V vocabulary, K subwords, U distinct ids of a batch, L rows of all lists together,
+D row size.
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,22 +16,25 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.errors import DataError
-from gatelight.nn import threads
 
-Rows = NDArray[np.int32]
+PAD = 0
+UNKNOWN = 1
+
+Ids = NDArray[np.int32]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Subwords:
-    """The id `first` + k is the mean of the subwords rows[starts[k] : starts[k + 1]].
+    """The id `first` + k is the mean of the rows rows[starts[k] : starts[k + 1]].
 
     starts int64 [W + 1] from 0 up, rows int32 numbers of subwords from 0 to K − 1. Raises DataError when they
     do not fit each other.
     """
 
     first: int
-    starts: NDArray[np.int64]
-    rows: Rows
+    starts: Ints
+    rows: Ids
 
     def __post_init__(self) -> None:
         fits = len(self.starts) > 0 and self.starts[0] == 0 and self.starts[-1] == len(self.rows)
@@ -44,7 +49,7 @@ class Subwords:
         """The first id that is none of these any more."""
         return self.first + len(self.starts) - 1
 
-    def lists(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], Rows]:
+    def lists(self, ids: Ints) -> tuple[Ints, Ids]:
         """Ids int64 [S], of `first` to `stop` − 1 → (counts int64 [S], their rows end to end int32 [L])."""
         begin = self.starts[ids - self.first]
         counts = self.starts[ids - self.first + 1] - begin
@@ -52,49 +57,113 @@ class Subwords:
         return counts, self.rows[np.repeat(begin, counts) + places]
 
 
-def list_means(rows: NDArray[Any], counts: NDArray[np.int64], numbers: Rows) -> NDArray[Any]:
-    """rows [R, D] → [S, D]: the mean of each list of rows; numbers int32 [L], list after list, counts [S].
+class Lists:
+    """Lists of row numbers, of which the means are wanted: counts int64 [S], numbers int32 [L]."""
 
-    A list's mean has the same bits whatever the other lists are: it is summed in the list's own order.
+    def __init__(self, counts: Ints, numbers: Ids, rows: int) -> None:
+        self.counts, self.numbers, self.rows = counts, numbers, rows
+
+    def means(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """rows [R, D] → [S, D], each summed in its list's own order, so the same bits whatever the others."""
+        found: NDArray[Any] = (self._sums(rows.dtype) @ rows) * self._fractions(rows.dtype)
+        return found
+
+    def means_backward(self, d_means: NDArray[Any]) -> NDArray[Any]:
+        """The gradient [R, D] of the rows, from that of their means."""
+        found: NDArray[Any] = self._sums(d_means.dtype).T @ (d_means * self._fractions(d_means.dtype))
+        return found
+
+    def _sums(self, dtype: Any) -> Any:
+        from scipy.sparse import csr_array
+
+        starts = np.concatenate([[0], np.cumsum(self.counts)])
+        shape = len(self.counts), self.rows
+        return csr_array((np.ones(len(self.numbers), dtype), self.numbers, starts), shape)
+
+    def _fractions(self, dtype: Any) -> NDArray[Any]:
+        return (1.0 / np.maximum(self.counts, 1)).astype(dtype)[:, None]
+
+
+def lists_of_rows(
+    distinct: Ints, subwords: Subwords | None, size: int, distinct_subwords: DistinctIds
+) -> tuple[Ints, Ints, Lists]:
+    """Distinct ids [U] → (known, parts, lists): the mean of which rows each of them is read as.
+
+    The rows are those of the table [size + K, D] at `known`, then at `parts`; the list of an id below `size`
+    is its own row alone. Raises DataError for an id that is neither such a one nor one of `subwords`.
     """
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    out = np.zeros((len(counts), rows.shape[1]), rows.dtype)
-    tasks = [partial(_mean, rows, starts, numbers, out, *cut) for cut in threads.cuts(len(counts))]
-    threads.run(tasks, len(numbers) * rows.shape[1])
-    return out
+    own = distinct < size
+    known, others = distinct[own], distinct[~own]
+    counts = np.ones(len(distinct), np.int64)
+    parts, used = np.zeros(0, np.int64), np.zeros(0, np.int32)
+    if subwords is not None and len(others):
+        if others.min() < subwords.first:
+            raise DataError(
+                f"id {others.min()} is neither one of the vocabulary nor one of the subwords, "
+                f"{subwords.first} to {subwords.stop - 1}"
+            )
+        counts[~own], lists = subwords.lists(others)
+        parts, used = distinct_subwords(lists)
+        parts += size
+    numbers = np.empty(int(counts.sum()), np.int32)
+    of_known = np.repeat(own, counts)
+    numbers[of_known] = np.arange(len(known))
+    numbers[~of_known] = used + len(known)
+    return known, parts, Lists(counts, numbers, len(known) + len(parts))
 
 
-def list_means_back(d_out: NDArray[Any], counts: NDArray[np.int64], numbers: Rows, rows: int) -> NDArray[Any]:
-    """The gradient [R, D] of `list_means`' R rows, from that of what it gave."""
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    d_rows = np.zeros((rows, d_out.shape[1]), d_out.dtype)
-    # Cut by columns: a row's sum is then made by one thread, always in the same order.
-    cuts = threads.cuts(d_out.shape[1])
-    tasks = [partial(_mean_backward, d_out, starts, numbers, d_rows, *cut) for cut in cuts]
-    threads.run(tasks, len(numbers) * d_out.shape[1])
-    return d_rows
+class DistinctIds:
+    """Finds the distinct ids of a batch with a scratch array of V that is touched at the batch's ids only."""
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self.vocabulary_size = vocabulary_size
+        self._marker: Ids | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, ids: Ids, stop: int | None = None) -> tuple[Ints, Ids]:
+        """ids int32 [N] → (distinct int64 [U], number int32 [N]) with ids == distinct[number].
+
+        Raises DataError for an id that is negative, or not below `stop` (None: the vocabulary's size).
+        """
+        stop = self.vocabulary_size if stop is None else stop
+        distinct = np.empty(min(len(ids), stop), np.int64)
+        number = np.empty(len(ids), np.int32)
+        with self._lock:
+            if self._marker is None or len(self._marker) < stop:
+                self._marker = np.full(stop, -1, np.int32)
+            found = _number_distinct(ids, self._marker[:stop], distinct, number)
+        if found < 0:
+            raise DataError(
+                f"id {int(ids[-1 - found])} is outside of the vocabulary: expected 0 to {stop - 1}; encode "
+                "the texts with the vocabulary of this model"
+            )
+        return distinct[:found], number
+
+    def __getstate__(self) -> int:
+        return self.vocabulary_size  # neither locks nor scratch are copied or pickled
+
+    def __setstate__(self, vocabulary_size: int) -> None:
+        DistinctIds.__init__(self, vocabulary_size)
 
 
 @compiled
-def _mean(rows: Any, starts: Any, numbers: Any, out: Any, begin: int, end: int) -> None:
-    for k in range(begin, end):
-        for place in range(starts[k], starts[k + 1]):
-            row = numbers[place]
-            for j in range(out.shape[1]):
-                out[k, j] += rows[row, j]
-        if starts[k + 1] - starts[k] > 1:
-            share = out.dtype.type(1.0 / (starts[k + 1] - starts[k]))
-            for j in range(out.shape[1]):
-                out[k, j] *= share
+def _number_distinct(ids: Ids, marker: Ids, distinct: Ints, number: Ids) -> int:
+    """ids[N] → how many are distinct; fills distinct[: that] in order of appearance and number[N].
 
-
-@compiled
-def _mean_backward(d_out: Any, starts: Any, numbers: Any, d_rows: Any, begin: int, end: int) -> None:
-    for k in range(len(starts) - 1):
-        if starts[k + 1] == starts[k]:
-            continue
-        share = d_out.dtype.type(1.0 / (starts[k + 1] - starts[k]))
-        for place in range(starts[k], starts[k + 1]):
-            row = numbers[place]
-            for j in range(begin, end):
-                d_rows[row, j] += d_out[k, j] * share
+    marker[V] must be -1 throughout and is left so. An id not in 0 .. V - 1 returns -1 - its place.
+    """
+    found = 0
+    wrong = 0
+    for place in range(ids.shape[0]):
+        token = ids[place]
+        if token < 0 or token >= marker.shape[0]:
+            wrong = -1 - place
+            break
+        if marker[token] < 0:
+            marker[token] = found
+            distinct[found] = token
+            found += 1
+        number[place] = marker[token]
+    for place in range(found):
+        marker[distinct[place]] = -1
+    return wrong if wrong < 0 else found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from gatelight.models.classifier_config import BOTH_BIASES, ClassifierConfig, head_shapes, layer_shapes
+from gatelight.models.config import BOTH_BIASES, ClassifierConfig, head_shapes, layer_shapes
 from gatelight.models.heads import HEADS
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ Knows names and numbers only: nothing of models or data.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from gatelight.errors import DataError
+from gatelight.models.config import Config, check_choice, check_flag, check_number, check_whole
 from gatelight.models.schedules import SCHEDULES
 
 ClassWeight = Literal["balanced"] | Mapping[int, float] | Sequence[float] | None
@@ -21,7 +21,7 @@ FREE = ("threads",)  # does not change the result, so it may differ when a run g
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Config):
     """Settings of `train`; raises DataError when a value cannot be.
 
     `best_by` says which epoch's weights are kept and what early stopping watches: accuracy (equal
@@ -53,48 +53,38 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
-            _whole(name, getattr(self, name), least)
+            check_whole(name, getattr(self, name), least)
         for name in ("patience", "threads"):
             if getattr(self, name) is not None:
-                _whole(name, getattr(self, name), 1)
-        _one_of("optimizer", self.optimizer, OPTIMISERS)
-        _one_of("schedule", self.schedule, tuple(SCHEDULES))
-        _one_of("best_by", self.best_by, BEST_BY)
+                check_whole(name, getattr(self, name), 1)
+        check_choice("optimizer", self.optimizer, OPTIMISERS)
+        check_choice("schedule", self.schedule, tuple(SCHEDULES))
+        check_choice("best_by", self.best_by, BEST_BY)
         if self.patience is not None and self.best_by == "last":
             raise DataError(
                 f"patience is {self.patience}, but best_by is 'last', which no epoch can fall behind; "
                 "set best_by to valid_accuracy or valid_loss, or patience to none"
             )
-        _number("learning_rate", self.learning_rate, above=0.0)
-        _number("weight_decay", self.weight_decay, least=0.0)
-        _number("momentum", self.momentum, least=0.0, below=1.0)
-        _number("label_smoothing", self.label_smoothing, least=0.0, below=1.0)
+        check_number("learning_rate", self.learning_rate, above=0.0)
+        check_number("weight_decay", self.weight_decay, least=0.0)
+        check_number("momentum", self.momentum, least=0.0, below=1.0)
+        check_number("label_smoothing", self.label_smoothing, least=0.0, below=1.0)
         if self.clip is not None:
-            _number("clip", self.clip, above=0.0)
+            check_number("clip", self.clip, above=0.0)
         if self.average is not None:
-            _number("average", self.average, above=0.0, below=1.0)
+            check_number("average", self.average, above=0.0, below=1.0)
         for name in ("bucket", "gradual_unfreezing"):
-            if not isinstance(getattr(self, name), bool):
-                raise DataError(f"{name} is {getattr(self, name)!r}; expected true or false")
+            check_flag(name, getattr(self, name))
         object.__setattr__(self, "class_weight", _class_weight(self.class_weight))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON-able values."""
-        values = asdict(self)
+        values = super().to_dict()
         if isinstance(self.class_weight, Mapping):
             values["class_weight"] = {str(number): weight for number, weight in self.class_weight.items()}
         elif isinstance(self.class_weight, tuple):
             values["class_weight"] = list(self.class_weight)
         return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
-        """The settings that `to_dict` gave; DataError for a name that there is not."""
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise DataError(f"unknown training setting {unknown[0]!r}; expected some of {', '.join(known)}")
-        return cls(**values)
 
 
 def must_be_same(
@@ -124,25 +114,3 @@ def _class_weight(wanted: Any) -> ClassWeight:
     raise DataError(
         f"class_weight is {wanted!r}; expected 'balanced', weights by class number, or one weight per class"
     )
-
-
-def _whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise DataError(f"{name} is {value!r}; expected a whole number, {least} or more")
-
-
-def _number(
-    name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf, below: float = math.inf
-) -> None:
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not (fits and least <= value and above < value < below):
-        low = f"above {above:g}" if above > -math.inf else f"of {least:g} or more"
-        raise DataError(
-            f"{name} is {value!r}; expected a number {low}"
-            + (f", below {below:g}" if below < math.inf else "")
-        )
-
-
-def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        raise DataError(f"{name} is {value!r}; expected one of {', '.join(choices)}")

@@ -13,7 +13,7 @@ from gatelight.interop.keras.imported import ImportedModel
 from gatelight.interop.keras.layers import Array, Dense, Dropout, Embedding, Flatten, Form, Layer, Pool
 from gatelight.interop.keras.recurrent import NAMES, Recurrent
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.nn.equations import EQUATIONS
 
 NO_POOL = {"attention": "weights its steps by what it learned", "max+mean": "joins two pools side by side"}

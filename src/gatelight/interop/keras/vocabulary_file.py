@@ -17,7 +17,7 @@ from gatelight.interop.keras.as_classifier import classifier_weights
 from gatelight.interop.keras.imported import ImportedModel
 from gatelight.interop.keras.reading import ForeignReading, of_keras
 from gatelight.interop.text_classifier import config_of, from_parts
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.text.vocabulary import UNK_ID
 
 KIND, FORMAT = "gatelight vocabulary", 1

@@ -25,7 +25,7 @@ from gatelight.interop.onnx.operators import layer_weights
 from gatelight.interop.onnx.writing import KEY
 from gatelight.interop.text_classifier import from_parts
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifier_config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig
 from gatelight.nn import CELLS
 from gatelight.nn.layers import Layer
 

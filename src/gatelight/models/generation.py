@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatelight.models.language_model import LanguageModel, State
-from gatelight.models.predicting import evaluating
-from gatelight.models.states import in_blocks, side_by_side, taken_apart
+from gatelight.models.language_model import LanguageModel
+from gatelight.models.network import State, evaluating, in_blocks, side_by_side, taken_apart
 from gatelight.nn import pack
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.kernels.generation import StreamLoop

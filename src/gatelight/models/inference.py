@@ -1,0 +1,197 @@
+"""What a classifier of torch's answers with fixed weights: to whole sequences, and after each of their ids.
+
+Knows ids and lengths only, no text and no training. Where the kernels serve the model, a `FixedNetwork` of
+its weights computes, else the model itself.
+Legend: B sequences, N packed rows, T steps of one sequence, F features of a row, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatelight.errors import DataError
+from gatelight.models import batches
+from gatelight.models.batches import Sequences
+from gatelight.models.classifier import Classifier
+from gatelight.models.config import ClassifierConfig
+from gatelight.models.fixed_network import TABLE_BYTES, FixedNetwork, Probabilities, probabilities_of
+from gatelight.models.heads import HEADS
+from gatelight.models.network import State, evaluating, in_blocks, side_by_side, taken_apart
+from gatelight.models.subwords import Ids, Subwords
+from gatelight.nn import Packing, pack
+from gatelight.nn.linear import linear
+from gatelight.nn.trace import Trace
+
+
+class Predictor:
+    """A classifier with fixed weights and, per token met so far, its ready input product.
+
+    It begins anew when torch changed the weights; after changes that go around torch (compiled optimisers)
+    call `refresh`. May be used by several threads while the model is in evaluation mode.
+    """
+
+    def __init__(
+        self, model: Classifier, *, batch_size: int = batches.BATCH, table_bytes: int = TABLE_BYTES
+    ) -> None:
+        if batch_size < 1:
+            raise DataError(f"batch_size is {batch_size}; expected at least 1")
+        self.model = model
+        self.batch_size = batch_size
+        self.table_bytes = table_bytes
+        self._parameters = [part._parameters for part in (model.embedding, *model.memory, model.head)]
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Forget what was computed from the weights."""
+        weights = self._weights_now()
+        self._known = weights, _fixed(self.model, self.table_bytes)
+
+    def network(self) -> FixedNetwork | None:
+        """What computes on arrays, with the weights as they are now; None where the kernels do not serve."""
+        if self._weights_now() != self._known[0]:
+            self.refresh()
+        return self._known[1]
+
+    def probabilities(
+        self, ids: Ids, lengths: NDArray[np.int64], subwords: Subwords | None = None
+    ) -> Probabilities:
+        """As `FixedNetwork.probabilities`: ids int32 [N] and lengths int64 [B] → float32 [B, O]."""
+        network = self.network()
+        if network is not None:
+            return network.probabilities(ids, lengths, subwords, self.batch_size)
+        sequences, model = Sequences.of(ids, lengths), self.model
+        result = np.empty((len(sequences), model.config.outputs), np.float32)
+        with evaluating(model):
+            for some in batches.like_lengths(sequences.lengths, self.batch_size):
+                packed, packing = sequences.packed(some)
+                hidden, _ = model.hidden(packed, packing, subwords=subwords)
+                logits = model.logits(hidden, packing).numpy()
+                result[some[packing.order]] = probabilities_of(logits, model.config)
+        return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is quickly computed again is neither copied nor pickled.
+        return {"model": self.model, "batch_size": self.batch_size, "table_bytes": self.table_bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Predictor.__init__(self, **state)
+
+    def _weights_now(self) -> list[tuple[int, int]]:
+        return [
+            (weight.data_ptr(), weight._version)
+            for parameters in self._parameters
+            for weight in parameters.values()
+            if weight is not None
+        ]
+
+
+def _fixed(model: Classifier, table_bytes: int) -> FixedNetwork | None:
+    """The model's weights, shared with it as arrays, where all of its layers run in the kernels."""
+    layers: list[Any] = list(model.memory)
+    weights = {name: weight.detach() for name, weight in model.named_parameters()}
+    types = {weight.dtype for weight in weights.values()}
+    on_kernels = all(layer.path() == "kernels" for layer in layers) and len(types) == 1
+    if not on_kernels or any(weight.device.type != "cpu" for weight in weights.values()):
+        return None
+    arrays = {name: weight.contiguous().numpy() for name, weight in weights.items()}
+    return FixedNetwork(model.config, arrays, table_bytes=table_bytes)
+
+
+def predict(
+    model: Classifier,
+    ids: Ids,
+    lengths: NDArray[np.int64],
+    batch_size: int = batches.BATCH,
+    subwords: Subwords | None = None,
+) -> Probabilities:
+    """Probabilities float32 [B, O] as `Predictor.probabilities`, with the weights as they are now."""
+    return Predictor(model, batch_size=batch_size).probabilities(ids, lengths, subwords)
+
+
+def trace_classifier(
+    model: Classifier, ids: Ids, packing: Packing, subwords: Subwords | None = None
+) -> tuple[Trace, Probabilities]:
+    """Trace a classifier on flat ids int32 [N], sequence after sequence; and its probabilities [B, O].
+
+    These have the bits of `Predictor.probabilities`.
+    """
+    trace = model.trace(packing.gathered(ids), packing, subwords)
+    with evaluating(model):
+        logits = model.logits(torch.from_numpy(trace.layers[-1].hidden), packing).numpy()
+    return trace, probabilities_of(logits, model.config)[packing.positions]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one sequence stands: `count` ids read, the layers' state, what the pool carries on."""
+
+    count: int
+    state: State
+    carried: NDArray[np.float32]
+
+
+def can_run(config: ClassifierConfig) -> bool:
+    """Whether what such a classifier has read of a sequence stays read when more follows."""
+    return not config.bidirectional and HEADS[config.pool].causal
+
+
+class Running:
+    """Reads several sequences on from where each stands, at the cost of the new ids alone.
+
+    Answers have the same bits as those of `Predictor` for the ids so far: states are carried on, and sums and
+    maxima go on in the same order. The weights must not change meanwhile.
+    """
+
+    def __init__(self, model: Classifier) -> None:
+        self.model = model
+
+    def beginning(self) -> Place:
+        """Before the first id."""
+        config = self.model.config
+        carried = HEADS[config.pool].carried(config.features, config.outputs)
+        return Place(0, self.model.initial(1), np.zeros(carried, np.float32))
+
+    def read(
+        self, sequences: Sequence[Ids], places: Sequence[Place], subwords: Subwords | None = None
+    ) -> tuple[list[Probabilities], list[Place]]:
+        """ids int32 [T] for each sequence → probabilities float32 [T, O] after each id, and the place.
+
+        With a pool "flatten" a place must not come to stand after max_length.
+        """
+        none = np.zeros((0, self.model.config.outputs), np.float32)
+        parts: list[list[Probabilities]] = [[none] for _ in sequences]
+        after = list(places)
+        with evaluating(self.model):
+            for going, block in in_blocks(sequences):
+                found = self._block(block, [after[k] for k in going], subwords)
+                for k, (probabilities, place) in zip(going, found, strict=True):
+                    parts[k].append(probabilities)
+                    after[k] = place
+        return [np.concatenate(part) for part in parts], after
+
+    def _block(
+        self, sequences: list[Ids], places: list[Place], subwords: Subwords | None
+    ) -> list[tuple[Probabilities, Place]]:
+        model, head = self.model, HEADS[self.model.config.pool]
+        packing = pack([len(ids) for ids in sequences])
+        packed = packing.gathered(np.ascontiguousarray(np.concatenate(sequences), np.int32))
+        state = side_by_side([place.state for place in places], packing.order)
+        hidden, end = model.hidden(packed, packing, state, subwords=subwords)
+        rows, states = hidden.numpy(), taken_apart(end, packing.order)
+        weights = {name: weight.detach().numpy() for name, weight in model.head.items()}
+        found = []
+        for k, (place, own) in enumerate(zip(places, states, strict=True)):
+            mine = packing.sequence(k)
+            logits, carried = head.step(rows[mine], place.count, place.carried, weights)
+            if not head.gives_logits:
+                given = torch.from_numpy(np.ascontiguousarray(logits))
+                logits = linear(given, model.head["weight"], model.head["bias"]).numpy()
+            after = Place(place.count + len(mine), own, carried.copy())
+            found.append((probabilities_of(logits, model.config), after))
+        return found
