@@ -14,16 +14,26 @@ import pytest
 from gatelight.files import file_written_aside, folder_written_aside
 
 ROOM = 64 * 1024  # bytes of the tiny disk
+both = pytest.mark.parametrize("kind", ["file", "folder"])
 
 
 def ours(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
-def model(folder: Path, text: str) -> None:
-    (folder / "config.json").write_text(text)
-    (folder / "vocabulary").mkdir()
-    (folder / "vocabulary" / "words.txt").write_text(text)
+def save(kind: str, target: Path, text: str, error: BaseException | None = None) -> None:
+    if kind == "file":
+        with file_written_aside(target) as aside:
+            aside.write_text(text)
+            if error is not None:
+                raise error
+        return
+    with folder_written_aside(target, ours) as aside:
+        (aside / "vocabulary").mkdir()
+        for name in ("config.json", "vocabulary/words.txt"):
+            (aside / name).write_text(text)
+        if error is not None:
+            raise error
 
 
 def seen(folder: Path) -> dict[str, str | None]:
@@ -34,19 +44,11 @@ def seen(folder: Path) -> dict[str, str | None]:
     }
 
 
-def save_file(target: Path, text: str | bytes, error: BaseException | None = None) -> None:
-    with file_written_aside(target) as aside:
-        aside.write_bytes(text if isinstance(text, bytes) else text.encode())
-        if error is not None:
-            raise error
-
-
-def save_model(target: Path, text: str, error: BaseException | None = None, weights: bytes = b"") -> None:
-    with folder_written_aside(target, ours) as aside:
-        model(aside, text)
-        (aside / "model.safetensors").write_bytes(weights)
-        if error is not None:
-            raise error
+def whole(kind: str, text: str) -> dict[str, str | None]:
+    """What is seen where one `save` to "it" was done."""
+    if kind == "file":
+        return {"it": text}
+    return {"it": None, "it/config.json": text, "it/vocabulary": None, "it/vocabulary/words.txt": text}
 
 
 @pytest.fixture
@@ -59,62 +61,31 @@ def umask() -> Iterator[Callable[[int], None]]:
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 KiB; skipped where this process may not mount one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
+    (disk := tmp_path / "disk").mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(disk)]
     try:
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(disk)],
-            capture_output=True,
-            check=False,
-        )
+        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
-        pytest.skip("no mount command here; the failing write below stands in for a full disk")
-    if mounted.returncode:
-        pytest.skip("not allowed to mount a tmpfs; the failing write below stands in for a full disk")
+        mounted = False
+    if not mounted:
+        pytest.skip("cannot mount a tmpfs here; the failing fsync below stands in for a full disk")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
 
-# A write that goes well.
-
-
-def test_a_new_file_has_the_whole_text_and_nothing_lies_beside_it(tmp_path: Path) -> None:
-    """A forgotten partial file would pile up beside the user's own."""
-    with file_written_aside(tmp_path / "deep" / "a.txt") as aside:
-        aside.write_text("new")
-        assert not (tmp_path / "deep" / "a.txt").exists()
-    assert seen(tmp_path) == {"deep": None, "deep/a.txt": "new"}
-
-
-def test_a_new_folder_stands_whole_and_nothing_lies_beside_it(tmp_path: Path) -> None:
-    """Nested folders must come along, and the parent is made when it is missing."""
-    with folder_written_aside(tmp_path / "runs" / "model", ours) as aside:
-        model(aside, "new")
-        assert not (tmp_path / "runs" / "model").exists()
-    assert seen(tmp_path / "runs") == {
-        "model": None,
-        "model/config.json": "new",
-        "model/vocabulary": None,
-        "model/vocabulary/words.txt": "new",
-    }
+@both
+def test_a_new_one_stands_whole_and_nothing_lies_beside_it(tmp_path: Path, kind: str) -> None:
+    """A forgotten partial file would pile up beside the user's own; a missing parent is made."""
+    save(kind, tmp_path / "deep" / "it", "new")
+    assert seen(tmp_path / "deep") == whole(kind, "new")
 
 
 def test_a_folder_of_ours_is_replaced_not_merged(tmp_path: Path) -> None:
     """A file left over from the old model would be read with the new one."""
-    target = tmp_path / "model"
-    target.mkdir()
-    model(target, "old")
-    (target / "stale.bin").write_text("old")
-    with folder_written_aside(target, ours) as aside:
-        model(aside, "new")
-        assert (target / "config.json").read_text() == "old"
-    assert set(seen(tmp_path)) == {
-        "model",
-        "model/config.json",
-        "model/vocabulary",
-        "model/vocabulary/words.txt",
-    }
-    assert (target / "config.json").read_text() == "new"
+    save("folder", tmp_path / "it", "old")
+    (tmp_path / "it" / "stale.bin").write_text("old")
+    save("folder", tmp_path / "it", "new")
+    assert seen(tmp_path) == whole("folder", "new")
 
 
 @pytest.mark.parametrize(("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
@@ -123,38 +94,31 @@ def test_what_was_written_has_the_permissions_of_any_other_file(
 ) -> None:
     """Temporary files are private; a model that colleagues cannot read is the known fault of this way."""
     umask(mask)
-    with file_written_aside(tmp_path / "a.txt") as aside:
-        aside.write_text("new")
-    with folder_written_aside(tmp_path / "model", ours) as aside:
-        model(aside, "new")
-    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == file
-    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == folder
-    assert stat.S_IMODE((tmp_path / "model" / "config.json").stat().st_mode) == file
-    assert os.umask(mask) == mask, "the process's own mask was left changed"
+    save("file", tmp_path / "a.txt", "new")
+    save("folder", tmp_path / "model", "new")
+    modes = [
+        stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a.txt", "model", "model/config.json")
+    ]
+    assert modes == [file, folder, file]
 
 
 def test_the_mask_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To read it is to set it, and a file that another thread makes meanwhile is open to everybody."""
     monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the process's mask was changed"))
-    with file_written_aside(tmp_path / "file") as path:
-        path.write_text("text")
-    with folder_written_aside(tmp_path / "folder", lambda _: True) as folder:
-        (folder / "file").write_text("text")
-    assert (tmp_path / "file").read_text() == (tmp_path / "folder" / "file").read_text() == "text"
+    save("file", tmp_path / "a.txt", "new")
+    save("folder", tmp_path / "model", "new")
 
 
-def test_an_older_files_permissions_are_kept(tmp_path: Path, umask: Callable[[int], None]) -> None:
+@both
+@pytest.mark.parametrize("mode", [0o640, 0o750])
+def test_an_older_ones_permissions_are_kept(tmp_path: Path, kind: str, mode: int) -> None:
     """What somebody hid from others, or opened to a group, must not change with each save."""
-    umask(0o022)
-    (tmp_path / "a.txt").write_text("old")
-    (tmp_path / "a.txt").chmod(0o640)
-    save_file(tmp_path / "a.txt", "new")
-    save_model(tmp_path / "model", "old")
-    (tmp_path / "model").chmod(0o750)
-    save_model(tmp_path / "model", "new")
-    assert (tmp_path / "a.txt").read_text() == (tmp_path / "model" / "config.json").read_text() == "new"
-    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
-    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o750
+    save(kind, tmp_path / "it", "old")
+    (tmp_path / "it").chmod(mode if kind == "file" else mode | stat.S_IXUSR)
+    before = (tmp_path / "it").stat().st_mode
+    save(kind, tmp_path / "it", "new")
+    assert seen(tmp_path) == whole(kind, "new")
+    assert (tmp_path / "it").stat().st_mode == before
 
 
 def test_every_file_of_a_folder_is_written_to_the_disk_before_it_is_renamed(
@@ -164,186 +128,107 @@ def test_every_file_of_a_folder_is_written_to_the_disk_before_it_is_renamed(
     written, really = [], os.fsync
 
     def fsync(handle: int) -> None:
-        assert not (tmp_path / "model").exists()
+        assert not (tmp_path / "it").exists()
         written.append(os.fstat(handle).st_ino)
         really(handle)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    save_model(tmp_path / "model", "new")
-    files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
-    assert len(files) == 3
+    save("folder", tmp_path / "it", "new")
+    files = [path for path in (tmp_path / "it").rglob("*") if path.is_file()]
     assert sorted(written) == sorted(path.stat().st_ino for path in files)
 
 
 # A write that does not go well leaves what was there.
 
 
+@both
+@pytest.mark.parametrize("old", [True, False])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_interrupted_file_leaves_the_old_one(tmp_path: Path, error: type[BaseException]) -> None:
-    """Ctrl-C in the middle of a save must not cost the file that was saved before."""
-    (tmp_path / "a.txt").write_text("old")
+def test_an_interrupted_save_leaves_what_was_there(
+    tmp_path: Path, kind: str, old: bool, error: type[BaseException]
+) -> None:
+    """Ctrl-C must not cost what was saved before, nor leave half a model for the next command to load."""
+    if old:
+        save(kind, tmp_path / "it", "old")
     with pytest.raises(error):
-        save_file(tmp_path / "a.txt", "half", error())
-    assert seen(tmp_path) == {"a.txt": "old"}
+        save(kind, tmp_path / "it", "half", error())
+    assert seen(tmp_path) == (whole(kind, "old") if old else {})
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_interrupted_folder_leaves_the_old_one(tmp_path: Path, error: type[BaseException]) -> None:
-    """The same for a model folder, and no partial folder stays behind."""
-    target = tmp_path / "model"
-    target.mkdir()
-    model(target, "old")
-    before = seen(tmp_path)
-    with pytest.raises(error):
-        save_model(target, "half", error())
-    assert seen(tmp_path) == before
-
-
-def test_an_interrupted_first_save_leaves_nothing(tmp_path: Path) -> None:
-    """Half a model under the final name would be loaded by the next command."""
-    with pytest.raises(ValueError, match="stop"):
-        save_model(tmp_path / "model", "half", ValueError("stop"))
-    assert seen(tmp_path) == {}
-
-
-def test_a_folder_that_is_not_ours_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    """`--out ~` must never replace somebody's home."""
-    target = tmp_path / "photos"
-    target.mkdir()
-    (target / "summer.jpg").write_text("irreplaceable")
+@pytest.mark.parametrize("name", ["photos", "photos/summer.jpg"])
+def test_what_is_not_ours_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    """`--out ~` must never replace somebody's home, nor a file of the name."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "summer.jpg").write_text("irreplaceable")
     refused = pytest.raises(FileExistsError, match="gatelight did not write it; choose another name")
-    with refused, folder_written_aside(target, ours):
+    with refused, folder_written_aside(tmp_path / name, ours):
         pytest.fail("the block must not run: an hour of training would be lost at its end")
     assert seen(tmp_path) == {"photos": None, "photos/summer.jpg": "irreplaceable"}
 
 
-def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
-    """The name may belong to a file; that is the user's too."""
-    (tmp_path / "model").write_text("a file")
-    with pytest.raises(FileExistsError), folder_written_aside(tmp_path / "model", ours):
-        pytest.fail("the block must not run")
-    assert seen(tmp_path) == {"model": "a file"}
-
-
-@pytest.mark.parametrize("error", [OSError(errno.EIO, "input/output error"), KeyboardInterrupt("Ctrl-C")])
-def test_a_rename_that_fails_puts_the_old_folder_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("moment", ["it", ".partial"])
+def test_a_rename_that_fails_or_is_interrupted_leaves_one_whole_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, done: bool
 ) -> None:
-    """Between the two renames the old model stands under another name; it must come back."""
-    target = tmp_path / "model"
-    target.mkdir()
-    model(target, "old")
-    before = seen(tmp_path)
-    rename = Path.rename
-
-    def failing(self: Path, to: Path) -> Path:
-        if self.name.endswith(".partial"):
-            raise error
-        return rename(self, to)
-
-    monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(type(error), match=str(error.args[-1])):
-        save_model(target, "new")
-    assert seen(tmp_path) == before
-
-
-@pytest.mark.parametrize("moment", ["model", ".partial"])
-def test_ctrl_c_right_after_a_rename_leaves_one_whole_folder_and_nothing_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    """After the first rename the old model must come back, after the second the new one stands."""
-    target = tmp_path / "model"
-    save_model(target, "old")
+    """Between the two renames the old model has another name: it comes back, or the new one stands."""
+    save("folder", tmp_path / "it", "old")
     rename = Path.rename
 
     def interrupted(self: Path, to: Path) -> Path:
-        done = rename(self, to)
+        if self.name.endswith(moment) and not done:
+            raise OSError(errno.EIO, "input/output error")
+        renamed = rename(self, to)
         if self.name.endswith(moment):
             raise KeyboardInterrupt
-        return done
+        return renamed
 
     monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        save_model(target, "new")
-    assert (target / "config.json").read_text() == ("old" if moment == "model" else "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    with pytest.raises(KeyboardInterrupt if done else OSError):
+        save("folder", tmp_path / "it", "new")
+    assert seen(tmp_path) == whole("folder", "new" if done and moment == ".partial" else "old")
 
 
+@both
 def test_data_that_reach_the_disk_too_late_are_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """On many disks a full one shows only when the data are really written, after the block's end."""
-    (tmp_path / "a.txt").write_text("old")
-    target = tmp_path / "model"
-    target.mkdir()
-    model(target, "old")
-    before = seen(tmp_path)
+    save(kind, tmp_path / "it", "old")
 
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        save_file(tmp_path / "a.txt", "new")
-    with pytest.raises(OSError, match="No space"):
-        save_model(target, "new")
-    assert seen(tmp_path) == before
+        save(kind, tmp_path / "it", "new")
+    assert seen(tmp_path) == whole(kind, "old")
 
 
-def test_a_full_disk_leaves_the_old_file(tiny_disk: Path) -> None:
+@both
+def test_a_full_disk_leaves_the_old_one_and_its_room(tiny_disk: Path, kind: str) -> None:
     """A real full disk, not a mocked one."""
-    (tiny_disk / "a.txt").write_text("old")
+    save(kind, tiny_disk / "it", "old")
     with pytest.raises(OSError, match="No space"):
-        save_file(tiny_disk / "a.txt", b"x" * 2 * ROOM)
-    assert seen(tiny_disk) == {"a.txt": "old"}
-
-
-def test_a_full_disk_leaves_the_old_folder(tiny_disk: Path) -> None:
-    """The old model stays, and the half-written one gives its room back."""
-    target = tiny_disk / "model"
-    target.mkdir()
-    model(target, "old")
-    before = seen(tiny_disk)
-    with pytest.raises(OSError, match="No space"):
-        save_model(target, "new", weights=b"x" * 2 * ROOM)
-    assert seen(tiny_disk) == before
+        save(kind, tiny_disk / "it", "x" * 2 * ROOM)
+    assert seen(tiny_disk) == whole(kind, "old")
     (tiny_disk / "room.bin").write_bytes(b"x" * (ROOM // 2))
 
 
 # Links.
 
 
-def test_a_link_to_a_file_is_written_without_harm_to_others(tmp_path: Path) -> None:
-    """An interrupted write must leave both the link and what it points to."""
-    (tmp_path / "real.txt").write_text("old")
-    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
-    with pytest.raises(ValueError, match="stop"):
-        save_file(tmp_path / "link.txt", "half", ValueError("stop"))
-    assert (tmp_path / "link.txt").is_symlink()
-    assert seen(tmp_path) == {"real.txt": "old", "link.txt": "old"}
-
-
-def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
-    """Who links a result to a larger disk expects the result to land there."""
-    (tmp_path / "real.txt").write_text("old")
-    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
-    with file_written_aside(tmp_path / "link.txt") as aside:
-        aside.write_text("new")
-    assert (tmp_path / "link.txt").is_symlink()
-    assert (tmp_path / "real.txt").read_text() == "new"
-
-
+@both
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_link_to_a_folder_stays_a_link(tmp_path: Path, exists: bool) -> None:
-    """The same for a model folder, also when what the link names is not there yet."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
+def test_a_link_stays_a_link(tmp_path: Path, kind: str, exists: bool) -> None:
+    """Who links a result to a larger disk expects it to land there, also where nothing is there yet."""
+    (disk := tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(disk / "it")
     if exists:
-        (disk / "model").mkdir()
-        model(disk / "model", "old")
-    (tmp_path / "model").symlink_to(disk / "model")
-    with folder_written_aside(tmp_path / "model", ours) as aside:
-        model(aside, "new")
-    assert (tmp_path / "model").is_symlink()
-    assert (disk / "model" / "config.json").read_text() == "new"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "model"]
+        save(kind, disk / "it", "old")
+        with pytest.raises(ValueError, match="stop"):
+            save(kind, tmp_path / "link", "half", ValueError("stop"))
+        assert seen(disk) == whole(kind, "old")
+    save(kind, tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert seen(disk) == whole(kind, "new")
