@@ -92,17 +92,17 @@ def weight(name: str, **fields: object) -> Callable[[onnx.ModelProto], None]:
 
 HOSTILE = [
     ("network", note("gatelight.classifier", layers=10**9), "layers are told of"),
-    ("network", note("gatelight.classifier", hidden=10**9), "has the shape|fit"),
-    ("network", note("gatelight.classifier", vocabulary_size=10**9), "has the shape"),
+    ("network", note("gatelight.classifier", hidden=10**9), "fit"),
+    ("network", note("gatelight.classifier", vocabulary_size=10**9), "fit"),
     ("network", note("gatelight.classifier", cell="import os"), "cell is"),
     ("network", note("gatelight.classifier", cell="lstm"), "do not go together"),
     ("network", weight("head.weight", array=[[np.nan]]), "undefined numbers"),
-    ("network", weight("head.weight", array=[[1.0]]), r"head.weight has the shape \(1, 1\)"),
+    ("network", weight("head.weight", array=[[1.0]]), "head.weight"),
     ("network", weight("head.weight", dims=[10**9, 10**9]), "fit|whole"),
     ("network", weight("head.weight", location="/etc/passwd"), "another file|whole"),
     ("network", weight("memory.0.0.W", array=np.zeros((1, 7, 6))), "fit"),
     ("layer", note("gatelight.layer", num_layers=10**9), "layers are told of"),
-    ("layer", note("gatelight.layer", hidden_size=10**9), "has the shape|fit"),
+    ("layer", note("gatelight.layer", hidden_size=10**9), "fit"),
     ("layer", note("gatelight.layer", hidden_size=-1), "fit"),
     ("layer", note("gatelight.layer", device="cuda"), "fit"),
 ]

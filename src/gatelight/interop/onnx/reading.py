@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -20,19 +20,21 @@ from onnx import numpy_helper
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators import saving
 from gatelight.estimators.classifier import TextClassifier
+from gatelight.interop.gate_orders import ONNX, ONNX_PEEPHOLES, in_order
 from gatelight.interop.onnx.nodes import SCALE
-from gatelight.interop.onnx.operators import layer_weights
 from gatelight.interop.onnx.writing import KEY
 from gatelight.interop.text_classifier import from_parts
 from gatelight.models.classifier import Classifier
 from gatelight.models.config import ClassifierConfig
 from gatelight.nn import CELLS
+from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.layers import Layer
 
 MOST_BYTES = 1 << 31  # protobuf's own limit
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
+Module = TypeVar("Module", bound=torch.nn.Module)
 
 
 def load(path: str | Path) -> TextClassifier | Classifier | Layer:
@@ -111,51 +113,52 @@ def _text_classifier(notes: Mapping[str, str], arrays: Arrays) -> TextClassifier
 
 def _classifier(notes: Mapping[str, str], arrays: Arrays) -> Classifier:
     config = ClassifierConfig.from_dict(json.loads(notes["classifier"]))
-    state = _state(config, arrays)
-    _fit(state, Classifier(config, device="meta"))
-    model = Classifier(config)
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
-    return model.eval()
+    state = _state(config, arrays)  # first: the weights vouch for the number of layers
+    return _filled(Classifier(config, device="meta"), state).eval()
 
 
 def _layer(notes: Mapping[str, str], arrays: Arrays) -> Layer:
     settings = json.loads(notes["layer"])
-    cell = settings.pop("cell")
-    if settings["num_layers"] > len(arrays):
-        raise ModelFileError(f"{settings['num_layers']} layers are told of, but not there")
-    suffixes = ("", "_reverse") if settings["bidirectional"] else ("",)
-    state: Arrays = {}
-    for number in range(settings["num_layers"]):
-        state |= layer_weights(cell, _of_operator(arrays, f"{number}.", cell), number, suffixes)
-    _fit(state, CELLS[cell](**settings, device="meta"))
-    layer = CELLS[cell](**settings)
-    layer.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
-    return layer
+    cell, layers = settings.pop("cell"), settings["num_layers"]
+    state = _weights(arrays, "", cell, layers, settings["bidirectional"])
+    return _filled(CELLS[cell](**settings, device="meta"), state)
 
 
 def _state(config: ClassifierConfig, arrays: Arrays) -> Arrays:
     """The classifier's weights by their own names."""
     if config.layers > len(arrays):
         raise ModelFileError(f"{config.layers} layers are told of, but not there")
-    suffixes = ("", "_reverse") if config.bidirectional else ("",)
     state = {name: array for name, array in arrays.items() if name.startswith(("embedding.", "head."))}
     for number in range(config.layers):
         prefix = f"memory.{number}."
-        found = layer_weights(config.cell, _of_operator(arrays, f"{prefix}0.", config.cell), 0, suffixes)
+        found = _weights(arrays, prefix, config.cell, 1, config.bidirectional)
         state |= {prefix + name: array for name, array in found.items()}
     return state
 
 
-def _of_operator(arrays: Arrays, prefix: str, cell: str) -> Arrays:
-    found = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    if ("P" in found) != (cell == "peephole"):
-        raise ModelFileError(f"peepholes and the cell {cell!r} do not go together")
-    return found
+def _weights(arrays: Arrays, prefix: str, cell: str, layers: int, bidirectional: bool) -> Arrays:
+    """The inputs of the operators below a prefix → weights by torch's names."""
+    if layers > len(arrays):
+        raise ModelFileError(f"{layers} layers are told of, but not there")
+    equation, theirs = EQUATIONS[cell], ONNX[cell]
+    weights: Arrays = {}
+    for layer in range(layers):
+        own = {key: arrays[name] for key in "WRBP" if (name := f"{prefix}{layer}.{key}") in arrays}
+        if ("P" in own) != bool(equation.peepholes):
+            raise ModelFileError(f"peepholes and the cell {cell!r} do not go together")
+        for place, end in enumerate(("", "_reverse") if bidirectional else ("",)):
+            parts = {"weight_ih": own["W"][place], "weight_hh": own["R"][place]}
+            if "B" in own:
+                parts["bias_ih"], parts["bias_hh"] = np.split(own["B"][place], 2)
+            name = f"_l{layer}{end}"
+            weights |= {part + name: in_order(rows, theirs, equation.gates) for part, rows in parts.items()}
+            if "P" in own:
+                row = in_order(own["P"][place], ONNX_PEEPHOLES, equation.peepholes)
+                weights["weight_peephole" + name] = row.reshape(len(ONNX_PEEPHOLES), -1)
+    return weights
 
 
-def _fit(state: Arrays, expected: torch.nn.Module) -> None:
-    wanted = {name: tuple(tensor.shape) for name, tensor in expected.state_dict().items()}
-    found = {name: array.shape for name, array in state.items()}
-    for name in {**wanted, **found}:
-        if wanted.get(name) != found.get(name):
-            raise ModelFileError(f"{name} has the shape {found.get(name)}, expected {wanted.get(name)}")
+def _filled(module: Module, state: Arrays) -> Module:
+    """A module without memory of its own, whose shapes the weights must have."""
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()}, assign=True)
+    return module

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from gatelight.errors import DataError
 from gatelight.estimators import saving
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.files import file_written_aside
+from gatelight.interop.gate_orders import ONNX, ONNX_PEEPHOLES, in_order
 from gatelight.interop.onnx.heads import Sizes, logits_of, only
 from gatelight.interop.onnx.nodes import Nodes
-from gatelight.interop.onnx.operators import OPERATORS, operator_inputs
 from gatelight.interop.text_classifier import config_of
 from gatelight.models.classifier import Classifier
 from gatelight.nn.equations import EQUATIONS
@@ -32,6 +32,7 @@ from gatelight.nn.layers import Layer
 
 MOST_BYTES = (1 << 31) - (1 << 24)  # protobuf's limit, with room for the rest of the graph
 KEY = "gatelight."
+OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peephole": "LSTM", "gru": "GRU"}
 
 Array = NDArray[Any]
 
@@ -193,7 +194,7 @@ def _recurrent(
 ) -> tuple[str, dict[str, str]]:
     """One layer, all its directions: x [T, B, D] → hidden [T, B, F] and its final states [dirs, B, H]."""
     suffixes = ("", "_reverse") if layer.bidirectional else ("",)
-    arrays = operator_inputs(layer.cell, _arrays(layer), k, suffixes)
+    arrays = _operator_inputs(layer.cell, _arrays(layer), k, suffixes)
     names = {
         key: (nodes.plain if key in "BP" else nodes.matrix)(f"{prefix}{k}.{key}", array)
         for key, array in arrays.items()
@@ -215,6 +216,29 @@ def _recurrent(
     side_by_side = nodes.add("Transpose", outputs[0], perm=[0, 2, 1, 3])
     hidden = nodes.add("Reshape", side_by_side, nodes.number([0, 0, -1], np.int64))
     return hidden, dict(zip(("h", "c"), outputs[1:], strict=False))
+
+
+def _operator_inputs(
+    cell: str, weights: Mapping[str, Array], layer: int, suffixes: Sequence[str]
+) -> dict[str, Array]:
+    """A layer's weights by torch's names → W [dirs, G, D], R [dirs, G, H], B [dirs, 2G], P [dirs, 3H]."""
+    ours, theirs = EQUATIONS[cell].gates, ONNX[cell]
+
+    def stacked(*kinds: str) -> Array:
+        return np.stack(
+            [
+                np.concatenate([in_order(weights[f"{kind}_l{layer}{end}"], ours, theirs) for kind in kinds])
+                for end in suffixes
+            ]
+        )
+
+    found = {"W": stacked("weight_ih"), "R": stacked("weight_hh")}
+    if f"bias_ih_l{layer}" in weights:
+        found["B"] = stacked("bias_ih", "bias_hh")
+    if EQUATIONS[cell].peepholes:
+        rows = [weights[f"weight_peephole_l{layer}{end}"].reshape(-1) for end in suffixes]
+        found["P"] = np.stack([in_order(row, EQUATIONS[cell].peepholes, ONNX_PEEPHOLES) for row in rows])
+    return found
 
 
 def _final_states(nodes: Nodes, states: int, hidden: int, cell: str) -> None:
