@@ -7,7 +7,6 @@ so no answer depends on who else asks.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,6 @@ Predict = Callable[[list[str]], Predicted]
 PART_TEXTS = 32  # of one request in one batch: a large request does not keep small ones waiting
 BATCH_TEXTS = 64
 BATCH_CHARACTERS = 100_000  # one longer text aside
-LINGER = 0.008  # seconds in which clients just answered may ask again, so that they share the next batch
 
 
 @dataclass
@@ -47,7 +45,6 @@ class Batcher:
     def __init__(self, predict: Predict, on_batch: Callable[[int], object] = lambda texts: None) -> None:
         self._predict, self._on_batch = predict, on_batch
         self._waiting: deque[_Part] = deque()
-        self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
         self._worker: asyncio.Task[None] | None = None
 
@@ -57,7 +54,6 @@ class Batcher:
         for part in split(texts):
             future = asyncio.get_running_loop().create_future()
             self._waiting.append(_Part(part, future))
-            self._arrived.set()
             if self._worker is None:
                 self._worker = asyncio.create_task(self._work())
             results.append(await future)
@@ -72,7 +68,6 @@ class Batcher:
         try:
             while batch := self._next_batch():
                 await self._compute(batch)
-                await self._linger(len(batch))
         finally:
             self._worker = None
 
@@ -94,16 +89,6 @@ class Batcher:
             if not part.future.done():
                 part.future.set_result((rows[begin:end], unknown[begin:end]))
             begin = end
-
-    async def _linger(self, answered: int) -> None:
-        """Wait a moment until as many ask as were just answered; a lone client waits for nobody."""
-        if answered == 1:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER):
-                while len(self._waiting) < answered:
-                    self._arrived.clear()
-                    await self._arrived.wait()
 
     def _next_batch(self) -> list[_Part]:
         batch: list[_Part] = []
