@@ -20,7 +20,12 @@ from gatelight.cli.output import console, set_going_on
 from gatelight.errors import DataError
 
 COMMANDS = {
-    "train": {"train": "train:Train", "train-lm": "train:TrainLanguageModel", "compare": "compare:Compare"},
+    "train": {
+        "train": "train:Train",
+        "train-lm": "train:TrainLanguageModel",
+        "compare": "compare:Compare",
+        "tune": "tune:Tune",
+    },
     "use": {
         "predict": "predict:Predict",
         "evaluate": "use:Evaluate",

@@ -78,7 +78,7 @@ class Train(Training):
 
     SETTINGS = staticmethod(classifier_settings)
 
-    preset: str = option("settings: default, char, note-400, note-200 or note-char", "default")
+    preset: str = option("settings: default, char, note-400, note-200, note-char or a .json file", "default")
     unlabelled: bool = option("keep --vectors corpus from the part unsup", True)
     part: str = option("the part to train on, if DATA has parts", "train", group=TESTING)
     valid: str | None = option("validate on this instead", metavar="PART|DATA", group=TESTING)

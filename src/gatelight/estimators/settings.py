@@ -7,6 +7,7 @@ NumPy is imported only where it is used: the help of a command waits for none of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -241,11 +242,23 @@ given, unknown words left out), and "note-char", its model of 1,500 characters (
 
 
 def preset(name: str) -> Mapping[str, Any]:
-    """Return a preset's settings, read-only; raises DataError naming the presets there are."""
-    try:
+    """Return the settings of a preset, or of a preset file (.json, as `gatelight tune` writes it), read-only.
+
+    Raises DataError naming the presets there are, or the setting of a file that there is not.
+    """
+    if name in PRESETS:
         return PRESETS[name]
-    except KeyError:
-        raise DataError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}") from None
+    if not name.endswith(".json"):
+        raise DataError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}, or name a .json file")
+    try:
+        found = json.loads(Path(name).read_text("utf-8"))
+    except ValueError as error:
+        raise DataError(f"{name} is no preset: {error}") from None
+    known = PRESETS["default"]
+    strange = [setting for setting in found if setting not in known] if isinstance(found, dict) else [found]
+    if strange:
+        raise DataError(f"{name} is no preset: {strange[0]!r:.40} is none of the settings {', '.join(known)}")
+    return MappingProxyType({**known, **found})
 
 
 def preset_summary(name: str) -> Summary:

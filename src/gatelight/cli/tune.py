@@ -1,0 +1,151 @@
+"""`gatelight tune`: better settings for these texts, searched for with Optuna."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gatelight.cli.options import DATA, JSON, argument, option
+from gatelight.cli.output import duration, emit, percent, say, table
+from gatelight.cli.settings import classifier_settings
+from gatelight.cli.sources import LIMIT, Reads
+from gatelight.errors import DataError
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from rich.console import Console
+
+    from gatelight.estimators.tuning import Search
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+PRESET, PICTURE, STORAGE = "preset.json", "search.svg", "study.db"
+
+
+@dataclass(kw_only=True)
+class Tune(Reads):
+    """Search for settings that suit the texts better than the default ones.
+
+    A setting that is typed is not searched for. The folder gets preset.json, for train --preset, and a
+    picture. The same command goes on with a search that was stopped; several may run at once.
+    """
+
+    SETTINGS = staticmethod(classifier_settings)
+    GOES_ON = "the search goes on"
+
+    data: str = argument(DATA, "DATA")
+    out: Path = option("folder for what is found", metavar="FOLDER", short="o", required=True)
+    budget: str | None = option("time to search, like 30m or 2h", metavar="TIME")
+    trials: int | None = option("trials in all; else as many as the time allows", least=1)
+    storage: str | None = option("database of the trials; else study.db in the folder", metavar="URL")
+    preset: str = option("what the search starts from, and compares with", "default")
+    part: str = option("the part to train on, if DATA has parts", "train")
+    limit: int | None = option(LIMIT, least=1)
+    valid: str | None = option("validate on this instead of held-out texts", metavar="PART|DATA")
+    valid_fraction: float = option("fraction held out to validate on, by whole groups", 0.2)
+    json: bool = option(JSON, False)
+    settings: dict[str, Any]
+
+    def run(self, to: Console) -> None:
+        """Search, write what was found, and tell."""
+        from gatelight.cli.progress import Meter
+        from gatelight.cli.reports import corpus_line
+        from gatelight.cli.sources import read_for_training
+        from gatelight.estimators.classifier import TextClassifier
+        from gatelight.estimators.tuning import tune
+
+        seconds = None if self.budget is None else seconds_of(self.budget)
+        if seconds is None and self.trials is None:
+            raise DataError("say when the search ends: --budget 30m, or --trials 50")
+        estimator = TextClassifier.from_preset(self.preset, **self.settings)
+        texts = read_for_training(
+            self.data, to, self.reading, part=self.part, valid=self.valid, test=None, with_unlabelled=False,
+            test_fraction=None, seed=estimator.random_state, limit=self.limit,
+        )  # fmt: skip
+        training, valid = texts.training, texts.valid
+        if valid is None:
+            by: Literal["group", "random"] = "random" if training.groups is None else "group"
+            training, valid = training.train_test_split(self.valid_fraction, estimator.random_state, by=by)
+        say(to, corpus_line(training))
+        self.out.mkdir(parents=True, exist_ok=True)
+        with Meter(to) as meter:
+
+            def on_trial(study: Study, trial: Any) -> None:
+                value = "pruned" if trial.value is None else percent(trial.value)
+                meter.line(f"trial {trial.number}: {value}, best {percent(study.best_value)}")
+
+            search, study = tune(
+                estimator, (training.texts, training.labels or []), (valid.texts, valid.labels or []),
+                fixed=self.settings, seconds=seconds, trials=self.trials, on_trial=on_trial,
+                storage=self.storage or f"sqlite:///{self.out.resolve() / STORAGE}",
+            )  # fmt: skip
+        found = search.default if search.within_noise else search.best
+        _write(self.out, search, study)
+        _tell(to, search, len(valid))
+        say(to, f"settings of trial {search.best.number} in {self.out / PRESET}")
+        if self.json:
+            emit(
+                {
+                    "trials": search.trials, "chance": search.chance, "within_noise": search.within_noise,
+                    "default": search.default.accuracy, "best": search.best.accuracy,
+                    "advised": found.number, "settings": search.best.settings,
+                }
+            )  # fmt: skip
+
+
+def seconds_of(typed: str) -> float:
+    """Return the seconds of a time like 90s, 30m, 1.5h; DataError for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", typed.strip())
+    if not found or not float(found[1]):
+        raise DataError(f"{typed!r} is no time to search; give one like 90s, 30m or 2h")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def _tell(to: Console, search: Search, texts: int) -> None:
+    default, best = search.default, search.best
+    rows = [
+        (f"trial {one.number}{name}", percent(one.accuracy), f"{one.loss:.3f}", duration(one.seconds))
+        for one, name in ((default, ", the default"), (best, ", the best"))
+    ]
+    to.print(table((f"{texts:,} validation texts", "accuracy", "log loss", "time"), rows))
+    changed = [f"{k} {v}" for k, v in best.settings.items() if v != default.settings[k]]
+    if changed:
+        say(to, f"changed: {', '.join(changed)}")
+    if search.within_noise:
+        say(
+            to,
+            f"warning: the best of {search.trials} trials is within noise of the default (p = "
+            f"{search.chance:.2f}); the default is as good a choice, more texts would tell",
+            "yellow",
+        )
+
+
+def _write(out: Path, search: Search, study: Study) -> None:
+    from gatelight.files import file_written_aside
+
+    with file_written_aside(out / PRESET) as aside:
+        aside.write_text(json.dumps(search.best.settings, indent=2) + "\n", "utf-8")
+    with file_written_aside(out / PICTURE) as aside:
+        _draw(aside, study)
+
+
+def _draw(path: Path, study: Study) -> None:
+    """The accuracy of each trial and the best so far, and how much each setting explains of it."""
+    import optuna
+    from matplotlib.figure import Figure
+
+    ended = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    numbers, values = [trial.number for trial in ended], [trial.value or 0.0 for trial in ended]
+    left.plot(numbers, values, "o", label="trial")
+    left.step(numbers, [max(values[: k + 1]) for k in range(len(values))], where="post", label="best so far")
+    left.set(xlabel="trial", title="validation accuracy")
+    left.legend()
+    if len(ended) >= 4 and len(set(values)) > 1:
+        importance = optuna.importance.get_param_importances(study)
+        right.barh(list(importance)[::-1], list(importance.values())[::-1])
+    right.set(title="importance of each setting")
+    figure.savefig(path, format="svg")

@@ -1,0 +1,96 @@
+"""`gatelight tune`: the default first, a search that goes on after a stop, a preset that train takes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import TINY, gatelight, one_line_and_two
+
+from gatelight.estimators.settings import preset
+from gatelight.estimators.tuning import SPACE, Search, Trained, _found
+
+optuna = pytest.importorskip("optuna")
+FIXED = [part for part in TINY if part not in ("--learning-rate", "0.03")]
+
+
+def test_a_search_begins_with_the_default_and_goes_on(reviews: Path, tmp_path: Path) -> None:
+    """What the preset file says is what was found, for `train` too; a second call has nothing left to do."""
+    out = tmp_path / "found"
+    typed = ["tune", reviews, "--out", out, *FIXED, "--epochs", 2, "--cell", "gru", "--json"]
+    first = gatelight(*typed, "--trials", 2)
+    assert first.exit_code == 0, first.output
+    study = optuna.load_study(study_name="gatelight", storage=f"sqlite:///{out / 'study.db'}")
+    assert study.trials[0].params == {name: preset("default")[name] for name in study.trials[0].params}
+    assert not {"cell", "epochs", "hidden_size"} & set(study.trials[0].params)
+    again = gatelight(*typed, "--trials", 3)
+    assert again.exit_code == 0, again.output
+    study = optuna.load_study(study_name="gatelight", storage=f"sqlite:///{out / 'study.db'}")
+    assert len(study.trials) == 3
+    told = json.loads(again.stdout)
+    assert told["best"] == study.best_value >= told["default"]
+    settings = json.loads((out / "preset.json").read_text())
+    assert settings == told["settings"]
+    assert settings["cell"] == "gru"
+    assert "<svg" in (out / "search.svg").read_text()
+    trained = gatelight("train", reviews, "--out", tmp_path / "model", "--preset", out / "preset.json")
+    assert trained.exit_code == 0, trained.output
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["settings"]["cell"] == "gru"
+    other = gatelight("tune", reviews, "--out", out, *FIXED, "--trials", 4)
+    assert "of other texts or other fixed settings" in one_line_and_two(other)
+
+
+def test_every_default_can_be_drawn() -> None:
+    """A setting whose default is outside of what is tried would be left out of the search without a word."""
+    study = optuna.create_study()
+    study.enqueue_trial({name: preset("default")[name] for name in SPACE})
+    trial = study.ask()
+    assert {name: drawn.suggest(trial, name) for name, drawn in SPACE.items()} == {
+        name: preset("default")[name] for name in SPACE
+    }
+
+
+@pytest.mark.parametrize(("gained", "lost", "trials", "noise"), [(5, 1, 20, True), (40, 5, 20, False)])
+def test_the_best_of_many_must_be_better_than_chance(
+    gained: int, lost: int, trials: int, noise: bool
+) -> None:
+    """Of twenty equal trials the best looks better than the default: that is no finding."""
+    assert Search(*(Trained(k, {}, 0.9, 0.1, 1, np.ones(9, bool)) for k in (0, 1)), trials, 1.0).within_noise
+    default = np.r_[np.zeros(gained, bool), np.ones(lost, bool), np.ones(100, bool)]
+    best = np.r_[np.ones(gained, bool), np.zeros(lost, bool), np.ones(100, bool)]
+    study = optuna.create_study(direction="maximize")
+    for number in range(trials):
+        right = best if number == 1 else default
+        bits = base64.b64encode(np.packbits(right).tobytes()).decode()
+        trial = optuna.trial.create_trial(
+            params={"dropout": number / 100},
+            distributions={"dropout": optuna.distributions.FloatDistribution(0, 1)},
+            value=float(right.mean()),
+            user_attrs={"right": bits, "loss": 0.1, "seconds": 1.0},
+        )
+        study.add_trial(trial)
+    found = _found(study, {"dropout": 0.0}, {}, len(default))
+    assert (found.best.number, found.within_noise) == (1, noise)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ([], "say when the search ends"),
+        (["--budget", "soon"], "'soon' is no time to search"),
+        (["--trials", "2", "--storage", "nosuch://x"], "nosuch://x cannot be used"),
+    ],
+)
+def test_mistakes_are_one_line(reviews: Path, tmp_path: Path, typed: list[str], said: str) -> None:
+    """Before anything is trained."""
+    assert said in one_line_and_two(gatelight("tune", reviews, "--out", tmp_path / "out", *typed))
+
+
+def test_a_preset_file_of_other_settings_is_refused(reviews: Path, tmp_path: Path) -> None:
+    """A misspelt setting would be left at its default without a word."""
+    (tmp_path / "p.json").write_text('{"hiden_size": 4}')
+    typed = ["train", reviews, "--out", tmp_path / "m", "--preset", tmp_path / "p.json"]
+    assert "'hiden_size' is none of the settings" in one_line_and_two(gatelight(*typed))
