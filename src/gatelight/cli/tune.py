@@ -26,7 +26,7 @@ PRESET, PICTURE, STORAGE = "preset.json", "search.svg", "study.db"
 
 @dataclass(kw_only=True)
 class Tune(Reads):
-    """Search for settings that suit the texts better than the default ones.
+    """Search for better settings than the default ones.
 
     A setting that is typed is not searched for. The folder gets preset.json, for train --preset, and a
     picture. The same command goes on with a search that was stopped; several may run at once.
