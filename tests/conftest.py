@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 
 import pytest
 
@@ -21,6 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
+    # No test depends on what this machine has fetched, and none fetches: there is no server at this address.
+    os.environ["GATELIGHT_DATA"] = tempfile.mkdtemp(prefix="gatelight-no-data-")
+    os.environ["NPM_CONFIG_REGISTRY"] = "http://127.0.0.1:9"
     # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that: then the
     # tests of Ctrl-C would test nothing.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -27,8 +27,9 @@ SETTINGS = {
     "validation-fraction": 0.2,
     "embedding-dropout": 0.1,
     "word-dropout": 0.05,
+    "vectors": "none",
 }
-TINY = [part for name, value in SETTINGS.items() for part in (f"--{name}", str(value))]
+TINY = ["--no-wide", *(part for name, value in SETTINGS.items() for part in (f"--{name}", str(value)))]
 LANGUAGE = {"hidden-size": 8, "embedding-dim": 6, "batch-size": 2, "steps": 8, "min-count": 1}
 SMALL = [part for name, value in LANGUAGE.items() for part in (f"--{name}", str(value))]
 PROGRAM = [sys.executable, "-m", "gatelight"]

@@ -69,7 +69,7 @@ def test_data_or_settings_that_cannot_be_used(
     """The line names the culprit and what would do; the model that is there already stays."""
     shutil.copytree(model, strange / "m")
     before = snapshot(strange)
-    line = one_line_and_two(gatelight("train", *typed.split(), "--out", "m", *TINY))
+    line = one_line_and_two(gatelight("train", *TINY, "--out", "m", *typed.split()))
     for word in words:
         assert word in line, line
     assert snapshot(strange) == before

@@ -31,6 +31,8 @@ TINY: dict[str, Any] = {
     "batch_size": 16,
     "epochs": 2,
     "validation_fraction": 0.2,
+    "vectors": None,
+    "wide": False,
 }
 
 

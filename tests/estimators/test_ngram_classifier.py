@@ -23,6 +23,7 @@ from gatelight.estimators.ngram_classifier import (
     files,
     fit_best,
 )
+from gatelight.estimators.rules import Data
 
 CONVERGED = 5e-3  # where scikit-learn's solver stops depends on the last bits of the features
 WORDS = [
@@ -153,7 +154,8 @@ def test_damaged_files_say_so_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ngrams", "theirs"),
     [
-        (Ngrams(None, (1, 4)), {"analyzer": "char", "ngram_range": (1, 4)}),
+        (Ngrams(None, (1, 4), across_spaces=True), {"analyzer": "char", "ngram_range": (1, 4)}),
+        (Ngrams(None, (2, 5)), {"analyzer": "char_wb", "ngram_range": (2, 5)}),
         (Ngrams((1, 3)), {"token_pattern": WORDS_AND_SIGNS, "ngram_range": (1, 3)}),
     ],
 )
@@ -205,8 +207,9 @@ def test_the_better_of_both_on_validation_is_taken() -> None:
 
 def test_a_script_without_spaces_is_read_by_characters() -> None:
     """With a clause for a word, the baseline of Chinese texts would be a straw man."""
-    assert baseline_ngrams(["宝贝收到，立马试穿。做工精细，用料考究。", "OK 很好"]).words is None
-    assert baseline_ngrams(["a film of 東京", "夜"]).words == (1, 2)
+    chinese = Data.of(["宝贝收到，立马试穿。做工精细，用料考究。", "OK 很好"])
+    assert baseline_ngrams(chinese, True).words is None
+    assert baseline_ngrams(Data.of(["a film of 東京", "夜"]), True).words == (1, 2)
 
 
 def test_lengths_must_agree() -> None:

@@ -294,18 +294,3 @@ def test_arguments_after_the_labels_have_names(texts: Reviews) -> None:
     """The third argument is groups to one reader and weights to another: it was taken as groups."""
     with pytest.raises(TypeError, match="positional"):
         TextClassifier(**QUICK).fit(texts.texts, texts.labels, np.ones(len(texts.texts)))  # type: ignore[misc]
-
-
-def test_few_validation_texts_choose_no_epoch(texts: Reviews) -> None:
-    """Of two texts the best epoch is chance; the output must say that the last was kept."""
-    few = TextClassifier(**{**QUICK, "epochs": 3, "validation_fraction": 0.05}).fit(
-        texts.texts[:40], texts.labels[:40]
-    )
-    assert few.training_["validation_texts"] == 2
-    assert (few.training_["best_epoch"], few.training_["best_by"]) == (3, "last")
-    assert "2 validation texts are too few to choose one by (100 are enough)" in few.training_["stopped"]
-    valid = (texts.texts * 3)[:100], (texts.labels * 3)[:100]
-    many = TextClassifier(**{**QUICK, "epochs": 3}).fit(texts.texts, texts.labels, validation=valid)
-    assert many.training_["best_by"] == "valid_accuracy"
-    asked = TextClassifier(**{**QUICK, "best_by": "valid_loss"}).fit(texts.texts[:40], texts.labels[:40])
-    assert asked.training_["best_by"] == "valid_loss"

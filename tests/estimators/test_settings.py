@@ -33,7 +33,7 @@ def test_presets_cannot_be_changed() -> None:
     """A preset changed by one user of a process would change it for all."""
     with pytest.raises(TypeError):
         PRESETS["default"]["hidden_size"] = 1  # type: ignore[index]
-    with pytest.raises(DataError, match="there are default, char, note-400, note-200, note-char"):
+    with pytest.raises(DataError, match="there are default, fast, best, char, note-400, note-200, note-char"):
         preset("note-300")
 
 

@@ -85,7 +85,7 @@ def test_n_grams_are_trained_beside_frozen_vectors(reviews: Reviews) -> None:
     given = np.random.default_rng(0).standard_normal((len(words), 8)).astype(np.float32)
     frozen = WordVectors(words, given)
     model = TextClassifier(
-        **{**SETTINGS, "min_count": 1}, unknown="subword", vectors=frozen, train_vectors=False
+        **{**SETTINGS, "min_count": 1, "vectors": frozen}, unknown="subword", train_vectors=False
     ).fit(reviews.texts, reviews.labels)
     table = model.model_.embedding.weight.detach().numpy()
     for word in model.vocabulary_.tokens[2:]:

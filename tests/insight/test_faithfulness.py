@@ -37,7 +37,7 @@ def adder() -> TextClassifier:
     texts, labels = sums(1500, 1)
     model = TextClassifier(
         embedding_dim=16, hidden_size=16, pool="last", bidirectional=False, min_count=1,
-        embedding_dropout=0.0,
+        embedding_dropout=0.0, wide=False, vectors=None,
         word_dropout=0.05, epochs=8, batch_size=32, learning_rate=0.02, validation_fraction=0.1,
         random_state=2,
     ).fit(texts, labels, baseline=True)  # fmt: skip

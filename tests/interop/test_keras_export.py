@@ -35,7 +35,7 @@ TEXTS = [
 LABELS = ["pos", "neg", "pos", "neg", "pos"] * 6
 # The note's word model in small: LSTM over all steps, flattened into one dense layer, two classes.
 NOTE: dict[str, Any] = {
-    "cell": "lstm", "hidden_size": 6, "embedding_dim": 5, "pool": "flatten", "max_length": 8,
+    "cell": "lstm", "hidden_size": 6, "embedding_dim": 5, "pool": "flatten", "max_length": 8, "wide": False,
     "truncation": "head",
     "bidirectional": False, "min_count": 1, "epochs": 2, "validation_fraction": 0.0, "best_by": "last",
 }  # fmt: skip

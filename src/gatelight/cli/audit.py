@@ -53,6 +53,7 @@ class Audit(Reads):
     def run(self, to: Console) -> None:
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import available, texts_to_audit
+        from gatelight.estimators.rules import settled
         from gatelight.estimators.settings import preset
         from gatelight.insight.audit import audit as examine
         from gatelight.text.vectors import WordVectors
@@ -77,7 +78,7 @@ class Audit(Reads):
         with Meter(to) as meter:
             found = examine(
                 texts_to_audit(self.data, to, reading, self.part),
-                {**preset(self.preset), **self.settings},
+                settled({**preset(self.preset), **self.settings}),
                 against=beside,
                 read_vectors=None if self.vectors is None else read_vectors,
                 near_from=self.near,

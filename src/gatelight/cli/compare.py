@@ -57,7 +57,7 @@ class Compare(Reads):
         from gatelight.cli.reports import corpus_line
         from gatelight.cli.sources import available, read_for_training
         from gatelight.estimators.classifier import TextClassifier
-        from gatelight.estimators.settings import CORPUS
+        from gatelight.estimators.rules import AUTO, CORPUS
         from gatelight.insight.compare import Material, check_variants, grid
         from gatelight.insight.compare import compare as train_all
         from gatelight.models.trials import describe
@@ -66,7 +66,7 @@ class Compare(Reads):
         base = TextClassifier.from_preset(self.preset, **self.settings).get_params(deep=False)
         # Before anything is fetched or read.
         check_variants(base, variants)
-        if isinstance(base["vectors"], str) and base["vectors"] != CORPUS:
+        if isinstance(base["vectors"], str) and base["vectors"] not in (AUTO, CORPUS):
             available(base["vectors"], to)
         test_fraction = self.test_fraction
         if self.test is None and test_fraction is None:

@@ -104,6 +104,7 @@ class Export(Reads):
     out: Path = option(f"file to write: {OFFERED}", short="o", required=True)
     overwrite: bool = option("replace files that are there", False)
     quantize: bool = option("write weights as int8 with a scale for each row (.onnx)", False)
+    without_wide: bool = option("leave the n-grams of a wide model out: the recurrent side alone", False)
     measure: str | None = option("labelled texts on which to measure what --quantize costs", metavar="DATA")
     json: bool = option(JSON, False)
 
@@ -121,6 +122,7 @@ class Export(Reads):
             if path.exists() and not (self.overwrite and path.is_file()):
                 raise DataError(f"{path} is there already; choose another --out, or give --overwrite")
         from gatelight.cli.sources import labelled_texts
+        from gatelight.estimators.classifier import TextClassifier
         from gatelight.estimators.language_model import LanguageModel
         from gatelight.estimators.opening import load
 
@@ -129,12 +131,15 @@ class Export(Reads):
             raise DataError(
                 f"{self.model} is a language model, which no format here can hold; name a classifier"
             )
+        if self.without_wide:
+            if not isinstance(found, TextClassifier):
+                raise DataError(f"{self.model} has no n-grams beside it; leave out --without-wide")
+            found = found.without_wide()
         corpus = None if self.measure is None else labelled_texts(self.measure, to, self.reading)
         write = getattr(import_module(chosen.module), chosen.function)
         files = write(found, self.out.with_suffix(""), **({"quantize": True} if self.quantize else {}))
         change = None
         if corpus is not None:
-            from gatelight.estimators.classifier import TextClassifier
             from gatelight.interop.onnx.accuracy import accuracy_change
 
             assert isinstance(found, TextClassifier)  # all that is written so far with quantize=

@@ -65,6 +65,9 @@ def _print(to: Console, found: Attribution) -> None:
     shown = ranked if len(ranked) <= 2 * MOST_WORDS else ranked[:MOST_WORDS] + ranked[-MOST_WORDS:]
     words = [(token + ("" if known else " (unknown)"), f"{part:+.3f}") for token, known, part in shown]
     to.print(table(["word", "nats"], words, title=f"contributions by {found.method}"))
+    if found.ngrams is not None:
+        strongest = [(ngram.replace(" ", "␣"), f"{part:+.3f}") for ngram, part in found.ngrams[:MOST_WORDS]]
+        to.print(table(["n-gram", "nats"], strongest, title="and by the n-grams beside it"))
     say(to, f"compared with {found.baseline}")
     if found.gap is not None:
         say(to, f"score {found.score:+.3f} = {found.base:+.3f} + contributions; gap {found.gap:+.4f}")
@@ -124,7 +127,9 @@ class Summary:
     """
 
     model: str | None = argument("the folder of a saved model", "MODEL")
-    preset: str | None = option("a preset instead: default, char, note-400, note-200 or note-char")
+    preset: str | None = option(
+        "a preset instead: default, fast, best, char, note-400, note-200 or note-char"
+    )
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:

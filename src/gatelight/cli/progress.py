@@ -21,6 +21,7 @@ from gatelight.cli.output import duration, emit, say, size
 from gatelight.notices import listening
 
 if TYPE_CHECKING:
+    from gatelight.estimators.rules import Plan
     from gatelight.models.training import Progress as Training
 
 Record = dict[str, Any]
@@ -28,6 +29,7 @@ STAGES = {
     "tokenize": "reading tokens",
     "vectors": "word vectors",
     "train": "training",
+    "n-grams": "n-grams beside it",
     "validate": "validating",
     "baseline": "n-gram baseline",
 }
@@ -134,8 +136,8 @@ def trials(
 
 
 @contextmanager
-def training(to: Console, epochs: int, json: bool) -> Iterator[dict[str, Any]]:
-    """Yield the callbacks of a `fit`: a bar, a line for each epoch.
+def training(to: Console, epochs: int | None, json: bool) -> Iterator[dict[str, Any]]:
+    """Yield the callbacks of a `fit`: a bar, a line for each epoch, and without `epochs` one for the plan.
 
     Ctrl-C in it becomes Stopped, which says how to go on.
     """
@@ -143,8 +145,13 @@ def training(to: Console, epochs: int, json: bool) -> Iterator[dict[str, Any]]:
 
     with Meter(to) as meter:
 
+        def on_plan(plan: Plan) -> None:
+            nonlocal epochs
+            epochs = plan.settings["epochs"]
+            meter.line(str(plan))
+
         def on_epoch(record: dict[str, Any]) -> None:
-            meter.line(epoch_line(record, epochs))
+            meter.line(epoch_line(record, epochs or 0))
             if json:
                 emit(record)
 
@@ -154,8 +161,9 @@ def training(to: Console, epochs: int, json: bool) -> Iterator[dict[str, Any]]:
             left = duration(at.seconds_left)
             meter.show(f"epoch {at.epoch}/{at.epochs}", at.step, at.steps, f"{figures} {left} left")
 
+        planned = {} if epochs is not None else {"on_plan": on_plan}
         try:
-            yield {
+            yield planned | {
                 "on_epoch": on_epoch,
                 "on_progress": on_progress,
                 "on_vectors": lambda done, of: meter.show("word vectors", done, of, f"{done} of {of} epochs"),

@@ -89,6 +89,8 @@ def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) ->
     if training["vectors"] is not None:
         known = percent(training["vector_coverage"])
         say(to, f"word vectors: {training['vectors']}, with {known} of the words")
+    if estimator.wide_ is not None:
+        say(to, f"log odds: {estimator.wide_}")
     to.print(layer_table(estimator.summary()))
     compiling = seconds_compiling()
     waited = f", and {duration(compiling)} for the compiler" if compiling >= 1 else ""

@@ -41,7 +41,8 @@ class Training(Reads):
         """Refuse what cannot be before minutes are spent on reading, and fetch vectors that have a name."""
         from gatelight.cli.sources import available
         from gatelight.cli.unfinished import UnfinishedRun
-        from gatelight.estimators.settings import CORPUS, ONE_HOT
+        from gatelight.estimators.rules import AUTO, CORPUS
+        from gatelight.estimators.settings import ONE_HOT
         from gatelight.text.vector_files import ENDINGS
 
         if self.save_vectors is not None and self.save_vectors.suffix not in ENDINGS:
@@ -50,7 +51,7 @@ class Training(Reads):
             )
         run = UnfinishedRun(self.out, kind, self.resume)
         with run:
-            if vectors not in (None, CORPUS, ONE_HOT):
+            if vectors not in (None, AUTO, CORPUS, ONE_HOT):
                 available(vectors, to)
         return run
 
@@ -72,14 +73,16 @@ class Training(Reads):
 class Train(Training):
     """Train a classifier on labelled texts and save it.
 
-    Where DATA has parts (train, test, unsup), train is trained on, unsup serves --vectors corpus only, and
-    test is looked at only with --test test. The defaults of the settings are those of --preset default.
+    Where DATA has parts (train, test, unsup), train is trained on, unsup serves word vectors only, and
+    test is looked at only with --test test. What a setting becomes by the data is said before training.
     """
 
     SETTINGS = staticmethod(classifier_settings)
 
-    preset: str = option("settings: default, char, note-400, note-200, note-char or a .json file", "default")
-    unlabelled: bool = option("keep --vectors corpus from the part unsup", True)
+    preset: str = option(
+        "default, fast, best, char, note-400, note-200, note-char or a .json file", "default"
+    )
+    unlabelled: bool = option("learn no word vectors from the part unsup", True)
     part: str = option("the part to train on, if DATA has parts", "train", group=TESTING)
     valid: str | None = option("validate on this instead", metavar="PART|DATA", group=TESTING)
     test: str | None = option("evaluate on this once, in the end", metavar="PART|DATA", group=TESTING)
@@ -91,20 +94,23 @@ class Train(Training):
         from gatelight.cli.sources import read_for_training
         from gatelight.estimators.classifier import TextClassifier
         from gatelight.estimators.evaluation import evaluate
+        from gatelight.estimators.rules import AUTO, CORPUS
         from gatelight.estimators.saving import CLASSIFIER
-        from gatelight.estimators.settings import CORPUS, check_settings
+        from gatelight.estimators.settings import check_settings
 
         estimator = TextClassifier.from_preset(self.preset, **self.settings)
         check_settings(estimator.get_params(deep=False))
         with self._begin(CLASSIFIER, estimator.vectors, to) as run:
             texts = read_for_training(
                 self.data, to, self.reading, part=self.part, valid=self.valid, test=self.test,
-                with_unlabelled=self.unlabelled and estimator.vectors == CORPUS,
+                with_unlabelled=self.unlabelled and estimator.vectors in (AUTO, CORPUS),
                 test_fraction=self.test_fraction, seed=estimator.random_state, limit=self.limit,
             )  # fmt: skip
             corpus, valid = texts.training, texts.valid
             say(to, corpus_line(corpus))
-            with training(to, estimator.epochs, self.json) as calls:
+            if not texts.unlabelled:
+                _fetch_vectors(to, estimator, corpus.texts)
+            with training(to, None, self.json) as calls:
                 estimator.fit(
                     corpus.texts,
                     corpus.labels or [],
@@ -128,6 +134,7 @@ class Train(Training):
             validation = estimator.validation_
             measured = {"validation": None if validation is None else validation.to_dict()}
             measured["test"] = None if tested is None else tested.to_dict()
+            measured["wide"] = None if estimator.wide_ is None else estimator.wide_.to_dict()
             emit({"model": str(self.out), **estimator.training_, **measured})
 
 
@@ -180,3 +187,18 @@ class TrainLanguageModel(Training):
         self._end(model, to)
         if self.json:
             emit({"model": str(self.out), **found})
+
+
+def _fetch_vectors(to: Console, estimator: TextClassifier, texts: list[str]) -> None:
+    """Fetch the pretrained word vectors where the texts want them and they are not here; go on without."""
+    from gatelight.cli.sources import available
+    from gatelight.estimators.rules import PRETRAINED, Data, wants_pretrained
+    from gatelight.text.datasets import DATASETS, cached
+
+    if cached(PRETRAINED) is None and wants_pretrained(estimator.get_params(deep=False), Data.of(texts)):
+        size = (DATASETS[PRETRAINED].archive or DATASETS[PRETRAINED]).size / 1e6
+        say(to, f"fetching word vectors, {PRETRAINED}, {size:.0f} MB, this once; --vectors none goes without")
+        try:
+            available(PRETRAINED, to)
+        except DataError as error:
+            say(to, f"{error}; training goes on without")

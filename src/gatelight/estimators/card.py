@@ -19,6 +19,7 @@ def classifier_card(estimator: Any, name: str) -> str:
         "",
         f"A text classifier ({len(estimator.classes_)} classes, {kind}), trained with gatelight "
         f"{training['gatelight']}.",
+        *([] if estimator.wide_ is None else ["", f"Its log odds are {estimator.wide_}."]),
         "",
         "```python",
         "import gatelight",
@@ -57,7 +58,9 @@ def _data(training: dict[str, Any]) -> list[str]:
     counts = ", ".join(f"{_inline(str(label))} {count:,}" for label, count in labels[:MOST_CLASSES])
     more = f" and {len(labels) - MOST_CLASSES} more classes" if len(labels) > MOST_CLASSES else ""
     groups = "" if training["groups"] is None else f", {training['groups']:,} groups in all"
+    plan = training.get("plan")
     lines = [
+        *([] if plan is None else [f"- Plan: {_inline(plan)}"]),
         f"- Origin: {'texts given in memory' if origin is None else _inline(str(origin))}",
         f"- Trained on {training['texts']:,} texts ({training['tokens']:,} tokens): {counts}{more}",
         f"- Validation: {training['validation_texts']:,} texts, {SPLITS[training['split']]} "

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from gatelight.estimators.labels import Classes, checked_labels, indicator_colum
 from gatelight.estimators.ngram_classifier import NgramClassifier
 from gatelight.estimators.predictor import Predictor, TextPredictions
 from gatelight.estimators.reading import Reading
+from gatelight.estimators.rules import Plan, settled
 from gatelight.estimators.saving import (
     CLASSIFIER,
     MODEL_FILE,
@@ -48,12 +49,10 @@ from gatelight.estimators.settings import (
 )
 from gatelight.estimators.texts import checked_texts
 from gatelight.estimators.training_texts import TrainingTexts
+from gatelight.estimators.wide import WidePath
 from gatelight.models.summary import Summary, summary
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    pass
 
 
 class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -63,7 +62,8 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
     `gatelight.estimators.settings.HELP`. `random_state=None` draws a seed.
 
     Fitted: `classes_`, `vocabulary_`, `tokenizer_`, `model_`, `history_` (a record per epoch), `training_`
-    (what was trained on, as plain values), `validation_`, `baseline_` (None where there is none).
+    (what was trained on, as plain values), `settings_` (all settings, those chosen by the data too),
+    `validation_`, `baseline_` and `wide_` (None where there is none).
     """
 
     classes_: NDArray[Any]
@@ -75,6 +75,8 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
     training_: dict[str, Any]
     validation_: Evaluation | None
     baseline_: NgramClassifier | None
+    settings_: dict[str, Any]
+    wide_: WidePath | None
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> Self:
@@ -107,15 +109,17 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
         on_progress: Callable[[Any], None] | None = None,
         on_vectors: Callable[[int, int], None] | None = None,
         on_stage: Callable[[str], None] | None = None,
+        on_plan: Callable[[Plan], None] | None = None,
     ) -> Self:
         """Learn from texts and a label (or tuple of labels) each; a part of them is held out for validation.
 
         groups: one per text, what must not be on both sides of the split (None or NaN: a group of its own).
         sample_weight: one weight per text. validation: texts and labels to validate on, instead of a part
-        held out. unlabelled: more texts for vectors="corpus". baseline: also fit the n-gram baseline on the
-        same training texts. origin: the data's name, for the model card. checkpoint, resume, on_epoch and
+        held out. unlabelled: more texts to learn word vectors from. baseline: also fit the n-gram baseline on
+        the same training texts. origin: the data's name, for the model card. checkpoint, resume, on_epoch and
         on_progress: as in `gatelight.models.training.train`. on_vectors(done, epochs): word2vec's progress.
-        on_stage(name): told "tokenize", "vectors", "train", "baseline", "validate" as they begin.
+        on_stage(name): told "tokenize", "vectors", "train", "n-grams", "baseline", "validate" as they begin.
+        on_plan(plan): told what will be trained, before it is.
         Raises DataError when texts, labels or settings cannot be used.
         """
         from gatelight.estimators import fitting  # and with it torch, which predicting does not need
@@ -140,6 +144,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
             on_progress=on_progress,
             on_vectors=on_vectors,
             on_stage=on_stage or (lambda stage: None),
+            on_plan=on_plan or (lambda plan: None),
         )
         fitted = fitting.fit(request)
         self.restore(**vars(fitted))
@@ -186,7 +191,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
         def write(aside: Path) -> None:
             self.vocabulary_.save(aside)
             save_weights(self.model_, aside / MODEL_FILE)
-            for part in (self.training_texts_, self.baseline_):
+            for part in (self.training_texts_, self.baseline_, self.wide_):
                 if part is not None:
                     part.save(aside)
 
@@ -198,6 +203,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
         classes = self.known_classes()
         return {
             "settings": saved_settings(self.get_params(deep=False)),
+            "fitted_settings": saved_settings(self.settings_),
             "reading": self.reading_.settings(),
             "model": self._predictor.config.to_dict(),
             "classes": classes.plain(),
@@ -207,6 +213,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
             "history": self.history_,
             "validation": None if self.validation_ is None else self.validation_.to_dict(),
             "baseline": self.baseline_ is not None,
+            "wide": None if self.wide_ is None else self.wide_.to_dict(),
         }
 
     @classmethod
@@ -218,13 +225,15 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
         """
         config = read_config(folder, CLASSIFIER)
         with told_in_one_line(folder):
-            estimator = cls(**of_config(config["settings"]))
+            estimator = cls(**of_config({"wide": False, **config["settings"]}))  # as before it existed
             check_settings(estimator.get_params(deep=False))
             validation = None if config["validation"] is None else Evaluation.of_dict(config["validation"])
+            settings = of_config(config.get("fitted_settings", config["settings"]))
             training, history = checked_training(config["training"]), checked_history(config["history"])
             has_baseline = bool(config["baseline"])
         estimator.restore(
             predictor=Predictor.from_parts(Path(folder), config),
+            settings=settings,
             history=history,
             training=training,
             validation=validation,
@@ -239,7 +248,10 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
         """
         if not (np.isfinite(temperature) and temperature > 0):
             raise DataError(f"a temperature of {temperature}; expected a positive number")
-        divide_logits(self.model_, temperature)
+        if self.wide_ is None:
+            divide_logits(self.model_, temperature)
+        else:
+            self._predictor.wide = self.wide_ = self.wide_.cooled(temperature)
         told = self.training_
         told["temperature"] = told.get("temperature", 1.0) * temperature
         if told.get("validation_temperature") is not None:
@@ -251,7 +263,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
             return summary(self._predictor.config)
         from gatelight.estimators.transfer import resolved
 
-        return summary(classifier_config(resolved(plain(self.get_params(deep=False)))[0]))
+        return summary(classifier_config(settled(resolved(plain(self.get_params(deep=False)))[0])))
 
     def known_classes(self) -> Classes:
         """Return the fitted classes and their kind; raises scikit-learn's NotFittedError before `fit`."""
@@ -265,8 +277,8 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
     def _with_predictor(self, predictor: Predictor) -> Self:
         made = copy(self)
         made.restore(
-            predictor=predictor, history=self.history_, training=self.training_, validation=self.validation_,
-            baseline=self.baseline_,
+            predictor=predictor, settings=self.settings_, history=self.history_, training=self.training_,
+            validation=self.validation_, baseline=self.baseline_,
         )  # fmt: skip
         return made
 
@@ -274,6 +286,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
         self,
         *,
         predictor: Predictor,
+        settings: dict[str, Any],
         history: list[dict[str, Any]],
         training: dict[str, Any],
         validation: Evaluation | None,
@@ -286,6 +299,8 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
         self.training_texts_ = predictor.training_texts
         self.vocabulary_ = predictor.reading.vocabulary
         self.tokenizer_ = predictor.reading.tokenizer
+        self.wide_ = predictor.wide
+        self.settings_ = settings
         self.history_ = history
         self.training_ = training
         self.validation_ = validation

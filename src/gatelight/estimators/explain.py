@@ -6,7 +6,7 @@ Integrated gradients: Sundararajan, Taly & Yan 2017. Occlusion here deletes the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError
 from gatelight.estimators.tracing import Steps
+from gatelight.estimators.wide import SURE, WidePath
 from gatelight.models.subwords import Subwords
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class Attribution:
     `score` is the class's log odds in nats (of "pool" with more than two classes: its logit less the mean of
     the others'), `base` the score of the baseline, `gap` = score − base − Σ contributions, which is zero
     where nothing was lost (None where the method promises no sum).
+
+    Of a wide model `ngrams` holds what each n-gram contributed, which the sum includes; contributions of both
+    sides are weighted as the sides are. With more than two classes `gap` tells, too, how far the sides' log
+    odds add up to the whole's.
     """
 
     steps: Steps
@@ -48,11 +53,27 @@ class Attribution:
     base: float | None
     contributions: Floats
     gap: float | None
+    ngrams: tuple[tuple[str, float], ...] | None = None
 
     @property
     def baseline(self) -> str:
         """What the text is compared with, in words."""
         return BASES[self.method]
+
+    def beside(self, wide: WidePath, text: str, target: int) -> Attribution:
+        """Return it for the whole of a wide model, of whose recurrent side this is."""
+        linear = self.method == "pool"
+        parts, base, score = wide.explained(text, target, linear)
+        contributions, weight = wide.recurrent * self.contributions, wide.recurrent
+        sides = weight * self.score + score
+        odds = np.log(self.probability) - np.log1p(-min(self.probability, 1 - SURE))
+        whole = sides if linear or wide.alone else float(odds)
+        start = None if self.base is None else weight * self.base + base
+        gap = None
+        if start is not None:
+            gap = whole - start - float(contributions.sum()) - sum(part for _, part in parts)
+        ranked = tuple(sorted(parts, key=lambda part: -abs(part[1])))
+        return replace(self, score=whole, base=start, contributions=contributions, gap=gap, ngrams=ranked)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-able values."""
@@ -66,7 +87,11 @@ class Attribution:
             "baseline": self.baseline,
             "gap": self.gap,
             "words": [{"token": t, "known": known, "contribution": c} for t, known, c in words],
-        }
+        } | (
+            {}
+            if self.ngrams is None
+            else {"ngrams": [{"ngram": n, "contribution": c} for n, c in self.ngrams]}
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import from_numpy
 
 from gatelight import __version__
 from gatelight.compiled import clock
 from gatelight.errors import DataError
-from gatelight.estimators import transfer
+from gatelight.estimators import transfer, wide
 from gatelight.estimators.calibration import fitted_temperature
 from gatelight.estimators.evaluation import Evaluation, measure
 from gatelight.estimators.labels import Classes
@@ -27,8 +28,8 @@ from gatelight.estimators.ngram_classifier import NgramClassifier, baseline_ngra
 from gatelight.estimators.predictor import Predictor
 from gatelight.estimators.preparation import kept_beside, start
 from gatelight.estimators.reading import Reading
+from gatelight.estimators.rules import Data, Plan, settled
 from gatelight.estimators.settings import (
-    AUTO,
     ONE_HOT,
     check_settings,
     classifier_config,
@@ -37,8 +38,10 @@ from gatelight.estimators.settings import (
 )
 from gatelight.estimators.texts import group_names
 from gatelight.estimators.training_texts import TrainingTexts
+from gatelight.estimators.wide import WidePath
 from gatelight.models.classifier import Classifier
 from gatelight.models.inference import predict
+from gatelight.models.losses import class_weights
 from gatelight.models.training import train
 from gatelight.text.encoding import Encoded, NumberedTexts
 from gatelight.text.lengths import LengthStatistics
@@ -46,7 +49,6 @@ from gatelight.text.splits import held_out
 from gatelight.text.tokenizers import tokenizer
 
 Rows = NDArray[np.int64]
-ENOUGH_TO_CHOOSE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,7 @@ class Request:
     on_progress: Callable[[Any], object] | None = None
     on_vectors: Callable[[int, int], None] | None = None
     on_stage: Callable[[str], object] = lambda stage: None
+    on_plan: Callable[[Plan], object] = lambda plan: None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Fitted:
     """What fitting gives, and a saved model too."""
 
     predictor: Predictor
+    settings: dict[str, Any]
     history: list[dict[str, Any]]
     training: dict[str, Any]
     validation: Evaluation | None
@@ -100,6 +104,11 @@ def fit(request: Request) -> Fitted:
     cut = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
     classes = Classes.of(request.labels, request.columns)
     targets = classes.targets(request.labels)
+    data = Data.of(
+        request.texts, request.labels, len(classes.values), classes.multilabel, len(request.unlabelled or ())
+    )
+    settings = settled(settings, data)
+    request.on_plan(plan := Plan(data, settings))
     division = divide(request, settings)
     texts = [request.texts[row] for row in division.training]
     valid_texts = [request.texts[row] for row in division.held]
@@ -136,31 +145,28 @@ def fit(request: Request) -> Fitted:
     encoded = reading.encode(tokens)
     valid = reading.encode(held, encoded.oov) if valid_texts else None
     del tokens, held
+    settings["embedding_dim"] = beginning.dim
     # N-grams of validation words are numbered with the others; only what is read in training is learned.
-    best_by, why_last = kept_epoch(settings["best_by"], len(valid_texts))
-    config = classifier_config(
-        {**settings, "embedding_dim": beginning.dim},
-        len(beginning.vocabulary),
-        classes.outputs,
-        classes.multilabel,
-    )
+    config = classifier_config(settings, len(beginning.vocabulary), classes.outputs, classes.multilabel)
     pieces = reading.pieces((valid or encoded).oov, config.buckets, whole=True)
     model = Classifier(config, beginning.vectors, settings["random_state"])
     if source is not None:
         transfer.copy_recurrent_layers(source, model)
 
     request.on_stage("train")
+    own_targets, sample_weight = targets[division.training], request.sample_weight
+    sample_weight = None if sample_weight is None else sample_weight[division.training]
+    training_settings = training_config(
+        settings, {label: number for number, label in enumerate(classes.plain())}
+    )
     history = train(
         model,
         encoded.ids,
         encoded.lengths,
-        targets[division.training],
-        config=training_config(
-            {**settings, "best_by": best_by, "patience": settings["patience"] if not why_last else None},
-            {label: number for number, label in enumerate(classes.plain())},
-        ),
+        own_targets,
+        config=training_settings,
         valid=None if valid is None else (valid.ids, valid.lengths, valid_targets),
-        sample_weight=None if request.sample_weight is None else request.sample_weight[division.training],
+        sample_weight=sample_weight,
         subwords=pieces,
         on_epoch=request.on_epoch,
         on_progress=request.on_progress,
@@ -170,6 +176,7 @@ def fit(request: Request) -> Fitted:
     lengths = _lengths(encoded, reading)
     training = {
         "origin": request.origin,
+        "plan": str(plan),
         "texts": len(texts),
         "tokens": int(encoded.total.sum()),
         "unknown_share": float(encoded.unknown.sum() / max(int(encoded.total.sum()), 1)),
@@ -185,48 +192,57 @@ def fit(request: Request) -> Fitted:
         "vector_coverage": beginning.coverage,
         "epochs": len(history.epochs),
         "best_epoch": history.best_epoch,
-        "stopped": f"{history.stopped}{why_last}",
-        "best_by": best_by,
+        "stopped": history.stopped,
+        "best_by": settings["best_by"],
         "gatelight": __version__,
     }
     del encoded
 
+    beside_it: WidePath | None = None
+    if settings["wide"]:
+        request.on_stage("n-grams")
+        by_class = class_weights(
+            training_settings.class_weight, from_numpy(own_targets), len(classes.values),
+            multilabel=classes.multilabel,
+        )  # fmt: skip
+        weights = _weights(own_targets, by_class, sample_weight)
+        beside_it = wide.fit(data, texts, own_targets, settings["clean"], weights)
     baseline = None
     if request.baseline:
         request.on_stage("baseline")
-        weight = None if request.sample_weight is None else request.sample_weight[division.training]
         baseline = fit_best(
-            baseline_ngrams(texts), texts, targets[division.training], (valid_texts, valid_targets), weight
-        )
+            baseline_ngrams(data, settings["clean"]), texts, own_targets, (valid_texts, valid_targets),
+            sample_weight,
+        )  # fmt: skip
     validation = None
     if valid is not None:
         request.on_stage("validate")
-        columns = classes.columns(predict(model, valid.ids, valid.lengths, subwords=pieces))
+        found = predict(model, valid.ids, valid.lengths, subwords=pieces)
+        if beside_it is not None:
+            beside_it = beside_it.weighted(found, valid_texts, valid_targets)
+            found = beside_it.combined(found, valid_texts)
+        columns = classes.columns(found)
         beside = None
         if baseline is not None:
             beside = measure(classes.columns(baseline.probabilities(valid_texts)), valid_targets)
         validation = measure(columns, valid_targets, baseline=beside)
         training["validation_temperature"] = fitted_temperature(columns, valid_targets)
     training["seconds"] = clock() - began
-    predictor = Predictor(classes, reading, model, TrainingTexts.of(texts))
-    return Fitted(predictor, history.epochs, training, validation, baseline)
+    predictor = Predictor(classes, reading, model, TrainingTexts.of(texts), beside_it)
+    return Fitted(predictor, settings, history.epochs, training, validation, baseline)
 
 
-def kept_epoch(best_by: str, validation_texts: int) -> tuple[str, str]:
-    """Return by what the epoch is chosen, and for people why it is the last though "auto" was asked for.
-
-    Among a hundred texts one standard error of an accuracy is 3 to 5 points, more than epochs differ by.
-    """
-    if best_by != AUTO:
-        return best_by, ""
-    if validation_texts >= ENOUGH_TO_CHOOSE:
-        return "valid_accuracy", ""
-    if not validation_texts:
-        return "last", ""
-    return "last", (
-        f"; the last epoch is kept: {validation_texts} validation texts are too few to choose one by "
-        f"({ENOUGH_TO_CHOOSE} are enough)"
-    )
+def _weights(
+    targets: NDArray[Any], by_class: NDArray[np.float32] | None, sample_weight: NDArray[np.float64] | None
+) -> NDArray[Any] | None:
+    """The weight of each text [n], of several labels of each text and label [n, classes]; None: all alike."""
+    if by_class is None:
+        return sample_weight
+    if targets.ndim == 1:
+        own: NDArray[Any] = by_class[targets]
+        return own if sample_weight is None else own * sample_weight
+    own = np.where(targets > 0.5, by_class, 1)
+    return own if sample_weight is None else own * sample_weight[:, None]
 
 
 def divide(request: Request, settings: dict[str, Any]) -> Division:

@@ -24,6 +24,7 @@ from gatelight.estimators.drawing import checked_drawing, until, written
 from gatelight.estimators.embeddings import embed_with
 from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
 from gatelight.estimators.preparation import vectors_for
+from gatelight.estimators.rules import CORPUS
 from gatelight.estimators.saving import (
     LANGUAGE,
     MODEL_FILE,
@@ -34,7 +35,6 @@ from gatelight.estimators.saving import (
 )
 from gatelight.estimators.sessions import IncrementalLanguageModel, Session
 from gatelight.estimators.settings import (
-    CORPUS,
     ONE_HOT,
     LanguageSettings,
     check_language_settings,

@@ -1,4 +1,4 @@
-"""Logistic regression on n-grams of words or characters: the baseline of a classifier.
+"""Logistic regression on n-grams of words and characters: a classifier's baseline and its wide path.
 
 Features are TF-IDF with sublinear counts (Salton & Buckley 1988), which may be weighted by naive Bayes' log
 count ratios (Wang & Manning 2012). scikit-learn fits; what was fitted is kept and read as plain files.
@@ -7,35 +7,34 @@ count ratios (Wang & Manning 2012). scikit-learn fits; what was fitted is kept a
 from __future__ import annotations
 
 import json
+import re
 import warnings
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import regex
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.evaluation import log_losses
+from gatelight.estimators.rules import Data
 from gatelight.estimators.saving import read_arrays, write_arrays
+from gatelight.text.cleaning import clean_text
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 INVERSE_PENALTY = 10.0
 MOST_TERMS = 1_000_000
+MOST_COUNTED = 10_000_000  # terms; beyond, those met once so far are forgotten, which bounds the memory
 SMALL_CORPUS = 200  # below this many texts a term of one text counts too: hardly any is seen twice
-BLOCK = 4096
 WORDS_AND_SIGNS = r"\w+|[^\w\s]"
 SCIKIT_LEARN_WORDS = r"\b\w\w+\b"  # of the baselines that earlier versions saved
 CHARACTER_MARK = "\t"  # before n-grams of characters; no word holds it
-UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
-LETTER = regex.compile(r"\p{L}")
+MOST_AGAINST_THE_REST = 8  # classes: weights by naive Bayes take a regression for each
 
 Floats = NDArray[np.float32]
 Targets = NDArray[Any]
@@ -45,37 +44,48 @@ Targets = NDArray[Any]
 class Ngrams:
     """Which n-grams a text is made of: of words, of characters (shortest, longest), or of both.
 
-    `words` are what `pattern` finds in the lower-cased text; `characters` are taken across spaces.
+    `words` are what `pattern` finds in the lower-cased text. `characters` are taken of each word between
+    spaces, with one space on either side; with `across_spaces` of the text as a whole. `clean` drops tags and
+    resolves entities first.
     """
 
     words: tuple[int, int] | None = (1, 2)
     characters: tuple[int, int] | None = None
+    across_spaces: bool = False
+    clean: bool = False
     pattern: str = WORDS_AND_SIGNS
 
     def of(self, text: str) -> list[str]:
         """Return every n-gram of a text, as often as it occurs."""
         found: list[str] = []
-        text = text.lower()
+        text = (clean_text(text) if self.clean else text).lower()
         if self.words is not None:
-            words = regex.findall(self.pattern, text)
+            words = re.findall(self.pattern, text)
             for n in range(self.words[0], self.words[1] + 1):
                 found += words if n == 1 else map(" ".join, zip(*(words[k:] for k in range(n)), strict=False))
         if self.characters is not None:
-            span = " ".join(text.split())
-            for n in range(self.characters[0], self.characters[1] + 1):
-                found += [CHARACTER_MARK + span[k : k + n] for k in range(len(span) - n + 1)]
+            spans = [" ".join(text.split())] if self.across_spaces else [f" {w} " for w in text.split()]
+            for span in spans:
+                for n in range(self.characters[0], self.characters[1] + 1):
+                    found += [CHARACTER_MARK + span[k : k + n] for k in range(len(span) - n + 1)]
         return found
 
+    def __str__(self) -> str:
+        """Return it in words: "words 1 to 2, characters 2 to 5"."""
+        kinds = {"words": self.words, "characters": self.characters}
+        return ", ".join(f"{kind} {span[0]} to {span[1]}" for kind, span in kinds.items() if span is not None)
 
-def has_spaces(texts: Iterable[str]) -> bool:
-    """Say whether the script of the texts puts spaces between words, by most of the first 1,000's letters."""
-    sample = "".join(islice(texts, 1000))
-    return 2 * len(UNSPACED.findall(sample)) < max(len(LETTER.findall(sample)), 1)
 
-
-def baseline_ngrams(texts: Sequence[str]) -> Ngrams:
+def baseline_ngrams(data: Data, clean: bool) -> Ngrams:
     """Return the n-grams of the baseline: words and word pairs, or 1 to 4 characters without spaces."""
-    return Ngrams() if has_spaces(texts) else Ngrams(None, (1, 4))
+    return Ngrams(clean=clean) if data.spaced else Ngrams(None, (1, 4), across_spaces=True, clean=clean)
+
+
+def wide_ngrams(data: Data, clean: bool) -> Ngrams:
+    """Return the n-grams of the wide path: of short texts 2 to 5 characters too, of long ones three words."""
+    if not data.spaced:
+        return baseline_ngrams(data, clean)
+    return Ngrams((1, 2), (2, 5), clean=clean) if data.short else Ngrams((1, 3), clean=clean)
 
 
 class NgramClassifier:
@@ -99,44 +109,60 @@ class NgramClassifier:
     def fit(
         self, texts: Sequence[str], targets: Targets, sample_weight: NDArray[Any] | None = None
     ) -> NgramClassifier:
-        """Learn terms and weights from texts and their targets; raises DataError when lengths differ."""
+        """Learn terms and weights from texts and their targets; raises DataError when lengths differ.
+
+        `sample_weight` is [n], or for several labels [n, classes].
+        """
         return fit_all([self], texts, targets, sample_weight)[0]
 
     def probabilities(self, texts: Iterable[str]) -> Floats:
         """Classify texts: float32 [n, outputs]."""
         from scipy.special import expit, softmax
 
-        outputs = len(self.intercepts)
+        scores = self.scores(texts)
+        found = expit(scores) if scores.shape[1] == 1 or self.multilabel else softmax(scores, axis=1)
+        return np.asarray(found, np.float32)
+
+    def scores(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """Return the log odds of two classes or of each label, the logits of more classes: [n, outputs].
+
+        A text's row has the same bits alone and among others.
+        """
+        found = [self.contributions(text)[1].sum(axis=0) + self.intercepts for text in texts]
+        return np.array(found, np.float64).reshape(len(found), len(self.intercepts))
+
+    def contributions(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the numbers [m] of a text's terms and what each adds to the scores, [m, outputs].
+
+        The sum with `intercepts` is the score.
+        """
         if self._weights is None:
             self._weights = np.ascontiguousarray(self.coefficients.T)
-        parts = [np.zeros((0, outputs), np.float32)]
-        given = iter(texts)
-        while block := list(islice(given, BLOCK)):
-            scores = self.features(block) @ self._weights + self.intercepts
-            parts.append(expit(scores) if outputs == 1 or self.multilabel else softmax(scores, axis=1))
-        return np.concatenate(parts).astype(np.float32, copy=False)
+        numbers, values = self._row(text)
+        return numbers, values[:, None] * self._weights[numbers].astype(np.float64)
 
     def features(self, texts: Iterable[str]) -> csr_matrix:
         """Return TF-IDF of texts, float32 [n, terms], each row of length 1 (or 0, of no known term)."""
         from scipy.sparse import csr_matrix
 
-        numbers, ends = array("q"), [0]
-        known = self._known()
-        for text in texts:
-            numbers.extend(known[term] for term in self.ngrams.of(text) if term in known)
-            ends.append(len(numbers))
-        columns = np.frombuffer(numbers, np.int64) if numbers else np.zeros(0, np.int64)
-        counts = np.ones(len(columns), np.float32)
-        matrix = csr_matrix((counts, columns, np.array(ends)), shape=(len(ends) - 1, len(self.terms)))
-        matrix.sum_duplicates()
-        matrix.data = (1 + np.log(matrix.data)) * self.idf[matrix.indices]
-        length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
-        matrix.data /= np.repeat(np.maximum(length, np.finfo(np.float32).tiny), np.diff(matrix.indptr))
-        return matrix
+        rows = [self._row(text) for text in texts]
+        ends = np.cumsum([0, *(len(numbers) for numbers, _ in rows)])
+        nothing = np.zeros(0, np.int64), np.zeros(0)
+        columns, values = (np.concatenate(parts) for parts in zip(nothing, *rows, strict=True))
+        return csr_matrix((values.astype(np.float32), columns, ends), shape=(len(rows), len(self.terms)))
+
+    def _row(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The numbers [m] of a text's known terms, in order, and their TF-IDF [m], of length 1."""
+        found = list(filter(None, map(self._known().get, self.ngrams.of(text))))
+        numbers, counts = np.unique(np.array(found, np.int64), return_counts=True)
+        numbers -= 1
+        values = (1 + np.log(counts)) * self.idf[numbers]
+        return numbers, values / (np.sqrt((values * values).sum()) or 1.0)
 
     def _known(self) -> dict[str, int]:
+        """The number of each term, from 1."""
         if self._numbers is None:
-            self._numbers = {term: number for number, term in enumerate(self.terms)}
+            self._numbers = {term: number for number, term in enumerate(self.terms, 1)}
         return self._numbers
 
     def save(self, folder: Path, name: str = "baseline") -> None:
@@ -199,12 +225,14 @@ def fit_all(
         each.terms, each.idf, each._numbers = first.terms, first.idf, first._numbers
         each.multilabel, each._weights = multilabel, None
         columns = list(_columns(targets, each.naive_bayes))
-        ratios = [_log_count_ratio(present, column) if each.naive_bayes else None for column in columns]
-        fitted = [
-            _regression(features, column, ratio, sample_weight)
-            for column, ratio in zip(columns, ratios, strict=True)
-        ]
-        each.coefficients = np.concatenate([weights for weights, _ in fitted]).astype(np.float32)
+        weights: Iterable[NDArray[Any] | None] = [sample_weight] * len(columns)
+        if sample_weight is not None and sample_weight.ndim == 2:
+            weights = sample_weight.T
+        fitted = []
+        for column, weight in zip(columns, weights, strict=True):
+            ratio = _log_count_ratio(present, column, weight) if each.naive_bayes else None
+            fitted.append(_regression(features, column, ratio, weight))
+        each.coefficients = np.concatenate([own for own, _ in fitted]).astype(np.float32)
         each.intercepts = np.concatenate([intercept for _, intercept in fitted]).astype(np.float32)
     return list(classifiers)
 
@@ -236,6 +264,8 @@ def _terms(texts: Sequence[str], ngrams: Ngrams) -> tuple[list[str], Floats]:
     seen: Counter[str] = Counter()
     for text in texts:
         seen.update(set(ngrams.of(text)))
+        if len(seen) > MOST_COUNTED:
+            seen = Counter({term: count for term, count in seen.items() if count > 1})
     least = 1 if len(texts) < SMALL_CORPUS else 2
     counted = ((term, count) for term, count in seen.items() if count >= least)
     kept = sorted(counted, key=lambda pair: (-pair[1], pair[0]))[:MOST_TERMS]
@@ -256,10 +286,14 @@ def _columns(targets: Targets, naive_bayes: bool) -> Iterator[Targets]:
         yield targets
 
 
-def _log_count_ratio(present: csr_matrix, column: Targets) -> Floats:
-    """log of (p / |p|) / (q / |q|): p and q count a term's texts in the class and outside, plus one."""
+def _log_count_ratio(present: csr_matrix, column: Targets, weight: NDArray[Any] | None) -> Floats:
+    """log of (p / |p|) / (q / |q|): p and q count a term's texts in the class and outside, plus one.
+
+    A text counts as much as it weighs, of the weights' mean.
+    """
+    counted = np.ones(len(column)) if weight is None else weight / weight.mean()
     inside = column.astype(bool)
-    p, q = (np.asarray(present[rows].sum(axis=0), np.float64).ravel() + 1 for rows in (inside, ~inside))
+    p, q = (present.T @ np.where(chosen, counted, 0) + 1 for chosen in (inside, ~inside))
     return np.asarray(np.log((p / p.sum()) / (q / q.sum())), np.float32)
 
 
@@ -292,7 +326,10 @@ def _ngrams_of(note: str | None, path: Path) -> Ngrams:
             raise ValueError(f"pattern {said['pattern']!r}")
         if any(span is not None and not 1 <= span[0] <= span[1] <= 9 for span in spans.values()):
             raise ValueError(f"n-grams {spans}")
-        return Ngrams(spans["words"], spans["characters"], said["pattern"])
+        across = bool(said.get("across_spaces", True))  # the first ones to be saved were
+        return Ngrams(
+            spans["words"], spans["characters"], across, bool(said.get("clean", False)), said["pattern"]
+        )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ModelFileError(f"{path} does not say its n-grams ({error}); train the model again") from None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gatelight.errors import DataError
 from gatelight.estimators.explain import (
     METHODS,
     POINTS,
@@ -35,6 +36,7 @@ from gatelight.estimators.settings import PIECES
 from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.estimators.tracing import TRACED, Steps, Trace, steps_of, trace_of
 from gatelight.estimators.training_texts import TrainingTexts
+from gatelight.estimators.wide import WidePath
 from gatelight.models.config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
 from gatelight.models.weight_files import read_weights
@@ -86,6 +88,13 @@ class TextPredictions:
         columns = [np.zeros((0, len(fitted.classes.values)), np.float32), *(part[0] for part in parts)]
         return np.concatenate(columns), np.concatenate([np.zeros(0), *(part[1] for part in parts)])
 
+    def recurrent_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Return `predict_proba` of the recurrent side of a wide model alone; of other models the same."""
+        fitted = self._fitted()
+        parts = [fitted.recurrent(block)[0] for block in blocks(checked_texts(texts), BLOCK)]
+        nothing = np.zeros((0, fitted.config.outputs), np.float32)
+        return fitted.classes.columns(np.concatenate([nothing, *parts]))
+
     def unknown_share(self, texts: Iterable[str]) -> NDArray[np.float64]:
         """Return the fraction of each text's tokens that are unknown, float64 [n]; 0 for a text of none."""
         encoded = (self._fitted().reading.encode(block) for block in blocks(checked_texts(texts), BLOCK))
@@ -113,6 +122,8 @@ class TextPredictions:
     def session(self) -> Session:
         """Return a state at the beginning of a text; `session.feed(piece)` gives `predict_proba` so far.
 
+        Of a wide model it is the recurrent side's, whose n-grams need the whole text.
+
         Where `session.incremental`, a piece costs as much as it is long: in models of one direction with any
         pool but attention. Others (and, with `truncation` other than "head", a text beyond `max_length`)
         read the text so far anew with each piece, to the same bits.
@@ -123,6 +134,8 @@ class TextPredictions:
 
     def running_proba(self, text: str) -> NDArray[np.float32]:
         """Return the probability of each class up to each token of a text, float32 [tokens, classes].
+
+        Of a wide model it is the recurrent side's.
 
         One pass where sessions are incremental; else each beginning of the text is read, many at once.
         """
@@ -163,10 +176,12 @@ class TextPredictions:
     ) -> Attribution:
         """Return what each word contributed to the log odds of a class, by one of `explain.METHODS`.
 
-        `target` None is the likeliest class, `points` how many the path of integrated gradients has.
-        Raises DataError for a method or class that there is not.
+        `target` None is the likeliest class, `points` how many the path of integrated gradients has. Beside
+        the words stand the n-grams of a wide model. Raises DataError for a method or class that there is not.
         """
-        return explain(self.question(text, target), method, points)
+        question, wide = self.question(text, target), self._fitted().wide
+        found = explain(question, method, points)
+        return found if wide is None else found.beside(wide, text, question.target)
 
     def question(self, text: str, target: Any = None) -> Question:
         """Return a text as the model reads it and a class, to be asked several things about."""
@@ -194,11 +209,31 @@ class TextPredictions:
         fitted = self._fitted()
         chosen = None if steps is None else frozenset(steps)
         network = self.model_.clamped(gates, layer, direction, units, chosen)
+        return self._with_predictor(
+            Predictor(fitted.classes, fitted.reading, network, fitted.training_texts, fitted.wide)
+        )
+
+    def check_without_wide(self, what: str) -> None:
+        """Raise DataError for a wide model, which `what` has no place for."""
+        if self._fitted().wide is not None:
+            raise DataError(
+                f"this model has n-grams beside its recurrent layers, and {what} has no place for them: "
+                "write the recurrent side alone (export --without-wide, in Python model.without_wide()), or "
+                "train with wide=False"
+            )
+
+    def without_wide(self) -> Self:
+        """Return a copy that is the recurrent model alone, without the n-grams beside it."""
+        fitted = self._fitted()
+        network = fitted.torch_predictor().model
         return self._with_predictor(Predictor(fitted.classes, fitted.reading, network, fitted.training_texts))
 
 
 class Predictor(TextPredictions):
-    """Texts in, probabilities out; `classes`, `reading`, the network's `config` and the training texts."""
+    """Texts in, probabilities out; `classes`, `reading`, the network's `config` and the training texts.
+
+    `wide` are the n-grams beside the network, or None.
+    """
 
     def __init__(
         self,
@@ -206,8 +241,9 @@ class Predictor(TextPredictions):
         reading: Reading,
         network: Classifier | FixedNetwork,
         training_texts: TrainingTexts | None = None,
+        wide: WidePath | None = None,
     ) -> None:
-        self.classes, self.reading, self.training_texts = classes, reading, training_texts
+        self.classes, self.reading, self.training_texts, self.wide = classes, reading, training_texts, wide
         self.config: ClassifierConfig = network.config
         self._network: FixedNetwork | NetworkPredictor
         if isinstance(network, FixedNetwork):
@@ -244,7 +280,16 @@ class Predictor(TextPredictions):
         weights = read_weights(
             path, {name: (shape, "float32") for name, shape in expected.items()}, mapped=mapped
         )
-        return cls(classes, reading, FixedNetwork(shape, weights), TrainingTexts.load(folder))
+        wide = None
+        if config.get("wide") is not None:
+            with told_in_one_line(folder):
+                wide = WidePath.load(folder, config["wide"])
+                if (len(wide.classifier.intercepts), wide.classifier.multilabel) != (
+                    shape.outputs,
+                    shape.multilabel,
+                ):
+                    raise ValueError(f"n-grams of {len(wide.classifier.intercepts)} outputs do not fit")
+        return cls(classes, reading, FixedNetwork(shape, weights), TrainingTexts.load(folder), wide)
 
     def _fitted(self) -> Predictor:
         return self
@@ -272,10 +317,16 @@ class Predictor(TextPredictions):
 
     def probabilities(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the probability of each class [n, classes] and the unknown fraction [n] of some texts."""
+        found, encoded = self.recurrent(texts)
+        if self.wide is not None:
+            found = self.wide.combined(found, texts)
+        return self.classes.columns(found), encoded.unknown_share()
+
+    def recurrent(self, texts: list[str]) -> tuple[NDArray[np.float32], Encoded]:
+        """Return what the network says of texts, float32 [n, outputs], and the texts as it reads them."""
         encoded = self.reading.encode(texts)
         pieces = self.reading.pieces(encoded.oov, self.config.buckets)
-        found = self._network.probabilities(encoded.ids, encoded.lengths, pieces)
-        return self.classes.columns(found), encoded.unknown_share()
+        return self._network.probabilities(encoded.ids, encoded.lengths, pieces), encoded
 
     def sequences(self, texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], Subwords | None]:
         """Return a block of texts as flat ids, their lengths, and what unknown words' ids are made of."""

@@ -1,8 +1,8 @@
 """A fitted model ↔ a folder of plain files, none of which is executed; the same for every kind of model.
 
 `config.json` settings and what was trained on; `model.safetensors` the weights; `vocabulary.jsonl`;
-`README.md` the model card; of a classifier `baseline.*` and `training-texts.bin`. What a kind keeps in its
-config, its own `from_parts` reads. Sizes are compared before anything is allocated.
+`README.md` the model card; of a classifier `baseline.*`, `wide.*` and `training-texts.bin`. What a kind keeps
+in its config, its own `from_parts` reads. Sizes are compared before anything is allocated.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CONFIG_FILE, MODEL_FILE, CARD_FILE = "config.json", "model.safetensors", "README
 VOCABULARY_FILE = "vocabulary.jsonl"
 OURS = {
     CONFIG_FILE, MODEL_FILE, CARD_FILE, VOCABULARY_FILE, "baseline.safetensors", "baseline.terms.jsonl",
-    "training-texts.bin",
+    "wide.safetensors", "wide.terms.jsonl", "training-texts.bin",
 }  # fmt: skip
 LEFT_BY_FILE_BROWSERS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # nobody's work
 SIZES = ("vocabulary_size", "buckets", "dim", "hidden", "layers", "outputs")

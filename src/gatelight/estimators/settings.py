@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gatelight.errors import DataError
+from gatelight.estimators.rules import AUTO, settled
 
 if TYPE_CHECKING:
     from gatelight.models.config import ClassifierConfig, LanguageModelConfig
@@ -24,28 +25,32 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ClassifierSettings:
-    """What `TextClassifier` takes; `HELP` says what each means, the preset "default" is these values."""
+    """What `TextClassifier` takes; `HELP` says what each means, the preset "default" is these values.
+
+    What is None in `rules.RULES`, and the vectors "auto", are chosen by the data when it is fitted.
+    """
 
     tokenizer: str = "word"
     lowercase: bool = True
     clean: bool = True
-    min_count: int = 2
+    min_count: int | None = None
     max_words: int | None = 50_000
     max_length: int | None = 600
     truncation: str = "head+tail"
     unknown: str = "unk"
-    vectors: Any = None
-    embedding_dim: int = 256
+    vectors: str | Any | None = AUTO
+    embedding_dim: int | None = None
     train_vectors: bool = True
+    wide: bool = True
     from_lm: Any = None
     gradual_unfreezing: bool = True
     cell: str = "lstm"
-    hidden_size: int = 192
+    hidden_size: int | None = None
     layers: int = 1
     bidirectional: bool = True
     pool: str = "max"
     dropout: float = 0.0
-    embedding_dropout: float = 0.5
+    embedding_dropout: float | None = None
     word_dropout: float = 0.2
     layer_dropout: float = 0.0
     optimizer: str = "lazyadam"
@@ -53,15 +58,15 @@ class ClassifierSettings:
     schedule: str = "one-cycle"
     clip: float | None = 1.0
     weight_decay: float = 0.0
-    batch_size: int = 64
+    batch_size: int | None = None
     bucket: bool = True
-    epochs: int = 4
+    epochs: int | None = None
     patience: int | None = None
-    best_by: str = "auto"
+    best_by: str | None = None
     average: float | None = None
     class_weight: Any = None
     label_smoothing: float = 0.0
-    validation_fraction: float = 0.05
+    validation_fraction: float | None = None
     split: str = "group"
     random_state: Any = 0
     threads: int | None = None
@@ -151,9 +156,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "max_length": "Longer texts are cut to so many words.",
         "truncation": "What a cut keeps: head, tail, head+tail.",
         "unknown": "Unknown words: unk, drop, random, nearest, subword, ngrams.",
-        "vectors": "What words begin with: a named set, a file, one-hot, or corpus: word2vec.",
+        "vectors": "What words begin with: a named set, a file, one-hot, corpus (word2vec), none, or auto.",
         "embedding_dim": "Size of a word vector.",
         "train_vectors": "Whether training changes the word vectors.",
+        "wide": "Whether n-grams stand beside the recurrent model.",
         "from_lm": "A saved language model to start from.",
         "gradual_unfreezing": "Whether a classifier from a language model trains its last layers first.",
         "input": "What a step is: ids, features, or auto.",
@@ -182,8 +188,8 @@ HELP: Mapping[str, str] = MappingProxyType(
         "batch_size": "Texts per step.",
         "bucket": "Whether texts of like length share a batch.",
         "epochs": "Passes over the texts.",
-        "patience": "Stop after so many epochs without gain.",
-        "best_by": "Weights kept: last, valid_accuracy or valid_loss; auto: last if few validate.",
+        "patience": "Stop after so many epochs without gain, and keep the best.",
+        "best_by": "Epoch kept: last, valid_accuracy or valid_loss.",
         "average": "Decay of the averaged weights, like 0.998.",
         "class_weight": "balanced: rare classes count for more.",
         "label_smoothing": "Fraction of certainty taken off the labels.",
@@ -202,14 +208,22 @@ _NOTE: dict[str, Any] = {
     "bidirectional": False, "pool": "flatten", "dropout": 0.2, "embedding_dropout": 0.0, "word_dropout": 0.0,
     "optimizer": "rmsprop", "learning_rate": 1e-3, "schedule": "constant", "clip": None, "batch_size": 32,
     "bucket": False, "epochs": 2, "best_by": "last", "validation_fraction": 0.2, "split": "random",
+    "vectors": None, "wide": False,
 }  # fmt: skip
 _NOTE_CHAR: dict[str, Any] = {
     **_NOTE, "tokenizer": "note-char", "max_length": 1500, "unknown": "unk", "vectors": "one-hot",
     "embedding_dim": 46, "hidden_size": 20, "dropout": 0.4, "epochs": 5,
 }  # fmt: skip
+_CHAR: dict[str, Any] = {
+    "min_count": 2, "unknown": "ngrams", "vectors": None, "embedding_dim": 128, "hidden_size": 192,
+    "embedding_dropout": 0.5, "batch_size": 64, "epochs": 4, "best_by": "valid_accuracy",
+    "validation_fraction": 0.05, "wide": False,
+}  # fmt: skip
 _CHANGES: dict[str, dict[str, Any]] = {
     "default": {},
-    "char": {"unknown": "ngrams", "embedding_dim": 128},
+    "fast": {"max_length": 200, "hidden_size": 64, "epochs": 3},
+    "best": {"hidden_size": 256, "average": 0.998},
+    "char": _CHAR,
     "note-400": _NOTE,
     "note-200": {**_NOTE, "max_length": 200},
     "note-char": _NOTE_CHAR,
@@ -235,10 +249,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         for name, changes in _CHANGES.items()
     }
 )
-"""Named settings of `TextClassifier`: "default", recommended; "char", the same with every word made of its
-letters, so that none is unknown; and three of a student's note on LSTMs for the sentiment of IMDB reviews,
-with which this project began: "note-400" and "note-200", its word models (300-d frozen vectors, which must be
-given, unknown words left out), and "note-char", its model of 1,500 characters (46 symbols, one-hot)."""
+"""Named settings of `TextClassifier`: "default", recommended; "fast", for a first look; "best", which takes
+longer; "char", every word made of its letters, so that none is unknown; and three of a student's note on
+LSTMs for the sentiment of IMDB reviews, with which this project began: "note-400" and "note-200", its word
+models (300-d frozen vectors, which must be given, unknown words left out), and "note-char", its model of
+1,500 characters (46 symbols, one-hot)."""
 
 
 def preset(name: str) -> Mapping[str, Any]:
@@ -265,7 +280,7 @@ def preset_summary(name: str) -> Summary:
     """Return a preset's layer table for two classes, without data; the vocabulary's size stays open."""
     from gatelight.models.summary import summary
 
-    return summary(classifier_config(preset(name)))
+    return summary(classifier_config(settled(preset(name))))
 
 
 EARLIER_NAMES = {"dim": "embedding_dim", "hidden": "hidden_size", "seed": "random_state"}
@@ -278,6 +293,8 @@ def of_config(saved: Mapping[str, Any]) -> dict[str, Any]:
     settings = {EARLIER_NAMES.get(name, name): value for name, value in saved.items()}
     if "unknown" in settings:
         settings["unknown"] = oov.EARLIER_NAMES.get(settings["unknown"], settings["unknown"])
+    if settings.get("best_by") == "auto":
+        settings["best_by"] = None
     weight = settings.get("class_weight")
     if isinstance(weight, Mapping):
         settings["class_weight"] = dict(weight["labels"])
@@ -344,10 +361,7 @@ BUCKETS = 1 << 15
 """Rows for character n-grams: more would share less, and each takes 4 · embedding_dim bytes."""
 PIECES = {"subword": BUCKETS, "ngrams": 4 * BUCKETS}
 """Rows for the n-grams that words are made of, policy by policy: more where all words are."""
-CORPUS = "corpus"
 ONE_HOT = "one-hot"
-AUTO = "auto"
-"""Of `best_by`: by accuracy where there are enough validation texts for it, else the last epoch."""
 IN_MEMORY = "(given in memory)"
 
 
@@ -371,11 +385,13 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     from gatelight.text.oov import UNKNOWN_POLICIES
     from gatelight.text.tokenizers import tokenizer
 
+    settings = settled(settings)
     for name, choices in (("truncation", TRUNCATIONS), ("unknown", UNKNOWN_POLICIES), ("split", SPLITS)):
         if not isinstance(settings[name], str) or settings[name] not in choices:
             raise DataError(f"{name} is {settings[name]!r}; expected one of {', '.join(choices)}")
-    if not isinstance(settings["train_vectors"], bool):
-        raise DataError(f"train_vectors is {settings['train_vectors']!r}; expected True or False")
+    for name in ("train_vectors", "wide"):
+        if not isinstance(settings[name], bool):
+            raise DataError(f"{name} is {settings[name]!r}; expected True or False")
     _check_whole(settings, "min_count", "embedding_dim", "hidden_size")
     if settings["max_words"] is not None:
         _check_whole(settings, "max_words")
@@ -508,8 +524,6 @@ def training_config(
     gradual = settings.get("gradual_unfreezing", False)
     if not isinstance(gradual, bool):
         raise DataError(f"gradual_unfreezing is {gradual!r}; expected True or False")
-    if settings["best_by"] == AUTO:
-        settings = {**settings, "best_by": "valid_accuracy"}
     own = {_TRAINING_NAMES.get(name, name): settings[name] for name in OF_TRAINING if name in settings}
     return TrainingConfig(
         class_weight=weight,

@@ -45,6 +45,8 @@ _SAYS = {
     ),
 }
 
+MIN_COUNT = 2  # where it is left open: a word that comes once teaches nothing about its like
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -163,7 +165,7 @@ def _unknown(
     counts = survey.counts[home]
     vocabulary = Vocabulary.from_counts(
         {names[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()},
-        min_count=settings["min_count"],
+        min_count=settings["min_count"] or MIN_COUNT,
         max_size=settings["max_words"],
     )
     of = f"the vocabulary of {survey.side_names[home] or 'the texts'} ({len(vocabulary) - 2:,} words)"

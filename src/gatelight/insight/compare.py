@@ -21,7 +21,8 @@ from gatelight.errors import DataError
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.evaluation import is_right
 from gatelight.estimators.labels import checked_labels
-from gatelight.estimators.settings import CORPUS, ONE_HOT, check_settings
+from gatelight.estimators.rules import AUTO, CORPUS
+from gatelight.estimators.settings import ONE_HOT, check_settings
 from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.insight.paired import Difference, paired_difference
 from gatelight.models.trials import Record, Settings, describe, run_trials
@@ -126,7 +127,7 @@ class Row:
 def content(source: Any) -> bytes:
     """Return a hash of what lies at a path, or under a data set's name, and of the value itself otherwise."""
     digest = blake2b(digest_size=16)
-    if not isinstance(source, str | Path) or source in (ONE_HOT, CORPUS):
+    if not isinstance(source, str | Path) or source in (ONE_HOT, CORPUS, AUTO):
         digest.update(repr(source).encode())
         return digest.digest()
     path = datasets.resolve(source)

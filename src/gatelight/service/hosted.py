@@ -47,6 +47,7 @@ class Hosted:
             "tokenizer": tokenizer,
             "words": tokenizer in ("word", "treebank"),
             "vocabulary": len(self.model.vocabulary_),
+            "wide": self.kind == CLASSIFIER and self.model.wide_ is not None,
         }
 
     def warm(self) -> None:

@@ -84,7 +84,10 @@ class Token(BaseModel):
 
 
 class Running(BaseModel):
-    """What the model says after each token; of a language model what each token costs in bits."""
+    """What the model says after each token; of a language model what each token costs in bits.
+
+    After each token (and before all) the recurrent side of a wide model speaks alone.
+    """
 
     model: str
     tokens: list[Token]
@@ -96,6 +99,13 @@ class Running(BaseModel):
     label: Label | list[Label] | None
     unknown: float
     bits: list[float] | None
+
+
+class Ngram(BaseModel):
+    """An n-gram of a text, and what it contributes."""
+
+    ngram: str
+    contribution: float
 
 
 class Explanation(BaseModel):
@@ -112,6 +122,7 @@ class Explanation(BaseModel):
     tokens: list[str]
     places: Annotated[list[int], Field(description="Which of the text's tokens each one is.")]
     contributions: list[float]
+    ngrams: Annotated[list[Ngram], Field(description="Of a wide model; those that contribute most, first.")]
 
 
 class TraceView(BaseModel):
@@ -192,6 +203,7 @@ class About(BaseModel):
     tokenizer: str
     words: bool
     vocabulary: int
+    wide: Annotated[bool, Field(description="Whether n-grams stand beside the recurrent layers.")]
 
 
 class Models(BaseModel):

@@ -18,14 +18,15 @@ from gatelight.estimators.language_model import LanguageModel
 from gatelight.estimators.token_streams import END
 from gatelight.text.vocabulary import UNK_ID
 
+MOST_NGRAMS = 30  # those that contribute most
 AT_ONCE = 64  # tokens whose scores, one for each word of the vocabulary, are kept at a time
 
 
 def running(model: Any, text: str) -> dict[str, Any]:
     """Return a text's tokens, each with what becomes of it, and what the model says after each.
 
-    Of a classifier: the probability of each class. Of a language model: what each token costs, in bits, and
-    no classes.
+    Of a classifier: the probability of each class, after each token by its recurrent side alone. Of a
+    language model: what each token costs, in bits, and no classes.
     """
     if isinstance(model, LanguageModel):
         return _surprise(model, text)
@@ -38,7 +39,7 @@ def running(model: Any, text: str) -> dict[str, Any]:
         "tokens": _marked(tokens, understood.unknown),
         "classes": classes.plain(),
         "multilabel": classes.multilabel,
-        "before": model.proba_and_unknown_share([""])[0][0],
+        "before": model.recurrent_proba([""])[0],
         "running": model.running_proba(text),
         "probabilities": columns[0],
         "label": list(label) if classes.multilabel else classes.plain()[int(columns[0].argmax())],
@@ -102,6 +103,7 @@ def explanation(model: TextClassifier, text: str, method: str, target: Any = Non
         "tokens": found.steps.tokens,
         "places": found.steps.places,
         "contributions": found.contributions,
+        "ngrams": [{"ngram": n, "contribution": part} for n, part in (found.ngrams or ())[:MOST_NGRAMS]],
     }
 
 

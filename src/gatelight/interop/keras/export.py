@@ -94,7 +94,11 @@ def to_keras(source: Model, out: Path) -> list[Path]:
 
 def layers(source: Model) -> list[Written]:
     """Every layer for Keras, the input first; DataError, naming it, for one that Keras has not."""
-    model = source if isinstance(source, ImportedModel) else imported_of(source.model_)
+    if isinstance(source, ImportedModel):
+        model = source
+    else:
+        source.check_without_wide("Keras")
+        model = imported_of(source.model_)
     form = model.blueprint.input
     shape = [None, *((form.steps,) if form.in_steps else ()), *((form.features,) if form.features else ())]
     config = {"batch_input_shape": shape, "dtype": "float32" if form.features else "int32"}

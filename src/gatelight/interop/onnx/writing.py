@@ -45,6 +45,7 @@ def save(model: TextClassifier | Classifier | Layer, path: str | Path, quantize:
     """
     nodes = Nodes(quantize)
     if isinstance(model, TextClassifier):
+        model.check_without_wide("ONNX")
         metadata = _parts(model)
         told = _classifier(nodes, model.model_, both_classes=True)
     elif isinstance(model, Classifier):

@@ -89,7 +89,8 @@ class Pane {
     if (running.unknown) make(verdict, "span", { class: "soft" }, ` · ${say("unknownShare")}: ${percent(running.unknown)}`);
     const names = running.tokens.map((token) => token.text);
     const values = running.bits || running.running.map((row) => row[target]);
-    const about = running.bits ? say("bitsCurve") : `${say("curve")}: ${running.classes[target]}`;
+    const alone = this.model.wide ? ` (${say("alone")})` : "";
+    const about = running.bits ? say("bitsCurve") : `${say("curve")}: ${running.classes[target]}${alone}`;
     this.find("chart").dataset.tokens = values.length;
     curve(this.find("chart"), values, names, about, (k) => this.open(k), !running.bits, running.before[target]);
     this.showWords(why);
@@ -120,6 +121,7 @@ class Pane {
     const strange = new Map(tokens.filter((token) => !token.known).map((token) => [token.text, token.read_as ?? say("nothing")]));
     this.find("unknown").textContent = strange.size
       ? `${say("unknownAre")}: ${[...strange].slice(0, 12).map((pair) => pair.join(" → ")).join(", ")}` : "";
+    this.showNgrams(why ? why.ngrams : [], most, colours);
     const legend = this.find("legend");
     legend.textContent = "";
     legend.parentElement.hidden = !why;
@@ -127,6 +129,17 @@ class Pane {
     make(legend, "span", { class: "plus" }, `■ ${say("speaksFor")} ${why.target}`);
     make(legend, "span", { class: "minus" }, ` ■ ${say("against")}`);
     if (why.gap !== null) legend.append(` · ${say("gap")}: ${number(why.gap)} ${say("nats")} ${say("of")} ${number(why.score - why.base)}`);
+  }
+  showNgrams(ngrams, most, colours) {
+    const list = this.find("ngrams");
+    list.textContent = ngrams.length ? `${say("ngrams")}: ` : "";
+    for (const { ngram, contribution } of ngrams) {
+      const share = Math.max(-1, Math.min(1, contribution / most)), one = make(list, "span", { class: "ngram" }, ngram.replaceAll(" ", "␣"));
+      one.style.backgroundColor = colours.colour(share * 0.85);
+      one.style.color = colours.over(share * 0.85);
+      one.title = `${say("contribution")} ${number(contribution)}`;
+      list.append(" ");
+    }
   }
   showTrace() {
     const { trace, place } = this;
