@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from command_line import TINY, gatelight, one_line_and_two
 
+from gatelight.estimators.rules import Data, settled
 from gatelight.estimators.settings import preset
 from gatelight.estimators.tuning import SPACE, Search, Trained, _found
 
@@ -46,11 +47,12 @@ def test_a_search_begins_with_the_default_and_goes_on(reviews: Path, tmp_path: P
 def test_every_default_can_be_drawn() -> None:
     """A setting whose default is outside of what is tried would be left out of the search without a word."""
     study = optuna.create_study()
-    study.enqueue_trial({name: preset("default")[name] for name in SPACE})
-    trial = study.ask()
-    assert {name: drawn.suggest(trial, name) for name, drawn in SPACE.items()} == {
-        name: preset("default")[name] for name in SPACE
-    }
+    for texts in (100, 3_000, 25_000, 10**6):
+        default = settled(preset("default") | {"random_state": 0}, Data(texts=texts))
+        wanted = {name: default[name] for name in SPACE}
+        study.enqueue_trial(wanted)
+        trial = study.ask()
+        assert {name: drawn.suggest(trial, name) for name, drawn in SPACE.items()} == wanted
 
 
 @pytest.mark.parametrize(("gained", "lost", "trials", "noise"), [(5, 1, 20, True), (40, 5, 20, False)])

@@ -20,7 +20,8 @@ from scipy.stats import binomtest
 from gatelight.errors import DataError, MissingExtraError
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.estimators.evaluation import is_right
-from gatelight.estimators.labels import checked_labels
+from gatelight.estimators.labels import Classes, checked_labels
+from gatelight.estimators.rules import Data, settled
 from gatelight.estimators.settings import OF_A_RUN
 from gatelight.estimators.texts import checked_texts
 
@@ -65,10 +66,9 @@ class Choice:
 
 SPACE: Mapping[str, Range | Choice] = {
     "learning_rate": Range(5e-4, 1.5e-2, log=True),
-    "epochs": Range(2, 10),
+    "epochs": Range(2, 20),
     "batch_size": Choice((16, 32, 64, 128)),
     "hidden_size": Range(48, 384, log=True),
-    "embedding_dim": Range(64, 512, log=True),
     "embedding_dropout": Range(0.0, 0.7),
     "word_dropout": Range(0.0, 0.4),
     "dropout": Range(0.0, 0.6),
@@ -144,7 +144,9 @@ def tune(
     if not held or (seconds is None and trials is None):
         raise DataError("a search needs validation texts, and a number of seconds or of trials")
     space = {name: drawn for name, drawn in SPACE.items() if name not in set(fixed)}
-    own = estimator.get_params(deep=False)
+    # What the data decide is decided once, for all trials.
+    values = Classes.of(checked_labels(labels)).values
+    own = settled(estimator.get_params(deep=False), Data.of(texts, labels, len(values)))
     default = {name: own[name] for name in space if _within(space[name], own[name])}
     space = {name: drawn for name, drawn in space.items() if name in default}
     if not space:
