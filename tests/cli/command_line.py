@@ -82,6 +82,13 @@ def start(*arguments: object, **how: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*PROGRAM, *map(str, arguments)], env=environment, **how)
 
 
+def apart(*arguments: object) -> Result:
+    """Run the command line in a process of its own, to its end."""
+    with start(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        out, err = run.communicate(timeout=120)
+    return Result(run.returncode, out.decode(), err.decode())
+
+
 def one_line_and_two(result: Result) -> str:
     """Check that a run ended as a user's mistake must, and return its line."""
     assert result.exit_code == 2, (result.exit_code, result.output, result.exception)

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from command_line import BLAME, PRAISE, gatelight, one_line_and_two
+from command_line import BLAME, PRAISE, apart, one_line_and_two
 
 import gatelight as library
 from gatelight.errors import DataError, ModelFileError
@@ -190,10 +190,10 @@ def test_workers_of_another_version_or_without_the_folder_refuse(model: Path, tm
     ],
 )
 def test_mistakes_are_one_line(model: Path, data: Path, tmp_path: Path, typed: list[str], said: str) -> None:
-    """They are found before a cluster is started."""
+    """They are found before a cluster is started, here in a process that no cluster of a test writes in."""
     places = {"DATA": str(data), "OUT": str(tmp_path / "out")}
     given = [places.get(word, word) for word in typed]
-    assert said in one_line_and_two(gatelight("predict", model, "--engine", "ray", *given))
+    assert said in one_line_and_two(apart("predict", model, "--engine", "ray", *given))
     assert not (tmp_path / "out").exists()
 
 
