@@ -121,7 +121,9 @@ def ngrams(data: Sides, seed: int) -> tuple[Probabilities, Sequence[str]]:
     split = StratifiedShuffleSplit(1, test_size=0.1, random_state=seed).split(data.train, targets)
     ((train, valid),) = split
     held_out = [data.train[i] for i in valid], targets[valid]
-    best = fit_best(baseline_ngrams(data.train), [data.train[i] for i in train], targets[train], held_out)
+    best = fit_best(
+        baseline_ngrams(data.train, True), [data.train[i] for i in train], targets[train], held_out
+    )
     found = best.probabilities(data.test)
     return np.hstack([1 - found, found]) if found.shape[1] == 1 else found, list(classes)
 
@@ -157,7 +159,8 @@ def _gatelight(data: Sides, seed: int, **settings: object) -> tuple[Probabilitie
     unit = {"tokenizer": "char"} if data.name in SCRIPTS_OF_CHARACTERS else {}
     model = TextClassifier(random_state=seed, **unit, **settings)
     model.fit(data.train, data.labels, groups=data.groups)
-    return model.predict_proba(data.test).astype(np.float64), list(model.classes_)
+    found = model.predict_proba(data.test).astype(np.float64)
+    return found / found.sum(axis=1, keepdims=True), list(model.classes_)
 
 
 MODELS: dict[str, Callable[[Sides, int], tuple[Probabilities, Sequence[str]]]] = {

@@ -14,6 +14,8 @@ from sklearn.exceptions import NotFittedError
 import gatelight
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.language_model import LanguageModel, divided
+from gatelight.estimators.language_rules import RULES, Amount, Plan, settled
+from gatelight.estimators.settings import LanguageSettings, defaults
 from gatelight.models.training import Interrupted
 from gatelight.text.detokenizer import graphemes
 from gatelight.text.vectors import WordVectors
@@ -181,6 +183,42 @@ def test_what_cannot_be_learned_or_known_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"kind": "gatelight text classifier", "format": 1}')
     with pytest.raises(ModelFileError, match="not of a gatelight language model"):
         load_language_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [
+        (Amount(1000, 110_000, 86), {"epochs": 20, "hidden_size": 256, "dropout": 0.2, "batch_size": 16}),
+        (Amount(12_808, 1_400_000, 111), {"epochs": 8, "steps": 64, "learning_rate": 8e-3}),
+        (Amount(25_000, 20_000_000, 150), {"epochs": 2, "hidden_size": 512, "dropout": 0.0}),
+        (Amount(10**6, 10**9, 200), {"epochs": 1, "batch_size": 32, "embedding_dim": 64}),
+        (Amount(6_000, 140_000, 6_800), {"epochs": 10, "steps": 32, "dropout": 0.5}),
+        (Amount(1, 7, 5), {"batch_size": 1}),
+    ],
+)
+def test_open_settings_follow_from_the_texts(amount: Amount, expected: dict[str, Any]) -> None:
+    """A hundred updates on a megabyte of text teach a model less than n-grams know."""
+    open_ones = defaults(LanguageSettings)
+    found = settled(open_ones, amount)
+    assert found.items() >= expected.items()
+    assert not [name for name in RULES if found[name] is None]
+    assert settled({**open_ones, "epochs": 3, "tied": True}, amount)["epochs"] == 3
+    tied = settled({**open_ones, "hidden_size": 96, "tied": True}, amount)
+    assert tied["embedding_dim"] == 96
+    assert f"{amount.tokens:,} tokens" in str(Plan(amount, found))
+
+
+def test_what_was_chosen_is_said_and_kept(tmp_path: Path) -> None:
+    """A model whose epochs nobody can look up cannot be trained again."""
+    told: list[Plan] = []
+    model = LanguageModel(hidden_size=8, epochs=2).fit(TEXTS, on_plan=told.append)
+    assert model.get_params()["batch_size"] is None
+    assert (model.settings_["epochs"], model.settings_["learning_rate"]) == (2, 8e-3)
+    assert model.training_["plan"] == str(told[0])
+    model.save(tmp_path / "lm")
+    again = gatelight.load(tmp_path / "lm")
+    assert again.settings_ == model.settings_
+    assert again.get_params() == model.get_params()
 
 
 def word_vectors(dim: int) -> WordVectors:

@@ -16,7 +16,7 @@ from gatelight.errors import DataError, ModelFileError
 
 WRITER: dict[str, Any] = {
     "tokenizer": "word", "lowercase": True, "hidden_size": 6, "embedding_dim": 6, "layers": 2,
-    "batch_size": 4, "steps": 8,
+    "batch_size": 4, "steps": 8, "epochs": 1, "learning_rate": 2e-3, "dropout": 0.0, "embedding_dropout": 0.0,
     "min_count": 1, "cell": "gru", "validation_fraction": 0.0,
 }  # fmt: skip
 # So small a step that no weight of float32 moves: what is learned is where it started.

@@ -21,7 +21,6 @@ from gatelight.cli.output import duration, emit, say, size
 from gatelight.notices import listening
 
 if TYPE_CHECKING:
-    from gatelight.estimators.rules import Plan
     from gatelight.models.training import Progress as Training
 
 Record = dict[str, Any]

@@ -142,7 +142,8 @@ class Train(Training):
 class TrainLanguageModel(Training):
     """Train a language model on texts, labelled or not, and save it.
 
-    Where DATA has parts, all but test are learned from.
+    Where DATA has parts, all but test are learned from. What a setting that is left out becomes by the
+    texts is said before training.
     """
 
     SETTINGS = staticmethod(language_settings)
@@ -162,7 +163,7 @@ class TrainLanguageModel(Training):
             corpus = texts_to_learn_from(self.data, to, self.reading, self.part, self.limit)
             grouped = "" if corpus.groups is None else f", {len(set(corpus.groups)):,} groups"
             say(to, f"{len(corpus):,} texts, {sum(map(len, corpus.texts)):,} characters{grouped}")
-            with training(to, model.epochs, self.json) as calls:
+            with training(to, None, self.json) as calls:
                 model.fit(
                     corpus.texts,
                     groups=corpus.groups,

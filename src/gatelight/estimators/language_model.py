@@ -22,6 +22,7 @@ from gatelight.errors import DataError
 from gatelight.estimators.card import language_card
 from gatelight.estimators.drawing import checked_drawing, until, written
 from gatelight.estimators.embeddings import embed_with
+from gatelight.estimators.language_rules import Amount, Plan, settled
 from gatelight.estimators.likelihood import Likelihood, baseline_of, likelihood
 from gatelight.estimators.preparation import vectors_for
 from gatelight.estimators.rules import CORPUS
@@ -69,11 +70,13 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
     `embedding_dim` says. `documents`: each text from the zero state, cut after `max_length` tokens; else one
     stream in `batch_size` parts side by side, `steps` at a time with the state carried on.
 
-    Fitted: `vocabulary_`, `tokenizer_`, `model_`, `history_`, `training_`.
+    Fitted: `vocabulary_`, `tokenizer_`, `model_`, `history_`, `training_`, `settings_` (all settings, those
+    chosen by the texts too).
     """
 
     history_: list[dict[str, Any]]
     training_: dict[str, Any]
+    settings_: dict[str, Any]
 
     def fit(
         self,
@@ -90,12 +93,14 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         on_progress: Callable[[Any], object] | None = None,
         on_vectors: Callable[[int, int], None] | None = None,
         on_stage: Callable[[str], object] = lambda stage: None,
+        on_plan: Callable[[Plan], object] = lambda plan: None,
     ) -> Self:
         """Learn from texts, of which a fraction is held out unless `validation` texts are given.
 
         y: ignored; scikit-learn's pipelines give it. groups: one per text, what must not be on both sides,
         like a review's film, whose names n-grams know by heart (None or NaN: a group of its own). baseline:
-        also measure n-grams of the same texts on the validation texts. The rest as in `TextClassifier.fit`.
+        also measure n-grams of the same texts on the validation texts. on_plan(plan): told what will be
+        trained, before it is. The rest as in `TextClassifier.fit`.
         Raises DataError when texts or settings cannot be used.
         """
         settings = plain(self.get_params(deep=False))
@@ -107,6 +112,8 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         vocabulary = vocabulary_of(learned, cut, self.min_count, self.max_words)
         stream = TokenStream.of(learned, cut, vocabulary)
         valid = TokenStream.of(held, cut, vocabulary) if held else None
+        settings = settled(settings, amount := Amount(len(learned), len(stream.ids), len(vocabulary)))
+        on_plan(plan := Plan(amount, settings))
         config = training_config(settings)
         if self.vectors is not None:
             on_stage("vectors")
@@ -117,7 +124,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
                 validating = None if valid is None else valid.documents(None)
                 return PredictingDocuments(network, stream.documents(self.max_length), validating, config)
             return PredictingStreams(
-                network, stream.ids, None if valid is None else valid.ids, config, self.steps
+                network, stream.ids, None if valid is None else valid.ids, config, settings["steps"]
             )
 
         on_stage("train")
@@ -136,6 +143,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
             "unknown_share": stream.unknown / len(stream.ids),
             "validation_texts": len(held),
             "split": "given" if validation is not None else "random" if groups is None else "group",
+            "plan": str(plan),
             "epochs": len(history.epochs),
             "best_epoch": history.best_epoch,
             "stopped": history.stopped,
@@ -149,20 +157,21 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         if valid is not None and baseline:
             on_stage("baseline")
             training["baseline"] = baseline_of(stream, valid, len(vocabulary), self.order).to_dict()
-        self.restore(vocabulary, network, history.epochs, training)
+        self.restore(vocabulary, network, settings, history.epochs, training)
         return self
 
     def restore(
         self,
         vocabulary: Vocabulary,
         network: Network,
+        settings: dict[str, Any],
         history: list[dict[str, Any]],
         training: dict[str, Any],
     ) -> None:
         """Take over everything that fitting or a model folder gives."""
         network.eval()
         self.vocabulary_, self.model_, self.tokenizer_ = vocabulary, network, self._cut()
-        self.history_, self.training_ = history, training
+        self.settings_, self.history_, self.training_ = settings, history, training
         self.reader_ = Reader(network)
 
     def likelihood(self, texts: Iterable[str]) -> Likelihood:
@@ -272,6 +281,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         fitted, target = self._fitted(), Path(folder)
         config = {
             "settings": saved_settings(self.get_params(deep=False)),
+            "fitted_settings": saved_settings(fitted.settings_),
             "model": fitted.model_.config.to_dict(),
             "training": fitted.training_,
             "history": fitted.history_,
@@ -289,6 +299,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         config, path = read_config(folder, LANGUAGE), Path(folder) / MODEL_FILE
         with told_in_one_line(folder):
             model = cls(**of_config(config["settings"]))
+            settings = of_config(config.get("fitted_settings", config["settings"]))
             check_language_settings(model.get_params(deep=False))
             shape = LanguageModelConfig.from_dict(config["model"])
             vocabulary = Vocabulary.load(Path(folder))
@@ -300,7 +311,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         check_sizes(path, shape, ("vocabulary_size", "dim", "hidden", "layers"))
         network = Network(shape)
         load_weights(network, path)
-        model.restore(vocabulary, network, history, training)
+        model.restore(vocabulary, network, settings, history, training)
         return model
 
     def _fitted(self) -> Self:

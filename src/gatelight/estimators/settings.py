@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gatelight.errors import DataError
+from gatelight.estimators.language_rules import settled as settled_language
 from gatelight.estimators.rules import AUTO, settled
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class ClassifierSettings:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LanguageSettings:
-    """What `LanguageModel` takes."""
+    """What `LanguageModel` takes; what is None in `language_rules.RULES` is chosen by the texts."""
 
     tokenizer: str = "char"
     lowercase: bool = False
@@ -83,25 +84,25 @@ class LanguageSettings:
     max_words: int | None = None
     vectors: Any = None
     cell: str = "lstm"
-    embedding_dim: int = 64
-    hidden_size: int = 256
+    embedding_dim: int | None = None
+    hidden_size: int | None = None
     layers: int = 1
     tied: bool = False
     output: str = "softmax"
     samples: int = 1024
-    dropout: float = 0.0
-    embedding_dropout: float = 0.0
+    dropout: float | None = None
+    embedding_dropout: float | None = None
     layer_dropout: float = 0.0
     documents: bool = False
     max_length: int | None = 1000
-    steps: int = 128
+    steps: int | None = None
     optimizer: str = "adam"
-    learning_rate: float = 2e-3
+    learning_rate: float | None = None
     schedule: str = "one-cycle"
     clip: float | None = 1.0
     weight_decay: float = 0.0
-    batch_size: int = 64
-    epochs: int = 1
+    batch_size: int | None = None
+    epochs: int | None = None
     patience: int | None = None
     best_by: str = "valid_loss"
     average: float | None = None
@@ -418,6 +419,7 @@ def check_language_settings(settings: Mapping[str, Any]) -> None:
     """Raise DataError for a language model's first setting that cannot be used."""
     from gatelight.text.tokenizers import tokenizer
 
+    settings = settled_language(settings)
     _check_whole(settings, "min_count", "embedding_dim", "hidden_size", "steps", "order")
     _check_fraction(settings)
     if settings["tied"] is True and settings["vectors"] is None:

@@ -46,7 +46,7 @@ def settings_after(
 
     A language model reads in one direction, so the classifier does. Its vocabulary knows no pieces of words.
     """
-    decided = {name: getattr(model, name) for name in TAKEN_OVER} | {"bidirectional": False, "vectors": None}
+    decided = {name: model.settings_[name] for name in TAKEN_OVER} | {"bidirectional": False, "vectors": None}
     decided["embedding_dim"] = model.model_.config.dim  # given vectors decided it
     if settings["unknown"] in PIECES and "unknown" not in chosen:
         decided["unknown"] = "unk"
