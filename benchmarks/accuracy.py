@@ -116,13 +116,14 @@ def recurrent(data: Sides, seed: int) -> tuple[Probabilities, Sequence[str]]:
 def ngrams(data: Sides, seed: int) -> tuple[Probabilities, Sequence[str]]:
     """Fit the n-gram baseline that training prints, chosen on validation."""
     from gatelight.estimators.ngram_classifier import baseline_ngrams, fit_best
+    from gatelight.estimators.rules import Data
 
     classes, targets = np.unique(data.labels, return_inverse=True)
     split = StratifiedShuffleSplit(1, test_size=0.1, random_state=seed).split(data.train, targets)
     ((train, valid),) = split
     held_out = [data.train[i] for i in valid], targets[valid]
     best = fit_best(
-        baseline_ngrams(data.train, True), [data.train[i] for i in train], targets[train], held_out
+        baseline_ngrams(Data.of(data.train), True), [data.train[i] for i in train], targets[train], held_out
     )
     found = best.probabilities(data.test)
     return np.hstack([1 - found, found]) if found.shape[1] == 1 else found, list(classes)

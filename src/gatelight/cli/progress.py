@@ -21,6 +21,8 @@ from gatelight.cli.output import duration, emit, say, size
 from gatelight.notices import listening
 
 if TYPE_CHECKING:
+    from gatelight.estimators.language_rules import Plan as LanguagePlan
+    from gatelight.estimators.rules import Plan
     from gatelight.models.training import Progress as Training
 
 Record = dict[str, Any]
@@ -144,7 +146,7 @@ def training(to: Console, epochs: int | None, json: bool) -> Iterator[dict[str, 
 
     with Meter(to) as meter:
 
-        def on_plan(plan: Plan) -> None:
+        def on_plan(plan: Plan | LanguagePlan) -> None:
             nonlocal epochs
             epochs = plan.settings["epochs"]
             meter.line(str(plan))
