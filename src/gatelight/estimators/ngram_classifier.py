@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 INVERSE_PENALTY = 10.0
 MOST_TERMS = 1_000_000
+MOST_KEPT, LONGEST_KEPT = 20_000, 32  # words, and characters of one, whose n-grams' numbers are kept
 MOST_COUNTED = 10_000_000  # terms; beyond, those met once so far are forgotten, which bounds the memory
 SMALL_CORPUS = 200  # below this many texts a term of one text counts too: hardly any is seen twice
 WORDS_AND_SIGNS = r"\w+|[^\w\s]"
@@ -57,18 +58,31 @@ class Ngrams:
 
     def of(self, text: str) -> list[str]:
         """Return every n-gram of a text, as often as it occurs."""
+        found, spans = self.parts(text)
+        for span in spans:
+            found += self.of_span(span)
+        return found
+
+    def parts(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the n-grams of a text's words, and the spans whose characters are to be taken."""
         found: list[str] = []
         text = (clean_text(text) if self.clean else text).lower()
         if self.words is not None:
             words = re.findall(self.pattern, text)
             for n in range(self.words[0], self.words[1] + 1):
                 found += words if n == 1 else map(" ".join, zip(*(words[k:] for k in range(n)), strict=False))
-        if self.characters is not None:
-            spans = [" ".join(text.split())] if self.across_spaces else [f" {w} " for w in text.split()]
-            for span in spans:
-                for n in range(self.characters[0], self.characters[1] + 1):
-                    found += [CHARACTER_MARK + span[k : k + n] for k in range(len(span) - n + 1)]
-        return found
+        if self.characters is None:
+            return found, []
+        return found, [" ".join(text.split())] if self.across_spaces else [f" {w} " for w in text.split()]
+
+    def of_span(self, span: str) -> list[str]:
+        """Return the n-grams of a span's characters."""
+        shortest, longest = self.characters or (1, 0)
+        return [
+            CHARACTER_MARK + span[k : k + n]
+            for n in range(shortest, longest + 1)
+            for k in range(len(span) - n + 1)
+        ]
 
     def __str__(self) -> str:
         """Return it in words: "words 1 to 2, characters 2 to 5"."""
@@ -104,6 +118,7 @@ class NgramClassifier:
         self.intercepts: Floats = np.zeros(0, np.float32)
         self.multilabel = False
         self._numbers: dict[str, int] | None = None
+        self._spans: dict[str, NDArray[np.int64]] = {}
         self._weights: Floats | None = None  # [terms, outputs], for products with sparse rows
 
     def fit(
@@ -153,15 +168,30 @@ class NgramClassifier:
 
     def _row(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The numbers [m] of a text's known terms, in order, and their TF-IDF [m], of length 1."""
-        found = list(filter(None, map(self._known().get, self.ngrams.of(text))))
-        numbers, counts = np.unique(np.array(found, np.int64), return_counts=True)
+        words, spans = self.ngrams.parts(text)
+        found = [self._numbered(words), *map(self._of_span, spans)]
+        numbers, counts = np.unique(np.concatenate(found), return_counts=True)
         numbers -= 1
         values = (1 + np.log(counts)) * self.idf[numbers]
         return numbers, values / (np.sqrt((values * values).sum()) or 1.0)
 
+    def _numbered(self, terms: list[str]) -> NDArray[np.int64]:
+        """The numbers, from 1, of those that are known."""
+        return np.array(list(filter(None, map(self._known().get, terms))), np.int64)
+
+    def _of_span(self, span: str) -> NDArray[np.int64]:
+        """The numbers of a span's known n-grams; those of words are kept, for most words come again."""
+        found = self._spans.get(span)
+        if found is None:
+            found = self._numbered(self.ngrams.of_span(span))
+            if len(self._spans) < MOST_KEPT and len(span) <= LONGEST_KEPT:
+                self._spans[span] = found
+        return found
+
     def _known(self) -> dict[str, int]:
         """The number of each term, from 1."""
         if self._numbers is None:
+            self._spans = {}
             self._numbers = {term: number for number, term in enumerate(self.terms, 1)}
         return self._numbers
 
@@ -217,12 +247,12 @@ def fit_all(
         raise DataError(f"there are {len(texts)} texts and {len(targets)} labels; give one label per text")
     first, multilabel = classifiers[0], targets.ndim == 2
     first.terms, first.idf = _terms(texts, first.ngrams)
-    first._numbers = None
+    first._numbers, first._spans = None, {}
     features = first.features(texts)
     present = features.copy()
     present.data = np.ones_like(present.data)
     for each in classifiers:
-        each.terms, each.idf, each._numbers = first.terms, first.idf, first._numbers
+        each.terms, each.idf, each._numbers, each._spans = first.terms, first.idf, first._numbers, {}
         each.multilabel, each._weights = multilabel, None
         columns = list(_columns(targets, each.naive_bayes))
         weights: Iterable[NDArray[Any] | None] = [sample_weight] * len(columns)
