@@ -8,7 +8,8 @@ of epsilon are torch.optim's. All state is in named tensors, made at the start.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from gatelight.errors import DataError
 from gatelight.models.training_config import OPTIMISERS
 from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
-from gatelight.nn.kernels.parallel import parallel_for
 from gatelight.nn.linear import array_of
 
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
@@ -29,13 +29,11 @@ BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
 # and torch; tf.keras and Keras 3 have it inside, which is a far larger one where gradients are small.
 RHO, RMSPROP_EPSILON = 0.9, 1e-7
 UPDATE_WORK = 16  # a root and a division take about as long as so many multiply-adds
-PART = (
-    1 << 15
-)  # elements that a thread takes: fixed, so that sums do not depend on how many threads there are
-KNOWN = 512  # of how many steps since which rows stand still it is known what they missed
+LEAST_WEIGHT = 1e-9  # a missed step that counts for less is left out
 
 Array = NDArray[Any]
-Touched = tuple[NDArray[np.int64], Tensor]
+Rows = NDArray[np.int64]
+Touched = tuple[Rows, Tensor]
 
 _SGD, _RMSPROP, _ADAM = range(3)
 
@@ -44,9 +42,10 @@ class Optimiser:
     """One optimiser for named dense parameters and, by rows, for one table [V, D].
 
     A row that a batch does not touch costs nothing at that step. What torch's dense optimiser would have
-    done to it with a zero gradient (momentum moves it on, moments fade) is made good by `catch_up` before it
-    is read again, so that rare words learn as fast as they do there. Only weight decay is left out of missed
-    steps. It is decoupled in "adamw" and added to the gradient elsewhere, as in torch.
+    done to it with a zero gradient (momentum moves it on, moments fade) is made good before it is read again
+    by `catch_up`, a deferred sparse update, so that rare words learn as fast as they do there. Only weight
+    decay is left out of missed steps. It is decoupled in "adamw" and added to the gradient elsewhere, as in
+    torch.
 
     "lazyadam" leaves this out, as torch's SparseAdam and TensorFlow's LazyAdam do: rows and their moments
     stand still while they are not touched, so rare words move less, and vectors that were trained before on
@@ -63,7 +62,7 @@ class Optimiser:
         momentum: float = 0.9,
         clip: float | None = None,
     ) -> None:
-        """`momentum` is SGD's; `clip` the largest global gradient norm.
+        """`momentum` is SGD's; `clip` the maximum norm of all gradients together.
 
         Raises DataError for another kind, and for parameters that are not float32 or float64 on the CPU.
         """
@@ -90,7 +89,10 @@ class Optimiser:
         self._counts = {name: torch.zeros(()) for name in parameters}
         self._rows = {} if table is None else {slot: _zeros_like(table) for slot in self._slots}
         self._last = torch.zeros(0 if table is None else len(table), dtype=torch.int64)
-        self._rates = np.zeros(0)  # of each step so far, with Adam's bias correction
+        # By how much of its first moment a row has moved that stands still since a step, and how this falls.
+        self._moved = np.zeros(0)
+        fall = {_SGD: momentum, _RMSPROP: 0.0, _ADAM: BETA1 / math.sqrt(BETA2)}[self._rule]
+        self._weights = fall ** np.arange(1, 1 + math.ceil(math.log(LEAST_WEIGHT, fall)) if fall else 1)
 
     def gradient_norm(self, touched: Touched | None) -> float:
         """The 2-norm of all gradients together, dense and rows; scales them down to `clip` if it is larger.
@@ -100,7 +102,9 @@ class Optimiser:
         """
         leaves: list[Tensor] = [*self._parameters.values(), *([] if touched is None else [touched[1]])]
         leaves = [leaf for leaf in leaves if leaf.grad is not None]
-        norm = math.sqrt(sum(_sum_of_squares(leaf.grad) for leaf in leaves if leaf.grad is not None))
+        with threads.single_threaded_torch():
+            norms = [torch.linalg.vector_norm(leaf.grad, dtype=torch.float64) for leaf in leaves]
+        norm = math.hypot(*map(float, norms))
         if self.clip is not None and not norm + 1e-6 <= self.clip:
             for leaf in leaves:
                 leaf.grad = leaf.grad * (self.clip / (norm + 1e-6))  # type: ignore[assignment, operator]
@@ -129,18 +133,27 @@ class Optimiser:
         rows = {f"{slot}/rows": tensor for slot, tensor in self._rows.items()}
         return {**state, **counts, **rows, **({"last/rows": self._last} if rows else {})}
 
-    def catch_up(self, rows: NDArray[np.int64] | None = None) -> None:
-        """Bring `rows` int64 [U], distinct, or all rows to where the steps so far would have led them."""
+    def catch_up(self, rows: Rows | None = None) -> None:
+        """Bring `rows` int64 [U], distinct, or all rows to where the steps so far would have led them.
+
+        Their gradient was zero at the steps that they missed: the first moment fell by `keep` at each and the
+        second by `keep_second`, so Adam did w ← w − moved · mean / (√square + epsilon), SGD w ← w − moved ·
+        velocity.
+        """
         if self._table is None or not self.steps or self.kind == "lazyadam":
             return
-        if rows is None:
-            rows = np.arange(len(self._table), dtype=np.int64)
-        table, state = self._table.detach().numpy(), [self._rows[slot].numpy() for slot in self._slots]
-        keep = {_SGD: (self.momentum, 1.0), _RMSPROP: (RHO, 1.0), _ADAM: (BETA1, BETA2)}[self._rule]
-        given = (
-            self._rule, table, state[0], state[-1], self._last.numpy(), rows, self._rates, self.steps, *keep
-        )  # fmt: skip
-        threads.share(_all_catching_up, given, rows.size * table.shape[1] * UPDATE_WORK)
+        rows = np.arange(len(self._table), dtype=np.int64) if rows is None else rows
+        last = self._last.numpy()
+        rows = rows[(last[rows] > 0) & (last[rows] < self.steps)]  # without any step there are no moments
+        keep, keep_second = {_SGD: (self.momentum, 1.0), _RMSPROP: (RHO, 1.0), _ADAM: (BETA1, BETA2)}[
+            self._rule
+        ]
+        missed = self.steps - last[rows]
+        table, first, second = self._row_arrays()
+        columns = self._moved[last[rows]], keep**missed, keep_second**missed
+        given = self._rule, table, first, second, rows, np.stack(columns, 1).astype(table.dtype)
+        _in_parts(lambda a, b: _catch_up(*given, a, b), len(rows), rows.size * table.shape[1])
+        last[rows] = self.steps
         torch.autograd.graph.increment_version(self._table)
 
     def go_on_from(self, rates: Iterable[float]) -> None:
@@ -149,35 +162,43 @@ class Optimiser:
             self._count_step(rate)
 
     def _count_step(self, rate: float) -> None:
-        if self.steps == len(self._rates):
-            self._rates = np.concatenate([self._rates, np.zeros(max(1024, self.steps))])
-        number = self.steps + 1
-        bias = math.sqrt(1.0 - BETA2**number) / (1.0 - BETA1**number) if self._rule == _ADAM else 1.0
-        self._rates[self.steps] = rate * bias
-        self.steps = number
+        self.steps += 1
+        if self.steps >= len(self._moved):
+            self._moved = np.concatenate([self._moved, np.zeros(max(1024, self.steps))])
+        if self._rule == _ADAM:
+            rate *= math.sqrt(1.0 - BETA2**self.steps) / (1.0 - BETA1**self.steps)
+        recent = self._weights[: self.steps]
+        self._moved[self.steps - len(recent) : self.steps] += rate * recent[::-1]
 
     def _dense_step(self, name: str, parameter: nn.Parameter, rate: float) -> None:
         own = parameter.detach().numpy()
         weight = np.ascontiguousarray(own)
-        state = [self._state[slot][name].numpy().reshape(-1) for slot in self._slots]
+        state = [self._state[slot][name].numpy() for slot in self._slots]
         gradient = array_of(parameter.grad.to(parameter.dtype))  # type: ignore[union-attr]
         numbers = self._numbers(rate, int(self._counts[name]), weight.dtype)
-        given = self._rule, weight.reshape(-1), state[0], state[-1], gradient.reshape(-1), numbers
-        threads.share(_all_dense, given, weight.size * UPDATE_WORK)
+        flat = [array.reshape(-1) for array in (weight, state[0], state[-1], gradient)]
+        _in_parts(
+            lambda a, b: _update(self._rule, *(array[a:b] for array in flat), numbers),
+            weight.size, weight.size,
+        )  # fmt: skip
         if weight is not own:
             own[...] = weight
         # The kernel wrote past torch's back: whoever keeps something computed from it must notice.
         torch.autograd.graph.increment_version(parameter)
 
-    def _row_step(self, rows: NDArray[np.int64], gradient: Array, rate: float) -> None:
+    def _row_step(self, rows: Rows, gradient: Array, rate: float) -> None:
         if self._table is None:
             raise DataError("rows were touched, but the optimiser was made without a table")
-        table, state = self._table.detach().numpy(), [self._rows[slot].numpy() for slot in self._slots]
+        table, first, second = self._row_arrays()
         self._last.numpy()[rows] = self.steps
-        numbers = self._numbers(rate, self.steps, table.dtype)
-        given = self._rule, table, state[0], state[-1], rows, gradient, numbers
-        threads.share(_all_rows, given, gradient.size * UPDATE_WORK)
+        given = self._rule, table, first, second, rows, gradient, self._numbers(rate, self.steps, table.dtype)
+        _in_parts(lambda a, b: _update_rows(*given, a, b), len(rows), gradient.size)
         torch.autograd.graph.increment_version(self._table)
+
+    def _row_arrays(self) -> tuple[Array, Array, Array]:
+        """The table and its first and second moment; with one moment that is both."""
+        state = [self._rows[slot].numpy() for slot in self._slots]
+        return self._table.detach().numpy(), state[0], state[-1]  # type: ignore[union-attr]
 
     def _numbers(self, rate: float, step: int, dtype: Any) -> Array:
         """What the update of this rule is given besides arrays; `step` counts from 1."""
@@ -201,83 +222,36 @@ class Optimiser:
 
 
 class WeightAverage:
-    """Polyak-like averaging: mean ← d·mean + (1 − d)·w after each step, exact for every row of the table.
+    """Polyak-like averaging: mean ← d·mean + (1 − d)·w after each step.
 
     At step t (from 1) d = min(decay, (1 + t) / (10 + t)), so that short runs are not held at their start
-    (TensorFlow's ExponentialMovingAverage with `num_updates`). A row that does not change needs no work:
-    its distance from its mean falls by the product of the decays, which is made good when it is next touched.
+    (TensorFlow's ExponentialMovingAverage with `num_updates`).
     """
 
-    def __init__(
-        self, decay: float, parameters: Mapping[str, nn.Parameter], table: nn.Parameter | None = None
-    ) -> None:
-        self.decay = decay
-        self.steps = 0
-        self._parameters, self._table = dict(parameters), table
-        self._means = {name: p.detach().clone() for name, p in parameters.items()}
-        self._table_mean = None if table is None else table.detach().clone()
-        self._seen = torch.zeros(0 if table is None else len(table), dtype=torch.float64)
-        self._total = torch.zeros(1, dtype=torch.float64)  # sum of the logarithms of all decays so far
-
-    def before_step(self, rows: NDArray[np.int64] | None) -> None:
-        """Call with the row numbers int64 [U] that the optimiser is about to change."""
-        if rows is not None and self._table is not None and self._table_mean is not None:
-            table, mean = self._table.detach().numpy(), self._table_mean.numpy()
-            _catch_up_average(table, mean, self._seen.numpy(), rows, float(self._total))
+    def __init__(self, decay: float, weights: Mapping[str, Tensor]) -> None:
+        """`weights` by name are the tensors that the optimiser changes."""
+        self.decay, self.steps = decay, 0
+        self._weights = dict(weights)
+        self.means = {name: weight.detach().clone() for name, weight in weights.items()}
 
     @torch.no_grad()
-    def after_step(self, rows: NDArray[np.int64] | None) -> None:
-        """Call with the same rows once the optimiser has changed them."""
+    def step(self) -> None:
+        """Call once the optimiser has changed the weights."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        self._total += math.log(decay)
-        for name, parameter in self._parameters.items():
-            self._means[name].lerp_(parameter, 1.0 - decay)
-        if rows is not None and self._table is not None and self._table_mean is not None:
-            table, mean = self._table.detach().numpy(), self._table_mean.numpy()
-            rest: Any = table.dtype.type(1.0 - decay)
-            _average(table, mean, self._seen.numpy(), rows, rest, float(self._total))
-
-    def weights(self) -> list[Tensor]:
-        """The averages up to now, as new tensors: the dense parameters' in order, then the table's."""
-        found = [mean.clone() for mean in self._means.values()]
-        if self._table is not None and self._table_mean is not None:
-            table = self._table.detach()
-            left = torch.exp(self._total - self._seen).to(table.dtype)[:, None]
-            found.append(table + left * (self._table_mean - table))
-        return found
-
-    def state(self) -> dict[str, Tensor]:
-        """Every tensor that the next step depends on, by name; views, not copies."""
-        state = {f"mean/{name}": mean for name, mean in self._means.items()}
-        if self._table_mean is not None:
-            state |= {"mean/rows": self._table_mean, "seen/rows": self._seen}
-        return {**state, "total": self._total}
+        for name, weight in self._weights.items():
+            self.means[name].lerp_(weight, 1.0 - decay)
 
 
 def _zeros_like(table: Tensor) -> Tensor:
     return torch.from_numpy(buffers.sparse(tuple(table.shape), table.detach().numpy().dtype, large=True))
 
 
-def _sum_of_squares(gradient: Tensor) -> float:
-    """In float64, in an order that does not depend on the threads."""
-    values = array_of(gradient).reshape(-1)
-    sums = np.empty(-(-values.size // PART))
-    threads.share(_all_sums_of_squares, (values, sums), values.size)
-    return float(sums.sum())
-
-
-@compiled(fastmath={"reassoc", "contract"})
-def _part_of_squares(values: Array, sums: Array, part: int) -> None:
-    some, total = values[part * PART : (part + 1) * PART], 0.0
-    for n in range(len(some)):
-        total += np.float64(some[n]) * np.float64(some[n])
-    sums[part] = total
-
-
-@compiled
-def _all_sums_of_squares(values: Array, sums: Array, pool: Any, helpers: int) -> int:
-    return int(parallel_for(_part_of_squares, (values, sums), pool, helpers, len(sums)))
+def _in_parts(task: Callable[[int, int], object], size: int, elements: int) -> None:
+    """Call task(begin, end) for parts of 0 to `size`, on several threads where it is worth it."""
+    work = elements * UPDATE_WORK
+    cuts = threads.cuts(size) if work >= threads.SHARED_WORK else [(0, size)]
+    threads.run([partial(task, *cut) for cut in cuts], work)
 
 
 # error_model="numpy": Python's check for division by zero would keep the loops from being vectorised.
@@ -314,110 +288,36 @@ def _update(rule: int, w: Array, first: Array, second: Array, g: Array, n: Array
 
 
 @compiled
-def _dense_part(rule: int, w: Array, first: Array, second: Array, g: Array, n: Array, part: int) -> None:
-    a, b = part * PART, min(len(w), (part + 1) * PART)
-    _update(rule, w[a:b], first[a:b], second[a:b], g[a:b], n)
-
-
-@compiled
-def _all_dense(
-    rule: int, w: Array, first: Array, second: Array, g: Array, n: Array, pool: Any, helpers: int
-) -> int:
-    return int(
-        parallel_for(_dense_part, (rule, w, first, second, g, n), pool, helpers, (len(w) + PART - 1) // PART)
-    )
-
-
-@compiled
-def _rows_part(
-    rule: int, table: Array, first: Array, second: Array, rows: Array, g: Array, n: Array, parts: int, k: int
+def _update_rows(
+    rule: int,
+    table: Array,
+    first: Array,
+    second: Array,
+    rows: Array,
+    g: Array,
+    n: Array,
+    begin: int,
+    end: int,
 ) -> None:
-    for u in range(len(rows) * k // parts, len(rows) * (k + 1) // parts):
+    for u in range(begin, end):
         r = rows[u]
         _update(rule, table[r], first[r], second[r], g[u], n)
 
 
-@compiled
-def _all_rows(
-    rule: int, table: Array, first: Array, second: Array, rows: Array, g: Array, n: Array, pool: Any,
-    helpers: int,
-) -> int:  # fmt: skip
-    parts = 4 * (helpers + 1)
-    return int(
-        parallel_for(_rows_part, (rule, table, first, second, rows, g, n, parts), pool, helpers, parts)
-    )
-
-
 @compiled(error_model="numpy")
-def _catch_up_part(
-    rule: int, table: Array, first: Array, second: Array, last: Array, rows: Array, rates: Array, steps: int,
-    keep: float, keep_second: float, parts: int, k: int,
-) -> None:  # fmt: skip
-    """Make the steps up to `steps` that rows have missed because their gradient was zero, all at once.
-
-    The first state falls by `keep` at a step and the second by `keep_second`, so of Adam w ← w − (sum of the
-    steps' weights)·mean / (√square + epsilon), of SGD w ← w − (sum)·velocity. `rates` float64: each step's
-    rate, corrected for bias; `last` int64 [V]: the steps that a row has made.
-    """
-    root, epsilon = math.sqrt(keep_second), table.dtype.type(ADAM_EPSILON)
-    # Many rows stand still since the same step; what they missed is computed once.
-    since, known = np.zeros(KNOWN, np.int64), np.empty((KNOWN, 3), table.dtype)
-    for u in range(len(rows) * k // parts, len(rows) * (k + 1) // parts):
+def _catch_up(
+    rule: int, table: Array, first: Array, second: Array, rows: Array, factors: Array, begin: int, end: int
+) -> None:
+    """Rows begin to end by `factors` [U, 3]: what moved them, what is left of each moment."""
+    epsilon = table.dtype.type(ADAM_EPSILON)
+    for u in range(begin, end):
         r = rows[u]
-        begin = last[r]
-        if begin in (0, steps):  # without any step it has no moments that could move it
-            continue
-        place = begin % KNOWN
-        if since[place] != begin:
-            total, weight = 0.0, 1.0
-            for step in range(begin, steps):
-                weight *= keep / root
-                if weight < 1e-9:
-                    break
-                total += rates[step] * weight
-            since[place] = begin
-            known[place, 0] = total
-            known[place, 1] = keep ** (steps - begin)
-            known[place, 2] = keep_second ** (steps - begin)
-        total_here, first_left, second_left = known[place, 0], known[place, 1], known[place, 2]
+        moved, left, left_second = factors[u, 0], factors[u, 1], factors[u, 2]
         w, one, two = table[r], first[r], second[r]
         for d in range(len(w)):
             if rule == 2:
-                w[d] -= total_here * one[d] / (math.sqrt(two[d]) + epsilon)
-                two[d] *= second_left
+                w[d] -= moved * one[d] / (math.sqrt(two[d]) + epsilon)
+                two[d] *= left_second
             elif rule == 0:
-                w[d] -= total_here * one[d]
-            one[d] *= first_left
-        last[r] = steps
-
-
-@compiled
-def _all_catching_up(
-    rule: int, table: Array, first: Array, second: Array, last: Array, rows: Array, rates: Array, steps: int,
-    keep: float, keep_second: float, pool: Any, helpers: int,
-) -> int:  # fmt: skip
-    parts = 4 * (helpers + 1)
-    given = rule, table, first, second, last, rows, rates, steps, keep, keep_second, parts
-    return int(parallel_for(_catch_up_part, given, pool, helpers, parts))
-
-
-@compiled
-def _catch_up_average(table: Array, mean: Array, seen: Array, rows: Array, total: float) -> None:
-    """Bring `mean`'s rows to now: while w stood still, mean − w fell by the product of the decays.
-
-    `seen` float64 [V] is the sum of log decays when each row's mean was last true, `total` the sum by now.
-    """
-    for r in rows:
-        left = table.dtype.type(math.exp(total - seen[r]))
-        seen[r] = total
-        for d in range(table.shape[1]):
-            mean[r, d] = table[r, d] + left * (mean[r, d] - table[r, d])
-
-
-@compiled
-def _average(table: Array, mean: Array, seen: Array, rows: Array, rest: Any, total: float) -> None:
-    """mean ← mean + rest·(w − mean) for rows that have just changed; they are true at `total`."""
-    for r in rows:
-        seen[r] = total
-        for d in range(table.shape[1]):
-            mean[r, d] += rest * (table[r, d] - mean[r, d])
+                w[d] -= moved * one[d]
+            one[d] *= left

@@ -45,7 +45,9 @@ class Run:
             config.optimizer, dense, table,
             weight_decay=config.weight_decay, momentum=config.momentum, clip=config.clip,
         )  # fmt: skip
-        self.average = None if config.average is None else WeightAverage(config.average, dense, table)
+        self.average = (
+            None if config.average is None else WeightAverage(config.average, self.trained.parameters())
+        )
         self.best: dict[str, Tensor] = {}
         self.history, self.pace = History(), Pace()
         self.schedule = SCHEDULES[config.schedule]
@@ -67,7 +69,7 @@ class Run:
         self.pace.start()
         began = clock()
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
-        with self.trained.before_reading(self._prepare):
+        with self.trained.before_reading(self.optimiser.catch_up):
             outcome = self.task.outcome(index, self.generator)
         if not math.isfinite(outcome.loss):
             raise self._diverged(f"the loss is {outcome.loss}", self.step + 1)
@@ -76,11 +78,10 @@ class Run:
         norm = self.optimiser.gradient_norm(touched)
         if not math.isfinite(norm):
             raise self._diverged(f"the gradient's norm is {norm}", self.step + 1)
-        rows = None if touched is None else touched[0]
         self.whole = False
         self.optimiser.step(self.learning_rate, touched)
         if self.average is not None:
-            self.average.after_step(rows)
+            self.average.step()
         self.step += 1
         self.step_in_epoch += 1
         self.task.after_step()
@@ -97,15 +98,6 @@ class Run:
 
     def _rate(self, step: int) -> float:
         return self.config.learning_rate * self.schedule(step, self.total_steps)
-
-    def _prepare(self, rows: NDArray[np.int64] | None = None) -> None:
-        """Do for `rows`, or all rows, of the table what steps that did not touch them have put off.
-
-        Doing it is no step: with or without it a run is at the same place, so `whole` stays.
-        """
-        if self.average is not None and rows is not None:
-            self.average.before_step(rows)
-        self.optimiser.catch_up(rows)
 
     def progress(self) -> Progress:
         """Where the run stands."""
@@ -126,7 +118,7 @@ class Run:
         began = clock()
         config = self.config
         rate = self._rate(self.step - 1)
-        self._prepare()
+        self.optimiser.catch_up()
         with self._evaluated_weights() as weights:
             loss, accuracy = self._validate()
             record = {
@@ -159,13 +151,13 @@ class Run:
 
     def take_best_weights(self) -> None:
         """Put the kept weights into the model; without validation the last ones, averaged if asked for."""
-        best = self.best or self._averaged()
-        if best is not None:
+        best = self.best or ({} if self.average is None else self.average.means)
+        if best:
             self.trained.put(best)
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor that going on depends on, by name."""
-        average = {} if self.average is None else self.average.state()
+        average = {} if self.average is None else self.average.means
         groups = {
             "weights": self.trained.tensors(),
             "optimiser": self.optimiser.state(),
@@ -217,7 +209,7 @@ class Run:
         restore(self.task.state(), tensors, "task/", path)
         self.optimiser.go_on_from(self._rate(step) for step in range(self.step))
         if self.average is not None:
-            restore(self.average.state(), tensors, "average/", path)
+            restore(self.average.means, tensors, "average/", path)
             self.average.steps = self.step
         if any(name.startswith("best/") for name in tensors):
             self.best = {name: torch.empty_like(w) for name, w in weights.items()}
@@ -230,22 +222,16 @@ class Run:
             self._identity = fingerprint(parts)
         return self._identity
 
-    def _averaged(self) -> dict[str, Tensor] | None:
-        if self.average is None:
-            return None
-        return dict(zip(self.trained.tensors(), self.average.weights(), strict=True))
-
     @contextmanager
     def _evaluated_weights(self) -> Iterator[dict[str, Tensor]]:
-        averaged = self._averaged()
-        if averaged is None:
+        if self.average is None:
             yield self.trained.tensors()
             return
         raw = {name: tensor.clone() for name, tensor in self.trained.tensors().items()}
         self.whole = False
         try:
-            self.trained.put(averaged)
-            yield averaged
+            self.trained.put(self.average.means)
+            yield self.average.means
         finally:
             self.trained.put(raw)
             self.whole = True

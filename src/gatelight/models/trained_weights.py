@@ -30,7 +30,7 @@ class TrainedWeights:
         self._embedding = embedding if by_rows else None
         self.table: nn.Parameter | None = embedding.weight if by_rows else None
         self.dense = {name: p for name, p in named.items() if p is not self.table}
-        self._table_name = next((name for name, p in named.items() if p is self.table), None)
+        self._table_name = next((name for name, p in named.items() if p is self.table), "")
         for parameter in named.values():
             parameter.grad = None
 
@@ -55,12 +55,14 @@ class TrainedWeights:
         if self._embedding is not None:
             self._embedding.touched = None
 
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The weights by name, dense ones first, the table last."""
+        table = {} if self.table is None else {self._table_name: self.table}
+        return {**self.dense, **table}
+
     def tensors(self) -> dict[str, Tensor]:
-        """The weights by name, dense ones first, the table last: the tensors themselves, not copies."""
-        weights = {name: p.detach() for name, p in self.dense.items()}
-        if self.table is not None and self._table_name is not None:
-            weights[self._table_name] = self.table.detach()
-        return weights
+        """As `parameters`: the tensors themselves, not copies."""
+        return {name: parameter.detach() for name, parameter in self.parameters().items()}
 
     @torch.no_grad()
     def put(self, weights: Mapping[str, Tensor]) -> None:
