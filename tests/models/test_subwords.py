@@ -161,7 +161,7 @@ def test_a_text_has_the_same_bits_alone_and_in_company_and_as_one_of_rows() -> N
 
 
 def test_dropped_words_are_spelled_where_others_become_unknown() -> None:
-    """SymbolTokenizer only rare words out would leave the n-grams of common words untrained."""
+    """Reading only rare words by their letters would leave the n-grams of common words untrained."""
     ids = np.array([5, 39, 40, 95, 7, 5] * 200, np.int32)
     one, other = (torch.Generator().manual_seed(4) for _ in range(2))
     unknown = word_dropout(ids, 0.4, 1, one)

@@ -11,8 +11,8 @@ import functools
 import re
 import string
 import unicodedata
-from collections.abc import Iterable
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,20 +34,6 @@ class Tokenizer(Protocol):
 
     def settings(self) -> dict[str, Any]:
         """Return a JSON-able dict with the key "kind"; `tokenizer(**settings)` makes an equal tokenizer."""
-        ...
-
-
-@runtime_checkable
-class SymbolTokenizer(Protocol):
-    """A tokenizer each of whose tokens is one code point; `alphabet` are all there can be (None: any)."""
-
-    @property
-    def alphabet(self) -> str | None:
-        """All tokens that a vocabulary holds, in the order of their ids; None: those that were seen."""
-        ...
-
-    def symbols(self, text: str) -> str:
-        """Return all tokens of `text` side by side: its tokens are the code points of this string."""
         ...
 
 
@@ -187,7 +173,10 @@ class TreebankTokenizer(_Settings):
 
 
 class CharacterTokenizer(_Settings):
-    """Unicode code points. A lone surrogate is a token like any other and comes back as it was."""
+    """Unicode code points. A lone surrogate is a token like any other and comes back as it was.
+
+    `alphabet` are all tokens that a vocabulary holds, in the order of their ids; None: those that were seen.
+    """
 
     kind = "char"
     alphabet: ClassVar[str | None] = None
@@ -234,17 +223,7 @@ class ByteTokenizer(CharacterTokenizer):
             return given.decode("utf-8", "replace")
 
 
-_Kind = (
-    type[WordTokenizer]
-    | type[TreebankTokenizer]
-    | type[CharacterTokenizer]
-    | type[NoteTokenizer]
-    | type[ByteTokenizer]
-)
-KINDS: dict[str, _Kind] = {
-    "word": WordTokenizer,
-    "treebank": TreebankTokenizer,
-    "char": CharacterTokenizer,
-    "byte": ByteTokenizer,
-    "note-char": NoteTokenizer,
+KINDS: dict[str, Callable[..., Tokenizer]] = {
+    made.kind: made
+    for made in (WordTokenizer, TreebankTokenizer, CharacterTokenizer, ByteTokenizer, NoteTokenizer)
 }
