@@ -1,13 +1,12 @@
-"""`gatelight export` to ONNX: the file, what int8 weights cost on given data, and mistakes in one line."""
+"""`gatelight export` to ONNX: the file, and mistakes in one line."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import gatelight, one_line_and_two, succeeded, write_reviews
+from command_line import gatelight, one_line_and_two, succeeded
 
 import gatelight as library
 
@@ -33,26 +32,12 @@ def test_the_file_is_the_model(model: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "no").exists()
 
 
-def test_what_int8_weights_cost_is_measured_and_told(model: Path, reviews: Path, tmp_path: Path) -> None:
-    """A smaller file whose price nobody knows is no offer."""
-    out = tmp_path / "small.onnx"
-    given = ("export", model, "--out", out, "--quantize", "--measure", reviews)
-    result = succeeded(*given)
-    assert "int8 weights: accuracy" in result.stdout
-    assert "on 160 texts" in result.stdout
-    (record,) = map(json.loads, gatelight(*given, "--overwrite", "--json").stdout.splitlines())
-    assert record["files"] == [str(out)]
-    assert record["change"]["before"]["n"] == record["change"]["after"]["n"] == 160
-    assert 0 < record["change"]["moved"] < 0.1
-
-
 def test_mistakes_are_told_before_anything_is_written(model: Path, tmp_path: Path) -> None:
-    """A format without int8, data without need, data that are not there: one line, and no file."""
+    """A format without int8, an ending of no format: one line, and no file."""
     out = tmp_path / "m.onnx"
     for arguments, word in [
         (("--out", tmp_path / "m.keras", "--quantize"), "no int8 weights"),
-        (("--measure", write_reviews(tmp_path / "r.csv")), "give both, or neither"),
-        (("--quantize", "--measure", tmp_path / "none.csv"), "none.csv"),
+        (("--out", tmp_path / "m.txt"), "no ending that says the format"),
     ]:
         assert word in one_line_and_two(gatelight("export", model, "--out", out, *arguments))
     assert not out.exists()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from gatelight.cli.options import JSON, MODEL, argument, option
 from gatelight.cli.output import emit, say
-from gatelight.cli.sources import Reads
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
@@ -78,22 +77,15 @@ class Import:
         say(to, f"{kind} saved in {self.out}")
 
     def _from_onnx(self) -> TextClassifier:
-        from gatelight.estimators.classifier import TextClassifier
         from gatelight.interop import onnx
 
         if len(self.files) > 1 or self.vocabulary is not None:
             raise DataError("an ONNX file holds all there is of a model; give it alone, without a vocabulary")
-        model = onnx.load(self.files[0])
-        if not isinstance(model, TextClassifier):
-            raise DataError(
-                f"{self.files[0]} holds no text classifier of gatelight's but a {type(model).__name__}; open "
-                "it in Python by gatelight.interop.onnx.load"
-            )
-        return model
+        return onnx.load(self.files[0])
 
 
 @dataclass(kw_only=True)
-class Export(Reads):
+class Export:
     """Write a saved model for another program.
 
     What that has no layer for is refused with the reason. The ending of --out says the format: .onnx, .keras,
@@ -105,7 +97,6 @@ class Export(Reads):
     overwrite: bool = option("replace files that are there", False)
     quantize: bool = option("write weights as int8 with a scale for each row (.onnx)", False)
     without_wide: bool = option("leave the n-grams of a wide model out: the recurrent side alone", False)
-    measure: str | None = option("labelled texts on which to measure what --quantize costs", metavar="DATA")
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
@@ -115,13 +106,10 @@ class Export(Reads):
         if self.quantize and not chosen.quantizes:
             able = ", ".join(ending for ending, format in FORMATS.items() if format.quantizes)
             raise DataError(f"{chosen.about} has no int8 weights; leave out --quantize, or write {able}")
-        if self.measure is not None and not self.quantize:
-            raise DataError("--measure measures what --quantize costs: give both, or neither")
         for ending in chosen.endings:
             path = self.out.with_suffix(ending)
             if path.exists() and not (self.overwrite and path.is_file()):
                 raise DataError(f"{path} is there already; choose another --out, or give --overwrite")
-        from gatelight.cli.sources import labelled_texts
         from gatelight.estimators.classifier import TextClassifier
         from gatelight.estimators.language_model import LanguageModel
         from gatelight.estimators.opening import load
@@ -135,20 +123,10 @@ class Export(Reads):
             if not isinstance(found, TextClassifier):
                 raise DataError(f"{self.model} has no n-grams beside it; leave out --without-wide")
             found = found.without_wide()
-        corpus = None if self.measure is None else labelled_texts(self.measure, to, self.reading)
         write = getattr(import_module(chosen.module), chosen.function)
         files = write(found, self.out.with_suffix(""), **({"quantize": True} if self.quantize else {}))
-        change = None
-        if corpus is not None:
-            from gatelight.interop.onnx.accuracy import accuracy_change
-
-            assert isinstance(found, TextClassifier)  # all that is written so far with quantize=
-            change = accuracy_change(found, files[0], corpus.texts, corpus.labels or [])
         if self.json:
-            told = {} if change is None else {"change": change.to_dict()}
-            emit({"format": self.out.suffix[1:], "files": [str(path) for path in files], **told})
+            emit({"format": self.out.suffix[1:], "files": [str(path) for path in files]})
             return
         for path in files:
             say(to, f"{path}: {path.stat().st_size:,} bytes")
-        if change is not None:
-            say(to, f"int8 weights: {change}")

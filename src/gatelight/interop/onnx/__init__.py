@@ -1,4 +1,4 @@
-"""Models as ONNX files, for any runtime, and back: `save`, `load`. Needs the extra `onnx`.
+"""Models as ONNX files, for any runtime: `save`, and `load` for text classifiers. Needs the extra `onnx`.
 
 The graphs are put together from ONNX's own LSTM, GRU and RNN operators, peepholes included; nothing is
 traced.

@@ -44,15 +44,14 @@ def save(model: TextClassifier | Classifier | Layer, path: str | Path, quantize:
     with a scale for each row. Raises DataError for what ONNX cannot hold.
     """
     nodes = Nodes(quantize)
+    metadata: dict[str, str] = {}
     if isinstance(model, TextClassifier):
         model.check_without_wide("ONNX")
         metadata = _parts(model)
         told = _classifier(nodes, model.model_, both_classes=True)
     elif isinstance(model, Classifier):
-        metadata = {"classifier": json.dumps(model.config.to_dict())}
         told = _classifier(nodes, model, both_classes=False)
     elif isinstance(model, Layer):
-        metadata = {"layer": json.dumps(_layer_settings(model))}
         told = _layer(nodes, model)
     else:
         raise DataError(
@@ -88,16 +87,6 @@ def _parts(model: TextClassifier) -> dict[str, str]:
         saving.VOCABULARY_FILE: vocabulary,
         "classes": json.dumps(config["classes"]),
     }
-
-
-def _layer_settings(layer: Layer) -> dict[str, Any]:
-    settings = {
-        name: getattr(layer, name)
-        for name in ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional")
-    }
-    if layer.cell == "rnn":
-        settings["nonlinearity"] = layer.nonlinearity
-    return {"cell": layer.cell, **settings}
 
 
 def _classifier(nodes: Nodes, model: Classifier, both_classes: bool) -> str:
