@@ -1,7 +1,8 @@
 """`python -m benchmarks.accuracy`: how often each model is right, on every set that can be found.
 
 Trains the default, its recurrent path alone, n-grams and fastText's supervised model on the training part
-and measures them on the test part, for several seeds: one table, and one picture of accuracy against minutes.
+and measures them on the test part, for several seeds: one table, and one picture of accuracy against
+processor minutes, which other work on the machine does not change.
 With `--dev` a fifth of the training part is measured instead and the test part is not read: settings are
 chosen so. What is finished is kept in benchmarks/.scratch and is not computed again.
 """
@@ -174,9 +175,9 @@ MODELS: dict[str, Callable[[Sides, int], tuple[Probabilities, Sequence[str]]]] =
 
 def run(data: Sides, model: str, seed: int) -> Result:
     """Train and measure one model."""
-    began = time.perf_counter()
+    began = time.process_time()
     found, classes = MODELS[model](data, seed)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     truth = np.array([list(classes).index(label) for label in data.truth])
     right = float((found.argmax(axis=1) == truth).mean())
     loss = float(log_loss(truth, found, labels=range(len(classes))))
@@ -184,7 +185,7 @@ def run(data: Sides, model: str, seed: int) -> Result:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return the results as Markdown: a row for each set, means over the seeds, interval and minutes."""
+    """Return a row of Markdown for each set: means over the seeds, interval, log loss, processor minutes."""
     models = [name for name in MODELS if any(one.model == name for one in results)]
     lines = ["| | " + " | ".join(models) + " |", "| --- |" + " ---: |" * len(models)]
     for name in dict.fromkeys(one.data for one in results):
@@ -219,7 +220,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
         axis.set(title=name, xscale="log")
     for axis in axes.ravel()[len(names) :]:
         axis.set_axis_off()
-    figure.supxlabel("minutes on two cores")
+    figure.supxlabel("processor minutes")
     figure.supylabel("accuracy, %")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(MODELS))
     figure.savefig(path)
