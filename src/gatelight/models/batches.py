@@ -62,9 +62,14 @@ class Sequences:
         _gather(self.ids, self.starts[index], lengths, ids)
         return ids, lengths
 
-    def packed(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int32], Packing]:
-        """Sequences number `index` int64 [b] as packed ids int32 [n], and the plan of their rows."""
-        packing = pack(self.lengths[index])
+    def packed(
+        self, index: NDArray[np.int64], part: tuple[int, int] = (0, 1)
+    ) -> tuple[NDArray[np.int32], Packing]:
+        """Sequences number `index` int64 [b] as packed ids int32 [n], and the plan of their rows.
+
+        Or, as `part`, only those at packed positions begin, begin + every, …
+        """
+        packing = pack(self.lengths[index]).part(*part)
         ids = np.empty(packing.rows, np.int32)
         gather_rows(self.ids, self.starts[index[packing.order]], packing.alive, ids)
         return ids, packing

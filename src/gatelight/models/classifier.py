@@ -90,9 +90,10 @@ class Classifier(RecurrentNetwork):
     ) -> tuple[Tensor, State]:  # fmt: skip
         """As every network's; a dropped word becomes UNK, or its n-grams where `subwords` have all words'."""
         if self.training and subwords is not None and subwords.first == self.config.vocabulary_size:
-            ids = word_to_subwords(ids, self.config.word_dropout, subwords.first, generator)
+            rate, first = self.config.word_dropout, subwords.first
+            ids = word_to_subwords(ids, rate, first, generator, packing.row_numbers)
         elif self.training:
-            ids = word_dropout(ids, self.config.word_dropout, UNKNOWN, generator)
+            ids = word_dropout(ids, self.config.word_dropout, UNKNOWN, generator, packing.row_numbers)
         return super().hidden(ids, packing, state, generator, subwords)
 
     def logits(self, hidden: Tensor, packing: Packing, generator: Generator = None) -> Tensor:
@@ -100,10 +101,11 @@ class Classifier(RecurrentNetwork):
         config, weights = self.config, dict(self.head.items())
         rate = config.dropout if self.training else 0.0
         if HEADS[config.pool].gives_logits:
-            hidden = dropout(hidden, rate, generator)
+            hidden = dropout(hidden, rate, generator, packing.row_numbers)
             return pooled(config.pool, hidden, packing, weights, config.directions)
         rows = pooled(config.pool, hidden, packing, weights, config.directions)
-        return linear(dropout(rows, rate, generator), weights["weight"], weights["bias"])
+        rows = dropout(rows, rate, generator, packing.sequence_numbers)
+        return linear(rows, weights["weight"], weights["bias"])
 
 
 def classifier_of(config: ClassifierConfig, weights: Mapping[str, NDArray[Any]]) -> Classifier:

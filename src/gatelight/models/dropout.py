@@ -1,7 +1,8 @@
 """Dropout of tensors and of word ids by a formula of seed and place; knows no model, and keeps no mask.
 
-Whether an element is dropped is a hash of (seed, row, column), so the backward pass asks again instead of
-remembering, and the same seed drops the same elements at any thread count.
+Whether an element is dropped is a hash of (seed, number of its row, column), so the backward pass asks again
+instead of remembering; the same seed drops the same elements at any thread count, and of a part of a batch
+what it drops of the whole.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
 from gatelight.nn.linear import array_of
 
+Numbers = NDArray[np.int64]
 DROP_WORK = 4  # an element takes about as long as so many multiply-adds
 
 
@@ -40,26 +42,41 @@ def draw_seed(generator: torch.Generator | None) -> int:
     return int(_drawn.array[0])
 
 
-def dropout(values: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """values [N, F] with `share` of them zero and the rest scaled up (Srivastava et al. 2014)."""
+def dropout(
+    values: Tensor, share: float, generator: torch.Generator | None, numbers: Numbers | None = None
+) -> Tensor:
+    """values [N, F] with `share` of them zero and the rest scaled up (Srivastava et al. 2014).
+
+    `numbers` int64 [N] are those of the rows; None: from 0 on.
+    """
     if share == 0.0:
         return values
-    return _Dropout.apply(values, share, draw_seed(generator))  # type: ignore[no-any-return, no-untyped-call]
+    numbers = np.arange(len(values)) if numbers is None else numbers
+    return _Dropout.apply(values, share, draw_seed(generator), numbers)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def word_dropout(
-    ids: NDArray[np.int32], share: float, unknown: int, generator: torch.Generator | None
+    ids: NDArray[np.int32],
+    share: float,
+    unknown: int,
+    generator: torch.Generator | None,
+    numbers: Numbers | None = None,
 ) -> NDArray[np.int32]:
-    """ids int32 [N] with `share` of them turned into `unknown`."""
+    """ids int32 [N] with `share` of them turned into `unknown`; `numbers` as in `dropout`."""
     if share == 0.0:
         return ids
     out = np.empty_like(ids)
-    _drop_ids(ids, draw_seed(generator), _limit(share), unknown, out)
+    numbers = np.arange(len(ids)) if numbers is None else numbers
+    _drop_ids(ids, numbers, draw_seed(generator), _limit(share), unknown, out)
     return out
 
 
 def word_to_subwords(
-    ids: NDArray[np.int32], share: float, size: int, generator: torch.Generator | None
+    ids: NDArray[np.int32],
+    share: float,
+    size: int,
+    generator: torch.Generator | None,
+    numbers: Numbers | None = None,
 ) -> NDArray[np.int32]:
     """ids int32 [N] with `share` of those below `size` turned into id + `size`, where a word is spelled out.
 
@@ -68,20 +85,21 @@ def word_to_subwords(
     if share == 0.0:
         return ids
     out = np.empty_like(ids)
-    _ids_to_subwords(ids, draw_seed(generator), _limit(share), size, out)
+    numbers = np.arange(len(ids)) if numbers is None else numbers
+    _ids_to_subwords(ids, numbers, draw_seed(generator), _limit(share), size, out)
     return out
 
 
 class _Dropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, share: float, seed: int) -> Tensor:
-        ctx.share, ctx.seed = share, seed
-        return torch.from_numpy(dropped(array_of(values), share, seed))
+    def forward(ctx: Any, values: Tensor, *how: Any) -> Tensor:
+        ctx.how = how
+        return torch.from_numpy(_dropped(array_of(values), *how))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_values: Tensor) -> tuple[Tensor, None, None]:
-        return torch.from_numpy(dropped(array_of(d_values), ctx.share, ctx.seed)), None, None
+    def backward(ctx: Any, d_values: Tensor) -> tuple[Tensor, None, None, None]:
+        return torch.from_numpy(_dropped(array_of(d_values), *ctx.how)), None, None, None
 
 
 # lowbias32 (C. Wellons, "Prospecting for hash functions", 2018): shifts, and the factor after each.
@@ -107,30 +125,33 @@ def _row_key(seed: int, row: int) -> Any:
 
 @compiled
 def _drop_values(
-    values: NDArray[Any], seed: int, limit: Any, scale: Any, out: NDArray[Any], begin: int, end: int
-) -> None:
+    values: NDArray[Any], numbers: Numbers, seed: int, limit: Any, scale: Any, out: NDArray[Any],
+    begin: int, end: int,
+) -> None:  # fmt: skip
     """Rows begin to end of values[N, F] → out[N, F]: 0 where the hash is under `limit`, else scaled."""
     for row in range(begin, end):
-        key, given, result = _row_key(seed, row), values[row], out[row]
+        key, given, result = _row_key(seed, numbers[row]), values[row], out[row]
         for j in range(len(given)):
             x = _mix(np.uint32(key + np.uint32(np.uint32(j) * np.uint32(_GOLDEN))))
             result[j] = given[j] * (scale if x >= limit else scale - scale)
 
 
 @compiled
-def _drop_ids(ids: NDArray[np.int32], seed: int, limit: Any, unknown: int, out: NDArray[np.int32]) -> None:
+def _drop_ids(
+    ids: NDArray[np.int32], numbers: Numbers, seed: int, limit: Any, unknown: int, out: NDArray[np.int32]
+) -> None:
     """ids[N] → out[N]: `unknown` where the hash is below `limit` (uint32), else the id."""
     for place in range(ids.shape[0]):
-        out[place] = ids[place] if _row_key(seed, place) >= limit else unknown
+        out[place] = ids[place] if _row_key(seed, numbers[place]) >= limit else unknown
 
 
 @compiled
 def _ids_to_subwords(
-    ids: NDArray[np.int32], seed: int, limit: Any, size: int, out: NDArray[np.int32]
+    ids: NDArray[np.int32], numbers: Numbers, seed: int, limit: Any, size: int, out: NDArray[np.int32]
 ) -> None:
     """ids[N] → out[N]: id + `size` where the hash is below `limit` (uint32) and id < `size`, else the id."""
     for place in range(ids.shape[0]):
-        spelled = ids[place] < size and _row_key(seed, place) < limit
+        spelled = ids[place] < size and _row_key(seed, numbers[place]) < limit
         out[place] = ids[place] + size if spelled else ids[place]
 
 
@@ -139,10 +160,10 @@ def _limit(share: float) -> np.uint32:
     return np.uint32(round(share * 2**32))
 
 
-def dropped(values: NDArray[Any], share: float, seed: int) -> NDArray[Any]:
+def _dropped(values: NDArray[Any], share: float, seed: int, numbers: Numbers) -> NDArray[Any]:
     """values [N, F] with `share` of them zero and the rest scaled up; of a gradient it gives the gradient."""
     out = buffers.empty(values.shape, values.dtype)
-    given = values, seed, _limit(share), out.dtype.type(1.0 / (1.0 - share)), out
+    given = values, numbers, seed, _limit(share), out.dtype.type(1.0 / (1.0 - share)), out
     tasks = [partial(_drop_values, *given, *cut) for cut in threads.cuts(len(out))]
     threads.run(tasks, out.size * DROP_WORK)
     return out

@@ -94,7 +94,7 @@ class Embedding(nn.Module):
             rows = means(self._rows(known, parts), lists)
         else:
             rows = self._rows(distinct, distinct[:0])
-        return (dropout(rows, self.dropout, generator) if self.training else rows), number
+        return (dropout(rows, self.dropout, generator, distinct) if self.training else rows), number
 
     def _rows(self, known: NDArray[np.int64], parts: NDArray[np.int64]) -> Tensor:
         """The table's rows at `known` and then at `parts`; those that are trained are `touched`."""

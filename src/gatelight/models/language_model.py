@@ -69,7 +69,8 @@ class LanguageModel(RecurrentNetwork):
     ) -> tuple[Tensor, State]:  # fmt: skip
         """As every network's, with the dropout before the output layer."""
         rows, after = super().hidden(ids, packing, state, generator, subwords)
-        return dropout(rows, self.config.dropout if self.training else 0.0, generator), after
+        rate = self.config.dropout if self.training else 0.0
+        return dropout(rows, rate, generator, packing.row_numbers), after
 
     def scores(self, hidden: Tensor) -> Tensor:
         """Hidden rows [N, H] → scores [N, V], whose softmax is the distribution of the next id."""

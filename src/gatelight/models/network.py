@@ -62,7 +62,7 @@ class RecurrentNetwork(nn.Module):
         after: State = []
         for place, layer in enumerate(self.memory):
             if place and self.training:
-                rows = dropout(rows, self.config.layer_dropout, generator)
+                rows = dropout(rows, self.config.layer_dropout, generator, packing.row_numbers)
             before = None if state is None else state[place] if len(state[place]) == 2 else state[place][0]
             rows, end = layer.packed(rows, packing, token, before)  # type: ignore[operator]
             after.append(end if isinstance(end, tuple) else (end,))

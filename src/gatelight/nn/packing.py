@@ -30,6 +30,9 @@ class Packing:
     alive: Index  # [T] sequences that have a step t
     first: Index  # [T] first row of step t
     rows: int  # N = sum of the lengths
+    of: tuple[Index, int, int] | None = (
+        None  # of a part: `first` of the whole, where it begins, every how many
+    )
 
     @property
     def sequences(self) -> int:
@@ -53,6 +56,35 @@ class Packing:
         given[self.order] = self.lengths
         starts: Index = (np.cumsum(given) - given)[self.order]
         return starts
+
+    def part(self, begin: int, every: int) -> Packing:
+        """Return the rows of the sequences at packed positions begin, begin + every, …
+
+        `order` still numbers the sequences of the whole, so what is of all original sequences it lacks.
+        """
+        if every == 1:
+            return self
+        alive = np.maximum(0, -((begin - self.alive) // every))
+        alive = alive[alive > 0]
+        order, lengths = (np.ascontiguousarray(of[begin::every]) for of in (self.order, self.lengths))
+        ends = np.cumsum(alive)
+        return Packing(order, lengths, alive, ends - alive, int(alive.sum()), (self.first, begin, every))
+
+    @cached_property
+    def row_numbers(self) -> Index:
+        """Which row [N] of the whole each row is."""
+        if self.of is None:
+            return np.arange(self.rows)
+        position = np.arange(self.rows) - np.repeat(self.first, self.alive)
+        first, begin, every = self.of
+        numbers: Index = np.repeat(first[: self.steps], self.alive) + begin + every * position
+        return numbers
+
+    @cached_property
+    def sequence_numbers(self) -> Index:
+        """Which packed position [B] of the whole each sequence has."""
+        _, begin, every = self.of or (None, 0, 1)
+        return np.arange(self.sequences) * every + begin
 
     @cached_property
     def sequence_rows(self) -> Index:
