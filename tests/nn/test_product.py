@@ -65,12 +65,12 @@ def test_an_inputs_gradient_has_the_bits_of_each_row_by_itself(
 def test_few_rows_have_the_bits_of_each_by_itself(dtype: type, depth: int, columns: int) -> None:
     """There is a tile for each number of rows, and each is of another width."""
     numbers = np.random.default_rng(4)
-    a, b = (numbers.standard_normal(shape).astype(dtype) for shape in ((19, depth), (depth, columns)))
+    a, b = (numbers.standard_normal(shape).astype(dtype) for shape in ((19, depth), (columns, depth)))
     start = numbers.standard_normal(columns).astype(dtype)
-    single = np.concatenate([gemm.rows_times(a[k : k + 1], b, start) for k in range(len(a))])
-    np.testing.assert_allclose(single, start + a.astype(np.float64) @ b, rtol=1e-3, atol=1e-4)
+    single = np.concatenate([gemm.rows_times(a[k : k + 1], [b], start) for k in range(len(a))])
+    np.testing.assert_allclose(single, start + a.astype(np.float64) @ b.T, rtol=1e-3, atol=1e-4)
     for rows in range(1, len(a) + 1):
-        np.testing.assert_array_equal(gemm.rows_times(a[:rows], b, start), single[:rows])
+        np.testing.assert_array_equal(gemm.rows_times(a[:rows], [b], start), single[:rows])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -78,19 +78,19 @@ def test_few_rows_have_the_bits_of_each_by_itself(dtype: type, depth: int, colum
 @pytest.mark.parametrize(
     ("rows", "depth", "size"), [(1, 7, 3), (19, 33, 13), (171, 300, 200), (40, 16, 256), (1030, 60, 80)]
 )
-def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
+def test_a_product_has_the_bits_of_each_row_by_itself(
     dtype: type, directions: int, rows: int, depth: int, size: int
 ) -> None:
-    """Whether a weight changes decides which it is, and how many rows there are decides who does what."""
+    """How many rows and threads there are decides who does what; none of it may be seen."""
     numbers = np.random.default_rng(5)
     a = numbers.standard_normal((rows, depth)).astype(dtype)
     weights = [numbers.standard_normal((size, depth)).astype(dtype) for _ in range(directions)]
     start = numbers.standard_normal(directions * size).astype(dtype)
-    expected = gemm.rows_times(a, np.ascontiguousarray(np.concatenate(weights).T), start)
+    expected = np.concatenate([gemm.rows_times(a[k : k + 1], weights, start) for k in range(rows)])
     np.testing.assert_allclose(expected, start + a @ np.concatenate(weights).T, rtol=1e-3, atol=1e-4)
     for count, room in itertools.product((1, 2, 3), (0, 5)):  # between what is of one weight and of the other
         with threads.using(count):
-            found = gemm.rows_times_turned(a, weights, start, size + room)
+            found = gemm.rows_times(a, weights, start, size + room)
         assert found.shape == (rows, directions * (size + room))
         written = found.reshape(rows, directions, -1)[:, :, :size].reshape(rows, -1)
         np.testing.assert_array_equal(written, expected)
@@ -99,4 +99,4 @@ def test_a_weight_transposed_by_each_task_gives_the_bits_of_one_that_is(
 def test_a_weight_without_rows_gives_no_columns() -> None:
     """A task is some of its rows; of none there are no tasks."""
     a, weight = np.ones((3, 4), np.float32), np.empty((0, 4), np.float32)
-    assert gemm.rows_times_turned(a, [weight], np.empty(0, np.float32)).shape == (3, 0)
+    assert gemm.rows_times(a, [weight], np.empty(0, np.float32)).shape == (3, 0)

@@ -6,6 +6,7 @@ the rest. Knows nothing of words or ids.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,24 @@ from gatelight.nn.trace import Trace
 
 class Layer(ForeignTools, Stack):
     """torch.nn's call forms over the stack."""
+
+    def __init_subclass__(cls) -> None:
+        _, _, *arguments = inspect.signature(nn.RNNBase.__init__).parameters.values()  # but self and the mode
+        backend = inspect.Parameter("backend", inspect.Parameter.KEYWORD_ONLY, default="auto")
+        cls.__signature__ = inspect.Signature([*arguments, backend])  # type: ignore[attr-defined]
+
+    def __init__(self, *args: Any, backend: str = "auto", **options: Any) -> None:
+        """Arguments as torch.nn's layer of that name, but no projection.
+
+        Backend "reference" selects the equations. Raises what torch.nn raises, and DataError for a projection
+        or an unknown backend.
+        """
+        super().__init__(*args, **options)
+        if self.proj_size:
+            raise DataError(
+                f"proj_size={self.proj_size}: projections are not offered; leave it out, or use torch.nn.LSTM"
+            )
+        self._use(backend)
 
     def forward(
         self, input: Tensor | PackedSequence, hx: State | None = None, *, lengths: Lengths | None = None
@@ -127,58 +146,17 @@ class RNN(Layer, nn.RNN):  # type: ignore[misc]  # forward also takes lengths=
 
     cell = "rnn"
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-        *,
-        proj_size: int = 0,
-        backend: str = "auto",
-    ) -> None:
-        """Arguments as torch.nn.RNN's; backend "reference" selects the equations."""
-        _refuse_projection(proj_size)
-        nn.RNN.__init__(
-            self, input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout,
-            bidirectional, device=device, dtype=dtype,
-        )  # fmt: skip
-        self._use(backend)
-
 
 class LSTM(Layer, nn.LSTM):  # type: ignore[misc]  # forward also takes lengths=
     """Long short-term memory with input, forget and output gates."""
 
     cell = "lstm"
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-        *,
-        backend: str = "auto",
-    ) -> None:
-        """Arguments as torch.nn.LSTM's, but no projection; backend "reference" selects the equations."""
-        _refuse_projection(proj_size)
-        nn.LSTM.__init__(
-            self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            device=device, dtype=dtype,
-        )  # fmt: skip
-        self._use(backend)
+
+class GRU(Layer, nn.GRU):  # type: ignore[misc]  # forward also takes lengths=
+    """Gated recurrent unit in PyTorch's form: the reset gate acts after the recurrent product."""
+
+    cell = "gru"
 
 
 class OwnLayer(Layer):
@@ -187,80 +165,25 @@ class OwnLayer(Layer):
     No subclass of torch.nn.LSTM, so that nobody mistakes it for one and leaves peepholes behind.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-        *,
-        backend: str = "auto",
-    ) -> None:
+    def __init__(self, *args: Any, **options: Any) -> None:
         """Arguments as torch.nn.LSTM's, but no projection; backend "reference" selects the equations."""
-        _refuse_projection(proj_size)
-        nn.RNNBase.__init__(
-            self, "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            device=device, dtype=dtype,
-        )  # fmt: skip
-        equation = EQUATIONS[self.cell]
+        super().__init__("LSTM", *args, **options)
+        equation, size = EQUATIONS[self.cell], self.hidden_size
         for name, parameter in list(self.named_parameters()):
-            rows = parameter.detach()[: len(equation.gates) * hidden_size]
+            rows = parameter.detach()[: len(equation.gates) * size]
             setattr(self, name, nn.Parameter(rows.clone()))
-        bound = 1 / math.sqrt(hidden_size)
-        for layer in range(num_layers if equation.peepholes else 0):
-            for suffix in ("", "_reverse") if bidirectional else ("",):
-                peephole = nn.Parameter(torch.empty(3, hidden_size, device=device, dtype=dtype))
+        bound = 1 / math.sqrt(size)
+        for layer in range(self.num_layers if equation.peepholes else 0):
+            for suffix in ("", "_reverse")[: self._directions]:
+                peephole = nn.Parameter(self.weight_hh_l0.new_empty(len(equation.peepholes), size))
                 nn.init.uniform_(peephole, -bound, bound)
                 self.register_parameter(f"weight_peephole_l{layer}{suffix}", peephole)
-        self._use(backend)
 
 
 class PeepholeLSTM(OwnLayer):
     """LSTM whose gates see the cell state: weight_peephole_l{k} [3, H], rows input, forget, output gate."""
 
     cell = "peephole"
-
-
-class GRU(Layer, nn.GRU):  # type: ignore[misc]  # forward also takes lengths=
-    """Gated recurrent unit in PyTorch's form: the reset gate acts after the recurrent product."""
-
-    cell = "gru"
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-        *,
-        proj_size: int = 0,
-        backend: str = "auto",
-    ) -> None:
-        """Arguments as torch.nn.GRU's; backend "reference" selects the equations."""
-        _refuse_projection(proj_size)
-        nn.GRU.__init__(
-            self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            device=device, dtype=dtype,
-        )  # fmt: skip
-        self._use(backend)
-
-
-def _refuse_projection(proj_size: int) -> None:
-    if proj_size:
-        raise DataError(
-            f"proj_size={proj_size}: projections are not offered; leave it out, or use torch.nn.LSTM"
-        )
 
 
 def _map(state: State, change: Callable[[Tensor], Tensor]) -> State:

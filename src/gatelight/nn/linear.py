@@ -45,7 +45,7 @@ class _Linear(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         given = array_of(weight)
         start = buffers.nothing((len(given),), given.dtype) if bias is None else array_of(bias)
-        return torch.from_numpy(gemm.rows_times_turned(array_of(x), [given], start))
+        return torch.from_numpy(gemm.rows_times(array_of(x), [given], start))
 
     @staticmethod
     @once_differentiable

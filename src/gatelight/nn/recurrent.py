@@ -16,7 +16,7 @@ import numpy as np
 
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.kernels import buffers
-from gatelight.nn.kernels.gemm import linear_back, rows_times_turned, transposed
+from gatelight.nn.kernels.gemm import linear_back, rows_times, transposed
 from gatelight.nn.kernels.recurrence import recurrence_backward, recurrence_forward
 from gatelight.nn.packing import Packing
 from gatelight.nn.status import count
@@ -142,7 +142,7 @@ class RecurrentLayers:
         return self._products(self._ready[0], x, 0)
 
     def _products(self, ready: _Ready, x: Array, each: int) -> Array:
-        return rows_times_turned(x, ready.weight_ih, ready.bias_ih, each)
+        return rows_times(x, ready.weight_ih, ready.bias_ih, each)
 
     def forward(
         self, rows: Array, index: Array | None, packing: Packing, state: State | None = None,
@@ -195,7 +195,7 @@ class RecurrentLayers:
             d_table, d_weight_hh, d_bias_hh, d_peephole, d_h_0, d_c_0 = recurrence_backward(
                 self.cell, d_x, _or_zeros(d_h, one.h_0), _or_zeros(d_c, one.c_0), len(one.x), index,
                 packing.first, packing.lengths, _stacked(weights["weight_hh"]), ready.peephole, one.h_0,
-                one.c_0, one.hidden, one.gates, one.cells, "bias_hh" in asked, overwrite, True,
+                one.c_0, one.hidden, one.gates, one.cells, "bias_hh" in asked, overwrite,
             )  # fmt: skip
             need_x = number > 0 or need_rows
             d_x, d_weight_ih, d_bias_ih = linear_back(

@@ -459,26 +459,6 @@ def _tasks(rows: int, size: int) -> int:
 
 
 @compiled
-def part_size(rows: int, work_per_row: int, helpers: int) -> int:
-    """Return how many of so many rows a task should take: a multiple of 8, so that no tile is cut, or all.
-
-    Several tasks for each thread, so that one that comes late finds some, but such that none is long alone.
-    """
-    tasks = min(rows * work_per_row // LITTLE_WORK, rows // 8)
-    if helpers == 0 or tasks <= 1:
-        return max(1, rows)
-    blocks, threads = (rows + 7) // 8, helpers + 1
-    best, least = blocks, blocks
-    for each in range(min(4, max(1, tasks // threads)), 0, -1):
-        size = (blocks + threads * each - 1) // (threads * each)
-        parts = (blocks + size - 1) // size
-        longest = (parts + threads - 1) // threads * size
-        if longest < least:
-            best, least = size, longest
-    return 8 * best
-
-
-@compiled
 def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
     """Return how many of so many columns a task should sum: a multiple of 8, so that no tile is cut, or all.
 
@@ -492,42 +472,7 @@ def columns_of_part(columns: int, work_per_column: int, helpers: int) -> int:
 
 
 @compiled
-def _rows_times(a: Any, b: Any, start: Any, out: Any, size: int, k: int) -> None:
-    depth, columns, begin = a.shape[1], out.shape[1], k * size
-    some = _columns_at_once(b, depth, columns)
-    for column in range(0, columns, some):
-        multiply(
-            a, begin * depth, depth, 1, b, column, b.shape[1], start, column, 0,
-            out, begin * columns + column, columns, min(size, len(a) - begin), depth,
-            min(some, columns - column),
-        )  # fmt: skip
-
-
-@compiled
-def _columns_at_once(b: Any, depth: int, columns: int) -> int:
-    """Of how many columns b takes a quarter of the second-level cache, in whole tiles, while rows pass by."""
-    room, wide = CACHED // 4 // b.itemsize, panel_columns(b)
-    return max(1, columns) if depth * columns <= room else max(wide, room // depth // wide * wide)
-
-
-@compiled
-def _all_rows(a: Any, b: Any, start: Any, out: Any, pool: Any, helpers: int) -> int:
-    size = part_size(a.shape[0], b.size, helpers)
-    return int(parallel_for(_rows_times, (a, b, start, out, size), pool, helpers, _tasks(len(a), size)))
-
-
-def rows_times(a: Array, b: Array, start: Array) -> Array:
-    """Return start + a @ b for a [M, K], b [K, ≥ G] and start [G] as a new array [M, G].
-
-    For a weight that stays; one that changes need not be transposed first: `rows_times_turned`.
-    """
-    out = buffers.empty((len(a), len(start)), a.dtype)
-    threads.share(_all_rows, (a, b, start, out), a.size * len(start))
-    return out
-
-
-@compiled
-def _turned_part(
+def _rows_part(
     a: Any, weight: Any, other: Any, start: Any, out: Any, block: int, across: int, k: int
 ) -> None:
     (size, depth), parts = weight.shape, _tasks(len(weight), across)
@@ -544,12 +489,12 @@ def _turned_part(
 
 
 @compiled
-def _all_turned(a: Any, weight: Any, other: Any, start: Any, out: Any, pool: Any, helpers: int) -> int:
+def _all_rows(a: Any, weight: Any, other: Any, start: Any, out: Any, pool: Any, helpers: int) -> int:
     across = _across(weight, len(weight))
     panels_of_row = len(start) // len(weight) * _tasks(len(weight), across)
     block = _block_of(weight, len(a), panels_of_row, helpers)
     given = a, weight, other, start, out, block, across
-    return int(parallel_for(_turned_part, given, pool, helpers, panels_of_row * _tasks(len(a), block)))
+    return int(parallel_for(_rows_part, given, pool, helpers, panels_of_row * _tasks(len(a), block)))
 
 
 @compiled
@@ -571,15 +516,15 @@ def _block_of(weight: Any, rows: int, panels_of_row: int, helpers: int) -> int:
     return int(size + -size % 8)
 
 
-def rows_times_turned(a: Array, weights: Sequence[Array], start: Array, each: int = 0) -> Array:
-    """`rows_times` of one or two weights [G, K] that lie as layers hold them, to [M, G] or [M, 2·G].
+def rows_times(a: Array, weights: Sequence[Array], start: Array, each: int = 0) -> Array:
+    """Return start + a @ weight.T for a [M, K] and one or two weights [G, K], a new array [M, G] or [M, 2·G].
 
     With `each` there are so many columns for each weight, of which the first G are written. Each task
     transposes those that it sums, which then never leave its cache.
     """
     out = buffers.empty((len(a), len(weights) * (each or len(weights[0]))), a.dtype)
     if len(start):
-        threads.share(_all_turned, (a, weights[0], weights[-1], start, out), a.size * len(start))
+        threads.share(_all_rows, (a, weights[0], weights[-1], start, out), a.size * len(start))
     return out
 
 

@@ -45,7 +45,6 @@ AT_ONCE = 1 << 10
 """Bytes that may be fetched at a time without waiting for each other."""
 
 _NUMBERS = np.arange(1 << 12, dtype=np.int32)
-_IN_PACKED_ORDER = np.empty(0, np.int64)
 
 
 def cell_weights(name: str, peephole: Array | None, dtype: Any) -> Any:
@@ -63,15 +62,6 @@ def token_rows(token: Array | None, rows: int) -> Array:
     if token is not None:
         return token
     return _NUMBERS[:rows] if rows <= len(_NUMBERS) else np.arange(rows, dtype=np.int32)
-
-
-def kept_shapes(
-    cell: str, directions: int, hidden_size: int, state_size: int, rows: Any, keep: bool
-) -> list[tuple[Any, Any]]:
-    """Shapes of hidden, gates, cells; `state_size` is that of the cell state, 0 where there is none."""
-    kept = rows if keep else 0
-    width = directions * hidden_size
-    return [(rows, width), (kept, len(EQUATIONS[cell].saved) * width), (kept, directions * state_size)]
 
 
 @compiled
@@ -126,7 +116,6 @@ def _forward(
     hidden: Any,  # [N, directions·H] out
     h_n: Any,  # [directions, B, H] out
     c_n: Any,  # as c_0, out
-    order: Any,  # [B] where in the last two each sequence's stand, or [0]: in packed order
     each: int,  # sequences of a task
     task: int,
 ) -> None:
@@ -169,20 +158,19 @@ def _forward(
             row = first[t] + start
             step_forward(cell, d, d, n, table, token, row, u, h, c, 0, saved, cells, hidden, row)
         for k in range(size):
-            place = order[start + k] if order.shape[0] > 0 else start + k
-            copy_row(h, k * H, h_n, (d * sequences + place) * H, H)
-            copy_row(c, k * C, c_n, (d * sequences + place) * C, C)
+            copy_row(h, k * H, h_n, (d * sequences + start + k) * H, H)
+            copy_row(c, k * C, c_n, (d * sequences + start + k) * C, C)
 
 
 @compiled
 def _all_forward(
     cell: Any, table: Any, token: Any, first: Any, lengths: Any, weight: Any, bias: Any, h_0: Any, c_0: Any,
-    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, order: Any, pool: Any, helpers: int,
+    keep: bool, saved: Any, cells: Any, hidden: Any, h_n: Any, c_n: Any, pool: Any, helpers: int,
 ) -> int:  # fmt: skip
     size, tasks = _tasks_of(h_0.shape[0], lengths, helpers)
     given = (
         cell, table, token, first, lengths, weight, bias, h_0, c_0, keep, saved, cells, hidden, h_n, c_n,
-        order, size,
+        size,
     )  # fmt: skip
     return int(parallel_for(_forward, given, pool, helpers, tasks))
 
@@ -190,18 +178,17 @@ def _all_forward(
 def recurrence_forward(
     cell: str, table: Array, token: Array | None, first: Array, lengths: Array, weight: Array, bias: Array,
     peephole: Array | None, h_0: Array, c_0: Array, keep: bool, overwrite: bool = False,
-    order: Array | None = None,
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
-    """Return hidden, h_n, c_n and, with `keep`, gates and cell states, in shapes as `operators.recurrence`.
+    """Return hidden, h_n, c_n and, with `keep`, gates and cell states, of one layer.
 
     weight [directions, H, ≥ G] is the recurrent weight transposed; first [T] and lengths [B] are a packing's;
     c_0 [directions, B, 0] for cells without a cell state. With `overwrite` the table is lost: gates are
-    written where the input projections were read that they are made of, which spares memory both ways. With
-    `order` [B] the last states stand at these places.
+    written where the input projections were read that they are made of, which spares memory both ways.
     """
     rows = len(table) if token is None else len(token)
     directions, _, hidden_size = h_0.shape
-    shapes = kept_shapes(cell, directions, hidden_size, c_0.shape[2], rows, keep)
+    kept, width = rows if keep else 0, directions * hidden_size
+    shapes = (rows, width), (kept, len(EQUATIONS[cell].saved) * width), (kept, directions * c_0.shape[2])
     written_over = overwrite and keep and token is None and shapes[1] == table.shape
     hidden, gates, cells = (
         table if written_over and k == 1 else buffers.empty(shape, table.dtype)
@@ -210,7 +197,7 @@ def recurrence_forward(
     h_n, c_n = np.empty(h_0.shape, table.dtype), np.empty(c_0.shape, table.dtype)
     given = (
         cell_weights(cell, peephole, table.dtype), table, token_rows(token, rows), first, lengths, weight,
-        bias, h_0, c_0, keep, gates, cells, hidden, h_n, c_n, _IN_PACKED_ORDER if order is None else order,
+        bias, h_0, c_0, keep, gates, cells, hidden, h_n, c_n,
     )  # fmt: skip
     threads.share(_all_forward, given, rows * weight.size)
     return hidden, h_n, c_n, gates, cells
@@ -451,19 +438,19 @@ def _all_sums(
 def recurrence_backward(
     cell: str, d_hidden: Array, d_h_n: Array, d_c_n: Array, distinct: int, token: Array | None, first: Array,
     lengths: Array, weight: Array, peephole: Array | None, h_0: Array, c_0: Array, hidden: Array,
-    gates: Array, cells: Array, need_bias: bool, overwrite: bool = False, wide: bool = False,
+    gates: Array, cells: Array, need_bias: bool, overwrite: bool = False,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:  # fmt: skip
     """Return the gradients of table [U, ·], weight_hh, bias_hh, peephole, h_0 and c_0, unused ones empty.
 
-    weight [directions, G, ≥ H]; the others as in `operators.recurrence`, d_x the gradient of its result x.
-    With `overwrite` gates are lost. With `wide` that of a table whose rows are tokens each is as steps leave
-    it, [N, directions·K·H]: in each direction what GRU's has beside the table's follows it.
+    weight [directions, G, ≥ H]; the others as in `recurrence_forward`, d_x the gradient of its result x. With
+    `overwrite` gates are lost. The gradient of a table without `token` is as steps leave it,
+    [N, directions·K·H]: in each direction what GRU's has beside the table's follows it.
     """
     (directions, _, hidden_size), rows, dtype = h_0.shape, len(hidden), d_hidden.dtype
     size, groups = len(EQUATIONS[cell].gates) * hidden_size, -(-len(lengths) // GROUP)
     width = directions * STEPS[cell].blocks * hidden_size
     # Where each row is its own token there is nothing to sum.
-    own = token is None and (wide or width == directions * size)
+    own = token is None
     # Each gradient is written where the gates that it is made of were read, if they may be lost.
     d_gates = gates if overwrite and gates.shape == (rows, width) else buffers.empty((rows, width), dtype)
     d_h_0, d_c_0 = np.empty(d_h_n.shape, dtype), np.empty(c_0.shape, dtype)
