@@ -1,4 +1,4 @@
-"""`embed` and `neighbours` from the command line: vectors, a page, and one line for mistakes."""
+"""`embed` from the command line: vectors, a page, and one line for mistakes."""
 
 from __future__ import annotations
 
@@ -51,21 +51,6 @@ def test_the_page_shows_texts_as_texts(data: Path, model: Path, tmp_path: Path) 
     assert f"<title>neg: {NASTY.replace('<', '&lt;').replace('>', '&gt;')}</title></circle>" in page
     assert page.count("<title>neg: ") + page.count("<title>pos: ") == 41
     assert ">pos</text>" in page
-
-
-def test_a_text_is_its_own_nearest_neighbour(data: Path, model: Path) -> None:
-    """And what is found is told in lines that a terminal does not break."""
-    result = succeeded("neighbours", model, data, "--query", NASTY, "-q", "wonderful", "-n", "3")
-    lines = result.stdout.splitlines()
-    assert max(map(len, lines)) <= 80
-    first = next(line for line in lines if "1.000" in line)
-    assert first.strip().startswith(NASTY)
-    assert first.split()[-2:] == ["neg", "1.000"]
-    found = json_lines(gatelight("neighbours", model, data, "-q", NASTY, "-n", "3", "--json").stdout)
-    assert [one["query"] for one in found] == [NASTY] * 3
-    assert found[0]["text"] == NASTY
-    assert found[0]["similarity"] == pytest.approx(1)
-    assert found[1]["similarity"] >= found[2]["similarity"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`gatelight lab agreement`, and `sentences`: from pairs to a table, and what is refused."""
+"""`gatelight lab agreement`: from pairs to a table, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from command_line import SMALL, gatelight, json_lines, one_line_and_two
 import gatelight as library
 from gatelight.lab.agreement import score_pairs
 from gatelight.lab.minimal_pairs import read_pairs
-from gatelight.lab.note_sentences import SENTENCES, reach
+from gatelight.lab.note_sentences import SENTENCES
 
 TEXTS = ["the dog barks .", "the dogs bark .", "a dog near the dogs barks .", "they go", *SENTENCES]
 
@@ -50,20 +50,7 @@ def test_other_texts_than_the_model_had_are_told_of(written: Path) -> None:
     assert "the model learned from 24 texts, the n-grams from 5" in said
 
 
-def test_the_two_sentences_are_asked_about(written: Path) -> None:
-    """A row under the wrong sentence turns the answer around."""
-    (first, second) = json_lines(gatelight("lab", "sentences", written / "lm", "--json").stdout)
-    model = library.load(written / "lm")
-    for told, sentence in ((first, SENTENCES[0]), (second, SENTENCES[1])):
-        found = reach(model, sentence)  # type: ignore[arg-type]
-        assert (told["verb"], told["gradient"], told["distance"]) == (
-            found.verb, found.gradient, found.distance
-        )  # fmt: skip
-    assert "P(went)" in gatelight("lab", "sentences", written / "lm").stdout
-
-
 def test_what_cannot_be_asked_is_one_line(written: Path, tmp_path: Path) -> None:
     """A traceback for a folder that is not there."""
     model = written / "lm"
     assert "no such file" in one_line_and_two(gatelight("lab", "agreement", model, tmp_path / "x"))
-    assert "does not know 'gone'" in one_line_and_two(gatelight("lab", "sentences", model, "--wrong", "gone"))

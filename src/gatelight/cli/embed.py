@@ -1,4 +1,4 @@
-"""`gatelight embed` and `neighbours`: what a model keeps of each text, and what is near to it."""
+"""`gatelight embed`: what a model keeps of each text, as vectors and as a map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gatelight.cli.charts import COLOURS
 from gatelight.cli.document import Block, Card, Dots, Heading, Line, Table, check_packages, write_page
 from gatelight.cli.options import DATA, JSON, MODEL, THREADS, argument, option
-from gatelight.cli.output import emit, percent, say, table
+from gatelight.cli.output import emit, percent, say
 from gatelight.cli.sources import Reads, text_model, texts_to_audit
 from gatelight.errors import DataError
 
@@ -88,50 +88,6 @@ class Embed(Reads):
             say(to, f"{drawn.seen:,} vectors of {width} numbers, saved in {path}")
         for path in pages:
             say(to, f"map in {path}")
-
-
-@dataclass(kw_only=True)
-class Neighbours(Reads):
-    """Find the texts that are most like one of yours to a model.
-
-    Likeness is the cosine of their vectors.
-    """
-
-    model: str = argument(MODEL, "MODEL")
-    data: str = argument(DATA, "DATA")
-    query: list[str] = option(
-        "a text; for more, give the option again", metavar="TEXT", short="q", commas=False, required=True
-    )
-    count: int = option("neighbours of each", 10, short="n", least=1)
-    pool: str = option(POOL, "last")
-    part: str | None = option(PART)
-    threads: int | None = option(THREADS, least=1)
-    json: bool = option(JSON, False)
-
-    def run(self, to: Console) -> None:
-        import numpy as np
-
-        from gatelight.cli.progress import Meter
-        from gatelight.insight.findings import quoted
-        from gatelight.insight.neighbours import nearest
-
-        opened = text_model(self.model)
-        with Meter(to) as meter:
-            blocks = list(_embedded(opened, self.data, self.reading, self.part, self.pool, to, meter))
-        examples = [example for block, _ in blocks for example in block]
-        if not examples:
-            raise DataError(f"{self.data} holds no texts to look among; give some")
-        vectors = np.concatenate([block for _, block in blocks])
-        cosines, rows = nearest(opened.embed(self.query, self.pool), vectors, self.count)
-        for text, of_text, near in zip(self.query, cosines.tolist(), rows.tolist(), strict=True):
-            found = [(cosine, examples[row]) for cosine, row in zip(of_text, near, strict=True)]
-            if self.json:
-                for cosine, example in found:
-                    of = {"label": example.label, "id": example.id, "text": example.text}
-                    emit({"query": text, "similarity": cosine, **of})
-                continue
-            lines = [[quoted("", it.text).text, _label(it) or "–", f"{cosine:.3f}"] for cosine, it in found]
-            to.print(table(["text", "label", "similarity"], lines, quoted("", text).text))
 
 
 def _embedded(

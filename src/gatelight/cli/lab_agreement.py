@@ -1,9 +1,8 @@
-"""`gatelight lab agreement`, `lab sentences`: does a verb agree with its subject?"""
+"""`gatelight lab agreement`: does a verb agree with its subject?"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatelight.cli.options import JSON, MODEL, THREADS, argument, option
@@ -100,30 +99,3 @@ def _table(by: str, rows: list[Accuracy], scored: ScoredPairs) -> Any:
         for name, of in groups.items()
     ]  # fmt: skip
     return table([by, "pairs", "left out", *heads], lines)
-
-
-@dataclass(kw_only=True)
-class Sentences:
-    """Ask language models for the verb of the note's two sentences."""
-
-    models: list[str] = argument("folders of language models", "MODEL")
-    wrong: str = option('what might stand instead of "went"', "go", metavar="WORD")
-    json: bool = option(JSON, False)
-
-    def run(self, to: Console) -> None:
-        from gatelight.lab.note_sentences import SENTENCES, SUBJECT, VERB, reach
-
-        lines: dict[str, list[list[str]]] = {sentence: [] for sentence in SENTENCES}
-        for folder in self.models:
-            model = language_model(folder)
-            for sentence in SENTENCES:
-                found = reach(model, sentence, wrong=self.wrong)
-                if self.json:
-                    emit({"model": folder, "cell": model.cell, "tokenizer": model.tokenizer, **vars(found)})
-                figures = (f"{value:.1e}" for value in (found.verb, found.wrong, found.gradient))
-                lines[sentence].append(
-                    [Path(folder).name, str(found.distance), *figures, percent(found.fraction)]
-                )
-        for sentence, rows in lines.items():
-            heads = ("distance", f"P({VERB})", f"P({self.wrong})", f"gradient at {SUBJECT}", "of all")
-            to.print(table(["model", *heads], rows, sentence))

@@ -31,7 +31,6 @@ COMMANDS = {
         "evaluate": "use:Evaluate",
         "generate": "use:Generate",
         "embed": "embed:Embed",
-        "neighbours": "embed:Neighbours",
         "serve": "serve:Serve",
         "import": "exchange:Import",
         "export": "exchange:Export",
@@ -49,7 +48,6 @@ COMMANDS = {
         "lab run": "lab:Run",
         "lab report": "lab:Report",
         "lab agreement": "lab_agreement:Agreement",
-        "lab sentences": "lab_agreement:Sentences",
     },
 }
 """Each command's module and class, by what it is for."""
