@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gatelight.errors import DataError
 from gatelight.text.encoding import encode, encode_tokens
-from gatelight.text.oov import LEFT_OUT, UNKNOWN_POLICIES, Indexer
+from gatelight.text.oov import UNKNOWN_POLICIES
 from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
 
@@ -22,7 +22,7 @@ FOUR_DEVIATIONS = 4.0
 
 
 def read(text: str, policy: str) -> list[str]:
-    ids = Indexer(WORDS, policy).ids(text.split())[0]
+    ids = encode_tokens([text.split()], WORDS, unknown=policy).ids.tolist()
     return [WORDS.tokens[i] if i < V else f"#{i - 2 * V}" for i in ids]
 
 
@@ -60,14 +60,14 @@ def test_a_text_is_read_the_same_alone_and_in_any_company(
 
 def test_drawn_words_follow_their_frequencies() -> None:
     """A draw that favoured some ids would plant the same words everywhere."""
-    ids = np.array(Indexer(WORDS, "random", seed=3).ids(["dont"] * OFTEN)[0])
+    ids = encode_tokens([["dont"] * OFTEN], WORDS, unknown="random", seed=3).ids
     chances = WORDS.counts[2:] / WORDS.counts[2:].sum()
     counts = np.bincount(ids, minlength=V)
     assert counts[:2].tolist() == [0, 0]
     deviation = np.sqrt(OFTEN * chances * (1 - chances))
     assert (np.abs(counts[2:] - OFTEN * chances) < FOUR_DEVIATIONS * deviation).all()
-    other = Indexer(WORDS, "random", seed=4).ids(["dont"] * OFTEN)[0]
-    assert (np.array(other) != ids).any()
+    other = encode_tokens([["dont"] * OFTEN], WORDS, unknown="random", seed=4).ids
+    assert (other != ids).any()
 
 
 def test_out_of_vocabulary_words_are_numbered_on() -> None:
@@ -81,16 +81,11 @@ def test_out_of_vocabulary_words_are_numbered_on() -> None:
     assert encode(["dont"], tokenizer(), WORDS).oov == []
 
 
-def test_what_is_left_out_keeps_its_place_where_that_is_asked_for() -> None:
-    """An explanation that lost the places would name another word than the one left out."""
-    found, unknown = Indexer(WORDS, "drop").places(["i", "dont", "like", "xyzzy"])
-    assert (found, unknown) == ([2, LEFT_OUT, 3, LEFT_OUT], 2)
-
-
 def test_a_vocabulary_of_no_words_and_a_strange_policy() -> None:
     """Nothing to draw from, and a misspelt policy, must not end in a wrong id."""
     nothing = Vocabulary.build([])
     for policy in ("random", "nearest"):
-        assert Indexer(nothing, policy).ids(["word"]) == ([UNK_ID], 1)
+        made = encode_tokens([["word"]], nothing, unknown=policy)
+        assert (made.ids.tolist(), made.unknown.tolist()) == ([UNK_ID], [1])
     with pytest.raises(DataError, match="choose one of: unk, drop, random, nearest, subword"):
-        Indexer(WORDS, "guess")
+        encode([], tokenizer(), WORDS, unknown="guess")

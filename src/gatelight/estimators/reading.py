@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatelight.models.subwords import Subwords
-from gatelight.text.encoding import TRUNCATIONS, Encoded, NumberedTexts, encode, encode_tokens
+from gatelight.text.encoding import Encoded, NumberedTexts, encode, encode_tokens, truncated
 from gatelight.text.oov import LEFT_OUT, Indexer
 from gatelight.text.tokenizers import Tokenizer
-from gatelight.text.vocabulary import UNK_ID, Vocabulary
+from gatelight.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,17 @@ class Reading:
     def understand(self, text: str) -> Understood:
         """Say which tokens of a text are unknown, and what is read in their place."""
         tokens = self.tokenizer.tokens(text)
-        places, _ = Indexer(self.vocabulary, self.unknown, seed=self.seed).places(tokens)
+        indexer = Indexer(self.vocabulary, self.unknown, seed=self.seed)
         size, words = len(self.vocabulary), self.vocabulary.tokens
         unknown: list[tuple[str, str | None]] = []
         read = []
-        for token, place in zip(tokens, places, strict=True):
-            # What is spelled out is read as it stands.
-            word = None if place == LEFT_OUT else token if place >= size else words[place]
+        for place, token in enumerate(tokens):
+            number = indexer.id(token, place)
+            # What is read by its n-grams is read as it stands.
+            word = None if number == LEFT_OUT else token if number >= size else words[number]
             if word is not None:
                 read.append(word)
-            if self.unknown != "ngrams" and (place in (LEFT_OUT, UNK_ID) or place >= size or word != token):
+            if indexer.is_unknown(token):
                 unknown.append((token, word))
         return Understood(len(tokens), unknown, read)
 
@@ -88,7 +89,7 @@ class Reading:
         places = [k for k, token in enumerate(tokens) if not left_out or token in self.vocabulary]
         if self.max_length is None or len(places) <= self.max_length:
             return places
-        return list(TRUNCATIONS[self.truncation](places, self.max_length))
+        return list(truncated(places, self.max_length, self.truncation))
 
     def settings(self) -> dict[str, Any]:
         """Return everything but the vocabulary as JSON-able values."""

@@ -1,16 +1,15 @@
 """Texts or token lists to flat ids and lengths, cut to a length.
 
-A stream of texts is read once; what grows is 4 bytes for each token kept and 24 for each text.
+Texts are read once and numbered: what grows is 8 bytes for each token and 24 for each text.
 """
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,9 @@ from numpy.typing import NDArray
 from gatelight.errors import DataError
 from gatelight.text.oov import LEFT_OUT, Indexer
 from gatelight.text.tokenizers import Tokenizer, code_points
-from gatelight.text.vocabulary import UNK_ID, Vocabulary
+from gatelight.text.vocabulary import Vocabulary
+
+_Token = TypeVar("_Token")
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,32 @@ class NumberedTexts:
     def of(cls, texts: Iterable[str], tokenizer: Tokenizer) -> NumberedTexts:
         """Cut texts, which are gone through once, into tokens and number these."""
         symbols = getattr(tokenizer, "symbols", None)
-        if symbols is not None:
-            return cls(*_numbered_symbols(map(symbols, texts)))
+        if symbols is None:
+            return cls.of_tokens(map(tokenizer.tokens, texts))
+        # Where each code point is a token a table finds their numbers without an object for each.
+        table, words = np.full(128, -1, np.int32), list[str]()
+        numbers, lengths = array("i"), array("q")
+        for points in map(code_points, map(symbols, texts)):
+            missing = int(points.max(initial=0)) + 1 - len(table)
+            if missing > 0:
+                table = np.append(table, np.full(missing, -1, np.int32))
+            found = table[points]
+            if found.min(initial=0) < 0:
+                new, first = np.unique(points[found < 0], return_index=True)
+                new = new[np.argsort(first)]
+                table[new] = np.arange(len(words), len(words) + len(new))
+                words.extend(map(chr, new.tolist()))
+                found = table[points]
+            numbers.frombytes(found.tobytes())
+            lengths.append(len(points))
+        return cls(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), words)
+
+    @classmethod
+    def of_tokens(cls, token_lists: Iterable[Sequence[str]]) -> NumberedTexts:
+        """Number tokens; the lists are gone through once."""
         words = _Numbers()
         numbers, lengths = array("i"), array("q")
-        for tokens in map(tokenizer.tokens, texts):
+        for tokens in token_lists:
             numbers.fromlist(list(map(words.__getitem__, tokens)))
             lengths.append(len(tokens))
         return cls(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), list(words))
@@ -97,24 +119,6 @@ class NumberedTexts:
             start += length
 
 
-def _numbered_symbols(
-    texts: Iterable[str],
-) -> tuple[NDArray[np.int32], NDArray[np.int64], list[str]]:
-    """The fields of `NumberedTexts` whose tokens are the code points, without an object for each."""
-    table = np.full(sys.maxunicode + 1, -1, np.int32)
-    words: list[str] = []
-    numbers, lengths = array("i"), array("q")
-    for text in texts:
-        points = code_points(text)
-        new, first = np.unique(points[table[points] < 0], return_index=True)
-        new = new[np.argsort(first)]
-        table[new] = np.arange(len(words), len(words) + len(new))
-        words.extend(map(chr, new.tolist()))
-        numbers.frombytes(table[points].tobytes())
-        lengths.append(len(points))
-    return np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), words
-
-
 class _Numbers(dict[str, int]):
     """Numbers what it is asked for, from 0 on."""
 
@@ -123,27 +127,23 @@ class _Numbers(dict[str, int]):
         return number
 
 
-_Ids = Any  # a list or an array of ids
-
-
-def _head(ids: _Ids, length: int) -> _Ids:
-    return ids[:length]
-
-
-def _tail(ids: _Ids, length: int) -> _Ids:
-    return ids[len(ids) - length :]
-
-
-def _head_and_tail(ids: _Ids, length: int) -> _Ids:
-    tail = length // 2
-    return ids[: length - tail] + ids[len(ids) - tail :]
-
-
-TRUNCATIONS: dict[str, Callable[[_Ids, int], _Ids]] = {
-    "head": _head,
-    "tail": _tail,
-    "head+tail": _head_and_tail,
+TRUNCATIONS: dict[str, Callable[[int], int]] = {
+    "head": lambda max_length: max_length,
+    "tail": lambda max_length: 0,
+    "head+tail": lambda max_length: max_length - max_length // 2,
 }
+"""How many of a cut text's first tokens are kept; its last ones make up `max_length`."""
+
+
+def truncated(tokens: list[_Token], max_length: int, truncation: str) -> list[_Token]:
+    """Return the tokens that are kept."""
+    first, last = _kept(tokens, max_length, truncation)
+    return [*first, *last]
+
+
+def _kept(tokens: Any, max_length: int, truncation: str) -> tuple[Any, Any]:
+    first = TRUNCATIONS[truncation](max_length)
+    return tokens[:first], tokens[max(first, len(tokens) - (max_length - first)) :]
 
 
 def encode(
@@ -162,16 +162,10 @@ def encode(
     "head" keeps the first tokens, "tail" the last, "head+tail" the first half (one more of an odd length) and
     the last half. Unknown tokens become UNK, or what another policy of `UNKNOWN_POLICIES` makes of them,
     before the cut; `seed` and `oov` are as in `Indexer`.
-    Tokens that are single code points are looked up in a table, all of a text at once.
     Raises DataError for another truncation or policy, or a `max_length` below 1.
     """
-    # Not by isinstance, which goes through a protocol's members at every call.
-    symbols = getattr(tokenizer, "symbols", None)
-    if symbols is not None and unknown in ("unk", "drop"):
-        rows = _symbol_rows(map(symbols, texts), vocabulary, drop=unknown == "drop")
-        return _gathered(rows, max_length, truncation)
     return encode_tokens(
-        map(tokenizer.tokens, texts), vocabulary, max_length=max_length, truncation=truncation,
+        NumberedTexts.of(texts, tokenizer), vocabulary, max_length=max_length, truncation=truncation,
         unknown=unknown, seed=seed, oov=oov,
     )  # fmt: skip
 
@@ -187,68 +181,33 @@ def encode_tokens(
     oov: Sequence[str] = (),
 ) -> Encoded:
     """Turn token lists, or `NumberedTexts`, into ids as `encode` does."""
-    indexer = Indexer(vocabulary, unknown, seed=seed, oov=oov)
-    if isinstance(token_lists, NumberedTexts) and unknown != "random":
-        rows = _numbered_rows(token_lists, vocabulary, indexer, all_known=unknown == "ngrams")
-    else:
-        rows = ((*indexer.ids(tokens), len(tokens)) for tokens in token_lists)
-    return _gathered(rows, max_length, truncation, indexer)
-
-
-_Rows = Iterable[tuple[_Ids, int, int]]
-"""Of each text the ids, the number of unknown tokens, and the number of tokens."""
-
-
-def _numbered_rows(
-    texts: NumberedTexts, vocabulary: Vocabulary, indexer: Indexer, *, all_known: bool
-) -> _Rows:
-    table = np.array(indexer.places(texts.words)[0], np.int32)
-    known = vocabulary.known_ids()
-    strange = np.array([not all_known and word not in known for word in texts.words], np.bool_)
-    begin = 0
-    for length in texts.lengths.tolist():
-        own = texts.numbers[begin : begin + length]
-        begin += length
-        ids, unknown = table[own], int(np.count_nonzero(strange[own]))
-        yield array("i", ids[ids != LEFT_OUT].tobytes()), unknown, length
-
-
-def _symbol_rows(texts: Iterable[str], vocabulary: Vocabulary, *, drop: bool) -> _Rows:
-    known = {ord(token): i for token, i in vocabulary.known_ids().items() if len(token) == 1}
-    # The last place of the table stands for all code points above the largest known one.
-    table = np.full(max(known, default=-1) + 2, UNK_ID, np.int32)
-    table[list(known)] = list(known.values())
-    for text in texts:
-        found = table[np.minimum(code_points(text), len(table) - 1)]
-        unknown = int(np.count_nonzero(found == UNK_ID))
-        if drop and unknown:
-            found = found[found != UNK_ID]
-        yield array("i", found.tobytes()), unknown, len(text)
-
-
-def _gathered(
-    rows: _Rows, max_length: int | None, truncation: str, indexer: Indexer | None = None
-) -> Encoded:
-    """Put the texts' ids end to end, each cut."""
     if truncation not in TRUNCATIONS:
         raise DataError(f"truncation={truncation!r} is not one of: {', '.join(TRUNCATIONS)}")
     if max_length is not None and max_length < 1:
         raise DataError(f"max_length must be at least 1, not {max_length}")
-    cut = TRUNCATIONS[truncation]
-    flat = array("i")
-    lengths, unknowns, totals = array("q"), array("q"), array("q")
-    for ids, unknown, total in rows:
-        if max_length is not None and len(ids) > max_length:
-            ids = cut(ids, max_length)
-        flat.extend(ids)
-        lengths.append(len(ids))
-        unknowns.append(unknown)
-        totals.append(total)
-    # Views: copying would double the peak on a large corpus.
-    return Encoded(
-        np.frombuffer(flat, dtype=np.int32),
-        np.frombuffer(lengths, dtype=np.int64),
-        np.frombuffer(unknowns, dtype=np.int64),
-        np.frombuffer(totals, dtype=np.int64),
-        [] if indexer is None else indexer.oov,
-    )
+    indexer = Indexer(vocabulary, unknown, seed=seed, oov=oov)
+    texts = token_lists if isinstance(token_lists, NumberedTexts) else NumberedTexts.of_tokens(token_lists)
+    ids = np.array([indexer.id(word) for word in texts.words], np.int32)[texts.numbers]
+    strange = np.array([indexer.is_unknown(word) for word in texts.words], np.bool_)[texts.numbers]
+    lengths = texts.lengths
+    if indexer.by_place:
+        starts = np.cumsum(lengths) - lengths
+        for n in np.flatnonzero(strange).tolist():
+            start = starts[np.searchsorted(starts, n, "right") - 1]
+            ids[n] = indexer.id(texts.words[texts.numbers[n]], int(n - start))
+    unknowns = _counted(strange, lengths)
+    kept = ids != LEFT_OUT
+    if not kept.all():
+        ids, lengths = ids[kept], _counted(kept, lengths)
+    if max_length is not None and lengths.max(initial=0) > max_length:
+        ends = np.cumsum(lengths).tolist()
+        own = (ids[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True))
+        ids = np.concatenate([part for row in own for part in _kept(row, max_length, truncation)])
+        lengths = np.minimum(lengths, max_length)
+    return Encoded(ids, lengths, unknowns, texts.lengths, indexer.oov)
+
+
+def _counted(which: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of each text's tokens are marked, [B]."""
+    marked, ends = np.flatnonzero(which), np.cumsum(lengths)
+    return np.searchsorted(marked, ends) - np.searchsorted(marked, ends - lengths)

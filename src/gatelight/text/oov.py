@@ -24,46 +24,39 @@ Policy = Callable[[Vocabulary, int, dict[str, int]], Instead]
 
 
 class Indexer:
-    """Turns one text's tokens into ids by a vocabulary and a policy.
+    """Turns tokens into ids by a vocabulary and a policy.
 
     With "subword" the distinct unknown tokens get ids of their own, from twice the vocabulary's size on, in
     the order in which they come; `oov` lists them. (Ids from V to 2V − 1 are the known words', where these
     are made of n-grams too.) So with "ngrams", by which no token counts as unknown. The other policies
-    leave it empty.
+    leave it empty. `by_place`: an unknown token's id depends on where it stands.
     """
 
     def __init__(
         self, vocabulary: Vocabulary, unknown: str = "unk", *, seed: int = 0, oov: Sequence[str] = ()
     ) -> None:
         """`seed` is that of "random", `oov` are words numbered before; raises DataError."""
-        self._get = vocabulary.known_ids().get
-        self._all_by_ngrams = unknown == "ngrams"
+        if unknown not in UNKNOWN_POLICIES:
+            raise DataError(f"unknown={unknown!r} is no policy; choose one of: {', '.join(UNKNOWN_POLICIES)}")
+        self._known = {} if unknown == "ngrams" else vocabulary.known_ids()
+        self._all_known = unknown == "ngrams"
         self._oov = {word: number for number, word in enumerate(oov)}
-        self._instead = unknown_policy(unknown)(vocabulary, seed, self._oov)
+        self._instead = UNKNOWN_POLICIES[unknown](vocabulary, seed, self._oov)
+        self.by_place = unknown == "random"
 
     @property
     def oov(self) -> list[str]:
         """The out-of-vocabulary tokens with ids of their own, in the order of these."""
         return list(self._oov)
 
-    def places(self, tokens: Sequence[str]) -> tuple[list[int], int]:
-        """Return an id, or LEFT_OUT, for each token, and how many of the tokens are unknown."""
-        if self._all_by_ngrams:
-            return [self._instead(token, place) for place, token in enumerate(tokens)], 0
-        found: list[int | None] = list(map(self._get, tokens))
-        unknown = found.count(None)
-        place = -1
-        for _ in range(unknown):
-            place = found.index(None, place + 1)
-            found[place] = self._instead(tokens[place], place)
-        return found, unknown  # type: ignore[return-value]
+    def id(self, token: str, place: int = 0) -> int:
+        """Return the id of the token at this place of a text, or LEFT_OUT."""
+        known = self._known.get(token)
+        return self._instead(token, place) if known is None else known
 
-    def ids(self, tokens: Sequence[str]) -> tuple[list[int], int]:
-        """Return the ids of a text's tokens, without those left out, and how many tokens are unknown."""
-        found, unknown = self.places(tokens)
-        if unknown and LEFT_OUT in found:
-            found = [i for i in found if i != LEFT_OUT]
-        return found, unknown
+    def is_unknown(self, token: str) -> bool:
+        """Say whether a token counts as unknown."""
+        return not self._all_known and token not in self._known
 
 
 def _unk(vocabulary: Vocabulary, seed: int, oov: dict[str, int]) -> Instead:
@@ -110,13 +103,5 @@ UNKNOWN_POLICIES: dict[str, Policy] = {
     "ngrams": _subword,
 }
 
-
 EARLIER_NAMES = {"spelled": "ngrams"}
 """Policies' names in models saved by earlier versions."""
-
-
-def unknown_policy(name: str) -> Policy:
-    """Return the policy of this name; raises DataError, naming those there are."""
-    if name not in UNKNOWN_POLICIES:
-        raise DataError(f"unknown={name!r} is no policy; choose one of: {', '.join(UNKNOWN_POLICIES)}")
-    return UNKNOWN_POLICIES[name]

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gatelight.errors import DataError
-from gatelight.text.encoding import TRUNCATIONS
+from gatelight.text.encoding import TRUNCATIONS, truncated
 from gatelight.text.tokenizers import Tokenizer, tokenizer
 
 PADDINGS = ("pre", "post", None)
@@ -61,7 +61,7 @@ class ForeignReading:
         found = [number for number in ids if number is not None]
         if self.length is not None:
             if len(found) > self.length:
-                found = TRUNCATIONS[self.truncation](found, self.length)
+                found = truncated(found, self.length, self.truncation)
             zeros = [0] * (self.length - len(found))
             if self.padding is not None:
                 return zeros + found if self.padding == "pre" else found + zeros
