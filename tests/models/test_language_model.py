@@ -104,6 +104,16 @@ def test_scores_and_loss_are_torchs(changes: dict[str, Any]) -> None:
         assert loss.item() == pytest.approx(nats / 39, rel=ROUNDING)
 
 
+@pytest.mark.parametrize("changes", [{}, {"tied": True, "dim": 7}, {"output": "adaptive"}])
+def test_training_changes_every_weight(changes: dict[str, Any]) -> None:
+    """A weight that the optimiser is not told of stays what it was drawn as, and nothing else says so."""
+    net = model(**changes)
+    streams(net)
+    fresh = dict(model(**changes).named_parameters())
+    still = [name for name, weight in net.named_parameters() if torch.equal(weight, fresh[name])]
+    assert not [name for name in still if fresh[name].requires_grad]
+
+
 @pytest.mark.parametrize("output", ["sampled", "adaptive", "softmax"])
 def test_hits_that_are_not_counted_are_not_said_to_be_none(output: str, tmp_path: Path) -> None:
     """ "accuracy 0.0000" would be read as a model that learns nothing."""

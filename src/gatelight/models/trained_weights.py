@@ -26,7 +26,7 @@ class TrainedWeights:
         if not named:
             raise DataError("the model has no weights to train; unfreeze some")
         embedding: Any = getattr(model, "embedding", None)
-        by_rows = hasattr(embedding, "touched") and embedding.weight.requires_grad
+        by_rows = getattr(embedding, "sparse", False) and embedding.weight.requires_grad
         self._embedding = embedding if by_rows else None
         self.table: nn.Parameter | None = embedding.weight if by_rows else None
         self.dense = {name: p for name, p in named.items() if p is not self.table}
