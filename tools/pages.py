@@ -60,7 +60,7 @@ def run(page: Path, folder: Path) -> list[str]:
     ended = subprocess.run(
         [sys.executable, "-c", "".join(code)],
         cwd=folder,
-        env={**os.environ, "PATH": paths, "COLUMNS": "80"},
+        env={**os.environ, "PATH": paths, "COLUMNS": "80", "SOURCE_DATE_EPOCH": "0"},  # pictures bear no date
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -87,8 +87,8 @@ def differences(page: Path, printed: list[str]) -> Iterator[str]:
 
 
 def write(page: Path, printed: list[str]) -> None:
-    """Put what was printed into a page, behind the blocks that show output."""
-    outputs = iter(printed)
+    """Put what was printed into a page and its translation, behind the blocks that show output."""
+    outputs: Iterator[str]
 
     def shown(found: re.Match[str]) -> str:
         output = next(outputs)
@@ -96,7 +96,10 @@ def write(page: Path, printed: list[str]) -> None:
             return found[0]
         return f"```{found[1]}\n{found[2]}```\n\n```text\n{output.rstrip()}\n```\n"
 
-    page.write_text(BLOCK.sub(shown, page.read_text(encoding="utf-8")), encoding="utf-8")
+    for file in (page, page.with_suffix(".zh.md")):
+        if file.exists():
+            outputs = iter(printed)
+            file.write_text(BLOCK.sub(shown, file.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def main() -> int:
