@@ -15,6 +15,7 @@ from gatelight.text import datasets
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md")])
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+COLOUR = re.compile(r"#([0-9a-f]{6})\b")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -54,6 +55,18 @@ def test_a_chapter_prints_what_it_says(page: str) -> None:
     command = [sys.executable, "tools/pages.py", f"docs/{page}"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_pictures_reports_and_page_have_the_same_colours() -> None:
+    """They stand side by side in the docs; a shade of its own looks like another program."""
+    source = ROOT / "src" / "gatelight"
+    page = COLOUR.findall((source / "service/page/style.css").read_text(encoding="utf-8"))
+    report = COLOUR.findall((source / "cli/templates/report.html.jinja").read_text(encoding="utf-8"))
+    charts = COLOUR.findall((source / "cli/charts.py").read_text(encoding="utf-8"))
+    style = re.findall(r"\b[0-9a-f]{6}\b", (ROOT / "docs/picture.mplstyle").read_text(encoding="utf-8"))
+    assert set(report) <= set(page)
+    assert set(style) == set(charts)
+    assert set(charts[:3]) < set(page)
 
 
 def test_every_target_is_told_of() -> None:

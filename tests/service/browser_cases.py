@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from importlib.resources import files
+from typing import Any
 
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright comes with the extra 'dev'")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytest.importorskip("axe_playwright_python", reason="axe-core comes with the extra 'dev'")
+AXE = files("axe_playwright_python") / "axe.min.js"
 
 READABLE = 4.5
 """The contrast that WCAG 2.2, level AA, asks for text of normal size."""
@@ -34,3 +39,10 @@ in_a_browser = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed: apt-get install chromium"),
 ]
+
+
+def serious(page: Any) -> list[str]:
+    """Return what axe-core finds on a page that keeps somebody from reading or using it."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    return [f"{one['id']}: {one['help']}" for one in found if one["impact"] in ("serious", "critical")]

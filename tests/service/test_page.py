@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_cases import CONTRAST, READABLE, in_a_browser, playwright
+from browser_cases import CONTRAST, READABLE, in_a_browser, playwright, serious
 from command_line import gatelight, one_line_and_two, succeeded
 from service_cases import Client, served
 
@@ -229,6 +229,7 @@ def test_speaks_two_languages_on_any_screen(open_page: Any, screen: str, scheme:
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     opened.settle()
     assert page.evaluate(CONTRAST) >= READABLE
+    assert serious(page) == []
     for language in ("zh", "en"):
         page.locator("#language").select_option(language)
         assert page.evaluate("document.documentElement.lang") == language

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_cases import CONTRAST, READABLE, in_a_browser
+from browser_cases import CONTRAST, READABLE, in_a_browser, serious
 from command_line import gatelight, write_reviews
 
 pytestmark = in_a_browser
@@ -75,6 +75,7 @@ def test_a_report_can_be_read(
         assert page.evaluate(LETTERS) >= SMALLEST_LETTER
         assert page.evaluate(OUTSIDE) == []
         assert page.evaluate(CONTRAST) >= READABLE
+        assert serious(page) == []
         assert page.locator("svg").count() == figures
         assert page.locator("table").count() >= tables
         assert asked == [reports[command].as_uri()]

@@ -25,7 +25,7 @@ STYLE = {
     "axes.titlesize": 11,
     "axes.grid": True,
     "axes.grid.axis": "y",
-    "grid.color": "#d8dde5",
+    "grid.color": "#d0d6df",
     "legend.frameon": False,
 }
 

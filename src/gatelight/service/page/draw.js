@@ -3,6 +3,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const number = (value, digits = 3) => value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1");
+const signed = (value) => `${value < 0 ? "−" : "+"}${number(Math.abs(value), 2)}`;
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
 function make(parent, name, attributes = {}, text) {
@@ -43,12 +44,12 @@ function curve(place, values, tokens, about, onPick, shares, before) {
   const most = shares ? 1 : Math.max(1, ...values);
   const x = (k) => left + (width - left - right) * (values.length < 2 ? 0.5 : k / (values.length - 1));
   const y = (value) => top + (height - top - bottom) * (1 - value / most);
+  make(place, "p", { class: "soft" }, about);
   const svg = make(place, "svg", { width, height, role: "img", "aria-label": about });
   for (const at of shares ? [0, 0.5, 1] : [0, most]) {
     make(svg, "line", { x1: left, x2: width - right, y1: y(at), y2: y(at), class: "rule" });
     make(svg, "text", { x: left - 6, y: y(at) + 4, class: "soft end" }, shares ? `${at * 100} %` : number(at, 1));
   }
-  make(svg, "text", { x: left + 6, y: top + 16, class: "soft" }, about);
   make(svg, "polyline", { points: values.map((v, k) => `${x(k)},${y(v)}`).join(" "), class: "line" });
   const moved = values.map((value, k) => Math.abs(value - (k ? values[k - 1] : before)));
   const turn = shares ? moved.indexOf(Math.max(...moved)) : -1;

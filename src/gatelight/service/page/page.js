@@ -3,7 +3,8 @@
 
 const NOTE = ["The young woman went to the movies with her friends.",
   "The young woman, having found a free ticket on the ground, went to the movies."];
-const SHOWN_UNITS = 6, WAIT = 120, ORDERS = ["activity", "halfLife", "alike", "byNumber"];
+const EXAMPLE = "I expected to hate it. The plot is not good, but the puppets are wonderful.";
+const SHOWN_UNITS = 6, SHOWN_NGRAMS = 12, WAIT = 120, ORDERS = ["activity", "halfLife", "alike", "byNumber"];
 const METHODS = ["integrated-gradients", "gradient-x-input", "occlusion", "pool"];
 const at = (id) => document.getElementById(id);
 const report = document.getElementById("report");
@@ -68,7 +69,8 @@ function walk(forward) {
 function arrange(mode) {
   chosen.mode = mode;
   const first = panes[0], model = first ? first.model : models[0], texts = source.live ? NOTE : source.texts;
-  const text = first ? first.text : texts[0];
+  const example = source.live && mode !== "texts" ? EXAMPLE : texts[0];
+  const text = first && first.text !== EXAMPLE ? first.text : example;
   const others = panes.slice(1).map((pane) => pane.model), second = panes[1] && panes[1].text;
   at("panes").textContent = at("maps").textContent = "";
   step = null; at("step").hidden = true;

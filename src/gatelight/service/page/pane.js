@@ -17,7 +17,7 @@ class Pane {
     this.place = make(at("maps"), "div", { class: "maps" });
     Object.assign(this, { model, running: null, free: null, why: null, trace: null, maps: [], turn: 0 });
     options(this.find("model"), models.map((one) => [one.name, one.name]), model.name);
-    this.find("model").parentElement.hidden = models.length < 2;
+    this.find("model").closest(".row").hidden = models.length < 2;
     this.find("model").addEventListener("change", (event) => {
       this.model = models.find((one) => one.name === event.target.value);
       arrange(chosen.mode);
@@ -121,7 +121,7 @@ class Pane {
     const strange = new Map(tokens.filter((token) => !token.known).map((token) => [token.text, token.read_as ?? say("nothing")]));
     this.find("unknown").textContent = strange.size
       ? `${say("unknownAre")}: ${[...strange].slice(0, 12).map((pair) => pair.join(" → ")).join(", ")}` : "";
-    this.showNgrams(why ? why.ngrams : [], most, colours);
+    this.showNgrams(why, colours);
     const legend = this.find("legend");
     legend.textContent = "";
     legend.parentElement.hidden = !why;
@@ -130,14 +130,23 @@ class Pane {
     make(legend, "span", { class: "minus" }, ` ■ ${say("against")}`);
     if (why.gap !== null) legend.append(` · ${say("gap")}: ${number(why.gap)} ${say("nats")} ${say("of")} ${number(why.score - why.base)}`);
   }
-  showNgrams(ngrams, most, colours) {
-    const list = this.find("ngrams");
-    list.textContent = ngrams.length ? `${say("ngrams")}: ` : "";
-    for (const { ngram, contribution } of ngrams) {
-      const share = Math.max(-1, Math.min(1, contribution / most)), one = make(list, "span", { class: "ngram" }, ngram.replaceAll(" ", "␣"));
-      one.style.backgroundColor = colours.colour(share * 0.85);
-      one.style.color = colours.over(share * 0.85);
-      one.title = `${say("contribution")} ${number(contribution)}`;
+  showNgrams(why, colours) {
+    const list = this.find("ngrams"), longest = new Map();
+    list.textContent = "";
+    if (!why || !why.ngrams.length) return;
+    // Those that only occur together contribute the same: the longest stands for them.
+    for (const one of why.ngrams) {
+      const before = longest.get(one.contribution);
+      if (!before || before.length < one.ngram.length) longest.set(one.contribution, one.ngram);
+    }
+    const shown = [...longest].slice(0, SHOWN_NGRAMS), most = Math.max(1e-9, ...shown.map(([part]) => Math.abs(part)));
+    const words = why.contributions.reduce((sum, part) => sum + part, 0);
+    const all = why.gap === null ? "" : ` (${signed(why.score - why.base - why.gap - words)} ${say("nats")})`;
+    make(list, "span", {}, `${say("ngrams")}${all}: `);
+    for (const [part, ngram] of shown) {
+      const one = make(list, "span", { class: "ngram" }, `${ngram.replaceAll(" ", "␣")} ${signed(part)}`);
+      one.style.backgroundColor = colours.colour(part / most * 0.85);
+      one.style.color = colours.over(part / most * 0.85);
       list.append(" ");
     }
   }

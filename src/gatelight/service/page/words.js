@@ -3,7 +3,7 @@
 
 const WORDS = {
   en: {
-    tagline: "Type, and see what the gates and states did.", language: "Language", theme: "Theme", light: "light", dark: "dark",
+    tagline: "For a text you see the answer after each word, what each word contributed, and below it every gate and state on the way.", language: "Language", theme: "Theme", light: "light", dark: "dark",
     token: "Token of this service", enter: "Enter", model: "Model", text: "Text",
     one: "One text", texts: "Two texts", models: "Two models",
     trace: "Gates and states", traceHelp: "Every gate and state, a row for each unit and a column for each word. "
@@ -27,13 +27,13 @@ const WORDS = {
     turn: "biggest turn", mapHelp: "Arrow keys move, Enter opens the step.", forgets: "half-life",
     unknownShare: "unknown words", unknownAre: "Not known, and what is read instead", nothing: "nothing", unread: "Past the maximal length, not read",
     gap: "not explained", nats: "nats", of: "of", bitsEach: "bits a token", without: "without clamping", curve: "Probability after each word",
-    bitsCurve: "Bits that each token costs", tokens: "tokens", forever: "forever", contribution: "contribution", ngrams: "n-grams", alone: "the recurrent side alone",
+    bitsCurve: "Bits that each token costs", tokens: "tokens", forever: "forever", contribution: "contribution", ngrams: "N-grams beside the words", alone: "the recurrent side alone",
     input_gate: "input gate i", forget_gate: "forget gate f", candidate: "candidate", output_gate: "output gate o", cell_state: "cell state|c(t)",
     hidden_state: "hidden state|h(t)", before_cell_state: "previous cell|c(t−1)", before_hidden_state: "previous output|h(t−1)", reset_gate: "reset gate r",
     update_gate: "update gate z", rest_update_gate: "1 − z",
   },
   zh: {
-    tagline: "输入文字，看看门与状态做了什么。", language: "语言", theme: "主题", light: "浅色", dark: "深色",
+    tagline: "对一段文本，可以看到读完每个词之后的回答、每个词的贡献，以及下方途中所有的门与状态。", language: "语言", theme: "主题", light: "浅色", dark: "深色",
     token: "本服务的令牌", enter: "进入", model: "模型", text: "文本", one: "一段文本", texts: "两段文本", models: "两个模型",
     trace: "门与状态", traceHelp: "所有的门与状态：一行一个单元，一列一个词。指向格子可读数值，点击打开那一步。", ready: "笔记中的两个句子",
     speaksFor: "支持", against: "反对",
@@ -52,7 +52,7 @@ const WORDS = {
     turn: "最大转折", mapHelp: "方向键移动，回车打开该步。", forgets: "半衰期",
     unknownShare: "未知词", unknownAre: "不认识的词及其替代", nothing: "略去", unread: "超出最大长度，未读",
     gap: "未解释部分", nats: "奈特", of: "共", bitsEach: "比特每词元", without: "不固定时", curve: "读完每个词后的概率",
-    bitsCurve: "每个词元的比特数", tokens: "词元", forever: "永久", contribution: "贡献", ngrams: "n 元组", alone: "仅循环部分",
+    bitsCurve: "每个词元的比特数", tokens: "词元", forever: "永久", contribution: "贡献", ngrams: "词以外，n 元组的贡献", alone: "仅循环部分",
     input_gate: "输入门 i", forget_gate: "遗忘门 f", candidate: "候选值", output_gate: "输出门 o", cell_state: "细胞状态|c(t)", hidden_state: "隐藏状态|h(t)",
     before_cell_state: "之前的细胞|c(t−1)", before_hidden_state: "上一步输出|h(t−1)", reset_gate: "重置门 r", update_gate: "更新门 z", rest_update_gate: "1 − z",
   },
