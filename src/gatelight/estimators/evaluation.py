@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
-from gatelight.estimators.labels import Classes, checked_labels
+from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.texts import checked_texts
+
+if TYPE_CHECKING:
+    from gatelight.estimators.classifier import TextClassifier
 
 Z_95 = 1.959963984540054
 RESAMPLES = 1000
@@ -62,23 +65,8 @@ class Evaluation:
         return cls(**{**values, **inner})
 
 
-class Evaluable(Protocol):
-    """A fitted `TextClassifier`."""
-
-    baseline_: Any
-
-    def known_classes(self) -> Classes:
-        """Return the classes."""
-
-    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
-        """Return probabilities [n, classes]."""
-
-    def trained_on(self, texts: Iterable[str]) -> NDArray[np.bool_] | None:
-        """Say of each text whether it was trained on."""
-
-
 def evaluate(
-    estimator: Evaluable,
+    estimator: TextClassifier,
     texts: Iterable[str],
     labels: Iterable[Any],
     *,
@@ -92,7 +80,7 @@ def evaluate(
     Raises DataError when labels are missing, too few, or none of the model's classes (they are named).
     """
     texts = checked_texts(texts)
-    classes: Classes = estimator.known_classes()
+    classes = estimator.known_classes()
     targets = classes.targets(checked_labels(labels))
     if len(texts) != len(targets):
         raise DataError(f"there are {len(texts)} texts and {len(targets)} labels; give one label per text")
@@ -125,30 +113,15 @@ def measure(
     seed: int = 0,
 ) -> Evaluation:
     """Measure probabilities [n, classes] against targets int64 [n], or 0/1 [n, classes] (multi-label)."""
-    columns = np.asarray(columns, np.float64)
+    columns, n = np.asarray(columns, np.float64), len(targets)
+    right, losses = is_right(columns, targets), log_losses(columns, targets)
+    drawn_from = _counts(columns, targets, losses)
     rng = np.random.default_rng(seed)
-    n = len(targets)
-    right = is_right(columns, targets)
-    if targets.ndim == 2:
-        chosen, truth = columns >= 0.5, targets >= 0.5
-        parts = np.concatenate([chosen & truth, chosen, truth], axis=1).astype(np.float64)
-        f1 = _macro_f1(parts.sum(axis=0)[None])[0]
-        resampled_f1 = np.array(
-            [
-                _macro_f1((np.bincount(rng.integers(n, size=n), minlength=n) @ parts)[None])[0]
-                for _ in range(resamples)
-            ]
-        )
-    else:
-        chosen, classes = columns.argmax(axis=1), columns.shape[1]
-        # Drawing texts with replacement is drawing cells of the confusion matrix: far fewer of them.
-        confusion = np.bincount(targets * classes + chosen, minlength=classes * classes)
-        f1 = _macro_f1(_class_counts(confusion[None], classes))[0]
-        drawn = rng.multinomial(n, confusion / n, size=resamples)
-        resampled_f1 = _macro_f1(_class_counts(drawn, classes))
-    f1_low, f1_high = np.quantile(resampled_f1, [0.025, 0.975])
-    losses = log_losses(columns, targets)
-    means = [losses[rng.integers(n, size=n)].mean() for _ in range(resamples)]
+    f1s, means = np.empty(resamples), np.empty(resamples)
+    for k in range(resamples):
+        found = drawn_from @ np.bincount(rng.integers(n, size=n), minlength=n)
+        f1s[k], means[k] = _macro_f1(found[:-1]), found[-1] / n
+    f1_low, f1_high = np.quantile(f1s, [0.025, 0.975])
     loss_low, loss_high = np.quantile(means, [0.025, 0.975])
     accuracy_low, accuracy_high = wilson_interval(int(right.sum()), n)
     return Evaluation(
@@ -156,7 +129,7 @@ def measure(
         accuracy=float(right.mean()),
         accuracy_low=accuracy_low,
         accuracy_high=accuracy_high,
-        f1=float(f1),
+        f1=_macro_f1(drawn_from.sum(axis=1)[:-1]),
         f1_low=float(f1_low),
         f1_high=float(f1_high),
         log_loss=float(losses.mean()),
@@ -209,17 +182,20 @@ def _bounded(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
 
 
-def _class_counts(confusion: NDArray[Any], classes: int) -> NDArray[Any]:
-    """[m, classes²] confusion cells → [m, 3·classes]: right, chosen and true counts of every class."""
-    cells = confusion.reshape(-1, classes, classes)
-    return np.concatenate(
-        [np.diagonal(cells, axis1=1, axis2=2), cells.sum(axis=1), cells.sum(axis=2)], axis=1
-    )
+def _counts(columns: NDArray[Any], targets: NDArray[Any], losses: NDArray[np.float64]) -> Any:
+    """Whether each class is rightly chosen, chosen, and true, and the loss: sparse [3·classes + 1, n]."""
+    from scipy.sparse import csr_array
+
+    if targets.ndim == 2:
+        chosen, true = columns >= 0.5, targets >= 0.5
+    else:
+        classes = np.arange(columns.shape[1])
+        chosen, true = columns.argmax(axis=1)[:, None] == classes, targets[:, None] == classes
+    return csr_array(np.concatenate([chosen & true, chosen, true, losses[:, None]], axis=1).T)
 
 
-def _macro_f1(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Mean F1 of the classes that occur, chosen or true, as in scikit-learn: [m, 3·classes] → [m]."""
-    right, chosen, true = np.split(counts.astype(np.float64), 3, axis=1)
+def _macro_f1(counts: NDArray[np.float64]) -> float:
+    """Mean F1 of the classes that occur, chosen or true, as in scikit-learn, of counts [3·classes]."""
+    right, chosen, true = np.split(counts, 3)
     there = chosen + true
-    f1 = np.divide(2 * right, there, out=np.zeros_like(there), where=there > 0)
-    return np.asarray(f1.sum(axis=1) / np.maximum((there > 0).sum(axis=1), 1))
+    return float((2 * right[there > 0] / there[there > 0]).sum() / max((there > 0).sum(), 1))
