@@ -8,7 +8,6 @@ in its config, its own `from_parts` reads. Sizes are compared before anything is
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
@@ -212,9 +211,22 @@ SPLITS = {
 }
 """How validation texts came about, and how the model card says it."""
 
-_WHOLE = ("texts", "tokens", "validation_texts", "unlabelled_texts", "seed", "epochs", "best_epoch")
-_NUMBERS = ("unknown_share", "truncated_share", "seconds")
-_OPTIONAL = ("temperature", "validation_temperature")  # later than format 1, whose readers need them not
+_NUMBER, _NOTHING = (int, float), type(None)
+TRAINING_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("texts", "tokens", "validation_texts", "unlabelled_texts"), (int,)),
+    **dict.fromkeys(("seed", "epochs", "best_epoch"), (int,)),
+    **dict.fromkeys(("unknown_share", "truncated_share", "seconds"), _NUMBER),
+    **dict.fromkeys(("temperature", "validation_temperature", "vector_coverage"), (*_NUMBER, _NOTHING)),
+    **dict.fromkeys(("split", "stopped", "gatelight"), (str,)),
+    **dict.fromkeys(("origin", "vectors"), (str, _NOTHING)),
+    "groups": (int, _NOTHING),
+    "labels": (list,),
+}
+EPOCH_TYPES: Mapping[str, tuple[type, ...]] = {
+    "epoch": (int,),
+    "train_loss": _NUMBER,
+    **dict.fromkeys(("valid_loss", "valid_accuracy"), (*_NUMBER, _NOTHING)),
+}
 
 
 def checked_training(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,31 +234,13 @@ def checked_training(record: Mapping[str, Any]) -> dict[str, Any]:
 
     The model card and the reports are written from it, so a damaged one would show only there.
     """
-
-    def check(name: str, fits: Callable[[Any], bool], expected: str) -> None:
-        if not fits(record[name]):
-            raise ValueError(f"{name} is {record[name]!r:.60}; expected {expected}")
-
-    for name in _WHOLE:
-        check(name, lambda value: type(value) is int and value >= 0, "a whole number")
-    for name in _NUMBERS:
-        check(name, _is_number, "a number")
-    for name in ("stopped", "gatelight"):
-        check(name, lambda value: isinstance(value, str), "a string")
-    for name in ("origin", "vectors"):
-        check(name, lambda value: value is None or isinstance(value, str), "a string or null")
-    check("groups", lambda value: value is None or type(value) is int, "a whole number or null")
-    covered = record["vectors"] is not None
-    check(
-        "vector_coverage",
-        lambda value: _is_number(value) if covered else value is None,
-        "a number where there are vectors, else null",
-    )
-    check("split", lambda value: isinstance(value, str) and value in SPLITS, f"one of {', '.join(SPLITS)}")
-    check("labels", _is_pairs, "a list of [label, texts]")
-    for name in _OPTIONAL:
-        if record.get(name) is not None:
-            check(name, lambda value: _is_number(value) and value > 0, "a positive number, or none")
+    later = {"temperature": None, "validation_temperature": None}  # than format 1
+    _check_types({**later, **record}, TRAINING_TYPES)
+    for name in later:
+        if record.get(name) is not None and not record[name] > 0:
+            raise ValueError(f"{name} is {record[name]!r:.60}; expected a positive number")
+    if record["split"] not in SPLITS:
+        raise ValueError(f"split is {record['split']!r:.60}; expected one of {', '.join(SPLITS)}")
     if record.get("test") is not None:
         Evaluation.of_dict(record["test"])
     return dict(record)
@@ -254,21 +248,13 @@ def checked_training(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def checked_history(records: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the epochs' records; raises KeyError, TypeError or ValueError, naming what cannot be."""
-    for number, record in enumerate(records, 1):
-        if record["epoch"] != number:
-            raise ValueError(f"epoch is {record['epoch']!r:.60}; expected {number}")
-        for name in ("train_loss", "valid_loss", "valid_accuracy"):
-            value = record[name]
-            if not (_is_number(value) or (value is None and name != "train_loss")):
-                raise ValueError(f"{name} is {value!r:.60}; expected a number")
+    for record in records:
+        _check_types(record, EPOCH_TYPES)
     return [dict(record) for record in records]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_pairs(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and type(pair[1]) is int for pair in value
-    )
+def _check_types(record: Mapping[str, Any], types: Mapping[str, tuple[type, ...]]) -> None:
+    for name, allowed in types.items():
+        if type(record[name]) not in allowed:
+            expected = " or ".join(kind.__name__ for kind in allowed)
+            raise ValueError(f"{name} is {record[name]!r:.60}; expected {expected}")

@@ -122,9 +122,7 @@ class Session:
             start = self.reader.beginning
             if count is None:
                 start = start._replace(place=None)
-            if {name: a.shape for name, a in arrays.items()} != {
-                n: a.shape for n, a in start.arrays().items()
-            }:
+            if _shapes(arrays) != _shapes(start.arrays()):
                 raise ValueError("other shapes")
             place = start.place
             if place is not None:

@@ -6,7 +6,6 @@ A trace of many texts goes to an .npz file block by block, in bounded memory.
 from __future__ import annotations
 
 import tempfile
-import zipfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from gatelight.models.config import ClassifierConfig, LanguageModelConfig
 
-PIECE = 1 << 24  # bytes copied at a time
 MOST_CHARACTERS = 100  # of a word in an .npz file
 TRACED = 64  # texts at a time where traces are streamed: 1,200 tokens of 256 units each are half a gigabyte
 
@@ -216,24 +214,19 @@ def _write_npz(traces: Iterable[Trace], path: Path) -> int:
                         if name not in raw:
                             raw[name] = (Path(folder) / name).open("w+b")
                         raw[name].write(np.ascontiguousarray(values, np.float32).tobytes())
-            with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-                _member(archive, "lengths", np.array(lengths, np.int64))
-                _member(archive, "token", np.array(tokens, np.int32))
-                # Each takes as much as the longest; an array of objects could only be read by running it.
-                _member(archive, "words", np.array([word[:MOST_CHARACTERS] for word in numbers], str))
-                for name, file in raw.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        header = {"descr": "<f4", "fortran_order": False, "shape": (len(tokens), *shape)}
-                        np.lib.format.write_array_header_1_0(member, header)
-                        file.seek(0)
-                        while piece := file.read(PIECE):
-                            member.write(piece)
+            # Each word takes as much as the longest; an array of objects could only be read by running it.
+            words = np.array([word[:MOST_CHARACTERS] for word in numbers], str)
+            columns: dict[str, Any] = {
+                "lengths": np.array(lengths, np.int64),
+                "token": np.array(tokens, np.int32),
+            }
+            for name, file in raw.items():
+                file.flush()
+                size = (len(tokens), *shape)
+                columns[name] = np.memmap(file, "<f4", "r", shape=size) if tokens else np.zeros(size, "<f4")
+            with path.open("wb") as file:
+                np.savez(file, words=words, **columns)
         finally:
             for file in raw.values():
                 file.close()
     return len(tokens)
-
-
-def _member(archive: zipfile.ZipFile, name: str, values: NDArray[Any]) -> None:
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-        np.lib.format.write_array(member, values, allow_pickle=False)
