@@ -17,7 +17,7 @@ from rich.console import Console
 
 from gatelight import compiled, notices
 from gatelight.cli.progress import Meter
-from gatelight.models.history import Pace
+from gatelight.models.history import Throughput
 
 
 @pytest.fixture
@@ -91,13 +91,13 @@ def test_seconds_of_nested_functions_count_once(watch: compiled._Watch) -> None:
 
 def test_compiling_is_no_part_of_the_pace() -> None:
     """Red when "21 h left" is shown for as long as the second step compiles."""
-    pace, began = Pace(), time.perf_counter()
+    throughput, began = Throughput(), time.perf_counter()
     for _ in range(2):
-        pace.start()
+        throughput.start()
         compile_something()
-        pace.stop()
+        throughput.stop()
     passed = time.perf_counter() - began
-    assert 2 / pace.steps_per_second < 0.6 * passed
+    assert 2 / throughput.steps_per_second < 0.6 * passed
 
 
 def test_a_constant_argument_is_not_compiled_for_anew() -> None:

@@ -55,7 +55,7 @@ def with_parts(path: Path, parts: list[str]) -> Path:
     return path
 
 
-def test_the_part_test_alone_is_judged_where_there_are_parts(model: Path, tmp_path: Path) -> None:
+def test_the_part_test_alone_is_measured_where_there_are_parts(model: Path, tmp_path: Path) -> None:
     """Counting the texts that the model was trained on would flatter it, without a word."""
     data = with_parts(tmp_path / "d.csv", ["train", "test"])
     (record,) = json_lines(gatelight("evaluate", model, data, "--json").stdout)

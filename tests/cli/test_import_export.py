@@ -92,7 +92,7 @@ def test_a_trained_model_goes_out_and_comes_back(ending: str, model: Path, tmp_p
     texts = ["the film 3 was dull", "so wonderful"]
     ours, again = library.load(model), library.load(tmp_path / "again")
     assert (ours.predict_proba(texts) == again.predict_proba(texts)).all()
-    # Without the side file the same model takes ids.
+    # Without the vocabulary file the same model takes ids.
     succeeded("import", *files, "--out", tmp_path / "ids")
     succeeded("predict", tmp_path / "ids", "[2, 3, 4]")
 

@@ -19,7 +19,7 @@ def test_typed_texts_are_classified_in_order(model: Path) -> None:
     texts = ["a great film", "a dull film", "qwertz", ""]
     result = gatelight("predict", model, *texts)
     rows = [line.split("\t") for line in result.stdout.splitlines()]
-    proba, unknown = library.load(model).proba_and_unknown_share(texts)
+    proba, unknown = library.load(model).proba_and_unknown_fraction(texts)
     assert [row[3] for row in rows] == texts
     for row, columns, fraction in zip(rows, proba, unknown, strict=True):
         assert row[0] == ("neg", "pos")[int(columns.argmax())]

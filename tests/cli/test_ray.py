@@ -94,7 +94,7 @@ def test_every_row_is_answered_once_though_a_worker_is_killed(
     assert (tmp_path / "killed").exists()
     found = written(tmp_path / "out")
     assert found.column("key").to_pylist() == [f"k{k}" for k in range(MANY)]
-    proba, unknown = library.load(model).proba_and_unknown_share(texts)
+    proba, unknown = library.load(model).proba_and_unknown_fraction(texts)
     np.testing.assert_array_equal(found.column("probability").to_numpy(), proba.max(axis=1))
     np.testing.assert_array_equal(found.column("unknown").to_numpy(), unknown)
     assert found.column("predicted").to_pylist() == [("neg", "pos")[k] for k in proba.argmax(axis=1)]

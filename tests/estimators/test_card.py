@@ -18,7 +18,7 @@ def test_texts_that_were_cut_are_counted_as_they_were_read(unknown: str, cut: fl
     texts = ["a b c a b c", "a b c x y z", "a b c", "c b a"]
     settings = {**TINY, "min_count": 2, "max_length": 4, "validation_fraction": 0.0, "epochs": 1}
     fitted = TextClassifier(**{**settings, "unknown": unknown}).fit(texts, [0, 1, 0, 1])
-    assert fitted.training_["truncated_share"] == cut
+    assert fitted.training_["truncated_fraction"] == cut
 
 
 def test_figures_on_test_texts_stand_beside_those_on_validation_texts(

@@ -30,7 +30,7 @@ def test_it_learns_that_not_turns_a_word_round(reviews: Reviews) -> None:
 
 def test_unfitted_use_is_refused_as_scikit_learn_does() -> None:
     """Tools catch NotFittedError; an AttributeError would look like a bug."""
-    for use in ("predict", "predict_proba", "unknown_share"):
+    for use in ("predict", "predict_proba", "unknown_fraction"):
         with pytest.raises(NotFittedError):
             getattr(TextClassifier(), use)(["a"])
     with pytest.raises(NotFittedError):
@@ -62,13 +62,13 @@ def test_a_text_is_predicted_the_same_alone(fitted: TextClassifier, reviews: Rev
 def test_odd_texts_are_predicted(fitted: TextClassifier) -> None:
     """Empty, unknown, one-character, huge and surrogate texts come in every real data set."""
     texts = ["", " ", "a", "?", "zzz qqq", "\ud800", "電影", "the " * 300_000, "<br />", "\x00"]
-    predicted, unknown = fitted.proba_and_unknown_share(texts)
+    predicted, unknown = fitted.proba_and_unknown_fraction(texts)
     assert np.isfinite(predicted).all()
     assert unknown[:2].tolist() == [0, 0]
     assert unknown[4] == 1
     assert unknown[7] == 0
-    assert np.array_equal(unknown, fitted.unknown_share(texts))
-    assert fitted.unknown_share(["the film zzz qqq"]).tolist() == [0.5]
+    assert np.array_equal(unknown, fitted.unknown_fraction(texts))
+    assert fitted.unknown_fraction(["the film zzz qqq"]).tolist() == [0.5]
 
 
 def test_many_classes_and_whole_number_labels() -> None:

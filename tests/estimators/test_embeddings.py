@@ -31,7 +31,7 @@ def test_the_head_makes_the_probability_of_them(unknown: str, reviews: Reviews) 
     assert vectors.shape == (8, 16)
 
 
-def test_a_language_model_foresees_from_them(reviews: Reviews) -> None:
+def test_a_language_model_predicts_from_them(reviews: Reviews) -> None:
     """Its vector is the state before the next token: the output layer must give the session's chances."""
     model = LanguageModel(hidden_size=12, embedding_dim=6, epochs=1, batch_size=4, steps=16).fit(
         reviews.texts

@@ -37,8 +37,8 @@ def fitted(kind: str = "two", **settings: Any) -> TextClassifier:
 
 
 def odds(model: TextClassifier, text: str, target: Any) -> float:
-    share = float(model.predict_proba([text])[0, list(model.classes_).index(target)])
-    return float(np.log(share) - np.log1p(-share))
+    fraction = float(model.predict_proba([text])[0, list(model.classes_).index(target)])
+    return float(np.log(fraction) - np.log1p(-fraction))
 
 
 @pytest.fixture(scope="module", params=list(HEADS))

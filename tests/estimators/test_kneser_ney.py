@@ -18,10 +18,10 @@ def test_a_case_worked_out_by_hand() -> None:
     # p(1) = (3 - ½)/5 + ½·2/5 · ¼ = 0.55, p(2) = (2 - ½)/5 + 0.05 = 0.35.
     # p(2|1) = (2 - ½)/3 + ½·2/3 · 0.35, p(1|1) = (1 - ½)/3 + ⅓ · 0.55; context 3 was never seen.
     model = KneserNey(np.array([1, 1, 2, 1, 2, 2], np.int32), 4, order=2, begin=0, discount=0.5)
-    shares = model.probabilities(np.array([1, 2, 3, 1], np.int32))
-    assert shares[1] == pytest.approx(0.5 + 0.35 / 3, abs=ROUNDING)
-    assert shares[2] == pytest.approx(0.5 * 2 / 2 * 0.05, abs=ROUNDING)
-    assert shares[3] == pytest.approx(0.55, abs=ROUNDING)
+    fractions = model.probabilities(np.array([1, 2, 3, 1], np.int32))
+    assert fractions[1] == pytest.approx(0.5 + 0.35 / 3, abs=ROUNDING)
+    assert fractions[2] == pytest.approx(0.5 * 2 / 2 * 0.05, abs=ROUNDING)
+    assert fractions[3] == pytest.approx(0.55, abs=ROUNDING)
 
 
 @pytest.mark.parametrize("order", [1, 2, 4])

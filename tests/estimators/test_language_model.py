@@ -40,15 +40,15 @@ def model(request: pytest.FixtureRequest) -> LanguageModel:
 
 
 def test_pieces_equal_one_pass(model: LanguageModel) -> None:
-    """What is typed letter by letter would be foreseen otherwise than the same text at once."""
+    """What is typed letter by letter would be predicted otherwise than the same text at once."""
     text = "the film was <br /> good &amp; naïve,  é good\r\n film"
     for cuts in ([], [1], [3, 4, 5, 14, 16, 20], list(range(1, len(text)))):
         session = model.session()
         for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
-            shares = session.feed(text[begin:end])
+            fractions = session.feed(text[begin:end])
             whole = model.session().feed(text[:end])
-            np.testing.assert_array_equal(shares, whole)
-    assert shares.sum() == pytest.approx(1)
+            np.testing.assert_array_equal(fractions, whole)
+    assert fractions.sum() == pytest.approx(1)
 
 
 def test_a_session_is_copied_saved_and_gone_on_with(model: LanguageModel, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_seed_gives_one_text(model: LanguageModel) -> None:
     assert greedy == {model.generate("the ", length=20, top_k=1)}
 
 
-def test_no_character_is_torn(model: LanguageModel) -> None:
+def test_no_character_is_cut(model: LanguageModel) -> None:
     """Half an emoji on the screen is a question mark."""
     if model.tokenizer == "word":
         assert all(p.strip() == p.strip("\ufffd ") for p in model.pieces(length=30))

@@ -56,8 +56,8 @@ def test_predict_starts_without_torch_and_scikit_learn(saved: tuple[TextClassifi
         )
     *lines, heavy = done.stdout.splitlines()
     assert heavy == "[]", done
-    shares = [list(json.loads(line)["probabilities"].values()) for line in lines]
-    assert np.array_equal(np.array(shares, np.float32), made.predict_proba(texts))
+    fractions = [list(json.loads(line)["probabilities"].values()) for line in lines]
+    assert np.array_equal(np.array(fractions, np.float32), made.predict_proba(texts))
 
 
 @pytest.mark.parametrize("saved", ["words"], indirect=True)
@@ -84,13 +84,13 @@ def test_the_answers_follow_the_torch_model_once_it_was_asked_for(
     made, folder = saved
     predictor = load_predictor(folder)
     expected = made.predict_proba(reviews.texts)
-    assert np.array_equal(predictor.proba_and_unknown_share(reviews.texts)[0], expected)
+    assert np.array_equal(predictor.proba_and_unknown_fraction(reviews.texts)[0], expected)
     assert np.array_equal(predictor.trace(reviews.texts[:3]).probabilities, expected[:3])
     assert predictor.model_ is predictor.model_
-    assert np.array_equal(predictor.proba_and_unknown_share(reviews.texts)[0], expected)
+    assert np.array_equal(predictor.proba_and_unknown_fraction(reviews.texts)[0], expected)
     with torch.no_grad():
         predictor.model_.head["bias"] += 1
-    assert (predictor.proba_and_unknown_share(reviews.texts)[0] != expected).all()
+    assert (predictor.proba_and_unknown_fraction(reviews.texts)[0] != expected).all()
 
 
 def test_a_loaded_estimator_predicts_without_torch(saved: tuple[TextClassifier, Path]) -> None:

@@ -45,7 +45,7 @@ def test_a_loaded_model_gives_the_same_bits(fitted: TextClassifier, saved: Path,
     loaded = gatelight.load(saved)
     texts = [*reviews.texts, "", "unseen word", "\ud800"]
     assert np.array_equal(loaded.predict_proba(texts), fitted.predict_proba(texts))
-    assert np.array_equal(loaded.unknown_share(texts), fitted.unknown_share(texts))
+    assert np.array_equal(loaded.unknown_fraction(texts), fitted.unknown_fraction(texts))
     assert loaded.get_params() == fitted.get_params()
     assert loaded.history_ == fitted.history_
     assert loaded.training_ == fitted.training_

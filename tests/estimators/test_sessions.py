@@ -106,8 +106,8 @@ def test_sessions_fed_together_do_not_touch_each_other(name: str, texts: list[li
     for step in range(max(map(len, texts))):
         pieces = [own[step] if step < len(own) else "" for own in texts]
         found = feed_all(together, pieces)
-        for shares, session, piece in zip(found, alone, pieces, strict=True):
-            np.testing.assert_array_equal(shares, session.feed(piece))
+        for fractions, session, piece in zip(found, alone, pieces, strict=True):
+            np.testing.assert_array_equal(fractions, session.feed(piece))
 
 
 def test_language_sessions_are_fed_together() -> None:
@@ -118,8 +118,8 @@ def test_language_sessions_are_fed_together() -> None:
     writer.fit(make_reviews(60, 2).texts)
     together, alone = [[writer.session() for _ in range(4)] for _ in range(2)]
     for pieces in (["the film", "this", "", "every scene is gre"], [" is", "", "a", "at"]):
-        for shares, session, piece in zip(feed_all(together, pieces), alone, pieces, strict=True):
-            np.testing.assert_array_equal(shares, session.feed(piece))
+        for fractions, session, piece in zip(feed_all(together, pieces), alone, pieces, strict=True):
+            np.testing.assert_array_equal(fractions, session.feed(piece))
     with pytest.raises(DataError, match="different models"):
         feed_all([writer.session(), model("max").session()], ["", ""])
 

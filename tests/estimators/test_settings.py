@@ -72,7 +72,7 @@ def test_note_char_reads_one_hot_rows(tmp_path: Path) -> None:
     expected = np.eye(46, dtype=np.float32)
     expected[0] = 0
     np.testing.assert_array_equal(estimator.model_.embedding.weight.detach().numpy(), expected)
-    assert estimator.unknown_share(texts[:1])[0] == 1 / 12
+    assert estimator.unknown_fraction(texts[:1])[0] == 1 / 12
     estimator.save(tmp_path / "model")
     again = gatelight.load(tmp_path / "model")
     np.testing.assert_array_equal(again.predict_proba(texts), estimator.predict_proba(texts))
@@ -88,7 +88,7 @@ def test_other_characters_are_learned_and_read_again(kind: str, tmp_path: Path) 
     tokens = {token for text in texts for token in estimator.tokenizer_.tokens(text)}
     known = set(estimator.vocabulary_.tokens[2:])
     assert known == (tokens if kind != "byte" else set(map(chr, range(256))))
-    assert not estimator.unknown_share(texts).any()
+    assert not estimator.unknown_fraction(texts).any()
     estimator.save(tmp_path / "model")
     again = gatelight.load(tmp_path / "model")
     np.testing.assert_array_equal(again.predict_proba(texts), estimator.predict_proba(texts))
@@ -108,7 +108,7 @@ def test_char_spells_any_word(tmp_path: Path) -> None:
     assert len(estimator.vocabulary_) == 2
     strange = ["a wonderfull film", "a dreadfull film", "\u8fd9\u90e8 \ud83d", "", "x" * 999]
     predicted = estimator.predict_proba(strange)
-    assert not estimator.unknown_share(strange).any()
+    assert not estimator.unknown_fraction(strange).any()
     assert estimator.understand(["zork"])[0].unknown == []
     assert predicted[0, 1] > predicted[1, 1]
     for row, text in enumerate(strange):
@@ -120,7 +120,7 @@ def test_char_spells_any_word(tmp_path: Path) -> None:
     np.testing.assert_array_equal(gatelight.load(tmp_path / "model").predict_proba(strange), predicted)
 
 
-def test_spelled_words_take_no_vectors() -> None:
+def test_words_of_ngrams_take_no_vectors() -> None:
     """Vectors that were given and never read would be a silent mistake."""
     with pytest.raises(DataError, match="leave out vectors"):
         TextClassifier(unknown="ngrams", vectors="corpus").fit(["a", "b"], [0, 1])

@@ -93,7 +93,7 @@ def test_held_gates_hold_in_what_a_model_says_and_writes(
     model: TextClassifier, writer: LanguageModel
 ) -> None:
     """A copy that held nothing, or a model that went on holding, would tell that no gate matters."""
-    shares = model.predict_proba(TEXTS)
+    fractions = model.predict_proba(TEXTS)
     if model.cell == "rnn":
         with pytest.raises(DataError, match="a rnn has no 'forget_gate' to clamp; it has none"):
             model.with_gates(forget_gate=1.0)
@@ -102,8 +102,8 @@ def test_held_gates_hold_in_what_a_model_says_and_writes(
     held = model.with_gates(layer=1, units=[2, 3], **{gate: 0.25})
     np.testing.assert_allclose(held.trace(TEXTS).gate(gate, 3, 1)[:, [2, 3]], 0.25, atol=1e-6)
     assert held.trace(TEXTS).gate(gate, 3, 1)[:, 4].std() > 0
-    assert not np.array_equal(held.predict_proba(TEXTS), shares)
-    assert np.array_equal(model.predict_proba(TEXTS), shares)
+    assert not np.array_equal(held.predict_proba(TEXTS), fractions)
+    assert np.array_equal(model.predict_proba(TEXTS), fractions)
     early = model.with_gates(steps=[0], **{gate: 1.0}).trace(TEXTS).gate(gate, 3)
     assert (early[0] == 1).all()
     assert (early[1:] < 1).all()

@@ -40,7 +40,7 @@ def test_a_text_is_predicted_alike_alone_in_a_batch_and_after_loading(
     for text, row in zip(ODD, together, strict=True):
         assert np.array_equal(again.predict_proba([text])[0], row)
     assert again.understand(ODD) == model.understand(ODD)
-    assert [u.unknown_share for u in model.understand(ODD)] == model.unknown_share(ODD).tolist()
+    assert [u.unknown_fraction for u in model.understand(ODD)] == model.unknown_fraction(ODD).tolist()
 
 
 def test_an_unknown_negation_is_told_and_dropping_it_makes_the_text_its_opposite(

@@ -63,7 +63,7 @@ def test_rows_say_what_single_runs_say(material: Material, tmp_path: Path) -> No
             assert row.against is not None
             assert row.against.mean == pytest.approx(by_hand.mean() - first)
             assert row.to_dict()["includes_zero"] == (row.against.low <= 0 <= row.against.high)
-        assert row.unknown_share > 0 if row.typos else row.unknown_share < 0.1
+        assert row.unknown_fraction > 0 if row.typos else row.unknown_fraction < 0.1
     assert compare(material, variants, [3, 4], tmp_path, jobs=1) == rows
     assert len(list(tmp_path.glob("runs/*.json"))) == 4
 

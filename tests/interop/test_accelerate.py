@@ -99,7 +99,7 @@ def test_parameters_hooks_and_holders_stay() -> None:
 
 
 def test_there_and_back() -> None:
-    """Without a way back nobody can try it."""
+    """Without restore nobody can try it."""
     model = Both("GRU")
     alone = nn.RNN(4, 5)
     expected = model(ids())

@@ -92,7 +92,7 @@ def test_logits_equal_torch_layers_put_together(cell: str, layers: int, both: bo
 
 
 def test_gradients_equal_torch_layers_put_together() -> None:
-    """Red when a gradient is lost or doubled on its way back, to the distinct embedding rows included."""
+    """Red when a gradient is lost or doubled in the backward pass, distinct embedding rows included."""
     model = Classifier(replace(CONFIG, layers=2, bidirectional=True, pool="max+mean")).double()
     random_weights(model)
     ids = some_ids(size=8)
@@ -239,7 +239,7 @@ def test_same_bits_at_any_number_of_threads() -> None:
 @pytest.mark.parametrize("name", ["dropout", "embedding_dropout", "word_dropout", "layer_dropout"])
 @pytest.mark.parametrize("pool", ["max", "flatten"])
 def test_each_dropout_acts_in_training_only(name: str, pool: str) -> None:
-    """Red when a dropout is configured and never applied, or applied when judging."""
+    """Red when a dropout is configured and never applied, or applied in inference."""
     plain = Classifier(replace(CONFIG, layers=2, pool=pool))
     dropping = Classifier(replace(CONFIG, layers=2, pool=pool, **{name: 0.5}))
     ids = some_ids()
@@ -258,7 +258,7 @@ def test_copies_and_pickles() -> None:
 
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
 def test_nothing_to_read_gives_the_bias(lengths: list[int]) -> None:
-    """Red when an empty text, or a batch of them, crashes instead of being judged."""
+    """Red when an empty text, or a batch of them, crashes instead of being classified."""
     for pool in HEADS:
         model = Classifier(replace(CONFIG, pool=pool, layers=2, bidirectional=True))
         random_weights(model)

@@ -8,20 +8,20 @@ import torch
 
 from gatelight.models.dropout import dropout, word_dropout
 
-# A share of 400,000 draws has a standard deviation below 0.0008; five of them.
+# A fraction of 400,000 draws has a standard deviation below 0.0008; five of them.
 NEAR = 0.004
 
 
-def mask(seed: int, share: float = 0.3, shape: tuple[int, int] = (2000, 200)) -> torch.Tensor:
-    return dropout(torch.ones(shape), share, torch.Generator().manual_seed(seed)) == 0
+def mask(seed: int, fraction: float = 0.3, shape: tuple[int, int] = (2000, 200)) -> torch.Tensor:
+    return dropout(torch.ones(shape), fraction, torch.Generator().manual_seed(seed)) == 0
 
 
-@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
-def test_share_and_scale(share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.05, 0.5, 0.95])
+def test_fraction_and_scale(fraction: float) -> None:
     """Red when more or fewer are dropped than asked, or the mean is not kept."""
-    values = dropout(torch.ones(2000, 200), share, torch.Generator().manual_seed(1))
-    assert abs((values == 0).float().mean() - share) < NEAR
-    assert torch.allclose(values[values != 0], torch.tensor(1 / (1 - share)))
+    values = dropout(torch.ones(2000, 200), fraction, torch.Generator().manual_seed(1))
+    assert abs((values == 0).float().mean() - fraction) < NEAR
+    assert torch.allclose(values[values != 0], torch.tensor(1 / (1 - fraction)))
     assert dropout(values, 0.0, None) is values
 
 
@@ -54,7 +54,7 @@ def test_gradient_is_dropped_at_the_same_places(dtype: torch.dtype) -> None:
 
 
 def test_word_dropout_turns_a_share_into_unknown() -> None:
-    """Red when the wrong share is dropped, the given array is changed, or kept ids change."""
+    """Red when the wrong fraction is dropped, the given array is changed, or kept ids change."""
     ids = np.random.default_rng(0).integers(2, 1000, 100_000).astype(np.int32)
     before = ids.copy()
     out = word_dropout(ids, 0.2, 1, torch.Generator().manual_seed(3))

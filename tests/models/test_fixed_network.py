@@ -68,7 +68,7 @@ def by_torch(model: Classifier, ids: Array, lengths: Array, subwords: Subwords |
 @pytest.mark.parametrize("pool", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_network_has_the_bits_of_torchs(cell: str, pool: str) -> None:
-    """Red when judging from a file gives another answer than the model that was trained."""
+    """Red when inference from a file gives another answer than the model that was trained."""
     ids, lengths = some_texts()
     for shape in SHAPES:
         model = some_model(replace(CONFIG, cell=cell, pool=pool, **shape))
@@ -140,7 +140,7 @@ def test_an_interrupted_filling_leaves_its_words_to_be_computed(
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_double_precision_stays_double(cell: str) -> None:
-    """Red when float64 weights are judged in float32 on the way."""
+    """Red when float64 weights are computed with in float32 on the way."""
     ids, lengths = some_texts()
     model = some_model(replace(CONFIG, cell=cell, layers=2, pool="attention")).double()
     network = Predictor(model).network()
@@ -223,7 +223,7 @@ def test_arrays_that_may_not_be_written_to_are_taken() -> None:
 
 
 def test_copies_and_pickles() -> None:
-    """Red when a judge that was read from a folder can no longer be sent to another process."""
+    """Red when a network that was read from a folder can no longer be sent to another process."""
     model = some_model(CONFIG)
     fixed = FixedNetwork(model.config, arrays_of(model))
     ids, lengths = some_texts()
@@ -233,7 +233,7 @@ def test_copies_and_pickles() -> None:
 
 
 def test_nothing_on_the_way_imports_torch() -> None:
-    """Red when judging has to wait for torch, which takes longer than all else together."""
+    """Red when inference has to wait for torch, which takes longer than all else together."""
     program = (
         "import sys, numpy as np\n"
         "from gatelight.models.config import ClassifierConfig, weight_shapes\n"

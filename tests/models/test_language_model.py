@@ -1,4 +1,4 @@
-"""The language model learns, resumes bit for bit, is judged right, and writes what it scores."""
+"""The language model learns, resumes bit for bit, is measured right, and writes what it scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gatelight.models.predicting import (
     score_documents,
     score_stream,
 )
-from gatelight.models.training import Interrupted, TrainingConfig, carry_out
+from gatelight.models.training import Interrupted, TrainingConfig, train_task
 from gatelight.nn import pack
 from gatelight.nn.kernels.sampling import Drawing, choose
 
@@ -48,12 +48,12 @@ def assert_same(one: State, other: State) -> None:
 
 def streams(net: LanguageModel, **more: Any) -> Any:
     task = lambda: PredictingStreams(net, stream(200), stream(60, 1), CONFIG, 8)  # noqa: E731
-    return carry_out(task, CONFIG, **more)
+    return train_task(task, CONFIG, **more)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "peephole", "gru"])
 def test_a_cut_sequence_has_the_same_bits(cell: str) -> None:
-    """Sessions would drift from the model's own judgement of the whole text."""
+    """Sessions would drift from the model's own scores of the whole text."""
     net, ids = model(cell=cell), stream(23)
     reader = Reader(net)
     whole, end = reader.read(ids, net.initial(1))
@@ -119,7 +119,7 @@ def test_hits_that_are_not_counted_are_not_said_to_be_none(output: str, tmp_path
     """ "accuracy 0.0000" would be read as a model that learns nothing."""
     for resume in (False, True):
         task = lambda: PredictingStreams(model(output=output), stream(200), None, CONFIG, 8)  # noqa: E731
-        history = carry_out(task, CONFIG, checkpoint=tmp_path / "run", resume=resume)
+        history = train_task(task, CONFIG, checkpoint=tmp_path / "run", resume=resume)
         assert all((epoch["train_accuracy"] is None) == (output != "softmax") for epoch in history.epochs)
 
 
@@ -156,7 +156,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: pytest.M
         assert one["train_loss"] == other["train_loss"]
 
 
-def test_documents_are_judged_each_from_the_start() -> None:
+def test_documents_are_scored_each_from_the_start() -> None:
     """A text's likelihood would depend on the text that happened to stand before it."""
     net = model()
     lengths = np.array([5, 2, 9, 2])
@@ -181,7 +181,7 @@ def test_learns_to_count_a_and_b(documents: bool) -> None:
     net = LanguageModel(LanguageModelConfig(5, dim=4, hidden=24), seed=0)
     joined = np.concatenate([word[:-1] for word in words]).astype(np.int32)
     flat = Sequences.of(np.concatenate(words).astype(np.int32), [len(word) for word in words])
-    carry_out(
+    train_task(
         lambda: (
             PredictingDocuments(net, flat, flat, config)
             if documents

@@ -148,7 +148,7 @@ def test_scores_equal_scikit_learn(outputs: int, multilabel: bool) -> None:
 
 
 def test_scores_of_certain_mistakes_are_finite() -> None:
-    """One text judged wrong with probability 1 must not make the whole validation loss infinite."""
+    """One text classified wrongly with probability 1 must not make the whole validation loss infinite."""
     loss, accuracy = Objective(1).scores(np.array([[1.0], [0.0]], np.float32), torch.tensor([0.0, 0.0]))
     assert np.isfinite(loss)
     assert accuracy == 0.5

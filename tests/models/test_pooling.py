@@ -63,8 +63,8 @@ def by_mask(
         return torch.cat(both, 1)
     else:
         scores = padded @ weights["query"] / hidden.shape[1] ** 0.5
-        share = torch.softmax(scores.masked_fill(~real, -1e9), dim=1)
-        made = (share[..., None] * padded).sum(1)
+        fraction = torch.softmax(scores.masked_fill(~real, -1e9), dim=1)
+        made = (fraction[..., None] * padded).sum(1)
     return torch.where(there[:, None], made, torch.zeros_like(made))
 
 

@@ -115,7 +115,7 @@ def test_wrong_id_leaves_the_predictor_usable() -> None:
         Predictor(model, batch_size=0)
 
 
-def test_model_in_training_mode_is_judged_without_dropout_and_stays_in_training() -> None:
+def test_model_in_training_mode_predicts_without_dropout_and_stays_in_training() -> None:
     """Red when validation between two steps would drop words or switch training off."""
     model = some_model(dropout=0.5, word_dropout=0.5)
     ids, lengths = some_texts()
@@ -138,7 +138,7 @@ def test_several_threads_may_ask_at_once() -> None:
 
 
 def test_batches_cover_all_texts_in_bounded_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Red when a text is left out or judged twice, or a batch of long texts grows without bound."""
+    """Red when a text is left out or classified twice, or a batch of long texts grows without bound."""
     monkeypatch.setattr(batches, "BATCH_ROWS", 100)
     lengths = np.concatenate([[250, 101, 100], np.random.default_rng(0).integers(0, 60, 500)])
     found = list(like_lengths(lengths, 20))

@@ -44,21 +44,21 @@ def with_unknown(data: tuple[np.ndarray, ...], seed: int) -> tuple[np.ndarray, .
     return np.where(unknown, beyond, ids).astype(np.int32), lengths, targets
 
 
-def dense_rows(table: torch.Tensor, ids: np.ndarray, spelled: Subwords) -> torch.Tensor:
+def dense_rows(table: torch.Tensor, ids: np.ndarray, of_subwords: Subwords) -> torch.Tensor:
     """What each id is read as, by plain indexing of the whole table."""
     rows = []
     for i in ids.tolist():
         if i < V:
             rows.append(table[i])
         else:
-            k = i - spelled.first
-            parts = spelled.rows[spelled.starts[k] : spelled.starts[k + 1]]
+            k = i - of_subwords.first
+            parts = of_subwords.rows[of_subwords.starts[k] : of_subwords.starts[k + 1]]
             rows.append(table[V + torch.from_numpy(parts).long()].mean(0))
     return torch.stack(rows)
 
 
 def test_means_and_their_gradients_by_torch() -> None:
-    """A share or an index gone wrong would train other n-grams than those of the word."""
+    """A fraction or an index gone wrong would train other n-grams than those of the word."""
     generator = torch.Generator().manual_seed(1)
     rows = torch.randn(9, 5, dtype=torch.float64, generator=generator, requires_grad=True)
     counts = np.array([3, 1, 0, 4])
@@ -98,7 +98,7 @@ def test_many_means_are_those_of_torch_at_any_number_of_threads(count: int) -> N
 @pytest.mark.parametrize("kind", ["adam", "sgd", "rmsprop", "adamw"])
 def test_steps_equal_torchs_dense_ones(kind: str, trained: bool) -> None:
     """The optimiser by rows must move subwords as a dense one would; frozen words stay, to the bit."""
-    spelled = subwords()
+    of_subwords = subwords()
     config = replace(SPELLED, train_embedding=trained, embedding_dropout=0.0)
     model = Classifier(config, None if trained else vectors(), seed=2)
     embedding = model.embedding.train()
@@ -119,13 +119,13 @@ def test_steps_equal_torchs_dense_ones(kind: str, trained: bool) -> None:
         ids = rng.choice(rng.integers(0, 2 * V + W, 12), 20).astype(np.int32)
         goal = torch.from_numpy(rng.standard_normal((len(ids), D)).astype(np.float32))
         with weights.before_reading(ours.catch_up):
-            rows, number = embedding(ids, subwords=spelled)
+            rows, number = embedding(ids, subwords=of_subwords)
         read = rows[torch.from_numpy(number).long()]
-        torch.testing.assert_close(read, dense_rows(dense, ids, spelled), **ROUNDING)
+        torch.testing.assert_close(read, dense_rows(dense, ids, of_subwords), **ROUNDING)
         ((read - goal) ** 2).sum().backward()
         ours.step(0.01, weights.touched())
         theirs.zero_grad()
-        ((dense_rows(dense, ids, spelled) - goal) ** 2).sum().backward()
+        ((dense_rows(dense, ids, of_subwords) - goal) ** 2).sum().backward()
         if not trained:
             assert dense.grad is not None
             dense.grad[:V] = 0
@@ -160,15 +160,15 @@ def test_a_text_has_the_same_bits_alone_and_in_company_and_as_one_of_rows() -> N
         assert np.array_equal(Predictor(model).probabilities(alone, lengths[k : k + 1], own)[0], together[k])
 
 
-def test_dropped_words_are_spelled_where_others_become_unknown() -> None:
+def test_dropped_words_become_subwords_where_others_become_unknown() -> None:
     """Reading only rare words by their letters would leave the n-grams of common words untrained."""
     ids = np.array([5, 39, 40, 95, 7, 5] * 200, np.int32)
     one, other = (torch.Generator().manual_seed(4) for _ in range(2))
     unknown = word_dropout(ids, 0.4, 1, one)
-    spelled = word_to_subwords(ids, 0.4, V, other)
+    of_subwords = word_to_subwords(ids, 0.4, V, other)
     dropped = unknown == 1
     assert 0.3 < dropped.mean() < 0.5
-    assert np.array_equal(spelled, np.where(dropped & (ids < V), ids + V, ids))
+    assert np.array_equal(of_subwords, np.where(dropped & (ids < V), ids + V, ids))
 
 
 def test_training_learns_from_pieces_and_resumes_bit_for_bit(tmp_path: Path) -> None:

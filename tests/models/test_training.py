@@ -146,7 +146,7 @@ def test_sample_weights_equal_repetition() -> None:
     np.testing.assert_allclose(predict(weighted, ids, lengths), predict(repeated, ids, lengths), atol=1e-3)
 
 
-def test_class_weights_shift_the_judgement() -> None:
+def test_class_weights_shift_the_prediction() -> None:
     """Whoever weighs the rare class more wants it found more often."""
     mean = {}
     for weight in (1.0, 9.0):
@@ -211,7 +211,7 @@ def test_epochs_and_progress_are_told() -> None:
     ].keys()
     assert json.loads(json.dumps(epochs)) == epochs
     assert 1 <= len(progress) <= 2 + passed / 0.1
-    assert progress[0].step == 2  # the first step's pace would be all that could be said of the rest
+    assert progress[0].step == 2  # the first step's rate would be all that could be said of the rest
     last = progress[-1]
     assert (last.step, last.steps, last.epoch, last.seconds_left) == (48, 48, 6, 0.0)
     assert last.steps_per_second > 0

@@ -56,10 +56,10 @@ def test_frozen_weights_do_not_move_by_a_bit(optimizer: str) -> None:
     """Weight decay, momentum or a moving average would creep into layers that have not begun to train."""
     moved = _train(_model(), 5, optimizer, average=0.9 if optimizer == "adam" else None)
     order = ["head", "memory.1", "memory.0", "embedding", None]
-    thawed: list[str | None] = []
+    unfrozen: list[str | None] = []
     for epoch, group in zip(moved, order, strict=True):
-        thawed.append(group)
-        assert {name for name, did in _groups(epoch).items() if did} == set(thawed) - {None}
+        unfrozen.append(group)
+        assert {name for name, did in _groups(epoch).items() if did} == set(unfrozen) - {None}
 
 
 def test_few_epochs_thaw_several_groups_at_once() -> None:
@@ -81,7 +81,7 @@ def test_what_is_not_trained_stays_so() -> None:
 
 
 def test_a_stopped_run_thaws_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Going on from an epoch's middle with all layers thawed, or all frozen, would end in other weights."""
+    """Going on from an epoch's middle with all layers unfrozen, or all frozen, would end in other weights."""
     monkeypatch.setattr(training, "PROGRESS_EVERY", 0.0)
     whole, cut = _model(), _model()
     _train(whole, 4)

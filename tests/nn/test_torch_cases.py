@@ -209,10 +209,10 @@ def test_what_pack_sequence_makes(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", TORCH)
-@pytest.mark.parametrize("share", [0.0, 0.276, 1.0])
-def test_dropout_between_layers(cell: str, share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.0, 0.276, 1.0])
+def test_dropout_between_layers(cell: str, fraction: float) -> None:
     """The same seed drops the same values as in torch; 1 drops all, 0 none, evaluation none."""
-    ours, theirs = pair(cell, 10, 40, 3, dropout=share)
+    ours, theirs = pair(cell, 10, 40, 3, dropout=fraction)
     x = torch.randn(4, 5, 10, dtype=torch.float64)
     for train in (True, False):
         for packed in (False, True):

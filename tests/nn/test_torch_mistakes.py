@@ -135,15 +135,15 @@ def test_options_that_others_do_not_have() -> None:
 
 @pytest.mark.parametrize("cell", [*TORCH, "peephole"])
 def test_dropout_warnings_and_mistakes(cell: str) -> None:
-    """One layer has nothing to drop between; a share must be a number from 0 to 1."""
+    """One layer has nothing to drop between; a fraction must be a number from 0 to 1."""
     make: Any = CELLS[cell]
     theirs: Any = TORCH.get(cell, nn.LSTM)
     for kind in (make, theirs):
         with pytest.warns(UserWarning, match="num_layers greater than 1"):
             kind(3, 4, dropout=0.2)
-        for share in (-0.1, 1.1, "x", None, True):
-            for call in (lambda k=kind, s=share: k(3, 4, 2, dropout=s),):
-                assert raised(call) == raised(lambda s=share: theirs(3, 4, 2, dropout=s))
+        for fraction in (-0.1, 1.1, "x", None, True):
+            for call in (lambda k=kind, s=fraction: k(3, 4, 2, dropout=s),):
+                assert raised(call) == raised(lambda s=fraction: theirs(3, 4, 2, dropout=s))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make(3, 4, 2, dropout=0.2)

@@ -104,12 +104,12 @@ class Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
-    def proba_and_unknown_share(self, texts: list[str]) -> Any:
+    def proba_and_unknown_fraction(self, texts: list[str]) -> Any:
         """Wait, then predict; the first texts, which warm it up, at once."""
         if texts not in ([WARMING], [""]):
             self.asked.set()
             assert self.let_go.wait(2 * PATIENCE)  # longer than a test waits for anything
-        return self._model.proba_and_unknown_share(texts)
+        return self._model.proba_and_unknown_fraction(texts)
 
 
 class SlowHosted(Hosted):

@@ -92,7 +92,7 @@ def clean(opened: Opened) -> None:
     assert [url for url in opened.asked if not url.startswith(opened.own)] == []  # type: ignore[attr-defined]
 
 
-def shares(opened: Opened, pane: int = 0) -> list[float]:
+def fractions(opened: Opened, pane: int = 0) -> list[float]:
     """Return the curve's points as the reader can read them."""
     titles = opened.page.locator(".chart").nth(pane).locator("circle title").all_text_contents()
     return [float(title.rsplit(": ", 1)[1].rstrip(" %")) / 100 for title in titles]
@@ -105,9 +105,9 @@ def test_the_answer_comes_as_one_types(open_page: Any, model: Path) -> None:
         opened.say(text)
         expected = classifier.running_proba(text)
         best = int(expected[-1].argmax())
-        assert np.abs(np.array(shares(opened)) - expected[:, best]).max() <= SHOWN
+        assert np.abs(np.array(fractions(opened)) - expected[:, best]).max() <= SHOWN
         opened.expect(".verdict .label", str(classifier.classes_[best]))
-        opened.expect(".verdict .share", f"{100 * expected[-1, best]:.1f} %")
+        opened.expect(".verdict .fraction", f"{100 * expected[-1, best]:.1f} %")
         assert opened.page.locator(".word").all_text_contents() == classifier.tokenizer_.tokens(text)
         found = classifier.explain(text)
         titles = opened.page.locator(".word").evaluate_all("all => all.map(one => one.title)")
@@ -188,7 +188,7 @@ def test_two_texts_two_models_and_a_gate(open_page: Any, model: Path) -> None:
     for pane, text in enumerate(NOTE):
         opened.settle(pane)
         expected = clamped.running_proba(text)
-        assert np.abs(np.array(shares(opened, pane)) - expected[:, expected[-1].argmax()]).max() <= SHOWN
+        assert np.abs(np.array(fractions(opened, pane)) - expected[:, expected[-1].argmax()]).max() <= SHOWN
         free = classifier.predict_proba([text])[0].max()
         playwright.expect(page.locator(".free").nth(pane)).to_contain_text(f"{100 * free:.1f} %")
     page.locator("#clamp-forget_gate").uncheck()
@@ -197,7 +197,7 @@ def test_two_texts_two_models_and_a_gate(open_page: Any, model: Path) -> None:
     page.locator("#mode-models").click()
     opened.settle(1)
     assert page.locator("select.model").evaluate_all("all => all.map(one => one.value)") == ["tiny", "other"]
-    assert shares(opened, 0) == shares(opened, 1)
+    assert fractions(opened, 0) == fractions(opened, 1)
     clean(opened)
 
 
@@ -273,13 +273,13 @@ def test_a_report_shows_the_same_without_a_service(open_page: Any, model: Path, 
         page.locator(".texts").select_option(text)
         opened.settle()
         expected = classifier.running_proba(text)
-        assert np.abs(np.array(shares(opened)) - expected[:, expected[-1].argmax()]).max() <= SHOWN
+        assert np.abs(np.array(fractions(opened)) - expected[:, expected[-1].argmax()]).max() <= SHOWN
     page.locator(".word").nth(2).click()
     check_step(page, classifier.trace([NOTE[0]]), 2, 0)
     page.locator("#at-forget_gate").fill("0")
     opened.settle()
     clamped = classifier.with_gates(forget_gate=0.0).predict_proba([NOTE[0]])[0].max()
-    opened.expect(".verdict .share", f"{100 * clamped:.1f} %")
+    opened.expect(".verdict .fraction", f"{100 * clamped:.1f} %")
     page.locator("#mode-texts").click()
     opened.settle(1)
     assert page.title() == "gatelight"

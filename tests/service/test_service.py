@@ -61,7 +61,7 @@ def test_answers_as_the_library_does_alone_and_in_company(client: Client, model:
     assert got["model"] == "tiny"
     together = [list(found["probabilities"].values()) for found in got["predictions"]]
     assert (np.array(together, np.float32) == expected).all()
-    assert [found["unknown"] for found in got["predictions"]] == classifier.unknown_share(TEXTS).tolist()
+    assert [found["unknown"] for found in got["predictions"]] == classifier.unknown_fraction(TEXTS).tolist()
     assert client.ask("/v1/predict", {"texts": []})[1]["predictions"] == []
 
 
@@ -233,7 +233,7 @@ def test_what_takes_too_long_is_given_up(model: Path) -> None:
 def test_a_fault_of_ours_tells_no_secrets(model: Path) -> None:
     """A traceback tells strangers of paths and code."""
     gate, models = slow(model)
-    gate.proba_and_unknown_share = lambda texts: 1 / 0  # type: ignore[method-assign,return-value]
+    gate.proba_and_unknown_fraction = lambda texts: 1 / 0  # type: ignore[method-assign,return-value]
     models["slow"].warm = lambda: None  # type: ignore[method-assign]
     with served(models) as client:
         for path in ("/v1/predict", "/v1/running"):
@@ -260,9 +260,9 @@ def test_a_session_is_where_its_text_is(client: Client, model: Path, writer: Pat
     begun = client.ask("/v1/sessions", {"model": "writer"})[1]
     state = client.ask(f"/v1/sessions/{begun['session']}/feed", {"text": "a war"})[1]
     session = library.load(writer).session()
-    shares = session.feed("a war")
-    assert state["next"][0]["probability"] == shares.max()
-    assert state["next"][0]["token"] == library.load(writer).vocabulary_.tokens[int(shares.argmax())]
+    fractions = session.feed("a war")
+    assert state["next"][0]["probability"] == fractions.max()
+    assert state["next"][0]["token"] == library.load(writer).vocabulary_.tokens[int(fractions.argmax())]
 
 
 def test_a_place_is_given_back_when_the_client_leaves_before_the_first_line(writer: Path) -> None:

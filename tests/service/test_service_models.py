@@ -43,16 +43,16 @@ def test_answers_as_the_library_does(client: Client, name: str, text: str) -> No
     folder: Path = client.folder  # type: ignore[attr-defined]
     model = library.load(folder / name)
     asked = {"model": name, "text": text}
-    shares, label = model.predict_proba([text])[0], model.predict([text])[0]
+    fractions, label = model.predict_proba([text])[0], model.predict([text])[0]
     status, got = client.ask("/v1/predict", asked)
     assert status == 200, got
     (found,) = got["predictions"]
-    assert (np.float32(list(found["probabilities"].values())) == shares).all()
+    assert (np.float32(list(found["probabilities"].values())) == fractions).all()
     assert found["label"] == (list(label) if name == "tags" else label)
     assert type(found["label"]) in (list, str, int, bool)
     status, got = client.ask("/v1/running", asked)
     assert status == 200, got
-    assert np.array_equal(np.float32(got["running"]).reshape(-1, len(shares)), model.running_proba(text))
+    assert np.array_equal(np.float32(got["running"]).reshape(-1, len(fractions)), model.running_proba(text))
     assert [token["text"] for token in got["tokens"]] == model.tokenizer_.tokens(text)
     unknown = [(token["text"], token["read_as"]) for token in got["tokens"] if not token["known"]]
     assert unknown == model.understand([text])[0].unknown

@@ -123,9 +123,9 @@ def test_group_split_is_as_good_as_scikit_learns() -> None:
     labels: list[Label] = ["pos" if random.random() < liking[group] else "neg" for group in groups]
 
     def badness(held: list[int]) -> float:
-        share = len(held) / len(groups)
+        fraction = len(held) / len(groups)
         mean = np.mean([labels[i] == "pos" for i in held])
-        return max(abs(share - 0.2), abs(float(mean) - np.mean([label == "pos" for label in labels])))
+        return max(abs(fraction - 0.2), abs(float(mean) - np.mean([label == "pos" for label in labels])))
 
     corpus = corpus_of(labels, groups)
     position = {text: i for i, text in enumerate(corpus.texts)}

@@ -62,7 +62,7 @@ def test_texts_are_tokenised_and_read_once() -> None:
     made = encode(texts, tokenizer(), WORDS)
     assert made.lengths.tolist() == [3, 0, 0, 2, 1, 2]
     assert made.ids.tolist() == [2, 3, 1, 1, 1, 1, 5, 1]
-    assert made.unknown_share().tolist() == [1 / 3, 0, 0, 1, 1, 0.5]
+    assert made.unknown_fraction().tolist() == [1 / 3, 0, 0, 1, 1, 0.5]
     assert len(made) == 6
     none = encode([], tokenizer(), WORDS)
     assert (len(none), len(none.ids), none.ids.dtype) == (0, 0, np.int32)

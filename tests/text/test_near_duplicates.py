@@ -51,12 +51,12 @@ def test_every_pair_alike_is_found_and_measured_exactly(seed: int) -> None:
     is_word = np.ones(TYPES, bool)
     made = sketched(texts, is_word)
     pairs = candidates(made.keys, made.words >= LEAST_WORDS)
-    shares = likeness(pairs, lambda i: np.array(texts[i], np.int32), is_word)
+    fractions = likeness(pairs, lambda i: np.array(texts[i], np.int32), is_word)
     expected = {(i, j): exact(texts[i], texts[j]) for i, j in combinations(range(len(texts)), 2)}
-    for (i, j), share in zip(pairs.tolist(), shares, strict=True):
-        assert share == expected[i, j]
+    for (i, j), fraction in zip(pairs.tolist(), fractions, strict=True):
+        assert fraction == expected[i, j]
     found = {tuple(pair) for pair in pairs.tolist()}
-    alike = {pair for pair, share in expected.items() if share >= 0.7}
+    alike = {pair for pair, fraction in expected.items() if fraction >= 0.7}
     assert len(alike) > 50
     assert alike <= found
     assert len(found) < 0.1 * len(expected)  # or every two texts would be compared

@@ -1,4 +1,4 @@
-"""Misspelling on purpose: the share that was asked for, one edit a word, and the same for the same text."""
+"""Misspelling on purpose: the fraction asked for, one edit a word, and the same for the same text."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ MISSPELT = sum(word.strip(",.:").replace("'", "").isalpha() and len(word.strip("
 FOUR_DEVIATIONS = 4.0
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2, 1.0])
-def test_the_share_of_words_is_met_and_each_is_one_edit_away(share: float) -> None:
-    """A table of accuracy by share of typos is worth what this share is."""
+@pytest.mark.parametrize("fraction", [0.05, 0.2, 1.0])
+def test_the_fraction_of_words_is_met_and_each_is_one_edit_away(fraction: float) -> None:
+    """A table of accuracy by fraction of typos is worth what this fraction is."""
     changed = [
         (before.strip(",.:"), after.strip(",.:"))
-        for before, after in zip(WORDS, misspell(TEXT, share).split(), strict=True)
+        for before, after in zip(WORDS, misspell(TEXT, fraction).split(), strict=True)
         if before != after
     ]
-    deviation = (MISSPELT * share * (1 - share)) ** 0.5
-    assert abs(len(changed) - MISSPELT * share) <= FOUR_DEVIATIONS * deviation
+    deviation = (MISSPELT * fraction * (1 - fraction)) ** 0.5
+    assert abs(len(changed) - MISSPELT * fraction) <= FOUR_DEVIATIONS * deviation
     for before, after in changed:
         assert len(before) > 1
         assert before != "br"
@@ -43,18 +43,18 @@ def test_the_share_of_words_is_met_and_each_is_one_edit_away(share: float) -> No
 @given(st.lists(st.text("abcé'<&;0", min_size=1, max_size=8), max_size=12).map(" ".join), st.integers(0, 9))
 @settings(deadline=None)
 def test_a_higher_share_adds_to_a_lower_one(text: str, seed: int) -> None:
-    """Curves over the share would wander if each share misspelt other words."""
+    """Curves over the fraction would wander if each fraction misspelt other words."""
     assert misspell(text, 0.0, seed) == text
     assert misspell(text, 0.4, seed) == misspell(text, 0.4, seed)
-    none, some, more = (misspell(text, share, seed).split() for share in (0.0, 0.3, 0.9))
+    none, some, more = (misspell(text, fraction, seed).split() for fraction in (0.0, 0.3, 0.9))
     for low, middle, high in zip(none, some, more, strict=True):
         if low.isalpha():
             assert middle in (low, high)
 
 
 def test_seeds_differ_and_strange_shares_are_refused() -> None:
-    """A seed that changed nothing, or a share of 5 for 5 %, would go unnoticed."""
+    """A seed that changed nothing, or a fraction of 5 for 5 %, would go unnoticed."""
     assert misspell(TEXT, 0.1, 1) != misspell(TEXT, 0.1, 2)
-    for share in (-0.1, 5.0, float("nan")):
+    for fraction in (-0.1, 5.0, float("nan")):
         with pytest.raises(DataError, match="cannot be misspelt"):
-            misspell(TEXT, share)
+            misspell(TEXT, fraction)

@@ -156,7 +156,7 @@ def _cells(row: Row) -> list[str]:
         f"{100 * row.accuracy:.2f}",
         "–" if row.spread is None else f"{100 * row.spread:.2f}",
         against,
-        percent(row.unknown_share),
+        percent(row.unknown_fraction),
         f"{row.seconds:.0f} s",
         f"{row.megabytes:.1f} MB",
     ]

@@ -110,7 +110,7 @@ class Predict(Reads):
                 yield batch
 
     def _answers(self, model: Predictor, texts: list[str]) -> Iterator[str]:
-        columns, unknown = model.proba_and_unknown_share(texts)
+        columns, unknown = model.proba_and_unknown_fraction(texts)
         classes = model.classes
         names = classes.plain()
         explained: list[Explanation] = []

@@ -85,7 +85,7 @@ def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) ->
     )
     if training.get("lengths") is not None:
         say(to, length_line(LengthStatistics(**training["lengths"])))
-    say(to, f"unknown words: {percent(training['unknown_share'])}")
+    say(to, f"unknown words: {percent(training['unknown_fraction'])}")
     if training["vectors"] is not None:
         known = percent(training["vector_coverage"])
         say(to, f"word vectors: {training['vectors']}, with {known} of the words")

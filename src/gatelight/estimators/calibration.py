@@ -35,7 +35,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The expected calibration error, Σ |accuracy − confidence| · share over the bins, and the bins."""
+    """The expected calibration error, Σ |accuracy − confidence| · fraction over the bins, and the bins."""
 
     error: float
     bins: tuple[Bin, ...]

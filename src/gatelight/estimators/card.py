@@ -65,8 +65,8 @@ def _data(training: dict[str, Any]) -> list[str]:
         f"- Trained on {training['texts']:,} texts ({training['tokens']:,} tokens): {counts}{more}",
         f"- Validation: {training['validation_texts']:,} texts, {SPLITS[training['split']]} "
         f"(seed {training['seed']}{groups})",
-        f"- Unknown tokens in the training texts: {training['unknown_share']:.2%}; texts cut: "
-        f"{training['truncated_share']:.1%}",
+        f"- Unknown tokens in the training texts: {training['unknown_fraction']:.2%}; texts cut: "
+        f"{training['truncated_fraction']:.1%}",
     ]
     if training["vectors"] is not None:
         unlabelled = training["unlabelled_texts"]

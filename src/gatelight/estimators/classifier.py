@@ -168,7 +168,7 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
     def score(
         self, texts: Iterable[str], labels: Iterable[Any], *, sample_weight: Iterable[float] | None = None
     ) -> float:
-        """Return the accuracy; of a multi-label model the share of texts whose labels are all right."""
+        """Return the accuracy; of a multi-label model the fraction of texts whose labels are all right."""
         columns = self.predict_proba(texts)
         classes = self.known_classes()
         targets = classes.targets(checked_labels(labels))

@@ -83,7 +83,7 @@ def checked_drawing(
 
 
 def until(pieces: Iterator[str], stop: str) -> Iterator[str]:
-    """Yield what precedes `stop`, holding back what may be its beginning; no character is torn."""
+    """Yield what precedes `stop`, holding back what may be its beginning; no character is cut."""
     held = ""
     for piece in pieces:
         held += piece

@@ -146,8 +146,8 @@ def log_losses(columns: NDArray[np.floating[Any]], targets: NDArray[Any]) -> NDA
         return np.asarray(
             -np.log(_bounded(np.where(targets >= 0.5, columns, 1 - columns))).mean(axis=1), np.float64
         )
-    shares = columns / columns.sum(axis=1, keepdims=True)
-    return np.asarray(-np.log(_bounded(shares[np.arange(len(targets)), targets])), np.float64)
+    fractions = columns / columns.sum(axis=1, keepdims=True)
+    return np.asarray(-np.log(_bounded(fractions[np.arange(len(targets)), targets])), np.float64)
 
 
 def is_right(columns: NDArray[np.floating[Any]], targets: NDArray[Any]) -> NDArray[np.bool_]:

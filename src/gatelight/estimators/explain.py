@@ -24,7 +24,7 @@ METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "pool")
 POINTS = 64  # of the path of integrated gradients
 BASES = {
     "integrated-gradients": "a text as long whose word vectors are all zero, as that of PAD is",
-    "gradient-x-input": "none: the contributions are no shares of anything",
+    "gradient-x-input": "none: the contributions are no fractions of anything",
     "occlusion": "for each word, the text without it",
     "pool": "the bias of the dense layer",
 }

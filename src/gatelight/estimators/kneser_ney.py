@@ -66,7 +66,7 @@ class KneserNey:
         keys = self._grams(stream[first:end], self.order)[begin - first :]
         if first < begin:  # whose contexts are whole
             keys = keys[: end - begin]
-        share = np.full(len(keys), 1.0 / self.size)
+        fraction = np.full(len(keys), 1.0 / self.size)
         for n, counted in zip(range(1, self.order + 1), reversed(self._orders), strict=True):
             gram = keys % self.size**n
             own, there = _find(counted.keys, gram)
@@ -74,8 +74,8 @@ class KneserNey:
             total = np.where(known, counted.totals[context], 1.0)
             left = np.maximum(np.where(there, counted.counts[own], 0.0) - counted.discount, 0.0) / total
             back = counted.discount * counted.kinds[context] / total
-            share = np.where(known, left + back * share, share)
-        return share
+            fraction = np.where(known, left + back * fraction, fraction)
+        return fraction
 
     def _grams(self, stream: NDArray[np.int32], order: int) -> Keys:
         """The n-gram that ends at each id, as a number."""

@@ -55,7 +55,7 @@ from gatelight.models.language_model import LanguageModel as Network
 from gatelight.models.predicting import PredictingDocuments, PredictingStreams
 from gatelight.models.saving import load_weights, save_weights
 from gatelight.models.task import Task
-from gatelight.models.training import carry_out
+from gatelight.models.training import train_task
 from gatelight.text.splits import held_out
 from gatelight.text.tokenizers import Tokenizer, tokenizer
 from gatelight.text.vocabulary import Vocabulary
@@ -128,7 +128,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
             )
 
         on_stage("train")
-        history = carry_out(
+        history = train_task(
             task,
             config,
             on_epoch=on_epoch,
@@ -140,7 +140,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
             "origin": origin,
             "texts": len(learned),
             "tokens": len(stream.ids),
-            "unknown_share": stream.unknown / len(stream.ids),
+            "unknown_fraction": stream.unknown / len(stream.ids),
             "validation_texts": len(held),
             "split": "given" if validation is not None else "random" if groups is None else "group",
             "plan": str(plan),

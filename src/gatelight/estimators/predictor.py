@@ -75,12 +75,12 @@ class TextPredictions:
 
         A text's row has the same bits alone and in any batch. Rows sum to 1 unless the model is multi-label.
         """
-        return self.proba_and_unknown_share(texts)[0]
+        return self.proba_and_unknown_fraction(texts)[0]
 
-    def proba_and_unknown_share(
+    def proba_and_unknown_fraction(
         self, texts: Iterable[str]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Return `predict_proba` and `unknown_share` of the same texts, which are cut into tokens once."""
+        """Return `predict_proba` and `unknown_fraction` of the same texts, which are cut into tokens once."""
         fitted, given = self._fitted(), checked_texts(texts)
         if 0 < len(given) <= BLOCK:  # as below, for who asks about one text at a time
             return fitted.probabilities(given)
@@ -95,10 +95,10 @@ class TextPredictions:
         nothing = np.zeros((0, fitted.config.outputs), np.float32)
         return fitted.classes.columns(np.concatenate([nothing, *parts]))
 
-    def unknown_share(self, texts: Iterable[str]) -> NDArray[np.float64]:
+    def unknown_fraction(self, texts: Iterable[str]) -> NDArray[np.float64]:
         """Return the fraction of each text's tokens that are unknown, float64 [n]; 0 for a text of none."""
         encoded = (self._fitted().reading.encode(block) for block in blocks(checked_texts(texts), BLOCK))
-        return np.concatenate([np.zeros(0), *(part.unknown_share() for part in encoded)])
+        return np.concatenate([np.zeros(0), *(part.unknown_fraction() for part in encoded)])
 
     def understand(self, texts: Iterable[str]) -> list[Understood]:
         """Say of each text which of its tokens are unknown, and what the model reads in their place."""
@@ -320,7 +320,7 @@ class Predictor(TextPredictions):
         found, encoded = self.recurrent(texts)
         if self.wide is not None:
             found = self.wide.combined(found, texts)
-        return self.classes.columns(found), encoded.unknown_share()
+        return self.classes.columns(found), encoded.unknown_fraction()
 
     def recurrent(self, texts: list[str]) -> tuple[NDArray[np.float32], Encoded]:
         """Return what the network says of texts, float32 [n, outputs], and the texts as it reads them."""

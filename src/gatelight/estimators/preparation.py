@@ -43,7 +43,7 @@ class Start:
     dim: int
     vectors: NDArray[np.float32] | None = None
     origin: str | None = None
-    coverage: float | None = None  # share of the training tokens whose word has a vector
+    coverage: float | None = None  # fraction of the training tokens whose word has a vector
 
 
 def start(
@@ -82,8 +82,8 @@ def start(
     lost = sum(counts.values()) - int(vocabulary.counts[2:].sum())
     vocabulary = Vocabulary(vocabulary.tokens, [0, lost, *vocabulary.counts[2:].tolist()])
     if one_hot:
-        known_share = 1 - lost / max(sum(counts.values()), 1)
-        return Start(vocabulary, len(vocabulary), one_hot_table(len(vocabulary)), ONE_HOT, known_share)
+        known_fraction = 1 - lost / max(sum(counts.values()), 1)
+        return Start(vocabulary, len(vocabulary), one_hot_table(len(vocabulary)), ONE_HOT, known_fraction)
     if vectors is None:
         return Start(vocabulary, settings["embedding_dim"])
     table, coverage = vectors.table(vocabulary, seed=settings["random_state"])

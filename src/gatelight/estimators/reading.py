@@ -26,8 +26,8 @@ class Understood:
     read: list[str]
 
     @property
-    def unknown_share(self) -> float:
-        """The unknown share of the tokens; 0 for a text of none."""
+    def unknown_fraction(self) -> float:
+        """The unknown fraction of the tokens; 0 for a text of none."""
         return len(self.unknown) / max(self.tokens, 1)
 
 

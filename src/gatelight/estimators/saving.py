@@ -215,13 +215,14 @@ _NUMBER, _NOTHING = (int, float), type(None)
 TRAINING_TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("texts", "tokens", "validation_texts", "unlabelled_texts"), (int,)),
     **dict.fromkeys(("seed", "epochs", "best_epoch"), (int,)),
-    **dict.fromkeys(("unknown_share", "truncated_share", "seconds"), _NUMBER),
+    **dict.fromkeys(("unknown_fraction", "truncated_fraction", "seconds"), _NUMBER),
     **dict.fromkeys(("temperature", "validation_temperature", "vector_coverage"), (*_NUMBER, _NOTHING)),
     **dict.fromkeys(("split", "stopped", "gatelight"), (str,)),
     **dict.fromkeys(("origin", "vectors"), (str, _NOTHING)),
     "groups": (int, _NOTHING),
     "labels": (list,),
 }
+EARLIER_NAMES = {"unknown_share": "unknown_fraction", "truncated_share": "truncated_fraction"}
 EPOCH_TYPES: Mapping[str, tuple[type, ...]] = {
     "epoch": (int,),
     "train_loss": _NUMBER,
@@ -234,6 +235,7 @@ def checked_training(record: Mapping[str, Any]) -> dict[str, Any]:
 
     The model card and the reports are written from it, so a damaged one would show only there.
     """
+    record = {EARLIER_NAMES.get(name, name): value for name, value in record.items()}
     later = {"temperature": None, "validation_temperature": None}  # than format 1
     _check_types({**later, **record}, TRAINING_TYPES)
     for name in later:
@@ -243,7 +245,7 @@ def checked_training(record: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"split is {record['split']!r:.60}; expected one of {', '.join(SPLITS)}")
     if record.get("test") is not None:
         Evaluation.of_dict(record["test"])
-    return dict(record)
+    return record
 
 
 def checked_history(records: list[Mapping[str, Any]]) -> list[dict[str, Any]]:

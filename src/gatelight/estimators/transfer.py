@@ -87,8 +87,8 @@ def start_from(model: LanguageModel, texts: NumberedTexts) -> Start:
     table[PAD_ID] = 0  # of tied weights it is an output's too
     counts = texts.counts()
     known = sum(count for token, count in counts.items() if token in model.vocabulary_)
-    share = known / max(sum(counts.values()), 1)
-    return Start(model.vocabulary_, table.shape[1], table, "a language model's", share)
+    fraction = known / max(sum(counts.values()), 1)
+    return Start(model.vocabulary_, table.shape[1], table, "a language model's", fraction)
 
 
 def copy_recurrent_layers(model: LanguageModel, classifier: Classifier) -> None:

@@ -32,6 +32,7 @@ from gatelight.text.typos import misspell
 TYPO_SEED = 0  # the same misspellings for every variant and seed
 MEGABYTE = 1e6
 READ_FROM_FILES = ("vectors", "from_lm")  # settings that may be paths
+RECORD = 2  # of a run; with another, nothing that was found before counts
 
 
 @dataclass
@@ -85,7 +86,7 @@ class Material:
         digest = blake2b(digest_size=16)
         settings = {k: v for k, v in self.base.items() if k not in ("threads", *READ_FROM_FILES)}
         columns = (self.texts, self.labels, self.groups or [], self.test_texts, self.test_labels)
-        for part in (__version__, sorted(settings.items()), self.typos, *columns):
+        for part in (__version__, RECORD, sorted(settings.items()), self.typos, *columns):
             digest.update(repr(part).encode("utf-8", "backslashreplace"))
         return digest.digest()
 
@@ -104,7 +105,7 @@ class Row:
     accuracy: float
     spread: float | None
     against: Difference | None
-    unknown_share: float
+    unknown_fraction: float
     seconds: float
     parameters: int
 
@@ -194,11 +195,11 @@ def train_and_test(material: Material, trial: Settings) -> Record:
     targets = estimator.known_classes().targets(checked_labels(material.test_labels))
     tested = {}
     for rate in (0.0, *material.typos):
-        columns, unknown = estimator.proba_and_unknown_share(material.test(rate))
+        columns, unknown = estimator.proba_and_unknown_fraction(material.test(rate))
         right = is_right(columns, targets)
         tested[_key(rate)] = {
             "accuracy": float(right.mean()),
-            "unknown_share": float(unknown.mean()),
+            "unknown": float(unknown.mean()),
             "right": "".join("01"[it] for it in right.astype(int)),
         }
     return {
@@ -230,7 +231,7 @@ def summed_up(variants: Sequence[Settings], records: Sequence[Record], typos: Se
                     accuracy=float(means.mean()),
                     spread=float(means.std(ddof=1)) if len(means) > 1 else None,
                     against=against,
-                    unknown_share=float(np.mean([one["unknown_share"] for one in tested])),
+                    unknown_fraction=float(np.mean([one["unknown"] for one in tested])),
                     seconds=float(np.mean([record["seconds"] for record in found])),
                     parameters=round(np.mean([record["parameters"] for record in found])),
                 )

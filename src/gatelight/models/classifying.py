@@ -81,5 +81,5 @@ class Classifying:
     def arrays(self) -> list[NDArray[Any] | Tensor | None]:
         """Training and validation data, and what the ids beyond the vocabulary are made of."""
         valid: list[Any] = [None] if self.valid is None else self.valid.arrays()
-        spelled = [] if self.subwords is None else [self.subwords.starts, self.subwords.rows]
-        return [*self.data.arrays(), *valid, *spelled]
+        ngrams = [] if self.subwords is None else [self.subwords.starts, self.subwords.rows]
+        return [*self.data.arrays(), *valid, *ngrams]

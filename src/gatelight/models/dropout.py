@@ -43,50 +43,50 @@ def draw_seed(generator: torch.Generator | None) -> int:
 
 
 def dropout(
-    values: Tensor, share: float, generator: torch.Generator | None, numbers: Numbers | None = None
+    values: Tensor, fraction: float, generator: torch.Generator | None, numbers: Numbers | None = None
 ) -> Tensor:
-    """values [N, F] with `share` of them zero and the rest scaled up (Srivastava et al. 2014).
+    """values [N, F] with `fraction` of them zero and the rest scaled up (Srivastava et al. 2014).
 
     `numbers` int64 [N] are those of the rows; None: from 0 on.
     """
-    if share == 0.0:
+    if fraction == 0.0:
         return values
     numbers = np.arange(len(values)) if numbers is None else numbers
-    return _Dropout.apply(values, share, draw_seed(generator), numbers)  # type: ignore[no-any-return, no-untyped-call]
+    return _Dropout.apply(values, fraction, draw_seed(generator), numbers)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def word_dropout(
     ids: NDArray[np.int32],
-    share: float,
+    fraction: float,
     unknown: int,
     generator: torch.Generator | None,
     numbers: Numbers | None = None,
 ) -> NDArray[np.int32]:
-    """ids int32 [N] with `share` of them turned into `unknown`; `numbers` as in `dropout`."""
-    if share == 0.0:
+    """ids int32 [N] with `fraction` of them turned into `unknown`; `numbers` as in `dropout`."""
+    if fraction == 0.0:
         return ids
     out = np.empty_like(ids)
     numbers = np.arange(len(ids)) if numbers is None else numbers
-    _drop_ids(ids, numbers, draw_seed(generator), _limit(share), unknown, out)
+    _drop_ids(ids, numbers, draw_seed(generator), _limit(fraction), unknown, out)
     return out
 
 
 def word_to_subwords(
     ids: NDArray[np.int32],
-    share: float,
+    fraction: float,
     size: int,
     generator: torch.Generator | None,
     numbers: Numbers | None = None,
 ) -> NDArray[np.int32]:
-    """ids int32 [N] with `share` of those below `size` turned into id + `size`, where a word is spelled out.
+    """ids int32 [N] with `fraction` of those below `size` turned into id + `size`: the word by its n-grams.
 
     The places are those that `word_dropout` would take with the same generator.
     """
-    if share == 0.0:
+    if fraction == 0.0:
         return ids
     out = np.empty_like(ids)
     numbers = np.arange(len(ids)) if numbers is None else numbers
-    _ids_to_subwords(ids, numbers, draw_seed(generator), _limit(share), size, out)
+    _ids_to_subwords(ids, numbers, draw_seed(generator), _limit(fraction), size, out)
     return out
 
 
@@ -151,19 +151,19 @@ def _ids_to_subwords(
 ) -> None:
     """ids[N] → out[N]: id + `size` where the hash is below `limit` (uint32) and id < `size`, else the id."""
     for place in range(ids.shape[0]):
-        spelled = ids[place] < size and _row_key(seed, numbers[place]) < limit
-        out[place] = ids[place] + size if spelled else ids[place]
+        dropped = ids[place] < size and _row_key(seed, numbers[place]) < limit
+        out[place] = ids[place] + size if dropped else ids[place]
 
 
-def _limit(share: float) -> np.uint32:
-    """The number that a hash stays under as often as `share` says."""
-    return np.uint32(round(share * 2**32))
+def _limit(fraction: float) -> np.uint32:
+    """The number that a hash stays under as often as `fraction` says."""
+    return np.uint32(round(fraction * 2**32))
 
 
-def _dropped(values: NDArray[Any], share: float, seed: int, numbers: Numbers) -> NDArray[Any]:
-    """values [N, F] with `share` of them zero and the rest scaled up; of a gradient it gives the gradient."""
+def _dropped(values: NDArray[Any], fraction: float, seed: int, numbers: Numbers) -> NDArray[Any]:
+    """values [N, F] with `fraction` of them zero, the rest scaled up; of a gradient it gives the gradient."""
     out = buffers.empty(values.shape, values.dtype)
-    given = values, numbers, seed, _limit(share), out.dtype.type(1.0 / (1.0 - share)), out
+    given = values, numbers, seed, _limit(fraction), out.dtype.type(1.0 / (1.0 - fraction)), out
     tasks = [partial(_drop_values, *given, *cut) for cut in threads.cuts(len(out))]
     threads.run(tasks, out.size * DROP_WORK)
     return out

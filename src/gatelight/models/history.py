@@ -98,7 +98,7 @@ class Progress:
     seconds_left: float
 
 
-class Pace:
+class Throughput:
     """Steps per second, without compiling, the first step and what lies between the epochs."""
 
     def __init__(self) -> None:

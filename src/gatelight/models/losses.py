@@ -86,16 +86,16 @@ class Objective:
         self, logits: Tensor, targets: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, int]:
         """As `loss`, and how many of the B sequences are classified right; with labels, if every label is."""
-        share = np.ones(len(logits)) if weights is None else weights.numpy().astype(np.float64)
-        share /= max(float(share.sum()), np.finfo(np.float64).tiny)
+        fractions = np.ones(len(logits)) if weights is None else weights.numpy().astype(np.float64)
+        fractions /= max(float(fractions.sum()), np.finfo(np.float64).tiny)
         if self.softmax:
-            return softmax_cross_entropy(logits, targets, share, self.label_smoothing)
+            return softmax_cross_entropy(logits, targets, fractions, self.label_smoothing)
         positive = np.ones(self.outputs) if self.positive_weight is None else self.positive_weight.numpy()
 
         def kernel(logits: NDArray[Any], d_logits: NDArray[Any]) -> tuple[float, int]:
             labels = targets.numpy().reshape(logits.shape)
             return _sigmoid_rows(  # type: ignore[no-any-return]
-                logits, labels, positive.astype(np.float64), self.label_smoothing, share, d_logits
+                logits, labels, positive.astype(np.float64), self.label_smoothing, fractions, d_logits
             )
 
         return _CrossEntropy.apply(logits, kernel)  # type: ignore[no-any-return, no-untyped-call]
@@ -119,13 +119,13 @@ class Objective:
 
 
 def softmax_cross_entropy(
-    logits: Tensor, targets: Tensor, share: NDArray[np.float64] | None = None, smoothing: float = 0.0
+    logits: Tensor, targets: Tensor, fractions: NDArray[np.float64] | None = None, smoothing: float = 0.0
 ) -> tuple[Tensor, int]:
-    """Σ share · −Σ q log softmax(logits [N, C]) for class numbers [N], and how often the target is likeliest.
+    """Σ fractions · −Σ q log softmax(logits [N, C]) of class numbers [N]; how often the target is likeliest.
 
-    share float64 [N] adds up to 1 (None: 1/N each); q is the target's share 1 − smoothing + smoothing/C.
+    fractions float64 [N] add up to 1 (None: 1/N each); q is the target's part 1 − smoothing + smoothing/C.
     """
-    weight = np.full(len(logits), 1.0 / max(len(logits), 1)) if share is None else share
+    weight = np.full(len(logits), 1.0 / max(len(logits), 1)) if fractions is None else fractions
 
     def kernel(logits: NDArray[Any], d_logits: NDArray[Any]) -> tuple[float, int]:
         losses, right = np.empty(len(logits)), np.empty(len(logits), np.bool_)
@@ -228,8 +228,8 @@ def class_weights(
             ratio = (len(targets) - positives).clip(1.0) / positives.clip(1.0)
             return np.asarray(ratio, dtype=np.float32)
         if targets.dtype.is_floating_point:
-            share = float(targets.to(torch.float64).sum())
-            counts = np.array([len(targets) - share, share])
+            ones = float(targets.to(torch.float64).sum())
+            counts = np.array([len(targets) - ones, ones])
         else:
             counts = np.bincount(targets.numpy(), minlength=classes).astype(np.float64)
         present = counts > 0

@@ -98,7 +98,7 @@ class PredictingStreams:
         return self._kept
 
     def validate(self) -> tuple[float, float]:
-        """Mean negative log-likelihood in nats, and the share of ids that were the likeliest."""
+        """Mean negative log-likelihood in nats, and the fraction of ids that were the likeliest."""
         assert self.valid is not None
         loss, right = score_stream(self.model, self.valid)
         return loss / (len(self.valid) - 1), right / (len(self.valid) - 1)
@@ -157,7 +157,7 @@ class PredictingDocuments:
         return {}
 
     def validate(self) -> tuple[float, float]:
-        """Mean negative log-likelihood in nats, and the share of ids that were the likeliest."""
+        """Mean negative log-likelihood in nats, and the fraction of ids that were the likeliest."""
         assert self.valid is not None
         loss, right, count = score_documents(self.model, self.valid)
         return loss / count, right / count

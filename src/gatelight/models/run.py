@@ -19,7 +19,7 @@ from torch import Tensor
 from gatelight.compiled import clock
 from gatelight.errors import DataError, GatelightError, ModelFileError
 from gatelight.models.checkpoint import fingerprint, read_checkpoint, restore
-from gatelight.models.history import FINISHED, Diverged, History, Pace, Progress, Sums
+from gatelight.models.history import FINISHED, Diverged, History, Progress, Sums, Throughput
 from gatelight.models.optim import Optimiser, WeightAverage
 from gatelight.models.schedules import SCHEDULES
 from gatelight.models.task import Task
@@ -49,7 +49,7 @@ class Run:
             None if config.average is None else WeightAverage(config.average, self.trained.parameters())
         )
         self.best: dict[str, Tensor] = {}
-        self.history, self.pace = History(), Pace()
+        self.history, self.throughput = History(), Throughput()
         self.schedule = SCHEDULES[config.schedule]
         self.total_steps = config.epochs * task.steps_per_epoch
         self.epoch = self.step_in_epoch = self.step = 0
@@ -66,7 +66,7 @@ class Run:
 
     def train_step(self, index: NDArray[np.int64]) -> None:
         """Forward, backward and update on the batch `index`; or raise Diverged, unchanged."""
-        self.pace.start()
+        self.throughput.start()
         began = clock()
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
         with self.trained.before_reading(self.optimiser.catch_up):
@@ -89,7 +89,7 @@ class Run:
         self.sums.seconds += clock() - began
         self.whole = True
         self.trained.forget_touched()
-        self.pace.stop()
+        self.throughput.stop()
 
     @property
     def learning_rate(self) -> float:
@@ -101,7 +101,7 @@ class Run:
 
     def progress(self) -> Progress:
         """Where the run stands."""
-        pace = self.pace.steps_per_second
+        rate = self.throughput.steps_per_second
         return Progress(
             epoch=min(self.epoch + 1, self.config.epochs),
             epochs=self.config.epochs,
@@ -109,8 +109,8 @@ class Run:
             steps=self.total_steps,
             loss=self.sums.loss,
             accuracy=self.sums.accuracy,
-            steps_per_second=pace,
-            seconds_left=(self.total_steps - self.step) / pace,
+            steps_per_second=rate,
+            seconds_left=(self.total_steps - self.step) / rate,
         )
 
     def close_epoch(self) -> dict[str, Any]:

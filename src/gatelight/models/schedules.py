@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-WARM_UP = 0.3  # share of all steps in which "one-cycle" rises (torch's OneCycleLR: pct_start)
+WARM_UP = 0.3  # fraction of all steps in which "one-cycle" rises (torch's OneCycleLR: pct_start)
 START_DIVISOR = 25.0  # "one-cycle" starts at peak / 25 (div_factor)
 END_DIVISOR = 1e4  # and ends at that / 10,000 (final_div_factor)
 
@@ -51,5 +51,5 @@ SCHEDULES: dict[str, Callable[[int, int], float]] = {
 }
 
 
-def _anneal(start: float, end: float, share: float) -> float:
-    return end + (start - end) / 2.0 * (1.0 + math.cos(math.pi * share))
+def _anneal(start: float, end: float, fraction: float) -> float:
+    return end + (start - end) / 2.0 * (1.0 + math.cos(math.pi * fraction))

@@ -64,14 +64,14 @@ def train(
     `resume` is not set; ModelFileError for a damaged checkpoint; Interrupted after Ctrl-C; Diverged when
     the numbers stop being finite; OSError when a checkpoint cannot be written.
     """
-    return carry_out(
+    return train_task(
         lambda: Classifying(model, (ids, lengths, targets), sample_weight, valid, config, subwords),
         config, on_epoch=on_epoch, on_progress=on_progress, checkpoint=checkpoint,
         checkpoint_seconds=checkpoint_seconds, resume=resume,
     )  # fmt: skip
 
 
-def carry_out(
+def train_task(
     task: Callable[[], Task],
     config: TrainingConfig,
     *,
@@ -94,17 +94,17 @@ def carry_out(
             remove_leftovers(checkpoint)
         elif resume:
             raise DataError("resume was asked for without a checkpoint; name the file to go on from")
-        keeper = _Keeper(run, checkpoint, checkpoint_seconds)
+        writer = _CheckpointWriter(run, checkpoint, checkpoint_seconds)
         mode = run.model.training
         try:
             if not resume:
-                keeper.write()
-            _loop(run, keeper, on_epoch, on_progress, check)
+                writer.write()
+            _loop(run, writer, on_epoch, on_progress, check)
         except KeyboardInterrupt:
             # Between two steps the state is whole; in the middle of an update the last checkpoint is.
             if run.whole:
-                keeper.write()
-            raise Interrupted(checkpoint, keeper.written_step, run.total_steps) from None
+                writer.write()
+            raise Interrupted(checkpoint, writer.written_step, run.total_steps) from None
         finally:
             run.model.train(mode)
             if run.unfreezing is not None:
@@ -114,7 +114,7 @@ def carry_out(
 
 def _loop(
     run: Run,
-    keeper: _Keeper,
+    writer: _CheckpointWriter,
     on_epoch: Callable[[dict[str, Any]], object] | None,
     on_progress: Callable[[Progress], object] | None,
     check: Callable[[], None],
@@ -127,21 +127,21 @@ def _loop(
             run.train_step(plan[run.step_in_epoch])
             now = time.monotonic()
             # A first step says nothing of the rest: it may take a hundred times as long.
-            due = run.pace.known and now - told >= PROGRESS_EVERY
+            due = run.throughput.known and now - told >= PROGRESS_EVERY
             if on_progress is not None and (due or run.step == run.total_steps):
                 told = now
                 on_progress(run.progress())
             check()
-            keeper.write_if_due(now)
+            writer.write_if_due(now)
         record = run.close_epoch()
-        keeper.write()
+        writer.write()
         if on_epoch is not None:
             on_epoch(dict(record))
         check()
     run.take_best_weights()
 
 
-class _Keeper:
+class _CheckpointWriter:
     """Writes the run's checkpoint when it is due; without a path it does nothing."""
 
     def __init__(self, run: Run, path: Path | None, every: float) -> None:

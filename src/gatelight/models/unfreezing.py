@@ -1,6 +1,6 @@
 """Gradual unfreezing: which weights of a classifier are trained from which epoch on; knows no optimiser.
 
-Howard & Ruder 2018 (arXiv:1801.06146), section 3.3: what was learned before is not torn apart by the first
+Howard & Ruder 2018 (arXiv:1801.06146), section 3.3: what was learned before is not destroyed by the first
 gradients of a head that knows nothing yet.
 """
 
@@ -29,10 +29,10 @@ class Unfreezing:
     def begin(self, epoch: int) -> None:
         """Let train what epoch number `epoch`, from 0, trains."""
         groups = len(self._groups)
-        thawed = max(epoch + 1, -(-groups * (epoch + 1) // self._epochs))
+        unfrozen = max(epoch + 1, -(-groups * (epoch + 1) // self._epochs))
         for place, group in enumerate(self._groups):
             for parameter in group:
-                parameter.requires_grad_(place < thawed)
+                parameter.requires_grad_(place < unfrozen)
 
     def end(self) -> None:
         """Leave all as it was found."""

@@ -107,7 +107,7 @@ class Predictor(TextStage):
         self._model = Fitted.load(folder, mapped=True)
 
     def _answers(self, texts: list[str]) -> dict[str, pyarrow.Array]:
-        found, unknown = self._model.proba_and_unknown_share(texts)
+        found, unknown = self._model.proba_and_unknown_fraction(texts)
         classes = self._model.classes
         names = classes.plain()
         place = {name: k for k, name in enumerate(names)}

@@ -60,7 +60,7 @@ class Serving:
         self.requests = Places(limits.requests, "requests", metrics.in_work.set)
         self.streams = Places(limits.streams, "texts being generated")
         self.batchers = {
-            name: Batcher(hosted.model.proba_and_unknown_share, metrics.batches.labels(name).observe)
+            name: Batcher(hosted.model.proba_and_unknown_fraction, metrics.batches.labels(name).observe)
             for name, hosted in models.items()
             if hosted.kind == CLASSIFIER
         }

@@ -32,7 +32,7 @@ def running(model: Any, text: str) -> dict[str, Any]:
         return _surprise(model, text)
     tokens = model.tokenizer_.tokens(text)
     (understood,) = model.understand([text])
-    columns, (unknown,) = model.proba_and_unknown_share([text])
+    columns, (unknown,) = model.proba_and_unknown_fraction([text])
     classes = model.known_classes()
     label = classes.labels(columns)[0]
     return {

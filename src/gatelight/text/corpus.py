@@ -151,7 +151,7 @@ class Corpus:
         """Return the texts without a held-out fraction of them, `test_size`, and those held out.
 
         By "group" no group is on both sides, so the fraction is met as nearly as whole groups allow;
-        "random" draws single texts. With `stratify` each class keeps its share on both sides, as nearly as
+        "random" draws single texts. With `stratify` each class keeps its fraction on both sides, as nearly as
         possible. Both sides keep the order of the texts. Raises DataError where two sides cannot be made.
         """
         if by not in ("group", "random"):

@@ -40,8 +40,8 @@ class Encoded:
         """Return B."""
         return len(self.lengths)
 
-    def unknown_share(self) -> NDArray[np.float64]:
-        """Return the unknown share of each text's tokens, float64 [B]; 0 for a text of no tokens."""
+    def unknown_fraction(self) -> NDArray[np.float64]:
+        """Return the unknown fraction of each text's tokens, float64 [B]; 0 for a text of no tokens."""
         return self.unknown / np.maximum(self.total, 1)
 
 

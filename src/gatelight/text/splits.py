@@ -21,7 +21,7 @@ def held_out(
     """Return a mask, bool[n], of about `fraction` of the texts; the same for the same arguments.
 
     With `groups` a group is held out as a whole or not at all. With `labels` the classes (an absent label
-    and each set of several labels count as one) keep their shares. Raises DataError when either side would
+    and each set of several labels count as one) keep their fractions. Raises DataError when either side would
     be empty.
     """
     if not 0 < fraction < 1:
@@ -41,12 +41,12 @@ def _by_text(fraction: float, seed: int, classes: npt.NDArray[np.int64]) -> Mask
     n = len(classes)
     random = np.random.default_rng(seed)
     wanted = min(max(round(n * fraction), 1), n - 1)
-    shares = np.bincount(classes) * (wanted / n)
-    counts = np.floor(shares).astype(np.int64)
+    fractions = np.bincount(classes) * (wanted / n)
+    counts = np.floor(fractions).astype(np.int64)
     # The largest remainders make up what rounding down has lost; which of equal ones is left to chance.
     order = random.permutation(n)
     tie = random.permutation(len(counts))
-    counts[np.lexsort((tie, counts - shares))[: wanted - int(counts.sum())]] += 1
+    counts[np.lexsort((tie, counts - fractions))[: wanted - int(counts.sum())]] += 1
     held = np.zeros(n, dtype=bool)
     for c, count in enumerate(counts):
         held[order[classes[order] == c][:count]] = True
@@ -56,7 +56,7 @@ def _by_text(fraction: float, seed: int, classes: npt.NDArray[np.int64]) -> Mask
 def _by_group(
     fraction: float, seed: int, classes: npt.NDArray[np.int64], group_of: npt.NDArray[np.int64]
 ) -> Mask:
-    """Go through the groups in random order and hold out each that brings the classes nearer to their share.
+    """Go through the groups in random order and hold out each that brings the classes nearer to theirs.
 
     Later passes take in or out what is better so. The distance is Σ missing² / wanted over the classes and
     all texts, so that rare classes count as much as common ones. As even as scikit-learn's

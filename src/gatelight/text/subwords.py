@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gatelight.compiled import compiled
 
 SHORTEST, LONGEST = 3, 6
-MOST_CHARACTERS = 64  # a longer word is spelled by its beginning: a text of one endless word costs little
+MOST_CHARACTERS = 64  # of a longer word only the beginning is read: a text of one endless word costs little
 
 
 def subwords(words: Sequence[str], buckets: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -23,9 +23,9 @@ def subwords(words: Sequence[str], buckets: int) -> tuple[NDArray[np.int64], NDA
 
     Each word has one bucket at least; each bucket is a number from 0 to `buckets` − 1.
     """
-    spelled = [f"<{word[:MOST_CHARACTERS]}>".encode("utf-8", "surrogatepass") for word in words]
-    letters = np.frombuffer(b"".join(spelled), np.uint8)
-    ends = np.cumsum([0, *map(len, spelled)])
+    marked = [f"<{word[:MOST_CHARACTERS]}>".encode("utf-8", "surrogatepass") for word in words]
+    letters = np.frombuffer(b"".join(marked), np.uint8)
+    ends = np.cumsum([0, *map(len, marked)])
     starts = np.zeros(len(words) + 1, np.int64)
     nothing = np.zeros(0, np.int32)
     _hashed(letters, ends, np.uint32(buckets), starts, nothing, False)

@@ -1,7 +1,7 @@
 """Texts misspelt on purpose, as a hurried writer would.
 
-What a text becomes depends on the text, the share and the seed alone, and the words misspelt at one share are
-misspelt in the same way at any higher one.
+What a text becomes depends on the text, the fraction and the seed alone, and the words misspelt at one
+fraction are misspelt in the same way at any higher one.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _WORD = re.compile(r"<[^<>]{0,300}>|&#?\w{1,31};|[^\W\d_]+(?:'[^\W\d_]+)*")
 SHORTEST = 2
 
 
-def misspell(text: str, share: float, seed: int = 0) -> str:
-    """Return `text` with about `share` of its words misspelt by one slip each.
+def misspell(text: str, fraction: float, seed: int = 0) -> str:
+    """Return `text` with about `fraction` of its words misspelt by one slip each.
 
     A slip is two neighbouring letters swapped, a letter dropped or doubled; of a word with an apostrophe it
     is the apostrophe that is missing. Words of one letter, tags and entities stay. Raises DataError for a
-    share outside of 0 to 1.
+    fraction outside of 0 to 1.
     """
-    if not 0 <= share <= 1:
-        raise DataError(f"a share of {share} of the words cannot be misspelt; expected 0 to 1")
-    if share == 0:
+    if not 0 <= fraction <= 1:
+        raise DataError(f"a fraction of {fraction} of the words cannot be misspelt; expected 0 to 1")
+    if fraction == 0:
         return text
     digest = blake2b(f"{seed} {text}".encode(errors="surrogatepass"), digest_size=8).digest()
     draw = random.Random(int.from_bytes(digest, "little"))
@@ -38,7 +38,7 @@ def misspell(text: str, share: float, seed: int = 0) -> str:
             return word
         # Always two draws a word, so that a word's own do not depend on what became of those before.
         chance, which = draw.random(), draw.random()
-        return _slipped(word, which) if chance < share else word
+        return _slipped(word, which) if chance < fraction else word
 
     return _WORD.sub(slip, text)
 
@@ -52,8 +52,8 @@ def _slipped(word: str, which: float) -> str:
     if not places:  # nothing to swap in "oo"
         slips = _SLIPS[-1]
         places = slips[0](word)
-    share = which * len(_SLIPS) % 1
-    return slips[1](word, places[int(share * len(places))])
+    fraction = which * len(_SLIPS) % 1
+    return slips[1](word, places[int(fraction * len(places))])
 
 
 def _unlike_neighbours(word: str) -> list[int]:

@@ -4,7 +4,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const number = (value, digits = 3) => value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1");
 const signed = (value) => `${value < 0 ? "−" : "+"}${number(Math.abs(value), 2)}`;
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percent = (fraction) => `${(100 * fraction).toFixed(1)} %`;
 
 function make(parent, name, attributes = {}, text) {
   const svg = name === "svg" || parent instanceof SVGElement;
@@ -23,8 +23,8 @@ function palette() {
   };
   const [plus, minus, none] = ["--for", "--against", "--none"].map(parts), css = (rgb) => `rgb(${rgb.join(",")})`;
   const mix = (value) => {  // -1 to 1
-    const end = value < 0 ? minus : plus, share = Math.min(1, Math.abs(value));
-    return none.map((part, k) => Math.round(part + (end[k] - part) * share));
+    const end = value < 0 ? minus : plus, fraction = Math.min(1, Math.abs(value));
+    return none.map((part, k) => Math.round(part + (end[k] - part) * fraction));
   };
   const light = (rgb) => rgb.map((part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4))
     .reduce((sum, part, k) => sum + part * [0.2126, 0.7152, 0.0722][k], 0);
@@ -37,26 +37,26 @@ function palette() {
 }
 
 // The curve of one class's probability, or of the bits that tokens cost.
-function curve(place, values, tokens, about, onPick, shares, before) {
+function curve(place, values, tokens, about, onPick, fractions, before) {
   place.textContent = "";
   if (!values.length) return;
   const width = Math.max(260, place.clientWidth), height = 120, left = 56, right = 10, top = 10, bottom = 22;
-  const most = shares ? 1 : Math.max(1, ...values);
+  const most = fractions ? 1 : Math.max(1, ...values);
   const x = (k) => left + (width - left - right) * (values.length < 2 ? 0.5 : k / (values.length - 1));
   const y = (value) => top + (height - top - bottom) * (1 - value / most);
   make(place, "p", { class: "soft" }, about);
   const svg = make(place, "svg", { width, height, role: "img", "aria-label": about });
-  for (const at of shares ? [0, 0.5, 1] : [0, most]) {
+  for (const at of fractions ? [0, 0.5, 1] : [0, most]) {
     make(svg, "line", { x1: left, x2: width - right, y1: y(at), y2: y(at), class: "rule" });
-    make(svg, "text", { x: left - 6, y: y(at) + 4, class: "soft end" }, shares ? `${at * 100} %` : number(at, 1));
+    make(svg, "text", { x: left - 6, y: y(at) + 4, class: "soft end" }, fractions ? `${at * 100} %` : number(at, 1));
   }
   make(svg, "polyline", { points: values.map((v, k) => `${x(k)},${y(v)}`).join(" "), class: "line" });
   const moved = values.map((value, k) => Math.abs(value - (k ? values[k - 1] : before)));
-  const turn = shares ? moved.indexOf(Math.max(...moved)) : -1;
+  const turn = fractions ? moved.indexOf(Math.max(...moved)) : -1;
   values.forEach((value, k) => {
     const dot = make(svg, "circle", { cx: x(k), cy: y(value), r: k === turn ? 6 : values.length > 80 ? 2 : 3.5,
       class: k === turn ? "turn" : "dot", fill: "currentColor" });
-    make(dot, "title", {}, `${tokens[k]}: ${shares ? percent(value) : number(value, 2)}`);
+    make(dot, "title", {}, `${tokens[k]}: ${fractions ? percent(value) : number(value, 2)}`);
     dot.addEventListener("click", () => onPick(k));
   });
   if (turn >= 0) {

@@ -73,7 +73,7 @@ class Pane {
     if (current()) this.busy = false;
   }
   get target() { return this.why ? this.running.classes.indexOf(this.why.target) : this.best; }
-  get best() { const shares = this.running.probabilities; return shares.indexOf(Math.max(...shares)); }
+  get best() { const fractions = this.running.probabilities; return fractions.indexOf(Math.max(...fractions)); }
   showAnswer() {
     const { running, free, why } = this, target = this.target, verdict = this.find("verdict");
     verdict.textContent = "";
@@ -82,7 +82,7 @@ class Pane {
       verdict.textContent = `${number(mean, 2)} ${say("bitsEach")}`;
     } else {
       make(verdict, "strong", { class: "label" }, [].concat(running.label).join(", ") || "–");
-      make(verdict, "span", { class: "share" }, ` ${percent(running.probabilities[this.best])}`);
+      make(verdict, "span", { class: "fraction" }, ` ${percent(running.probabilities[this.best])}`);
       if (free) make(verdict, "span", { class: "soft free" },
         ` · ${say("without")}: ${[].concat(free.label).join(", ")} ${percent(Math.max(...free.probabilities))}`);
     }
@@ -97,18 +97,18 @@ class Pane {
   }
   showWords(why) {
     const { tokens, bits } = this.running, words = this.find("words"), colours = palette();
-    const shares = new Map(why ? why.places.map((place, k) => [place, why.contributions[k]]) : (bits || []).map((b, k) => [k, b / 4]));
-    const most = Math.max(1e-9, ...[...shares.values()].map(Math.abs)), read = why && new Set(why.places);
+    const fractions = new Map(why ? why.places.map((place, k) => [place, why.contributions[k]]) : (bits || []).map((b, k) => [k, b / 4]));
+    const most = Math.max(1e-9, ...[...fractions.values()].map(Math.abs)), read = why && new Set(why.places);
     words.textContent = "";
     words.classList.toggle("letters", !this.model.words);
     tokens.forEach((token, k) => {
       const word = make(words, "button", { class: "word", type: "button", tabindex: k ? -1 : 0 }, token.text);
       const about = [];
-      if (shares.has(k)) {
-        const share = Math.max(-1, Math.min(1, shares.get(k) / most));
-        word.style.backgroundColor = colours.colour(share * 0.85);
-        word.style.color = colours.over(share * 0.85);
-        about.push(bits ? `${number(bits[k], 2)} bits` : `${say("contribution")} ${number(shares.get(k))}`);
+      if (fractions.has(k)) {
+        const fraction = Math.max(-1, Math.min(1, fractions.get(k) / most));
+        word.style.backgroundColor = colours.colour(fraction * 0.85);
+        word.style.color = colours.over(fraction * 0.85);
+        about.push(bits ? `${number(bits[k], 2)} bits` : `${say("contribution")} ${number(fractions.get(k))}`);
       }
       word.classList.toggle("strange", !token.known);
       if (!token.known) about.push(`→ ${token.read_as ?? say("nothing")}`);
