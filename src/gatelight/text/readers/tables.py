@@ -64,73 +64,65 @@ def choose(names: Sequence[str], options: Options, origin: str) -> Columns:
     shown = [repr(name if len(name) <= 40 else name[:39] + "…") for name in names[:30]]
     there_are = f"the columns are {', '.join(shown)}{' …' * (len(names) > 30)}"
 
-    def once(column: str) -> str:
-        if names.count(column) > 1:
+    def found(asked: str | None, known: tuple[str, ...], *taken: str | None) -> list[str]:
+        """The column asked for, else those of the usual names, by which the first wins."""
+        if asked is not None:
+            if asked not in names:
+                raise DataError(f"{origin}: no column {asked!r}; {there_are}")
+            return [asked]
+        usual = {name.strip().lower(): name for name in reversed(names) if name not in taken}
+        there = [usual[name] for name in known if name in usual]
+        return there[:1] if known[0] in usual else there
+
+    def one(columns: list[str], what: str, needed: bool) -> str | None:
+        if len(columns) == 1 and names.count(columns[0]) > 1:
+            times = names.count(columns[0])
             raise DataError(
-                f"{origin}: column {column!r} stands {names.count(column)} times; {there_are}; "
-                "rename all but one"
+                f"{origin}: column {columns[0]!r} stands {times} times; {there_are}; rename all but one"
             )
-        return column
-
-    def named(column: str | None) -> str | None:
-        if column is not None and column not in names:
-            raise DataError(f"{origin}: no column {column!r}; {there_are}")
-        return None if column is None else once(column)
-
-    def usual(known: tuple[str, ...], *taken: str | None) -> list[str]:
-        by_name = {name.strip().lower(): name for name in reversed(names) if name not in taken}
-        return [by_name[name] for name in known if name in by_name]
-
-    def obvious(known: tuple[str, ...], taken: str | None, what: str, needed: bool) -> str | None:
-        found = usual(known, taken)
-        if found and (len(found) == 1 or found[0].strip().lower() == known[0]):
-            return once(found[0])
-        if needed:
-            problem = f"columns {', '.join(map(repr, found))} all look like" if found else ""
+        if len(columns) != 1 and needed:
+            problem = f"columns {', '.join(map(repr, columns))} all look like" if columns else ""
             raise DataError(
                 f"{origin}: {problem or 'no column is obviously'} the {what}; {there_are}; "
                 f"name it with {what}_column"
             )
-        return None
+        return columns[0] if len(columns) == 1 else None
 
-    def first(known: tuple[str, ...]) -> str | None:
-        found = usual(known, text, label)
-        return found[0] if found and names.count(found[0]) == 1 else None
+    def first(asked: str | None, known: tuple[str, ...]) -> str | None:
+        there = [name for name in found(asked, known, text, label) if asked or names.count(name) == 1]
+        return one(there[:1], "", False)
 
-    label = named(options.label_column) or obvious(LABEL, options.text_column, "label", options.labelled)
+    label = one(found(options.label_column, LABEL, options.text_column), "label", options.labelled)
     others = set(names) - {label}
-    text = named(options.text_column) or obvious(TEXT, label, "text", len(others) != 1)
-    if text is None:  # a single column is left
-        text = once(others.pop())
-    if text == label:
+    text = one(found(options.text_column, TEXT, label), "text", len(others) != 1)
+    text = text or one(list(others), "text", True)  # a single column is left
+    if text is None or text == label:
         raise DataError(f"{origin}: column {text!r} cannot be text and label at once; {there_are}")
-    group, own_id = named(options.group_column) or first(GROUP), named(options.id_column) or first(ID)
-    return Columns(text, label, group, own_id, first(SPLIT))
+    group, own_id = first(options.group_column, GROUP), first(options.id_column, ID)
+    return Columns(text, label, group, own_id, first(None, SPLIT))
 
 
 # --- cells ----------------------------------------------------------------------------------------
 
 
-def _example(
-    row: Mapping[str, Any], chosen: Columns, place: str, number: int, options: Options
-) -> Example | None:
-    """Turn a row into a text with what is said of it; None where its split is not asked for."""
+Rows = Iterator[tuple[str, int, Mapping[str, Any]]]
+"""Of each row what errors call its place, the number that it goes by, and its cells."""
 
-    def cell(column: str | None, what: str) -> str | None:
-        return None if column is None else _plain(row.get(column), place, what)
 
-    split = cell(chosen.split, "split")
-    if not options.wants(split):
-        return None
-    if chosen.text not in row:
-        raise DataError(f"{place} has no {chosen.text!r}; its keys are {', '.join(map(repr, row))}")
-    return Example(
-        text=_text(row[chosen.text], place, options.encoding_errors),
-        label=_label(row.get(chosen.label), place, options.labelled) if chosen.label else None,
-        group=cell(chosen.group, "group"),
-        id=cell(chosen.id, "id") or str(number),
-        split=split,
-    )
+def _examples(rows: Rows, chosen: Columns, options: Options) -> Iterator[Example]:
+    """Turn rows into texts with what is said of them, those of splits that are asked for."""
+    for place, number, row in rows:
+        split, group, own_id = (
+            None if column is None else _plain(row.get(column), place, what)
+            for column, what in ((chosen.split, "split"), (chosen.group, "group"), (chosen.id, "id"))
+        )
+        if not options.wants(split):
+            continue
+        if chosen.text not in row:
+            raise DataError(f"{place} has no {chosen.text!r}; its keys are {', '.join(map(repr, row))}")
+        text = _text(row[chosen.text], place, options.encoding_errors)
+        label = _label(row.get(chosen.label), place, options.labelled) if chosen.label else None
+        yield Example(text, label, group, own_id or str(number), split)
 
 
 def _label(value: object, place: str, labelled: bool) -> Label:
@@ -185,7 +177,7 @@ def read_csv(source: str | Path, options: Options) -> Iterator[Example]:
     """
     with streams.text_stream(source, options, "") as stream:
         lines = streams.bounded_lines(stream, source)
-        yield from _of_rows(csv_rows(lines, options.delimiter, str(source)), options, str(source))
+        yield from _of_fields(csv_rows(lines, options.delimiter, str(source)), options, str(source))
 
 
 def read_tsv(source: str | Path, options: Options) -> Iterator[Example]:
@@ -196,7 +188,7 @@ def read_tsv(source: str | Path, options: Options) -> Iterator[Example]:
     """
     with streams.text_stream(source, options, "") as stream:
         lines = streams.bounded_lines(stream, source)
-        yield from _of_rows(tsv_rows(lines, options.delimiter, str(source)), options, str(source))
+        yield from _of_fields(tsv_rows(lines, options.delimiter, str(source)), options, str(source))
 
 
 def csv_rows(lines: Iterator[str], delimiter: str | None, origin: str) -> Iterator[tuple[int, list[str]]]:
@@ -254,24 +246,22 @@ def _delimiter(header: str) -> str:
     return max(",;\t|", key=lambda sign: (bare.count(sign) > 0 and sign == ",", bare.count(sign)))
 
 
-def _of_rows(rows: Iterator[tuple[int, list[str]]], options: Options, origin: str) -> Iterator[Example]:
-    _, header = next(rows, (0, []))
-    names = [name.strip() for name in header]
+def _of_fields(fields: Iterator[tuple[int, list[str]]], options: Options, origin: str) -> Iterator[Example]:
+    names = [name.strip() for name in next(fields, (0, [""]))[1]]
     if not any(names):
         raise DataError(f"{origin}: is empty; expected a header line with the names of the columns")
-    chosen = choose(names, options, origin)
-    used = {name: names.index(name) for name in chosen.names()}
-    for count, (line, row) in enumerate(rows, 1):
-        if len(row) != len(names):
-            if not any(row):
-                continue
-            raise DataError(
-                f"{origin}: the row in line {line} has {len(row)} fields, the header {len(names)}; "
-                "a field that holds the delimiter or a line break must be quoted"
-            )
-        cells = {name: row[column] for name, column in used.items()}
-        if (example := _example(cells, chosen, f"{origin}: line {line}", count, options)) is not None:
-            yield example
+
+    def rows() -> Rows:
+        for count, (line, row) in enumerate(fields, 1):
+            if len(row) == len(names):
+                yield f"{origin}: line {line}", count, dict(zip(names, row, strict=True))
+            elif any(row):
+                raise DataError(
+                    f"{origin}: the row in line {line} has {len(row)} fields, the header {len(names)}; "
+                    "a field that holds the delimiter or a line break must be quoted"
+                )
+
+    return _examples(rows(), choose(names, options, origin), options)
 
 
 # --- JSON Lines and Parquet -----------------------------------------------------------------------
@@ -282,16 +272,15 @@ def read_jsonl(source: str | Path, options: Options) -> Iterator[Example]:
 
     Raises DataError naming the line that is no JSON object, lacks its text, or lacks its label.
     """
-    chosen: Columns | None = None
-    for number, line in streams.lines(source, options):
-        if not line.strip():
-            continue
-        place = f"{source}: line {number}"
-        row = json_object(line, place)
-        if chosen is None:
-            chosen = choose(list(row), options, str(source))
-        if (example := _example(row, chosen, place, number, options)) is not None:
-            yield example
+    lines = (
+        (f"{source}: line {number}", number, line)
+        for number, line in streams.lines(source, options)
+        if line.strip()
+    )
+    rows = ((place, number, json_object(line, place)) for place, number, line in lines)
+    for first in rows:
+        chosen = choose(list(first[2]), options, str(source))
+        yield from _examples(itertools.chain([first], rows), chosen, options)
 
 
 def json_object(line: str, place: str) -> dict[str, Any]:
@@ -320,15 +309,9 @@ def read_parquet(source: str | Path, options: Options) -> Iterator[Example]:
             chosen = choose(schema.names, options, origin)
             classes = _class_names(schema.metadata, chosen.label)
             batches = file.iter_batches(batch_size=_BATCH, columns=chosen.names())
-            rows = itertools.chain.from_iterable(batch.to_pylist() for batch in batches)
-            for number, row in enumerate(rows, 1):
-                place = f"{origin}: row {number}"
-                if classes is not None and isinstance(label := row[chosen.label], int):
-                    if label >= len(classes):
-                        raise DataError(f"{place}: label {label}, but the file names {len(classes)} classes")
-                    row[chosen.label] = classes[label] if label >= 0 else None  # −1 marks unlabelled rows
-                if (example := _example(row, chosen, place, number, options)) is not None:
-                    yield example
+            cells = itertools.chain.from_iterable(batch.to_pylist() for batch in batches)
+            rows = ((f"{origin}: row {number}", number, row) for number, row in enumerate(cells, 1))
+            yield from _examples(_classified(rows, chosen.label, classes), chosen, options)
     except pyarrow.ArrowException as error:
         first_line = str(error).partition("\n")[0]
         raise DataError(f"{origin}: not a whole Parquet file ({first_line})") from error
@@ -338,6 +321,16 @@ def read_parquet(source: str | Path, options: Options) -> Iterator[Example]:
         if error.errno is not None:
             raise
         raise DataError(f"{origin}: damaged Parquet file ({error})") from error
+
+
+def _classified(rows: Rows, label: str | None, classes: list[str] | None) -> Rows:
+    """Put the names of classes in place of their numbers."""
+    for place, number, row in rows:
+        if classes is not None and label is not None and isinstance(value := row[label], int):
+            if value >= len(classes):
+                raise DataError(f"{place}: label {value}, but the file names {len(classes)} classes")
+            row = {**row, label: classes[value] if value >= 0 else None}  # −1 marks unlabelled rows
+        yield place, number, row
 
 
 def _class_names(metadata: dict[bytes, bytes] | None, label: str | None) -> list[str] | None:
