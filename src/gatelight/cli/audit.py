@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gatelight.text.vectors import WordVectors
 
 READ_BY = ("tokenizer", "lowercase", "clean", "min_count", "max_words", "max_length", "truncation")
-STAGES = {"survey": "comparing words", "overlaps": "looking for copies", "unknown": "unknown words"}
+STAGES = {"overlaps": "looking for copies", "unknown": "unknown words"}
 MOST_NAMED = 8
 WORDS_SHOWN = 12
 

@@ -92,23 +92,19 @@ def audit(
     """Go through texts as a preset's `settings` read them, and through `against` (name, texts) beside.
 
     Each text is on the side of its part. `read_vectors` gives the vectors of some words. `near_from` is the
-    Jaccard index of word pairs from which texts are near copies. `on_text(n)` and `on_stage(name)` ("survey",
-    "overlaps", "unknown") tell where it stands. Raises DataError when there is no text.
+    Jaccard index of word pairs from which texts are near copies. `on_text(n)` and `on_stage(name)`
+    ("overlaps", "unknown") tell where it stands. Raises DataError when there is no text.
     """
     if not 0 < near_from <= 1:
         raise DataError(f"texts are near copies from {near_from} on; expected more than 0, and 1 at most")
     cut = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
-    survey = Survey(cut)
-    survey.add(examples, on_text=on_text)
-    if not len(survey):
+    beside = [] if against is None else [against]
+    survey = Survey(cut, [(None, examples), *beside], on_text)
+    own = len([name for name in survey.side_names if name not in dict(beside)])
+    if not own:
         raise DataError(f"{origin}: is empty; expected at least one text")
-    own = len(survey.side_names)
-    if against is not None:
-        survey.add(against[1], against[0], on_text)
-        if len(survey.side_names) == own:
-            raise DataError(f"{against[0]}: is empty; expected at least one text to compare with")
-    on_stage("survey")
-    survey.finish()
+    if len(survey.side_names) != own + len(beside):
+        raise DataError(f"{beside[0][0]}: is empty; expected at least one text to compare with")
     of_data = survey.side < own
     measured = lengths.measure(
         survey.tokens[of_data],

@@ -76,12 +76,12 @@ class LengthReport:
 def measure(
     tokens: Lengths,
     characters: Lengths,
-    labels: npt.NDArray[np.int32],
+    labels: npt.NDArray[np.integer[Any]],
     label_names: list[str],
     maxlen: int,
     truncation: str,
 ) -> LengthReport:
-    """Measure texts by their lengths, int64 [n] each; `labels` int32 [n] count `label_names`, -1 has none."""
+    """Measure texts by their lengths, int64 [n] each; `labels` [n] count `label_names`, -1 has none."""
     recommended = _rounded_up(float(np.quantile(tokens, WHOLE)))
     points = {maxlen, recommended, *map(_rounded_up, np.quantile(tokens, CURVE).tolist())}
     kept = int(np.minimum(tokens, maxlen).sum())

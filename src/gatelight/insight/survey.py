@@ -5,15 +5,14 @@ Texts and tokens stay in memory: the text, 4 bytes a token, some 200 bytes a tex
 
 from __future__ import annotations
 
-from array import array
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from gatelight.insight.findings import EXAMPLES, Finding, Quote, quoted
 from gatelight.text.corpus import Example
+from gatelight.text.encoding import NumberedTexts
 from gatelight.text.near_duplicates import sketch
 from gatelight.text.oddities import NOWHERE, ODDITIES, scripts
 from gatelight.text.tokenizers import Tokenizer
@@ -25,69 +24,53 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Survey:
-    """What is known of n texts; after `finish` in columns int64 or bool [n].
+    """What is known of n texts, in columns int64 or bool [n].
 
     `side` counts `side_names` (the parts of a source, or what it is compared with), `label` and `group`
     count `label_names` and `group_names` (NONE: has none), `chars` and `tokens` are lengths, `words` counts
     tokens that are no signs, `exact` tells texts apart, `sequence` is a hash of a text's words, `script` is a
-    place in `SCRIPT_NAMES`, `odd[name]` says which texts have an oddity. `numbers` int32 [N] are the types
-    (distinct tokens, `type_names`) of all tokens, text after text. `counts` is int64 [sides, types].
+    place in `SCRIPT_NAMES`, `mixed` says if it has two, `odd[name]` which texts have an oddity. `numbers`
+    int32 [N] are the types (distinct tokens, `type_names`) of all tokens, text after text. `counts` is int64
+    [sides, types].
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
-        self.multilabel = False
-        self._sides, self._labels, self._groups, self._types, self._distinct = (_numbered() for _ in range(5))
-        self._texts: list[tuple[str, str]] = []
-        self._rows: list[tuple[int, ...]] = []
-        self._odd: list[list[bool]] = []
-        self._read = array("i")
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def add(
+    def __init__(
         self,
-        examples: Iterable[Example],
-        side: str | None = None,
+        tokenizer: Tokenizer,
+        sources: Iterable[tuple[str | None, Iterable[Example]]],
         on_text: Callable[[int], None] | None = None,
     ) -> None:
-        """Go through texts; each is on the side of its part, or on `side` where that is given."""
-        for example in examples:
-            text, label, group = example.text, example.label, example.group
-            if isinstance(label, tuple):
-                self.multilabel, label = True, ", ".join(label)
-            script, mixed = scripts(text)
-            numbers = list(map(self._types.__getitem__, self.tokenizer.tokens(text)))
-            self._read.fromlist(numbers)
-            self._texts.append((example.id, text))
-            self._odd.append([where(text) != NOWHERE for where in ODDITIES.values()])
-            self._rows.append(
-                (
-                    self._sides[side if side is not None else example.split or ""],
-                    NONE if label is None else self._labels[label],
-                    NONE if group is None else self._groups[group],
-                    len(text), len(numbers), self._distinct[text], script, mixed,
-                )
-            )  # fmt: skip
-            if on_text is not None and len(self) % AT_ONCE == 0:
-                on_text(len(self))
+        """Go through texts; each is on its source's side or, where that is None, on its part's."""
+        self._texts: list[Example] = []
+        sides: list[str | None] = []
 
-    @property
-    def side_names(self) -> list[str]:
-        """The sides so far."""
-        return list(self._sides)
+        def texts() -> Iterator[str]:
+            for side, examples in sources:
+                for example in examples:
+                    self._texts.append(example)
+                    sides.append(side if side is not None else example.split or "")
+                    yield example.text
+                    if on_text is not None and len(self) % AT_ONCE == 0:
+                        on_text(len(self))
 
-    def finish(self) -> None:
-        """Make the columns, the texts' sketches, and count each type on each side."""
-        self.label_names, self.group_names = list(self._labels), list(self._groups)
-        self.type_names = list(self._types)
-        columns = np.array(self._rows, np.int64).T
-        self.side, self.label, self.group, self.chars, self.tokens, self.exact, self.script, mixed = columns
+        read = NumberedTexts.of(texts(), tokenizer)
+        self.numbers, self.tokens, self.type_names = read.numbers, read.lengths, read.words
+        labels = [example.label for example in self._texts]
+        self.multilabel = any(isinstance(label, tuple) for label in labels)
+        self.side_names, self.side = _numbered(sides)
+        self.label_names, self.label = _numbered(
+            [", ".join(label) if isinstance(label, tuple) else label for label in labels]
+        )
+        self.group_names, self.group = _numbered([example.group for example in self._texts])
+        own = [example.text for example in self._texts]
+        self.chars, self.exact = np.array(list(map(len, own)), np.int64), _numbered(own)[1]
+        self.script, mixed = np.array(list(map(scripts, own)), np.int64).reshape(-1, 2).T
         self.mixed = mixed.astype(bool)
-        self.odd = dict(zip(ODDITIES, np.array(self._odd).T, strict=True))
+        self.odd = {
+            name: np.array([where(text) != NOWHERE for text in own], np.bool_)
+            for name, where in ODDITIES.items()
+        }
         self.is_word = np.array([any(map(str.isalnum, name)) for name in self.type_names], np.bool_)
-        self.numbers: npt.NDArray[np.int32] = np.frombuffer(self._read, np.int32)
         self._ends = np.cumsum(self.tokens)
         made = sketch(self.numbers, self.tokens, self.is_word)
         self.keys, self.words, self.sequence = made.keys, made.words, made.sequence
@@ -95,9 +78,12 @@ class Survey:
         self.counts = np.array(
             [
                 np.bincount(self.numbers[side_of_token == side], minlength=len(self.type_names))
-                for side in range(len(self._sides))
+                for side in range(len(self.side_names))
             ]
         )
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
     def tokens_of(self, text: int) -> npt.NDArray[np.int32]:
         """Return one text's token numbers, int32 [T]."""
@@ -105,8 +91,8 @@ class Survey:
 
     def quote(self, text: int, where: Callable[[str], int] | None = None) -> Quote:
         """Return the beginning of a text with its id, or what stands around the place that `where` finds."""
-        name, shown = self._texts[text]
-        return quoted(name, shown, 0 if where is None else max(0, where(shown)))
+        shown = self._texts[text].text
+        return quoted(self._texts[text].id, shown, 0 if where is None else max(0, where(shown)))
 
     def finding(
         self,
@@ -130,8 +116,9 @@ class Survey:
         return [Finding(name, says, int(which.sum()), among, advice, examples)] if which.any() else []
 
 
-def _numbered() -> defaultdict[str, int]:
-    """Names numbered as they come."""
-    numbers: defaultdict[str, int] = defaultdict()
-    numbers.default_factory = numbers.__len__
-    return numbers
+def _numbered(values: Sequence[str | None]) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The distinct values in the order in which they come, and the number of each; None has NONE."""
+    numbers = {
+        value: number for number, value in enumerate(dict.fromkeys(v for v in values if v is not None))
+    }
+    return list(numbers), np.array([NONE if v is None else numbers[v] for v in values], np.int64)
