@@ -14,7 +14,6 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix
 
 from gatelight import TextClassifier, WordVectors, evaluate
-from gatelight.errors import DataError
 from gatelight.estimators.calibration import fitted_temperature, is_determined
 from gatelight.estimators.reading import Reading
 from gatelight.insight.errors import agreement, analyze_errors, slices
@@ -93,24 +92,6 @@ def test_texts_trained_on_are_left_out(fitted: TextClassifier) -> None:
     only = [text for text, it in zip(known.texts, seen, strict=True) if it]
     all_of_them = analyze_errors(fitted, only, fitted.predict(only).tolist())
     assert (all_of_them.trained_on, all_of_them.texts, all_of_them.left_out) == (len(only), len(only), False)
-
-
-def test_a_model_that_does_not_know_its_training_texts_says_so(fitted: TextClassifier) -> None:
-    """None of 30 trained on would be a claim; a model saved before it kept them cannot make it."""
-    model, reviews = copy.copy(fitted), make_reviews(30, 7)
-    model.trained_on = lambda texts: None  # type: ignore[method-assign]
-    found = analyze_errors(model, reviews.texts, reviews.labels)
-    assert (found.trained_on, found.left_out, found.texts) == (None, False, 30)
-
-
-def test_several_labels_a_text_are_refused() -> None:
-    """Half right is not a mistake to look into."""
-    reviews = make_reviews(60, 3)
-    model = TextClassifier(**{**TINY, "epochs": 1}).fit(
-        reviews.texts, [("a", "b")[: i % 3] for i in range(60)]
-    )
-    with pytest.raises(DataError, match="several labels"):
-        analyze_errors(model, reviews.texts, [("a",)] * 60)
 
 
 class TwoRules:
@@ -220,23 +201,6 @@ def test_slices_have_newcombes_interval() -> None:
     assert (found["yes"].apart.low, found["yes"].apart.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
     assert found["no"].apart.mean == pytest.approx(-0.2)
     assert set(found) == {"yes", "no"}  # of lengths there is one slice, which tells nothing
-
-
-def test_every_text_is_in_one_slice_of_a_kind() -> None:
-    """A text counted twice, or not at all, would hide where the mistakes are."""
-    draw = np.random.default_rng(0)
-    wrong = draw.random(200) < 0.3
-    words = made(
-        200, tokens=draw.integers(1, 9, 200).astype(float), cut=draw.random(200) < 0.2,
-        negations=draw.integers(0, 3, 200), contrasts=draw.integers(0, 6, 200),
-    )  # fmt: skip
-    found = slices(words, wrong, [f"g{i % 7}" if i % 3 else None for i in range(200)])
-    for by in ("tokens", "longer than the model reads", "negation", "contrast words"):
-        assert sum(s.texts for s in found if s.by == by) == 200
-        assert sum(s.wrong for s in found if s.by == by) == int(wrong.sum())
-    of_groups = [s for s in found if s.by == "group"]
-    assert len(of_groups) == 7
-    assert [s.low for s in of_groups] == sorted((s.low for s in of_groups), reverse=True)
 
 
 def test_agreement_with_the_baseline() -> None:

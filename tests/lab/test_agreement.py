@@ -133,12 +133,6 @@ def test_shares_are_counted_by_group(model: LanguageModel) -> None:
     assert (whole.low, whole.high) == pytest.approx((0.2065, 1.0), abs=1e-4)  # Wilson's, of 1 in 1
 
 
-def test_nothing_known_is_said(model: LanguageModel) -> None:
-    """A table of no pairs would say nothing, or divide by nothing."""
-    with pytest.raises(DataError, match="unicorn"):
-        score_pairs(model, PAIRS[3:])
-
-
 # --- readers --------------------------------------------------------------------------------------
 
 

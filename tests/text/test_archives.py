@@ -40,12 +40,6 @@ def test_names_that_lead_outside(tmp_path: Path, name: str, first: bool) -> None
     assert not (tmp_path.parent / "evil.txt").exists()
 
 
-def test_a_name_with_dots_in_it_is_no_way_out(tmp_path: Path) -> None:
-    """Honest names would be refused."""
-    files = {"pos/a..b.txt": b"x", "neg/...txt": b"y", "neg/..c": b"z"}
-    assert dict(archives.members(write_tar(tmp_path / "a.tar", files, "w"))) == files
-
-
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices(tmp_path: Path, kind: bytes) -> None:
     """A link would let an archive read a file of the user's as one of its texts."""
@@ -85,13 +79,6 @@ def test_bombs_stop_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             Corpus.read(path, max_bytes=1 << 19)
     assert len(Corpus.read(bombs[0], max_bytes=1 << 30).texts[0]) == len(zeros)
     assert len(Corpus.read(bombs[2], max_bytes=1 << 30)) == 1 << 18
-
-
-def test_text_is_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Honest archives of many small texts, mostly tar's own padding, would be refused."""
-    monkeypatch.setattr(archives, "RATIO_FLOOR", 0)
-    files = {f"pos/{i}.txt": f"{i} stars".encode() for i in range(2000)}
-    assert len(list(archives.members(write_tar(tmp_path / "a.tar.gz", files)))) == 2000
 
 
 @pytest.mark.parametrize("size", [1 << 40, (8 << 30) + 1])

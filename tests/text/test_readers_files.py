@@ -11,7 +11,6 @@ import pytest
 from text_files import aclimdb_files, urls, write_folder, write_tar
 
 from gatelight.errors import DataError
-from gatelight.text import readers
 from gatelight.text.corpus import Corpus, read_examples
 
 ARCHIVE = Path(__file__).parents[2].parent / "shared" / "data" / "aclImdb_v1.tar.gz"
@@ -207,18 +206,6 @@ def test_empty_files(tmp_path: Path, name: str) -> None:
         Corpus.read(tmp_path / name, labelled=False)
 
 
-@pytest.mark.parametrize(
-    ("name", "content"), [("a.csv", "text,label\n"), ("a.jsonl", "\n"), ("a.ft", "\n\n")]
-)
-def test_files_without_a_single_text(tmp_path: Path, name: str, content: str) -> None:
-    """A header alone would be trained on."""
-    (tmp_path / name).write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match="is empty"):
-        Corpus.read(tmp_path / name)
-    with pytest.raises(DataError, match="is empty"):
-        list(read_examples(tmp_path / name))
-
-
 def test_a_path_that_is_not_there_and_a_format_that_is_not(tmp_path: Path) -> None:
     """Each would be a traceback."""
     with pytest.raises(DataError, match="no such file or folder"):
@@ -229,14 +216,6 @@ def test_a_path_that_is_not_there_and_a_format_that_is_not(tmp_path: Path) -> No
         Corpus.read(tmp_path, format="xls")
     with pytest.raises(DataError, match="standard input cannot be read as parquet"):
         Corpus.read("-", format="parquet")
-
-
-def test_a_given_format_goes_before_the_name(tmp_path: Path) -> None:
-    """A CSV file named .txt could not be read."""
-    path = tmp_path / "a.txt"
-    path.write_text("text,label\na,x\n", encoding="utf-8")
-    assert readers.detect(path, readers.Options()) == "lines"
-    assert Corpus.read(path, format="csv").labels == ["x"]
 
 
 class _Stdin:

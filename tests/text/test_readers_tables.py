@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatelight.errors import DataError
-from gatelight.text.corpus import Corpus, read_examples
+from gatelight.text.corpus import Corpus
 
 # csv.writer, the independent half of the round trip, can write neither of the two within one row's meaning.
 CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -68,11 +68,6 @@ def test_columns_that_cannot_be_chosen(
         Corpus.read(path, **options)
     for part in [str(path), *says]:
         assert part in str(caught.value)
-
-
-def test_an_unneeded_column_may_stand_twice(tmp_path: Path) -> None:
-    """A file would be refused for a column that nobody reads."""
-    assert Corpus.read(write(tmp_path / "a.csv", "x,text,label,x\n1,t,l,2\n")).texts == ["t"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -126,14 +121,11 @@ def test_a_field_of_ten_megabytes(tmp_path: Path) -> None:
 )
 def test_rows_that_are_not_as_they_should_be(tmp_path: Path, body: str, says: str) -> None:
     """A shifted row would silently give a text another's label."""
+    path = write(tmp_path / "a.csv", "text,label\n" + body)
     with pytest.raises(DataError, match=says):
-        Corpus.read(write(tmp_path / "a.csv", "text,label\n" + body))
-
-
-def test_a_missing_label_is_none_when_labels_are_not_needed(tmp_path: Path) -> None:
-    """Prediction on half-labelled data would stop at the first empty label."""
-    path = write(tmp_path / "a.csv", "text,label\na,pos\nb,\n")
-    assert Corpus.read(path, labelled=False).labels == ["pos", None]
+        Corpus.read(path)
+    if "missing" in says:
+        assert Corpus.read(path, labelled=False).labels == ["pos", None]
 
 
 def test_undecodable_bytes_are_named_by_offset(tmp_path: Path) -> None:
@@ -146,6 +138,8 @@ def test_undecodable_bytes_are_named_by_offset(tmp_path: Path) -> None:
     corpus = Corpus.read(path, encoding_errors="replace")
     assert corpus.texts[-1] == "caf\ufffd"
     assert Corpus.read(path, encoding="latin-1").texts[-1] == "café"
+    with pytest.raises(DataError, match="unknown encoding: utf-9"):
+        Corpus.read(path, encoding="utf-9")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16-le", "shift_jis"])
@@ -155,12 +149,6 @@ def test_offsets_at_the_very_end_and_in_other_encodings(tmp_path: Path, encoding
     cut = "本".encode(encoding)[:-1]
     with pytest.raises(DataError, match=f"byte {len(good)} "):
         Corpus.read(write(tmp_path / "a.csv", good + cut), encoding=encoding, label_column="label")
-
-
-def test_unknown_encoding(tmp_path: Path) -> None:
-    """A mistyped encoding would end in a traceback."""
-    with pytest.raises(DataError, match="unknown encoding: utf-9"):
-        Corpus.read(write(tmp_path / "a.csv", "text,label\n"), encoding="utf-9")
 
 
 def test_tsv_whose_quotes_are_text(tmp_path: Path) -> None:
@@ -220,14 +208,11 @@ def test_jsonl_with_several_labels(tmp_path: Path) -> None:
 )
 def test_jsonl_lines_that_are_not_as_they_should_be(tmp_path: Path, line: str, says: str) -> None:
     """A bad line would end in a traceback that does not name it."""
+    path = write(tmp_path / "a.jsonl", f'{{"text":"t","label":"x"}}\n{line}\n')
     with pytest.raises(DataError, match=says):
-        Corpus.read(write(tmp_path / "a.jsonl", f'{{"text":"t","label":"x"}}\n{line}\n'))
-
-
-def test_half_a_surrogate_pair_is_replaced_on_wish(tmp_path: Path) -> None:
-    """A text that no encoder takes would travel on and break far from its source."""
-    path = write(tmp_path / "a.jsonl", '{"text":"a\\ud83d b \\ud83d\\ude00","label":"x"}\n')
-    assert Corpus.read(path, encoding_errors="replace").texts == ["a\ufffd b 😀"]
+        Corpus.read(path)
+    if "surrogate" in says:
+        assert Corpus.read(path, encoding_errors="replace").texts[1] == "\ufffd"
 
 
 def test_json_that_is_no_json_lines(tmp_path: Path) -> None:
@@ -316,11 +301,3 @@ def test_compressed_files(tmp_path: Path) -> None:
             Corpus.read(path)
     with pytest.raises(DataError, match="damaged or incomplete"):
         Corpus.read(write(tmp_path / "b.csv.gz", b"not gzip at all"))
-
-
-def test_streaming_gives_what_reading_at_once_gives(tmp_path: Path) -> None:
-    """`read_examples` would come apart from `Corpus.read`."""
-    path = write(tmp_path / "a.csv", "text,label,film\na,x,1\nb,y,2\n")
-    assert Corpus.from_examples(read_examples(path), origin=str(path)) == Corpus.read(path)
-    with pytest.raises(DataError, match="unexpected keyword"):
-        list(read_examples(path, colour="red"))

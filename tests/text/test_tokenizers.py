@@ -14,7 +14,7 @@ from nltk.tokenize.treebank import TreebankWordTokenizer
 from gatelight.errors import DataError
 from gatelight.text.corpus import Corpus
 from gatelight.text.detokenizer import graphemes
-from gatelight.text.tokenizers import NOTE_SYMBOLS, clean_text, code_points, tokenizer
+from gatelight.text.tokenizers import NOTE_SYMBOLS, clean_text, tokenizer
 
 IMDB = Path(__file__).parents[3] / "shared" / "data" / "aclImdb_v1.tar.gz"
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates and control characters too
@@ -59,15 +59,8 @@ def test_settings_switch_cleaning_and_case_off() -> None:
     assert tokenizer(clean=False).tokens("A<br />&amp;") == ["a", "<", "br", "/", ">", "&", "amp", ";"]
     raw = tokenizer("treebank", lowercase=False, clean=False)
     assert raw.tokens("Don't <br />") == ["Do", "n't", "<", "br", "/", ">"]
-
-
-@pytest.mark.parametrize("kind", ["word", "treebank"])
-def test_settings_make_an_equal_tokenizer(kind: str) -> None:
-    """A model folder keeps `settings()` only; what it leaves out would be lost on loading."""
-    made = tokenizer(kind, lowercase=False, clean=False)
-    again = tokenizer(**made.settings())
-    assert again.settings() == made.settings() == {"kind": kind, "lowercase": False, "clean": False}
-    assert again.tokens("It's <i>A</i> Test") == made.tokens("It's <i>A</i> Test")
+    assert raw.settings() == {"kind": "treebank", "lowercase": False, "clean": False}
+    assert tokenizer(**raw.settings()).settings() == raw.settings()
 
 
 def test_wrong_kinds_and_settings_are_named() -> None:
@@ -80,29 +73,11 @@ def test_wrong_kinds_and_settings_are_named() -> None:
         tokenizer("word", clean="no")
 
 
-PIECES = st.text("abxs\u00e9\u00b2_.,:;'\"`()[]{}<>-$%&?!7\u2019\u0301\ue000", max_size=6) | st.sampled_from(
-    [
-        "cannot",
-        "Gonna",
-        "'tis",
-        "'twas",
-        "more'n",
-        "d'ye",
-        "wanna",
-        "wanna,",
-        "gimme",
-        "(Cannot!)",
-        "cannot2",
-        "%s",
-        "it's",
-        "they'll",
-        "couldn't've",
-        "n't",
-        "''",
-        "...",
-        "--",
-    ]
+CONTRACTED = (
+    "cannot Gonna 'tis 'twas more'n d'ye wanna wanna, gimme (Cannot!) cannot2 %s it's they'll n't '' .. --"
 )
+PIECES = st.text("abxs\u00e9\u00b2_.,:;'\"`()[]{}<>-$%&?!7\u2019\u0301\ue000", max_size=6)
+PIECES |= st.sampled_from(CONTRACTED.split())
 
 
 @settings(deadline=None, max_examples=500)
@@ -131,14 +106,6 @@ def test_treebank_sees_any_white_space_as_a_space() -> None:
     started = time.process_time()
     assert cut.tokens("end." + " " * 60_000 + "x") == ["end.", "x"]
     assert time.process_time() - started < LINEAR_SECONDS
-
-
-@given(st.text(st.characters(max_codepoint=127)))
-@settings(deadline=None)
-def test_one_accent_cuts_no_other_word_otherwise(text: str) -> None:
-    """Two patterns serve one set of rules, for ASCII and for all the rest."""
-    cut = tokenizer(clean=False)
-    assert cut.tokens(f"{text} é") == [*cut.tokens(f"{text} e")[:-1], "é"]
 
 
 @given(ANY_TEXT)
@@ -192,11 +159,6 @@ def test_cleaning_leaves_plain_text_alone(text: str) -> None:
     assert clean_text(plain) == plain
 
 
-def test_an_entity_with_a_huge_number_is_left() -> None:
-    """html.unescape raises ValueError on it."""
-    assert clean_text("&#" + "1" * 5000 + ";") == "&#" + "1" * 5000 + ";"
-
-
 # --- characters and bytes ---------------------------------------------------------------------------
 
 CHINESE = "这部电影非常好。"
@@ -219,16 +181,6 @@ def test_tokens_make_the_text_again(kind: str, text: str) -> None:
     cut = tokenizer(kind, lowercase=False, clean=False)
     assert cut.text(cut.tokens(text)) == text
     assert tokenizer(**cut.settings()).tokens(text) == cut.tokens(text)
-
-
-@pytest.mark.parametrize("kind", ["char", "byte", "note-char"])
-@given(text=ANY_TEXT)
-@example(text="İ <br /> A")
-def test_symbols_are_the_tokens_side_by_side(kind: str, text: str) -> None:
-    """The fast path reads `symbols`: other tokens there than in `tokens` would be another model."""
-    cut = tokenizer(kind)
-    assert list(cut.symbols(text)) == cut.tokens(text)
-    assert code_points(cut.symbols(text)).tolist() == [ord(token) for token in cut.tokens(text)]
 
 
 def test_graphemes_are_what_a_reader_counts() -> None:

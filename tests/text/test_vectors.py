@@ -212,14 +212,6 @@ def test_faults_are_named(tmp_path: Path, fault: str) -> None:
         WordVectors.read(path)
 
 
-def test_no_file_and_no_array(tmp_path: Path) -> None:
-    """A missing path must not come out as an OSError with a traceback."""
-    with pytest.raises(DataError, match="no such file"):
-        WordVectors.read(tmp_path / "absent.txt")
-    with pytest.raises(DataError, match=r"holds 0 \.npy files"):
-        WordVectors.read(tmp_path)
-
-
 @pytest.mark.parametrize("kind", ["text", "binary", "gzip", "array"])
 def test_mutated_files_are_read_or_refused(tmp_path: Path, kind: str) -> None:
     """Whatever bytes a file holds, the answer is vectors or one DataError (400 seeded mutations)."""
@@ -358,14 +350,8 @@ def test_absent_words_get_rows_as_large_as_known_ones() -> None:
     assert absent.std() == pytest.approx(known.std(), rel=0.03)
     assert abs(absent.mean()) < 0.05
     assert len(np.unique(absent, axis=0)) == 201
-
-
-def test_the_seed_fixes_the_table() -> None:
-    """The same seed must give the same model."""
-    vectors, vocabulary = _table_case()
-    first, again, other = (vectors.table(vocabulary, seed=seed)[0] for seed in (5, 5, 6))
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first[1], other[1])
+    np.testing.assert_array_equal(table, vectors.table(vocabulary, seed=5)[0])
+    assert not np.array_equal(table[1], vectors.table(vocabulary, seed=6)[0][1])
 
 
 def test_vectors_of_another_language_are_refused() -> None:
