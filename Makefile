@@ -18,7 +18,7 @@ ifneq ($(shell cat $(BENCH_READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(BENCH_READY)
 endif
 
-.PHONY: setup demo test test-all check format bench bench-quick accuracy docs tutorial pages build clean
+.PHONY: setup demo test test-all check format bench bench-quick accuracy docs tutorial pages pictures build clean
 
 setup: $(READY)
 
@@ -77,6 +77,11 @@ tutorial: $(READY)
 
 pages: $(READY)
 	$(BIN)/python tools/pages.py README.md docs/how-to/*.md $(WRITE)
+
+# What the README and the docs show of the page, taken in a headless Chromium.
+pictures: $(READY)
+	$(BIN)/gatelight train rotten-tomatoes --out build/critic --test-fraction 0.2
+	$(BIN)/python tools/pictures.py build/critic
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build

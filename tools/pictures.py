@@ -15,14 +15,11 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs"
-TEXT = "I expected to hate it. The plot is not good, the jokes are old, but the grogu puppets are wonderful."
 MILLISECONDS = 60_000
 
 
 def desktop(page: Any) -> None:
-    """One text with a step opened: the word that turned the decision."""
-    page.locator(".text").first.fill(TEXT)
-    settle(page, 0)
+    """The example with a step opened: the word that turned the decision."""
     page.locator("#units").select_option("16")
     settle(page, 0)
     page.locator(".word", has_text="wonderful").click()
