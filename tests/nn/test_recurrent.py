@@ -119,22 +119,6 @@ def test_the_number_of_threads_changes_no_bit(cell: str) -> None:
         assert all(torch.equal(others[name], value) for name, value in found[0].items())
 
 
-def test_kept_gates_may_be_spent() -> None:
-    """What training does to save memory changes no gradient."""
-    for cell in CELL_NAMES:
-        layers, _ = fixed(cell, 24)
-        packing, x = pack([5, 2, 7]), random(14, 5, seed=4, dtype=torch.float32).numpy()
-        d_hidden = random(14, 48, seed=5, dtype=torch.float32).numpy()
-        kept, spent = (
-            layers.backward(layers.forward(x, None, packing, keep=True), d_hidden.copy(), overwrite=spend)
-            for spend in (False, True)
-        )
-        np.testing.assert_array_equal(kept.rows, spent.rows)
-        for one, other in zip(kept.weights, spent.weights, strict=True):
-            for kind, gradient in one.items():
-                np.testing.assert_array_equal(gradient, other[kind])
-
-
 def test_linear() -> None:
     """Rows have their bits in any company; the gradient is that of finite differences."""
     x, weight = random(37, 45, seed=5, dtype=torch.float32), random(101, 45, seed=6, dtype=torch.float32)

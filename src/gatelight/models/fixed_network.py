@@ -23,7 +23,7 @@ from gatelight.models.heads import HEADS, Rows
 from gatelight.models.subwords import DistinctIds, Ids, Subwords, lists_of_rows
 from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
-from gatelight.nn.kernels.gemm import rows_times
+from gatelight.nn.kernels.gemm import panels, rows_times
 from gatelight.nn.kernels.rows import copied_rows
 from gatelight.nn.packing import Packing
 from gatelight.nn.recurrent import RecurrentLayers, layer_weights
@@ -62,7 +62,7 @@ class FixedNetwork:
         self._head = {
             name.removeprefix("head."): weight for name, weight in weights.items() if name.startswith("head.")
         }
-        self._dense = not HEADS[config.pool].gives_logits
+        self._dense = None if HEADS[config.pool].gives_logits else panels(self._head["weight"].T)
         size = len(self._embedding) - config.buckets
         self._distinct, self._distinct_subwords = DistinctIds(size), DistinctIds(config.buckets)
         shape = size, self.layers.columns
@@ -100,8 +100,8 @@ class FixedNetwork:
             packed, packing = sequences.packed(some)
             rows = Rows(self.hidden(packed, packing, subwords), packing, self._head, config.directions)
             logits, _ = HEADS[config.pool].forward(rows)
-            if self._dense:
-                logits = rows_times(logits, [self._head["weight"]], self._head["bias"])
+            if self._dense is not None:
+                logits = rows_times(logits, self._dense, self._head["bias"])
             result[some[packing.order]] = probabilities_of(logits, config)
         return result
 

@@ -45,12 +45,18 @@ class _Linear(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         given = array_of(weight)
         start = buffers.nothing((len(given),), given.dtype) if bias is None else array_of(bias)
-        return torch.from_numpy(gemm.rows_times(array_of(x), [given], start))
+        return torch.from_numpy(gemm.rows_times(array_of(x), gemm.panels(given.T), start))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = map(array_of, ctx.saved_tensors)
-        found = gemm.linear_back(array_of(d_out), x, [weight], *ctx.needs_input_grad)
-        needs = ctx.needs_input_grad
-        return tuple(torch.from_numpy(d) if need else None for d, need in zip(found, needs, strict=True))
+        given, (need_x, need_weight, need_bias) = array_of(d_out), ctx.needs_input_grad
+        found: list[Tensor | None] = [None, None, None]
+        if need_x:
+            zeros = buffers.nothing(weight.shape[1:], weight.dtype)
+            found[0] = torch.from_numpy(gemm.rows_times(given, gemm.panels(weight), zeros))
+        if need_weight or need_bias:
+            d_weight, d_bias = map(torch.from_numpy, gemm.transposed_times(given, x[None], x.shape[1]))
+            found[1:] = d_weight[0] if need_weight else None, d_bias if need_bias else None
+        return tuple(found)

@@ -16,8 +16,9 @@ import numpy as np
 
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.kernels import buffers
-from gatelight.nn.kernels.gemm import linear_back, rows_times, transposed
+from gatelight.nn.kernels.gemm import lined, panels, rows_times, transposed_times
 from gatelight.nn.kernels.recurrence import recurrence_backward, recurrence_forward
+from gatelight.nn.kernels.rows import summed_rows
 from gatelight.nn.packing import Packing
 from gatelight.nn.status import count
 from gatelight.nn.trace import LayerTrace, Trace
@@ -111,7 +112,7 @@ class Gradients(NamedTuple):
 class _Ready(NamedTuple):
     """A layer's weights as the forward pass reads them."""
 
-    weight_ih: Sequence[Array]
+    weight_ih: Array  # transposed, in panels
     bias_ih: Array  # [directions · G]
     weight_hh: Array  # [directions, H, ≥ G], transposed
     bias_hh: Array  # [directions, G]
@@ -134,15 +135,13 @@ class RecurrentLayers:
         none = buffers.nothing((self.directions, self.columns // self.directions), self.dtype)
         bias_ih, bias_hh = (_stacked(weights[k]) if k in weights else none for k in ("bias_ih", "bias_hh"))
         peephole = _stacked(weights["weight_peephole"]) if EQUATIONS[self.cell].peepholes else None
-        recurrent = transposed(weights["weight_hh"])
-        return _Ready(weights["weight_ih"], bias_ih.reshape(-1), recurrent, bias_hh, peephole)
+        weight_ih = panels(_joined(weights["weight_ih"]).T)
+        weight_hh = lined([weight.T for weight in weights["weight_hh"]])
+        return _Ready(weight_ih, bias_ih.reshape(-1), weight_hh, bias_hh, peephole)
 
     def input_table(self, x: Array) -> Array:
         """x [U, D] → the first layer's input products with their bias [U, directions · G]."""
-        return self._products(self._ready[0], x, 0)
-
-    def _products(self, ready: _Ready, x: Array, each: int) -> Array:
-        return rows_times(x, ready.weight_ih, ready.bias_ih, each)
+        return rows_times(x, self._ready[0].weight_ih, self._ready[0].bias_ih)
 
     def forward(
         self, rows: Array, index: Array | None, packing: Packing, state: State | None = None,
@@ -163,13 +162,10 @@ class RecurrentLayers:
         for number, ready in enumerate(self._ready):
             h_0, *c = (zeros[0],) if state is None else state[number]
             c_0 = (c[0] if c else zeros[0]) if cell.has_cell_state else zeros[1]
-            given = table and not number
-            # Where the gates of a step are more than its input products, room is left for the others.
-            room = len(cell.saved) * self.hidden_size if keep and row_of is None else 0
-            products = x if given else self._products(ready, x, max(room, self.columns // self.directions))
+            products = x if table and not number else rows_times(x, ready.weight_ih, ready.bias_ih)
             hidden, h_n, c_n, gates, cells = recurrence_forward(
                 self.cell, products, row_of, packing.first, packing.lengths, ready.weight_hh, ready.bias_hh,
-                ready.peephole, h_0, c_0, keep, overwrite=not given,
+                ready.peephole, h_0, c_0, keep,
             )  # fmt: skip
             done.append(LayerPass(x, h_0, c_0, h_n, c_n, hidden, gates, cells))
             x, row_of = hidden * masks[number] if masks[number:] else hidden, None
@@ -177,12 +173,11 @@ class RecurrentLayers:
 
     def backward(
         self, done: Pass, d_hidden: Array, d_state: Sequence[tuple[Array | None, ...]] | None = None,
-        wanted: Sequence[Collection[str]] | None = None, need_rows: bool = True, overwrite: bool = False,
+        wanted: Sequence[Collection[str]] | None = None, need_rows: bool = True,
     ) -> Gradients:  # fmt: skip
         """From the gradients of hidden [N, F] and of the last state (None: zeros) to all others.
 
-        `wanted` names for each layer the kinds of weights whose gradient is asked for (None: all). With
-        `overwrite` what the forward pass kept is lost, and the pass cannot be run twice.
+        `wanted` names for each layer the kinds of weights whose gradient is asked for (None: all).
         """
         d_0: list[tuple[Array, ...]] = []
         of_weights: list[dict[str, Array]] = []
@@ -192,20 +187,24 @@ class RecurrentLayers:
             asked = [kind for kind in weights if wanted is None or kind in wanted[number]]
             d_h, d_c = (None, None) if d_state is None else (*d_state[number], None)[:2]
             index = None if number else done.index
-            d_table, d_weight_hh, d_bias_hh, d_peephole, d_h_0, d_c_0 = recurrence_backward(
-                self.cell, d_x, _or_zeros(d_h, one.h_0), _or_zeros(d_c, one.c_0), len(one.x), index,
-                packing.first, packing.lengths, _stacked(weights["weight_hh"]), ready.peephole, one.h_0,
-                one.c_0, one.hidden, one.gates, one.cells, "bias_hh" in asked, overwrite,
+            d_table, d_u, before, d_peephole, d_h_0, d_c_0 = recurrence_backward(
+                self.cell, d_x, _or_zeros(d_h, one.h_0), _or_zeros(d_c, one.c_0), packing.first,
+                packing.lengths, weights["weight_hh"], ready.peephole, one.h_0, one.c_0, one.hidden,
+                one.gates, one.cells,
             )  # fmt: skip
-            need_x = number > 0 or need_rows
-            d_x, d_weight_ih, d_bias_ih = linear_back(
-                d_table, one.x, ready.weight_ih, need_x, "weight_ih" in asked, "bias_ih" in asked
-            )
+            found = {"weight_peephole": d_peephole}
+            if asked:
+                found["weight_hh"], found["bias_hh"] = transposed_times(d_u, before, self.hidden_size)
+            if index is not None:
+                d_table = summed_rows(d_table, index, len(one.x))
+            if asked:
+                found["weight_ih"], found["bias_ih"] = transposed_times(d_table, one.x[None], one.x.shape[1])
+            if number > 0 or need_rows:
+                weight = _joined(weights["weight_ih"])
+                d_x = rows_times(d_table, panels(weight), buffers.nothing(weight.shape[1:], self.dtype))
+            else:
+                d_x = np.empty((0, 0), self.dtype)
             d_0.append((d_h_0, d_c_0) if pair else (d_h_0,))
-            found = {
-                "weight_ih": d_weight_ih, "weight_hh": d_weight_hh, "bias_ih": d_bias_ih,
-                "bias_hh": d_bias_hh, "weight_peephole": d_peephole,
-            }  # fmt: skip
             shapes = {kind: (self.directions, *weights[kind][0].shape) for kind in asked}
             of_weights.append({kind: found[kind].reshape(shape) for kind, shape in shapes.items()})
             if number and done.masks:
@@ -221,3 +220,7 @@ def _stacked(parts: Sequence[Array]) -> Array:
     if len(parts) == 1:
         return parts[0][None]
     return np.stack(parts, out=buffers.empty((len(parts), *parts[0].shape), parts[0].dtype))
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

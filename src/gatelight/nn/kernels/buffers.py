@@ -11,7 +11,6 @@ import os
 import threading
 from bisect import bisect_left, insort
 from collections import deque
-from ctypes import addressof, c_char
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -28,9 +27,6 @@ ROOM = 4
 
 KEPT = 1 << 30
 """Most bytes kept for use again; what is let go beyond them is returned to the system."""
-
-CACHED = 1 << 20
-"""Bytes that stay in the second-level cache."""
 
 LINE = 64
 """Bytes of a cache line, and of the widest register."""
@@ -53,20 +49,11 @@ class _Block(np.ndarray[Any, np.dtype[np.uint8]]):
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return an array as numpy.empty does, C-contiguous, perhaps in memory that was used before.
-
-    It begins at a multiple of LINE bytes where its rows are so long: no register of a whole line is then read
-    from two of them.
-    """
-    if not isinstance(dtype, np.dtype):
-        dtype = np.dtype(dtype)
+    """Return an array as numpy.empty does, C-contiguous, perhaps in memory that was used before."""
+    dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
     if size < SMALLEST:
-        if prod(shape[-1:]) * dtype.itemsize % LINE:
-            return np.empty(shape, dtype)
-        small = np.empty(size + LINE, _BYTES)
-        address = addressof(c_char.from_buffer(small))  # type: ignore[arg-type]
-        return np.ndarray(shape, dtype, small, -address % LINE)
+        return np.empty(shape, dtype)
     memory = _take(size) or _fresh(size + size // 8)  # a little room, so that near sizes share it
     # The memory must not be a numpy array: numpy would make that the owner, past the block.
     block = np.ndarray.__new__(_Block, (len(memory),), _BYTES, buffer=memory)
@@ -100,44 +87,15 @@ def sparse(shape: tuple[int, ...], dtype: Any, large: bool = False) -> Array:
 
 
 def lined(shape: tuple[int, ...], dtype: Any) -> Array:
-    """As `empty`, with rows of the last size made so long that each begins at a line, like the first."""
-    return empty((*shape[:-1], line_up(shape[-1], dtype)), dtype)
-
-
-def line_up(columns: int, dtype: Any) -> int:
-    """How long rows of so many columns are made, that each begins at a line.
+    """As `empty`, with rows of the last size made so long that all begin at a line if the first does.
 
     They are an odd number of lines apart: else some columns of many rows would share few places of a cache.
     """
     per_line = LINE // np.dtype(dtype).itemsize
-    return int((-(-columns // per_line) | 1) * per_line)
-
-
-def begins_lines(array: Array) -> bool:
-    """Whether the array is C-contiguous and each row begins at a line."""
-    if array.shape[-1] * array.itemsize % LINE or not array.flags.c_contiguous:
-        return False
-    if not (array.size and array.flags.writeable):
-        return not array.ctypes.data % LINE
-    # In a third of the time that numpy takes to tell it.
-    return not addressof(c_char.from_buffer(array)) % LINE  # type: ignore[arg-type]
-
-
-def in_lines(array: Array) -> Array:
-    """Return the array if it is C-contiguous and each row begins at a line, else a copy as of `lined`."""
-    if begins_lines(array):
-        return array
-    copy = lined(array.shape, array.dtype)
-    copy[..., : array.shape[-1]] = array
-    return copy
-
-
-def aligned(array: Array) -> Array:
-    """Return a C-contiguous copy that begins at a multiple of LINE bytes."""
-    lines = empty((-(-array.nbytes // LINE) * LINE,), _BYTES)
-    copy = lines[: array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
+    size = prod((*shape[:-1], (-(-shape[-1] // per_line) | 1) * per_line))
+    room = empty((size + per_line,), dtype)
+    begin = -room.ctypes.data % LINE // room.itemsize
+    return room[begin : begin + size].reshape(*shape[:-1], -1 if size else 0)
 
 
 def _fresh(size: int) -> mmap.mmap:

@@ -7,50 +7,22 @@ and of one dtype, float32 or float64.
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.kernels.simd import (
-    INDEX,
-    VECTOR_BYTES,
-    Lanes,
-    Vectors,
-    apart,
-    fused,
-    joined,
-    over_rows,
-    sigmoid,
-    tanh,
-)
+from gatelight.nn.kernels.simd import INDEX, Lanes, Vectors, fused, loop, over_lanes, sigmoid, tanh
 
-
-class RNNCell(NamedTuple):
-    """Weights that a step of the plain RNN reads itself: none (a placeholder array [1, 1, 1])."""
-
-    unused: Any
-
-
-class LSTMCell(NamedTuple):
-    """Weights that a step of the LSTM reads itself: none (a placeholder array [1, 1, 1])."""
-
-    unused: Any
-
-
-class PeepholeCell(NamedTuple):
-    """Weights that a step of the peephole LSTM reads itself: the rows i, f, o of [directions, 3, H]."""
-
-    peephole: Any
-
-
-class GRUCell(NamedTuple):
-    """Weights that a step of the GRU reads itself: none (a placeholder array [1, 1, 1])."""
-
-    unused: Any
-
+# What tells the kernels the cell: the peepholes i, f, o [directions, 3, H], or in other cells a placeholder.
+RNNCell = namedtuple("RNNCell", "peephole")
+LSTMCell = namedtuple("LSTMCell", "peephole")
+PeepholeCell = namedtuple("PeepholeCell", "peephole")
+GRUCell = namedtuple("GRUCell", "peephole")
 
 Several = list[Lanes]
 
@@ -88,14 +60,15 @@ def _gru(x: Several, u: Several, h: Lanes, p: Several) -> tuple[Several, Lanes |
 
 
 # Backward: what was saved, the state c (h) before the step, c and h after it, the gradients d_h of the hidden
-# and d_c of the cell state; returned are the gradient's blocks, d_c and d_h before the step, less what passes
-# through the recurrent product, and what is added to the peepholes' gradient.
+# and d_c of the cell state; returned are the gradient's blocks of x and, where they are others, of u, then
+# d_c and d_h before the step, less what passes through the recurrent product, and what is added to the
+# peepholes' gradient.
 
-Back = tuple[Several, Lanes | None, Lanes | None, Several]
+Back = tuple[Several, Several | None, Lanes | None, Lanes | None, Several]
 
 
 def _rnn_back(saved: Several, before: Lanes, c: Lanes, h: Lanes, d_h: Lanes, d_c: Lanes, p: Several) -> Back:
-    return [d_h * (1.0 - h * h)], None, None, []
+    return [d_h * (1.0 - h * h)], None, None, None, []
 
 
 def _lstm_back(saved: Several, before: Lanes, c: Lanes, h: Lanes, d_h: Lanes, d_c: Lanes, p: Several) -> Back:
@@ -106,7 +79,7 @@ def _lstm_back(saved: Several, before: Lanes, c: Lanes, h: Lanes, d_h: Lanes, d_
     d_f = d_c * before * f * (1.0 - f)
     d_g = d_c * i * (1.0 - g * g)
     d_o = d_h * squashed * o * (1.0 - o)
-    return [d_i, d_f, d_g, d_o], d_c * f, None, []
+    return [d_i, d_f, d_g, d_o], None, d_c * f, None, []
 
 
 def _peephole_back(
@@ -120,7 +93,7 @@ def _peephole_back(
     d_f = d_c * before * f * (1.0 - f)
     d_g = d_c * i * (1.0 - g * g)
     d_before = fused(d_c, f, d_i * p[0]) + d_f * p[1]
-    return [d_i, d_f, d_g, d_o], d_before, None, [d_i * before, d_f * before, d_o * c]
+    return [d_i, d_f, d_g, d_o], None, d_before, None, [d_i * before, d_f * before, d_o * c]
 
 
 def _gru_back(saved: Several, before: Lanes, c: Lanes, h: Lanes, d_h: Lanes, d_c: Lanes, p: Several) -> Back:
@@ -128,32 +101,28 @@ def _gru_back(saved: Several, before: Lanes, c: Lanes, h: Lanes, d_h: Lanes, d_c
     d_n = d_h * (1.0 - z) * (1.0 - n * n)
     d_r = d_n * recurrent * r * (1.0 - r)
     d_z = d_h * (before - n) * z * (1.0 - z)
-    return [d_r, d_z, d_n, d_n * r], None, d_h * z, []
+    return [d_r, d_z, d_n], [d_r, d_z, d_n * r], None, d_h * z, []
 
 
 class Step(NamedTuple):
     """A cell's step both ways."""
 
-    weights: type  # the cell's NamedTuple class above
-    blocks: int  # of H of a step's gradient: of the input projection, then the recurrent candidate's, if any
+    weights: type  # the cell's class above
     forward: Callable[..., Any]
     backward: Callable[..., Back]
+    one_gradient: bool = True  # whether the recurrent product's is that of the input projection
 
 
 STEPS = {
-    "rnn": Step(RNNCell, 1, _rnn, _rnn_back),
-    "lstm": Step(LSTMCell, 4, _lstm, _lstm_back),
-    "peephole": Step(PeepholeCell, 4, _peephole, _peephole_back),
-    "gru": Step(GRUCell, 4, _gru, _gru_back),
+    "rnn": Step(RNNCell, _rnn, _rnn_back),
+    "lstm": Step(LSTMCell, _lstm, _lstm_back),
+    "peephole": Step(PeepholeCell, _peephole, _peephole_back),
+    "gru": Step(GRUCell, _gru, _gru_back, one_gradient=False),
 }
 
 
 def _step_of(weights: type) -> tuple[str, Step]:
     return next((name, step) for name, step in STEPS.items() if step.weights is weights)
-
-
-TOGETHER = 2 if VECTOR_BYTES == 64 else 1
-"""Registers computed side by side in the forward pass, where one alone waits for its own tanh."""
 
 
 class _Array:
@@ -171,41 +140,29 @@ class _Array:
 
 
 class _Blocks:
-    """Loads and stores blocks of H that stand one after the other, at the same lanes of each.
+    """Loads and stores blocks of H that stand one after the other, at the same lanes of each."""
 
-    Addresses come as lists, one for each row of which these lanes are computed side by side.
-    """
-
-    def __init__(self, part: Vectors, rows: int, size: Any, first: Any) -> None:
-        self.part, self.rows, self.size, self.first = part, rows, size, first
-        self.builder = part.builder
-        self.vectors = part if rows == 1 else Vectors(part.builder, part.element, rows * part.lanes)
+    def __init__(self, vectors: Vectors, size: Any, first: Any, mask: Any) -> None:
+        self.vectors, self.size, self.first, self.mask = vectors, size, first, mask
 
     def _place(self, where: Any, block: int) -> Any:
-        builder = self.builder
+        builder = self.vectors.builder
         return builder.gep(where, [builder.add(self.first, builder.mul(self.size, INDEX(block)))])
 
-    def load(self, where: list[Any], blocks: int) -> list[Lanes]:
-        """The blocks from the addresses `where` on."""
-        return [
-            Lanes(self.vectors, joined(self.builder, [self.part.load(self._place(row, k)) for row in where]))
-            for k in range(blocks)
-        ]
+    def load(self, where: Any, blocks: int) -> list[Lanes]:
+        """The blocks from the address `where` on."""
+        places = (self._place(where, k) for k in range(blocks))
+        return [Lanes(self.vectors, self.vectors.load(place, self.mask)) for place in places]
 
-    def store(self, values: list[Lanes], where: list[Any]) -> None:
-        """Write the blocks from the addresses `where` on."""
+    def store(self, values: list[Lanes], where: Any) -> None:
+        """Write the blocks from the address `where` on."""
         for block, value in enumerate(values):
-            for row, lanes in zip(where, apart(self.builder, value.value, self.rows), strict=True):
-                self.part.store(lanes, self._place(row, block))
+            self.vectors.store(value.value, self._place(where, block), self.mask)
 
     def add(self, values: list[Lanes], where: Any) -> None:
-        """Add to the blocks from the address `where` on, row by row."""
-        for block, value in enumerate(values):
-            place = self._place(where, block)
-            total = self.part.load(place)
-            for lanes in apart(self.builder, value.value, self.rows):
-                total = self.builder.fadd(total, lanes)
-            self.part.store(total, place)
+        """Add to the blocks from the address `where` on."""
+        before = self.load(where, len(values))
+        self.store([one + value for one, value in zip(before, values, strict=True)], where)
 
 
 def _arguments(context: Any, builder: Any, names: str, signature: Any, values: Any) -> dict[str, Any]:
@@ -241,7 +198,7 @@ def step_forward(
     cells [·, directions·C]. `which` is the row of the cell's own weights.
     """
     given = cell, which, d, n, table, token, row, u, h, c, state, saved, cells, hidden, out
-    name, (_, _, forward, _) = _step_of(cell.instance_class)
+    name, step = _step_of(cell.instance_class)
     equation = EQUATIONS[name]
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -257,66 +214,62 @@ def step_forward(
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
-        def several(part: Vectors, rows: list[Any], first: Any) -> None:
-            blocks = _Blocks(part, len(rows), size, first)
-            at = [builder.add(a["out"], k) for k in rows]
-            tokens = [
-                builder.sext(builder.load(a["token"].at(INDEX(0), builder.add(a["row"], k))), INDEX)
-                for k in rows
-            ]
-            h, c = ([a[name].at(builder.add(a["state"], k), INDEX(0)) for k in rows] for name in ("h", "c"))
-            [state] = blocks.load(c if equation.has_cell_state else h, 1)
-            kept, after, value = forward(
-                blocks.load([a["table"].at(token, products) for token in tokens], gates),
-                blocks.load([a["u"].at(k, INDEX(0)) for k in rows], gates),
-                state,
-                blocks.load([weights] * len(rows), peepholes),
+        def some(k: Any, first: Any, mask: Any) -> None:
+            blocks, at = _Blocks(vectors, size, first, mask), builder.add(a["out"], k)
+            row = builder.load(a["token"].at(INDEX(0), builder.add(a["row"], k)))
+            h, c = (a[name].at(builder.add(a["state"], k), INDEX(0)) for name in ("h", "c"))
+            kept, after, value = step.forward(
+                blocks.load(a["table"].at(builder.sext(row, INDEX), products), gates),
+                blocks.load(a["u"].at(k, INDEX(0)), gates),
+                blocks.load(c if equation.has_cell_state else h, 1)[0],
+                blocks.load(weights, peepholes),
             )
             if after is not None:
                 blocks.store([after], c)
             blocks.store([value], h)
-            blocks.store([value], [a["hidden"].at(k, block(1)) for k in at])
+            blocks.store([value], a["hidden"].at(at, block(1)))
             with builder.if_then(keeps):
-                blocks.store(kept, [a["saved"].at(k, block(len(equation.saved))) for k in at])
+                blocks.store(kept, a["saved"].at(at, block(len(equation.saved))))
                 if after is not None:
-                    blocks.store([after], [a["cells"].at(k, block(1)) for k in at])
+                    blocks.store([after], a["cells"].at(at, block(1)))
 
-        over_rows(vectors, a["n"], size, several, TOGETHER if vectors.single else 1)
+        loop(builder, a["n"], lambda k: over_lanes(vectors, size, partial(some, k)))
         return context.get_dummy_value()
 
     return _signature(given), codegen
 
 
 BACKWARD = (
-    "cell d n row known before sequence h_0 c_0 saved cells hidden d_hidden d_h d_c d_gates sums of_cell"
+    "cell d n row known before sequence h_0 c_0 saved cells hidden d_hidden d_h d_c d_x d_u sums of_cell"
 )
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def step_backward(
     typingctx: Any, cell: Any, d: Any, n: Any, row: Any, known: Any, before: Any, sequence: Any, h_0: Any,
-    c_0: Any, saved: Any, cells: Any, hidden: Any, d_hidden: Any, d_h: Any, d_c: Any, d_gates: Any, sums: Any,
-    of_cell: Any,
+    c_0: Any, saved: Any, cells: Any, hidden: Any, d_hidden: Any, d_h: Any, d_c: Any, d_x: Any, d_u: Any,
+    sums: Any, of_cell: Any,
 ) -> Any:  # fmt: skip
     """Take n sequences one step back, as `step_forward` takes them forward.
 
     The k-th reads and writes row `row` + k of all that has packed rows. The state before it is in row
     `before` + k for the first `known` of them, and for the others the initial one of sequence `sequence` + k.
     Rows k of d_h and d_c are the gradients of the state after the step, replaced by those of the state before
-    it, less what passes through the recurrent product (d_h is left as it is where nothing else passes); to
-    rows of_cell, + 1 and + 2 of sums [·, H] is added.
+    it, less what passes through the recurrent product. The gradients of the input projection are written to
+    d_x and those of the recurrent product to d_u [·, directions·G], which may be d_x where a cell's are the
+    same; to rows of_cell, + 1 and + 2 of sums [·, H] is added.
     """
     given = (
-        cell, d, n, row, known, before, sequence, h_0, c_0, saved, cells, hidden, d_hidden, d_h, d_c, d_gates,
-        sums, of_cell,
+        cell, d, n, row, known, before, sequence, h_0, c_0, saved, cells, hidden, d_hidden, d_h, d_c, d_x,
+        d_u, sums, of_cell,
     )  # fmt: skip
-    name, (_, count, _, back) = _step_of(cell.instance_class)
+    name, step = _step_of(cell.instance_class)
     equation = EQUATIONS[name]
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         a = _arguments(context, builder, BACKWARD, signature, values)
         vectors = Vectors(builder, context.get_data_type(d_h.dtype))
-        size, d, n = a["d_h"].shape[-1], a["d"], a["n"]
+        size, d = a["d_h"].shape[-1], a["d"]
         own, peepholes = _peepholes(context, builder, cell, a["cell"], name)
         weights = own.at(builder.mul(d, INDEX(3)), INDEX(0))
         cell_state = equation.has_cell_state
@@ -325,43 +278,38 @@ def step_backward(
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
-        def several(part: Vectors, numbers: list[Any], first: Any) -> None:
-            blocks = _Blocks(part, len(numbers), size, first)
-            zero = Lanes(blocks.vectors, blocks.vectors.number(0.0))
-            rows = [builder.add(a["row"], k) for k in numbers]
+        def some(k: Any, first: Any, mask: Any) -> None:
+            blocks, row = _Blocks(vectors, size, first, mask), builder.add(a["row"], k)
+            zero = Lanes(vectors, vectors.number(0.0))
 
-            def one(where: list[Any]) -> Lanes:
-                return blocks.load(where, 1)[0]
+            def at(name: str, count: int) -> Any:
+                return a[name].at(row, block(count))
 
-            def of_rows(name: str, count: int = 1) -> list[Any]:
-                return [a[name].at(row, block(count)) for row in rows]
-
-            def before(k: Any) -> Any:
-                first_state = builder.add(builder.mul(d, initial.shape[1]), builder.add(a["sequence"], k))
-                return builder.select(
-                    builder.icmp_signed("<", k, a["known"]),
-                    states.at(builder.add(a["before"], k), block(1)),
-                    initial.at(first_state, INDEX(0)),
-                )
-
-            d_h, d_c = ([a[name].at(k, INDEX(0)) for k in numbers] for name in ("d_h", "d_c"))
-            gradients, d_before, passed, added = back(
-                blocks.load(of_rows("saved", len(equation.saved)), len(equation.saved)),
-                one([before(k) for k in numbers]),
-                one(of_rows("cells")) if cell_state else zero,
-                one(of_rows("hidden")),
-                one(d_h) + one(of_rows("d_hidden")),
-                one(d_c) if cell_state else zero,
-                blocks.load([weights] * len(rows), peepholes),
+            first_state = builder.add(builder.mul(d, initial.shape[1]), builder.add(a["sequence"], k))
+            before = builder.select(
+                builder.icmp_signed("<", k, a["known"]),
+                states.at(builder.add(a["before"], k), block(1)),
+                initial.at(first_state, INDEX(0)),
             )
-            blocks.store(gradients, of_rows("d_gates", count))
+            d_h, d_c = (a[name].at(k, INDEX(0)) for name in ("d_h", "d_c"))
+            of_x, of_u, d_before, passed, added = step.backward(
+                blocks.load(at("saved", len(equation.saved)), len(equation.saved)),
+                blocks.load(before, 1)[0],
+                blocks.load(at("cells", 1), 1)[0] if cell_state else zero,
+                blocks.load(at("hidden", 1), 1)[0],
+                blocks.load(d_h, 1)[0] + blocks.load(at("d_hidden", 1), 1)[0],
+                blocks.load(d_c, 1)[0] if cell_state else zero,
+                blocks.load(weights, peepholes),
+            )
+            blocks.store(of_x, at("d_x", len(of_x)))
+            if of_u is not None:
+                blocks.store(of_u, at("d_u", len(of_u)))
             if d_before is not None:
                 blocks.store([d_before], d_c)
-            if passed is not None:
-                blocks.store([passed], d_h)
+            blocks.store([zero if passed is None else passed], d_h)
             blocks.add(added, a["sums"].at(a["of_cell"], INDEX(0)))
 
-        over_rows(vectors, n, size, several, 1)
+        loop(builder, a["n"], lambda k: over_lanes(vectors, size, partial(some, k)))
         return context.get_dummy_value()
 
     return _signature(given), codegen

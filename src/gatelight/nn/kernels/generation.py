@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from gatelight.compiled import compiled
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.kernels.buffers import aligned
 from gatelight.nn.kernels.cells import step_forward
-from gatelight.nn.kernels.gemm import multiply
+from gatelight.nn.kernels.gemm import multiply, panels
 from gatelight.nn.kernels.recurrence import cell_weights
 from gatelight.nn.kernels.sampling import Drawing, choose
 
@@ -49,7 +48,7 @@ class StreamLoop:
         output: tuple[Floats, Floats],  # [V, H] and [V]
     ) -> None:
         def matrices(layers: Sequence[tuple[Floats, Floats]]) -> Floats:
-            return np.concatenate([_in_panels(weight) for weight, _ in layers] or [none])
+            return np.concatenate([panels(weight.T, PANEL) for weight, _ in layers] or [none])
 
         def rows(layers: Sequence[tuple[Floats, Floats]]) -> Floats:
             return np.stack([bias for _, bias in layers]) if layers else np.zeros((0, 0), table.dtype)
@@ -59,11 +58,11 @@ class StreamLoop:
         self._weights = (
             cell_weights(cell, np.stack(peephole) if peephole else None, table.dtype),
             np.ascontiguousarray(table),
-            aligned(matrices(upper)),
+            matrices(upper),
             rows(upper),
-            aligned(matrices(recurrent)),
+            matrices(recurrent),
             rows(recurrent),
-            aligned(_in_panels(output[0])),
+            panels(output[0].T, PANEL),
             np.ascontiguousarray(output[1]),
         )
 
@@ -83,14 +82,6 @@ class StreamLoop:
             out,
         )  # fmt: skip
         return Written(out[:drawn], scores, h, c)
-
-
-def _in_panels(weight: Floats) -> Floats:
-    """[G, H] → its columns transposed [panels, H, PANEL], the last ones filled up with zeros."""
-    columns, depth = weight.shape
-    whole = np.zeros((-(-columns // PANEL) * PANEL, depth), weight.dtype)
-    whole[:columns] = weight
-    return np.ascontiguousarray(whole.reshape(-1, PANEL, depth).swapaxes(1, 2))
 
 
 @compiled

@@ -11,7 +11,7 @@ from gatelight.compiled import compiled
 from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
 from gatelight.nn.kernels.parallel import parallel_for
-from gatelight.nn.kernels.simd import copy_row
+from gatelight.nn.kernels.simd import add_row, copy_row
 
 COPY_WORK = 8  # a number copied from memory takes about as long as so many multiply-adds
 
@@ -36,6 +36,29 @@ def _part(table: Any, rows: Any, out: Any, parts: int, k: int) -> None:
 @compiled
 def _all_parts(table: Any, rows: Any, out: Any, pool: Any, helpers: int) -> int:
     return int(parallel_for(_part, (table, rows, out, helpers + 1), pool, helpers, helpers + 1))
+
+
+def summed_rows(rows: NDArray[Any], number: NDArray[np.int32], count: int) -> NDArray[Any]:
+    """rows [N, D] and number int32 [N] → [count, D]: the sum of all rows of each number, in their order."""
+    out = buffers.empty((count, rows.shape[1]), rows.dtype)
+    threads.share(_all_sums, (rows, number, out), (rows.size + out.size) * COPY_WORK)
+    return out
+
+
+@compiled
+def _sums_part(rows: Any, number: Any, out: Any, each: int, k: int) -> None:
+    width = rows.shape[1]
+    begin, size = k * each, min(each, width - k * each)
+    out[:, begin : begin + size] = 0
+    for row in range(len(rows)):
+        add_row(rows, row * width + begin, out, number[row] * width + begin, size)
+
+
+@compiled
+def _all_sums(rows: Any, number: Any, out: Any, pool: Any, helpers: int) -> int:
+    each = max(1, (rows.shape[1] + helpers) // (helpers + 1))
+    tasks = (rows.shape[1] + each - 1) // each
+    return int(parallel_for(_sums_part, (rows, number, out, each), pool, helpers, tasks))
 
 
 @compiled

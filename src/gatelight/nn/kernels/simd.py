@@ -16,8 +16,6 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from gatelight.nn.kernels.buffers import LINE
-
 INDEX = ir.IntType(64)
 INT = ir.IntType(32)
 FUSE = ("contract", "nsz")
@@ -32,18 +30,15 @@ def _register_bytes() -> int:
 VECTOR_BYTES = _register_bytes()
 """Width of a vector register of this machine."""
 
-MOST_ROWS = 8
-"""Rows of which parts stand side by side in a register: a whole group's."""
-
 
 class Vectors:
-    """Vectors of `lanes` elements (None: a whole register)."""
+    """Vector registers of elements of this type."""
 
-    def __init__(self, builder: Any, element: ir.Type, lanes: int | None = None) -> None:
+    def __init__(self, builder: Any, element: ir.Type) -> None:
         self.builder, self.element = builder, element
         self.single = isinstance(element, ir.FloatType)
         self.bytes = 4 if self.single else 8
-        self.lanes = lanes or VECTOR_BYTES // self.bytes
+        self.lanes = VECTOR_BYTES // self.bytes
         self.type = ir.VectorType(element, self.lanes)
         self._suffix = f"v{self.lanes}f{8 * self.bytes}"
 
@@ -58,10 +53,9 @@ class Vectors:
 
     def repeat(self, value: Any) -> Any:
         """The scalar in every lane."""
-        kind = ir.VectorType(value.type, self.lanes)
-        unset = ir.Constant(kind, ir.Undefined)
+        unset = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
         one = self.builder.insert_element(unset, value, INT(0))
-        return chosen(self.builder, one, unset, [0] * self.lanes)
+        return chosen(self.builder, one, one, [0] * self.lanes)
 
     def number(self, value: float) -> Any:
         """The constant in every lane."""
@@ -72,14 +66,14 @@ class Vectors:
         count = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
         return self.builder.icmp_signed("<", count, self.repeat(left))
 
-    def load(self, where: Any, mask: Any = None) -> Any:
-        """What stands at the address `where`; zeros outside of `mask`, which are not read."""
+    def load(self, where: Any, mask: Any = None, outside: float = 0.0) -> Any:
+        """What stands at the address `where`; a number `outside` of the mask, where nothing is read."""
         where = self.builder.bitcast(where, self.type.as_pointer())
         if mask is None:
             return self.builder.load(where, align=self.bytes)
         return self.call(
             f"llvm.masked.load.{self._suffix}.p0{self._suffix}",
-            self.type, [where, INT(self.bytes), mask, self.number(0.0)],
+            self.type, [where, INT(self.bytes), mask, self.number(outside)],
         )  # fmt: skip
 
     def store(self, value: Any, where: Any, mask: Any = None) -> None:
@@ -151,14 +145,6 @@ def fused(a: Lanes, b: Lanes, c: Lanes) -> Lanes:
     return Lanes(a.vectors, a.vectors.fma(a.value, b.value, c.value))
 
 
-def fetch_line(builder: Any, address: Any, level: int) -> None:
-    """Begin to bring the line at the address, a number, into the first or second cache; there may be none."""
-    where = ir.IntType(8).as_pointer()
-    kind = ir.FunctionType(ir.VoidType(), [where, INT, INT, INT])
-    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-    builder.call(prefetch, [builder.inttoptr(address, where), INT(0), INT(4 - level), INT(1)])
-
-
 def opaque(builder: Any, value: Any) -> Any:
     """The value, of which the compiler does not know any more what it was made from."""
     return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
@@ -192,79 +178,19 @@ def going_round(
     return values
 
 
-def halves(vectors: Vectors, left: Any, body: Callable[[Vectors, Any], None]) -> None:
-    """Write `body(vectors, first)` for `left` elements, fewer than a register's, in halves, quarters … ofit.
-
-    What is written like this can be read back at once; the processor lets a read wait that finds its elements
-    in several writes or under a mask.
-    """
-    builder, n, first = vectors.builder, vectors.lanes // 2, INDEX(0)
-    while n:
-        part = builder.and_(left, INDEX(n))
-        with builder.if_then(builder.icmp_signed("!=", part, INDEX(0))):
-            body(Vectors(builder, vectors.element, n), first)
-        first, n = builder.add(first, part), n // 2
-
-
 def chosen(builder: Any, a: Any, b: Any, lanes: Iterable[int]) -> Any:
     """The lanes of these numbers; those of b are numbered on from those of a."""
     numbers = list(lanes)
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT, len(numbers)), numbers))
 
 
-def joined(builder: Any, parts: list[Any]) -> Any:
-    """Registers of equally many lanes side by side in one; as many as a power of two."""
-    while len(parts) > 1:
-        every = range(2 * parts[0].type.count)
-        parts = [chosen(builder, a, b, every) for a, b in zip(parts[::2], parts[1::2], strict=True)]
-    return parts[0]
-
-
-def apart(builder: Any, value: Any, count: int) -> list[Any]:
-    """The register cut into `count` of equally many lanes."""
-    if count == 1:
-        return [value]
-    lanes = value.type.count // count
-    return [chosen(builder, value, value, range(k * lanes, (k + 1) * lanes)) for k in range(count)]
-
-
-def over_lanes(vectors: Vectors, size: Any, body: Callable[[Vectors, Any], None]) -> None:
-    """Write `body(vectors, first)` for all of 0 … size - 1, a register at a time."""
+def over_lanes(vectors: Vectors, size: Any, body: Callable[[Any, Any], None]) -> None:
+    """Write `body(first, mask)` for all of 0 … size - 1, a register at a time; whole ones have no mask."""
     builder = vectors.builder
-    loop(builder, size, lambda first: body(vectors, first), vectors.lanes)
+    loop(builder, size, lambda first: body(first, None), vectors.lanes)
     left = builder.srem(size, INDEX(vectors.lanes))
-    whole = builder.sub(size, left)
-    halves(vectors, left, lambda part, first: body(part, builder.add(whole, first)))
-
-
-def over_rows(
-    vectors: Vectors, rows: Any, size: Any, body: Callable[[Vectors, list[Any], Any], None], side: int
-) -> None:
-    """Write `body(vectors, numbers, first)` for all of 0 … size - 1 of all rows, `side` registers at a time.
-
-    What a row leaves beyond whole registers is done for several rows together, as many as fill these.
-    """
-    builder = vectors.builder
-    left = builder.srem(size, INDEX(vectors.lanes))
-    whole = builder.sub(size, left)
-
-    def together(count: int, some: Callable[[list[Any]], None]) -> None:
-        done = builder.sub(rows, builder.srem(rows, INDEX(count)))
-        loop(builder, done, lambda row: some([builder.add(row, INDEX(k)) for k in range(count)]), count)
-        if count > 1:
-            loop(builder, builder.sub(rows, done), lambda row: some([builder.add(done, row)]))
-
-    def in_whole(numbers: list[Any]) -> None:
-        loop(builder, whole, lambda first: body(vectors, numbers, first), vectors.lanes)
-
-    def rest(part: Vectors, first: Any) -> None:
-        first = builder.add(whole, first)
-        count = min(MOST_ROWS, side * vectors.lanes // part.lanes)
-        count = count if count > 2 else 1  # two halves of a register take about as long as a whole one
-        together(count, lambda numbers: body(part, numbers, first))
-
-    together(side, in_whole)
-    halves(vectors, left, rest)
+    with builder.if_then(builder.icmp_signed("!=", left, INDEX(0))):
+        body(builder.sub(size, left), vectors.mask(left))
 
 
 # Odd rational function of degree 13/6 with Eigen's coefficients; beyond the clamp float32 tanh is 1.
@@ -339,66 +265,6 @@ def _polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
     return value  # type: ignore[return-value]
 
 
-NOTED = 8
-"""Lines that are noted at a time, and for which a list needs room beyond what is noted in it."""
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def fetch(
-    typingctx: Any, source: Any, row: Any, rows: Any, column: Any, size: Any, ahead: Any, count: Any
-) -> Any:
-    """Have `size` columns of rows brought into the cache, for work to come; not all need to exist.
-
-    The processor looks ahead by itself only where memory is read from end to end. Where the list `ahead`,
-    int64, has room, their lines are noted in it from `count` on, for `multiply_ahead`, else it begins now.
-    How many are noted then.
-    """
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        given, row, rows, column, size, room, count = values
-        array = context.make_array(source)(context, builder, value=given)
-        room = context.make_array(ahead)(context, builder, value=room)
-        [length] = cgutils.unpack_tuple(builder, room.shape, 1)
-        width = cgutils.unpack_tuple(builder, array.shape, 2)[1]
-        item, noted = INDEX(source.dtype.bitwidth // 8), cgutils.alloca_once_value(builder, count)
-        begin = builder.ptrtoint(array.data, INDEX)
-        begin = builder.add(begin, builder.mul(builder.add(builder.mul(row, width), column), item))
-        whole = builder.icmp_signed("==", size, width)  # rows of which all is wanted are one
-        size = builder.mul(builder.select(whole, builder.mul(size, rows), size), item)
-        rows, apart = builder.select(whole, INDEX(1), rows), builder.mul(width, item)
-
-        def lines(do: Callable[[Any, Any], None], several_at_once: int) -> None:
-            def of_row(k: Any) -> None:
-                start = builder.add(begin, builder.mul(k, apart))
-                first = builder.and_(start, INDEX(-LINE))
-                several = builder.add(builder.sub(builder.add(start, size), first), INDEX(LINE - 1))
-                before, more = builder.load(noted), INDEX((several_at_once - 1) * LINE)
-                loop(
-                    builder, builder.add(several, more),
-                    lambda at: do(builder.add(before, builder.udiv(at, INDEX(LINE))), builder.add(first, at)),
-                    several_at_once * LINE,
-                )  # fmt: skip
-                builder.store(builder.add(before, builder.udiv(several, INDEX(LINE))), noted)
-
-            loop(builder, rows, of_row)
-
-        def note(k: Any, place: Any) -> None:
-            numbers = Vectors(builder, INDEX, NOTED)
-            next_ones = ir.Constant(numbers.type, [LINE * one for one in range(NOTED)])
-            numbers.store(builder.add(numbers.repeat(place), next_ones), builder.gep(room.data, [k]))
-
-        with builder.if_else(builder.icmp_signed(">", length, INDEX(0))) as (later, now):
-            with later:
-                lines(note, NOTED)
-            with now:
-                lines(lambda k, place: fetch_line(builder, place, 1), 1)
-                builder.store(count, noted)
-        return builder.load(noted)
-
-    n = [types.int64] * 4
-    return types.int64(source, *n, ahead, types.int64), codegen
-
-
 @intrinsic  # type: ignore[untyped-decorator]
 def copy_row(typingctx: Any, source: Any, source_at: Any, target: Any, target_at: Any, size: Any) -> Any:
     """target = source, for `size` elements."""
@@ -443,17 +309,19 @@ def add_products(
         given, factor, result = begins(context, builder, signature, values)
         apart, size, rows = values[-3:]
 
-        def some(vectors: Vectors, first: Any) -> None:
-            by = vectors.load(builder.gep(factor, [first]))
+        vectors = Vectors(builder, context.get_data_type(source.dtype))
+
+        def some(first: Any, mask: Any) -> None:
+            by = vectors.load(builder.gep(factor, [first]), mask)
 
             def of_row(k: Any) -> None:
-                one = vectors.load(builder.gep(given, [builder.add(builder.mul(k, size), first)]))
+                one = vectors.load(builder.gep(given, [builder.add(builder.mul(k, size), first)]), mask)
                 place = builder.gep(result, [builder.add(builder.mul(k, apart), first)])
-                vectors.store(builder.fadd(vectors.load(place), builder.fmul(one, by)), place)
+                vectors.store(builder.fadd(vectors.load(place, mask), builder.fmul(one, by)), place, mask)
 
             loop(builder, rows, of_row)
 
-        over_lanes(Vectors(builder, context.get_data_type(source.dtype)), size, some)
+        over_lanes(vectors, size, some)
         return context.get_dummy_value()
 
     n = types.int64
@@ -488,12 +356,12 @@ def highest(typingctx: Any, source: Any, source_at: Any, size: Any) -> Any:
         def larger(one: Any, other: Any) -> Any:
             return builder.select(builder.fcmp_ordered(">", one, other), one, other)
 
-        def value(vectors: Vectors, first: Any) -> Any:
-            return vectors.load(builder.gep(data, [first]))
+        vectors, least = Vectors(builder, context.get_data_type(source.dtype)), float("-inf")
 
-        return _folded(
-            Vectors(builder, context.get_data_type(source.dtype)), size, float("-inf"), value, larger
-        )
+        def value(first: Any, mask: Any) -> Any:
+            return vectors.load(builder.gep(data, [first]), mask, least)
+
+        return _folded(vectors, size, least, value, larger)
 
     return source.dtype(source, types.int64, types.int64), codegen
 
@@ -506,13 +374,16 @@ def exp_row(typingctx: Any, row: Any, at: Any, less: Any, size: Any) -> Any:
         array, at, less, size = values
         data = builder.gep(context.make_array(row)(context, builder, value=array).data, [at])
 
-        def value(vectors: Vectors, first: Any) -> Any:
-            place = builder.gep(data, [first])
-            found = exp(Lanes(vectors, vectors.load(place)) - Lanes(vectors, vectors.repeat(less))).value
-            vectors.store(found, place)
-            return found
+        vectors = Vectors(builder, context.get_data_type(row.dtype))
 
-        return _folded(Vectors(builder, context.get_data_type(row.dtype)), size, 0.0, value, builder.fadd)
+        def value(first: Any, mask: Any) -> Any:
+            place = builder.gep(data, [first])
+            given = vectors.load(place, mask, float("-inf"))
+            found = exp(Lanes(vectors, given) - Lanes(vectors, vectors.repeat(less))).value
+            vectors.store(found, place, mask)
+            return found if mask is None else builder.select(mask, found, vectors.number(0.0))
+
+        return _folded(vectors, size, 0.0, value, builder.fadd)
 
     return row.dtype(row, types.int64, row.dtype, types.int64), codegen
 
@@ -527,28 +398,20 @@ def begins(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]
 
 
 def _folded(vectors: Vectors, size: Any, start: float, value: Any, combine: Any) -> Any:
-    """`value(vectors, first)` over all of 0 … size - 1, combined lane by lane, then the lanes in halves."""
-    builder, lanes = vectors.builder, vectors.lanes
-    one = cgutils.alloca_once_value(builder, ir.Constant(vectors.element, start))
+    """`value(first, mask)` over all of 0 … size - 1, combined lane by lane, then the lanes in halves."""
+    builder, count = vectors.builder, vectors.lanes
     several = cgutils.alloca_once_value(builder, vectors.number(start))
 
-    def to_one(found: Any, count: int) -> None:
-        while count > 1:
-            count //= 2
-            low, high = apart(builder, found, 2)
-            found = combine(high, low)
-        builder.store(combine(builder.extract_element(found, INT(0)), builder.load(one)), one)
-
-    def some(part: Vectors, first: Any) -> None:
-        found = value(part, first)
-        if part.lanes == lanes:
-            builder.store(combine(found, builder.load(several)), several)
-        else:
-            to_one(found, part.lanes)
+    def some(first: Any, mask: Any) -> None:
+        builder.store(combine(value(first, mask), builder.load(several)), several)
 
     over_lanes(vectors, size, some)
-    to_one(builder.load(several), lanes)
-    return builder.load(one)
+    found = builder.load(several)
+    while count > 1:
+        count //= 2
+        low, high = (chosen(builder, found, found, range(k * count, (k + 1) * count)) for k in (0, 1))
+        found = combine(high, low)
+    return builder.extract_element(found, INT(0))
 
 
 def _writes(formula: Any, *arrays: Any) -> Any:
@@ -568,11 +431,11 @@ def _write(context: Any, builder: Any, signature: Any, values: Any, formula: Any
     Each array among the values is followed by where it is read from; the last value is how many elements.
     """
     places = begins(context, builder, signature, values)
+    vectors = Vectors(builder, context.get_data_type(signature.args[0].dtype))
 
-    def some(vectors: Vectors, first: Any) -> None:
+    def some(first: Any, mask: Any) -> None:
         *given, old = (builder.gep(place, [first]) for place in places)
-        vectors.store(formula(vectors, *(vectors.load(place) for place in (old, *given))), old)
+        read = (vectors.load(place, mask) for place in (old, *given))
+        vectors.store(formula(vectors, *read), old, mask)
 
-    dtype = signature.args[0].dtype
-    lanes = VECTOR_BYTES // (dtype.bitwidth // 8)
-    over_lanes(Vectors(builder, context.get_data_type(dtype), lanes), values[-1], some)
+    over_lanes(vectors, values[-1], some)
