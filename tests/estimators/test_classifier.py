@@ -101,19 +101,18 @@ def test_several_labels_a_text() -> None:
 
 def test_no_group_is_on_both_sides(reviews: Reviews) -> None:
     """Reviews of one film on both sides make validation figures too good."""
-    from gatelight.estimators.fitting import Request, divide
+    from gatelight.estimators.fitting import divide
 
     settings = TextClassifier(**TINY).get_params()
     films: list[Any] = [None if row % 7 == 0 else film for row, film in enumerate(reviews.films)]
-    request = Request(settings=settings, texts=reviews.texts, labels=list(reviews.labels), groups=films)
-    division = divide(request, settings)
-    sides = [{films[row] for row in rows} - {None} for rows in (division.training, division.held)]
-    assert division.how == "group"
+    training, held, how = divide(list(reviews.labels), films, settings)
+    sides = [{films[row] for row in rows} - {None} for rows in (training, held)]
+    assert how == "group"
     assert not sides[0] & sides[1]
-    assert sorted([*division.training, *division.held]) == list(range(160))
-    assert 16 <= len(division.held) <= 48
-    random = divide(request, {**settings, "split": "random"})
-    assert (random.how, len(random.held)) == ("random", 32)
+    assert sorted([*training, *held]) == list(range(160))
+    assert 16 <= len(held) <= 48
+    _, held, how = divide(list(reviews.labels), films, {**settings, "split": "random"})
+    assert (how, len(held)) == ("random", 32)
 
 
 def test_validation_texts_leave_no_trace_in_the_vocabulary(reviews: Reviews) -> None:

@@ -178,11 +178,9 @@ def test_what_cannot_be_learned_or_known_is_refused(tmp_path: Path) -> None:
         LanguageModel().generate()
     with pytest.raises(DataError, match="no text to measure"):
         model.perplexity([""])
-    from gatelight.estimators.opening import load_language_model
-
     (tmp_path / "config.json").write_text('{"kind": "gatelight text classifier", "format": 1}')
     with pytest.raises(ModelFileError, match="not of a gatelight language model"):
-        load_language_model(tmp_path)
+        LanguageModel.load(tmp_path)
 
 
 @pytest.mark.parametrize(

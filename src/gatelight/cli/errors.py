@@ -54,13 +54,13 @@ class Errors(Reads):
     def run(self, to: Console) -> None:
         from gatelight.cli.progress import Meter
         from gatelight.cli.sources import available, labelled_texts, limited
-        from gatelight.estimators.opening import load_classifier as load
+        from gatelight.estimators.classifier import TextClassifier
         from gatelight.insight.errors import analyze_errors
         from gatelight.text.vectors import WordVectors
 
         if self.out is not None:
             check_packages()
-        model = load(self.model)
+        model = TextClassifier.load(self.model)
         corpus = limited(labelled_texts(self.data, to, self.reading, self.part), self.limit)
         if self.calibrate is not None:
             self._calibrate(model, self.calibrate, to)

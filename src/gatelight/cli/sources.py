@@ -80,13 +80,13 @@ def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str
 
 def language_model(folder: str) -> LanguageModel:
     """Open a language model; DataError, saying what it is, for any other kind of model."""
-    from gatelight.estimators.opening import load_language_model
+    from gatelight.estimators.language_model import LanguageModel
     from gatelight.estimators.saving import LANGUAGE, kind_of
 
     kind = kind_of(Path(folder))
     if kind not in (None, LANGUAGE):
         raise DataError(f"{folder} holds a {kind}; expected a language model, as train-lm makes it")
-    return load_language_model(folder)
+    return LanguageModel.load(folder)
 
 
 def text_model(folder: str) -> TextClassifier | LanguageModel:

@@ -35,10 +35,10 @@ class Evaluate(Reads):
     def run(self, to: Console) -> None:
         from gatelight.cli.reports import corpus_line, print_evaluation
         from gatelight.cli.sources import labelled_texts, limited
+        from gatelight.estimators.classifier import TextClassifier
         from gatelight.estimators.evaluation import evaluate
-        from gatelight.estimators.opening import load_classifier as load
 
-        model = load(self.model)
+        model = TextClassifier.load(self.model)
         corpus = limited(labelled_texts(self.data, to, self.reading, self.part), self.limit)
         evaluation = evaluate(model, corpus.texts, corpus.labels or [])
         if self.json:

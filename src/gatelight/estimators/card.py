@@ -10,49 +10,49 @@ from gatelight.estimators.saving import SPLITS
 MOST_CLASSES = 20
 
 
+USE = """```python
+import gatelight
+
+model = gatelight.load("path/to/this/folder")
+{}
+```
+"""
+
+
 def classifier_card(estimator: Any, name: str) -> str:
     """Return the model card: data, split and seed, figures with intervals beside the baseline's, layers."""
     training = estimator.training_
     kind = "several labels a text" if estimator.known_classes().multilabel else "one label a text"
-    lines = [
-        f"# {_inline(name)}",
-        "",
-        f"A text classifier ({len(estimator.classes_)} classes, {kind}), trained with gatelight "
-        f"{training['gatelight']}.",
-        *([] if estimator.wide_ is None else ["", f"Its log odds are {estimator.wide_}."]),
-        "",
-        "```python",
-        "import gatelight",
-        "",
-        'model = gatelight.load("path/to/this/folder")',
-        'model.predict_proba(["a text"])',
-        "```",
-        "",
-        "## Data",
-        "",
-        *_data(training),
-        "",
-        "## Figures",
-        "",
-        *_figures(estimator.validation_, training, training.get("best_by", estimator.best_by) != "last"),
-        "",
-        "## Training",
-        "",
-        *_epochs(estimator),
-        "",
-        "## Model",
-        "",
-        "```text",
-        str(estimator.summary()),
-        "```",
-        "",
-        "Every setting is in `config.json`. The files hold no code and no pickle.",
-        "",
-    ]
-    return "\n".join(lines)
+    wide = "" if estimator.wide_ is None else f"\nIts log odds are {estimator.wide_}.\n"
+    chosen = training.get("best_by", estimator.best_by) != "last"
+    return f"""# {_inline(name)}
+
+A text classifier ({len(estimator.classes_)} classes, {kind}), trained with gatelight {training["gatelight"]}.
+{wide}
+{USE.format('model.predict_proba(["a text"])')}
+## Data
+
+{_data(training)}
+
+## Figures
+
+{_figures(estimator.validation_, training, chosen)}
+
+## Training
+
+{_epochs(estimator)}
+
+## Model
+
+```text
+{estimator.summary()}
+```
+
+Every setting is in `config.json`. The files hold no code and no pickle.
+"""
 
 
-def _data(training: dict[str, Any]) -> list[str]:
+def _data(training: dict[str, Any]) -> str:
     origin = training["origin"]
     labels = training["labels"]
     counts = ", ".join(f"{_inline(str(label))} {count:,}" for label, count in labels[:MOST_CLASSES])
@@ -76,10 +76,10 @@ def _data(training: dict[str, Any]) -> list[str]:
             f"- Word vectors: {_inline(training['vectors'])}{of}; {coverage:.1%} of the training tokens "
             "have one"
         )
-    return lines
+    return "\n".join(lines)
 
 
-def _figures(validation: Evaluation | None, training: dict[str, Any], chosen: bool) -> list[str]:
+def _figures(validation: Evaluation | None, training: dict[str, Any], chosen: bool) -> str:
     lines = []
     if validation is not None:
         lines += _table("validation", validation)
@@ -92,7 +92,7 @@ def _figures(validation: Evaluation | None, training: dict[str, Any], chosen: bo
             f"Later the logits were divided by a temperature of {training['temperature']:.2f}, which leaves "
             "labels as they are; the log losses were measured before."
         )
-    return lines or ["No texts were held out, so nothing is known of how good it is on new ones."]
+    return "\n".join(lines) or "No texts were held out, so nothing is known of how good it is on new ones."
 
 
 def _table(what: str, evaluation: Evaluation) -> list[str]:
@@ -109,7 +109,7 @@ def _table(what: str, evaluation: Evaluation) -> list[str]:
     return [*table, "", f"In brackets 95 % intervals over {evaluation.n:,} texts."]
 
 
-def _epochs(estimator: Any) -> list[str]:
+def _epochs(estimator: Any) -> str:
     table = ["| epoch | training loss | validation loss | validation accuracy |", "| --- | --- | --- | --- |"]
     for record in estimator.history_:
         loss, accuracy = record["valid_loss"], record["valid_accuracy"]
@@ -117,12 +117,9 @@ def _epochs(estimator: Any) -> list[str]:
             f"| {record['epoch']} | {record['train_loss']:.4f} | {'–' if loss is None else f'{loss:.4f}'} "
             f"| {'–' if accuracy is None else f'{accuracy:.1%}'} |"
         )
-    best, stopped = estimator.training_["best_epoch"], estimator.training_["stopped"]
-    return [
-        *table,
-        "",
-        f"The weights are those of epoch {best}; {stopped}. Seed {estimator.training_['seed']}.",
-    ]
+    training = estimator.training_
+    kept = f"The weights are those of epoch {training['best_epoch']}; {training['stopped']}."
+    return "\n".join([*table, "", f"{kept} Seed {training['seed']}."])
 
 
 def _inline(text: str) -> str:
@@ -134,32 +131,20 @@ def _inline(text: str) -> str:
 def language_card(model: Any, name: str) -> str:
     """Return a language model's card: what it was trained on and its figures beside the n-grams'."""
     training = model.training_
-    lines = [
-        f"# {' '.join(name.split())}",
-        "",
-        f"A language model on {model.tokenizer} tokens ({len(model.vocabulary_):,} of them), trained with "
-        f"gatelight {training['gatelight']} on {training['texts']:,} texts ({training['tokens']:,} tokens).",
-        "",
-        "```python",
-        "import gatelight",
-        "",
-        'model = gatelight.load("path/to/this/folder")',
-        'model.generate("The ", length=200, temperature=0.8, seed=1)',
-        "```",
-        "",
-        "| on the validation texts | bits per character | perplexity per token |",
-        "| --- | --- | --- |",
-        *_row("this model", training["validation"]),
-        *_row(f"n-grams of order {model.order}, Kneser–Ney", training["baseline"]),
-        "",
-        f"{training['validation_texts']:,} texts were held out. Every setting is in `config.json`. The files "
-        "hold no code and no pickle.",
-        "",
-    ]
-    return "\n".join(lines)
+    table = ["| on the validation texts | bits per character | perplexity per token |", "| --- | --- | --- |"]
+    beside = f"n-grams of order {model.order}, Kneser–Ney"
+    for of, found in (("this model", training["validation"]), (beside, training["baseline"])):
+        if found is not None:
+            table.append(f"| {of} | {found['bits_per_character']:.3f} | {found['perplexity']:.2f} |")
+    figures = "\n".join(table)
+    return f"""# {_inline(name)}
 
+A language model on {model.tokenizer} tokens ({len(model.vocabulary_):,} of them), trained with gatelight \
+{training["gatelight"]} on {training["texts"]:,} texts ({training["tokens"]:,} tokens).
 
-def _row(name: str, found: dict[str, Any] | None) -> list[str]:
-    if found is None:
-        return []
-    return [f"| {name} | {found['bits_per_character']:.3f} | {found['perplexity']:.2f} |"]
+{USE.format('model.generate("The ", length=200, temperature=0.8, seed=1)')}
+{figures}
+
+{training["validation_texts"]:,} texts were held out. Every setting is in `config.json`. The files hold no \
+code and no pickle.
+"""

@@ -24,7 +24,7 @@ from gatelight.estimators.evaluation import (
     is_right,
     log_probabilities,
 )
-from gatelight.estimators.labels import Classes, checked_labels, indicator_columns
+from gatelight.estimators.labels import Classes, checked_labels
 from gatelight.estimators.ngram_classifier import NgramClassifier
 from gatelight.estimators.predictor import Predictor, TextPredictions
 from gatelight.estimators.reading import Reading
@@ -47,7 +47,6 @@ from gatelight.estimators.settings import (
     preset,
     saved_settings,
 )
-from gatelight.estimators.texts import checked_texts
 from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.estimators.wide import WidePath
 from gatelight.models.summary import Summary, summary
@@ -124,29 +123,24 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
         """
         from gatelight.estimators import fitting  # and with it torch, which predicting does not need
 
-        held = None
-        if validation is not None:
-            held = checked_texts(validation[0], "validation texts"), checked_labels(validation[1])
-        request = fitting.Request(
-            settings=plain(self.get_params(deep=False)),
-            texts=checked_texts(texts),
-            labels=checked_labels(labels),
-            columns=indicator_columns(labels),
-            groups=None if groups is None else list(groups),
-            sample_weight=None if sample_weight is None else np.asarray(list(sample_weight), np.float64),
-            validation=held,
-            unlabelled=None if unlabelled is None else checked_texts(unlabelled, "unlabelled texts"),
+        fitted = fitting.fit(
+            plain(self.get_params(deep=False)),
+            texts,
+            labels,
+            groups=groups,
+            sample_weight=sample_weight,
+            validation=validation,
+            unlabelled=unlabelled,
             baseline=baseline,
             origin=origin,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
+            checkpoint=checkpoint,
             resume=resume,
             on_epoch=on_epoch,
             on_progress=on_progress,
             on_vectors=on_vectors,
-            on_stage=on_stage or (lambda stage: None),
-            on_plan=on_plan or (lambda plan: None),
+            on_stage=on_stage,
+            on_plan=on_plan,
         )
-        fitted = fitting.fit(request)
         self.restore(**vars(fitted))
         return self
 

@@ -7,7 +7,7 @@ vectors.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,7 +23,7 @@ from gatelight.errors import DataError
 from gatelight.estimators import transfer, wide
 from gatelight.estimators.calibration import fitted_temperature
 from gatelight.estimators.evaluation import Evaluation, measure
-from gatelight.estimators.labels import Classes
+from gatelight.estimators.labels import Classes, checked_labels, indicator_columns
 from gatelight.estimators.ngram_classifier import NgramClassifier, baseline_ngrams, fit_best
 from gatelight.estimators.predictor import Predictor
 from gatelight.estimators.preparation import kept_beside, start
@@ -36,7 +36,7 @@ from gatelight.estimators.settings import (
     seed_of,
     training_config,
 )
-from gatelight.estimators.texts import group_names
+from gatelight.estimators.texts import checked_texts, group_names
 from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.estimators.wide import WidePath
 from gatelight.models.classifier import Classifier
@@ -51,38 +51,6 @@ from gatelight.text.tokenizers import tokenizer
 Rows = NDArray[np.int64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What `TextClassifier.fit` was given, with its columns as lists."""
-
-    settings: dict[str, Any]
-    texts: list[str]
-    labels: list[Any]
-    columns: int | None = None  # of the indicator matrix that the labels came as
-    groups: list[Any] | None = None
-    sample_weight: NDArray[np.float64] | None = None
-    validation: tuple[list[str], list[Any]] | None = None
-    unlabelled: list[str] | None = None
-    baseline: bool = False
-    origin: str | None = None
-    checkpoint: Path | None = None
-    resume: bool = False
-    on_epoch: Callable[[dict[str, Any]], object] | None = None
-    on_progress: Callable[[Any], object] | None = None
-    on_vectors: Callable[[int, int], None] | None = None
-    on_stage: Callable[[str], object] = lambda stage: None
-    on_plan: Callable[[Plan], object] = lambda plan: None
-
-
-@dataclass(frozen=True)
-class Division:
-    """Training rows, validation rows (none where validation texts were given), and how they came about."""
-
-    training: Rows
-    held: Rows
-    how: str  # "group", "random", "given" or "none"
-
-
 @dataclass(frozen=True)
 class Fitted:
     """What fitting gives, and a saved model too."""
@@ -95,42 +63,78 @@ class Fitted:
     baseline: NgramClassifier | None
 
 
-def fit(request: Request) -> Fitted:
-    """Fit a classifier as the request asks; DataError for texts, labels or settings that cannot be used."""
-    began = clock()
-    settings, source = transfer.resolved(request.settings)
+def fit(
+    settings: dict[str, Any],
+    given_texts: Iterable[str],
+    given_labels: Iterable[Any],
+    *,
+    groups: Iterable[Any] | None,
+    sample_weight: Iterable[float] | None,
+    validation: tuple[Iterable[str], Iterable[Any]] | None,
+    unlabelled: Iterable[str] | None,
+    baseline: bool,
+    origin: str | None,
+    checkpoint: str | Path | None,
+    resume: bool,
+    on_epoch: Callable[[dict[str, Any]], object] | None,
+    on_progress: Callable[[Any], object] | None,
+    on_vectors: Callable[[int, int], None] | None,
+    on_stage: Callable[[str], object] | None,
+    on_plan: Callable[[Plan], object] | None,
+) -> Fitted:
+    """Fit a classifier of these settings; all else is as in `TextClassifier.fit`."""
+    began, tell = clock(), on_stage or (lambda stage: None)
+    given = None
+    if validation is not None:
+        given = checked_texts(validation[0], "validation texts"), checked_labels(validation[1])
+    all_texts, labels = checked_texts(given_texts), checked_labels(given_labels)
+    others = [] if unlabelled is None else checked_texts(unlabelled, "unlabelled texts")
+    names = None if groups is None else list(groups)
+    all_weights = None if sample_weight is None else np.asarray(list(sample_weight), np.float64)
+    checkpoint = None if checkpoint is None else Path(checkpoint)
+    settings, source = transfer.resolved(settings)
     settings["random_state"] = seed_of(settings["random_state"])
     check_settings(settings)
     cut = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
-    classes = Classes.of(request.labels, request.columns)
-    targets = classes.targets(request.labels)
-    data = Data.of(
-        request.texts, request.labels, len(classes.values), classes.multilabel, len(request.unlabelled or ())
-    )
+    classes = Classes.of(labels, indicator_columns(given_labels))
+    targets = classes.targets(labels)
+    data = Data.of(all_texts, labels, len(classes.values), classes.multilabel, len(others))
     settings = settled(settings, data)
-    request.on_plan(plan := Plan(data, settings))
-    division = divide(request, settings)
-    texts = [request.texts[row] for row in division.training]
-    valid_texts = [request.texts[row] for row in division.held]
-    valid_targets = targets[division.held]
-    if request.validation is not None:
-        valid_texts, valid_targets = request.validation[0], classes.targets(request.validation[1])
+    plan = Plan(data, settings)
+    if on_plan is not None:
+        on_plan(plan)
+    for name, column in (("labels", labels), ("groups", names), ("weights", all_weights)):
+        if column is not None and len(column) != len(all_texts):
+            raise DataError(f"there are {len(all_texts)} texts and {len(column)} {name}; give one per text")
+    if given is None:
+        rows, held_rows, how = divide(labels, names, settings)
+        valid_texts, valid_targets = [all_texts[row] for row in held_rows], targets[held_rows]
+    else:
+        if len(given[0]) != len(given[1]) or not given[0]:
+            raise DataError(
+                f"there are {len(given[0])} validation texts and {len(given[1])} labels of them; give one "
+                "label per text, and at least one text"
+            )
+        rows, how = np.arange(len(all_texts)), "given"
+        valid_texts, valid_targets = given[0], classes.targets(given[1])
+    texts = [all_texts[row] for row in rows]
+    own_targets, weights = targets[rows], None if all_weights is None else all_weights[rows]
 
-    request.on_stage("tokenize")
+    tell("tokenize")
     # In one go, so that equal words are kept once; none of the words that only `held` has is counted.
     tokens, held = NumberedTexts.of(chain(texts, valid_texts), cut).parted(len(texts))
     if not tokens.lengths.any():
         raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
     if settings["vectors"] not in (None, ONE_HOT):
-        request.on_stage("vectors")
+        tell("vectors")
     if source is None:
         beginning = start(
             settings,
             tokens,
-            map(cut.tokens, request.unlabelled or ()),
-            on_progress=request.on_vectors,
-            kept=None if request.checkpoint is None else kept_beside(request.checkpoint),
-            resume=request.resume,
+            map(cut.tokens, others),
+            on_progress=on_vectors,
+            kept=None if checkpoint is None else kept_beside(checkpoint),
+            resume=resume,
         )
     else:
         beginning = transfer.start_from(source, tokens)
@@ -153,9 +157,7 @@ def fit(request: Request) -> Fitted:
     if source is not None:
         transfer.copy_recurrent_layers(source, model)
 
-    request.on_stage("train")
-    own_targets, sample_weight = targets[division.training], request.sample_weight
-    sample_weight = None if sample_weight is None else sample_weight[division.training]
+    tell("train")
     training_settings = training_config(
         settings, {label: number for number, label in enumerate(classes.plain())}
     )
@@ -166,16 +168,16 @@ def fit(request: Request) -> Fitted:
         own_targets,
         config=training_settings,
         valid=None if valid is None else (valid.ids, valid.lengths, valid_targets),
-        sample_weight=sample_weight,
+        sample_weight=weights,
         subwords=pieces,
-        on_epoch=request.on_epoch,
-        on_progress=request.on_progress,
-        checkpoint=request.checkpoint,
-        resume=request.resume,
+        on_epoch=on_epoch,
+        on_progress=on_progress,
+        checkpoint=checkpoint,
+        resume=resume,
     )
     lengths = _lengths(encoded, reading)
     training = {
-        "origin": request.origin,
+        "origin": origin,
         "plan": str(plan),
         "texts": len(texts),
         "tokens": int(encoded.total.sum()),
@@ -183,11 +185,11 @@ def fit(request: Request) -> Fitted:
         "truncated_fraction": 0.0 if lengths is None else lengths.truncated / len(encoded),
         "lengths": None if lengths is None else asdict(lengths),
         "validation_texts": len(valid_texts),
-        "split": division.how,
-        "groups": None if request.groups is None else len(set(map(str, request.groups))),
+        "split": how,
+        "groups": None if names is None else len(set(map(str, names))),
         "seed": settings["random_state"],
-        "labels": _label_counts([request.labels[row] for row in division.training]),
-        "unlabelled_texts": len(request.unlabelled or ()),
+        "labels": _label_counts([labels[row] for row in rows]),
+        "unlabelled_texts": len(others),
         "vectors": beginning.origin,
         "vector_coverage": beginning.coverage,
         "epochs": len(history.epochs),
@@ -200,36 +202,34 @@ def fit(request: Request) -> Fitted:
 
     beside_it: WidePath | None = None
     if settings["wide"]:
-        request.on_stage("n-grams")
+        tell("n-grams")
         by_class = class_weights(
             training_settings.class_weight, from_numpy(own_targets), len(classes.values),
             multilabel=classes.multilabel,
         )  # fmt: skip
-        weights = _weights(own_targets, by_class, sample_weight)
-        beside_it = wide.fit(data, texts, own_targets, settings["clean"], weights)
-    baseline = None
-    if request.baseline:
-        request.on_stage("baseline")
-        baseline = fit_best(
-            baseline_ngrams(data, settings["clean"]), texts, own_targets, (valid_texts, valid_targets),
-            sample_weight,
-        )  # fmt: skip
-    validation = None
+        both = _weights(own_targets, by_class, weights)
+        beside_it = wide.fit(data, texts, own_targets, settings["clean"], both)
+    ngrams = None
+    if baseline:
+        tell("baseline")
+        candidates, held_out_texts = baseline_ngrams(data, settings["clean"]), (valid_texts, valid_targets)
+        ngrams = fit_best(candidates, texts, own_targets, held_out_texts, weights)
+    measured = None
     if valid is not None:
-        request.on_stage("validate")
+        tell("validate")
         found = predict(model, valid.ids, valid.lengths, subwords=pieces)
         if beside_it is not None:
             beside_it = beside_it.weighted(found, valid_texts, valid_targets)
             found = beside_it.combined(found, valid_texts)
         columns = classes.columns(found)
         beside = None
-        if baseline is not None:
-            beside = measure(classes.columns(baseline.probabilities(valid_texts)), valid_targets)
-        validation = measure(columns, valid_targets, baseline=beside)
+        if ngrams is not None:
+            beside = measure(classes.columns(ngrams.probabilities(valid_texts)), valid_targets)
+        measured = measure(columns, valid_targets, baseline=beside)
         training["validation_temperature"] = fitted_temperature(columns, valid_targets)
     training["seconds"] = clock() - began
     predictor = Predictor(classes, reading, model, TrainingTexts.of(texts), beside_it)
-    return Fitted(predictor, settings, history.epochs, training, validation, baseline)
+    return Fitted(predictor, settings, history.epochs, training, measured, ngrams)
 
 
 def _weights(
@@ -245,40 +245,24 @@ def _weights(
     return own if sample_weight is None else own * sample_weight[:, None]
 
 
-def divide(request: Request, settings: dict[str, Any]) -> Division:
-    """Choose training and validation rows; DataError when columns differ or a side would be useless."""
-    n = len(request.texts)
-    for name, column in (
-        ("labels", request.labels),
-        ("groups", request.groups),
-        ("weights", request.sample_weight),
-    ):
-        if column is not None and len(column) != n:
-            raise DataError(f"there are {n} texts and {len(column)} {name}; give one per text")
-    everything, nothing = np.arange(n), np.zeros(0, np.int64)
-    if request.validation is not None:
-        valid_texts, valid_labels = request.validation
-        if len(valid_texts) != len(valid_labels) or not valid_texts:
-            raise DataError(
-                f"there are {len(valid_texts)} validation texts and {len(valid_labels)} labels of them; give "
-                "one label per text, and at least one text"
-            )
-        return Division(everything, nothing, "given")
-    fraction = settings["validation_fraction"]
+def divide(labels: list[Any], groups: list[Any] | None, settings: dict[str, Any]) -> tuple[Rows, Rows, str]:
+    """Choose training and validation rows, and say how; DataError when one side would be useless."""
+    n, fraction = len(labels), settings["validation_fraction"]
     if round(n * fraction) < 1:
-        return Division(everything, nothing, "none")
-    groups = request.groups if settings["split"] == "group" else None
-    names = [tuple(map(repr, label)) if isinstance(label, tuple) else repr(label) for label in request.labels]
+        return np.arange(n), np.zeros(0, np.int64), "none"
+    if settings["split"] != "group":
+        groups = None
+    names = [tuple(map(repr, label)) if isinstance(label, tuple) else repr(label) for label in labels]
     held = held_out(
         n, fraction, settings["random_state"], None if groups is None else group_names(groups), names
     )
-    division = Division(np.flatnonzero(~held), np.flatnonzero(held), "random" if groups is None else "group")
-    if len({names[row] for row in division.training}) < 2:
+    training = np.flatnonzero(~held)
+    if len({names[row] for row in training}) < 2:
         raise DataError(
-            f"of {n} texts, the {len(division.training)} left for training are of one class: give "
+            f"of {n} texts, the {len(training)} left for training are of one class: give "
             "more texts, or validation_fraction=0 to hold none out"
         )
-    return division
+    return training, np.flatnonzero(held), "random" if groups is None else "group"
 
 
 def _lengths(encoded: Encoded, reading: Reading) -> LengthStatistics | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gatelight.estimators.predictor import Predictor
 from gatelight.estimators.saving import IMPORTED, LANGUAGE, SEQUENCES, kind_of
@@ -23,27 +23,19 @@ def load(folder: str | Path) -> TextClassifier | SequenceClassifier | ImportedMo
     format.
     """
     kind = kind_of(Path(folder))
+    if kind == IMPORTED:
+        return _load_imported(folder)
     if kind == LANGUAGE:
-        return load_language_model(folder)
+        from gatelight.estimators.language_model import LanguageModel
+
+        return LanguageModel.load(folder)
     if kind == SEQUENCES:
         from gatelight.estimators.sequence_classifier import SequenceClassifier
 
         return SequenceClassifier.load(folder)
-    return _load_imported(folder) if kind == IMPORTED else load_classifier(folder)
-
-
-def load_classifier(folder: str | Path) -> TextClassifier:
-    """Read a saved `TextClassifier`; ModelFileError for any other model too."""
     from gatelight.estimators.classifier import TextClassifier
 
     return TextClassifier.load(folder)
-
-
-def load_language_model(folder: str | Path) -> LanguageModel:
-    """Read a saved `LanguageModel`; ModelFileError for any other model too."""
-    from gatelight.estimators.language_model import LanguageModel
-
-    return LanguageModel.load(folder)
 
 
 def load_predictor(folder: str | Path) -> Predictor | ImportedModel:
@@ -51,6 +43,7 @@ def load_predictor(folder: str | Path) -> Predictor | ImportedModel:
     return _load_imported(folder) if kind_of(Path(folder)) == IMPORTED else Predictor.load(folder)
 
 
-def _load_imported(folder: str | Path) -> Any:
+def _load_imported(folder: str | Path) -> ImportedModel:
     # By name, since what reads other programs' models stands above the estimators.
-    return import_module("gatelight.interop.keras.imported").load(Path(folder))
+    found: ImportedModel = import_module("gatelight.interop.keras.imported").load(Path(folder))
+    return found

@@ -284,14 +284,15 @@ def preset_summary(name: str) -> Summary:
     return summary(classifier_config(settled(preset(name))))
 
 
-EARLIER_NAMES = {"dim": "embedding_dim", "hidden": "hidden_size", "seed": "random_state"}
+OTHER_NAMES = {"dim": "embedding_dim", "hidden": "hidden_size", "seed": "random_state"}
+"""What the configurations of `models`, and estimators of earlier versions, call a setting."""
 
 
 def of_config(saved: Mapping[str, Any]) -> dict[str, Any]:
     """Return a saved model's settings under today's names, whichever version wrote them."""
     from gatelight.text import oov
 
-    settings = {EARLIER_NAMES.get(name, name): value for name, value in saved.items()}
+    settings = {OTHER_NAMES.get(name, name): value for name, value in saved.items()}
     if "unknown" in settings:
         settings["unknown"] = oov.EARLIER_NAMES.get(settings["unknown"], settings["unknown"])
     if settings.get("best_by") == "auto":
@@ -308,6 +309,9 @@ def saved_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     Fitting again asks for it by this name.
     """
     from gatelight.estimators.labels import plain_label
+
+    def named(given: Any) -> str | None:
+        return None if given is None else str(given) if isinstance(given, str | Path) else IN_MEMORY
 
     saved = plain(settings)
     saved |= {name: named(saved[name]) for name in ("vectors", "from_lm") if name in saved}
@@ -341,22 +345,6 @@ def seed_of(random_state: Any) -> int:
     return int(random_state)
 
 
-# What the configurations of `models` call a setting, where they call it otherwise.
-_MODEL_NAMES = {"embedding_dim": "dim", "hidden_size": "hidden"}
-_TRAINING_NAMES = {"random_state": "seed"}
-
-OF_TRAINING = (
-    "optimizer", "learning_rate", "schedule", "clip", "weight_decay", "batch_size", "bucket", "epochs",
-    "patience", "best_by", "average", "label_smoothing", "random_state", "threads",
-)  # fmt: skip
-OF_CLASSIFIER = (
-    "embedding_dim", "cell", "hidden_size", "layers", "bidirectional", "pool", "max_length", "dropout",
-    "embedding_dropout", "word_dropout", "layer_dropout",
-)  # fmt: skip
-OF_LANGUAGE_MODEL = (
-    "embedding_dim", "cell", "hidden_size", "layers", "tied", "output", "samples", "dropout",
-    "embedding_dropout", "layer_dropout",
-)  # fmt: skip
 SPLITS = ("group", "random")
 BUCKETS = 1 << 15
 """Rows for character n-grams: more would share less, and each takes 4 · embedding_dim bytes."""
@@ -373,11 +361,6 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()
     }
-
-
-def named(given: Any) -> str | None:
-    """Return what a file of settings says of something that may have been given by name or in memory."""
-    return None if given is None else str(given) if isinstance(given, str | Path) else IN_MEMORY
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -459,8 +442,14 @@ def classifier_config(
         multilabel=multilabel,
         train_embedding=settings["train_vectors"],
         buckets=PIECES.get(settings["unknown"], 0),
-        **{_MODEL_NAMES.get(name, name): settings[name] for name in OF_CLASSIFIER},
+        **_known_to(ClassifierConfig, settings),
     )
+
+
+def _known_to(config: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a configuration of `models` has too, under its names."""
+    names = {field.name: OTHER_NAMES.get(field.name, field.name) for field in fields(config)}
+    return {name: settings[setting] for name, setting in names.items() if setting in settings}
 
 
 def alphabet_of(settings: Mapping[str, Any]) -> str | None:
@@ -474,24 +463,19 @@ def sequence_config(
     settings: Mapping[str, Any], vocabulary_size: int, dim: int | None, outputs: int
 ) -> ClassifierConfig:
     """Return the shape of a model of sequences; `dim` is that of features, None where steps are ids."""
+    from gatelight.models.config import ClassifierConfig
+
     if dim is None:
         _check_whole(settings, "embedding_dim")
     _check_whole(settings, "hidden_size")
-    own = {
-        _MODEL_NAMES.get(name, name): settings[name]
-        for name in OF_CLASSIFIER
-        if name not in ("embedding_dim", "embedding_dropout", "word_dropout")
+    shape = {
+        **_known_to(ClassifierConfig, settings),
+        "dim": settings["embedding_dim"] if dim is None else dim,
+        "embedding_dropout": settings["input_dropout"],
+        "word_dropout": settings["step_dropout"],
     }
-    from gatelight.models.config import ClassifierConfig
-
     return ClassifierConfig(
-        vocabulary_size=vocabulary_size,
-        dim=settings["embedding_dim"] if dim is None else dim,
-        embedding_dropout=settings["input_dropout"],
-        word_dropout=settings["step_dropout"],
-        outputs=outputs,
-        train_embedding=dim is None,
-        **own,
+        vocabulary_size=vocabulary_size, outputs=outputs, train_embedding=dim is None, **shape
     )
 
 
@@ -501,7 +485,7 @@ def language_model_config(
     """Return a language model's shape; `dim` instead of `embedding_dim` where vectors were given."""
     from gatelight.models.config import LanguageModelConfig
 
-    shape = {_MODEL_NAMES.get(name, name): settings[name] for name in OF_LANGUAGE_MODEL}
+    shape = _known_to(LanguageModelConfig, settings)
     return LanguageModelConfig(vocabulary_size, **{**shape, "dim": dim or shape["dim"]})
 
 
@@ -526,12 +510,12 @@ def training_config(
     gradual = settings.get("gradual_unfreezing", False)
     if not isinstance(gradual, bool):
         raise DataError(f"gradual_unfreezing is {gradual!r}; expected True or False")
-    own = {_TRAINING_NAMES.get(name, name): settings[name] for name in OF_TRAINING if name in settings}
-    return TrainingConfig(
-        class_weight=weight,
-        gradual_unfreezing=gradual and settings.get("from_lm") is not None,
-        **{**own, "seed": seed_of(settings["random_state"])},
-    )
+    own = {
+        "seed": seed_of(settings["random_state"]),
+        "class_weight": weight,
+        "gradual_unfreezing": gradual and settings.get("from_lm") is not None,
+    }
+    return TrainingConfig(**{**_known_to(TrainingConfig, settings), **own})
 
 
 def _check_whole(settings: Mapping[str, Any], *names: str) -> None:
