@@ -1,7 +1,7 @@
-"""Keras's architecture JSON, of version 1, 2 or 3, as a list of layers; knows no weights and no layer's work.
+"""Keras's architecture JSON, of version 1, 2 or 3, as a list of layers.
 
 Nothing named in the JSON is imported or run. Refused by name: layers that are not Keras's own, graphs that
-branch, layers used twice.
+branch, layers used twice, and settings that nobody asks for, unless they are harmless or switched off.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gatelight.errors import DataError, ModelFileError
@@ -19,15 +19,79 @@ MOST_LAYERS = 1000
 SUPPORTED = "supported is one layer after another"
 MASKS = ("NotEqual", "Any")  # what Keras 3 writes into a graph for the mask of a layer before
 
+# They say how a model begins, is trained or is laid out in memory, none of which changes what it answers.
+HARMLESS = {
+    "name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape", "input_dim", "autocast",
+    "input_length", "input_dtype", "batch_size", "seed", "noise_shape", "dropout", "recurrent_dropout",
+    "dropout_W", "dropout_U", "consume_less", "implementation", "unroll", "unit_forget_bias",
+    "forget_bias_init", "init", "inner_init", "sparse", "use_cudnn",
+}  # fmt: skip
+HARMLESS_ENDINGS = ("_initializer", "_regularizer", "_constraint", "_init")
+USUAL = {"data_format": "channels_last", "axis": -1}
+SAME_IN_ALL_VERSIONS = ("linear", "sigmoid", "tanh", "relu", "softmax", "softplus", "softsign", "elu")
+
+
+@dataclass(frozen=True)
+class Version:
+    """What depends on the version of Keras that wrote a file."""
+
+    keras_3: bool = True
+    forces_zeros: bool = True  # Bidirectional gives zeros where masked
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One layer as the file tells it."""
+    """One layer as the file tells it, in Keras's words of any version."""
 
     kind: str  # Keras's class name
     name: str
     config: Mapping[str, Any]
+    version: Version = Version()
     mark: str | None = None  # the layer whose number per id is added to each step before this maximum
+    asked: set[str] = field(default_factory=set, compare=False)  # the settings that were
+
+    def within(self, key: str = "layer") -> Entry:
+        """The layer that this one wraps."""
+        self.asked.add(key)
+        value = self.config.get(key)
+        if (
+            not isinstance(value, dict)
+            or "class_name" not in value
+            or not isinstance(value.get("config"), dict)
+        ):
+            raise DataError(f"the layer {self.name!r} wraps nothing that can be read")
+        return _entry(value, self.version)
+
+    def get(self, *names: str, default: Any = None) -> Any:
+        """The value under the first of these names (versions differ) that is there."""
+        self.asked.update(names)
+        return next((self.config[name] for name in names if name in self.config), default)
+
+    def function(self, *names: str, default: str = "linear") -> str:
+        """The name of an activation, by our names; DataError for one that there is not."""
+        value = self.get(*names, default=default)
+        if isinstance(value, Mapping):
+            value = value.get("config") if isinstance(value.get("config"), str) else value.get("class_name")
+        if value is None:
+            return "linear"
+        if value == "hard_sigmoid":
+            return "hard_sigmoid_sixth" if self.version.keras_3 else "hard_sigmoid_fifth"
+        if value not in SAME_IN_ALL_VERSIONS:
+            raise DataError(
+                f"the layer {self.name!r} ({self.kind}) has the activation {value!r:.60}, which is not "
+                "supported"
+            )
+        return str(value)
+
+    def finish(self) -> None:
+        """Raise DataError for a setting that nobody asked for and that is not switched off."""
+        for name, value in self.config.items():
+            known = name in self.asked or name in HARMLESS or name.endswith(HARMLESS_ENDINGS)
+            if not known and value not in (None, False, 0, "", [], {}, USUAL.get(name)):
+                raise DataError(
+                    f"the layer {self.name!r} ({self.kind}) has the setting {name} = {value!r:.60}, which is "
+                    "not supported; switch it off in the architecture if it does not matter"
+                )
 
 
 @dataclass(frozen=True)
@@ -40,8 +104,6 @@ class Architecture:
     layers: tuple[Entry, ...]
     shape: tuple[int | None, ...] | None
     listed: tuple[Entry, ...]
-    keras_3: bool
-    forces_zeros: bool  # Bidirectional gives zeros where masked
 
 
 def parsed(text: str | bytes, name: str, most: int = MOST_BYTES) -> Mapping[str, Any]:
@@ -67,6 +129,8 @@ def architecture(model: Mapping[str, Any], name: str, version: str | None = None
         number = re.match(r"(\d+)\.?(\d*)", told) if isinstance(told, str) else None
         # Keras 3 does not say its version in JSON, but names modules.
         major, minor = (int(number[1]), int(number[2] or 0)) if number else (3 if "module" in model else 2, 0)
+        zeros = major >= 3 or (major == 2 and (minor >= 4 or str(told).endswith("-tf")))
+        written = Version(major >= 3, zeros)
         kind = model["class_name"]
         config = model["config"]
         if kind not in ("Sequential", "Model", "Functional"):
@@ -76,7 +140,7 @@ def architecture(model: Mapping[str, Any], name: str, version: str | None = None
         entries = config if isinstance(config, list) else config["layers"]
         if not isinstance(entries, list) or not 0 < len(entries) <= MOST_LAYERS:
             raise ModelFileError(f"{name}: a model must have 1 to {MOST_LAYERS} layers")
-        listed = tuple(_entry(entry) for entry in entries)
+        listed = tuple(_entry(entry, written) for entry in entries)
         if kind == "Sequential":
             layers, shape = _sequence(listed, config)
         else:
@@ -86,11 +150,10 @@ def architecture(model: Mapping[str, Any], name: str, version: str | None = None
             raise
         what = f"{type(error).__name__}: {error!s:.80}"
         raise ModelFileError(f"{name} is no architecture of Keras that can be read ({what})") from None
-    forces_zeros = major >= 3 or (major == 2 and (minor >= 4 or str(told).endswith("-tf")))
-    return Architecture(layers, shape, listed, major >= 3, forces_zeros)
+    return Architecture(layers, shape, listed)
 
 
-def _entry(entry: Mapping[str, Any]) -> Entry:
+def _entry(entry: Mapping[str, Any], version: Version) -> Entry:
     kind, config = entry["class_name"], entry["config"]
     if not isinstance(kind, str) or not isinstance(config, dict):
         raise DataError(f"a layer has the class {kind!r:.60} and no settings that can be read")
@@ -104,15 +167,7 @@ def _entry(entry: Mapping[str, Any]) -> Entry:
     name = config.get("name") or entry.get("name")
     if not isinstance(name, str):
         name = kind.lower()
-    return Entry(kind, name, config)
-
-
-def inner(config: Mapping[str, Any], key: str = "layer") -> Entry:
-    """The layer within a wrapper's settings."""
-    value = config.get(key)
-    if not isinstance(value, dict) or "class_name" not in value or not isinstance(value.get("config"), dict):
-        raise DataError(f"the layer {config.get('name')!r} wraps nothing that can be read")
-    return _entry(value)
+    return Entry(kind, name, config, version)
 
 
 def _sequence(

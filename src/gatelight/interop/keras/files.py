@@ -1,4 +1,4 @@
-"""The files of one Keras model: which is which, what they hold, in bounded memory; knows no layer's meaning.
+"""The files of one Keras model: which is which, what they hold, in bounded memory.
 
 An architecture may come as JSON, in an `.h5` or in a `.keras` archive; weights in an `.h5` or in the archive.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gatelight.errors import DataError, ModelFileError
-from gatelight.interop.keras.architecture import MOST_BYTES, Architecture, Entry, architecture, inner, parsed
+from gatelight.interop.keras.architecture import MOST_BYTES, Architecture, Entry, architecture, parsed
 from gatelight.interop.keras.hdf5 import MAGIC, RATIO, SMALL, Array, Group, opened
 
 ZIP = b"PK\x03\x04"
@@ -167,7 +167,7 @@ def _legacy(group: Group, found: Architecture, with_weights: Collection[str]) ->
     order = [
         entry.name
         for entry in found.listed
-        if (inner(entry.config).kind if entry.kind == "TimeDistributed" else entry.kind) in with_weights
+        if (entry.within().kind if entry.kind == "TimeDistributed" else entry.kind) in with_weights
     ]
     if len(order) != len(held):
         raise DataError(

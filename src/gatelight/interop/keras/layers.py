@@ -1,6 +1,6 @@
 """Keras's layers without recurrence: their settings in Keras's words, their weights, what they compute.
 
-A layer is a frozen record of its settings. Masks do what they do in Keras. Knows no file and no text.
+A layer is a frozen record of its settings. Masks do what they do in Keras.
 Legend: B sequences, T steps, F features, V vocabulary.
 """
 
@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.nn.functional import elu, hardsigmoid, softplus, softsign
 
 from gatelight.errors import DataError
-from gatelight.interop.keras.settings import Settings
+from gatelight.interop.keras.architecture import Entry
 
 Array = NDArray[np.float32]
 Function = Callable[[Tensor], Tensor]
@@ -102,7 +102,7 @@ class Layer:
     arrays: ClassVar[tuple[str, ...]] = ()  # its weights in Keras's order, which has matrices as [in, out]
 
     @classmethod
-    def of_keras(cls, of: Settings) -> Layer:
+    def of_keras(cls, of: Entry) -> Layer:
         """The layer with these settings; raises DataError for one that is not supported."""
         values: dict[str, Any] = {}
         for field in fields(cls):
@@ -264,7 +264,7 @@ class Activation(Layer):
     words: ClassVar = {"activation": ("activation",)}
 
     @classmethod
-    def of_keras(cls, of: Settings) -> Layer:
+    def of_keras(cls, of: Entry) -> Layer:
         """Some functions are classes of their own."""
         return super().of_keras(of) if of.kind == "Activation" else cls(of.name, of.kind.lower())
 
@@ -320,7 +320,7 @@ class Pool(Layer):
     classes = ("GlobalMaxPooling1D", "GlobalAveragePooling1D")
 
     @classmethod
-    def of_keras(cls, of: Settings) -> Layer:
+    def of_keras(cls, of: Entry) -> Layer:
         """The class says which."""
         return cls(of.name, "max" if of.kind == cls.classes[0] else "mean", of.mark is not None)
 

@@ -14,7 +14,6 @@ from gatelight.interop.keras.files import read
 from gatelight.interop.keras.imported import ImportedModel
 from gatelight.interop.keras.layers import ABSENT, Array, Embedding, Form, Layer, Pool
 from gatelight.interop.keras.recurrent import Recurrent
-from gatelight.interop.keras.settings import Settings
 from gatelight.interop.keras.vocabulary_file import with_vocabulary
 
 LAYERS = {name: layer for layer in KINDS.values() for name in layer.classes}
@@ -59,7 +58,7 @@ def load(*files: str | Path, vocabulary: str | Path | None = None) -> TextClassi
 
 def blueprint(found: Architecture) -> Blueprint:
     """The layers of an architecture; raises DataError, naming the layer, for what is not supported."""
-    layers = tuple(_layer(entry, found) for entry in found.layers)
+    layers = tuple(_layer(entry) for entry in found.layers)
     shape = found.shape
     if layers and isinstance(layers[0], Embedding):
         return Blueprint(Form(shape[0] if shape else None), layers)
@@ -68,15 +67,14 @@ def blueprint(found: Architecture) -> Blueprint:
     return Blueprint(Form(shape[0], shape[1]) if len(shape) == 2 else Form(None, shape[0], False), layers)
 
 
-def _layer(entry: Entry, found: Architecture) -> Layer:
+def _layer(entry: Entry) -> Layer:
     if entry.kind not in SUPPORTED:
         raise DataError(
             f"the layer {entry.name!r} is {entry.kind!r:.60}, which is not supported; supported are "
             f"{', '.join(SUPPORTED)}"
         )
-    settings = Settings(entry, found.keras_3, found.forces_zeros)
     if entry.kind == "TimeDistributed":
-        within = settings.within()
+        within = entry.within()
         if within.kind not in AT_EACH_STEP:
             raise DataError(
                 f"the layer {entry.name!r} wraps {within.kind!r:.60}, which is not supported there"
@@ -84,8 +82,8 @@ def _layer(entry: Entry, found: Architecture) -> Layer:
         layer = replace(LAYERS[within.kind].of_keras(within), name=entry.name)
         within.finish()
     else:
-        layer = LAYERS[entry.kind].of_keras(settings)
-    settings.finish()
+        layer = LAYERS[entry.kind].of_keras(entry)
+    entry.finish()
     return layer
 
 

@@ -17,8 +17,8 @@ from torch.nn.functional import linear
 
 from gatelight.errors import DataError
 from gatelight.interop.gate_orders import KERAS, KERAS_1, in_order
+from gatelight.interop.keras.architecture import Entry
 from gatelight.interop.keras.layers import FUNCTIONS, Array, Form, Layer, Shapes, Signal, Weights
-from gatelight.interop.keras.settings import Settings
 from gatelight.nn import CELLS, Packing, pack, reference
 from gatelight.nn.equations import EQUATIONS, Cell
 from gatelight.nn.status import count
@@ -57,11 +57,11 @@ class Recurrent(Layer):
     }  # fmt: skip
 
     @classmethod
-    def of_keras(cls, of: Settings) -> Recurrent:
+    def of_keras(cls, of: Entry) -> Recurrent:
         """One layer, or the two of Bidirectional, whose defaults depend on Keras's version."""
         if of.kind == "Bidirectional":
             return cls._both_ways(of)
-        new = of.keras_3 or of.kind.startswith("CuDNN")
+        new = of.version.keras_3 or of.kind.startswith("CuDNN")
         of.get("use_bias", "bias")  # the weights show it
         cell = CLASSES[of.kind]
         gate = of.function(*cls.words["gate"], default=GATE if new else "hard_sigmoid")
@@ -76,7 +76,7 @@ class Recurrent(Layer):
         )  # fmt: skip
 
     @classmethod
-    def _both_ways(cls, of: Settings) -> Recurrent:
+    def _both_ways(cls, of: Entry) -> Recurrent:
         one = cls._direction_of(of, of.within())
         if of.get("backward_layer") is not None:
             other = cls._direction_of(of, of.within("backward_layer"))
@@ -88,11 +88,11 @@ class Recurrent(Layer):
             raise DataError(
                 f"the layer {of.name!r} gives two outputs (merge_mode None), which is not supported"
             )
-        zeros = one.all_steps if of.forces_zeros else one.zeros_where_masked
+        zeros = one.all_steps if of.version.forces_zeros else one.zeros_where_masked
         return replace(one, name=of.name, merge=merge, zeros_where_masked=zeros)
 
     @classmethod
-    def _direction_of(cls, of: Settings, within: Settings) -> Recurrent:
+    def _direction_of(cls, of: Entry, within: Entry) -> Recurrent:
         if within.kind not in CLASSES:
             raise DataError(f"the layer {of.name!r} wraps {within.kind!r:.60}, which is not supported there")
         layer = cls.of_keras(within)
