@@ -1,4 +1,4 @@
-"""How a function is compiled by Numba and kept for the next process; knows nothing of what it computes."""
+"""How a function is compiled by Numba and kept for the next process."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Files and folders written aside and then renamed, so that nothing of the user's is ever half-written.
 
-Knows nothing of texts or models. An OSError (full disk, no permission) leaves what was there before.
+An OSError (full disk, no permission) leaves what was there before.
 """
 
 from __future__ import annotations

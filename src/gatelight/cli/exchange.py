@@ -1,4 +1,4 @@
-"""`gatelight import` and `export`: models from and for other programs. Knows no format's inside."""
+"""`gatelight import` and `export`: models from and for other programs."""
 
 from __future__ import annotations
 

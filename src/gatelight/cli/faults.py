@@ -1,4 +1,4 @@
-"""What the command line does when something goes wrong: one line and an exit code. Knows no command.
+"""What the command line does when something goes wrong: one line and an exit code.
 
 A mistake that the user can mend gives one line on stderr and exit code 2; Ctrl-C gives 130; a reader that
 left (a broken pipe) ends the program without a word. Anything else is a fault of ours, with its traceback.

@@ -1,4 +1,4 @@
-"""The program `gatelight`: finds the command that was typed and runs it. Knows no command's work.
+"""The program `gatelight`: finds the command that was typed and runs it.
 
 Nothing heavy (torch, scikit-learn, numba) is imported here or at the top of a command's module, so that
 `gatelight --help` answers at once; and of a command that is typed, no other command's module.

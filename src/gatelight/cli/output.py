@@ -1,4 +1,4 @@
-"""How results look: the console, tables, percentages, JSON lines. Knows nothing of what the figures mean.
+"""How results look: the console, tables, percentages, JSON lines.
 
 Text that came from the user is never read as markup and cannot move the terminal's cursor.
 """

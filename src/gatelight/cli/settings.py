@@ -1,4 +1,4 @@
-"""The settings of the models as options. Knows no command."""
+"""The settings of the models as options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card: what a model was trained on and how good it is, in Markdown; knows no files."""
+"""The model card: what a model was trained on and how good it is, in Markdown."""
 
 from __future__ import annotations
 

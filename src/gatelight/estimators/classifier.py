@@ -1,6 +1,6 @@
 """`TextClassifier`: texts and labels in, labels and probabilities out, by scikit-learn's conventions.
 
-Knows no file format of texts: those are read in `gatelight.text`. What is saved is said in `folder`.
+What is saved is said in `folder`.
 """
 
 from __future__ import annotations

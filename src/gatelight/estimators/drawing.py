@@ -1,4 +1,4 @@
-"""Texts drawn from a language model piece by piece, never half a character; knows no training and no file."""
+"""Texts drawn from a language model piece by piece, never half a character."""
 
 from __future__ import annotations
 

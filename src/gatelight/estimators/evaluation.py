@@ -1,4 +1,4 @@
-"""How good a classifier is, with intervals, beside the n-gram baseline; knows no training and no files.
+"""How good a classifier is, with intervals, beside the n-gram baseline.
 
 Accuracy carries Wilson's 95 % interval (Wilson 1927); F1 and log loss carry 95 % bootstrap intervals, seeded.
 F1 is the mean of the classes' F1 (macro), so that no class is the positive one. For multi-label data accuracy

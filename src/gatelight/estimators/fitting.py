@@ -1,4 +1,4 @@
-"""From texts and labels to a fitted `TextClassifier`: split, read, train, compare; knows no file format.
+"""From texts and labels to a fitted `TextClassifier`: split, read, train, compare.
 
 Validation texts are never counted, learned from or put into
 vectors.

@@ -1,4 +1,4 @@
-"""Labels as they came ↔ the numbers a model learns; knows no text and no model.
+"""Labels as they came ↔ the numbers a model learns.
 
 Labels are strings, whole numbers or booleans, one per text; or, for multi-label data, a tuple, list or set of
 such per text, or an indicator matrix of 0 and 1. They are given back in the type in which they came.

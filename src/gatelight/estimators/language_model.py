@@ -1,6 +1,6 @@
 """`LanguageModel`: texts in, a model of what comes next out; it measures texts and writes new ones.
 
-Knows no file format of texts. What is saved is said in `language_folder`.
+What is saved is said in `language_folder`.
 """
 
 from __future__ import annotations

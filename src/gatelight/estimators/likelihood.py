@@ -1,4 +1,4 @@
-"""How well texts are predicted, by a language model or by n-grams: perplexity and bits; knows no text."""
+"""How well texts are predicted, by a language model or by n-grams: perplexity and bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a fitted model reads: text → tokens → ids, and how much was unknown; knows no label and no weights."""
+"""How a fitted model reads: text → tokens → ids, and how much was unknown."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`SequenceClassifier`: sequences of ids or of numbers and labels in, labels and probabilities out.
 
-By scikit-learn's conventions. Knows no text.
+By scikit-learn's conventions.
 """
 
 from __future__ import annotations

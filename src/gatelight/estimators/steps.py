@@ -1,4 +1,4 @@
-"""Sequences in any form that people keep them in → flat steps and lengths; knows no label and no model.
+"""Sequences in any form that people keep them in → flat steps and lengths.
 
 A step is a whole number (an id) or one or several numbers (features). Legend: B sequences, N steps,
 D features.

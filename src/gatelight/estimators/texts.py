@@ -1,4 +1,4 @@
-"""Any column of texts or groups → a list of strings; knows no label, no token, no library of data frames.
+"""Any column of texts or groups → a list of strings.
 
 Lists, tuples, NumPy arrays, pandas, polars and pyarrow columns are all read by plain iteration.
 """

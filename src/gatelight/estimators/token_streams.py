@@ -1,4 +1,4 @@
-"""Texts as one stream of ids with a mark at every border, for a language model; knows no weights.
+"""Texts as one stream of ids with a mark at every border, for a language model.
 
 Every text follows the mark `END`, and the last is followed by it: so a text begins where another ends.
 """

@@ -1,7 +1,4 @@
-"""A classifier that starts from a language model: what it takes over, and which settings that leaves open.
-
-Knows no labels and no training.
-"""
+"""A classifier that starts from a language model: what it takes over, and which settings that leaves open."""
 
 from __future__ import annotations
 

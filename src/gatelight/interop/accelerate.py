@@ -1,7 +1,7 @@
 """`accelerate`: the recurrent layers inside of somebody's PyTorch model run on our kernels, and back again.
 
-Knows modules, not what they are for. A layer is not replaced by another object: it changes its class. So its
-parameters, hooks, device and mode, and whoever holds it (an optimiser, another module), stay as they were.
+A layer is not replaced by another object: it changes its class. So its parameters, hooks, device and mode,
+and whoever holds it (an optimiser, another module), stay as they were.
 """
 
 from __future__ import annotations

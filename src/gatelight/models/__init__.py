@@ -1,1 +1,1 @@
-"""Classifiers of sequences of ids, their training, prediction and files; knows no text."""
+"""Classifiers of sequences of ids, their training, prediction and files."""

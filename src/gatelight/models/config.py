@@ -1,4 +1,4 @@
-"""The shape of a network and of its weights, as data; knows no torch.
+"""The shape of a network and of its weights, as data.
 
 Legend: D embedding size, F = directions × H, V vocabulary.
 """

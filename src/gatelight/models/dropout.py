@@ -1,4 +1,4 @@
-"""Dropout of tensors and of word ids by a formula of seed and place; knows no model, and keeps no mask.
+"""Dropout of tensors and of word ids by a formula of seed and place.
 
 Whether an element is dropped is a hash of (seed, number of its row, column), so the backward pass asks again
 instead of remembering; the same seed drops the same elements at any thread count, and of a part of a batch

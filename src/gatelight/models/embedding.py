@@ -1,4 +1,4 @@
-"""The table of ids that is trained by the distinct ids of a batch; knows no words and no reader of its rows.
+"""The table of ids that is trained by the distinct ids of a batch.
 
 Legend: N packed rows, V vocabulary, K subwords, U distinct ids of a batch, D row size.
 """

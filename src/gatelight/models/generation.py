@@ -1,4 +1,4 @@
-"""A language model with fixed weights that reads ids and writes ids, stream by stream; knows no text.
+"""A language model with fixed weights that reads ids and writes ids, stream by stream.
 
 Legend: H hidden size, V vocabulary.
 """

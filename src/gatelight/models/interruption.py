@@ -1,4 +1,4 @@
-"""Ctrl-C held back until a moment that can be gone on from; knows nothing of training."""
+"""Ctrl-C held back until a moment that can be gone on from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedding → recurrent stack → output layer over the vocabulary: scores of the next id; knows no text.
+"""Embedding → recurrent stack → output layer over the vocabulary: scores of the next id.
 
 Legend: N packed rows, H hidden size, V vocabulary. Scores are unnormalised logarithms; a row's scores have
 the same bits alone and in any batch.

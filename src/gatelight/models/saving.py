@@ -1,4 +1,4 @@
-"""A model's weights to and from one safetensors file; knows no vocabulary."""
+"""A model's weights to and from one safetensors file."""
 
 from __future__ import annotations
 

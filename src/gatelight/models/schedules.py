@@ -1,7 +1,4 @@
-"""Learning-rate schedules as pure functions of step and total, as factors of the peak learning rate.
-
-Knows nothing of optimisers or models.
-"""
+"""Learning-rate schedules as pure functions of step and total, as factors of the peak learning rate."""
 
 from __future__ import annotations
 

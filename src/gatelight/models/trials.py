@@ -1,4 +1,4 @@
-"""Many trainings, each remembered in a file of its own, several at a time; knows nothing of what they train.
+"""Many trainings, each remembered in a file of its own, several at a time.
 
 A trial is known by its settings and by what it is made on: whoever asks for it again, after a stop or with
 more trials beside it, gets what was found before.

@@ -1,4 +1,4 @@
-"""Gradual unfreezing: which weights of a classifier are trained from which epoch on; knows no optimiser.
+"""Gradual unfreezing: which weights of a classifier are trained from which epoch on.
 
 Howard & Ruder 2018 (arXiv:1801.06146), section 3.3: what was learned before is not destroyed by the first
 gradients of a head that knows nothing yet.

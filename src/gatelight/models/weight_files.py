@@ -1,4 +1,4 @@
-"""A model's weights in one safetensors file, read as arrays without executing any of it; knows no torch."""
+"""A model's weights in one safetensors file, read as arrays without executing any of it."""
 
 from __future__ import annotations
 

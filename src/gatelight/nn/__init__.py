@@ -1,7 +1,7 @@
 """Packed rows → hidden states: four recurrent cells that stand in for torch.nn's.
 
-Knows nothing of text, words or models. What only computes with fixed weights does not wait for torch: the
-layers are imported when they are first asked for.
+What only computes with fixed weights does not wait for torch: the layers are imported when they are first
+asked for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """The four cells, one short pure function each, in their papers' symbols: the reference of every faster path.
 
-Knows nothing of sequences, batches of unequal length, layers or compiled kernels.
-
 Legend: `Wx` is the input product with its bias, [n, G]; `U` [G, H] and `b` [G] the recurrent weight and bias,
 so `b.addmm(h, U.T)` is U h + b; `h`, `c` [n, H] the state before the step; `p` [3, H] the peepholes. Each
 returns the state after the step and what `Cell.saved` names. Every tensor is of one floating type, on one

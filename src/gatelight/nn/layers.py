@@ -1,7 +1,7 @@
 """`RNN`, `LSTM`, `PeepholeLSTM`, `GRU`: drop-ins for torch.nn's, same constructor, call and state_dict keys.
 
-Owns torch's call forms (padded, unbatched, PackedSequence, lengths=); the stack over packed rows does
-the rest. Knows nothing of words or ids.
+Owns torch's call forms (padded, unbatched, PackedSequence, lengths=); the stack over packed rows does the
+rest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The plain recurrence over packed rows in differentiable torch: any device, type and order of derivative.
 
-Runs the equations step by step. Knows nothing of layers, parameters or compiled kernels. Slow on purpose:
-it is what the fast operators, which have the same signatures, are held against.
+Runs the equations step by step. Slow on purpose: it is what the fast operators, which have the same
+signatures, are compared with.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """A stack of recurrent layers over packed rows: the parameters' way into the arithmetic.
 
-Knows nothing of padded tensors (see `layers`), nor of words or ids. The arithmetic itself is in the kernels,
-in torch's own or in the equations (see `status`).
+The arithmetic itself is in the kernels, in torch's own or in the equations (see `status`).
 """
 
 from __future__ import annotations

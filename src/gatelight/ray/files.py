@@ -1,4 +1,4 @@
-"""Files of texts in, a folder of answers out, on a Ray cluster; knows no model."""
+"""Files of texts in, a folder of answers out, on a Ray cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrow batches of texts in, Arrow batches of answers out: what a Ray worker does; knows no file of texts."""
+"""Arrow batches of texts in, Arrow batches of answers out: what a Ray worker does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ASGI application: models, routes, page and limits put together; knows no socket."""
+"""The ASGI application: models, routes, page and limits put together."""
 
 from __future__ import annotations
 

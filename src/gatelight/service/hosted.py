@@ -1,4 +1,4 @@
-"""The models that a service answers with, by name, and what each can do; knows no HTTP."""
+"""The models that a service answers with, by name, and what each can do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients send and get, as types from which the OpenAPI description is made; knows no model."""
+"""What clients send and get, as types from which the OpenAPI description is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a running service: models with their batchers, queues and sessions; knows no request."""
+"""The state of a running service: models with their batchers, queues and sessions."""
 
 from __future__ import annotations
 

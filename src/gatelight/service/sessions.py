@@ -1,4 +1,4 @@
-"""Texts that clients feed piece by piece, bounded in number and time; knows no model."""
+"""Texts that clients feed piece by piece, bounded in number and time."""
 
 from __future__ import annotations
 

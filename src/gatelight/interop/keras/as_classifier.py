@@ -1,4 +1,4 @@
-"""A classifier as layers of Keras, and back; knows no file format.
+"""A classifier as layers of Keras, and back.
 
 A classifier never reads steps that are not there; Keras's layers do: what they shall not count is masked.
 """

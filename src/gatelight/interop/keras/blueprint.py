@@ -1,4 +1,4 @@
-"""The layers of a model that Keras trained, one after another, as data; knows no weights and no files."""
+"""The layers of a model that Keras trained, one after another, as data."""
 
 from __future__ import annotations
 

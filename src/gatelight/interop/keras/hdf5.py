@@ -1,4 +1,4 @@
-"""HDF5 files of untrusted origin as plain groups, words and arrays; knows nothing of Keras.
+"""HDF5 files of untrusted origin as plain groups, words and arrays.
 
 A process of its own reads each (`hdf5_process`), so that a damaged file can end, slow down or swell nothing
 but that. Whatever goes wrong there becomes one ModelFileError.

@@ -1,4 +1,4 @@
-"""How a model from elsewhere reads texts: tokens → its own ids, cut and padded; knows no weights, no labels.
+"""How a model from elsewhere reads texts: tokens → its own ids, cut and padded.
 
 Its vocabulary is any mapping of tokens to ids, unlike `Vocabulary`, whose first two ids are PAD and UNK.
 """

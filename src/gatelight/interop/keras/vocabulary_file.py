@@ -1,6 +1,6 @@
 """The vocabulary file: what a text model needs and Keras does not keep, as one JSON mapping (the docs).
 
-Also read: `Tokenizer.to_json()` of Keras, and a plain mapping of tokens to ids. Knows no weights.
+Also read: `Tokenizer.to_json()` of Keras, and a plain mapping of tokens to ids.
 """
 
 from __future__ import annotations

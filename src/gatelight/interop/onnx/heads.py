@@ -1,4 +1,4 @@
-"""The heads of `models.heads` as ONNX nodes; knows no recurrent layer.
+"""The heads of `models.heads` as ONNX nodes.
 
 Absent steps never count; an empty sequence is pooled to zeros.
 """

@@ -1,4 +1,4 @@
-"""An ONNX graph in the making: nodes, numbers and weights, each with a name of its own. Knows no model."""
+"""An ONNX graph in the making: nodes, numbers and weights, each with a name of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our models as ONNX graphs: embedding, recurrent layers, head. Knows no other maker's graphs, no reading.
+"""Our models as ONNX graphs: embedding, recurrent layers, head.
 
 Legend: B sequences, T steps, D input size, H hidden size, F = directions × H, S = layers × directions. Inside
 of the graph rows are [T, B, ·], as ONNX's recurrent operators want them. Steps after a length never count.
