@@ -40,10 +40,8 @@ def test_an_audit_for_machines(reviews: Path, tmp_path: Path) -> None:
 
 def test_an_audit_for_people_fits_80_columns(tmp_path: Path) -> None:
     """A table that wraps cannot be read."""
-    data = write(
-        tmp_path / "d.csv",
-        [(f"a fine <br /> film number {i} of many", "pn"[i % 2]) for i in range(30)],
-    )
+    rows = [(f"a fine <br /> film number {i} of many", "pn"[i % 2]) for i in range(30)]
+    data = write(tmp_path / "d.csv", rows)
     result = succeeded("audit", data)
     assert "markup: 30 (100.0 %) texts hold markup" in result.stdout
     assert "→ keep --clean" in result.stdout
@@ -77,10 +75,7 @@ def test_parts_are_compared_with_each_other(tmp_path: Path) -> None:
 
 def test_words_without_vectors(tmp_path: Path) -> None:
     """The words that a file of vectors lacks are told, the negations among them by name."""
-    data = write(
-        tmp_path / "d.csv",
-        [(f"i dont like film {i} at all", "pn"[i % 2]) for i in range(20)],
-    )
+    data = write(tmp_path / "d.csv", [(f"i dont like film {i} at all", "pn"[i % 2]) for i in range(20)])
     WordVectors(["i", "like", "film", "at", "all"], [[1.0]] * 5).save(tmp_path / "v.txt")  # type: ignore[arg-type]
     (record,) = json_lines(gatelight("audit", data, "--vectors", tmp_path / "v.txt", "--json").stdout)
     report = record["unknown"][1]
@@ -105,15 +100,7 @@ def test_errors_for_machines(model: Path, reviews: Path) -> None:
     assert record["trained_on"] + record["texts"] == 160
     assert sum(map(sum, record["confusion"])) == record["texts"] == unseen.sum()
     assert record["left_out"] is True
-    assert {
-        "calibration",
-        "coverage",
-        "effects",
-        "edits",
-        "slices",
-        "worst",
-        "offered",
-    } <= record.keys()
+    assert {"calibration", "coverage", "effects", "edits", "slices", "worst", "offered"} <= record.keys()
 
 
 def test_errors_for_people_fit_80_columns(model: Path, tmp_path: Path) -> None:
@@ -125,14 +112,8 @@ def test_errors_for_people_fit_80_columns(model: Path, tmp_path: Path) -> None:
     )
     result = succeeded("errors", model, data)
     assert "more texts were trained on and are left out" in result.stdout
-    for part in (
-        "Expected calibration error",
-        "predicted neg",
-        "negation",
-        "Rare words made unknown",
-        "kappa",
-    ):
-        assert part in result.stdout
+    told = ("Expected calibration error", "predicted neg", "negation", "Rare words made unknown", "kappa")
+    assert all(part in result.stdout for part in told)
     rules = [len(line) for line in result.stdout.splitlines() if line.startswith(" ─")]
     assert len(rules) > 4
     assert max(rules) <= 80
