@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatelight.errors import DataError
-from gatelight.text.encoding import NumberedTexts, encode, encode_tokens
+from gatelight.text.encoding import NumberedTexts, encode
 from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -29,7 +29,7 @@ def test_encoding_equals_a_plain_loop(
     lists: list[list[str]], longest: int | None, truncation: str, unknown: str
 ) -> None:
     """A slip at a border would mix the end of one text into the next."""
-    made = encode_tokens(lists, WORDS, max_length=longest, truncation=truncation, unknown=unknown)
+    made = encode(lists, WORDS, max_length=longest, truncation=truncation, unknown=unknown)
     place = 0
     for row, tokens in enumerate(lists):
         ids = [{"a": 2, "b": 3, "c": 4, "d": 5}.get(token, 1) for token in tokens]
@@ -52,30 +52,30 @@ def test_encoding_equals_a_plain_loop(
 def test_head_and_tail_keep_the_first_and_the_last_half() -> None:
     """Reviews say what they mean at their ends: of an odd length the first half has one more."""
     for longest, truncation, kept in ((5, "head+tail", "abccd"), (1, "head+tail", "a"), (3, "tail", "bcd")):
-        made = encode_tokens([list("abcdabcd")], WORDS, max_length=longest, truncation=truncation)
+        made = encode([list("abcdabcd")], WORDS, max_length=longest, truncation=truncation)
         assert made.ids.tolist() == WORDS.ids(list(kept)).tolist()
 
 
 def test_texts_are_tokenised_and_read_once() -> None:
     """A generator of texts can only be read once; odd texts must come through as zero or unknown tokens."""
     texts = (text for text in ["A b!", "", "<br />", "Zzz zzz", "c" * 10_000, "d\ud800"])
-    made = encode(texts, tokenizer(), WORDS)
+    made = encode(NumberedTexts.of(texts, tokenizer()), WORDS)
     assert made.lengths.tolist() == [3, 0, 0, 2, 1, 2]
     assert made.ids.tolist() == [2, 3, 1, 1, 1, 1, 5, 1]
     assert made.unknown_fraction().tolist() == [1 / 3, 0, 0, 1, 1, 0.5]
     assert len(made) == 6
-    none = encode([], tokenizer(), WORDS)
+    none = encode(NumberedTexts.of([], tokenizer()), WORDS)
     assert (len(none), len(none.ids), none.ids.dtype) == (0, 0, np.int32)
 
 
 def test_wrong_options_are_named() -> None:
     """A misspelt truncation must not silently cut the head."""
     with pytest.raises(DataError, match=r"'middle' is not one of: head, tail, head\+tail"):
-        encode_tokens([], WORDS, truncation="middle")
+        encode([], WORDS, truncation="middle")
     with pytest.raises(DataError, match="max_length must be at least 1, not 0"):
-        encode_tokens([], WORDS, max_length=0)
+        encode([], WORDS, max_length=0)
     with pytest.raises(DataError, match="choose one of: unk, drop"):
-        encode([], tokenizer(), WORDS, unknown="skip")
+        encode(NumberedTexts.of([], tokenizer()), WORDS, unknown="skip")
 
 
 @pytest.mark.parametrize("kind", ["word", "char", "byte", "note-char"])
@@ -103,9 +103,9 @@ def test_texts_numbered_together_are_as_if_apart(unknown: str, texts: list[str],
     np.testing.assert_array_equal(own.numbers, alone.numbers)
     np.testing.assert_array_equal(own.lengths, alone.lengths)
     assert set(held.words) == {word for tokens in held for word in tokens}
-    oov = encode_tokens(own, WORDS, unknown=unknown).oov
-    made = encode_tokens(held, WORDS, unknown=unknown, oov=oov)
-    wanted = encode(texts[first:], cut, WORDS, unknown=unknown, oov=oov)
+    oov = encode(own, WORDS, unknown=unknown).oov
+    made = encode(held, WORDS, unknown=unknown, oov=oov)
+    wanted = encode(NumberedTexts.of(texts[first:], cut), WORDS, unknown=unknown, oov=oov)
     for name in ("ids", "lengths", "unknown", "total"):
         np.testing.assert_array_equal(getattr(made, name), getattr(wanted, name))
     assert made.oov == wanted.oov

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatelight.errors import DataError
-from gatelight.text.encoding import encode, encode_tokens
+from gatelight.text.encoding import NumberedTexts, encode
 from gatelight.text.oov import UNKNOWN_POLICIES
 from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import UNK_ID, Vocabulary
@@ -22,7 +22,7 @@ FOUR_DEVIATIONS = 4.0
 
 
 def read(text: str, policy: str) -> list[str]:
-    ids = encode_tokens([text.split()], WORDS, unknown=policy).ids.tolist()
+    ids = encode([text.split()], WORDS, unknown=policy).ids.tolist()
     return [WORDS.tokens[i] if i < V else f"#{i - 2 * V}" for i in ids]
 
 
@@ -44,9 +44,9 @@ def test_a_text_is_read_the_same_alone_and_in_any_company(
     policy: str, lists: list[list[str]], data: st.DataObject
 ) -> None:
     """A draw that depended on the batch would make a prediction depend on it too."""
-    together = encode_tokens(lists, WORDS, unknown=policy)
+    together = encode(lists, WORDS, unknown=policy)
     row = data.draw(st.integers(0, len(lists) - 1))
-    alone = encode_tokens([lists[row]], WORDS, unknown=policy)
+    alone = encode([lists[row]], WORDS, unknown=policy)
     start = int(together.lengths[:row].sum())
 
     def named(made: object, ids: np.ndarray) -> list[object]:
@@ -60,32 +60,32 @@ def test_a_text_is_read_the_same_alone_and_in_any_company(
 
 def test_drawn_words_follow_their_frequencies() -> None:
     """A draw that favoured some ids would plant the same words everywhere."""
-    ids = encode_tokens([["dont"] * OFTEN], WORDS, unknown="random", seed=3).ids
+    ids = encode([["dont"] * OFTEN], WORDS, unknown="random", seed=3).ids
     chances = WORDS.counts[2:] / WORDS.counts[2:].sum()
     counts = np.bincount(ids, minlength=V)
     assert counts[:2].tolist() == [0, 0]
     deviation = np.sqrt(OFTEN * chances * (1 - chances))
     assert (np.abs(counts[2:] - OFTEN * chances) < FOUR_DEVIATIONS * deviation).all()
-    other = encode_tokens([["dont"] * OFTEN], WORDS, unknown="random", seed=4).ids
+    other = encode([["dont"] * OFTEN], WORDS, unknown="random", seed=4).ids
     assert (other != ids).any()
 
 
 def test_out_of_vocabulary_words_are_numbered_on() -> None:
     """Training and validation share one numbering, or a validation word would have another's n-grams."""
-    first = encode(["i dont lik", "dont xyzzy"], tokenizer(), WORDS, unknown="subword")
+    first = encode(NumberedTexts.of(["i dont lik", "dont xyzzy"], tokenizer()), WORDS, unknown="subword")
     assert first.oov == ["dont", "lik", "xyzzy"]
     assert first.ids.tolist() == [2, 2 * V, 2 * V + 1, 2 * V, 2 * V + 2]
-    second = encode(["new lik"], tokenizer(), WORDS, unknown="subword", oov=first.oov)
+    second = encode(NumberedTexts.of(["new lik"], tokenizer()), WORDS, unknown="subword", oov=first.oov)
     assert second.oov == ["dont", "lik", "xyzzy", "new"]
     assert second.ids.tolist() == [2 * V + 3, 2 * V + 1]
-    assert encode(["dont"], tokenizer(), WORDS).oov == []
+    assert encode(NumberedTexts.of(["dont"], tokenizer()), WORDS).oov == []
 
 
 def test_a_vocabulary_of_no_words_and_a_strange_policy() -> None:
     """Nothing to draw from, and a misspelt policy, must not end in a wrong id."""
     nothing = Vocabulary.build([])
     for policy in ("random", "nearest"):
-        made = encode_tokens([["word"]], nothing, unknown=policy)
+        made = encode([["word"]], nothing, unknown=policy)
         assert (made.ids.tolist(), made.unknown.tolist()) == ([UNK_ID], [1])
     with pytest.raises(DataError, match="choose one of: unk, drop, random, nearest, subword"):
-        encode([], tokenizer(), WORDS, unknown="guess")
+        encode(NumberedTexts.of([], tokenizer()), WORDS, unknown="guess")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatelight.models.subwords import Subwords
-from gatelight.text.encoding import Encoded, NumberedTexts, encode, encode_tokens, truncated
+from gatelight.text.encoding import Encoded, NumberedTexts, encode, truncated
 from gatelight.text.oov import LEFT_OUT, Indexer
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
@@ -44,13 +44,12 @@ class Reading:
 
     def encode(self, texts: Iterable[str] | NumberedTexts, oov: Sequence[str] = ()) -> Encoded:
         """Turn texts into flat ids and lengths; `oov` as in `text.oov.Indexer`."""
-        if isinstance(texts, NumberedTexts):
-            return self.encode_tokens(texts, oov)
-        return encode(texts, self.tokenizer, self.vocabulary, oov=oov, **self._cut())
+        numbered = texts if isinstance(texts, NumberedTexts) else NumberedTexts.of(texts, self.tokenizer)
+        return self.encode_tokens(numbered, oov)
 
     def encode_tokens(self, token_lists: Iterable[Sequence[str]], oov: Sequence[str] = ()) -> Encoded:
         """Turn token lists into flat ids and lengths."""
-        return encode_tokens(token_lists, self.vocabulary, oov=oov, **self._cut())
+        return encode(token_lists, self.vocabulary, oov=oov, **self._cut())
 
     def pieces(self, oov: Sequence[str], buckets: int, *, whole: bool = False) -> Subwords | None:
         """Return the n-grams of the out-of-vocabulary words `oov`, with `whole` of its own words too.

@@ -32,7 +32,7 @@ from gatelight.models.checkpoint import fingerprint
 from gatelight.models.generation import Reader
 from gatelight.models.inference import Place, Predictor, Running, can_run
 from gatelight.models.subwords import Subwords
-from gatelight.text.encoding import encode
+from gatelight.text.encoding import NumberedTexts, encode
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -305,7 +305,7 @@ class IncrementalLanguageModel:
 
     def after(self, texts: Sequence[str], at: Sequence[Position]) -> list[Position]:
         """Read one text on from each position, all together."""
-        encoded = encode(texts, self._tokenizer, self.vocabulary)
+        encoded = encode(NumberedTexts.of(texts, self._tokenizer), self.vocabulary)
         ids = np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])
         states = [position.place.state for position in at if position.place is not None]
         scores, states = self._reader.read_all(ids, states, [position.answer for position in at])

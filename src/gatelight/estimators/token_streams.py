@@ -44,7 +44,7 @@ class TokenStream:
     @classmethod
     def of(cls, texts: list[str], tokenizer: Tokenizer, vocabulary: Vocabulary) -> TokenStream:
         """Read the texts."""
-        encoded = encode(texts, tokenizer, vocabulary)
+        encoded = encode(NumberedTexts.of(texts, tokenizer), vocabulary)
         ends = np.cumsum(encoded.lengths)
         ids = np.insert(encoded.ids, np.append(ends - encoded.lengths, ends[-1:]), vocabulary.id(END))
         starts = ends - encoded.lengths + np.arange(len(texts))

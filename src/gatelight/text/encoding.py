@@ -147,8 +147,7 @@ def _kept(tokens: Any, max_length: int, truncation: str) -> tuple[Any, Any]:
 
 
 def encode(
-    texts: Iterable[str],
-    tokenizer: Tokenizer,
+    tokens: NumberedTexts | Iterable[Sequence[str]],
     vocabulary: Vocabulary,
     *,
     max_length: int | None = None,
@@ -157,36 +156,19 @@ def encode(
     seed: int = 0,
     oov: Sequence[str] = (),
 ) -> Encoded:
-    """Tokenize `texts` and turn them into ids, cut to `max_length` by `truncation` where that is given.
+    """Turn texts' tokens into ids, cut to `max_length` by `truncation` where that is given.
 
     "head" keeps the first tokens, "tail" the last, "head+tail" the first half (one more of an odd length) and
     the last half. Unknown tokens become UNK, or what another policy of `UNKNOWN_POLICIES` makes of them,
     before the cut; `seed` and `oov` are as in `Indexer`.
     Raises DataError for another truncation or policy, or a `max_length` below 1.
     """
-    return encode_tokens(
-        NumberedTexts.of(texts, tokenizer), vocabulary, max_length=max_length, truncation=truncation,
-        unknown=unknown, seed=seed, oov=oov,
-    )  # fmt: skip
-
-
-def encode_tokens(
-    token_lists: Iterable[Sequence[str]],
-    vocabulary: Vocabulary,
-    *,
-    max_length: int | None = None,
-    truncation: str = "head",
-    unknown: str = "unk",
-    seed: int = 0,
-    oov: Sequence[str] = (),
-) -> Encoded:
-    """Turn token lists, or `NumberedTexts`, into ids as `encode` does."""
     if truncation not in TRUNCATIONS:
         raise DataError(f"truncation={truncation!r} is not one of: {', '.join(TRUNCATIONS)}")
     if max_length is not None and max_length < 1:
         raise DataError(f"max_length must be at least 1, not {max_length}")
     indexer = Indexer(vocabulary, unknown, seed=seed, oov=oov)
-    texts = token_lists if isinstance(token_lists, NumberedTexts) else NumberedTexts.of_tokens(token_lists)
+    texts = tokens if isinstance(tokens, NumberedTexts) else NumberedTexts.of_tokens(tokens)
     ids = np.array([indexer.id(word) for word in texts.words], np.int32)[texts.numbers]
     strange = np.array([indexer.is_unknown(word) for word in texts.words], np.bool_)[texts.numbers]
     lengths = texts.lengths
