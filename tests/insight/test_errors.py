@@ -121,13 +121,12 @@ def test_words_of_a_text_by_hand() -> None:
     vectors = WordVectors(["the", "film", "fine"], np.ones((3, 2), np.float32), rows=[0, 9, 99])
     found = word_statistics(TwoRules(), TEXTS, vectors)  # type: ignore[arg-type]
     assert found.tokens.tolist() == [3, 4, 2, 2, 8]
-    assert found.unknown.tolist() == [0, 0, 1 / 2, 0, 3 / 8]
-    assert found.rare.tolist() == [1 / 3, 1 / 4, 0, 0, 2 / 8]
-    assert found.commonness[3] == pytest.approx(np.log10([90, 40]).mean())
-    assert found.rank is not None
-    assert found.rank[0] == pytest.approx((0 + 2 + 1) / 3)
-    assert found.absent is not None
-    assert found.absent.tolist() == [0, 2 / 4, 1 / 2, 0, 4 / 8]
+    unknown, rare, commonness, rank, absent = found.measures.values()
+    assert unknown.tolist() == [0, 0, 1 / 2, 0, 3 / 8]
+    assert rare.tolist() == [1 / 3, 1 / 4, 0, 0, 2 / 8]
+    assert commonness[3] == pytest.approx(np.log10([90, 40]).mean())
+    assert rank[0] == pytest.approx((0 + 2 + 1) / 3)
+    assert absent.tolist() == [0, 2 / 4, 1 / 2, 0, 4 / 8]
     assert found.negations.tolist() == [0, 0, 0, 0, 1]
     assert found.contrasts.tolist() == [0, 0, 0, 0, 1]
     assert found.cut.tolist() == [False, False, False, False, True]
@@ -183,19 +182,12 @@ def test_a_temperature_at_the_bound_of_its_search_is_not_offered(fitted: TextCla
         assert analyze_errors(model, reviews.texts, reviews.labels).offered is None
 
 
-def made(n: int, **columns: Any) -> WordStatistics:
-    nothing: dict[str, Any] = {
-        "rank": None, "absent": None, "cut": np.zeros(n, bool),
-        **{name: np.zeros(n) for name in ("tokens", "unknown", "rare", "commonness")},
-        **{name: np.zeros(n, int) for name in ("negations", "contrasts")},
-    }  # fmt: skip
-    return WordStatistics(**{**nothing, **columns})
-
-
 def test_slices_have_newcombes_interval() -> None:
     """Newcombe (1998), method 10, his example (a): 56/70 beside 48/80 gives 0.0524 to 0.3339."""
     wrong = np.array([True] * 56 + [False] * 14 + [True] * 48 + [False] * 32)
-    found = {s.value: s for s in slices(made(150, negations=np.array([1] * 70 + [0] * 80)), wrong)}
+    nothing = np.zeros(150, int)
+    words = WordStatistics(nothing, np.array([1] * 70 + [0] * 80), nothing, nothing.astype(bool), {})
+    found = {s.value: s for s in slices(words, wrong)}
     assert (found["yes"].texts, found["yes"].wrong) == (70, 56)
     assert found["yes"].apart.mean == pytest.approx(0.2)
     assert (found["yes"].apart.low, found["yes"].apart.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)

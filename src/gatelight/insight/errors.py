@@ -186,7 +186,7 @@ def analyze_errors(
         offered_error=offered_error,
         coverage=_coverage(right, probabilities.max(axis=1)),
         worst=shown(np.flatnonzero(~right), WORST),
-        effects=effects(words.measures(), ~right),
+        effects=effects(words.measures, ~right),
         edits=edits(estimator, checked, truth, seed),
         slices=slices(words, ~right, groups),
         agreement=compared,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,34 +33,18 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class WordStatistics:
-    """Of each of B texts: `tokens` and fractions of these that are `unknown` or `rare` in training.
+    """Of each of B texts the number of `tokens`, `negations` and `contrasts`, [B].
 
-    `commonness` is the mean of log10 of the known words' counts; of the vectors' corpus `rank` is the mean of
-    log10 of the ranks, `absent` the fraction without a vector (None without vectors). `negations` and
-    `contrasts` are counts. `cut`: whether the text is longer than what the model reads.
+    `cut`: whether the text is longer than what the model reads. `measures`, by name, may go with mistakes:
+    fractions of the tokens that are unknown or rare in training, and the mean of log10 of the known words'
+    counts; with vectors the same of their corpus: the mean of log10 of the ranks, the fraction without one.
     """
 
-    tokens: Floats
-    unknown: Floats
-    rare: Floats
-    commonness: Floats
-    rank: Floats | None
-    absent: Floats | None
+    tokens: Numbers
     negations: Numbers
     contrasts: Numbers
     cut: NDArray[np.bool_]
-
-    def measures(self) -> dict[str, Floats]:
-        """Return what may go with mistakes, by name."""
-        found = {
-            "fraction of unknown words": self.unknown,
-            f"fraction of words seen less than {RARE} times in training": self.rare,
-            "mean log10 of the words' counts in training": self.commonness,
-        }
-        if self.rank is not None and self.absent is not None:
-            found["mean log10 of the words' ranks in the vectors' corpus"] = self.rank
-            found["fraction of words without a vector"] = self.absent
-        return found
+    measures: dict[str, Floats]
 
 
 def word_statistics(
@@ -69,38 +53,40 @@ def word_statistics(
     """Look at the words of texts as the estimator reads them."""
     reading = estimator.reading_
     counts = reading.vocabulary.known_counts()
-    ranks = {} if vectors is None else dict(zip(vectors.words, (vectors.rows + 1).tolist(), strict=True))
-
-    def of(tokens: list[str]) -> list[float]:
-        known = [counts[token] for token in tokens if token in counts]
-        placed = [ranks[token] for token in tokens if token in ranks]
-        lower = [token.lower() for token in tokens]
-        return [
-            len(tokens),
-            len(tokens) - len(known),
-            sum(count < RARE for count in known),
-            float(np.log10(np.maximum(known, 1)).mean()) if known else 0.0,
-            float(np.log10(placed).mean()) if placed else 0.0,
-            len(tokens) - len(placed),
-            sum(token in NEGATIONS for token in lower),
-            sum(token in CONTRASTS for token in lower),
-        ]
-
-    rows = np.array([of(reading.tokenizer.tokens(text)) for text in texts])
-    tokens, unknown, rare, commonness, rank, absent, negations, contrasts = rows.T
-    read = tokens - unknown if reading.unknown == "drop" else tokens
+    token_lists = [reading.tokenizer.tokens(text) for text in texts]
+    lower = [[token.lower() for token in tokens] for tokens in token_lists]
+    known = [[counts[token] for token in tokens if token in counts] for tokens in token_lists]
+    tokens, unknown = _lengths(token_lists), _lengths(token_lists) - _lengths(known)
     length = np.maximum(tokens, 1)
+    measures = {
+        "fraction of unknown words": unknown / length,
+        f"fraction of words seen less than {RARE} times in training": np.array(
+            [sum(count < RARE for count in own) for own in known]
+        )
+        / length,
+        "mean log10 of the words' counts in training": _mean_logs(known),
+    }
+    if vectors is not None:
+        ranks = dict(zip(vectors.words, (vectors.rows + 1).tolist(), strict=True))
+        placed = [[ranks[token] for token in own if token in ranks] for own in token_lists]
+        measures["mean log10 of the words' ranks in the vectors' corpus"] = _mean_logs(placed)
+        measures["fraction of words without a vector"] = (tokens - _lengths(placed)) / length
+    read = tokens - unknown if reading.unknown == "drop" else tokens
     return WordStatistics(
         tokens=tokens,
-        unknown=unknown / length,
-        rare=rare / length,
-        commonness=commonness,
-        rank=None if vectors is None else rank,
-        absent=None if vectors is None else absent / length,
-        negations=negations.astype(np.int64),
-        contrasts=contrasts.astype(np.int64),
+        negations=np.array([sum(token in NEGATIONS for token in own) for own in lower]),
+        contrasts=np.array([sum(token in CONTRASTS for token in own) for own in lower]),
         cut=read > (math.inf if reading.max_length is None else reading.max_length),
+        measures=measures,
     )
+
+
+def _lengths(rows: Sequence[Sequence[Any]]) -> Numbers:
+    return np.array(list(map(len, rows)), np.int64)
+
+
+def _mean_logs(rows: Sequence[Sequence[int]]) -> Floats:
+    return np.array([np.log10(np.maximum(own, 1)).mean() if own else 0.0 for own in rows])
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,9 @@ def likeness(
     for row, (one, other) in enumerate(pairs.tolist()):
         if one != left:
             left, left_pairs = one, word_pairs(tokens_of(one), is_word)
-        out[row] = jaccard(left_pairs, word_pairs(tokens_of(other), is_word))
+        right_pairs = word_pairs(tokens_of(other), is_word)
+        both = len(np.intersect1d(left_pairs, right_pairs, assume_unique=True))
+        out[row] = both / max(len(left_pairs) + len(right_pairs) - both, 1)
     return out
 
 
@@ -123,13 +125,6 @@ def word_pairs(tokens: Tokens, is_word: npt.NDArray[np.bool_]) -> Numbers:
     """Return a text's distinct pairs of neighbouring words as sorted numbers; signs are skipped."""
     words = tokens[is_word[tokens]].astype(np.int64)
     return np.unique((words[:-1] << 32) | words[1:])
-
-
-def jaccard(one: Numbers, other: Numbers) -> float:
-    """Return |A ∩ B| / |A ∪ B| of two sets of distinct numbers; 0 where both are empty."""
-    both = len(np.intersect1d(one, other, assume_unique=True))
-    either = len(one) + len(other) - both
-    return both / either if either else 0.0
 
 
 _SEEDS: Keys = np.random.default_rng(0).integers(0, 1 << 32, BANDS * ROWS, dtype=np.uint32)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
 from hashlib import blake2b
 
 from gatelight.errors import DataError
@@ -47,25 +46,11 @@ def _slipped(word: str, which: float) -> str:
     """`which`, from 0 up to 1, chooses among all slips of the word."""
     if "'" in word:
         return word.replace("'", "", 1)
-    slips = _SLIPS[int(which * len(_SLIPS))]
-    places = slips[0](word)
+    kind, place = divmod(which * 3, 1)
+    places = [k for k in range(len(word) - 1) if word[k] != word[k + 1]] if kind == 0 else range(len(word))
     if not places:  # nothing to swap in "oo"
-        slips = _SLIPS[-1]
-        places = slips[0](word)
-    fraction = which * len(_SLIPS) % 1
-    return slips[1](word, places[int(fraction * len(places))])
-
-
-def _unlike_neighbours(word: str) -> list[int]:
-    return [place for place in range(len(word) - 1) if word[place] != word[place + 1]]
-
-
-def _letters(word: str) -> list[int]:
-    return list(range(len(word)))
-
-
-_SLIPS: tuple[tuple[Callable[[str], list[int]], Callable[[str, int], str]], ...] = (
-    (_unlike_neighbours, lambda word, k: word[:k] + word[k + 1] + word[k] + word[k + 2 :]),
-    (_letters, lambda word, k: word[:k] + word[k + 1 :]),
-    (_letters, lambda word, k: word[: k + 1] + word[k:]),
-)
+        kind, places = 2, range(len(word))
+    k = places[int(place * len(places))]
+    if kind == 0:
+        return word[:k] + word[k + 1] + word[k] + word[k + 2 :]
+    return word[: k + 1] + word[k:] if kind == 2 else word[:k] + word[k + 1 :]
