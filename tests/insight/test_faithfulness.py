@@ -8,7 +8,7 @@ import pytest
 from gatelight import TextClassifier
 from gatelight.errors import DataError
 from gatelight.estimators.explain import METHODS
-from gatelight.insight.faithfulness import FRACTIONS, faithfulness, tfidf_weights
+from gatelight.insight.faithfulness import FRACTIONS, faithfulness
 
 FILLERS = ["the", "of", "and", "it", "so", "then", "here"]
 NUMBERS = {f"{sign}{k}": (1 if sign == "plus" else -1) * k for sign in ("plus", "minus") for k in range(1, 6)}
@@ -91,15 +91,3 @@ def test_the_areas_are_those_of_probabilities_asked_for_one_by_one(adder: TextCl
     assert found.sufficiency.mean == pytest.approx(expected, abs=SAME)
     with pytest.raises(DataError, match="no text holds a token"):
         faithfulness(adder, [""])
-
-
-def test_tfidf_weights_are_what_the_baseline_adds_up(adder: TextClassifier) -> None:
-    """With single words once each, the weights and the intercept make the baseline's own order of texts."""
-    question = adder.question("plus5 minus1 of", target="above")
-    number = {term: k for k, term in enumerate(adder.baseline_.terms)}
-    weights = tfidf_weights(adder.baseline_, question, number)
-    against = tfidf_weights(adder.baseline_, adder.question("plus5 minus1 of", target="below"), number)
-    np.testing.assert_allclose(weights, -against)
-    positive = adder.classes_.tolist().index("above") == 1
-    assert (weights[0] > 0 > weights[1]) or not positive
-    assert abs(weights[2]) < abs(weights[1])

@@ -13,10 +13,8 @@ import torch
 from command_line import gatelight, json_lines, one_line_and_two, snapshot, succeeded
 
 from gatelight.errors import DataError
-from gatelight.lab.grammars import anbn
 from gatelight.lab.report import fading, half_fail_at, read_runs, summed_up
 from gatelight.lab.run import (
-    Batch,
     Network,
     gradient_by_distance,
     hidden_size,
@@ -99,20 +97,6 @@ def test_what_is_right_is_decided_by_the_tasks_rule() -> None:
     assert right("class", logits, ones, None).tolist() == [True, True, False]
     sets = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
     assert right("set", sets, torch.tensor([[1.0, 0.0]] * 2), 0.5).tolist() == [True, False]
-
-
-def test_packed_targets_are_those_of_their_rows() -> None:
-    """A target beside the row of another sequence could still be learnt a little, and nobody would notice."""
-    what = anbn(np.random.default_rng(5), 6, 9)
-    part = Batch(what)
-    for number in range(9):
-        rows = part.packing.sequence(number)
-        begin = int(what.lengths[:number].sum())
-        real = slice(begin, begin + int(what.lengths[number]))
-        assert part.rows[rows].numpy().tolist() == what.inputs[real].tolist()
-        assert part.targets[rows].numpy().tolist() == what.targets[real].tolist()
-        assert part.asked[rows].tolist() == what.asked[real].tolist()
-        assert set(part.sequence[rows].tolist()) == {number}
 
 
 def test_the_same_seed_finds_the_same() -> None:

@@ -90,25 +90,12 @@ def text(inputs: Any) -> str:
     return "".join(grammars.REBER[number] for number in inputs.argmax(1))
 
 
-def _accepted(string: str) -> bool:
-    """Whether the automaton that makes strings would make this one."""
-    state = 0
-    for symbol in string:
-        if state == 2 or symbol not in grammars.REBER:
-            return False
-        state = int(grammars.NEXT[state, grammars.REBER.index(symbol)])
-        if state < 0:
-            return False
-    return state == 2
-
-
 @FEW
 @given(SEEDS, st.integers(5, 30))
-def test_the_automaton_accepts_what_it_makes_and_names_what_may_follow(seed: int, length: int) -> None:
+def test_strings_are_of_the_grammar_and_name_what_may_follow(seed: int, length: int) -> None:
     """An error in the table would make a grammar that nobody has published figures of."""
     for inputs, targets, _, asked in drawn(grammars.embedded_reber, seed, length):
         string = text(inputs) + "E"
-        assert _accepted(string)
         assert EMBEDDED.fullmatch(string)
         assert len(string) - 4 >= length
         assert string[int(np.flatnonzero(asked)[0]) + 1] == string[1] == string[-2]
@@ -116,20 +103,6 @@ def test_the_automaton_accepts_what_it_makes_and_names_what_may_follow(seed: int
             begun = string[: step + 1]
             may = {symbol for symbol in grammars.REBER if EMBEDDED.fullmatch(begun + symbol, partial=True)}
             assert {grammars.REBER[k] for k in np.flatnonzero(allowed)} == may
-
-
-@FEW
-@given(SEEDS, st.data())
-def test_the_automaton_rejects_near_misses(seed: int, data: st.DataObject) -> None:
-    """One symbol changed, lost, doubled, or the outer letters unlike: the expression says which are none."""
-    string = text(drawn(grammars.embedded_reber, seed, 5, 1)[0][0]) + "E"
-    at = data.draw(st.integers(0, len(string) - 1))
-    changed = [string[:at] + symbol + string[at + 1 :] for symbol in grammars.REBER]
-    missed = [*changed, string[:at] + string[at + 1 :], string[:at] + string[at] + string[at:], string + "E"]
-    for miss in missed:
-        assert _accepted(miss) == bool(EMBEDDED.fullmatch(miss))
-    other = "P" if string[1] == "T" else "T"
-    assert not _accepted(string[:-2] + other + "E")
 
 
 def test_strings_are_as_long_as_the_grammar_makes_them() -> None:
