@@ -18,6 +18,16 @@ class ModelFileError(GatelightError, ValueError):
     """A model folder that is missing, incomplete, damaged or of a newer format."""
 
 
+class ProcessLost(GatelightError):
+    """Another process that trains the same model has ended, or the network between them failed."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            f"another process of this training ended or cannot be reached ({said:.120}); the last checkpoint "
+            "is whole: start all of them again with resume (on the command line --resume)"
+        )
+
+
 class MissingExtraError(GatelightError, ImportError):
     """An optional package is absent; the message names the extra that brings it."""
 

@@ -15,6 +15,11 @@ def rank() -> int:
     return _told("RANK", 0)
 
 
+def processes() -> int:
+    """Return how many processes work together."""
+    return _told("WORLD_SIZE", 1)
+
+
 def processes_here() -> int:
     """Return how many processes share this machine's processors."""
     return _told("LOCAL_WORLD_SIZE", 1)

@@ -7,11 +7,14 @@ left (a broken pipe) ends the program without a word. Anything else is a fault o
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 from gatelight.cli.output import abandon, complain
-from gatelight.errors import GatelightError
+from gatelight.errors import GatelightError, ProcessLost
+from gatelight.launched import processes, rank
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
@@ -20,6 +23,18 @@ READER_LEFT = 141  # what a shell reports for a program that SIGPIPE ended, as `
 
 class Stopped(KeyboardInterrupt):
     """Ctrl-C at a moment when there is something to say, such as how to go on."""
+
+
+def end_with_the_others() -> None:
+    """Of several processes: say why, when torchrun ends this one because another failed."""
+    if processes() == 1:
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        complain(str(ProcessLost("torchrun ends this one")))
+        os._exit(USER_MISTAKE)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def exit_code(work: Callable[[], object], in_words: Callable[[str], str] = str) -> int:
@@ -34,7 +49,8 @@ def exit_code(work: Callable[[], object], in_words: Callable[[str], str] = str) 
         abandon(sys.stdout)
         return READER_LEFT
     except KeyboardInterrupt as stop:
-        complain(str(stop) if isinstance(stop, Stopped) else "stopped")
+        if not rank():
+            complain(str(stop) if isinstance(stop, Stopped) else "stopped")
         return INTERRUPTED
     except (GatelightError, OSError) as error:
         try:
@@ -42,6 +58,10 @@ def exit_code(work: Callable[[], object], in_words: Callable[[str], str] = str) 
         except OSError:
             abandon(sys.stdout)
         said = describe(error)
+        if processes() > 1:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what it would say is said here
+        if rank() and not isinstance(error, ProcessLost):
+            return USER_MISTAKE  # the first process has the same mistake to tell
         complain(in_words(said) if isinstance(error, GatelightError) else said)
         return USER_MISTAKE
     return 0

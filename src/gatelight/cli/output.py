@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from gatelight.files import file_written_aside
+from gatelight.launched import rank
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -30,14 +31,17 @@ def one_line(text: str) -> str:
 
 
 def console(machine: bool = False) -> Console:
-    """Return the console for people: stdout, or stderr when stdout carries JSON (`machine`)."""
+    """Return the console for people: stdout, or stderr when stdout carries JSON (`machine`).
+
+    Of several processes only the first one's shows anything.
+    """
     from rich.console import Console
 
     class Screen(Console):
         def on_broken_pipe(self) -> None:
             _reader_left(self.file)
 
-    return Screen(stderr=machine, markup=False, highlight=False, emoji=False)
+    return Screen(stderr=machine, markup=False, highlight=False, emoji=False, quiet=rank() > 0)
 
 
 def set_going_on(what: str) -> None:
@@ -83,7 +87,9 @@ def emit(record: Mapping[str, Any]) -> None:
 
 
 def write(text: str) -> None:
-    """Write to stdout at once."""
+    """Write to stdout at once, from the first of several processes."""
+    if rank():
+        return
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

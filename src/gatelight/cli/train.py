@@ -11,6 +11,7 @@ from gatelight.cli.output import emit, say, table
 from gatelight.cli.settings import classifier_settings, language_settings
 from gatelight.cli.sources import LIMIT, Reads
 from gatelight.errors import DataError
+from gatelight.launched import rank
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +40,7 @@ class Training(Reads):
 
     def _begin(self, kind: str, vectors: str | None, to: Console) -> UnfinishedRun:
         """Refuse what cannot be before minutes are spent on reading, and fetch vectors that have a name."""
+        from gatelight.cli.faults import end_with_the_others
         from gatelight.cli.sources import available
         from gatelight.cli.unfinished import UnfinishedRun
         from gatelight.estimators.rules import AUTO, CORPUS
@@ -49,6 +51,7 @@ class Training(Reads):
             raise DataError(
                 f"--save-vectors {self.save_vectors} must end in one of {', '.join(ENDINGS)}: the format"
             )
+        end_with_the_others()
         run = UnfinishedRun(self.out, kind, self.resume)
         with run:
             if vectors not in (None, AUTO, CORPUS, ONE_HOT):
@@ -117,12 +120,14 @@ class Train(Training):
                     groups=corpus.groups,
                     validation=None if valid is None else (valid.texts, valid.labels or []),
                     unlabelled=texts.unlabelled or None,
-                    baseline=self.baseline,
+                    baseline=self.baseline and not rank(),
                     origin=corpus.origin,
                     checkpoint=run.checkpoint,
-                    resume=self.resume,
+                    resume=run.resume,
                     **calls,
                 )
+        if rank():
+            return  # the first process goes on
         tested = None
         if texts.test is not None:
             tested = evaluate(estimator, texts.test.texts, texts.test.labels or [], baseline=self.baseline)
@@ -167,12 +172,14 @@ class TrainLanguageModel(Training):
                 model.fit(
                     corpus.texts,
                     groups=corpus.groups,
-                    baseline=self.baseline,
+                    baseline=self.baseline and not rank(),
                     origin=self.data,
                     checkpoint=run.checkpoint,
-                    resume=self.resume,
+                    resume=run.resume,
                     **calls,
                 )
+        if rank():
+            return  # the first process goes on
         run.save(model.save)
         found = model.training_
         measured = {"this model": found["validation"], f"n-grams, order {model.order}": found["baseline"]}

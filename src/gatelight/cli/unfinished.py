@@ -8,11 +8,13 @@ from pathlib import Path
 
 from gatelight.cli.faults import describe
 from gatelight.errors import DataError
+from gatelight.launched import rank, restarted
 
 
 class UnfinishedRun:
     """The run on the way to the folder `out` of a model of `kind`, in the folder `OUT.checkpoint`.
 
+    What torchrun restarts resumes by itself. Of several processes only the first writes.
     As a context manager it removes that folder in the end where it has no checkpoint. Raises DataError where
     there is nothing to resume, or something that beginning anew would destroy; FileExistsError where the
     model could not be saved in the end; OSError where nothing can be written.
@@ -27,6 +29,7 @@ class UnfinishedRun:
         if out.exists() and not may_replace(kind)(out):
             raise FileExistsError(f"{out} exists and is no model of gatelight's; choose another --out")
         begun = self.checkpoint.is_file()
+        self.resume = resume = resume or (begun and restarted())
         if resume and not begun:
             raise DataError(
                 f"{self.folder} holds no unfinished run: there is nothing to resume; begin without --resume"
@@ -44,7 +47,7 @@ class UnfinishedRun:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if not self.checkpoint.exists():
+        if not rank() and not self.checkpoint.exists():
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def save(self, write: Callable[[Path], None]) -> None:

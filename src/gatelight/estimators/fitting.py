@@ -39,6 +39,7 @@ from gatelight.estimators.settings import (
 from gatelight.estimators.texts import checked_texts, group_names
 from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.estimators.wide import WidePath
+from gatelight.launched import rank
 from gatelight.models.classifier import Classifier
 from gatelight.models.inference import predict
 from gatelight.models.losses import class_weights
@@ -127,13 +128,15 @@ def fit(
         raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
     if settings["vectors"] not in (None, ONE_HOT):
         tell("vectors")
+    # One process keeps the vectors that were trained, all go on from them.
+    keeps_none = rank() > 0 and not resume
     if source is None:
         beginning = start(
             settings,
             tokens,
             map(cut.tokens, others),
             on_progress=on_vectors,
-            kept=None if checkpoint is None else kept_beside(checkpoint),
+            kept=None if checkpoint is None or keeps_none else kept_beside(checkpoint),
             resume=resume,
         )
     else:

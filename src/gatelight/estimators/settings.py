@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gatelight.errors import DataError
 from gatelight.estimators.language_rules import settled as settled_language
 from gatelight.estimators.rules import AUTO, settled
+from gatelight.launched import processes, rank
 
 if TYPE_CHECKING:
     from gatelight.models.config import ClassifierConfig, LanguageModelConfig
@@ -337,7 +338,12 @@ def seed_of(random_state: Any) -> int:
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
     if random_state is None:
-        return int(np.random.default_rng().integers(2**31))
+        drawn = int(np.random.default_rng().integers(2**31))
+        if processes() > 1:
+            from gatelight.models.process_group import process_group
+
+            drawn = int(process_group().total([0 if rank() else drawn])[0])
+        return drawn
     if isinstance(random_state, bool) or not isinstance(random_state, int | np.integer) or random_state < 0:
         raise DataError(
             f"random_state is {random_state!r}; expected a whole number, 0 or more, a generator, or None"

@@ -16,8 +16,9 @@ from gatelight.models.batches import plan_batches
 from gatelight.models.classifier import Classifier
 from gatelight.models.inference import predict
 from gatelight.models.labelled import Given, training_data
+from gatelight.models.process_group import process_group
 from gatelight.models.subwords import Subwords
-from gatelight.models.task import Outcome
+from gatelight.models.task import Outcome, outcome_of
 from gatelight.models.training_config import TrainingConfig
 
 
@@ -35,6 +36,7 @@ class Classifying:
     ) -> None:
         """Raises DataError where data, targets and config do not fit each other."""
         self.model, self.config, self.subwords = model, config, subwords
+        self.group = process_group()
         self.objective, self.data, self.valid = training_data(model, given, sample_weight, valid, config)
         self.steps_per_epoch = -(-len(self.data.targets) // config.batch_size)
         self.validates = self.valid is not None
@@ -56,13 +58,13 @@ class Classifying:
 
     def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
         """Classify the sequences numbered `index`."""
-        ids, packing = self.data.sequences.packed(index)
+        ids, packing = self.data.sequences.packed(index, self.group.part)
         targets, weights = self.data.chosen(index[packing.order])
-        weight = len(index) if weights is None else float(weights.sum())
+        weight = len(targets) if weights is None else float(weights.sum())
         hidden, _ = self.model.hidden(ids, packing, None, generator, self.subwords)
         logits = self.model.logits(hidden, packing, generator)
         loss, right = self.objective.loss_and_correct(logits, targets, weights)
-        return Outcome(loss.item(), loss.backward, len(index), weight, right)
+        return outcome_of(loss, len(targets), weight, right)
 
     def after_step(self) -> None:
         """No batch leaves anything to the next one."""
@@ -75,7 +77,8 @@ class Classifying:
         """Loss and accuracy on the validation sequences."""
         assert self.valid is not None
         sequences = self.valid.sequences
-        probabilities = predict(self.model, sequences.ids, sequences.lengths, subwords=self.subwords)
+        ids, lengths = sequences.take(np.arange(self.group.rank, len(sequences), self.group.size))
+        probabilities = self.group.joined(predict(self.model, ids, lengths, subwords=self.subwords))
         return self.objective.scores(probabilities, self.valid.targets)
 
     def arrays(self) -> list[NDArray[Any] | Tensor | None]:

@@ -19,9 +19,11 @@ from gatelight.models.batches import Sequences, plan_batches
 from gatelight.models.language_model import LanguageModel
 from gatelight.models.losses import softmax_cross_entropy
 from gatelight.models.network import evaluating
-from gatelight.models.task import Outcome
+from gatelight.models.process_group import process_group
+from gatelight.models.task import Outcome, outcome_of
 from gatelight.models.training_config import TrainingConfig
 from gatelight.nn import pack
+from gatelight.nn.kernels.rows import gather_rows
 
 Ids = NDArray[np.int32]
 SCORED_STEPS = 256  # at a time: bounds the memory of an evaluation
@@ -39,7 +41,7 @@ class PredictingStreams:
     ) -> None:
         """Raises DataError for a stream too short for B parts of two ids."""
         self.model, self.stream, self.valid, self.steps = model, stream, valid, steps
-        self.streams = config.batch_size
+        self.streams, self.group = config.batch_size, process_group()
         self.length = (len(stream) - 1) // self.streams
         if self.length < 1:
             raise DataError(
@@ -48,11 +50,10 @@ class PredictingStreams:
             )
         self.steps_per_epoch = -(-self.length // steps)
         self.validates = valid is not None
-        self._state = model.initial(self.streams)
-        self._next = self._state
+        self._next = model.initial(self.streams)
         self._kept = {
             f"{place}/{part}": torch.zeros_like(tensor)
-            for place, layer in enumerate(self._state)
+            for place, layer in enumerate(self._next)
             for part, tensor in enumerate(layer)
         }
 
@@ -68,30 +69,32 @@ class PredictingStreams:
     def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
         """Read steps index[0] to index[1] of every part, from where the batch before ended."""
         begin, end = index.tolist()
-        places = np.arange(self.streams) * self.length + np.arange(begin, end)[:, None]  # [T, B], as packed
+        packing = pack(np.full(self.streams, end - begin)).part(*self.group.part)
+        places = packing.order * self.length + np.arange(begin, end)[:, None]  # [T, B], as packed
         rows = places.ravel()
         before = self._before(begin)
-        packing = pack(np.full(self.streams, end - begin))
         hidden, after = self.model.hidden(self.stream[rows], packing, before, generator)
         self._next = [tuple(part.detach() for part in layer) for layer in after]
         targets = torch.from_numpy(self.stream[rows + 1].astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
-        return Outcome(loss.item(), loss.backward, len(rows), len(rows), right)
+        return outcome_of(loss, len(rows), len(rows), right)
 
     def _before(self, begin: int) -> list[tuple[Tensor, ...]]:
-        if not begin:
-            return self.model.initial(self.streams)
-        layers = range(len(self._state))
-        return [
-            tuple(self._kept[f"{place}/{part}"].clone() for part in range(len(self._state[place])))
-            for place in layers
-        ]
+        own = slice(self.group.rank, None, self.group.size)
+        state = self.model.initial(self.streams)
+        if begin:
+            state = [
+                tuple(self._kept[f"{place}/{part}"].clone() for part in range(len(layer)))
+                for place, layer in enumerate(state)
+            ]
+        return [tuple(part[:, own].contiguous() for part in layer) for layer in state]
 
     def after_step(self) -> None:
         """Keep the state that the last batch ended in."""
         for place, layer in enumerate(self._next):
             for part, tensor in enumerate(layer):
-                self._kept[f"{place}/{part}"].copy_(tensor)
+                of_all = self.group.joined(tensor.transpose(0, 1).contiguous().numpy())
+                self._kept[f"{place}/{part}"].copy_(torch.from_numpy(of_all).transpose(0, 1))
 
     def state(self) -> dict[str, Tensor]:
         """The state of every layer."""
@@ -122,6 +125,7 @@ class PredictingDocuments:
         if not len(documents) or documents.lengths.min() < 2:
             raise DataError("a document needs two ids or more, of which the first is given")
         self.model, self.documents, self.valid, self.config = model, documents, valid, config
+        self.group = process_group()
         self.steps_per_epoch = -(-len(documents) // config.batch_size)
         self.validates = valid is not None
 
@@ -138,16 +142,15 @@ class PredictingDocuments:
 
     def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
         """Read the documents numbered `index`."""
-        ids, lengths = self.documents.take(index)
-        ends = np.cumsum(lengths)
-        given, asked = np.ones(len(ids), np.bool_), np.ones(len(ids), np.bool_)
-        given[ends - 1] = False
-        asked[ends - lengths] = False
-        packing = pack(lengths - 1)
-        hidden, _ = self.model.hidden(packing.gathered(ids[given]), packing, None, generator)
-        targets = torch.from_numpy(packing.gathered(ids[asked]).astype(np.int64))
+        packing = pack(self.documents.lengths[index] - 1).part(*self.group.part)
+        starts = self.documents.starts[index[packing.order]]
+        given, asked = np.empty(packing.rows, np.int32), np.empty(packing.rows, np.int32)
+        gather_rows(self.documents.ids, starts, packing.alive, given)
+        gather_rows(self.documents.ids, starts + 1, packing.alive, asked)
+        hidden, _ = self.model.hidden(given, packing, None, generator)
+        targets = torch.from_numpy(asked.astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
-        return Outcome(loss.item(), loss.backward, len(targets), len(targets), right)
+        return outcome_of(loss, len(targets), len(targets), right)
 
     def after_step(self) -> None:
         """No batch leaves anything to the next one."""

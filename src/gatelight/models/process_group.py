@@ -16,20 +16,8 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatelight.errors import GatelightError
+from gatelight.errors import ProcessLost
 from gatelight.models.optim import Touched
-
-
-class ProcessLost(GatelightError):
-    """Another process of a training has ended, or the network between them failed."""
-
-    def __init__(self, rank: int, error: RuntimeError) -> None:
-        said = str(error).partition("\n")[0]
-        super().__init__(
-            f"process {rank} goes no further, because another process of this training ended or cannot be "
-            f"reached ({said:.120}); the last checkpoint is whole: start all of them again with resume (on "
-            "the command line --resume)"
-        )
 
 
 class ProcessGroup:
@@ -121,7 +109,7 @@ class ProcessGroup:
         try:
             yield
         except RuntimeError as error:
-            raise ProcessLost(self.rank, error) from None
+            raise ProcessLost(str(error).partition("\n")[0]) from None
 
 
 def process_group() -> ProcessGroup:

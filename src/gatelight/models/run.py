@@ -21,8 +21,9 @@ from gatelight.errors import DataError, GatelightError, ModelFileError
 from gatelight.models.checkpoint import fingerprint, read_checkpoint, restore
 from gatelight.models.history import FINISHED, Diverged, History, Progress, Sums, Throughput
 from gatelight.models.optim import Optimiser, WeightAverage
+from gatelight.models.process_group import process_group
 from gatelight.models.schedules import SCHEDULES
-from gatelight.models.task import Task
+from gatelight.models.task import Outcome, Task
 from gatelight.models.trained_weights import TrainedWeights
 from gatelight.models.training_config import FREE, TrainingConfig, must_be_same
 from gatelight.models.unfreezing import Unfreezing
@@ -37,6 +38,7 @@ class Run:
     def __init__(self, task: Task, config: TrainingConfig) -> None:
         """Start at step 0; raises DataError where there is nothing to train."""
         self.task, self.model, self.config = task, task.model, config
+        self.group = process_group()
         self.trained = TrainedWeights(task.model)
         self._never = [p for p in task.model.parameters() if not p.requires_grad]
         self.unfreezing = Unfreezing(task.model, config.epochs) if config.gradual_unfreezing else None
@@ -58,6 +60,15 @@ class Run:
         self.whole = True
         self._identity: str | None = None
 
+    def agree(self) -> None:
+        """Begin from the weights of the first process; DataError where another has other data."""
+        self.group.same([*self.model.parameters(), *self.model.buffers()])
+        own = int(self.identity()[:12], 16) if self.group.size > 1 else 0  # exact as a float, times thousands
+        if self.group.total([own])[0] != own * self.group.size:
+            raise DataError(
+                "the processes of this training have other data or settings each; give all the same files"
+            )
+
     def plan(self) -> list[NDArray[np.int64]]:
         """The batches of the present epoch, which also begins to train what it is the first to train."""
         if self.unfreezing is not None:
@@ -71,10 +82,13 @@ class Run:
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
         with self.trained.before_reading(self.optimiser.catch_up):
             outcome = self.task.outcome(index, self.generator)
-        if not math.isfinite(outcome.loss):
-            raise self._diverged(f"the loss is {outcome.loss}", self.step + 1)
-        outcome.backward()
-        touched = self.trained.touched()
+        loss, count, weight, correct = self._of_all(outcome)
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss is {loss}", self.step + 1)
+        outcome.backward(outcome.weight / weight if weight else 1.0)
+        touched = self.group.sum_gradients(self.trained.dense.values(), self.trained.touched())
+        if touched is not None and self.group.size > 1:
+            self.optimiser.catch_up(touched[0])  # those too that only other processes read
         norm = self.optimiser.gradient_norm(touched)
         if not math.isfinite(norm):
             raise self._diverged(f"the gradient's norm is {norm}", self.step + 1)
@@ -85,11 +99,21 @@ class Run:
         self.step += 1
         self.step_in_epoch += 1
         self.task.after_step()
-        self.sums.add(outcome.loss, outcome.count, outcome.weight, outcome.correct)
+        self.sums.add(loss, count, weight, correct)
         self.sums.seconds += clock() - began
         self.whole = True
         self.trained.forget_touched()
         self.throughput.stop()
+
+    def _of_all(self, outcome: Outcome) -> tuple[float, int, float, int | None]:
+        """Mean loss, count, weight and correct ones of the whole batch."""
+        correct = math.nan if outcome.correct is None else outcome.correct
+        if self.group.size == 1:
+            return outcome.loss, outcome.count, outcome.weight, outcome.correct
+        numbers = outcome.loss * outcome.weight, outcome.count, outcome.weight, correct
+        losses, count, weight, correct = self.group.total(numbers)
+        loss = losses / weight if weight else 0.0
+        return loss, int(count), weight, None if math.isnan(correct) else int(correct)
 
     @property
     def learning_rate(self) -> float:

@@ -19,15 +19,24 @@ from torch import Tensor, nn
 class Outcome:
     """The mean loss of a batch, how many were counted, with what weight in all, and how many were right.
 
-    `correct` is None where that is not counted; `backward` gives every trained
-    parameter its gradient and may be called once.
+    `correct` is None where that is not counted; `backward(fraction)` gives every trained parameter that
+    fraction of its gradient and may be called once.
     """
 
     loss: float
-    backward: Callable[[], None]
+    backward: Callable[[float], None]
     count: int
     weight: float
     correct: int | None
+
+
+def outcome_of(loss: Tensor, count: int, weight: float, correct: int | None) -> Outcome:
+    """The outcome of a batch whose mean loss is the tensor `loss`."""
+
+    def backward(fraction: float) -> None:
+        loss.backward(loss.new_tensor(fraction))  # type: ignore[no-untyped-call]
+
+    return Outcome(loss.item(), backward, count, weight, correct)
 
 
 class Task(Protocol):
@@ -50,7 +59,7 @@ class Task(Protocol):
         ...
 
     def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
-        """Run the model forward on a batch; changes nothing that a run goes on from."""
+        """Run the model forward on this process's part of a batch; changes nothing that goes on."""
         ...
 
     def after_step(self) -> None:

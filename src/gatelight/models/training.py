@@ -81,7 +81,10 @@ def train_task(
     checkpoint_seconds: float = 60.0,
     resume: bool = False,
 ) -> History:
-    """Train the model of the task that `task()` makes; all else is as in `train`."""
+    """Train the model of the task that `task()` makes; all else is as in `train`.
+
+    Of several processes that torchrun started each takes its part of every batch, and the first writes.
+    """
     # How many threads there are is asked once, not by each of a step's dozen computations.
     with using(config.threads or threads()), single_threaded_torch(), interrupts_held() as check:
         run = Run(task(), config)
@@ -91,9 +94,11 @@ def train_task(
                 run.restore(checkpoint)
             elif checkpoint.exists():
                 _refuse_unfinished(checkpoint)
-            remove_leftovers(checkpoint)
+            if run.group.rank == 0:
+                remove_leftovers(checkpoint)
         elif resume:
             raise DataError("resume was asked for without a checkpoint; name the file to go on from")
+        run.agree()
         writer = _CheckpointWriter(run, checkpoint, checkpoint_seconds)
         mode = run.model.training
         try:
@@ -151,7 +156,7 @@ class _CheckpointWriter:
 
     def write(self) -> None:
         self.written_step = self.run.step
-        if self.path is not None:
+        if self.path is not None and self.run.group.rank == 0:
             write_checkpoint(self.path, self.run.tensors(), self.run.record())
             self.written_at = time.monotonic()
 

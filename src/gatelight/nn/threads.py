@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gatelight.errors import DataError
+from gatelight.launched import processes_here
 from gatelight.nn.kernels.parallel import NO_MEMORY, Task, run_tasks, woken_pool
 from gatelight.nn.processors import available
 
@@ -34,13 +35,14 @@ _VARIABLE = "GATELIGHT_THREADS"
 def threads() -> int:
     """Return how many threads may be used: `set_threads`, else GATELIGHT_THREADS, else all processors.
 
+    Of processors, each of the processes that torchrun starts on a machine takes its part.
     Raises DataError when GATELIGHT_THREADS is not a positive number.
     """
     if _threads:
         return _threads
     wish = os.environ.get(_VARIABLE, "")
     if not wish:
-        return available()
+        return max(1, available() // processes_here())
     if not wish.isdecimal() or int(wish) < 1:
         raise DataError(f"GATELIGHT_THREADS is {wish!r}; expected a positive whole number, or unset it")
     return int(wish)
