@@ -79,22 +79,6 @@ def test_a_classifier_starts_from_it(written: Path, tmp_path: Path) -> None:
         assert said in one_line_and_two(gatelight(*how, "--from-lm", *wish))
 
 
-def test_tokens_begin_with_vectors(tmp_path: Path) -> None:
-    """An option that does not arrive would train from chance, which only the perplexity shows."""
-    texts = tmp_path / "texts.txt"
-    texts.write_text("a warm film\na dull film\n" * 30)
-    how = ("train-lm", texts, "--tokenizer", "word", *SMALL, "--out", tmp_path / "m")
-    succeeded(*how, "--vectors", "corpus")
-    assert library.load(tmp_path / "m").vectors == "corpus"
-    vectors = tmp_path / "vectors.txt"
-    vectors.write_text("film 1 2 3\nwarm 3 2 1\n")
-    succeeded(*how, "--vectors", vectors)
-    found = library.load(tmp_path / "m")
-    assert (found.vectors, found.model_.config.dim) == (str(vectors), 3)
-    for wish, said in (("one-hot", "one-hot"), ("nowhere.txt", "nowhere.txt")):
-        assert said in one_line_and_two(gatelight(*how, "--vectors", wish))
-
-
 def test_what_cannot_be_is_said_in_one_line(written: Path, model: Path, tmp_path: Path) -> None:
     """A traceback, or a text of nothing, would leave the user guessing."""
     for wish, said in (

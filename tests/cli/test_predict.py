@@ -113,14 +113,6 @@ def test_odd_lines_are_classified_not_crashed_on(model: Path) -> None:
     assert all(0 <= record["probability"] <= 1 for record in records)
 
 
-def test_undecodable_lines_are_refused_or_replaced(model: Path) -> None:
-    """The answers before the bad byte stand; the line says where it is."""
-    given = b"great\nbad \xff\n"
-    assert "offset 10" in one_line_and_two(gatelight("predict", model, "-", given=given))
-    result = gatelight("predict", model, "-", "--encoding-errors", "replace", given=given)
-    assert len(result.stdout.splitlines()) == 2
-
-
 def test_no_input_is_no_answer(model: Path) -> None:
     """`grep nothing | gatelight predict MODEL -` is no mistake."""
     result = gatelight("predict", model, "-", given="")

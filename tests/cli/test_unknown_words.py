@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import TINY, gatelight, json_lines, one_line_and_two, succeeded
+from command_line import TINY, gatelight, json_lines, succeeded
 
 BAD, GOOD = "I dont like this movie", "I like this movie"
 
@@ -72,15 +72,3 @@ def test_many_unknown_words_stay_on_one_line(dropping: Path) -> None:
     assert explained.startswith("zq0 → left out, ")
     assert "and 99990 more" in explained
     assert len(explained) < 500
-
-
-@pytest.mark.parametrize(("policy", "read"), [("unk", "<unk>"), ("subword", "its letters")])
-def test_other_policies_say_what_they_read(policy: str, read: str, reviews: Path, tmp_path: Path) -> None:
-    """Each policy reads something else for the same word, and the explanation must be its own."""
-    model = tmp_path / "model"
-    succeeded("train", reviews, "--out", model, *TINY, "--unknown", policy, "--no-baseline")
-    line = gatelight("predict", model, "the film isnt great", "--explain-unknown").stdout
-    assert f"isnt → {read}; read as: the film {read if policy == 'unk' else 'isnt'} great" in line
-    assert ("not known, and not read as one" in line) == (policy == "unk")
-    again = one_line_and_two(gatelight("train", reviews, "--out", tmp_path / "b", "--unknown", "guess"))
-    assert "expected one of unk, drop, random, nearest, subword" in again

@@ -89,25 +89,25 @@ def test_a_language_models_texts_begin_with_the_mark(writer: LanguageModel) -> N
             np.testing.assert_allclose(trace.gate(name, 0, layer), expected.gate(name), atol=FLOAT32)
 
 
-def test_held_gates_hold_in_what_a_model_says_and_writes(
+def test_clamped_gates_stay_so_in_what_a_model_says_and_writes(
     model: TextClassifier, writer: LanguageModel
 ) -> None:
-    """A copy that held nothing, or a model that went on holding, would tell that no gate matters."""
+    """A copy that clamped nothing, or a model that went on clamping, would tell that no gate matters."""
     fractions = model.predict_proba(TEXTS)
     if model.cell == "rnn":
         with pytest.raises(DataError, match="a rnn has no 'forget_gate' to clamp; it has none"):
             model.with_gates(forget_gate=1.0)
         return
     gate = "update_gate" if model.cell == "gru" else "forget_gate"
-    held = model.with_gates(layer=1, units=[2, 3], **{gate: 0.25})
-    np.testing.assert_allclose(held.trace(TEXTS).gate(gate, 3, 1)[:, [2, 3]], 0.25, atol=1e-6)
-    assert held.trace(TEXTS).gate(gate, 3, 1)[:, 4].std() > 0
-    assert not np.array_equal(held.predict_proba(TEXTS), fractions)
+    clamped = model.with_gates(layer=1, units=[2, 3], **{gate: 0.25})
+    np.testing.assert_allclose(clamped.trace(TEXTS).gate(gate, 3, 1)[:, [2, 3]], 0.25, atol=1e-6)
+    assert clamped.trace(TEXTS).gate(gate, 3, 1)[:, 4].std() > 0
+    assert not np.array_equal(clamped.predict_proba(TEXTS), fractions)
     assert np.array_equal(model.predict_proba(TEXTS), fractions)
     early = model.with_gates(steps=[0], **{gate: 1.0}).trace(TEXTS).gate(gate, 3)
     assert (early[0] == 1).all()
     assert (early[1:] < 1).all()
-    assert np.array_equal(held.explain(TEXTS[0], "occlusion").steps.tokens, TEXTS[0].split())
+    assert np.array_equal(clamped.explain(TEXTS[0], "occlusion").steps.tokens, TEXTS[0].split())
     with pytest.raises(DataError, match="layer 2 is not there"):
         model.with_gates(layer=2, **{gate: 1.0})
     with pytest.raises(DataError, match="no gate was named"):
