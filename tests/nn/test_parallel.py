@@ -28,8 +28,8 @@ from gatelight.nn.threads import (
     SHARED_WORK,
     available,
     run,
+    run_compiled,
     set_threads,
-    share,
     threads,
     using,
 )
@@ -127,7 +127,7 @@ def somebody_helps() -> bool:
     _both_meet(np.ones(4, np.int64), parallel.new_pool(), 0)  # compiled
     for _ in range(3):  # the system may be late once
         who = np.zeros(4, np.int64)
-        share(_both_meet, (who,), SHARED_WORK)
+        run_compiled(_both_meet, (who,), SHARED_WORK)
         if who.all():
             return True
     return False
@@ -150,7 +150,7 @@ def test_every_task_is_run_once(several: int, spin: int, work: int) -> None:
     """Red when a task is left out, run twice, or still under way when the call comes back."""
     for size in (0, 1, 2, 3, 17, 100) * 20:
         done = np.zeros(size, np.int64)
-        share(_all_notes, (done, 5, spin), work)
+        run_compiled(_all_notes, (done, 5, spin), work)
         assert (done == 5).all()
         of_python: list[int] = []
         run([partial(of_python.append, k) for k in range(size)], work)
@@ -165,7 +165,7 @@ def test_calls_from_many_threads_at_once_do_not_mix(several: int) -> None:
         right = True
         for _ in range(100):
             done, of_python = np.zeros(9, np.int64), []
-            share(_all_notes, (done, number, 2_000), SHARED_WORK)
+            run_compiled(_all_notes, (done, number, 2_000), SHARED_WORK)
             run([partial(of_python.append, number) for _ in range(7)], SHARED_WORK)
             right = right and bool((done == number).all()) and of_python == [number] * 7
         return right
@@ -197,8 +197,8 @@ def test_another_thread_helps_and_its_error_is_raised_here() -> None:
 def test_a_task_without_memory_is_an_error_of_the_call(several: int, refused: int) -> None:
     """Red when what it should have computed is taken for computed."""
     with pytest.raises(MemoryError, match="found no memory"):
-        share(_all_fail, (refused, 9), SHARED_WORK)
-    share(_all_fail, (-1, 9), SHARED_WORK)
+        run_compiled(_all_fail, (refused, 9), SHARED_WORK)
+    run_compiled(_all_fail, (-1, 9), SHARED_WORK)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that interrupts")
@@ -243,7 +243,7 @@ def test_a_thread_that_cannot_start_is_not_counted(monkeypatch: pytest.MonkeyPat
         with monkeypatch.context() as full:
             full.setattr(threading.Thread, "start", refuse)
             run([partial(done.append, k) for k in range(5)], SHARED_WORK)
-            share(_all_notes, (np.zeros(9, np.int64), 5, 0), SHARED_WORK)
+            run_compiled(_all_notes, (np.zeros(9, np.int64), 5, 0), SHARED_WORK)
         assert sorted(done) == list(range(5))
         assert somebody_helps()
 

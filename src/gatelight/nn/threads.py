@@ -2,7 +2,7 @@
 
 Work is cut into tasks that each write their own part of an array, so it does not matter which thread takes
 which task. PyTorch's and BLAS's own pools stay out of it. Tasks of compiled code are shared without the
-interpreter (`share`), others by `run`.
+interpreter (`run_compiled`), others by `run`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,18 @@ from gatelight.nn.kernels.parallel import NO_MEMORY, Task, run_tasks, woken_pool
 from gatelight.nn.processors import available
 
 __all__ = [
-    "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "cuts", "run", "set_threads", "share",
-    "single_threaded_torch", "threads", "using",
+    "LITTLE_WORK",
+    "SHARED_WORK",
+    "WAKING_WORK",
+    "Task",
+    "available",
+    "cuts",
+    "run",
+    "run_compiled",
+    "set_threads",
+    "single_threaded_torch",
+    "threads",
+    "using",
 ]  # fmt: skip
 
 SHARED_WORK = 1 << 22
@@ -78,7 +88,7 @@ def cuts(size: int) -> list[tuple[int, int]]:
     return [(size * k // count, size * (k + 1) // count) for k in range(count)]
 
 
-def share(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None:
+def run_compiled(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None:
     """Call `region(*given, pool, helpers)`, compiled code that shares its tasks by `parallel_for`.
 
     `work`: multiply-adds of all tasks together. Threads that sleep are woken for what is worth it, and help

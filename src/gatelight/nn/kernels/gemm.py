@@ -216,7 +216,7 @@ def lined(parts: Sequence[Array]) -> Array:
 def rows_times(a: Array, b: Array, start: Array) -> Array:
     """Return start + a @ b for a [M, K], start [N] and b [K, N] in panels, as a new array [M, N]."""
     out = buffers.empty((len(a), len(start)), a.dtype)
-    threads.share(_all_rows, (a, b, start, out), a.size * len(start))
+    threads.run_compiled(_all_rows, (a, b, start, out), a.size * len(start))
     return out
 
 
@@ -246,7 +246,7 @@ def transposed_times(a: Array, b: Array, size: int) -> tuple[Array, Array]:
     directions, width = len(b), a.shape[1]
     out = np.empty((directions, width // directions, size), a.dtype)
     sums = np.empty(width, a.dtype)
-    threads.share(_all_sums, (a, b, out, sums), a.size * size)
+    threads.run_compiled(_all_sums, (a, b, out, sums), a.size * size)
     return out, sums
 
 

@@ -138,7 +138,7 @@ def recurrence_forward(
         cell_weights(cell, peephole, table.dtype), table, token, first, lengths, weight, bias, h_0, c_0,
         gates, cells, hidden, h_n, c_n,
     )  # fmt: skip
-    threads.share(_all_forward, given, rows * weight.size)
+    threads.run_compiled(_all_forward, given, rows * weight.size)
     return hidden, h_n, c_n, gates, cells
 
 
@@ -241,5 +241,5 @@ def recurrence_backward(
         cell_weights(cell, peephole, dtype), first, lengths, lined(weight), h_0, c_0, gates, cells, hidden,
         d_hidden, d_h_n, d_c_n, d_x, d_u, states, d_h_0, d_c_0, d_peephole,
     )  # fmt: skip
-    threads.share(_all_backward, given, rows * directions * weight[0].size)
+    threads.run_compiled(_all_backward, given, rows * directions * weight[0].size)
     return d_x, d_u, states, d_peephole.sum(axis=0), d_h_0, d_c_0

@@ -19,7 +19,7 @@ COPY_WORK = 8  # a number copied from memory takes about as long as so many mult
 def copied_rows(table: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     """table [V, D] and rows int64 [U] → table[rows], zeros for -1, in memory that was used before."""
     out = buffers.empty((len(rows), table.shape[1]), table.dtype)
-    threads.share(_all_parts, (table, rows, out), out.size * COPY_WORK)
+    threads.run_compiled(_all_parts, (table, rows, out), out.size * COPY_WORK)
     return out
 
 
@@ -41,7 +41,7 @@ def _all_parts(table: Any, rows: Any, out: Any, pool: Any, helpers: int) -> int:
 def summed_rows(rows: NDArray[Any], number: NDArray[np.int32], count: int) -> NDArray[Any]:
     """rows [N, D] and number int32 [N] → [count, D]: the sum of all rows of each number, in their order."""
     out = buffers.empty((count, rows.shape[1]), rows.dtype)
-    threads.share(_all_sums, (rows, number, out), (rows.size + out.size) * COPY_WORK)
+    threads.run_compiled(_all_sums, (rows, number, out), (rows.size + out.size) * COPY_WORK)
     return out
 
 

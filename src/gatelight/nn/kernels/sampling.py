@@ -38,72 +38,72 @@ def choose(
 ) -> int:
     """scores [V] → an id among the allowed ones; `draw` in [0, 1) decides."""
     size = scores.shape[0]
-    share = np.empty_like(scores)
+    weights = np.empty_like(scores)
     for k in range(size):
-        share[k] = scores[k] if allowed[k] else -np.inf
-    best = highest(share, 0, size)
+        weights[k] = scores[k] if allowed[k] else -np.inf
+    best = highest(weights, 0, size)
     last: int = -1
     if temperature == 0.0 or top_k == 1:
-        last = _first(share, best, allowed)
+        last = _first(weights, best, allowed)
         return last
     if temperature != 1.0:
         colder = max(temperature, COLDEST)
         for k in range(size):
-            share[k] = (share[k] - best) / colder
-        best = share.dtype.type(0)
-    total = np.float64(exp_row(share, 0, best, size))
+            weights[k] = (weights[k] - best) / colder
+        best = weights.dtype.type(0)
+    total = np.float64(exp_row(weights, 0, best, size))
     for k in range(size):
         if not allowed[k]:
-            share[k] = 0
+            weights[k] = 0
     if top_k > 0 or top_p < 1.0:
-        total = _cut(share, top_k, top_p)
+        total = _cut(weights, top_k, top_p)
     goal = draw * total
     for k in range(size):
-        if share[k] > 0:
+        if weights[k] > 0:
             last = k
-            goal -= share[k]
+            goal -= weights[k]
             if goal < 0.0:
                 break
     if last < 0:
-        last = _first(share, best, allowed)
+        last = _first(weights, best, allowed)
     return last
 
 
 @compiled
-def _cut(share: Floats, top_k: int, top_p: float) -> float:
-    """Set all but the likeliest of share [V] to zero, of equal ones the later; the sum of those kept."""
-    size = share.shape[0]
+def _cut(weights: Floats, top_k: int, top_p: float) -> float:
+    """Set all but the likeliest of weights [V] to zero, of equal ones the later; the sum of those kept."""
+    size = weights.shape[0]
     kept = size if top_k == 0 else min(top_k, size)
     few = kept if top_k > 0 else min(kept, FEW)
-    order = _likeliest(share, few)
+    order = _likeliest(weights, few)
     head, reached, done = 0.0, 0.0, 0
     for k in range(kept):
-        head += share[order[k]] if few == kept else share[k]
+        head += weights[order[k]] if few == kept else weights[k]
     while done < kept and not (done > 0 and reached >= top_p * head):
         if done == few:
             few = min(kept, 8 * few)
-            order = _likeliest(share, few)
-        reached += share[order[done]]
+            order = _likeliest(weights, few)
+        reached += weights[order[done]]
         done += 1
-    left = share[order[:done]]
-    share[:] = 0
+    left = weights[order[:done]]
+    weights[:] = 0
     for place in range(done):
-        share[order[place]] = left[place]
+        weights[order[place]] = left[place]
     return reached
 
 
 @compiled
-def _likeliest(share: Floats, count: int) -> NDArray[np.int64]:
-    """The ids of the largest `count` of share [V], falling; of equal ones the lowest first."""
+def _likeliest(weights: Floats, count: int) -> NDArray[np.int64]:
+    """The ids of the largest `count` of weights [V], falling; of equal ones the lowest first."""
     if count > MOST_INSERTED:
-        return np.argsort(-share, kind="mergesort")[:count]
+        return np.argsort(-weights, kind="mergesort")[:count]
     order = np.empty(count, np.int64)
     found = 0
-    for k in range(share.shape[0]):
-        if found == count and share[k] <= share[order[count - 1]]:
+    for k in range(weights.shape[0]):
+        if found == count and weights[k] <= weights[order[count - 1]]:
             continue
         place = min(found, count - 1)
-        while place > 0 and share[order[place - 1]] < share[k]:
+        while place > 0 and weights[order[place - 1]] < weights[k]:
             order[place] = order[place - 1]
             place -= 1
         order[place] = k
