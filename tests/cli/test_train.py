@@ -105,9 +105,14 @@ def test_the_part_test_is_evaluated_on_when_asked_for_and_never_learned_from(tmp
     assert (final["test"]["n"], final["unlabelled_texts"], final["vectors"]) == (20, 20, "word2vec")
     assert final["texts"] + final["validation_texts"] == 60
     assert '"test"' not in (tmp_path / "m" / "vocabulary.jsonl").read_text()
-    alone = gatelight("train", data, "--out", tmp_path / "alone", *options, "--no-unlabelled")
+    alone = gatelight("train", data, "--out", tmp_path / "alone", *options, "--unlabelled", "none")
     final = json_lines(alone.stdout)[-1]
     assert (final["unlabelled_texts"], final["vectors"]) == (0, "word2vec")
+    more = tmp_path / "more.txt"
+    more.write_text("a great film\na sad film\n" * 5)
+    beside = gatelight("train", data, "--out", tmp_path / "more", *options, "--unlabelled", more)
+    final = json_lines(beside.stdout)[-1]
+    assert (final["unlabelled_texts"], final["self_trained_texts"]) == (10, 8)
     final = json_lines(gatelight("train", data, "--out", tmp_path / "m", *options).stdout)[-1]
     assert final["test"] is None
     assert "no split 'dev'" in one_line_and_two(
@@ -137,7 +142,8 @@ def test_word_vectors_are_saved_as_the_model_has_them(tmp_path: Path) -> None:
     options = ["--out", tmp_path / "m", *TINY, "--vectors", "corpus", "--no-train-vectors", "--no-baseline"]
     succeeded("train", data, *options, "--save-vectors", out)
     saved, model = WordVectors.read(out), library.load(tmp_path / "m")
-    assert set(saved.words) == {"a", "film", "train", "awful", "great"} == set(model.vocabulary_.tokens[2:])
+    learned_from = {"a", "film", "train", "awful", "great", "unsung", "unsup"}
+    assert set(saved.words) == learned_from == set(model.vocabulary_.tokens[2:])
     succeeded("train", data, "--out", tmp_path / "n", *TINY, "--vectors", out, "--no-baseline")
     assert "must end in" in one_line_and_two(
         gatelight("train", data, *options, "--save-vectors", tmp_path / "v.doc")

@@ -177,7 +177,7 @@ def test_corpus_vectors_are_trained_on_training_and_unlabelled_texts_only(review
     assert "leakword" not in estimator.vocabulary_
     assert estimator.training_["vectors"] == "word2vec"
     assert estimator.training_["vector_coverage"] > 0.9
-    assert seen == ["tokenize", "vectors", "train", "validate"]
+    assert seen == ["tokenize", "vectors", "train", "validate", "label", "train", "validate"]
     again = TextClassifier(**settings).fit(reviews.texts, reviews.labels, **fit)
     assert np.array_equal(estimator.predict_proba(held.texts), again.predict_proba(held.texts))
 

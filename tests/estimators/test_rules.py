@@ -81,7 +81,8 @@ def test_vectors_are_the_texts_own_then_pretrained_then_random(monkeypatch: pyte
     assert settled(OPEN, Data())["vectors"] is None
     assert settled(OPEN)["vectors"] == AUTO
     pytest.importorskip("gensim")
-    assert settled(OPEN, Data(english=True, unlabelled=10))["vectors"] == CORPUS
+    assert settled(OPEN, Data(english=True, unlabelled=10))["vectors"] == PRETRAINED
+    assert settled(OPEN, Data(english=True, unlabelled=20_000))["vectors"] == CORPUS
     assert settled(OPEN, Data(texts=20_000, characters=1_000))["vectors"] == CORPUS
 
 

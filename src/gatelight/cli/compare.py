@@ -72,7 +72,7 @@ class Compare(Reads):
         if self.test is None and test_fraction is None:
             test_fraction = TEST_FRACTION
         texts = read_for_training(
-            self.data, to, self.reading, part=self.part, with_unlabelled=False, valid=None, test=self.test,
+            self.data, to, self.reading, part=self.part, unlabelled=None, valid=None, test=self.test,
             test_fraction=test_fraction, seed=base["random_state"], limit=self.limit,
         )  # fmt: skip
         assert texts.test is not None

@@ -32,6 +32,7 @@ STAGES = {
     "train": "training",
     "n-grams": "n-grams beside it",
     "validate": "validating",
+    "label": "labelling the texts without a label",
     "baseline": "n-gram baseline",
 }
 

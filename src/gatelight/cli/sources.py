@@ -180,7 +180,7 @@ def read_for_training(
     reading: Mapping[str, Any],
     *,
     part: str,
-    with_unlabelled: bool,
+    unlabelled: str | None,
     valid: str | None,
     test: str | None,
     test_fraction: float | None,
@@ -189,17 +189,20 @@ def read_for_training(
 ) -> TrainingTexts:
     """Read DATA and what is to be validated and tested on: parts of DATA, or data of their own.
 
-    `test_fraction` of DATA is held out first, by whole groups where there are groups. Raises DataError for
-    parts that are not there, too few classes, and what cannot be read.
+    `test_fraction` of DATA is held out first, by whole groups where there are groups. `unlabelled` are texts
+    whose labels are left aside: a part of DATA or data of their own; that unsup may be missing. Raises
+    DataError for parts that are not there, too few classes, and what cannot be read.
     """
     if test is not None and test_fraction is not None:
         raise DataError("--test names texts to test on, --test-fraction holds some out: give one of the two")
-    parts = [part, *(name for name in (valid, test) if name is not None)]
-    whole = read(data, to, reading, [*parts, UNLABELLED] if with_unlabelled else parts)
+    parts = [name for name in (part, valid, test, unlabelled) if name is not None]
+    whole = read(data, to, reading, parts)
     training = limited(of_part(whole, part if whole.splits is not None else None), limit)
-    unlabelled: list[str] = []
-    if with_unlabelled and UNLABELLED in (whole.splits or ()):
-        unlabelled = whole.of_split(UNLABELLED).texts
+    others: list[str] = []
+    if unlabelled is not None and unlabelled in (whole.splits or ()):
+        others = whole.of_split(unlabelled).texts
+    elif unlabelled is not None and unlabelled != UNLABELLED:
+        others = texts_to_learn_from(unlabelled, to, reading).texts
 
     def apart(name: str | None, to_test: bool = False) -> Corpus | None:
         if name is None:
@@ -221,7 +224,7 @@ def read_for_training(
             f"{tested.origin}: the label {strange[0]!r} is none of the {len(classes)} that are trained on "
             f"({', '.join(classes[:5])}{', …' if len(classes) > 5 else ''}); test on texts with these labels"
         )
-    return TrainingTexts(training, unlabelled, apart(valid), tested)
+    return TrainingTexts(training, others, apart(valid), tested)
 
 
 def texts_to_learn_from(

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatelight.cli.options import DATA, JSON, argument, option
+from gatelight.cli.options import DATA, JSON, NONE, argument, option
 from gatelight.cli.output import emit, say, table
 from gatelight.cli.settings import classifier_settings, language_settings
-from gatelight.cli.sources import LIMIT, Reads
+from gatelight.cli.sources import LIMIT, UNLABELLED, Reads
 from gatelight.errors import DataError
+from gatelight.estimators.rules import AUTO, CORPUS
 from gatelight.launched import rank
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ class Training(Reads):
         from gatelight.cli.faults import end_with_the_others
         from gatelight.cli.sources import available
         from gatelight.cli.unfinished import UnfinishedRun
-        from gatelight.estimators.rules import AUTO, CORPUS
         from gatelight.estimators.settings import ONE_HOT
         from gatelight.text.vector_files import ENDINGS
 
@@ -76,7 +76,7 @@ class Training(Reads):
 class Train(Training):
     """Train a classifier on labelled texts and save it.
 
-    Where DATA has parts (train, test, unsup), train is trained on, unsup serves word vectors only, and
+    Where DATA has parts (train, test, unsup), train is trained on, unsup is learned from without labels, and
     test is looked at only with --test test. What a setting becomes by the data is said before training.
     """
 
@@ -85,7 +85,10 @@ class Train(Training):
     preset: str = option(
         "default, fast, best, char, note-400, note-200, note-char or a .json file", "default"
     )
-    unlabelled: bool = option("learn no word vectors from the part unsup", True)
+    unlabelled: str = option(
+        "texts without labels to learn from, too, or none; auto: the part unsup, if word vectors are learned",
+        AUTO, metavar="PART|DATA",
+    )  # fmt: skip
     part: str = option("the part to train on, if DATA has parts", "train", group=TESTING)
     valid: str | None = option("validate on this instead", metavar="PART|DATA", group=TESTING)
     test: str | None = option("evaluate on this once, in the end", metavar="PART|DATA", group=TESTING)
@@ -97,22 +100,22 @@ class Train(Training):
         from gatelight.cli.sources import read_for_training
         from gatelight.estimators.classifier import TextClassifier
         from gatelight.estimators.evaluation import evaluate
-        from gatelight.estimators.rules import AUTO, CORPUS
         from gatelight.estimators.saving import CLASSIFIER
         from gatelight.estimators.settings import check_settings
 
         estimator = TextClassifier.from_preset(self.preset, **self.settings)
+        usual = UNLABELLED if estimator.vectors in (AUTO, CORPUS) else None
         check_settings(estimator.get_params(deep=False))
         with self._begin(CLASSIFIER, estimator.vectors, to) as run:
             texts = read_for_training(
                 self.data, to, self.reading, part=self.part, valid=self.valid, test=self.test,
-                with_unlabelled=self.unlabelled and estimator.vectors in (AUTO, CORPUS),
-                test_fraction=self.test_fraction, seed=estimator.random_state, limit=self.limit,
+                unlabelled={AUTO: usual, NONE: None}.get(self.unlabelled, self.unlabelled),
+                test_fraction=self.test_fraction, seed=estimator.random_state,
+                limit=self.limit,
             )  # fmt: skip
             corpus, valid = texts.training, texts.valid
             say(to, corpus_line(corpus))
-            if not texts.unlabelled:
-                _fetch_vectors(to, estimator, corpus.texts)
+            _fetch_vectors(to, estimator, corpus.texts, len(texts.unlabelled))
             with training(to, None, self.json) as calls:
                 estimator.fit(
                     corpus.texts,
@@ -197,13 +200,14 @@ class TrainLanguageModel(Training):
             emit({"model": str(self.out), **found})
 
 
-def _fetch_vectors(to: Console, estimator: TextClassifier, texts: list[str]) -> None:
+def _fetch_vectors(to: Console, estimator: TextClassifier, texts: list[str], unlabelled: int) -> None:
     """Fetch the pretrained word vectors where the texts want them and they are not here; go on without."""
     from gatelight.cli.sources import available
     from gatelight.estimators.rules import PRETRAINED, Data, wants_pretrained
     from gatelight.text.datasets import DATASETS, cached
 
-    if cached(PRETRAINED) is None and wants_pretrained(estimator.get_params(deep=False), Data.of(texts)):
+    data = Data.of(texts, unlabelled=unlabelled)
+    if cached(PRETRAINED) is None and wants_pretrained(estimator.get_params(deep=False), data):
         size = (DATASETS[PRETRAINED].archive or DATASETS[PRETRAINED]).size / 1e6
         say(to, f"fetching word vectors, {PRETRAINED}, {size:.0f} MB, this once; --vectors none goes without")
         try:

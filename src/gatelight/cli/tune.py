@@ -61,7 +61,7 @@ class Tune(Reads):
             raise DataError("say when the search ends: --budget 30m, or --trials 50")
         estimator = TextClassifier.from_preset(self.preset, **self.settings)
         texts = read_for_training(
-            self.data, to, self.reading, part=self.part, valid=self.valid, test=None, with_unlabelled=False,
+            self.data, to, self.reading, part=self.part, valid=self.valid, test=None, unlabelled=None,
             test_fraction=None, seed=estimator.random_state, limit=self.limit,
         )  # fmt: skip
         training, valid = texts.training, texts.valid

@@ -68,6 +68,11 @@ def _data(training: dict[str, Any]) -> str:
         f"- Unknown tokens in the training texts: {training['unknown_fraction']:.2%}; texts cut: "
         f"{training['truncated_fraction']:.1%}",
     ]
+    if training.get("self_trained_texts"):
+        lines.append(
+            f"- Trained again with {training['self_trained_texts']:,} of {training['unlabelled_texts']:,} "
+            "texts without labels, those whose labels the model was surest of"
+        )
     if training["vectors"] is not None:
         unlabelled = training["unlabelled_texts"]
         of = f", trained on the training texts and {unlabelled:,} unlabelled ones" if unlabelled else ""

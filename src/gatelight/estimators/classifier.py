@@ -114,10 +114,11 @@ class TextClassifier(ClassifierSettings, TextPredictions, ClassifierMixin, BaseE
 
         groups: one per text, what must not be on both sides of the split (None or NaN: a group of its own).
         sample_weight: one weight per text. validation: texts and labels to validate on, instead of a part
-        held out. unlabelled: more texts to learn word vectors from. baseline: also fit the n-gram baseline on
-        the same training texts. origin: the data's name, for the model card. checkpoint, resume, on_epoch and
-        on_progress: as in `gatelight.models.training.train`. on_vectors(done, epochs): word2vec's progress.
-        on_stage(name): told "tokenize", "vectors", "train", "n-grams", "baseline", "validate" as they begin.
+        held out. unlabelled: more texts, which word vectors are learned from, and then, where the model is
+        sure of their labels, all of it anew. baseline: also fit the n-gram baseline on the training texts.
+        origin: the data's name, for the model card. checkpoint, resume, on_epoch and on_progress: as in
+        `gatelight.models.training.train`. on_vectors(done, epochs): word2vec's progress. on_stage(name): told
+        "tokenize", "vectors", "train", "n-grams", "validate", "label", "baseline" as they begin.
         on_plan(plan): told what will be trained, before it is.
         Raises DataError when texts, labels or settings cannot be used.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,11 @@ from gatelight.estimators.settings import (
 )
 from gatelight.estimators.texts import checked_texts, group_names
 from gatelight.estimators.training_texts import TrainingTexts
+from gatelight.estimators.unlabelled import ROUNDS, Lesson
 from gatelight.estimators.wide import WidePath
 from gatelight.launched import rank
 from gatelight.models.classifier import Classifier
+from gatelight.models.history import History
 from gatelight.models.inference import predict
 from gatelight.models.losses import class_weights
 from gatelight.models.training import train
@@ -62,6 +64,16 @@ class Fitted:
     training: dict[str, Any]
     validation: Evaluation | None
     baseline: NgramClassifier | None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What one round of learning gives; `validated` are probabilities of the validation texts."""
+
+    model: Classifier
+    history: History
+    wide: WidePath | None
+    validated: NDArray[np.float32] | None
 
 
 def fit(
@@ -100,7 +112,7 @@ def fit(
     classes = Classes.of(labels, indicator_columns(given_labels))
     targets = classes.targets(labels)
     data = Data.of(all_texts, labels, len(classes.values), classes.multilabel, len(others))
-    settings = settled(settings, data)
+    asked, settings = settings, settled(settings, data)
     plan = Plan(data, settings)
     if on_plan is not None:
         on_plan(plan)
@@ -120,11 +132,12 @@ def fit(
         valid_texts, valid_targets = given[0], classes.targets(given[1])
     texts = [all_texts[row] for row in rows]
     own_targets, weights = targets[rows], None if all_weights is None else all_weights[rows]
+    lesson = Lesson.of(texts, own_targets, others)
 
     tell("tokenize")
     # In one go, so that equal words are kept once; none of the words that only `held` has is counted.
-    tokens, held = NumberedTexts.of(chain(texts, valid_texts), cut).parted(len(texts))
-    if not tokens.lengths.any():
+    tokens, held = NumberedTexts.of(chain(lesson.texts, valid_texts), cut).parted(len(lesson.texts))
+    if not tokens.lengths[: len(texts)].any():
         raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
     if settings["vectors"] not in (None, ONE_HOT):
         tell("vectors")
@@ -134,7 +147,6 @@ def fit(
         beginning = start(
             settings,
             tokens,
-            map(cut.tokens, others),
             on_progress=on_vectors,
             kept=None if checkpoint is None or keeps_none else kept_beside(checkpoint),
             resume=resume,
@@ -156,36 +168,74 @@ def fit(
     # N-grams of validation words are numbered with the others; only what is read in training is learned.
     config = classifier_config(settings, len(beginning.vocabulary), classes.outputs, classes.multilabel)
     pieces = reading.pieces((valid or encoded).oov, config.buckets, whole=True)
-    model = Classifier(config, beginning.vectors, settings["random_state"])
-    if source is not None:
-        transfer.copy_recurrent_layers(source, model)
 
-    tell("train")
-    training_settings = training_config(
-        settings, {label: number for number, label in enumerate(classes.plain())}
-    )
-    history = train(
-        model,
-        encoded.ids,
-        encoded.lengths,
-        own_targets,
-        config=training_settings,
-        valid=None if valid is None else (valid.ids, valid.lengths, valid_targets),
-        sample_weight=weights,
-        subwords=pieces,
-        on_epoch=on_epoch,
-        on_progress=on_progress,
-        checkpoint=checkpoint,
-        resume=resume,
-    )
-    lengths = _lengths(encoded, reading)
+    def learn(lesson: Lesson, checkpoint: Path | None, resume: bool) -> Learned:
+        model = Classifier(config, beginning.vectors, settings["random_state"])
+        if source is not None:
+            transfer.copy_recurrent_layers(source, model)
+        tell("train")
+        training_settings = training_config(
+            settings, {label: number for number, label in enumerate(classes.plain())}
+        )
+        read, by_text = encoded.where(lesson.chosen), lesson.weights(weights)
+        history = train(
+            model,
+            read.ids,
+            read.lengths,
+            lesson.targets,
+            config=training_settings,
+            valid=None if valid is None else (valid.ids, valid.lengths, valid_targets),
+            sample_weight=by_text,
+            subwords=pieces,
+            on_epoch=on_epoch,
+            on_progress=on_progress,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+        beside: WidePath | None = None
+        if settings["wide"]:
+            tell("n-grams")
+            by_class = class_weights(
+                training_settings.class_weight, from_numpy(lesson.targets), len(classes.values),
+                multilabel=classes.multilabel,
+            )  # fmt: skip
+            both = _weights(lesson.targets, by_class, by_text)
+            beside = wide.fit(data, lesson.chosen_texts(), lesson.targets, settings["clean"], both)
+        found = None
+        if valid is not None:
+            tell("validate")
+            found = predict(model, valid.ids, valid.lengths, subwords=pieces)
+            if beside is not None:
+                beside = beside.weighted(found, valid_texts, valid_targets)
+                found = beside.combined(found, valid_texts)
+        return Learned(model, history, beside, found)
+
+    learned = learn(lesson, checkpoint, resume)
+    for number in range(ROUNDS if others else 0):
+        tell("label")
+        rest = encoded.where(np.arange(len(encoded)) >= len(texts))
+        found = predict(learned.model, rest.ids, rest.lengths, subwords=pieces)
+        if learned.wide is not None:
+            found = learned.wide.combined(found, lesson.texts[len(texts) :])
+        lesson = lesson.with_surest(classes.columns(found), classes.multilabel)
+        larger = replace(data, texts=len(lesson.targets), unlabelled=0)
+        settings |= {name: settled(asked, larger)[name] for name in ("epochs", "batch_size")}
+        if on_plan is not None:
+            on_plan(Plan(larger, settings))
+        own = None
+        if checkpoint is not None:
+            own = checkpoint.with_name(f"{checkpoint.name}.{number + 2}")
+        learned = learn(lesson, own, resume and own is not None and own.exists())
+    history = learned.history
+    labelled = encoded.where(np.arange(len(encoded)) < len(texts))
+    lengths = _lengths(labelled, reading)
     training = {
         "origin": origin,
         "plan": str(plan),
         "texts": len(texts),
-        "tokens": int(encoded.total.sum()),
-        "unknown_fraction": float(encoded.unknown.sum() / max(int(encoded.total.sum()), 1)),
-        "truncated_fraction": 0.0 if lengths is None else lengths.truncated / len(encoded),
+        "tokens": int(labelled.total.sum()),
+        "unknown_fraction": float(labelled.unknown.sum() / max(int(labelled.total.sum()), 1)),
+        "truncated_fraction": 0.0 if lengths is None else lengths.truncated / len(labelled),
         "lengths": None if lengths is None else asdict(lengths),
         "validation_texts": len(valid_texts),
         "split": how,
@@ -193,6 +243,7 @@ def fit(
         "seed": settings["random_state"],
         "labels": _label_counts([labels[row] for row in rows]),
         "unlabelled_texts": len(others),
+        "self_trained_texts": len(lesson.targets) - len(texts),
         "vectors": beginning.origin,
         "vector_coverage": beginning.coverage,
         "epochs": len(history.epochs),
@@ -201,37 +252,22 @@ def fit(
         "best_by": settings["best_by"],
         "gatelight": __version__,
     }
-    del encoded
 
-    beside_it: WidePath | None = None
-    if settings["wide"]:
-        tell("n-grams")
-        by_class = class_weights(
-            training_settings.class_weight, from_numpy(own_targets), len(classes.values),
-            multilabel=classes.multilabel,
-        )  # fmt: skip
-        both = _weights(own_targets, by_class, weights)
-        beside_it = wide.fit(data, texts, own_targets, settings["clean"], both)
     ngrams = None
     if baseline:
         tell("baseline")
         candidates, held_out_texts = baseline_ngrams(data, settings["clean"]), (valid_texts, valid_targets)
         ngrams = fit_best(candidates, texts, own_targets, held_out_texts, weights)
     measured = None
-    if valid is not None:
-        tell("validate")
-        found = predict(model, valid.ids, valid.lengths, subwords=pieces)
-        if beside_it is not None:
-            beside_it = beside_it.weighted(found, valid_texts, valid_targets)
-            found = beside_it.combined(found, valid_texts)
-        columns = classes.columns(found)
+    if learned.validated is not None:
+        columns = classes.columns(learned.validated)
         beside = None
         if ngrams is not None:
             beside = measure(classes.columns(ngrams.probabilities(valid_texts)), valid_targets)
         measured = measure(columns, valid_targets, baseline=beside)
         training["validation_temperature"] = fitted_temperature(columns, valid_targets)
     training["seconds"] = clock() - began
-    predictor = Predictor(classes, reading, model, TrainingTexts.of(texts), beside_it)
+    predictor = Predictor(classes, reading, learned.model, TrainingTexts.of(texts), learned.wide)
     return Fitted(predictor, settings, history.epochs, training, measured, ngrams)
 
 

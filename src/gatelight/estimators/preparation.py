@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,6 @@ class Start:
 def start(
     settings: Mapping[str, Any],
     texts: NumberedTexts,
-    unlabelled: Iterable[list[str]] = (),
     *,
     kept: Path | None = None,
     resume: bool = False,
@@ -66,7 +64,7 @@ def start(
         return _read_kept(kept)
     counts = texts.counts()
     one_hot = isinstance(settings["vectors"], str) and settings["vectors"] == ONE_HOT
-    vectors = None if one_hot else vectors_for(settings, chain(texts, unlabelled), counts, on_progress)
+    vectors = None if one_hot else vectors_for(settings, texts, counts, on_progress)
     known = counts
     if settings["unknown"] == "ngrams":
         known = {}

@@ -80,6 +80,11 @@ class Data:
         )
 
     @property
+    def all_characters(self) -> float:
+        """Characters of all texts, taking the unlabelled ones to be as long as the others."""
+        return (self.texts + self.unlabelled) * self.characters
+
+    @property
     def short(self) -> bool:
         """Whether the texts are short: a sentence or a few."""
         return self.characters <= SHORT
@@ -114,7 +119,7 @@ RULES: Mapping[str, Callable[[Data], Any]] = MappingProxyType(
         "hidden_size": lambda data: 128,
         "embedding_dim": lambda data: 128,
         "embedding_dropout": lambda data: 0.5 if data.spaced else 0.3,
-        "min_count": lambda data: 1 if data.texts * data.characters <= MANY_CHARACTERS else 2,
+        "min_count": lambda data: 1 if data.all_characters <= MANY_CHARACTERS else 2,
         "validation_fraction": _validation_fraction,
     }
 )
@@ -148,20 +153,24 @@ def wants_pretrained(settings: Mapping[str, Any], data: Data) -> bool:
     of_words = settings["unknown"] != "ngrams" and settings.get("from_lm") is None
     # A size that was asked for is not that of any pretrained vectors.
     given = settings["embedding_dim"] is not None
-    return is_auto(settings["vectors"]) and data.english and fits and of_words and not given
+    own = data.unlabelled and _trainable(data)
+    return is_auto(settings["vectors"]) and data.english and fits and of_words and not given and not own
+
+
+def _trainable(data: Data) -> bool:
+    """Whether there is text enough to learn word vectors from, and what learns them."""
+    enough = data.spaced and data.all_characters >= ENOUGH_FOR_VECTORS
+    return enough and importlib.util.find_spec("gensim") is not None
 
 
 def _vectors(settings: Mapping[str, Any], data: Data | None) -> str | None:
-    """Own ones where unlabelled texts come along, else pretrained ones, else own ones of enough texts."""
+    """Own ones of enough texts where unlabelled ones are among them, else pretrained ones, else own ones."""
     if settings["tokenizer"] not in ("word", "treebank") or settings["unknown"] == "ngrams":
         return None
     if settings.get("from_lm") is not None:
         return None
     if data is None:
         return AUTO
-    trainable = importlib.util.find_spec("gensim") is not None
-    if data.unlabelled and trainable:
-        return CORPUS
     if wants_pretrained(settings, data):
         from gatelight.text.datasets import cached
 
@@ -171,8 +180,7 @@ def _vectors(settings: Mapping[str, Any], data: Data | None) -> str | None:
             f"these English texts would profit from the word vectors {PRETRAINED}, which are not here: "
             f"`gatelight data get {PRETRAINED}` fetches them; vectors=None leaves them out"
         )
-    enough = data.spaced and data.texts * data.characters >= ENOUGH_FOR_VECTORS
-    return CORPUS if enough and trainable else None
+    return CORPUS if _trainable(data) else None
 
 
 @dataclass(frozen=True)
@@ -193,6 +201,8 @@ class Plan:
         elif vectors is not None and not isinstance(vectors, str):
             words = "the vectors given"
         beside = f", n-grams beside the {settings['cell'].upper()}" if settings["wide"] else ""
+        if data.unlabelled:
+            beside += f", then again with the surest of {data.unlabelled:,} unlabelled texts"
         return (
             f"{data.texts:,} {'short' if data.short else 'long'} texts, {data.classes} "
             f"{'labels' if data.multilabel else 'classes'}{rare}: {settings['epochs']} epochs of "

@@ -40,6 +40,14 @@ class Encoded:
         """Return B."""
         return len(self.lengths)
 
+    def where(self, chosen: NDArray[np.bool_]) -> Encoded:
+        """Return the texts that are chosen, bool [B]."""
+        if chosen.all():
+            return self
+        ids = self.ids[np.repeat(chosen, self.lengths)]
+        columns = (self.lengths[chosen], self.unknown[chosen], self.total[chosen])
+        return Encoded(ids, *columns, self.oov)
+
     def unknown_fraction(self) -> NDArray[np.float64]:
         """Return the unknown fraction of each text's tokens, float64 [B]; 0 for a text of no tokens."""
         return self.unknown / np.maximum(self.total, 1)
