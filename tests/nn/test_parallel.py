@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -252,15 +251,13 @@ def test_a_thread_that_cannot_start_is_not_counted(monkeypatch: pytest.MonkeyPat
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_forked_child_has_threads_and_locks_of_its_own() -> None:
     """A lock that another thread held when the process was copied was never free in the copy."""
-    status: Any = sys.modules["gatelight.nn.status"]
     with using(2):
         assert somebody_helps()
-        locks = [buffers._lock, status._lock, parallel._workers.lock]
+        locks = [buffers._lock, parallel._workers.lock]
         for lock in locks:
             lock.acquire()
         child = os.fork()
         if child == 0:
-            status.count("kernels")
             buffers.empty((buffers.SMALLEST,), np.float32)
             os._exit(0 if somebody_helps() else 3)
         for lock in locks:

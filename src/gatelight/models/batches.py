@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from gatelight.compiled import compiled
 from gatelight.errors import DataError
-from gatelight.nn.kernels.rows import gather_rows
 from gatelight.nn.packing import Packing, pack
 
 BATCH = 1024  # sequences predicted together
@@ -70,9 +69,7 @@ class Sequences:
         Or, as `part`, only those at packed positions begin, begin + every, …
         """
         packing = pack(self.lengths[index]).part(*part)
-        ids = np.empty(packing.rows, np.int32)
-        gather_rows(self.ids, self.starts[index[packing.order]], packing.alive, ids)
-        return ids, packing
+        return self.ids[packing.places(self.starts[index[packing.order]])], packing
 
 
 def packed(ids: ArrayLike, lengths: ArrayLike) -> tuple[NDArray[np.int32], Packing]:

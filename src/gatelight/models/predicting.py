@@ -23,7 +23,6 @@ from gatelight.models.process_group import process_group
 from gatelight.models.task import Outcome, outcome_of
 from gatelight.models.training_config import TrainingConfig
 from gatelight.nn import pack
-from gatelight.nn.kernels.rows import gather_rows
 
 Ids = NDArray[np.int32]
 SCORED_STEPS = 256  # at a time: bounds the memory of an evaluation
@@ -143,12 +142,9 @@ class PredictingDocuments:
     def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
         """Read the documents numbered `index`."""
         packing = pack(self.documents.lengths[index] - 1).part(*self.group.part)
-        starts = self.documents.starts[index[packing.order]]
-        given, asked = np.empty(packing.rows, np.int32), np.empty(packing.rows, np.int32)
-        gather_rows(self.documents.ids, starts, packing.alive, given)
-        gather_rows(self.documents.ids, starts + 1, packing.alive, asked)
-        hidden, _ = self.model.hidden(given, packing, None, generator)
-        targets = torch.from_numpy(asked.astype(np.int64))
+        places = packing.places(self.documents.starts[index[packing.order]])
+        hidden, _ = self.model.hidden(self.documents.ids[places], packing, None, generator)
+        targets = torch.from_numpy(self.documents.ids[places + 1].astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
         return outcome_of(loss, len(targets), len(targets), right)
 

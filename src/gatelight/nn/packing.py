@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gatelight.errors import DataError
-from gatelight.nn.kernels.rows import extent, gather_rows, plan_rows
 
 Index = NDArray[np.int64]
 
@@ -67,8 +66,7 @@ class Packing:
         alive = np.maximum(0, -((begin - self.alive) // every))
         alive = alive[alive > 0]
         order, lengths = (np.ascontiguousarray(of[begin::every]) for of in (self.order, self.lengths))
-        ends = np.cumsum(alive)
-        return Packing(order, lengths, alive, ends - alive, int(alive.sum()), (self.first, begin, every))
+        return _planned(order, lengths, alive, (self.first, begin, every))
 
     @cached_property
     def row_numbers(self) -> Index:
@@ -89,14 +87,17 @@ class Packing:
     @cached_property
     def sequence_rows(self) -> Index:
         """Place [N] of every packed row in the flat, sequence-after-sequence, original order."""
-        return self.gathered(np.arange(self.rows))
+        return self.places(self.starts)
+
+    def places(self, starts: Index) -> Index:
+        """Place [N] of every packed row where the sequence at packed position k begins at starts[k]."""
+        step = np.repeat(np.arange(self.steps), self.alive)
+        at: Index = starts[np.arange(self.rows) - self.first[step]] + step
+        return at
 
     def gathered(self, flat: NDArray[Any]) -> NDArray[Any]:
         """flat [N], sequence after sequence in original order → its packed rows [N], always a copy."""
-        flat = np.require(flat, requirements=("C", "W"))  # compiled code tells arrays apart by these
-        out = np.empty(self.rows, flat.dtype)
-        gather_rows(flat, self.starts, self.alive, out)
-        return out
+        return flat[self.sequence_rows]
 
     @cached_property
     def positions(self) -> Index:
@@ -123,20 +124,19 @@ def pack(lengths: ArrayLike) -> Packing:
 
     Raises DataError when `lengths` is not one list of whole numbers, none of them negative.
     """
-    given = np.array(lengths)  # its own: compiled code tells arrays apart by whether they may be written to
+    given = np.asarray(lengths)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise DataError(
             f"lengths came as {given.dtype} of shape {given.shape}; expected one list of whole numbers, "
             "one for each sequence"
         )
     given = given.astype(np.int64, copy=False)
-    least, steps, rows = extent(given)
-    if least < 0:
-        raise DataError(f"lengths hold {least}; a sequence has zero or more steps")
-    order, falling = np.empty(len(given), np.int64), np.empty(len(given), np.int64)
-    alive, first = np.empty(steps, np.int64), np.empty(steps, np.int64)
-    plan_rows(given, order, falling, alive, first)
-    return Packing(order, falling, alive, first, rows)
+    if given.size and given.min() < 0:
+        raise DataError(f"lengths hold {given.min()}; a sequence has zero or more steps")
+    order = np.argsort(-given, kind="stable")
+    falling = given[order]
+    alive = np.searchsorted(-falling, -np.arange(falling[0] if len(falling) else 0))
+    return _planned(order, falling, alive)
 
 
 def pack_alive(alive: ArrayLike, order: ArrayLike | None = None) -> Packing:
@@ -150,8 +150,12 @@ def pack_alive(alive: ArrayLike, order: ArrayLike | None = None) -> Packing:
     sequences = int(counts[0]) if len(counts) else 0
     falling = len(counts) - np.searchsorted(counts[::-1], np.arange(sequences), side="right")
     original = np.arange(sequences) if order is None else np.array(order, dtype=np.int64)
-    ends = np.cumsum(counts)
-    return Packing(original, falling, counts, ends - counts, int(ends[-1]) if len(ends) else 0)
+    return _planned(original, falling, counts)
+
+
+def _planned(order: Index, falling: Index, alive: Index, of: tuple[Index, int, int] | None = None) -> Packing:
+    ends = np.cumsum(alive)
+    return Packing(order, falling, alive, ends - alive, int(ends[-1]) if len(ends) else 0, of)
 
 
 def check_index(index: NDArray[Any], rows: int) -> None:

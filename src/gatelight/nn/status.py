@@ -5,8 +5,6 @@ Knows devices, types and cell names, nothing of parameters or sequences.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +23,6 @@ KERNEL_TYPES = ("float32", "float64")
 OF_TORCH = ("rnn", "lstm", "gru")
 
 _calls: Counter[str] = Counter()
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -66,25 +63,14 @@ def path_of(cell: str, device: str, dtype: torch.dtype | str, backend: str = "au
     return "torch", f"{why}; torch's own kernels do"
 
 
-def _renew() -> None:
-    global _lock
-    _lock = threading.Lock()  # the thread that held it may not be in a forked child
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
-
-
 def count(path: Path) -> None:
     """Note one run of a stack of layers."""
-    with _lock:
-        _calls[path] += 1
+    _calls[path] += 1
 
 
 def calls() -> dict[str, int]:
     """Runs of each path since the process began; the difference of two shows that no other path was taken."""
-    with _lock:
-        return {path: _calls[path] for path in ("kernels", "torch", "equations")}
+    return {path: _calls[path] for path in ("kernels", "torch", "equations")}
 
 
 def status() -> Status:

@@ -1,4 +1,4 @@
-"""Rows of an array put together by their numbers, and where the packed rows of sequences stand."""
+"""Rows of an array put together, and summed, by their numbers."""
 
 from __future__ import annotations
 
@@ -59,47 +59,3 @@ def _all_sums(rows: Any, number: Any, out: Any, pool: Any, helpers: int) -> int:
     each = max(1, (rows.shape[1] + helpers) // (helpers + 1))
     tasks = (rows.shape[1] + each - 1) // each
     return int(parallel_for(_sums_part, (rows, number, out, each), pool, helpers, tasks))
-
-
-@compiled
-def extent(lengths: Any) -> tuple[int, int, int]:
-    """The least of lengths [B] and 0, the largest, and their sum."""
-    least, most, total = 0, 0, 0
-    for k in range(len(lengths)):
-        least, most, total = min(least, lengths[k]), max(most, lengths[k]), total + lengths[k]
-    return least, most, total
-
-
-@compiled
-def plan_rows(lengths: Any, order: Any, falling: Any, alive: Any, first: Any) -> None:
-    """Fill order [B], falling [B], alive [T] and first [T] of a `Packing` of lengths [B] up to T."""
-    steps = alive.shape[0]
-    # How many are longer than t, which is also where those of length t begin among the falling ones.
-    alive[:] = 0
-    for k in range(len(lengths)):
-        if lengths[k] > 0:
-            alive[lengths[k] - 1] += 1
-    for t in range(steps - 2, -1, -1):
-        alive[t] += alive[t + 1]
-    place = np.empty(steps + 1, np.int64)
-    for t in range(steps + 1):
-        place[t] = alive[t] if t < steps else 0
-    for k in range(len(lengths)):
-        length = lengths[k]
-        order[place[length]] = k
-        falling[place[length]] = length
-        place[length] += 1
-    row = 0
-    for t in range(steps):
-        first[t] = row
-        row += alive[t]
-
-
-@compiled
-def gather_rows(flat: Any, starts: Any, alive: Any, out: Any) -> None:
-    """Write the packed rows of sequences that begin at flat[starts[k]], k in packed order, into out [N]."""
-    row = 0
-    for t in range(alive.shape[0]):
-        for k in range(alive[t]):
-            out[row] = flat[starts[k] + t]
-            row += 1
