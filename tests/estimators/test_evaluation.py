@@ -12,7 +12,7 @@ from sklearn import metrics
 
 from gatelight import TextClassifier, load
 from gatelight.errors import ModelFileError
-from gatelight.estimators.evaluation import Evaluation, evaluate, measure, wilson_interval
+from gatelight.estimators.evaluation import Evaluation, evaluate, measure
 
 
 def predictions(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,39 +60,6 @@ def test_a_class_that_never_occurs_does_not_count_in_f1() -> None:
     )
 
 
-def test_wilson_interval_is_the_root_of_its_definition() -> None:
-    """Both ends must lie exactly z standard errors, taken at the end itself, from the observed share."""
-    for successes, n in ((0, 10), (3, 10), (22_650, 25_000), (10, 10)):
-        for end in wilson_interval(successes, n):
-            if 0 < end < 1:
-                reach = 1.959963984540054 * np.sqrt(end * (1 - end) / n)
-                assert abs(successes / n - end) == pytest.approx(reach, rel=1e-9, abs=1e-7)
-    # Agresti & Coull 1998 and every textbook: 0 of 10 has the upper end 0.278.
-    assert wilson_interval(0, 10) == (pytest.approx(0.0), pytest.approx(0.2775, abs=1e-4))
-
-
-def test_a_perfect_score_reaches_one_and_a_wholly_wrong_one_zero() -> None:
-    """0.9999999999999999 is what rounding makes of it, and what readers take for a mistake."""
-    for n in range(1, 200):
-        assert wilson_interval(n, n)[1] == 1.0
-        assert wilson_interval(0, n)[0] == 0.0
-
-
-def test_f1_interval_agrees_with_resampled_texts() -> None:
-    """Drawing confusion cells must be the same as drawing texts."""
-    columns, targets = predictions(300, 3, 4)
-    found = measure(columns, targets, resamples=4000)
-    rng = np.random.default_rng(9)
-    chosen = columns.argmax(axis=1)
-    drawn = []
-    for _ in range(200):
-        rows = rng.integers(300, size=300)
-        drawn.append(metrics.f1_score(targets[rows], chosen[rows], average="macro"))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    assert found.f1_low == pytest.approx(low, abs=0.02)
-    assert found.f1_high == pytest.approx(high, abs=0.02)
-
-
 def test_log_loss_interval_is_the_normal_one_for_many_texts() -> None:
     """The bootstrap of a mean must agree with its standard error."""
     columns, targets = predictions(2000, 2, 5)
@@ -109,15 +76,6 @@ def test_certain_mistakes_stay_finite_and_the_seed_fixes_everything() -> None:
     found = measure(columns, targets, seed=3)
     assert np.isfinite(found.log_loss)
     assert found == measure(columns, targets, seed=3)
-
-
-def test_evaluation_survives_json() -> None:
-    """The model card and `--json` carry every figure, the baseline's included."""
-    columns, targets = predictions(50, 2, 6)
-    found = measure(columns, targets, baseline=measure(columns[:, ::-1], targets))
-    again = Evaluation.of_dict(json.loads(json.dumps(found.to_dict())))
-    assert again == found
-    assert again.baseline is not None
 
 
 def test_figures_are_also_given_without_the_texts_that_were_trained_on(

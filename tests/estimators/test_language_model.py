@@ -51,23 +51,6 @@ def test_pieces_equal_one_pass(model: LanguageModel) -> None:
     assert fractions.sum() == pytest.approx(1)
 
 
-def test_a_session_is_copied_saved_and_gone_on_with(model: LanguageModel, tmp_path: Path) -> None:
-    """A copy that shared its state, or a file that lost half a word, would go on elsewhere."""
-    session = model.session()
-    session.feed("the fil")
-    other = session.copy()
-    other.feed("ter bad")
-    session.save(tmp_path / "state")
-    again = model.session()
-    again.restore(tmp_path / "state")
-    expected = model.session().feed("the film was")
-    np.testing.assert_array_equal(session.feed("m was"), expected)
-    np.testing.assert_array_equal(again.feed("m was"), expected)
-    (tmp_path / "state").write_bytes(b"no")
-    with pytest.raises(ModelFileError):
-        again.restore(tmp_path / "state")
-
-
 def test_a_seed_gives_one_text(model: LanguageModel) -> None:
     """A text that cannot be had again cannot be shown to anyone."""
     first = model.generate("the ", length=40, seed=3)

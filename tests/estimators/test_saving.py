@@ -6,7 +6,6 @@ import json
 import os
 import pickletools
 import resource
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -180,85 +179,56 @@ def weights(change: Callable[[dict[str, np.ndarray]], object]) -> Callable[[Path
     return rewrite
 
 
-def header_promising(shape: list[int]) -> Callable[[Path], None]:
-    def rewrite(folder: Path) -> None:
-        header = json.dumps(
-            {
-                "embedding.weight": {
-                    "dtype": "F32",
-                    "shape": shape,
-                    "data_offsets": [0, 4 * shape[0] * shape[1]],
-                }
-            }
-        ).encode()
-        (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-
-    return rewrite
-
+HEADER = b'{"head.bias":{"dtype":"F32","shape":[999999999],"data_offsets":[0,3999999996]}}'
+PROMISE = len(HEADER).to_bytes(8, "little") + HEADER
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda folder: (folder / "config.json").unlink(), "holds no config.json"),
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors is missing"),
-    "no vocabulary": (lambda folder: (folder / "vocabulary.jsonl").unlink(), "vocabulary.jsonl is missing"),
     "no baseline": (
         lambda folder: (folder / "baseline.safetensors").unlink(),
         "baseline.safetensors is missing",
     ),
-    "empty config": (bytes_of("config.json", lambda data: b""), "damaged"),
     "half a config": (bytes_of("config.json", lambda data: data[: len(data) // 2]), "damaged"),
-    "config of bytes": (bytes_of("config.json", lambda data: b"\xff\xfe\x00"), "damaged"),
     "deep config": (bytes_of("config.json", lambda data: b"[" * 200_000), "damaged"),
-    "other JSON": (bytes_of("config.json", lambda data: b"[1]"), "not of a gatelight text classifier"),
     "other model": (changed(kind="bert"), "not of a gatelight text classifier"),
     "newer format": (changed(format=2, gatelight="9.1"), "saved by version 9.1; update gatelight"),
     "no format": (changed(format=None), "format None"),
     "no section": (without("classes"), "lacks 'classes'"),
     "strange setting": (changed(settings__turbo=True), "turbo"),
-    "settings of another type": (changed(settings=[1]), "does not fit together"),
     "model of another type": (changed(model=[1]), "does not fit together"),
-    "reading of another type": (changed(reading="all"), "does not fit together"),
     "a setting of another type": (changed(settings__epochs="five"), "epochs is 'five'"),
     "a setting out of range": (changed(settings__validation_fraction=2), "validation_fraction is 2"),
-    "a setting of no kind": (changed(settings__tokenizer="morse"), "morse"),
     "training without a field": (changed(training={}), "lacks 'texts'"),
     "training with strange figures": (changed(training__texts="many"), "texts is 'many'"),
     "training with a strange split": (changed(training__split=["group"]), "split is"),
     "strange test figures": (changed(training__test={"n": 1}), "does not fit together"),
     "validation of words": (changed(validation__accuracy="good"), "accuracy is 'good'"),
     "history of another type": (changed(history=[{"epoch": 1}]), "lacks 'train_loss'"),
-    "training of another type": (changed(training=3), "does not fit together"),
-    "validation of another type": (changed(validation={"n": 3}), "does not fit together"),
     "strange tokenizer": (changed(reading__tokenizer={"kind": "morse"}), "morse"),
     "strange truncation": (changed(reading__truncation="middle"), "middle"),
     "classes unsorted": (changed(classes=["b", "a"]), "sorted"),
-    "classes missing": (changed(classes=["a"]), "sorted"),
     "classes mixed": (changed(classes=["a", 1]), "does not fit together"),
     "a class too many": (changed(classes=["a", "b", "c"]), "do not fit 3 classes"),
-    "wider model": (changed(model__hidden=9), "mixed from two models"),
     "huge model": (changed(model__hidden=10**9), "too few for hidden"),
     "endless model": (changed(model__layers=10**9), "too few for layers"),
     "huge vocabulary": (changed(model__vocabulary_size=10**10), "vocabulary of"),
     "other length": (changed(model__max_length=21), "does not fit together"),
     "cut weights": (bytes_of("model.safetensors", lambda data: data[:-1]), "cut short"),
-    "more weights": (bytes_of("model.safetensors", lambda data: data + b"\0"), "cut short"),
     "half a header": (bytes_of("model.safetensors", lambda data: data[:40]), "cut short"),
-    "no header": (bytes_of("model.safetensors", lambda data: b""), "cut short"),
     "a pickle": (bytes_of("model.safetensors", lambda data: b"\x80\x04cos\nsystem\n."), "cut short"),
-    "great promises": (header_promising([10**9, 10**9]), "cut short"),
+    "great promises": (bytes_of("model.safetensors", lambda data: PROMISE), "cut short"),
     "another dtype": (weights(lambda them: them.update(head=np.zeros(3, np.int64))), "head has the shape"),
     "a weight too many": (weights(lambda arrays: arrays.update(extra=np.zeros(3, np.float32))), "extra"),
-    "a weight too few": (weights(lambda arrays: arrays.pop("head.bias")), "head.bias"),
     "a weight of another shape": (
         weights(lambda arrays: arrays.update({"head.bias": np.zeros(2, np.float32)})),
         "head.bias",
     ),
     "undefined weights": (weights(lambda arrays: arrays["head.bias"].fill(np.nan)), "infinite or undefined"),
-    "cut vocabulary": (bytes_of("vocabulary.jsonl", lambda data: data[:100]), "vocabulary.jsonl"),
     "shorter vocabulary": (
         bytes_of("vocabulary.jsonl", lambda data: data[: data[:-1].rindex(b"\n") + 1]),
         "vocabulary of",
     ),
-    "vocabulary of bytes": (bytes_of("vocabulary.jsonl", lambda data: b"\xff" + data), "vocabulary.jsonl"),
     "cut baseline": (bytes_of("baseline.safetensors", lambda data: data[:-4]), "baseline.safetensors"),
 }
 
@@ -348,26 +318,6 @@ def test_a_full_disk_leaves_the_old_model(fitted: TextClassifier, saved: Path) -
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert files_of(saved) == before
         assert [path.name for path in saved.parent.iterdir()] == ["model"]
-
-
-def test_a_tiny_disk_leaves_the_old_model(fitted: TextClassifier, tmp_path: Path) -> None:
-    """The same on a real file system that runs full."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no permission to mount a tiny disk")
-    try:
-        fitted.save(disk / "model")
-        before = files_of(disk / "model")
-        space = os.statvfs(disk)
-        (disk / "filler").write_bytes(b"x" * (space.f_bavail * space.f_bsize - 8_192))
-        with pytest.raises(OSError):  # noqa: PT011
-            fitted.save(disk / "model")
-        assert files_of(disk / "model") == before
-        assert {path.name for path in disk.iterdir()} == {"model", "filler"}
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_importing_gatelight_is_quick_and_complete() -> None:

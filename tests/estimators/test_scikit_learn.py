@@ -19,8 +19,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_val_score
-from sklearn.multiclass import OneVsRestClassifier
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -119,15 +118,6 @@ def test_columns_of_any_kind(form: Any, texts: Reviews) -> None:
     assert np.array_equal(found, expected)
 
 
-def test_labels_of_any_kind(texts: Reviews) -> None:
-    """Labels come back as the values that went in."""
-    for labels in (np.array(texts.labels), pandas.Categorical(texts.labels), polars.Series(texts.labels)):
-        model = TextClassifier(**QUICK).fit(texts.texts, labels)
-        assert set(model.predict(texts.texts)) <= {"negative", "positive"}
-    flags = [label == "positive" for label in texts.labels]
-    assert TextClassifier(**QUICK).fit(texts.texts, flags).classes_.tolist() == [False, True]
-
-
 def sequences() -> tuple[list[Any], np.ndarray[Any, Any]]:
     rng = np.random.default_rng(3)
     y = rng.integers(0, 2, 60)
@@ -168,20 +158,6 @@ def _text_column(frame: Any) -> Any:
     return frame["text"]
 
 
-def test_clone_keeps_settings_and_forgets_what_was_learned(texts: Reviews) -> None:
-    """A clone that brings its weights would have seen the test part of a cross-validation."""
-    X, y = sequences()
-    for model, inputs, labels in (
-        (TextClassifier(**QUICK), texts.texts, texts.labels),
-        (SequenceClassifier(hidden_size=4, epochs=2, class_weight="balanced"), X, y),
-    ):
-        fitted = model.fit(inputs, labels)
-        again = clone(fitted)
-        assert again.get_params() == fitted.get_params()
-        assert not hasattr(again, "classes_")
-        assert np.array_equal(again.fit(inputs, labels).predict_proba(inputs), fitted.predict_proba(inputs))
-
-
 def test_pickle_and_joblib(texts: Reviews, tmp_path: Path) -> None:
     """scikit-learn's own way to keep and send an estimator; model folders hold no pickle."""
     X, y = sequences()
@@ -197,20 +173,6 @@ def test_pickle_and_joblib(texts: Reviews, tmp_path: Path) -> None:
             joblib.load(tmp_path / "model.joblib"),
         ):
             assert np.array_equal(again.predict_proba(inputs), expected)
-
-
-@pytest.mark.slow
-def test_several_processes_and_other_tools(texts: Reviews) -> None:
-    """Estimators cross into worker processes, and stand inside of others."""
-    X, y = sequences()
-    alone = cross_val_predict(SequenceClassifier(hidden_size=4, epochs=2), X, y, cv=3, method="predict_proba")
-    together = cross_val_predict(
-        SequenceClassifier(hidden_size=4, epochs=2), X, y, cv=3, method="predict_proba", n_jobs=2
-    )
-    assert np.array_equal(alone, together)
-    three = [f"{label} {row % 3}" for row, label in enumerate(texts.labels)]
-    many = OneVsRestClassifier(TextClassifier(**QUICK)).fit(np.array(texts.texts), three)
-    assert many.predict(np.array(texts.texts[:4])).shape == (4,)
 
 
 def test_scores_and_logarithms_are_those_of_the_probabilities(texts: Reviews) -> None:

@@ -110,18 +110,20 @@ def test_sessions_fed_together_do_not_touch_each_other(name: str, texts: list[li
             np.testing.assert_array_equal(fractions, session.feed(piece))
 
 
+@cache
+def writer() -> LanguageModel:
+    how: dict[str, Any] = {"hidden_size": 8, "embedding_dim": 5, "layers": 2, "batch_size": 4, "steps": 5}
+    return LanguageModel(tokenizer="word", min_count=1, epochs=1, **how).fit(make_reviews(60, 2).texts)
+
+
 def test_language_sessions_are_fed_together() -> None:
     """As classifiers': of unequal lengths, with half a word in the end, some with nothing to read."""
-    writer = LanguageModel(
-        tokenizer="word", hidden_size=8, embedding_dim=5, layers=2, batch_size=4, steps=5, min_count=1
-    )
-    writer.fit(make_reviews(60, 2).texts)
-    together, alone = [[writer.session() for _ in range(4)] for _ in range(2)]
+    together, alone = [[writer().session() for _ in range(4)] for _ in range(2)]
     for pieces in (["the film", "this", "", "every scene is gre"], [" is", "", "a", "at"]):
         for fractions, session, piece in zip(feed_all(together, pieces), alone, pieces, strict=True):
             np.testing.assert_array_equal(fractions, session.feed(piece))
     with pytest.raises(DataError, match="different models"):
-        feed_all([writer.session(), model("max").session()], ["", ""])
+        feed_all([writer().session(), model("max").session()], ["", ""])
 
 
 def test_sessions_that_cannot_be_fed_together_are_refused() -> None:
@@ -134,13 +136,13 @@ def test_sessions_that_cannot_be_fed_together_are_refused() -> None:
         feed_all([session], ["a", "b"])
 
 
-@pytest.mark.parametrize("name", ["both, ngrams", "flat", "subword tail", "both directions"])
+@pytest.mark.parametrize("name", ["both, ngrams", "flat", "subword tail", "both directions", "writer"])
 def test_a_session_is_copied_saved_and_gone_on_with(name: str, tmp_path: Path) -> None:
     """A copy that shared its state, or a file that lost half a word, would predict another text."""
-    estimator = model(name)
+    estimator: Any = writer() if name == "writer" else model(name)
     estimator.save(tmp_path / "model")
     again: Any = gatelight.load(tmp_path / "model")
-    expected = estimator.predict_proba(["the film is great, not dull at all"])[0]
+    expected = estimator.session().feed("the film is great, not dull at all")
     session: Session = estimator.session()
     session.feed("the film is gre")
     session.copy().feed("y")
@@ -161,13 +163,10 @@ def test_a_session_is_copied_saved_and_gone_on_with(name: str, tmp_path: Path) -
 
 def test_a_copy_with_clamped_gates_reads_with_them() -> None:
     """A session that was made before would lend the copy its reader, and with it other gates."""
-    writer = LanguageModel(hidden_size=6, embedding_dim=4, batch_size=4, steps=5).fit(
-        make_reviews(60, 2).texts
-    )
-    before = writer.session().feed("the film")
-    clamped = writer.with_gates(forget_gate=1.0)
+    before = writer().session().feed("the film")
+    clamped = writer().with_gates(forget_gate=1.0)
     found = clamped.session().feed("the film")
     assert not np.array_equal(found, before)
-    ids = clamped.vocabulary_.ids(["<end>", *"the film"])
+    ids = clamped.vocabulary_.ids(["<end>", "the", "film"])
     scores = clamped.reader_.read(ids, clamped.model_.initial(1))[0][-1].astype(np.float64)
     np.testing.assert_array_equal(found, softmax(scores))

@@ -47,12 +47,6 @@ def test_from_preset_takes_overrides_and_names_strange_ones() -> None:
     assert estimator.summary().trained == 80_201
 
 
-def test_note_preset_without_vectors_says_how_to_get_them() -> None:
-    """The note's vectors are frozen: without any there is nothing that could be learned from words."""
-    with pytest.raises(DataError, match=r"vectors=.*'corpus'"):
-        TextClassifier.from_preset("note-400").fit(["a", "b"], [0, 1])
-
-
 def test_note_char_is_the_model_of_the_note_s_characters() -> None:
     """46 one-hot symbols, none of them trained, and 35,361 weights are what the note prints."""
     estimator = TextClassifier.from_preset("note-char")
@@ -118,12 +112,6 @@ def test_char_spells_any_word(tmp_path: Path) -> None:
     )
     estimator.save(tmp_path / "model")
     np.testing.assert_array_equal(gatelight.load(tmp_path / "model").predict_proba(strange), predicted)
-
-
-def test_words_of_ngrams_take_no_vectors() -> None:
-    """Vectors that were given and never read would be a silent mistake."""
-    with pytest.raises(DataError, match="leave out vectors"):
-        TextClassifier(unknown="ngrams", vectors="corpus").fit(["a", "b"], [0, 1])
 
 
 def test_help_names_every_choice() -> None:
