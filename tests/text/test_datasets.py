@@ -259,10 +259,6 @@ def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         datasets.get("imbd")
     with pytest.raises(DataError, match="word vectors, no texts"):
         datasets.load_dataset("glove-6b-50d")
-
-
-def test_where_data_sets_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Data would land where neither the user nor the system looks for them."""
     monkeypatch.setenv("GATELIGHT_DATA", "~/mine")
     assert datasets.cache_folder() == Path.home() / "mine"
     monkeypatch.delenv("GATELIGHT_DATA")

@@ -83,6 +83,8 @@ def _binary(end: bytes, words: list[str] = WORDS) -> bytes:
     {
         "GloVe": _text(),
         "GloVe, no last line end": _text()[:-1],
+        "a byte order mark": BOM_UTF8 + _text(),
+        "a byte order mark before a header": BOM_UTF8 + _text(header="6 5\n"),
         "Windows line ends": _text(end="\r\n"),
         "tabs": _text(separator="\t"),
         "fastText, a space before each line end": _text(header="6 5\n", end=" \n"),
@@ -98,20 +100,6 @@ def test_dialects(tmp_path: Path, data: tuple[str, bytes], compressed: bool) -> 
     path.write_bytes(gzip.compress(data[1]) if compressed else data[1])
     _check(WordVectors.read(path))
     assert WordVectors.read(path, {"电影"}).words == ["电影"]
-
-
-@pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("header", ["", "6 5\n"])
-def test_a_byte_order_mark_is_no_part_of_the_first_word(
-    tmp_path: Path, header: str, compressed: bool
-) -> None:
-    """The first, most frequent word would have no vector, or the header be taken for a word."""
-    data = BOM_UTF8 + _text(header=header)
-    (path := tmp_path / "vectors.txt").write_bytes(gzip.compress(data) if compressed else data)
-    _check(WordVectors.read(path))
-    np.save(tmp_path / "a.npy", MATRIX)
-    (tmp_path / "a.words.txt").write_bytes(BOM_UTF8 + "\n".join(WORDS).encode() + b"\n")
-    assert WordVectors.read(tmp_path / "a.npy").words == WORDS
 
 
 def test_words_with_spaces_and_odd_line_separators(tmp_path: Path) -> None:
@@ -144,7 +132,7 @@ def test_arrays_with_word_lists(tmp_path: Path, order: str, dtype: str, listed: 
     array = np.asarray(MATRIX, dtype=dtype, order=order)  # type: ignore[call-overload]
     np.save(tmp_path / "vectors.npy", array)
     if listed.endswith(".txt"):
-        (tmp_path / listed).write_text("\n".join(WORDS) + "\n", encoding="utf-8")
+        (tmp_path / listed).write_text("\n".join(WORDS) + "\n", encoding="utf-8-sig")
     else:
         number = list(range(6))
         parquet.write_table(pyarrow.table({"number": number, "index": WORDS}), tmp_path / listed)
@@ -291,9 +279,9 @@ print(len(vectors), float(vectors["w0050000"][0]), peak() - before)
 
 # Not getrusage: its peak is inherited from the process that made the file.
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory as Linux tells it")
-@pytest.mark.parametrize("ending", [".bin", ".npy", ".txt"])
+@pytest.mark.parametrize("ending", [".bin", ".npy"])
 def test_a_large_file_costs_only_the_wanted_rows(tmp_path: Path, ending: str) -> None:
-    """A 3.6 GB file must never cost 3.6 GB: of 120 MB (text: 48 MB), 400 rows of 1.2 kB are asked for."""
+    """A 3.6 GB file must never cost 3.6 GB: of 120 MB 400 rows of 1.2 kB are asked for."""
     path, count, dim = tmp_path / f"big{ending}", 100_000, 300
     names = [f"w{i:07d}" for i in range(count)]
     if ending == ".bin":
@@ -301,14 +289,11 @@ def test_a_large_file_costs_only_the_wanted_rows(tmp_path: Path, ending: str) ->
         rows["word"] = [name + " " for name in names]
         rows["vector"][:, 0] = np.arange(count)
         path.write_bytes(f"{count} {dim}\n".encode() + rows.tobytes())
-    elif ending == ".npy":
+    else:
         matrix = np.zeros((count, dim), dtype=np.float32)
         matrix[:, 0] = np.arange(count)
         np.save(path, matrix)
         (tmp_path / "big.words.txt").write_text("\n".join(names) + "\n")
-    else:
-        tail = " 0.25" * 95 + "\n"
-        path.write_text("".join(f"{name} {i}{tail}" for i, name in enumerate(names)))
     done = subprocess.run(
         [sys.executable, "-c", PROBE, str(path)], capture_output=True, text=True, check=True, timeout=120
     )
@@ -358,10 +343,6 @@ def test_vectors_of_another_language_are_refused() -> None:
     """With no word in common the table would be noise under the name of pretrained vectors."""
     with pytest.raises(DataError, match=r"no vector for any of the vocabulary's 2 words \('gut'"):
         WordVectors(WORDS, MATRIX).table(Vocabulary.build([["gut", "gut", "schlecht"]]))
-
-
-def test_words_and_rows_must_fit() -> None:
-    """A matrix of other words must not be taken."""
     with pytest.raises(DataError, match="6 words came with"):
         WordVectors(WORDS, MATRIX[:5])
     with pytest.raises(DataError, match="two vectors"):

@@ -104,7 +104,7 @@ def _answers(network: Network, task: Task, part: Batch, likeliest: bool = False)
 
 
 def _examined(network: Network, task: Task, length: int, seed: int) -> dict[str, float]:
-    """Shares of fresh sequences that are right, and of their asked steps."""
+    """Fractions of fresh sequences that are right, and of their asked steps."""
     part = Batch((task.exam or task.draw)(np.random.default_rng([seed, EXAM, length]), length, task.test))
     good = _answers(network, task, part)
     sequences = part.packing.sequences

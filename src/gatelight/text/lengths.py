@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gatelight.errors import DataError
-
 
 @dataclass(frozen=True)
 class LengthStatistics:
@@ -22,12 +20,8 @@ class LengthStatistics:
 
     @classmethod
     def of_lengths(cls, lengths: npt.ArrayLike, maxlen: int) -> LengthStatistics:
-        """Measure lengths, int64 [B]; raises DataError when there are none."""
+        """Measure lengths, int64 [B], of one sequence or more."""
         measured = np.asarray(lengths, dtype=np.int64)
-        if not measured.size:
-            raise DataError("no sequences, so they have no average length; expected at least one")
-        if maxlen < 1:
-            raise DataError(f"a maximal length of {maxlen}; expected at least 1")
         return cls(
             maxlen=maxlen,
             padded=int((measured < maxlen).sum()),
