@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import accumulate
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from gatelight.errors import DataError
 from gatelight.estimators.sessions import Position
 from gatelight.estimators.token_streams import END
+from gatelight.models.config import check_number, check_whole
 from gatelight.models.generation import Reader
 from gatelight.nn.kernels.sampling import Drawing
 from gatelight.text.detokenizer import Detokenizer, graphemes
@@ -69,12 +69,8 @@ def checked_drawing(
 ) -> Drawing:
     """Return how to draw; raises DataError for the first number that cannot be."""
     for name, value, least in (("length", length, 1), ("top_k", top_k, 0), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise DataError(f"{name} is {value!r}; expected a whole number, {least} or more")
-    if not (math.isfinite(temperature) and temperature >= 0):
-        raise DataError(
-            f"temperature is {temperature!r}; expected 0 (always the likeliest) or more, such as 0.8"
-        )
+        check_whole(name, value, least)
+    check_number("temperature", float(temperature), least=0.0)
     if not 0 < top_p <= 1:
         raise DataError(f"top_p is {top_p!r}; expected a fraction above 0, up to 1 (all)")
     if stop == "":

@@ -82,8 +82,6 @@ class TextPredictions:
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return `predict_proba` and `unknown_fraction` of the same texts, which are cut into tokens once."""
         fitted, given = self._fitted(), checked_texts(texts)
-        if 0 < len(given) <= BLOCK:  # as below, for who asks about one text at a time
-            return fitted.probabilities(given)
         parts = [fitted.probabilities(block) for block in blocks(given, BLOCK)]
         columns = [np.zeros((0, len(fitted.classes.values)), np.float32), *(part[0] for part in parts)]
         return np.concatenate(columns), np.concatenate([np.zeros(0), *(part[1] for part in parts)])

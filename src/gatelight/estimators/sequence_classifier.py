@@ -46,7 +46,7 @@ from gatelight.estimators.settings import (
 from gatelight.estimators.steps import FEATURES, IDS, Steps, ids_of, of_array, of_sequences, rank, rows_of
 from gatelight.models import features
 from gatelight.models.classifier import Classifier
-from gatelight.models.config import ClassifierConfig
+from gatelight.models.config import ClassifierConfig, check_choice
 from gatelight.models.inference import Predictor
 from gatelight.models.saving import load_weights, save_weights
 from gatelight.models.subwords import UNKNOWN
@@ -73,8 +73,7 @@ class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # t
         """Learn from sequences and a label each; DataError or ValueError when they cannot be used."""
         settings = plain(self.get_params(deep=False))
         settings["random_state"] = seed_of(settings["random_state"])
-        if settings["input"] not in INPUTS:
-            raise DataError(f"input is {settings['input']!r}; expected one of {', '.join(INPUTS)}")
+        check_choice("input", settings["input"], INPUTS)
         steps = self._steps(X, y, fitting=True)
         labels = column_or_1d(y, warn=True)
         check_consistent_length(range(len(steps)), labels)

@@ -371,21 +371,20 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Raise DataError for a classifier's first setting that cannot be used: what came and what may come."""
+    from gatelight.models.config import check_choice, check_flag, check_number, check_whole
     from gatelight.text.encoding import TRUNCATIONS
     from gatelight.text.oov import UNKNOWN_POLICIES
     from gatelight.text.tokenizers import tokenizer
 
     settings = settled(settings)
     for name, choices in (("truncation", TRUNCATIONS), ("unknown", UNKNOWN_POLICIES), ("split", SPLITS)):
-        if not isinstance(settings[name], str) or settings[name] not in choices:
-            raise DataError(f"{name} is {settings[name]!r}; expected one of {', '.join(choices)}")
-    for name in ("train_vectors", "wide"):
-        if not isinstance(settings[name], bool):
-            raise DataError(f"{name} is {settings[name]!r}; expected True or False")
-    _check_whole(settings, "min_count", "embedding_dim", "hidden_size")
-    if settings["max_words"] is not None:
-        _check_whole(settings, "max_words")
-    _check_fraction(settings)
+        check_choice(name, settings[name], choices)
+    check_flag("wide", settings["wide"])
+    check_flag("train_vectors", settings["train_vectors"])
+    for name in ("min_count", "max_words", "embedding_dim", "hidden_size"):
+        if name != "max_words" or settings[name] is not None:
+            check_whole(name, settings[name], 1)
+    check_number("validation_fraction", settings["validation_fraction"], least=0.0, below=1.0)
     if settings["layer_dropout"] and settings["layers"] == 1:
         raise DataError("layer_dropout acts between layers: give layers=2 or more, or layer_dropout=0")
     if settings["unknown"] == "ngrams" and (settings["vectors"] is not None or not settings["train_vectors"]):
@@ -406,11 +405,13 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 def check_language_settings(settings: Mapping[str, Any]) -> None:
     """Raise DataError for a language model's first setting that cannot be used."""
+    from gatelight.models.config import check_number, check_whole
     from gatelight.text.tokenizers import tokenizer
 
     settings = settled_language(settings)
-    _check_whole(settings, "min_count", "embedding_dim", "hidden_size", "steps", "order")
-    _check_fraction(settings)
+    for name in ("min_count", "embedding_dim", "hidden_size", "steps", "order"):
+        check_whole(name, settings[name], 1)
+    check_number("validation_fraction", settings["validation_fraction"], least=0.0, below=1.0)
     if settings["tied"] is True and settings["vectors"] is None:
         sizes = settings["embedding_dim"], settings["hidden_size"]
         if sizes[0] != sizes[1]:
@@ -469,11 +470,11 @@ def sequence_config(
     settings: Mapping[str, Any], vocabulary_size: int, dim: int | None, outputs: int
 ) -> ClassifierConfig:
     """Return the shape of a model of sequences; `dim` is that of features, None where steps are ids."""
-    from gatelight.models.config import ClassifierConfig
+    from gatelight.models.config import ClassifierConfig, check_whole
 
     if dim is None:
-        _check_whole(settings, "embedding_dim")
-    _check_whole(settings, "hidden_size")
+        check_whole("embedding_dim", settings["embedding_dim"], 1)
+    check_whole("hidden_size", settings["hidden_size"], 1)
     shape = {
         **_known_to(ClassifierConfig, settings),
         "dim": settings["embedding_dim"] if dim is None else dim,
@@ -499,6 +500,7 @@ def training_config(
     settings: Mapping[str, Any], class_numbers: Mapping[Any, int] | None = None
 ) -> TrainingConfig:
     """Return the loop's settings, class weights by class number; DataError when a setting cannot be."""
+    from gatelight.models.config import check_flag
     from gatelight.models.training_config import TrainingConfig
 
     weight = settings.get("class_weight")
@@ -514,26 +516,10 @@ def training_config(
                 )
             weight = {class_numbers[label]: factor for label, factor in weight.items()}
     gradual = settings.get("gradual_unfreezing", False)
-    if not isinstance(gradual, bool):
-        raise DataError(f"gradual_unfreezing is {gradual!r}; expected True or False")
+    check_flag("gradual_unfreezing", gradual)
     own = {
         "seed": seed_of(settings["random_state"]),
         "class_weight": weight,
         "gradual_unfreezing": gradual and settings.get("from_lm") is not None,
     }
     return TrainingConfig(**{**_known_to(TrainingConfig, settings), **own})
-
-
-def _check_whole(settings: Mapping[str, Any], *names: str) -> None:
-    for name in names:
-        value = settings[name]
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise DataError(f"{name} is {value!r}; expected a whole number, 1 or more")
-
-
-def _check_fraction(settings: Mapping[str, Any]) -> None:
-    value = settings["validation_fraction"]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise DataError(
-            f"validation_fraction is {value!r}; expected a fraction from 0 (none) up to, but not, 1"
-        )
