@@ -23,8 +23,6 @@ from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.trace import Trace as LayerTrace
 
 if TYPE_CHECKING:
-    import pandas  # type: ignore[import-untyped]
-
     from gatelight.models.config import ClassifierConfig, LanguageModelConfig
 
 MOST_CHARACTERS = 100  # of a word in an .npz file
@@ -95,28 +93,6 @@ class Trace:
             )
             for name in self.names
         }
-
-    def to_dataframe(self, text: int | None = None) -> pandas.DataFrame:
-        """Return one row per text, step, layer, direction and unit, a column per quantity; needs pandas.
-
-        `text` picks one text; of all texts this takes some twenty times the memory of the trace.
-        """
-        try:
-            import pandas
-        except ImportError as error:
-            from gatelight.errors import MissingExtraError
-
-            raise MissingExtraError("pandas", "pandas", "a trace as a data frame") from error
-        frames = []
-        for number in range(len(self)) if text is None else [text]:
-            steps, values = self.steps[number], self.of_text(number)
-            shape = (len(steps), self.layers, self.directions, self.hidden_size)
-            where = [axis.ravel() for axis in np.indices(shape, np.int32)]
-            frame = {"text": np.full(len(where[0]), number, np.int32), "step": where[0]}
-            frame["token"] = np.array(steps.tokens, object)[where[0]]
-            frame |= dict(zip(("layer", "direction", "unit"), where[1:], strict=True))
-            frames.append(pandas.DataFrame(frame | {name: v.ravel() for name, v in values.items()}))
-        return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
 
 
 def trace_of(
