@@ -11,6 +11,7 @@ import errno
 import gzip
 import io
 import lzma
+import os
 import struct
 import sys
 import tarfile
@@ -143,16 +144,12 @@ def opened(path: Path, max_bytes: int | None = None) -> Iterator[BoundedReader]:
         yield BoundedReader(raw, str(path), compression(path), max_bytes)
 
 
-def whole_file(path: Path, max_bytes: int | None) -> bytes:
-    """Return the content of a file of texts; DataError where it is larger than one text may be."""
-    _check_size(f"{path.parent}: {path.name!r}", path.stat().st_size, max_bytes or LONGEST_TEXT)
-    return path.read_bytes()
-
-
 def members(
     path: Path, wanted: Callable[[str], bool] = lambda name: True, max_bytes: int | None = None
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each wanted file of a tar or zip archive, one at a time, in its order.
+    """Yield name and content of each wanted file of a tar or zip archive, or of a folder, one at a time.
+
+    An archive's files come in its order, a folder's sorted, with the folder's own name in front.
 
     Raises DataError for a damaged archive, a name that leads outside, a link or device, or a broken bound.
     A wanted file of more than `LONGEST_TEXT` bytes is refused too, unless `max_bytes` is given.
@@ -163,7 +160,7 @@ def members(
 
 
 def member_names(path: Path, max_bytes: int | None = None) -> Iterator[str]:
-    """Yield the name of each file of a tar or zip archive, checked as `members` checks them."""
+    """Yield the name of each file of an archive or folder, checked as `members` checks them."""
     for name, _ in _entries(path, lambda name: False, max_bytes):
         yield name
 
@@ -173,7 +170,20 @@ Entries = Iterator[tuple[str, bytes | None]]
 
 
 def _entries(path: Path, wanted: Callable[[str], bool], max_bytes: int | None) -> Entries:
-    return (_zip_entries if is_zip(path) else _tar_entries)(path, wanted, max_bytes)
+    kind = _folder_entries if path.is_dir() else _zip_entries if is_zip(path) else _tar_entries
+    return kind(path, wanted, max_bytes)
+
+
+def _folder_entries(path: Path, wanted: Callable[[str], bool], max_bytes: int | None) -> Entries:
+    root = path.resolve()
+    for folder, inner, files in os.walk(root):
+        inner.sort()
+        for file in (Path(folder) / name for name in sorted(files)):
+            name = file.relative_to(root.parent).as_posix()
+            needed = wanted(name)
+            if needed:
+                _check_size(f"{path}: {name!r}", file.stat().st_size, max_bytes or LONGEST_TEXT)
+            yield name, file.read_bytes() if needed else None
 
 
 def _check_member(origin: str, name: str, kind: str) -> None:

@@ -7,9 +7,8 @@ have neither label nor stars (a 0 stands for them) and make up the split `unsup`
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gatelight.errors import DataError
@@ -27,7 +26,7 @@ _ORDER = ("train", "test", "unsup")
 
 def has_reviews(root: Path, options: Options) -> bool:
     """Say whether a folder or archive holds files that are named as the data set names its reviews."""
-    return any(_REVIEW.search(name) for name in _names(root, options))
+    return any(_REVIEW.search(name) for name in archives.member_names(root, options.max_bytes))
 
 
 def read_aclimdb(source: str | Path, options: Options) -> Iterator[Example]:
@@ -42,7 +41,7 @@ def read_aclimdb(source: str | Path, options: Options) -> Iterator[Example]:
         found = _REVIEW.search(name)
         return options.wants(_split(found)) if found else _URLS.search(name) is not None
 
-    for name, content in _contents(Path(source), wanted, options):
+    for name, content in archives.members(Path(source), wanted, options.max_bytes):
         if found := _URLS.search(name):
             pages = map(_FILM.search, content.decode("utf-8", "replace").splitlines())
             films[found[1], found[2]] = [page and page[1] for page in pages]
@@ -72,14 +71,14 @@ def read_class_folders(source: str | Path, options: Options) -> Iterator[Example
     """
     root = Path(source)
     inner = len(root.resolve().name) + 1 if root.is_dir() else 0  # the folder's own name is no class
-    places = _class_places(name[inner:] for name in _names(root, options))
+    places = _class_places(name[inner:] for name in archives.member_names(root, options.max_bytes))
     if not places:
         raise DataError(f"{source}: no texts found; expected one folder per class with files in it")
 
     def wanted(name: str) -> bool:
         return name[inner:] in places and options.wants(places[name[inner:]][0])
 
-    for name, content in _contents(root, wanted, options):
+    for name, content in archives.members(root, wanted, options.max_bytes):
         split, label, own_id = places[name[inner:]]
         yield Example(decoded(content, options, f"{source}: {name}"), label, id=own_id, split=split)
 
@@ -102,23 +101,3 @@ def _class_places(names: Iterable[str]) -> dict[str, tuple[str | None, str, str]
         if len(inner) >= 2:
             places[name] = split, inner[0], "/".join(steps)
     return places
-
-
-def _names(root: Path, options: Options) -> Iterator[str]:
-    """Yield each file's name; below a folder with its own in front, so that `train` alone is known too."""
-    if not root.is_dir():
-        yield from archives.member_names(root, options.max_bytes)
-        return
-    root = root.resolve()
-    for folder, inner, files in os.walk(root):
-        inner.sort()
-        for name in sorted(files):
-            yield (Path(folder) / name).relative_to(root.parent).as_posix()
-
-
-def _contents(root: Path, wanted: Callable[[str], bool], options: Options) -> Iterator[tuple[str, bytes]]:
-    if not root.is_dir():
-        yield from archives.members(root, wanted, options.max_bytes)
-        return
-    for name in filter(wanted, _names(root, options)):
-        yield name, archives.whole_file(root.resolve().parent / name, options.max_bytes)
