@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gatelight.models.config import LanguageModelConfig
 from gatelight.models.dropout import dropout
 from gatelight.models.embedding import UNIFORM, Embedding
-from gatelight.models.losses import softmax_cross_entropy
+from gatelight.models.losses import softmax_losses
 from gatelight.models.network import Generator, Ids, RecurrentNetwork, State, recurrent_layers
 from gatelight.models.subwords import Subwords
 from gatelight.nn import Packing
@@ -97,7 +97,8 @@ class LanguageModel(RecurrentNetwork):
             return self.adaptive(hidden, targets).loss, None
         if self.config.output == "sampled" and self.training:
             return self._sampled_loss(hidden, targets, generator), None
-        return softmax_cross_entropy(self.scores(hidden), targets)
+        losses, right = softmax_losses(self.scores(hidden), targets)
+        return losses.mean(), right
 
     def _sampled_loss(self, hidden: Tensor, targets: Tensor, generator: Generator) -> Tensor:
         """Ids drawn to stand for all others, by importance sampling (Bengio & Senécal 2008)."""
@@ -107,7 +108,7 @@ class LanguageModel(RecurrentNetwork):
         others = linear(hidden, weight[ids], bias[ids] - expected.to(hidden.dtype))
         others = others.masked_fill(targets[:, None] == ids[None, :], float("-inf"))
         scores = torch.cat([true[:, None], others], 1)
-        return softmax_cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64))[0]
+        return softmax_losses(scores, torch.zeros(len(scores), dtype=torch.int64))[0].mean()
 
 
 def log_uniform(size: int, samples: int, generator: Generator) -> tuple[Tensor, Tensor]:

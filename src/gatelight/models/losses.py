@@ -5,10 +5,8 @@ Knows logits and targets only: nothing of models, ids or texts.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,17 +14,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
-from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.models.training_config import ClassWeight
-from gatelight.nn import threads
-from gatelight.nn.kernels.simd import exp_row, highest, scale_row
-from gatelight.nn.linear import array_of
-
-Floats = NDArray[np.float64]
-Kernel = Callable[[NDArray[Any], NDArray[Any]], tuple[float, int]]
-EXP_WORK = 16  # an exponential takes about as long as so many multiply-adds
 
 CERTAINTY = float(np.finfo(np.float32).eps)  # float32 probabilities nearer to 0 or 1 than this count as this
 
@@ -86,19 +77,20 @@ class Objective:
         self, logits: Tensor, targets: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, int]:
         """As `loss`, and how many of the B sequences are classified right; with labels, if every label is."""
-        fractions = np.ones(len(logits)) if weights is None else weights.numpy().astype(np.float64)
-        fractions /= max(float(fractions.sum()), np.finfo(np.float64).tiny)
         if self.softmax:
-            return softmax_cross_entropy(logits, targets, fractions, self.label_smoothing)
-        positive = np.ones(self.outputs) if self.positive_weight is None else self.positive_weight.numpy()
-
-        def kernel(logits: NDArray[Any], d_logits: NDArray[Any]) -> tuple[float, int]:
-            labels = targets.numpy().reshape(logits.shape)
-            return _sigmoid_rows(  # type: ignore[no-any-return]
-                logits, labels, positive.astype(np.float64), self.label_smoothing, fractions, d_logits
-            )
-
-        return _CrossEntropy.apply(logits, kernel)  # type: ignore[no-any-return, no-untyped-call]
+            losses, right = softmax_losses(logits, targets, self.label_smoothing)
+        else:
+            x, truth = logits.double(), targets.reshape(logits.shape)
+            smooth = truth.double() * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+            losses = functional.binary_cross_entropy_with_logits(
+                x, smooth, pos_weight=self.positive_weight, reduction="none"
+            ).mean(1)
+            right = int(((x > 0) == (truth > 0.5)).all(1).sum())
+        weights = torch.ones(len(logits)) if weights is None else weights
+        # A batch whose weights are all zero divides by something all the same.
+        tiny = torch.finfo(torch.float64).tiny
+        mean = (losses.double() * weights).sum() / weights.double().sum().clamp_min(tiny)
+        return mean.to(logits.dtype), right
 
     def scores(self, probabilities: NDArray[np.floating], targets: Tensor) -> tuple[float, float]:
         """Mean cross entropy and accuracy of probabilities [B, outputs], unweighted, unsmoothed, in float64.
@@ -118,93 +110,30 @@ class Objective:
         return float(loss.mean()), float((right.all(axis=1) if self.multilabel else right).mean())
 
 
-def softmax_cross_entropy(
-    logits: Tensor, targets: Tensor, fractions: NDArray[np.float64] | None = None, smoothing: float = 0.0
-) -> tuple[Tensor, int]:
-    """Σ fractions · −Σ q log softmax(logits [N, C]) of class numbers [N]; how often the target is likeliest.
-
-    fractions float64 [N] add up to 1 (None: 1/N each); q is the target's part 1 − smoothing + smoothing/C.
-    """
-    weight = np.full(len(logits), 1.0 / max(len(logits), 1)) if fractions is None else fractions
-
-    def kernel(logits: NDArray[Any], d_logits: NDArray[Any]) -> tuple[float, int]:
-        losses, right = np.empty(len(logits)), np.empty(len(logits), np.bool_)
-        given = logits, targets.numpy(), smoothing, weight, d_logits, losses, right
-        tasks = [partial(_softmax_rows, *given, *cut) for cut in threads.cuts(len(logits))]
-        threads.run(tasks, logits.size * EXP_WORK)
-        return float(losses.sum()), int(np.count_nonzero(right))
-
-    return _CrossEntropy.apply(logits, kernel)  # type: ignore[no-any-return, no-untyped-call]
+def softmax_losses(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> tuple[Tensor, int]:
+    """The cross entropy [N] of logits [N, C] and class numbers [N], and how often the target is likeliest."""
+    losses: Tensor = _SoftmaxLosses.apply(logits, targets, smoothing)  # type: ignore[no-untyped-call]
+    return losses, int((logits.detach().argmax(1) == targets).sum())
 
 
-class _CrossEntropy(torch.autograd.Function):
-    """A loss whose kernel computes the gradient beside it."""
+class _SoftmaxLosses(torch.autograd.Function):
+    """torch's cross_entropy with one array of the logits' size instead of three; C may be a vocabulary's."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, kernel: Kernel) -> tuple[Tensor, int]:
-        given = array_of(logits)
-        d_logits = np.empty_like(given)
-        loss, right = kernel(given, d_logits)
-        ctx.d_logits = torch.from_numpy(d_logits)
-        return logits.new_tensor(loss), right
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        log_p = torch.log_softmax(logits, 1)
+        ctx.log_p, ctx.targets, ctx.smoothing = log_p, targets, smoothing
+        losses = -log_p.gather(1, targets[:, None])[:, 0]
+        return (1 - smoothing) * losses - smoothing * log_p.mean(1) if smoothing else losses
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_loss: Tensor, _: None) -> tuple[Tensor, None]:
-        return ctx.d_logits if d_loss.item() == 1 else ctx.d_logits * d_loss, None
-
-
-@compiled(error_model="numpy")
-def _sigmoid_rows(
-    logits: Any, targets: Any, positive: Floats, smoothing: float, weight: Floats, d_logits: Any
-) -> tuple[float, int]:
-    """Of sigmoids and targets [B, O] in 0..1: -w q log p - (1 - q) log(1 - p), w of positive [O].
-
-    The mean is over O too. A sequence is right if all its labels are.
-    """
-    loss, right = 0.0, 0
-    sequences, outputs = logits.shape
-    for b in range(sequences):
-        total, all_right = 0.0, True
-        for o in range(outputs):
-            x, truth = np.float64(logits[b, o]), np.float64(targets[b, o])
-            wanted = truth * (1.0 - smoothing) + 0.5 * smoothing
-            small = math.exp(-abs(x))
-            p = (1.0 if x >= 0 else small) / (1.0 + small)
-            rest, weighted = math.log1p(small), wanted * positive[o]
-            total += weighted * (rest - min(x, 0.0)) + (1.0 - wanted) * (rest + max(x, 0.0))
-            d_logits[b, o] = weight[b] / outputs * ((1.0 - wanted) * p - weighted * (1.0 - p))
-            all_right &= (x > 0) == (truth > 0.5)
-        loss += weight[b] * total / outputs
-        right += all_right
-    return loss, right
-
-
-@compiled(error_model="numpy")
-def _softmax_rows(
-    logits: Any, targets: Any, smoothing: float, weight: Floats, d_logits: Any, losses: Floats, right: Any,
-    begin: int, end: int,
-) -> None:  # fmt: skip
-    size, real = logits.shape[1], d_logits.dtype.type
-    for row in range(begin, end):
-        at, target, total = row * size, targets[row], 0.0
-        for k in range(size):
-            d_logits[row, k] = logits[row, k]
-        own, best = logits[row, target], highest(d_logits, at, size)
-        right[row] = own == best
-        for k in range(target if own == best else 0):  # of equal ones the first counts
-            right[row] &= logits[row, k] != best
-        if smoothing > 0:
-            for k in range(size):
-                total += np.float64(logits[row, k])
-        wanted = (1.0 - smoothing) * np.float64(own) + smoothing / size * total
-        exponents = exp_row(d_logits, at, best, size)
-        losses[row] = weight[row] * (math.log(np.float64(exponents)) + (np.float64(best) - wanted))
-        scale_row(d_logits, at, real(weight[row]) / exponents, size)
-        if smoothing > 0:
-            for k in range(size):
-                d_logits[row, k] -= real(weight[row] * smoothing / size)
-        d_logits[row, target] -= real(weight[row] * (1.0 - smoothing))
+    def backward(ctx: Any, d_losses: Tensor) -> tuple[Tensor, None, None]:
+        given, log_p, ctx.log_p = d_losses[:, None], ctx.log_p, None  # which is overwritten
+        d_logits = log_p.exp_().mul_(given)
+        if ctx.smoothing:
+            d_logits -= given * (ctx.smoothing / d_logits.shape[1])
+        return d_logits.scatter_add_(1, ctx.targets[:, None], given * (ctx.smoothing - 1)), None, None
 
 
 def class_weights(

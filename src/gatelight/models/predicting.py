@@ -17,7 +17,7 @@ from torch import Tensor
 from gatelight.errors import DataError
 from gatelight.models.batches import Sequences, plan_batches
 from gatelight.models.language_model import LanguageModel
-from gatelight.models.losses import softmax_cross_entropy
+from gatelight.models.losses import softmax_losses
 from gatelight.models.network import evaluating
 from gatelight.models.process_group import process_group
 from gatelight.models.task import Outcome, outcome_of
@@ -204,6 +204,6 @@ def _score_parts(
             places = starts[np.arange(packing.rows) - packing.first[step]] + begin + step
             hidden, state = model.hidden(ids[places], packing, state)
             targets = torch.from_numpy(ids[places + 1].astype(np.int64))
-            nats, hits = softmax_cross_entropy(model.scores(hidden), targets, np.ones(len(targets)))
-            total, right = total + nats.item(), right + hits
+            nats, hits = softmax_losses(model.scores(hidden), targets)
+            total, right = total + float(nats.double().sum()), right + hits
     return total, right
