@@ -6,7 +6,7 @@ Integrated gradients: Sundararajan, Taly & Yan 2017. Occlusion here deletes the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError
 from gatelight.estimators.tracing import Steps
-from gatelight.estimators.wide import SURE, WidePath
+from gatelight.estimators.wide import TextNgrams
 from gatelight.models.subwords import Subwords
 
 if TYPE_CHECKING:
     from gatelight.models.classifier import Classifier
+    from gatelight.models.contributions import Beside
 
 METHODS = ("integrated-gradients", "gradient-x-input", "occlusion", "pool")
 POINTS = 64  # of the path of integrated gradients
@@ -40,9 +41,8 @@ class Attribution:
     the others'), `base` the score of the baseline, `gap` = score − base − Σ contributions, which is zero
     where nothing was lost (None where the method promises no sum).
 
-    Of a wide model `ngrams` holds what each n-gram contributed, which the sum includes; contributions of both
-    sides are weighted as the sides are. With more than two classes `gap` tells, too, how far the sides' log
-    odds add up to the whole's.
+    Of a wide model `ngrams` holds what each n-gram contributed, which the sum includes. Of more than two
+    classes that is its part of the integrated gradients or, beside occlusion, its gradient at the text.
     """
 
     steps: Steps
@@ -59,21 +59,6 @@ class Attribution:
     def baseline(self) -> str:
         """What the text is compared with, in words."""
         return BASES[self.method]
-
-    def beside(self, wide: WidePath, text: str, target: int) -> Attribution:
-        """Return it for the whole of a wide model, of whose recurrent side this is."""
-        linear = self.method == "pool"
-        parts, base, score = wide.explained(text, target, linear)
-        contributions, weight = wide.recurrent * self.contributions, wide.recurrent
-        sides = weight * self.score + score
-        odds = np.log(self.probability) - np.log1p(-min(self.probability, 1 - SURE))
-        whole = sides if linear or wide.alone else float(odds)
-        start = None if self.base is None else weight * self.base + base
-        gap = None
-        if start is not None:
-            gap = whole - start - float(contributions.sum()) - sum(part for _, part in parts)
-        ranked = tuple(sorted(parts, key=lambda part: -abs(part[1])))
-        return replace(self, score=whole, base=start, contributions=contributions, gap=gap, ngrams=ranked)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-able values."""
@@ -123,15 +108,20 @@ class Question:
         number = int(probabilities.argmax()) if target is None else classes.index(target)
         return cls(model, steps, ids, pieces, number, classes[number], float(probabilities[number]))
 
-    def without(self, masks: NDArray[np.bool_]) -> Floats:
+    def without(self, masks: NDArray[np.bool_], beside: Beside | None = None) -> Floats:
         """The log odds [K] of what is left of the text under masks [K, T], True for what stays."""
         from gatelight.models import contributions as of_ids
 
-        return of_ids.masked_log_odds(self.model, self.ids, masks, self.target, self.pieces)
+        return of_ids.masked_log_odds(self.model, self.ids, masks, self.target, self.pieces, beside)
 
 
-def explain(question: Question, method: str = METHODS[0], points: int = POINTS) -> Attribution:
-    """Return the contribution of every word that is read; raises DataError for an unknown method."""
+def explain(
+    question: Question, method: str = METHODS[0], points: int = POINTS, ngrams: TextNgrams | None = None
+) -> Attribution:
+    """Return the contribution of every word that is read; raises DataError for an unknown method.
+
+    With the n-grams of the text, those of the whole that the model and they make up.
+    """
     from gatelight.models import contributions as of_ids
 
     if method not in METHODS:
@@ -139,24 +129,34 @@ def explain(question: Question, method: str = METHODS[0], points: int = POINTS) 
     if points < 1:
         raise DataError(f"points is {points}; expected at least 1")
     model, ids, size = question.model, question.ids, len(question.ids)
-    everything = np.ones((1, size), np.bool_)
-    score = float(question.without(everything)[0])
+    config, target = model.config, question.target
+    beside = of_ids.Beside.nothing(config)
+    if ngrams is not None:
+        beside = of_ids.Beside(ngrams.recurrent, ngrams.start, ngrams.parts)
+    score = float(question.without(np.ones((1, size), np.bool_), beside)[0])
     base: float | None = None
-    gap = None
-    if method == "occlusion":
-        contributions = score - question.without(~np.eye(size, dtype=np.bool_))
-    elif method == "pool":
-        contributions, base = of_ids.pooled_contributions(model, ids, question.target, question.pieces)
-        if model.config.outputs > 1 and not model.config.multilabel:
-            score = float(base + contributions.sum())
+    if method == "pool":
+        weight = of_ids.choice(target, config)
+        contributions, base = of_ids.pooled_contributions(model, ids, target, question.pieces)
+        contributions, base = beside.scale * contributions, beside.scale * base + float(weight @ beside.start)
+        if config.outputs > 1 and not config.multilabel:
+            score = base + float(contributions.sum() + (beside.parts @ weight).sum())
     else:
         whole_path = method == "integrated-gradients"
         path = (np.arange(points) + 0.5) / points if whole_path else np.ones(1)
-        rows, gradient, start = of_ids.path_gradients(model, ids, question.target, path, question.pieces)
+        rows, gradient, weight, start = of_ids.path_gradients(
+            model, ids, target, path, question.pieces, beside
+        )
         contributions = (rows.astype(np.float64) * gradient).sum(axis=1)
         base = start if whole_path else None
-    if base is not None:
-        gap = score - base - float(contributions.sum())
+        if method == "occlusion":
+            contributions = score - question.without(~np.eye(size, dtype=np.bool_), beside)
+    added = beside.parts @ weight
+    gap = None if base is None else score - base - float(contributions.sum() + added.sum())
+    ranked = None
+    if ngrams is not None:
+        named = zip(ngrams.names, added.tolist(), strict=True)
+        ranked = tuple(sorted(named, key=lambda part: -abs(part[1])))
     return Attribution(
-        question.steps, method, question.label, question.probability, score, base, contributions, gap
+        question.steps, method, question.label, question.probability, score, base, contributions, gap, ranked
     )

@@ -178,8 +178,7 @@ class TextPredictions:
         the words stand the n-grams of a wide model. Raises DataError for a method or class that there is not.
         """
         question, wide = self.question(text, target), self._fitted().wide
-        found = explain(question, method, points)
-        return found if wide is None else found.beside(wide, text, question.target)
+        return explain(question, method, points, None if wide is None else wide.of_text(text))
 
     def question(self, text: str, target: Any = None) -> Question:
         """Return a text as the model reads it and a class, to be asked several things about."""

@@ -30,10 +30,19 @@ FILES = files(NAME)
 PRIOR = 0.5  # what both weights are where nothing is learned, and what few texts are drawn towards
 PULL = 10.0  # the strength of that, in texts
 MOST = 4.0  # no weight is larger
-POINTS = 64  # of the path of integrated gradients
 SURE = float(np.finfo(np.float32).eps)  # a float32 that rounds to 1 is no infinite logit
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TextNgrams:
+    """A text's n-grams in the sum: `recurrent` · the other side's logits + `start` [O] + Σ `parts` [m, O]."""
+
+    recurrent: float
+    start: Floats
+    names: list[str]
+    parts: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,33 +87,12 @@ class WidePath:
         """Return it with the sum's logits divided by a temperature."""
         return replace(self, recurrent=self.recurrent / temperature, ngrams=self.ngrams / temperature)
 
-    def explained(self, text: str, target: int, linear: bool) -> tuple[list[tuple[str, float]], float, float]:
-        """Return what each n-gram of a text adds to a class's log odds as the sum has them, base and score.
-
-        Of more than two classes, where log odds are no sum, each n-gram has its integrated gradient; with
-        `linear` the score is the logit less the mean of the others', which is one.
-        """
+    def of_text(self, text: str) -> TextNgrams:
+        """Return what each n-gram of a text adds to the logits of the sum."""
         numbers, parts = self.classifier.contributions(text)
-        start = self.classifier.intercepts.astype(np.float64)
-        if self.alone:
-            single = parts.shape[1] == 1
-            column, sign = (0, 1.0 if target else -1.0) if single else (target, 1.0)
-            own, base = sign * parts[:, column], sign * float(start[column])
-            score = base + float(own.sum())
-        else:
-            others = np.arange(parts.shape[1]) != target
-            if linear:
-                weight = others / others.sum()
-                base = float(start[target] - start @ weight)
-            else:
-                path = start + (np.arange(POINTS)[:, None] + 0.5) / POINTS * parts.sum(axis=0)
-                weight = np.where(others, _softmax(np.where(others, path, -np.inf)), 0).mean(axis=0)
-                base = _log_odds(start, target)
-            own = parts[:, target] - parts @ weight
-            score = base + float(own.sum()) if linear else _log_odds(start + parts.sum(axis=0), target)
-        b = self.ngrams
-        named = [self.classifier.terms[number].replace("\t", "") for number in numbers.tolist()]
-        return list(zip(named, (b * own).tolist(), strict=True)), b * base, b * score
+        names = [self.classifier.terms[number].replace("\t", "") for number in numbers.tolist()]
+        start = self.ngrams * self.classifier.intercepts.astype(np.float64)
+        return TextNgrams(self.recurrent, start, names, self.ngrams * parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the weights as JSON-able values."""
@@ -165,9 +153,3 @@ def _probabilities(scores: Floats, alone: bool) -> Floats:
 def _softmax(scores: Floats) -> Floats:
     exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
-
-
-def _log_odds(logits: Floats, target: int) -> float:
-    others = np.delete(logits, target)
-    highest = others.max()
-    return float(logits[target] - highest - np.log(np.exp(others - highest).sum()))
