@@ -8,32 +8,17 @@ from typing import Any
 import numpy as np
 
 SUBJECTS = [
-    "the film",
-    "this movie",
-    "its plot",
-    "the acting",
-    "every scene",
-    "the music",
-    "Kate Blixen's role",
-]
+    "the film", "this movie", "its plot", "the acting", "every scene", "the music", "Kate Blixen's role",
+]  # fmt: skip
 PRAISE = ["wonderful", "moving", "clever", "great", "a delight"]
 BLAME = ["dull", "awful", "a mess", "boring", "badly made"]
 ENDS = ["!", ".", " <br /><br />", " &amp; long.", "", " 7/10", " ..."]
 
 TINY: dict[str, Any] = {
-    "min_count": 1,
-    "max_length": 20,
-    "embedding_dim": 8,
-    "hidden_size": 8,
-    "embedding_dropout": 0.1,
-    "word_dropout": 0.05,
-    "learning_rate": 0.02,
-    "batch_size": 16,
-    "epochs": 2,
-    "validation_fraction": 0.2,
-    "vectors": None,
-    "wide": False,
-}
+    "min_count": 1, "max_length": 20, "embedding_dim": 8, "hidden_size": 8, "embedding_dropout": 0.1,
+    "word_dropout": 0.05, "learning_rate": 0.02, "batch_size": 16, "epochs": 2, "validation_fraction": 0.2,
+    "vectors": None, "wide": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -43,35 +43,29 @@ def saved(request: Any, reviews: Reviews, tmp_path_factory: Any) -> tuple[TextCl
     return made, folder
 
 
+def run(*program: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", *program], capture_output=True, text=True, timeout=120)
+    assert not done.returncode, done
+    return done.stdout.splitlines()
+
+
 def test_predict_starts_without_torch_and_scikit_learn(saved: tuple[TextClassifier, Path]) -> None:
     """Red when one text from the command line waits seconds for packages that it does not need."""
     made, folder = saved
     texts = ["the film is not dull, unheard-of", "a mess"]
     for _ in range(2):  # the first one may find code that is still to be compiled
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, "predict", str(folder), *texts, "--proba", "--json"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-    *lines, heavy = done.stdout.splitlines()
-    assert heavy == "[]", done
-    fractions = [list(json.loads(line)["probabilities"].values()) for line in lines]
-    assert np.array_equal(np.array(fractions, np.float32), made.predict_proba(texts))
-
-
-@pytest.mark.parametrize("saved", ["words"], indirect=True)
-def test_a_summary_needs_neither_torch_nor_scikit_learn(saved: tuple[TextClassifier, Path]) -> None:
-    """Red when a table of layers waits seconds for packages that only training needs."""
-    made, folder = saved
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "summary", str(folder), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=120,
+        *lines, heavy = run(PROGRAM, "predict", str(folder), *texts, "--proba", "--json")
+    assert heavy == "[]"
+    found = [list(json.loads(line)["probabilities"].values()) for line in lines]
+    assert np.array_equal(np.array(found, np.float32), made.predict_proba(texts))
+    program = (
+        "import sys, gatelight\n"
+        "print(gatelight.load(sys.argv[1]).predict_proba(['a mess'])[0, 1].item().hex())\n"
+        "print('torch' in sys.modules)"
     )
-    table, heavy = done.stdout.splitlines()
-    assert set(ast.literal_eval(heavy)) <= {"rich"}, done
+    assert run(program, str(folder)) == [float(made.predict_proba(["a mess"])[0, 1]).hex(), "False"]
+    table, heavy = run(PROGRAM, "summary", str(folder), "--json")
+    assert set(ast.literal_eval(heavy)) <= {"rich"}
     assert json.loads(table).items() >= made.summary().to_dict().items()
 
 
@@ -91,21 +85,6 @@ def test_the_answers_follow_the_torch_model_once_it_was_asked_for(
     with torch.no_grad():
         predictor.model_.head["bias"] += 1
     assert (predictor.proba_and_unknown_fraction(reviews.texts)[0] != expected).all()
-
-
-def test_a_loaded_estimator_predicts_without_torch(saved: tuple[TextClassifier, Path]) -> None:
-    """Red when a program that only predicts has to wait for torch."""
-    made, folder = saved
-    program = (
-        "import sys, gatelight\n"
-        "print(gatelight.load(sys.argv[1]).predict_proba(['a mess'])[0, 1].item().hex())\n"
-        "print('torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, timeout=120
-    )
-    expected = made.predict_proba(["a mess"])[0, 1]
-    assert done.stdout.split() == [float(expected).hex(), "False"], done
 
 
 def test_a_loaded_estimator_makes_its_torch_model_when_asked(

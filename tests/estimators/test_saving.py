@@ -22,14 +22,9 @@ from gatelight import TextClassifier, WordVectors
 from gatelight.errors import ModelFileError
 
 FILES = {
-    "README.md",
-    "baseline.safetensors",
-    "baseline.terms.jsonl",
-    "config.json",
-    "model.safetensors",
-    "training-texts.bin",
-    "vocabulary.jsonl",
-}
+    "README.md", "baseline.safetensors", "baseline.terms.jsonl", "config.json", "model.safetensors",
+    "training-texts.bin", "vocabulary.jsonl",
+}  # fmt: skip
 
 
 @pytest.fixture

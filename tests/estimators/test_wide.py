@@ -18,7 +18,7 @@ import gatelight
 from gatelight import TextClassifier
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.explain import METHODS
-from gatelight.estimators.ngram_classifier import NgramClassifier, Ngrams, wide_ngrams
+from gatelight.estimators.ngram_classifier import Ngrams, wide_ngrams
 from gatelight.estimators.rules import Data
 from gatelight.estimators.wide import FILES, WidePath
 
@@ -252,12 +252,3 @@ def test_long_texts_have_no_characters() -> None:
     """Five characters of a review of 300 words tell little and take most of the time."""
     assert wide_ngrams(Data(characters=1_300), True) == Ngrams((1, 3), clean=True)
     assert wide_ngrams(Data(characters=100), True) == Ngrams((1, 2), (2, 5), clean=True)
-
-
-def test_scores_are_the_sum_of_what_terms_contribute() -> None:
-    """The same n-gram twice, or one that is not known, must count as in the features."""
-    texts = ["good film good", "bad film", "good plot", "bad plot bad"] * 20
-    fitted = NgramClassifier(Ngrams()).fit(texts, np.array([1, 0] * 40))
-    new = ["good good film of no kind", "", "plot"]
-    expected = fitted.features(new) @ fitted.coefficients.T + fitted.intercepts
-    np.testing.assert_allclose(fitted.scores(new), expected, atol=1e-5)
