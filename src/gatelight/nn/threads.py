@@ -18,18 +18,8 @@ from gatelight.nn.kernels.parallel import NO_MEMORY, Task, run_tasks, woken_pool
 from gatelight.nn.processors import available
 
 __all__ = [
-    "LITTLE_WORK",
-    "SHARED_WORK",
-    "WAKING_WORK",
-    "Task",
-    "available",
-    "cuts",
-    "run",
-    "run_compiled",
-    "set_threads",
-    "single_threaded_torch",
-    "threads",
-    "using",
+    "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "cuts", "run", "run_compiled",
+    "set_threads", "single_threaded_torch", "threads", "using",
 ]  # fmt: skip
 
 SHARED_WORK = 1 << 22
