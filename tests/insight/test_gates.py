@@ -64,9 +64,11 @@ def test_ablation_is_what_a_model_with_the_gate_clamped_scores() -> None:
     model.fit(reviews.texts, reviews.labels)
     found = ablate(model, reviews.texts, reviews.labels)
     assert len(found) == 2 * 2 * 3
-    by_hand = model.trace(reviews.texts).to_dataframe().groupby(["layer", "direction", "unit"]).update_gate
-    means = gate_means(model, reviews.texts)
-    np.testing.assert_allclose(means["update_gate", 1].ravel(), by_hand.mean()[1].to_numpy(), atol=1e-6)
+    trace, means = model.trace(reviews.texts), gate_means(model, reviews.texts)
+    for direction in (0, 1):
+        rows = [trace.gate("update_gate", text, 1, direction) for text in range(len(trace))]
+        by_hand = np.concatenate(rows).mean(axis=0, dtype=np.float64)
+        np.testing.assert_allclose(means["update_gate", 1][direction], by_hand, atol=1e-6)
     shut = next(one for one in found if (one.gate, one.layer, one.at) == ("update_gate", 1, "shut"))
     clamped = model.with_gates(layer=1, update_gate=0.0)
     assert shut.accuracy == clamped.score(reviews.texts, reviews.labels)
