@@ -1,7 +1,4 @@
-"""`TextClassifier`: texts and labels in, labels and probabilities out, by scikit-learn's conventions.
-
-What is saved is said in `folder`.
-"""
+"""`TextClassifier`: texts and labels in, labels and probabilities out, by scikit-learn's conventions."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ def embed_with(
     check_summary(network, pool)
     found = [np.zeros((0, network.config.features), np.float32)]
     for block in blocks(checked_texts(texts), BLOCK):
-        ids, lengths, pieces = read(block)
-        found.append(thought_vectors(network, Sequences.of(ids, lengths), pool, pieces))
+        ids, lengths, subwords = read(block)
+        found.append(thought_vectors(network, Sequences.of(ids, lengths), pool, subwords))
     return np.concatenate(found)
 
 

@@ -86,7 +86,7 @@ class Question:
     model: Classifier
     steps: Steps
     ids: NDArray[np.int32]
-    pieces: Subwords | None
+    subwords: Subwords | None
     target: int
     label: Any
     probability: float
@@ -97,7 +97,7 @@ class Question:
         model: Classifier,
         steps: Steps,
         ids: NDArray[np.int32],
-        pieces: Subwords | None,
+        subwords: Subwords | None,
         probabilities: NDArray[np.float32],
         classes: list[Any],
         target: Any = None,
@@ -106,13 +106,13 @@ class Question:
         if target is not None and target not in classes:
             raise DataError(f"there is no class {target!r}; the model has {', '.join(map(str, classes[:9]))}")
         number = int(probabilities.argmax()) if target is None else classes.index(target)
-        return cls(model, steps, ids, pieces, number, classes[number], float(probabilities[number]))
+        return cls(model, steps, ids, subwords, number, classes[number], float(probabilities[number]))
 
     def without(self, masks: NDArray[np.bool_], beside: Beside | None = None) -> Floats:
         """The log odds [K] of what is left of the text under masks [K, T], True for what stays."""
         from gatelight.models import contributions as of_ids
 
-        return of_ids.masked_log_odds(self.model, self.ids, masks, self.target, self.pieces, beside)
+        return of_ids.masked_log_odds(self.model, self.ids, masks, self.target, self.subwords, beside)
 
 
 def explain(
@@ -137,7 +137,7 @@ def explain(
     base: float | None = None
     if method == "pool":
         weight = of_ids.choice(target, config)
-        contributions, base = of_ids.pooled_contributions(model, ids, target, question.pieces)
+        contributions, base = of_ids.pooled_contributions(model, ids, target, question.subwords)
         contributions, base = beside.scale * contributions, beside.scale * base + float(weight @ beside.start)
         if config.outputs > 1 and not config.multilabel:
             score = base + float(contributions.sum() + (beside.parts @ weight).sum())
@@ -145,7 +145,7 @@ def explain(
         whole_path = method == "integrated-gradients"
         path = (np.arange(points) + 0.5) / points if whole_path else np.ones(1)
         rows, gradient, weight, start = of_ids.path_gradients(
-            model, ids, target, path, question.pieces, beside
+            model, ids, target, path, question.subwords, beside
         )
         contributions = (rows.astype(np.float64) * gradient).sum(axis=1)
         base = start if whole_path else None

@@ -167,7 +167,7 @@ def fit(
     settings["embedding_dim"] = beginning.dim
     # N-grams of validation words are numbered with the others; only what is read in training is learned.
     config = classifier_config(settings, len(beginning.vocabulary), classes.outputs, classes.multilabel)
-    pieces = reading.pieces((valid or encoded).oov, config.buckets, whole=True)
+    subwords = reading.subwords((valid or encoded).oov, config.buckets, whole=True)
 
     def learn(lesson: Lesson, checkpoint: Path | None, resume: bool) -> Learned:
         model = Classifier(config, beginning.vectors, settings["random_state"])
@@ -186,7 +186,7 @@ def fit(
             config=training_settings,
             valid=None if valid is None else (valid.ids, valid.lengths, valid_targets),
             sample_weight=by_text,
-            subwords=pieces,
+            subwords=subwords,
             on_epoch=on_epoch,
             on_progress=on_progress,
             checkpoint=checkpoint,
@@ -204,7 +204,7 @@ def fit(
         found = None
         if valid is not None:
             tell("validate")
-            found = predict(model, valid.ids, valid.lengths, subwords=pieces)
+            found = predict(model, valid.ids, valid.lengths, subwords=subwords)
             if beside is not None:
                 beside = beside.weighted(found, valid_texts, valid_targets)
                 found = beside.combined(found, valid_texts)
@@ -214,7 +214,7 @@ def fit(
     for number in range(ROUNDS if others else 0):
         tell("label")
         rest = encoded.where(np.arange(len(encoded)) >= len(texts))
-        found = predict(learned.model, rest.ids, rest.lengths, subwords=pieces)
+        found = predict(learned.model, rest.ids, rest.lengths, subwords=subwords)
         if learned.wide is not None:
             found = learned.wide.combined(found, lesson.texts[len(texts) :])
         lesson = lesson.with_surest(classes.columns(found), classes.multilabel)

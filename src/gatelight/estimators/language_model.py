@@ -1,7 +1,4 @@
-"""`LanguageModel`: texts in, a model of what comes next out; it measures texts and writes new ones.
-
-What is saved is said in `language_folder`.
-"""
+"""`LanguageModel`: texts in, a model of what comes next out; it measures texts and writes new ones."""
 
 from __future__ import annotations
 

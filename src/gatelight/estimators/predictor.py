@@ -32,7 +32,7 @@ from gatelight.estimators.saving import (
     read_config,
     told_in_one_line,
 )
-from gatelight.estimators.settings import PIECES
+from gatelight.estimators.settings import SUBWORD_ROWS
 from gatelight.estimators.texts import blocks, checked_texts
 from gatelight.estimators.tracing import TRACED, Steps, Trace, steps_of, trace_of
 from gatelight.estimators.training_texts import TrainingTexts
@@ -146,7 +146,7 @@ class TextPredictions:
         token_lists = [reading.tokenizer.tokens(text) for text in checked_texts(texts)]
         encoded = reading.encode_tokens(token_lists)
         steps = list(steps_of(token_lists, reading.steps, reading.vocabulary.__contains__))
-        return steps, encoded, reading.pieces(encoded.oov, fitted.config.buckets)
+        return steps, encoded, reading.subwords(encoded.oov, fitted.config.buckets)
 
     def trace(self, texts: Iterable[str]) -> Trace:
         """Return what every gate and state was at every token of the texts, from the kernels that predict.
@@ -156,10 +156,10 @@ class TextPredictions:
         from gatelight.models.inference import trace_classifier
 
         fitted = self._fitted()
-        steps, encoded, pieces = self.read(texts)
+        steps, encoded, subwords = self.read(texts)
 
         def run(ids: NDArray[np.int32], packing: Packing) -> tuple[LayerTrace, NDArray[np.float32]]:
-            trace, found = trace_classifier(self.model_, ids, packing, pieces)
+            trace, found = trace_classifier(self.model_, ids, packing, subwords)
             return trace, fitted.classes.columns(found)
 
         return trace_of(steps, encoded.ids, encoded.lengths, fitted.config, run)
@@ -182,10 +182,10 @@ class TextPredictions:
 
     def question(self, text: str, target: Any = None) -> Question:
         """Return a text as the model reads it and a class, to be asked several things about."""
-        (steps,), encoded, pieces = self.read([text])
+        (steps,), encoded, subwords = self.read([text])
         probabilities = self.predict_proba([text])[0]
         classes = self._fitted().classes.plain()
-        return Question.of(self.model_, steps, encoded.ids, pieces, probabilities, classes, target)
+        return Question.of(self.model_, steps, encoded.ids, subwords, probabilities, classes, target)
 
     def with_gates(
         self,
@@ -322,13 +322,13 @@ class Predictor(TextPredictions):
     def recurrent(self, texts: list[str]) -> tuple[NDArray[np.float32], Encoded]:
         """Return what the network says of texts, float32 [n, outputs], and the texts as it reads them."""
         encoded = self.reading.encode(texts)
-        pieces = self.reading.pieces(encoded.oov, self.config.buckets)
-        return self._network.probabilities(encoded.ids, encoded.lengths, pieces), encoded
+        subwords = self.reading.subwords(encoded.oov, self.config.buckets)
+        return self._network.probabilities(encoded.ids, encoded.lengths, subwords), encoded
 
     def sequences(self, texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], Subwords | None]:
         """Return a block of texts as flat ids, their lengths, and what unknown words' ids are made of."""
         encoded = self.reading.encode(texts)
-        return encoded.ids, encoded.lengths, self.reading.pieces(encoded.oov, self.config.buckets)
+        return encoded.ids, encoded.lengths, self.reading.subwords(encoded.oov, self.config.buckets)
 
 
 def _reading(settings: Mapping[str, Any], folder: Path, model: ClassifierConfig) -> Reading:
@@ -348,7 +348,7 @@ def _reading(settings: Mapping[str, Any], folder: Path, model: ClassifierConfig)
     if type(reading.seed) is not int or reading.seed < 0:
         raise ValueError(f"the seed of unknown words is {reading.seed!r:.40}")
     known = len(vocabulary) - len(SPECIALS)
-    if bool(model.buckets) != (reading.unknown in PIECES) or (known and reading.unknown == "ngrams"):
+    if bool(model.buckets) != (reading.unknown in SUBWORD_ROWS) or (known and reading.unknown == "ngrams"):
         raise ValueError(
             f"a model of {known} words and {model.buckets} n-grams, unknown words read by {reading.unknown!r}"
         )

@@ -51,10 +51,10 @@ class Reading:
         """Turn token lists into flat ids and lengths."""
         return encode(token_lists, self.vocabulary, oov=oov, **self._cut())
 
-    def pieces(self, oov: Sequence[str], buckets: int, *, whole: bool = False) -> Subwords | None:
+    def subwords(self, oov: Sequence[str], buckets: int, *, whole: bool = False) -> Subwords | None:
         """Return the n-grams of the out-of-vocabulary words `oov`, with `whole` of its own words too.
 
-        `buckets` is the number of the model's rows for them. None where words are not made of pieces.
+        `buckets` is the number of the model's rows for them. None where words are not made of n-grams.
         """
         if self.unknown not in ("subword", "ngrams"):
             return None

@@ -283,7 +283,7 @@ class IncrementalClassifier:
         return columns
 
     def _subwords(self, oov: Sequence[str]) -> Subwords | None:
-        return self._reading.pieces(oov, self.network.config.buckets)
+        return self._reading.subwords(oov, self.network.config.buckets)
 
 
 class IncrementalLanguageModel:

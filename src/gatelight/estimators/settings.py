@@ -354,7 +354,7 @@ def seed_of(random_state: Any) -> int:
 SPLITS = ("group", "random")
 BUCKETS = 1 << 15
 """Rows for character n-grams: more would share less, and each takes 4 · embedding_dim bytes."""
-PIECES = {"subword": BUCKETS, "ngrams": 4 * BUCKETS}
+SUBWORD_ROWS = {"subword": BUCKETS, "ngrams": 4 * BUCKETS}
 """Rows for the n-grams that words are made of, policy by policy: more where all words are."""
 ONE_HOT = "one-hot"
 IN_MEMORY = "(given in memory)"
@@ -448,7 +448,7 @@ def classifier_config(
         outputs=outputs,
         multilabel=multilabel,
         train_embedding=settings["train_vectors"],
-        buckets=PIECES.get(settings["unknown"], 0),
+        buckets=SUBWORD_ROWS.get(settings["unknown"], 0),
         **_known_to(ClassifierConfig, settings),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 from gatelight.errors import DataError
 from gatelight.estimators.language_model import LanguageModel
 from gatelight.estimators.preparation import Start
-from gatelight.estimators.settings import IN_MEMORY, PIECES, preset
+from gatelight.estimators.settings import IN_MEMORY, SUBWORD_ROWS, preset
 from gatelight.models.classifier import Classifier
 from gatelight.text.encoding import NumberedTexts
 from gatelight.text.vocabulary import PAD_ID
@@ -41,11 +41,11 @@ def settings_after(
 ) -> dict[str, Any]:
     """`settings` with all that the model decides; DataError where `chosen`, the user's own, says otherwise.
 
-    A language model reads in one direction, so the classifier does. Its vocabulary knows no pieces of words.
+    A language model reads in one direction, so the classifier does. It knows no character n-grams.
     """
     decided = {name: model.settings_[name] for name in TAKEN_OVER} | {"bidirectional": False, "vectors": None}
     decided["embedding_dim"] = model.model_.config.dim  # given vectors decided it
-    if settings["unknown"] in PIECES and "unknown" not in chosen:
+    if settings["unknown"] in SUBWORD_ROWS and "unknown" not in chosen:
         decided["unknown"] = "unk"
     for name, value in decided.items():
         if name in chosen and chosen[name] is not value and chosen[name] != value:
@@ -53,9 +53,9 @@ def settings_after(
                 f"{name} is {chosen[name]!r}, but the language model decides it: {value!r}; leave {name} "
                 "out, or train a language model that has it"
             )
-    if chosen.get("unknown") in PIECES:
+    if chosen.get("unknown") in SUBWORD_ROWS:
         raise DataError(
-            f"unknown is {chosen['unknown']!r}, but a language model has no vectors of pieces of words; use "
+            f"unknown is {chosen['unknown']!r}, but a language model knows no character n-grams; use "
             "'unk', 'drop', 'nearest' or a byte model, to which nothing is unknown"
         )
     return {**settings, **decided}
