@@ -76,6 +76,19 @@ def test_a_model_without_baseline_validation_or_analyze_errors(fitted: TextClass
     assert one.texts == 1
 
 
+def test_mistakes_name_the_ngrams_that_spoke_for_them() -> None:
+    """N-grams of another sign would speak for the truth, and explain nothing."""
+    reviews, held = make_reviews(80, 1), make_reviews(60, 9)
+    model = TextClassifier(**{**TINY, "wide": True}).fit(reviews.texts, reviews.labels)
+    found = analyze_errors(model, held.texts, held.labels).worst
+    assert any(mistake.ngrams for mistake in found)
+    for mistake in found:
+        expected = dict(model.explain(mistake.quote.text, target=mistake.predicted).ngrams or ())
+        strongest = sorted((value for value in expected.values() if value > 0), reverse=True)[:3]
+        assert [value for _, value in mistake.ngrams] == pytest.approx(strongest)
+        assert all(expected[name] == pytest.approx(value) for name, value in mistake.ngrams)
+
+
 def test_texts_trained_on_are_left_out(fitted: TextClassifier) -> None:
     """Model and baseline were compared on the very texts that both had learnt by heart, without a word."""
     known, new = make_reviews(160, 1), make_reviews(30, 7)

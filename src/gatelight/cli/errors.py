@@ -256,7 +256,8 @@ def _agreement(found: Agreement) -> str:
 def _predicted(mistake: Mistake) -> str:
     if mistake.truth == mistake.predicted:
         return f"rightly predicted {mistake.truth} ({percent(mistake.probability)})"
+    by = ", ".join(f"“{name.strip()}” {value:+.2f}" for name, value in mistake.ngrams)
     return (
         f"is {mistake.truth}, predicted {mistake.predicted} ({percent(mistake.probability)}; "
-        f"{mistake.truth} {percent(mistake.probability_of_truth)})"
+        f"{mistake.truth} {percent(mistake.probability_of_truth)}){f'; n-grams for it: {by}' if by else ''}"
     )

@@ -29,6 +29,7 @@ ONE_ALONE = 3
 COVERED = tuple(round(1 - step / 20, 2) for step in range(20))
 LEAST_OF_GROUP, MOST_GROUPS = 5, 10
 MOST_CONTRASTS = 3
+MOST_NGRAMS = 3
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
@@ -36,13 +37,17 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A text with the label it has, the one that was predicted, and the probabilities of both."""
+    """A text with the label it has, the one that was predicted, and the probabilities of both.
+
+    `ngrams` of a wide model: those that spoke most for the prediction against the truth, in log odds.
+    """
 
     quote: Quote
     truth: Any
     predicted: Any
     probability: float
     probability_of_truth: float
+    ngrams: list[tuple[str, float]]
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,17 @@ def analyze_errors(
     right = predicted == truth
     words = word_statistics(estimator, checked, vectors)
 
+    def spoke(text: str, target: int, other: int) -> list[tuple[str, float]]:
+        if estimator.wide_ is None or target == other:
+            return []
+        found = estimator.wide_.of_text(text)
+        if found.parts.shape[1] == 1:  # the second of two classes
+            values = found.parts[:, 0] * (target - other)
+        else:
+            values = found.parts[:, target] - found.parts[:, other]
+        strongest = np.argsort(-values, kind="stable")[:MOST_NGRAMS]
+        return [(found.names[k], float(values[k])) for k in strongest if values[k] > 0]
+
     def shown(rows: Numbers, most: int, surest: bool = False) -> list[Mistake]:
         of_truth = probabilities[rows, truth[rows]] * (-1 if surest else 1)
         return [
@@ -154,6 +170,7 @@ def analyze_errors(
                 names[predicted[row]],
                 float(probabilities[row].max()),
                 float(probabilities[row, truth[row]]),
+                spoke(checked[row], predicted[row], truth[row]),
             )
             for row in rows[np.argsort(of_truth, kind="stable")][:most]
         ]
