@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from gatelight.errors import DataError
 from gatelight.models.dropout import dropout
-from gatelight.models.subwords import PAD, DistinctIds, Ids, Lists, Subwords, lists_of_rows
+from gatelight.models.subwords import PAD, Ids, Lists, Subwords, distinct_ids, lists_of_rows
 from gatelight.nn.kernels.rows import copied_rows
 from gatelight.nn.linear import array_of
 
@@ -28,7 +28,7 @@ class Embedding(nn.Module):
 
     In training mode with `trained`, `touched` is (distinct int64 [U], rows [U, D]) after a forward pass, and
     `rows.grad` after the backward pass is the gradient of just these rows; `weight.grad` stays None, and
-    nothing takes time or memory that grows with V. Unless `sparse`, `weight.grad` is that of all rows.
+    nothing takes more than a byte of each of V. Unless `sparse`, `weight.grad` is that of all rows.
 
     With K `buckets` the table is [V + K, D]: ids that `Subwords` know are means of its last K rows, which are
     trained always, and `touched` are the rows of the table that the batch's ids are made of.
@@ -56,7 +56,6 @@ class Embedding(nn.Module):
         """
         super().__init__()
         self.trained, self.sparse, self.buckets, self.dropout = trained, sparse, buckets, dropout
-        self.distinct, self.distinct_subwords = DistinctIds(vocabulary_size), DistinctIds(buckets)
         self.touched: tuple[NDArray[np.int64], Tensor] | None = None
         # What training has put off for rows that were not read, it does here, before they are.
         self.before_reading: Callable[[NDArray[np.int64]], None] | None = None
@@ -84,13 +83,13 @@ class Embedding(nn.Module):
 
         Ids after the vocabulary are those of `subwords`. Raises DataError for any other id.
         """
-        stop = subwords.stop if self.buckets and subwords is not None else None
-        distinct, number = self.distinct(ids, stop)
+        size = len(self.weight) - self.buckets
+        stop = subwords.stop if self.buckets and subwords is not None else size
+        distinct, number = distinct_ids(ids, stop)
         if not self.sparse:
             rows = self.weight.index_select(0, torch.from_numpy(distinct))
         elif self.buckets:
-            size = self.distinct.vocabulary_size
-            known, parts, lists = lists_of_rows(distinct, subwords, size, self.distinct_subwords)
+            known, parts, lists = lists_of_rows(distinct, subwords, size, self.buckets)
             rows = means(self._rows(known, parts), lists)
         else:
             rows = self._rows(distinct, distinct[:0])

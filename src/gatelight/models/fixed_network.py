@@ -20,7 +20,7 @@ from gatelight.models import batches
 from gatelight.models.batches import Sequences
 from gatelight.models.config import ClassifierConfig, layer_shapes
 from gatelight.models.heads import HEADS, Rows
-from gatelight.models.subwords import DistinctIds, Ids, Subwords, lists_of_rows
+from gatelight.models.subwords import Ids, Subwords, distinct_ids, lists_of_rows
 from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
 from gatelight.nn.kernels.gemm import panels, rows_times
@@ -64,7 +64,6 @@ class FixedNetwork:
         }
         self._dense = None if HEADS[config.pool].gives_logits else panels(self._head["weight"].T)
         size = len(self._embedding) - config.buckets
-        self._distinct, self._distinct_subwords = DistinctIds(size), DistinctIds(config.buckets)
         shape = size, self.layers.columns
         # Ids made of subwords mean something else in every call.
         keeps = math.prod(shape) * self._embedding.itemsize <= table_bytes and not config.buckets
@@ -111,8 +110,10 @@ class FixedNetwork:
 
     def _input_products(self, packed: Ids, subwords: Subwords | None) -> tuple[Floats, Ids]:
         """The first layer's input products, and the row of them for each packed id."""
-        stop = subwords.stop if self.config.buckets and subwords is not None else None
-        distinct, number = self._distinct(packed, stop)
+        buckets = self.config.buckets
+        size = len(self._embedding) - buckets
+        stop = subwords.stop if buckets and subwords is not None else size
+        distinct, number = distinct_ids(packed, stop)
         products = self.layers.input_table
         if self._table is not None:
             with self._lock:
@@ -123,11 +124,9 @@ class FixedNetwork:
                         True  # last: an interrupt or want of memory leaves them to be computed
                     )
             return self._table, packed
-        if not self.config.buckets:
+        if not buckets:
             return products(copied_rows(self._embedding, distinct)), number
-        known, parts, lists = lists_of_rows(
-            distinct, subwords, self._distinct.vocabulary_size, self._distinct_subwords
-        )
+        known, parts, lists = lists_of_rows(distinct, subwords, size, buckets)
         rows = copied_rows(self._embedding, np.concatenate([known, parts]))
         return products(lists.means(rows)), number
 

@@ -7,14 +7,12 @@ D row size.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight.compiled import compiled
 from gatelight.errors import DataError
 
 PAD = 0
@@ -85,12 +83,12 @@ class Lists:
 
 
 def lists_of_rows(
-    distinct: Ints, subwords: Subwords | None, size: int, distinct_subwords: DistinctIds
+    distinct: Ints, subwords: Subwords | None, size: int, buckets: int
 ) -> tuple[Ints, Ints, Lists]:
     """Distinct ids [U] → (known, parts, lists): the mean of which rows each of them is read as.
 
-    The rows are those of the table [size + K, D] at `known`, then at `parts`; the list of an id below `size`
-    is its own row alone. Raises DataError for an id that is neither such a one nor one of `subwords`.
+    The rows are those of the table [size + buckets, D] at `known`, then at `parts`; the list of an id below
+    `size` is its own row alone. Raises DataError for an id that is neither such a one nor one of `subwords`.
     """
     own = distinct < size
     known, others = distinct[own], distinct[~own]
@@ -103,7 +101,7 @@ def lists_of_rows(
                 f"{subwords.first} to {subwords.stop - 1}"
             )
         counts[~own], lists = subwords.lists(others)
-        parts, used = distinct_subwords(lists)
+        parts, used = distinct_ids(lists, buckets)
         parts += size
     numbers = np.empty(int(counts.sum()), np.int32)
     of_known = np.repeat(own, counts)
@@ -112,58 +110,20 @@ def lists_of_rows(
     return known, parts, Lists(counts, numbers, len(known) + len(parts))
 
 
-class DistinctIds:
-    """Finds the distinct ids of a batch with a scratch array of V that is touched at the batch's ids only."""
+def distinct_ids(ids: NDArray[Any], stop: int) -> tuple[Ints, Ids]:
+    """ids integers [N] → (distinct int64 [U], rising, number int32 [N]) with ids == distinct[number].
 
-    def __init__(self, vocabulary_size: int) -> None:
-        self.vocabulary_size = vocabulary_size
-        self._marker: Ids | None = None
-        self._lock = threading.Lock()
-
-    def __call__(self, ids: Ids, stop: int | None = None) -> tuple[Ints, Ids]:
-        """ids int32 [N] → (distinct int64 [U], number int32 [N]) with ids == distinct[number].
-
-        Raises DataError for an id that is negative, or not below `stop` (None: the vocabulary's size).
-        """
-        stop = self.vocabulary_size if stop is None else stop
-        distinct = np.empty(min(len(ids), stop), np.int64)
-        number = np.empty(len(ids), np.int32)
-        with self._lock:
-            if self._marker is None or len(self._marker) < stop:
-                self._marker = np.full(stop, -1, np.int32)
-            found = _number_distinct(ids, self._marker[:stop], distinct, number)
-        if found < 0:
-            raise DataError(
-                f"id {int(ids[-1 - found])} is outside of the vocabulary: expected 0 to {stop - 1}; encode "
-                "the texts with the vocabulary of this model"
-            )
-        return distinct[:found], number
-
-    def __getstate__(self) -> int:
-        return self.vocabulary_size  # neither locks nor scratch are copied or pickled
-
-    def __setstate__(self, vocabulary_size: int) -> None:
-        DistinctIds.__init__(self, vocabulary_size)
-
-
-@compiled
-def _number_distinct(ids: Ids, marker: Ids, distinct: Ints, number: Ids) -> int:
-    """ids[N] → how many are distinct; fills distinct[: that] in order of appearance and number[N].
-
-    marker[V] must be -1 throughout and is left so. An id not in 0 .. V - 1 returns -1 - its place.
+    Raises DataError for an id that is negative, or not below `stop`.
     """
-    found = 0
-    wrong = 0
-    for place in range(ids.shape[0]):
-        token = ids[place]
-        if token < 0 or token >= marker.shape[0]:
-            wrong = -1 - place
-            break
-        if marker[token] < 0:
-            marker[token] = found
-            distinct[found] = token
-            found += 1
-        number[place] = marker[token]
-    for place in range(found):
-        marker[distinct[place]] = -1
-    return wrong if wrong < 0 else found
+    wrong = np.flatnonzero((ids < 0) | (ids >= stop))
+    if len(wrong):
+        raise DataError(
+            f"id {int(ids[wrong[0]])} is outside of the vocabulary: expected 0 to {stop - 1}; encode "
+            "the texts with the vocabulary of this model"
+        )
+    there = np.zeros(stop, np.bool_)
+    there[ids] = True
+    distinct = np.flatnonzero(there)
+    number = np.empty(stop, np.int32)  # written and read where an id is there
+    number[distinct] = np.arange(len(distinct))
+    return distinct, number[ids]
