@@ -16,7 +16,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.kernels.simd import INDEX, Lanes, Vectors, fused, loop, over_lanes, sigmoid, tanh
+from gatelight.nn.kernels.simd import INDEX, Lanes, Vectors, fused, loop, over_parts, sigmoid, tanh
 
 # What tells the kernels the cell: the peepholes i, f, o [directions, 3, H], or in other cells a placeholder.
 RNNCell = namedtuple("RNNCell", "peephole")
@@ -142,8 +142,8 @@ class _Array:
 class _Blocks:
     """Loads and stores blocks of H that stand one after the other, at the same lanes of each."""
 
-    def __init__(self, vectors: Vectors, size: Any, first: Any, mask: Any) -> None:
-        self.vectors, self.size, self.first, self.mask = vectors, size, first, mask
+    def __init__(self, vectors: Vectors, size: Any, first: Any) -> None:
+        self.vectors, self.size, self.first = vectors, size, first
 
     def _place(self, where: Any, block: int) -> Any:
         builder = self.vectors.builder
@@ -152,12 +152,12 @@ class _Blocks:
     def load(self, where: Any, blocks: int) -> list[Lanes]:
         """The blocks from the address `where` on."""
         places = (self._place(where, k) for k in range(blocks))
-        return [Lanes(self.vectors, self.vectors.load(place, self.mask)) for place in places]
+        return [Lanes(self.vectors, self.vectors.load(place)) for place in places]
 
     def store(self, values: list[Lanes], where: Any) -> None:
         """Write the blocks from the address `where` on."""
         for block, value in enumerate(values):
-            self.vectors.store(value.value, self._place(where, block), self.mask)
+            self.vectors.store(value.value, self._place(where, block))
 
     def add(self, values: list[Lanes], where: Any) -> None:
         """Add to the blocks from the address `where` on."""
@@ -214,8 +214,8 @@ def step_forward(
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
-        def some(k: Any, first: Any, mask: Any) -> None:
-            blocks, at = _Blocks(vectors, size, first, mask), builder.add(a["out"], k)
+        def some(k: Any, part: Vectors, first: Any) -> None:
+            blocks, at = _Blocks(part, size, first), builder.add(a["out"], k)
             row = builder.load(a["token"].at(INDEX(0), builder.add(a["row"], k)))
             h, c = (a[name].at(builder.add(a["state"], k), INDEX(0)) for name in ("h", "c"))
             kept, after, value = step.forward(
@@ -233,7 +233,7 @@ def step_forward(
                 if after is not None:
                     blocks.store([after], a["cells"].at(at, block(1)))
 
-        loop(builder, a["n"], lambda k: over_lanes(vectors, size, partial(some, k)))
+        loop(builder, a["n"], lambda k: over_parts(vectors, size, partial(some, k)))
         return context.get_dummy_value()
 
     return _signature(given), codegen
@@ -278,9 +278,9 @@ def step_backward(
         def block(count: int) -> Any:
             return builder.mul(d, builder.mul(size, INDEX(count)))
 
-        def some(k: Any, first: Any, mask: Any) -> None:
-            blocks, row = _Blocks(vectors, size, first, mask), builder.add(a["row"], k)
-            zero = Lanes(vectors, vectors.number(0.0))
+        def some(k: Any, part: Vectors, first: Any) -> None:
+            blocks, row = _Blocks(part, size, first), builder.add(a["row"], k)
+            zero = Lanes(part, part.number(0.0))
 
             def at(name: str, count: int) -> Any:
                 return a[name].at(row, block(count))
@@ -309,7 +309,7 @@ def step_backward(
             blocks.store([zero if passed is None else passed], d_h)
             blocks.add(added, a["sums"].at(a["of_cell"], INDEX(0)))
 
-        loop(builder, a["n"], lambda k: over_lanes(vectors, size, partial(some, k)))
+        loop(builder, a["n"], lambda k: over_parts(vectors, size, partial(some, k)))
         return context.get_dummy_value()
 
     return _signature(given), codegen
