@@ -17,10 +17,9 @@ from numpy.typing import ArrayLike
 from gatelight.errors import DataError
 from gatelight.models.checkpoint import read_record, remove_leftovers, write_checkpoint
 from gatelight.models.classifier import Classifier
-from gatelight.models.classifying import Classifying
+from gatelight.models.classifying import Classifying, Given
 from gatelight.models.history import Diverged, History, Interrupted, Progress
 from gatelight.models.interruption import interrupts_held
-from gatelight.models.labelled import Given
 from gatelight.models.run import Run
 from gatelight.models.subwords import Subwords
 from gatelight.models.task import Task
