@@ -12,7 +12,7 @@ from training_cases import CONFIG, MODEL, TRAIN, VALID
 
 from gatelight.errors import DataError
 from gatelight.models.classifier import Classifier
-from gatelight.models.dropout import word_dropout, word_to_subwords
+from gatelight.models.dropout import word_dropout
 from gatelight.models.embedding import means
 from gatelight.models.inference import Predictor, predict
 from gatelight.models.optim import Optimiser
@@ -165,7 +165,7 @@ def test_dropped_words_become_subwords_where_others_become_unknown() -> None:
     ids = np.array([5, 39, 40, 95, 7, 5] * 200, np.int32)
     one, other = (torch.Generator().manual_seed(4) for _ in range(2))
     unknown = word_dropout(ids, 0.4, 1, one)
-    of_subwords = word_to_subwords(ids, 0.4, V, other)
+    of_subwords = word_dropout(ids, 0.4, np.where(ids < V, ids + V, ids), other)
     dropped = unknown == 1
     assert 0.3 < dropped.mean() < 0.5
     assert np.array_equal(of_subwords, np.where(dropped & (ids < V), ids + V, ids))

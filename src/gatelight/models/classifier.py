@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gatelight.errors import DataError
 from gatelight.models.batches import packed
 from gatelight.models.config import ClassifierConfig, head_shapes
-from gatelight.models.dropout import dropout, word_dropout, word_to_subwords
+from gatelight.models.dropout import dropout, word_dropout
 from gatelight.models.embedding import Embedding
 from gatelight.models.heads import HEADS
 from gatelight.models.network import Generator, Ids, RecurrentNetwork, State, recurrent_layers
@@ -89,11 +89,12 @@ class Classifier(RecurrentNetwork):
         subwords: Subwords | None = None,
     ) -> tuple[Tensor, State]:  # fmt: skip
         """As every network's; a dropped word becomes UNK, or its n-grams where `subwords` have all words'."""
-        if self.training and subwords is not None and subwords.first == self.config.vocabulary_size:
-            rate, first = self.config.word_dropout, subwords.first
-            ids = word_to_subwords(ids, rate, first, generator, packing.row_numbers)
-        elif self.training:
-            ids = word_dropout(ids, self.config.word_dropout, UNKNOWN, generator, packing.row_numbers)
+        if self.training:
+            first = self.config.vocabulary_size
+            instead: int | Ids = UNKNOWN
+            if subwords is not None and subwords.first == first:
+                instead = np.where(ids < first, ids + first, ids)
+            ids = word_dropout(ids, self.config.word_dropout, instead, generator, packing.row_numbers)
         return super().hidden(ids, packing, state, generator, subwords)
 
     def logits(self, hidden: Tensor, packing: Packing, generator: Generator = None) -> Tensor:

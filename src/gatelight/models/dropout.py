@@ -22,6 +22,7 @@ from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
 from gatelight.nn.linear import array_of
 
+Ids = NDArray[np.int32]
 Numbers = NDArray[np.int64]
 DROP_WORK = 4  # an element takes about as long as so many multiply-adds
 
@@ -56,38 +57,22 @@ def dropout(
 
 
 def word_dropout(
-    ids: NDArray[np.int32],
+    ids: Ids,
     fraction: float,
-    unknown: int,
+    instead: int | Ids,
     generator: torch.Generator | None,
     numbers: Numbers | None = None,
-) -> NDArray[np.int32]:
-    """ids int32 [N] with `fraction` of them turned into `unknown`; `numbers` as in `dropout`."""
-    if fraction == 0.0:
-        return ids
-    out = np.empty_like(ids)
-    numbers = np.arange(len(ids)) if numbers is None else numbers
-    _drop_ids(ids, numbers, draw_seed(generator), _limit(fraction), unknown, out)
-    return out
+) -> Ids:
+    """ids int32 [N] with `fraction` of them replaced by `instead`, one id or int32 [N].
 
-
-def word_to_subwords(
-    ids: NDArray[np.int32],
-    fraction: float,
-    size: int,
-    generator: torch.Generator | None,
-    numbers: Numbers | None = None,
-) -> NDArray[np.int32]:
-    """ids int32 [N] with `fraction` of those below `size` turned into id + `size`: the word by its n-grams.
-
-    The places are those that `word_dropout` would take with the same generator.
+    `numbers` as in `dropout`.
     """
     if fraction == 0.0:
         return ids
-    out = np.empty_like(ids)
+    dropped = np.empty(len(ids), np.bool_)
     numbers = np.arange(len(ids)) if numbers is None else numbers
-    _ids_to_subwords(ids, numbers, draw_seed(generator), _limit(fraction), size, out)
-    return out
+    _drop_rows(numbers, draw_seed(generator), _limit(fraction), dropped)
+    return np.where(dropped, np.asarray(instead, np.int32), ids)
 
 
 class _Dropout(torch.autograd.Function):
@@ -137,22 +122,10 @@ def _drop_values(
 
 
 @compiled
-def _drop_ids(
-    ids: NDArray[np.int32], numbers: Numbers, seed: int, limit: Any, unknown: int, out: NDArray[np.int32]
-) -> None:
-    """ids[N] → out[N]: `unknown` where the hash is below `limit` (uint32), else the id."""
-    for place in range(ids.shape[0]):
-        out[place] = ids[place] if _row_key(seed, numbers[place]) >= limit else unknown
-
-
-@compiled
-def _ids_to_subwords(
-    ids: NDArray[np.int32], numbers: Numbers, seed: int, limit: Any, size: int, out: NDArray[np.int32]
-) -> None:
-    """ids[N] → out[N]: id + `size` where the hash is below `limit` (uint32) and id < `size`, else the id."""
-    for place in range(ids.shape[0]):
-        dropped = ids[place] < size and _row_key(seed, numbers[place]) < limit
-        out[place] = ids[place] + size if dropped else ids[place]
+def _drop_rows(numbers: Numbers, seed: int, limit: Any, dropped: NDArray[np.bool_]) -> None:
+    """Fill dropped[N]: whether the hash of each row is below `limit` (uint32)."""
+    for place in range(len(numbers)):
+        dropped[place] = _row_key(seed, numbers[place]) < limit
 
 
 def _limit(fraction: float) -> np.uint32:
