@@ -21,7 +21,7 @@ from gatelight.models.inference import predict
 from gatelight.models.losses import Objective, class_weights, sequence_weights
 from gatelight.models.process_group import process_group
 from gatelight.models.subwords import Subwords
-from gatelight.models.task import Outcome, outcome_of
+from gatelight.models.task import Outcome, Task, outcome_of
 from gatelight.models.training_config import TrainingConfig
 
 
@@ -56,8 +56,10 @@ class Labelled:
 Given = tuple[ArrayLike, ArrayLike, ArrayLike]  # ids [N], lengths [B], targets [B] or [B, C]
 
 
-class Classifying:
-    """`model` and what it learns from; a `Task`. Batches are numbers of sequences."""
+class Classifying(Task):
+    """`model` and what it learns from. Batches are numbers of sequences."""
+
+    model: Classifier
 
     def __init__(
         self,
@@ -99,13 +101,6 @@ class Classifying:
         logits = self.model.logits(hidden, packing, generator)
         loss, right = self.objective.loss_and_correct(logits, targets, weights)
         return outcome_of(loss, len(targets), weight, right)
-
-    def after_step(self) -> None:
-        """No batch leaves anything to the next one."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing."""
-        return {}
 
     def validate(self) -> tuple[float, float]:
         """Loss and accuracy on the validation sequences."""

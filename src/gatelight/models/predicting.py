@@ -20,7 +20,7 @@ from gatelight.models.language_model import LanguageModel
 from gatelight.models.losses import softmax_losses
 from gatelight.models.network import evaluating
 from gatelight.models.process_group import process_group
-from gatelight.models.task import Outcome, outcome_of
+from gatelight.models.task import Outcome, Task, outcome_of
 from gatelight.models.training_config import TrainingConfig
 from gatelight.nn import pack
 
@@ -29,11 +29,13 @@ SCORED_STEPS = 256  # at a time: bounds the memory of an evaluation
 SCORED_STREAMS, SCORED_LEAST = 16, 4096  # parts of a stream side by side, and the ids that each must have
 
 
-class PredictingStreams:
-    """Next ids of one stream int32 [N], B = config.batch_size parts side by side; a `Task`.
+class PredictingStreams(Task):
+    """Next ids of one stream int32 [N], B = config.batch_size parts side by side.
 
     A batch is (first step, end) of every part.
     """
+
+    model: LanguageModel
 
     def __init__(
         self, model: LanguageModel, stream: Ids, valid: Ids | None, config: TrainingConfig, steps: int
@@ -110,8 +112,10 @@ class PredictingStreams:
         return [self.stream, self.valid]
 
 
-class PredictingDocuments:
-    """Next ids within documents, each from the zero state; a `Task`. Batches are numbers of documents."""
+class PredictingDocuments(Task):
+    """Next ids within documents, each from the zero state. Batches are numbers of documents."""
+
+    model: LanguageModel
 
     def __init__(
         self,
@@ -147,13 +151,6 @@ class PredictingDocuments:
         targets = torch.from_numpy(self.documents.ids[places + 1].astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
         return outcome_of(loss, len(targets), len(targets), right)
-
-    def after_step(self) -> None:
-        """No batch leaves anything to the next one."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing."""
-        return {}
 
     def validate(self) -> tuple[float, float]:
         """Mean negative log-likelihood in nats, and the fraction of ids that were the likeliest."""
