@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import TINY, gatelight, one_line_and_two
+from command_line import PROGRAM, TINY, gatelight, one_line_and_two
 
 from gatelight.estimators.rules import Data, settled
 from gatelight.estimators.settings import preset
@@ -42,6 +43,23 @@ def test_a_search_begins_with_the_default_and_goes_on(reviews: Path, tmp_path: P
     assert json.loads((tmp_path / "model" / "config.json").read_text())["settings"]["cell"] == "gru"
     other = gatelight("tune", reviews, "--out", out, *FIXED, "--trials", 4)
     assert "of other texts or other fixed settings" in one_line_and_two(other)
+
+
+def test_a_killed_search_goes_on(reviews: Path, tmp_path: Path) -> None:
+    """What the killed one had found stays, what it was at is lost, the next goes on to the number asked."""
+    out = tmp_path / "found"
+    typed = ["tune", str(reviews), "--out", str(out), *FIXED, "--epochs", "2", "--trials", "4"]
+    search = subprocess.Popen([*PROGRAM, *typed], stdout=subprocess.PIPE, text=True)
+    assert search.stdout is not None
+    assert any(line.startswith("trial 0") for line in search.stdout)
+    search.kill()
+    search.communicate(timeout=60)
+    again = gatelight(*typed, "--json")
+    assert again.exit_code == 0, again.output
+    study = optuna.load_study(study_name="gatelight", storage=f"sqlite:///{out / 'study.db'}")
+    ended = [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
+    assert ended[0].number == 0
+    assert len(ended) == json.loads(again.stdout)["trials"] == 4
 
 
 def test_every_default_can_be_drawn() -> None:

@@ -222,17 +222,23 @@ def _within(drawn: Range | Choice, value: Any) -> bool:
     return isinstance(value, int | float) and drawn.low <= value <= drawn.high
 
 
+def _storage(optuna: Any, url: str, tries: int = 10) -> Any:
+    try:
+        return optuna.storages.RDBStorage(
+            url, heartbeat_interval=HEARTBEAT, grace_period=3 * HEARTBEAT,
+            engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None,
+        )  # fmt: skip
+    except Exception as error:  # what a database says depends on the database
+        said = str(error).partition("\n")[0]
+        # Another process may be making the tables at this moment.
+        if tries and ("already exists" in said or "IntegrityError" in said):
+            time.sleep(0.2)
+            return _storage(optuna, url, tries - 1)
+        raise DataError(f"the storage {url} cannot be used: {said}") from None
+
+
 def _study(optuna: Any, storage: str | None, seed: Any) -> Study:
-    kept: Any = None
-    if storage is not None:
-        try:
-            kept = optuna.storages.RDBStorage(
-                storage, heartbeat_interval=HEARTBEAT, grace_period=3 * HEARTBEAT,
-                engine_kwargs={"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else None,
-            )  # fmt: skip
-        except Exception as error:  # what a database says depends on the database
-            said = str(error).partition("\n")[0]
-            raise DataError(f"the storage {storage} cannot be used: {said}") from None
+    kept = None if storage is None else _storage(optuna, storage)
     study = optuna.create_study(
         storage=kept, study_name=STUDY, direction="maximize", load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
