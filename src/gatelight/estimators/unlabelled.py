@@ -1,6 +1,6 @@
 """Self-training: texts without a label get one from the model where it is sure, which then learns anew.
 
-After Scudder 1965. The figures were chosen by 500 reviews with labels beside 44,600 without.
+After Scudder 1965. What it brings was measured on 500 reviews with labels beside 20,000 without.
 """
 
 from __future__ import annotations
