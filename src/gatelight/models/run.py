@@ -110,7 +110,8 @@ class Run:
         correct = math.nan if outcome.correct is None else outcome.correct
         if self.group.size == 1:
             return outcome.loss, outcome.count, outcome.weight, outcome.correct
-        numbers = outcome.loss * outcome.weight, outcome.count, outcome.weight, correct
+        own = outcome.loss * outcome.weight if outcome.weight else 0.0  # the mean of nothing is NaN
+        numbers = own, outcome.count, outcome.weight, correct
         losses, count, weight, correct = self.group.total(numbers)
         loss = losses / weight if weight else 0.0
         return loss, int(count), weight, None if math.isnan(correct) else int(correct)
