@@ -6,6 +6,7 @@ all is what each then takes. Knows tensors: nothing of models or the loop.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,8 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from gatelight.errors import ProcessLost
 from gatelight.models.optim import Touched
@@ -117,5 +120,19 @@ def process_group() -> ProcessGroup:
     if not dist.is_available():
         return ProcessGroup()
     if not dist.is_initialized() and dist.is_torchelastic_launched():
-        dist.init_process_group("gloo")
+        _start()
     return ProcessGroup(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else ProcessGroup()
+
+
+def _start() -> None:
+    """Meet the other processes of this attempt.
+
+    torchrun keeps one store through restarts on one machine, in which addresses of processes that have ended
+    may be read before those that live have written theirs. How often each machine was restarted differs, so
+    that several meet as torch has it.
+    """
+    store, rank, size = next(rendezvous("env://"))
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = PrefixStore(f"attempt {attempt}", store)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
