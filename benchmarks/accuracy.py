@@ -218,6 +218,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
                 minutes = [one.seconds / 60 for one in own]
                 axis.plot(minutes, [100 * one.accuracy for one in own], "o", alpha=0.8, label=model)
         axis.set(title=name, xscale="log")
+        axis.xaxis.set_major_formatter("{x:g}")
     for axis in axes.ravel()[len(names) :]:
         axis.set_axis_off()
     figure.supxlabel("processor minutes")
