@@ -25,6 +25,6 @@ def processes_here() -> int:
     return _told("LOCAL_WORLD_SIZE", 1)
 
 
-def restarted() -> bool:
-    """Return whether torchrun starts anew what failed before."""
-    return _told("TORCHELASTIC_RESTART_COUNT", 0) > 0
+def restarts() -> int:
+    """Return how many times torchrun has started anew, on this machine, what failed before."""
+    return _told("TORCHELASTIC_RESTART_COUNT", 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gatelight.cli.faults import describe
 from gatelight.errors import DataError
-from gatelight.launched import rank, restarted
+from gatelight.launched import rank, restarts
 
 
 class UnfinishedRun:
@@ -29,7 +29,7 @@ class UnfinishedRun:
         if out.exists() and not may_replace(kind)(out):
             raise FileExistsError(f"{out} exists and is no model of gatelight's; choose another --out")
         begun = self.checkpoint.is_file()
-        self.resume = resume = resume or (begun and restarted())
+        self.resume = resume = resume or (begun and restarts() > 0)
         if resume and not begun:
             raise DataError(
                 f"{self.folder} holds no unfinished run: there is nothing to resume; begin without --resume"

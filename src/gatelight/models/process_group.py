@@ -6,7 +6,6 @@ all is what each then takes. Knows tensors: nothing of models or the loop.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +19,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from gatelight.errors import ProcessLost
+from gatelight.launched import processes, processes_here, restarts
 from gatelight.models.optim import Touched
 
 
@@ -132,7 +132,6 @@ def _start() -> None:
     that several meet as torch has it.
     """
     store, rank, size = next(rendezvous("env://"))
-    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        store = PrefixStore(f"attempt {attempt}", store)
+    if processes_here() == processes():
+        store = PrefixStore(f"attempt {restarts()}", store)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
