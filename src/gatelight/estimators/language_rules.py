@@ -1,9 +1,9 @@
 """What a language model's open settings become: a rule each, from how much text there is. All rules are here.
 
 They were chosen on held-out sentences of film reviews: 1.4 million characters, a tenth of that, and 140,000
-words. There
-`epochs` counts most: a model that has read fewer than ten million characters knows less than n-grams do.
-Larger texts are not measured; they get a larger model and are read twice, or once from 40 million on.
+words. There `epochs` counts most: a model that has read fewer than ten million characters knows less than
+n-grams do. Larger texts are not measured; they get a larger model and are read twice, or once from 40 million
+on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from gatelight.estimators.rules import by_rules
 
 SEEN = 11_000_000  # characters that training reads, epochs together
 SEEN_AS_WORDS = 7_000_000  # from there on words are learned by heart
@@ -59,10 +61,7 @@ RULES: Mapping[str, Callable[[Amount], Any]] = MappingProxyType(
 
 def settled(settings: Mapping[str, Any], amount: Amount | None = None) -> dict[str, Any]:
     """Return settings none of which is open; of texts that are not known those that a middling set has."""
-    found = {
-        name: RULES[name](amount or Amount()) if name in RULES and value is None else value
-        for name, value in settings.items()
-    }
+    found = by_rules(settings, RULES, amount or Amount())
     if settings["tied"] is True and settings["embedding_dim"] is None:
         found["embedding_dim"] = found["hidden_size"]
     return found

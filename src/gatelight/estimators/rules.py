@@ -126,15 +126,22 @@ RULES: Mapping[str, Callable[[Data], Any]] = MappingProxyType(
 """The settings that may be left open (None), as `best_by` may be, and what they become."""
 
 
+def by_rules(
+    settings: Mapping[str, Any], rules: Mapping[str, Callable[[Any], Any]], seen: Any
+) -> dict[str, Any]:
+    """Return the settings, in place of each that is open what its rule, if there is one, makes of `seen`."""
+    return {
+        name: rules[name](seen) if name in rules and value is None else value
+        for name, value in settings.items()
+    }
+
+
 def settled(settings: Mapping[str, Any], data: Data | None = None) -> dict[str, Any]:
     """Return settings none of which is open; without data those that a middling set would have.
 
     Then vectors may be open still.
     """
-    found = {
-        name: RULES[name](data or Data()) if name in RULES and value is None else value
-        for name, value in settings.items()
-    }
+    found = by_rules(settings, RULES, data or Data())
     if settings["best_by"] is None:  # the step size ends at nothing: the last epoch is as good as any
         found["best_by"] = "last" if settings["patience"] is None else "valid_accuracy"
     if is_auto(settings.get("vectors")):
