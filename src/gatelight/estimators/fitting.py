@@ -219,7 +219,8 @@ def fit(
             found = learned.wide.combined(found, lesson.texts[len(texts) :])
         lesson = lesson.with_surest(classes.columns(found), classes.multilabel)
         larger = replace(data, texts=len(lesson.targets), unlabelled=0)
-        settings |= {name: settled(asked, larger)[name] for name in ("epochs", "batch_size")}
+        anew = settled(asked, larger)
+        settings |= {name: anew[name] for name in ("epochs", "batch_size")}
         if on_plan is not None:
             on_plan(Plan(larger, settings))
         own = None
