@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gatelight.compiled import compiled
-from gatelight.nn.kernels.simd import exp_row, highest, scale_row
+from gatelight.nn.kernels.simd import exp_row, highest
 
 LENGTHS = [*range(1, 36), 63, 64, 65, 200]
 
@@ -21,11 +21,6 @@ def _highest(row: Any, at: int, size: int) -> Any:
 @compiled
 def _exp(row: Any, at: int, less: Any, size: int) -> Any:
     return exp_row(row, at, less, size)
-
-
-@compiled
-def _scale(row: Any, at: int, factor: Any, size: int) -> None:
-    scale_row(row, at, factor, size)
 
 
 def rows(dtype: Any, size: int, low: float, high: float) -> np.ndarray:
@@ -68,14 +63,3 @@ def test_exponentials_at_their_limits() -> None:
     assert (row[[1, 3]] < 1e-37).all()
     assert row[2] == 1
     assert row[4] == pytest.approx(np.exp(5), rel=3e-7)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_scaled_rows_are_numpys(dtype: Any) -> None:
-    """To the bit, and nothing around them."""
-    for size in LENGTHS:
-        row = rows(dtype, size, -5, 5)
-        wanted = row.copy()
-        wanted[1 : 1 + size] *= dtype(0.3)
-        _scale(row, 1, dtype(0.3), size)
-        np.testing.assert_array_equal(row, wanted)

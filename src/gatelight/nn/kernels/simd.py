@@ -344,23 +344,6 @@ def add_products(
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def scale_row(typingctx: Any, target: Any, target_at: Any, factor: Any, size: Any) -> Any:
-    """target *= factor, for `size` elements."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        target, at, factor, size = values
-
-        def scaled(vectors: Vectors, old: Any) -> Any:
-            return builder.fmul(old, vectors.repeat(factor))
-
-        arrays = signature.return_type(signature.args[0], types.int64, types.int64)
-        _write(context, builder, arrays, [target, at, size], scaled)
-        return context.get_dummy_value()
-
-    return types.void(target, types.int64, target.dtype, types.int64), codegen
-
-
-@intrinsic  # type: ignore[untyped-decorator]
 def highest(typingctx: Any, source: Any, source_at: Any, size: Any) -> Any:
     """The largest of `size` elements, 1 or more; what is not a number is passed over."""
 
