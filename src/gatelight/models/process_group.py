@@ -6,6 +6,7 @@ all is what each then takes. Knows tensors: nothing of models or the loop.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -135,3 +136,10 @@ def _start() -> None:
     if processes_here() == processes():
         store = PrefixStore(f"attempt {restarts()}", store)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
+    atexit.register(_end)
+
+
+def _end() -> None:
+    """Stop gloo's threads, which otherwise may abort a process that is done."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
