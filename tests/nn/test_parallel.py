@@ -200,6 +200,8 @@ def test_a_task_without_memory_is_an_error_of_the_call(several: int, refused: in
     run_compiled(_all_fail, (-1, 9), SHARED_WORK)
 
 
+# Python says so where the interrupt meets a finaliser or the garbage collector, and goes on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that interrupts")
 def test_after_an_interrupt_others_still_help() -> None:
     """Ctrl-C within a step left the threads' one job taken: all that came later ran on one thread."""
