@@ -169,15 +169,10 @@ def test_blimp_is_read_from_a_folder_and_from_its_zip(tmp_path: Path) -> None:
     assert read_pairs(tmp_path / "BLiMP.zip") == pairs
 
 
-def test_own_pairs_come_from_tables_and_lines(tmp_path: Path) -> None:
-    """Whoever has a dozen sentences of their own keeps them in a table."""
-    (tmp_path / "a.csv").write_text('good,bad,distance\n"He, she says, is",He are,4\nHe is,He am,\n')
-    (tmp_path / "b.jsonl").write_text('{"good": "x y", "bad": "x z", "construction": "c", "distance": 2}\n')
-    assert read_pairs(tmp_path / "a.csv") == [
-        MinimalPair("He, she says, is", "He are", "a", 4),
-        MinimalPair("He is", "He am", "a", None),
-    ]
-    assert read_pairs(tmp_path / "b.jsonl") == [MinimalPair("x y", "x z", "c", 2)]
+def test_own_pairs_come_from_lines(tmp_path: Path) -> None:
+    """Whoever has a dozen sentences of their own."""
+    (tmp_path / "b.jsonl").write_text('{"good": "x y", "bad": "x z", "distance": 2}\n')
+    assert read_pairs(tmp_path / "b.jsonl") == [MinimalPair("x y", "x z", "b", 2)]
 
 
 @pytest.mark.parametrize(
@@ -192,9 +187,6 @@ def test_own_pairs_come_from_tables_and_lines(tmp_path: Path) -> None:
         ("a.jsonl", '{"good": "x", "bad": "y", "distance": -1}', "expected a count"),
         ("a.jsonl", '{"sentence_good": "x", "sentence_bad": "y"}', "lacks 'linguistics_term'"),
         ("a.jsonl", "", "holds no minimal pairs"),
-        ("a.csv", "good,bad\nx,y,z\n", "cannot be read as a table"),
-        ("a.csv", 'good,bad\n"x,y\n', "cannot be read as a table"),
-        ("a.csv", "one,two\nx,y\n", "lacks 'good'"),
     ],
 )  # fmt: skip
 def test_what_is_no_pair_is_refused(tmp_path: Path, name: str, content: str, complaint: str) -> None:

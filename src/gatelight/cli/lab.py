@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatelight.cli.charts import Chart, Curve
-from gatelight.cli.document import Block, Figure, Heading, Line, Table, print_blocks, write_page
 from gatelight.cli.options import JSON, RUNS, argument, meant, option
-from gatelight.cli.output import emit, percent, save_json, say, table
+from gatelight.cli.output import emit, percent, say, table
 from gatelight.errors import DataError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from gatelight.lab.report import Row
     from gatelight.lab.tasks import Task
 
 NAMES = {"rnn": "plain RNN", "lstm": "LSTM", "peephole": "peephole LSTM", "gru": "GRU"}
 CELLS = list(NAMES)
-COLUMNS = ["task", "length", "cell", "H", "solved [95 %]", "sequences", "right", "chance", "a run", "reaches"]
-NARROW = (0, 1, 2, 4, 5, 6)  # a terminal is too narrow for all
-REASONS = ("number", "adding")  # the tasks whose gradients are shown
+COLUMNS = ["task", "length", "cell", "solved [95 %]", "sequences", "right"]
 DISTANT = "number"
-LEAST = 1e-12  # gradients below are drawn here
-PAGE, TABLE = "report.html", "report.json"
 VERSION = "1"  # of the tasks: with another, nothing that was found before counts
 
 
@@ -103,7 +97,7 @@ class Run:
 
 @dataclass(kw_only=True)
 class Report:
-    """Sum up the runs of a folder, as a page too."""
+    """Sum up the runs of a folder."""
 
     folder: Path = argument("a folder of `lab run`", "FOLDER")
     json: bool = option(JSON, False)
@@ -111,17 +105,15 @@ class Report:
     def run(self, to: Console) -> None:
         from gatelight.lab.report import read_runs, summed_up
 
-        runs = read_runs(self.folder)
-        rows = summed_up(runs)
-        summary: list[Block] = [_overview(rows), *map(Line, _answers(rows))]
-        narrow = Table([COLUMNS[k] for k in NARROW], [[_cells(row)[k] for k in NARROW] for row in rows])
-        print_blocks(to, [narrow, *summary])
-        write_page(self.folder / PAGE, "Who remembers how long", [*summary, *_details(rows, runs)])
-        whole = [asdict(row) for row in rows]
-        save_json(self.folder / TABLE, whole)
-        say(to, f"written in {self.folder}: {PAGE}, {TABLE}")
+        rows = summed_up(read_runs(self.folder))
         if self.json:
-            emit({"rows": whole, "files": [PAGE, TABLE]})
+            for row in rows:
+                emit(asdict(row))
+            return
+        to.print(table(COLUMNS, map(_cells, rows)))
+        to.print(_overview(rows))
+        for line in _answers(rows):
+            say(to, line)
 
 
 def checked_cells(typed: list[str]) -> list[str]:
@@ -142,23 +134,21 @@ def _bound(task: Task) -> str:
 
 def _cells(row: Row) -> list[str]:
     """One row of COLUMNS."""
-    reaches = "–" if not row.reaches else f"{row.reaches[len(row.reaches) // 2]} (best {row.reaches[-1]})"
     return [
-        row.task, str(row.length), NAMES[row.cell], str(row.hidden),
+        row.task, str(row.length), NAMES[row.cell],
         f"{row.solved}/{row.runs} [{100 * row.low:.0f}, {100 * row.high:.0f}]",
-        "–" if row.sequences is None else f"{row.sequences:,.0f}",
-        percent(row.score), percent(row.chance), f"{row.seconds:.1f} s", reaches,
+        "–" if row.sequences is None else f"{row.sequences:,.0f}", percent(row.score),
     ]  # fmt: skip
 
 
-def _overview(rows: Sequence[Row]) -> Table:
+def _overview(rows: Sequence[Row]) -> RenderableType:
     """For each task and cell the length at which half the runs fail."""
     present = _present(rows)
     lines = []
     for task in dict.fromkeys(row.task for row in rows):
         of_task = [row for row in rows if row.task == task]
         lines.append([task, *(_half([row for row in of_task if row.cell == cell]) for cell in present)])
-    return Table(["half the runs fail at", *(NAMES[cell] for cell in present)], lines)
+    return table(["half the runs fail at", *(NAMES[cell] for cell in present)], lines)
 
 
 def _answers(rows: Sequence[Row]) -> Iterator[str]:
@@ -169,54 +159,6 @@ def _answers(rows: Sequence[Row]) -> Iterator[str]:
             said = ", ".join(f"{percent(row.score)} at {row.length}" for row in found)
             chance = percent(found[0].chance)
             yield f"{NAMES[cell]} is right about a verb so many words behind: {said} (chance {chance})"
-
-
-def _details(rows: Sequence[Row], runs: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
-    """How it comes, by the gradients, and each task's rows."""
-    from gatelight.lab.tasks import TASKS
-
-    yield Line(
-        f"{len(runs):,} runs, {sum(run['seconds'] for run in runs) / 3600:.1f} hours of them on one thread "
-        "each. Every cell has as many parameters, every run of a task the same budget. Intervals are "
-        "Wilson's, 95 %."
-    )
-    for reason in REASONS:
-        yield from _gradients(reason, [run for run in runs if run["task"] == reason])
-    for name in dict.fromkeys(row.task for row in rows):
-        task, of_task = TASKS[name], [row for row in rows if row.task == name]
-        yield Heading(f"{name}: {task.about}")
-        yield Line(task.source, soft=True)
-        if len({row.length for row in of_task}) > 1:
-            rates = [
-                Curve(
-                    NAMES[cell],
-                    [(row.length, row.rate, row.low, row.high) for row in of_task if row.cell == cell],
-                )
-                for cell in _present(of_task)
-            ]
-            chart = Chart(task.of, "solved", rates)
-            yield Figure(chart, "Fraction of the runs that solved it, with 95 % intervals.")
-        yield Table(COLUMNS[1:], [_cells(row)[1:] for row in of_task])
-
-
-def _gradients(task: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
-    """Before and after training: by cell the gradient at each distance, at the longest length."""
-    from gatelight.lab.report import fading
-
-    if not runs:
-        return
-    longest = max(run["length"] for run in runs)
-    yield Heading(f"Why: the gradient that still arrives ({task})")
-    for when in ("before", "after"):
-        lines = [
-            Curve(NAMES[cell], [(k, max(norm, LEAST)) for k, norm in points])
-            for cell, points in fading([run for run in runs if run["length"] == longest], when).items()
-        ]
-        yield Figure(
-            Chart("steps back", "gradient, relative to that at the answer", lines, y_range=None),
-            "How much of the loss's gradient reaches the input so many steps before the answer, "
-            f"{when} training; geometric mean over the runs at the longest length.",
-        )
 
 
 def _half(rows: Sequence[Row]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatelight.cli.options import JSON, MODEL, THREADS, argument, option
 from gatelight.cli.output import emit, interval, percent, say, table
-from gatelight.cli.sources import LIMIT, language_model
+from gatelight.cli.sources import language_model
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,9 +26,6 @@ class Agreement:
     model: str = argument(MODEL, "MODEL")
     data: str = argument("minimal pairs", "blimp|FOLDER|FILE")
     train: str | None = option("what the model learned from, to count n-grams of", metavar="DATA")
-    part: str | None = option("the part of it; else all but test")
-    limit: int | None = option(LIMIT, least=1)
-    order: int | None = option("order of the n-grams, if not that of MODEL", least=1)
     threads: int | None = option(THREADS, least=1)
     json: bool = option(JSON, False)
 
@@ -65,13 +62,10 @@ class Agreement:
         from gatelight.cli.sources import texts_to_learn_from
         from gatelight.lab.agreement import ngrams_of
 
-        texts = texts_to_learn_from(data, to, {}, self.part, self.limit).texts
-        learned = model.training_.get("texts", 0) + model.training_.get("validation_texts", 0)
-        if learned != len(texts):
-            say(to, f"the model learned from {learned:,} texts, the n-grams from {len(texts):,}", "yellow")
+        texts = texts_to_learn_from(data, to, {}).texts
         with Meter(to) as meter:
             meter.show("counting n-grams", 0, None)
-            return ngrams_of(model, texts, self.order)
+            return ngrams_of(model, texts)
 
 
 def _tell_of_unknown(scored: ScoredPairs, to: Console) -> None:

@@ -60,9 +60,9 @@ class Accuracy:
     left_out: int
 
 
-def ngrams_of(model: LanguageModel, texts: Iterable[str], order: int | None = None) -> KneserNey:
+def ngrams_of(model: LanguageModel, texts: Iterable[str]) -> KneserNey:
     """Count n-grams of texts cut as the model cuts them; the order is lowered until they can be numbered."""
-    size, order = len(model.vocabulary_), model.order if order is None else order
+    size, order = len(model.vocabulary_), model.order
     while size**order >= 2**63:
         order -= 1
     stream = TokenStream.of(checked_texts(texts), model.tokenizer_, model.vocabulary_)

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-from pyarrow import csv
-
 from gatelight.errors import DataError
 from gatelight.text import archives
 from gatelight.text.readers import streams
@@ -21,7 +18,6 @@ from gatelight.text.readers.tables import json_object
 
 BLIMP_TERM = "subject_verb_agreement"  # of BLiMP's twelve phenomena
 _ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson")
-_TABLES = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,7 @@ class MinimalPair:
 
 
 def read_pairs(source: str | Path) -> list[MinimalPair]:
-    """Read a folder or zip of JSON Lines, or one file of them, CSV or TSV.
+    """Read a folder or zip of JSON Lines, or one file of them.
 
     BLiMP's rows, of which those about subjects and verbs are taken, or rows with `good`, `bad` and, where
     there are, `construction` and `distance`. Raises DataError for anything else and where no pair is found.
@@ -49,7 +45,7 @@ def read_pairs(source: str | Path) -> list[MinimalPair]:
         raise DataError(f"{source}: no such file or folder; expected minimal pairs, say the folder of a set")
     pairs = [pair for stem, place, row in _rows(path) if (pair := _pair(row, stem, place)) is not None]
     if not pairs:
-        raise DataError(f"{source}: holds no minimal pairs; expected JSON Lines, CSV or TSV of such")
+        raise DataError(f"{source}: holds no minimal pairs; expected JSON Lines of such")
     return pairs
 
 
@@ -68,14 +64,6 @@ def _rows(path: Path) -> Rows:
             if not name.startswith("__MACOSX"):
                 lines = streams.decoded(content, Options(), f"{path}: {name}").splitlines()
                 yield from _objects(enumerate(lines, 1), Path(name).name.partition(".")[0], f"{path}: {name}")
-    elif delimiter := _TABLES.get(path.suffix.lower()):
-        try:
-            rows = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=delimiter)).to_pylist()
-        except pyarrow.ArrowInvalid as error:
-            raise DataError(f"{path} cannot be read as a table ({error})") from None
-        for number, row in enumerate(rows, 1):
-            there = {name: value for name, value in row.items() if value not in (None, "")}
-            yield stem, f"{path}: row {number}", there
     else:
         yield from _objects(streams.lines(path, Options()), stem, str(path))
 
