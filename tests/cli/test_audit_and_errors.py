@@ -47,7 +47,7 @@ def test_an_audit_for_people_fits_80_columns(tmp_path: Path) -> None:
     assert "→ keep --clean" in result.stdout
     assert "tokens on average; 0 (0.0 %) are longer than 600 and are cut" in result.stdout
     rules = [len(line) for line in result.stdout.splitlines() if line.startswith(" ─")]
-    assert len(rules) > 1
+    assert rules
     assert max(rules) <= 80
 
 
@@ -100,7 +100,7 @@ def test_errors_for_machines(model: Path, reviews: Path) -> None:
     assert record["trained_on"] + record["texts"] == 160
     assert sum(map(sum, record["confusion"])) == record["texts"] == unseen.sum()
     assert record["left_out"] is True
-    assert {"calibration", "coverage", "effects", "edits", "slices", "worst", "offered"} <= record.keys()
+    assert {"calibration", "coverage", "edits", "slices", "worst", "offered"} <= record.keys()
 
 
 def test_errors_for_people_fit_80_columns(model: Path, tmp_path: Path) -> None:
@@ -112,7 +112,13 @@ def test_errors_for_people_fit_80_columns(model: Path, tmp_path: Path) -> None:
     )
     result = succeeded("errors", model, data)
     assert "more texts were trained on and are left out" in result.stdout
-    told = ("Expected calibration error", "predicted neg", "negation", "Rare words made unknown", "kappa")
+    told = (
+        "Expected calibration error",
+        "predicted neg",
+        "negation",
+        "Rare words made unknown",
+        "the same of",
+    )
     assert all(part in result.stdout for part in told)
     rules = [len(line) for line in result.stdout.splitlines() if line.startswith(" ─")]
     assert len(rules) > 4
@@ -171,30 +177,11 @@ def test_what_errors_refuses(own_model: Path, reviews: Path, tmp_path: Path) -> 
     assert "temperature" not in library.load(own_model).training_
 
 
-def test_what_a_user_wrote_stays_text_in_a_report(model: Path, tmp_path: Path) -> None:
-    """A review that holds a script must not run in whoever opens the report."""
+def test_what_a_user_wrote_cannot_move_the_cursor(model: Path, tmp_path: Path) -> None:
+    """A review that holds an escape sequence must not clear the screen of whoever audits it."""
     rows = [(f"{HOSTILE} {i} dull and wonderful film", ("neg", "pos")[i % 2]) for i in range(20)]
-    data = write(tmp_path / "d<b>.csv", rows)
+    data = write(tmp_path / "d.csv", rows)
     for command, *arguments in (["audit", data], ["errors", model, data]):
-        page = tmp_path / f"{command}.html"
-        result = gatelight(command, *arguments, "--out", page)
-        assert result.exit_code == 0, result.output
-        text = page.read_text(encoding="utf-8")
-        assert text.count("<script") == 0
-        assert text.count("<img") == 0
-        assert text.count("</style>") == 1
-        assert "&lt;script&gt;" in text
-        assert "d&lt;b&gt;.csv" in text
-        assert "\x1b" not in text
-        assert "http://" not in text
-        assert "https://" not in text
+        result = succeeded(command, *arguments)
         assert "\x1b" not in result.stdout
-
-
-def test_the_same_data_give_the_same_report(reviews: Path, tmp_path: Path) -> None:
-    """A report that changes by itself cannot be compared with yesterday's."""
-    pages = []
-    for name in ("a.html", "b.html"):
-        succeeded("audit", reviews, *["--out", tmp_path / name])
-        pages.append((tmp_path / name).read_bytes())
-    assert pages[0] == pages[1]
+        assert "<script>" in result.stdout

@@ -1,4 +1,4 @@
-"""`embed` from the command line: vectors, a page, and one line for mistakes."""
+"""`embed` from the command line: vectors, and one line for mistakes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-from command_line import gatelight, json_lines, one_line_and_two, succeeded
+from command_line import gatelight, json_lines, one_line_and_two
 
 import gatelight.cli.embed as commands
 from gatelight import SequenceClassifier, load
@@ -43,21 +43,10 @@ def test_vectors_are_the_models_in_the_order_of_the_texts(
     assert (np.array(table["vector"].to_pylist(), np.float32) == expected).all()
 
 
-def test_the_page_shows_texts_as_texts(data: Path, model: Path, tmp_path: Path) -> None:
-    """A review that is run, or hides the map, must not be possible."""
-    succeeded("embed", model, data, "--out", tmp_path / "map.html")
-    page = (tmp_path / "map.html").read_text(encoding="utf-8")
-    assert "<script" not in page
-    assert f"<title>neg: {NASTY.replace('<', '&lt;').replace('>', '&gt;')}</title></circle>" in page
-    assert page.count("<title>neg: ") + page.count("<title>pos: ") == 41
-    assert ">pos</text>" in page
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ([], "needs --out/-o"),
-        (["-o", "v.npy", "-o", "w.npy"], "two files of one kind"),
         (["-o", "v.csv"], "must end in one of .npy, .parquet"),
         (["-o", "v.npy", "--pool", "flatten"], "expected one of last, max, mean, cell"),
         (["-o", "v.npy", "--part", "dev"], "no texts in part 'dev'"),

@@ -83,8 +83,6 @@ def test_data_or_settings_that_cannot_be_used(
         ("good.csv --against nowhere.csv", ["nowhere.csv", "no such file"]),
         ("good.csv --part dev", ["good.csv", "'dev'"]),
         ("good.csv --vectors corpus", ["--vectors corpus"]),
-        ("good.csv --near 0", ["near copies from 0"]),
-        ("good.csv --out lines.txt/a.html", ["lines.txt"]),
     ],
 )
 def test_what_an_audit_refuses(typed: str, words: list[str], strange: Path) -> None:

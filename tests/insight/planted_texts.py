@@ -63,14 +63,6 @@ def leakage() -> list[Example]:
     return changed(changed(rows, 130, text=rows[10].text), 131, text=rows[11].text)
 
 
-def length_tells() -> list[Example]:
-    draw = random.Random(5)
-    return [
-        row._replace(text=row.text + " " + sentence(draw, 40)) if row.label == "pos" else row
-        for row in clean()
-    ]
-
-
 def cut() -> list[Example]:
     draw = random.Random(6)
     return with_text(*(" ".join(sentence(draw, 14) for _ in range(60)) for _ in range(3)))
@@ -84,14 +76,6 @@ def unknown_words() -> list[Example]:
 def unknown_negations() -> list[Example]:
     rows = in_two_parts()
     return [*rows[:120], *(row._replace(text=f"Dont {row.text}") for row in rows[120:123]), *rows[123:]]
-
-
-def unknown_indicative() -> list[Example]:
-    rows = in_two_parts()
-    return [
-        row._replace(text=f"{row.text} Splendidd.") if i >= 120 and row.label == "pos" else row
-        for i, row in enumerate(rows)
-    ]
 
 
 PLANTED: dict[str, tuple[Callable[[], list[Example]], dict[str, int]]] = {
@@ -118,15 +102,10 @@ PLANTED: dict[str, tuple[Callable[[], list[Example]], dict[str, int]]] = {
         ),
         {"groups on both sides": 1},
     ),
-    "group leakage": (
-        lambda: [row._replace(group=f"film {i // 6}") for i, row in enumerate(clean())],
-        {"group leakage": 24},
-    ),
     "unbalanced classes": (
         lambda: [row._replace(label="pos" if i % 8 else "neg") for i, row in enumerate(clean())],
         {"unbalanced classes": 15},
     ),
-    "length tells the class": (length_tells, {"length tells the class": 120}),
     "empty": (lambda: with_text("", " \n ", "... !"), {"empty": 3}),
     "near-empty": (lambda: with_text("n/a", "good film"), {"near-empty": 2}),
     "cut": (cut, {"cut": 3}),
@@ -145,5 +124,4 @@ PLANTED: dict[str, tuple[Callable[[], list[Example]], dict[str, int]]] = {
     "scripts": (lambda: with_text(RUSSIAN), {"scripts": 1}),
     "unknown words": (unknown_words, {"unknown words": 327}),
     "unknown negations": (unknown_negations, {"unknown negations": 1}),
-    "unknown class-indicative words": (unknown_indicative, {"unknown class-indicative words": 1}),
 }

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatelight.cli.charts import Chart, Curve
-from gatelight.cli.document import Block, Card, Figure, Heading, Line, Table, check_packages, tell
 from gatelight.cli.options import DATA, JSON, argument, option
-from gatelight.cli.output import percent, size
+from gatelight.cli.output import emit, percent, say, size, table
 from gatelight.cli.settings import classifier_settings
 from gatelight.cli.sources import Reads
 from gatelight.errors import DataError
@@ -41,12 +38,10 @@ class Audit(Reads):
     SETTINGS = partial(classifier_settings, READ_BY)
 
     data: str = argument(DATA, "DATA")
-    out: Path | None = option("also write a report with plots", metavar="FILE.html", short="o")
     against: str | None = option("other texts, of which none should be in DATA", metavar="DATA")
     preset: str = option("how texts are read, and where they are cut", "default")
     vectors: str | None = option("word vectors that should know the words", metavar="VECTORS")
     part: str | None = option("look at one part of DATA; otherwise at all but unsup")
-    near: float = option("texts with this fraction of word pairs in common are near copies", 0.7)
     json: bool = option(JSON, False)
     settings: dict[str, Any]
 
@@ -58,8 +53,6 @@ class Audit(Reads):
         from gatelight.insight.audit import audit as examine
         from gatelight.text.vectors import WordVectors
 
-        if self.out is not None:
-            check_packages()
         reading = {**self.reading, "labelled": False}
 
         def read_vectors(words: Iterable[str]) -> WordVectors:
@@ -81,35 +74,35 @@ class Audit(Reads):
                 settled({**preset(self.preset), **self.settings}),
                 against=beside,
                 read_vectors=None if self.vectors is None else read_vectors,
-                near_from=self.near,
                 origin=self.data,
                 on_text=lambda n: meter.show("reading", 0, None, f"{n:,} texts"),
                 on_stage=lambda stage: meter.show(STAGES[stage], 0, None),
             )
-        tell(
-            to,
-            f"Audit of {self.data}",
-            list(_report(found)),
-            self.out,
-            found.to_dict() if self.json else None,
-        )
+        if self.json:
+            emit(found.to_dict())
+            return
+        say(to, f"Audit of {self.data}", "bold")
+        _print(to, found)
 
 
-def _report(audit: Found) -> Iterator[Block]:
-    """Yield the findings with examples and what to do, and the facts."""
-    yield Line(_counted(audit))
-    yield Heading("Findings" if audit.findings else "Nothing wrong was found")
+def _print(to: Console, audit: Found) -> None:
+    """Print the findings with examples and what to do, and the facts."""
+    say(to, _counted(audit))
+    say(to, "Findings" if audit.findings else "Nothing wrong was found", "bold")
     for finding in audit.findings:
         said = f"{finding.name}: {finding.count:,} ({percent(finding.fraction)}) {finding.says}"
-        quotes = [(quote.id, quote.text) for quote in finding.examples]
-        yield Card(said, [f"→ {finding.advice}"], quotes)
-    yield Heading("Lengths")
-    yield from _lengths(audit.lengths)
+        say(to, said, "bold")
+        say(to, f"  → {finding.advice}")
+        for quote in finding.examples:
+            say(to, f"  {quote.id}: {quote.text}")
+    say(to, "Lengths", "bold")
+    _print_lengths(to, audit.lengths)
     for report in audit.unknown:
-        yield Heading(f"Unknown words of {report.of}")
-        yield from _unknown(report)
-    yield Heading("Copies, and what is on both sides")
-    yield from map(Line, _overlaps(audit))
+        say(to, f"Unknown words of {report.of}", "bold")
+        _print_unknown(to, report)
+    say(to, "Copies, and what is on both sides", "bold")
+    for line in _overlaps(audit):
+        say(to, line)
 
 
 def _counted(audit: Found) -> str:
@@ -124,68 +117,43 @@ def _counted(audit: Found) -> str:
     )
 
 
-def _lengths(lengths: LengthReport) -> Iterator[Block]:
+def _print_lengths(to: Console, lengths: LengthReport) -> None:
     from gatelight.cli.reports import length_line
 
-    yield Line(f"{length_line(lengths.statistics)}; {lengths.mean_characters:.1f} characters on average")
-    mark = (lengths.maxlen, f"cut at {lengths.maxlen:,}")
-    yield Figure(
-        Chart("tokens", "texts", bars=lengths.histogram, width=lengths.histogram_width, mark=mark),
-        "How long the texts are; what is longer than the last bar is in it.",
-    )
-    yield Table(
-        ["percentile", "tokens", "characters"],
-        [
-            [str(at), f"{tokens:,.0f}", f"{lengths.characters[at]:,.0f}"]
-            for at, tokens in lengths.tokens.items()
-        ],
-    )
-    shown = [point for point in lengths.curve if point.whole <= 0.995 or point.maxlen == lengths.maxlen]
-    yield Figure(
-        Chart(
-            "maximal length",
-            "fraction",
-            [
-                Curve("texts left whole", [(point.maxlen, point.whole) for point in shown]),
-                Curve("padding, were they padded", [(point.maxlen, point.padding) for point in shown]),
-                Curve("tokens kept", [(point.maxlen, point.kept) for point in shown]),
-            ],
-            x_range=(0.0, float(max(point.maxlen for point in shown))),
-            mark=mark,
-        ),
-        "What a maximal length would keep, and what padding to it would cost.",
-    )
-    yield Table(
-        ["cut at", "whole", "tokens kept", "padding"],
-        [
-            [f"{point.maxlen:,}", percent(point.whole), percent(point.kept), percent(point.padding)]
-            for point in lengths.curve
-        ],
-    )
+    say(to, f"{length_line(lengths.statistics)}; {lengths.mean_characters:.1f} characters on average")
+    rows = [
+        [f"{point.maxlen:,}", percent(point.whole), percent(point.kept), percent(point.padding)]
+        for point in lengths.curve
+    ]
+    to.print(table(["cut at", "whole", "tokens kept", "padding"], rows))
     best = next(point for point in lengths.curve if point.maxlen == lengths.recommended)
-    yield Line(
+    say(
+        to,
         f"Cut at {best.maxlen:,} tokens, {percent(best.whole)} of the texts stay whole and "
         f"{percent(best.kept)} of the tokens are kept; padded to {lengths.maxlen:,}, "
         f"{percent(lengths.padding)} of the steps would be padding, {size(lengths.dense_bytes)} of ids where "
-        f"packed rows take {size(lengths.packed_bytes)}"
+        f"packed rows take {size(lengths.packed_bytes)}",
     )
 
 
-def _unknown(report: UnknownReport) -> Iterator[Block]:
-    yield Line(
+def _print_unknown(to: Console, report: UnknownReport) -> None:
+    say(
+        to,
         f"Not known by {report.known_by}: {percent(report.fraction)} of {report.tokens:,} tokens, in "
-        f"{percent(report.texts_with / max(report.texts, 1))} of the texts; {report.unknown_types:,} words"
+        f"{percent(report.texts_with / max(report.texts, 1))} of the texts; {report.unknown_types:,} words",
     )
-    words = dict.fromkeys([*report.negations, *report.class_indicative, *report.top])
+    words = dict.fromkeys([*report.negations, *report.top])
     rows = [
-        [word.word, f"{word.count:,}", "yes" if word.negation else "", word.indicates or "", word.near or ""]
+        [word.word, f"{word.count:,}", "yes" if word.negation else "", word.near or ""]
         for word in list(words)[:WORDS_SHOWN]
     ]
     if rows:
-        yield Table(["unknown word", "times", "negation", "mostly in", "near"], rows)
+        to.print(table(["unknown word", "times", "negation", "near"], rows))
 
 
 def _overlaps(audit: Found) -> Iterator[str]:
+    from gatelight.insight.overlaps import ALIKE
+
     for name, texts, exact, near in audit.within:
         yield (
             f"{name or 'texts'}: {exact:,} of {texts:,} are copies of another one, "
@@ -196,9 +164,4 @@ def _overlaps(audit: Found) -> Iterator[str]:
             f"{both.later} beside {both.earlier}: of {both.texts:,} texts {both.exact:,} have a copy there, "
             f"{both.near:,} more a near copy, {both.grouped:,} their group"
         )
-    if audit.group_leakage is not None:
-        yield (
-            f"of a fifth split off at random, {percent(audit.group_leakage)} would have their group among "
-            "those trained on"
-        )
-    yield f"near copies have {audit.near_from:g} or more of their word pairs in common"
+    yield f"near copies have {ALIKE:g} or more of their word pairs in common"

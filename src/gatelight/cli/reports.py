@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gatelight.cli.document import Table, print_blocks
 from gatelight.cli.output import duration, percent, say, table
 from gatelight.text.lengths import LengthStatistics
 
@@ -107,7 +106,7 @@ def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) ->
 
 def print_evaluation(to: Console, evaluation: Evaluation) -> None:
     """Print the figures, and those without the texts that the model was trained on, where there are such."""
-    print_blocks(to, [evaluation_table(evaluation)])
+    to.print(evaluation_table(evaluation))
     if not evaluation.trained_on:
         return
     if evaluation.unseen is None:
@@ -118,10 +117,10 @@ def print_evaluation(to: Console, evaluation: Evaluation) -> None:
         f"{evaluation.trained_on:,} of the {evaluation.n:,} texts were trained on; the other "
         f"{evaluation.unseen.n:,} alone:",
     )
-    print_blocks(to, [evaluation_table(evaluation.unseen)])
+    to.print(evaluation_table(evaluation.unseen))
 
 
-def evaluation_table(evaluation: Evaluation) -> Table:
+def evaluation_table(evaluation: Evaluation) -> RenderableType:
     """Return model and baseline side by side, each figure with its 95 % interval."""
     columns = [("model", evaluation)]
     if evaluation.baseline is not None:
@@ -136,7 +135,7 @@ def evaluation_table(evaluation: Evaluation) -> Table:
         ("F1 (macro)", "f1", "{:.3f}".format),
         ("log loss", "log_loss", "{:.3f}".format),
     )
-    return Table(
+    return table(
         ["", *(name for name, _ in columns)],
         [[title, *(cell(of, name, shown) for _, of in columns)] for title, name, shown in measures],
     )

@@ -21,7 +21,6 @@ from gatelight.estimators.texts import checked_texts
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
 
-Z_95 = 1.959963984540054
 RESAMPLES = 1000
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # a certain mistake costs 15.9 nats, not infinity
 

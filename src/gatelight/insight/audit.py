@@ -13,7 +13,7 @@ from gatelight.errors import DataError
 from gatelight.insight import lengths, overlaps, unknown_words
 from gatelight.insight.findings import EXAMPLES, Finding
 from gatelight.insight.lengths import LengthReport
-from gatelight.insight.overlaps import ALIKE, Overlap
+from gatelight.insight.overlaps import Overlap
 from gatelight.insight.survey import NONE, Survey
 from gatelight.insight.unknown_words import UnknownReport
 from gatelight.text.corpus import Example
@@ -52,7 +52,7 @@ MIN_COUNT = 2  # where it is left open: a word that comes once teaches nothing a
 class Audit:
     """All that was found; `findings` are the defects, the rest are facts.
 
-    `parts` and `labels` hold [name, texts]; `within` and `group_leakage` are as in `Overlaps`.
+    `parts` and `labels` hold [name, texts]; `within` is as in `Overlaps`.
     """
 
     origin: str
@@ -62,10 +62,8 @@ class Audit:
     groups: int
     lengths: LengthReport
     unknown: list[UnknownReport]
-    near_from: float
     within: list[list[Any]]
     between: list[Overlap]
-    group_leakage: float | None
     findings: list[Finding]
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,19 +82,15 @@ def audit(
     *,
     against: tuple[str, Iterable[Example]] | None = None,
     read_vectors: Callable[[Iterable[str]], WordVectors] | None = None,
-    near_from: float = ALIKE,
     origin: str = "memory",
     on_text: Callable[[int], None] | None = None,
     on_stage: Callable[[str], object] = lambda stage: None,
 ) -> Audit:
     """Go through texts as a preset's `settings` read them, and through `against` (name, texts) beside.
 
-    Each text is on the side of its part. `read_vectors` gives the vectors of some words. `near_from` is the
-    Jaccard index of word pairs from which texts are near copies. `on_text(n)` and `on_stage(name)`
-    ("overlaps", "unknown") tell where it stands. Raises DataError when there is no text.
+    Each text is on the side of its part. `read_vectors` gives the vectors of some words. `on_text(n)` and
+    `on_stage(name)` ("overlaps", "unknown") tell where it stands. Raises DataError when there is no text.
     """
-    if not 0 < near_from <= 1:
-        raise DataError(f"texts are near copies from {near_from} on; expected more than 0, and 1 at most")
     cut = tokenizer(settings["tokenizer"], lowercase=settings["lowercase"], clean=settings["clean"])
     beside = [] if against is None else [against]
     survey = Survey(cut, [(None, examples), *beside], on_text)
@@ -116,7 +110,7 @@ def audit(
     )
     longest = of_data & (survey.tokens > measured.maxlen)
     on_stage("overlaps")
-    found = overlaps.find(survey, near_from)
+    found = overlaps.find(survey)
     on_stage("unknown")
     unknown = _unknown(survey, settings, read_vectors)
     return Audit(
@@ -127,10 +121,8 @@ def audit(
         groups=len(survey.group_names),
         lengths=measured,
         unknown=unknown,
-        near_from=near_from,
         within=found.within,
         between=found.between,
-        group_leakage=found.group_leakage,
         findings=[
             *found.findings,
             *_sizes(survey),

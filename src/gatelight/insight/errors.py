@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
-from sklearn.metrics import cohen_kappa_score, confusion_matrix
+from sklearn.metrics import confusion_matrix
 
 from gatelight.errors import DataError
 from gatelight.estimators.calibration import Calibration, calibration, is_determined, with_temperature
@@ -18,18 +17,15 @@ from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.texts import checked_texts
 from gatelight.insight.findings import Quote, quoted
 from gatelight.insight.paired import Difference, paired_difference
-from gatelight.insight.rare_words import Edit, Effect, WordStatistics, edits, effects, word_statistics
+from gatelight.insight.rare_words import Edit, WordStatistics, edits, word_statistics
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
-    from gatelight.text.vectors import WordVectors
 
 WORST = 10
-ONE_ALONE = 3
-COVERED = tuple(round(1 - step / 20, 2) for step in range(20))
+COVERED = (1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
 LEAST_OF_GROUP, MOST_GROUPS = 5, 10
 MOST_CONTRASTS = 3
-MOST_NGRAMS = 3
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
@@ -37,25 +33,18 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A text with the label it has, the one that was predicted, and the probabilities of both.
-
-    `ngrams` of a wide model: those that spoke most for the prediction against the truth, in log odds.
-    """
+    """A text with the label it has, the one that was predicted, and the probabilities of both."""
 
     quote: Quote
     truth: Any
     predicted: Any
     probability: float
     probability_of_truth: float
-    ngrams: list[tuple[str, float]]
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Texts that share something: how many, how many predicted wrongly, the rate with its 95 % interval.
-
-    `apart`: how much the rate lies above that of all other texts, with Newcombe's interval (1998).
-    """
+    """Texts that share something: how many, how many predicted wrongly, the rate with its 95 % interval."""
 
     by: str
     value: str
@@ -64,24 +53,21 @@ class Slice:
     rate: float
     low: float
     high: float
-    apart: Difference
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often a model and its baseline say the same (`kappa`: Cohen's), and who is right.
+    """How often a model and its baseline say the same, and who is right.
 
-    `gain` is the model's accuracy less the baseline's, `p` McNemar's exact one.
+    `gain` is the model's accuracy less the baseline's.
     """
 
     same: float
-    kappa: float
     both: int
     model_only: int
     baseline_only: int
     neither: int
     gain: Difference
-    p: float
 
 
 @dataclass(frozen=True)
@@ -106,12 +92,9 @@ class ErrorAnalysis:
     offered_error: float | None
     coverage: list[tuple[float, float]]
     worst: list[Mistake]
-    effects: list[Effect]
     edits: list[Edit]
     slices: list[Slice]
     agreement: Agreement | None
-    model_alone: list[Mistake]
-    baseline_alone: list[Mistake]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON-able values."""
@@ -125,14 +108,13 @@ def analyze_errors(
     *,
     groups: Sequence[str | None] | None = None,
     ids: Sequence[str] | None = None,
-    vectors: WordVectors | None = None,
     seed: int = 0,
     on_stage: Callable[[str], object] = lambda stage: None,
 ) -> ErrorAnalysis:
     """Classify labelled texts and look into what comes out wrong.
 
-    `vectors` say how rare words are in the corpus they were made of. `on_stage` is told "predict", "baseline"
-    and "edits". Raises DataError for labels that are none of the model's, and for multi-label models.
+    `on_stage` is told "predict", "baseline" and "edits". Raises DataError for labels that are none of the
+    model's, and for multi-label models.
     """
     on_stage("predict")
     checked, truth = labelled(estimator, texts, labels)
@@ -148,44 +130,15 @@ def analyze_errors(
     probabilities = estimator.predict_proba(checked)
     predicted = probabilities.argmax(axis=1)
     right = predicted == truth
-    words = word_statistics(estimator, checked, vectors)
-
-    def spoke(text: str, target: int, other: int) -> list[tuple[str, float]]:
-        if estimator.wide_ is None or target == other:
-            return []
-        found = estimator.wide_.of_text(text)
-        if found.parts.shape[1] == 1:  # the second of two classes
-            values = found.parts[:, 0] * (target - other)
-        else:
-            values = found.parts[:, target] - found.parts[:, other]
-        strongest = np.argsort(-values, kind="stable")[:MOST_NGRAMS]
-        return [(found.names[k], float(values[k])) for k in strongest if values[k] > 0]
-
-    def shown(rows: Numbers, most: int, surest: bool = False) -> list[Mistake]:
-        of_truth = probabilities[rows, truth[rows]] * (-1 if surest else 1)
-        return [
-            Mistake(
-                quoted(numbers[row], checked[row]),
-                names[truth[row]],
-                names[predicted[row]],
-                float(probabilities[row].max()),
-                float(probabilities[row, truth[row]]),
-                spoke(checked[row], predicted[row], truth[row]),
-            )
-            for row in rows[np.argsort(of_truth, kind="stable")][:most]
-        ]
+    words = word_statistics(estimator, checked)
+    mistakes, of_truth = np.flatnonzero(~right), probabilities[np.arange(len(truth)), truth]
 
     compared, beside = None, None
-    alone: list[list[Mistake]] = [[], []]
     if estimator.baseline_ is not None:
         on_stage("baseline")
         columns = estimator.known_classes().columns(estimator.baseline_.probabilities(checked))
-        beside, theirs = measure(columns, truth), columns.argmax(axis=1)
-        compared = agreement(predicted, theirs, truth)
-        alone = [
-            shown(np.flatnonzero(right & (theirs != truth)), ONE_ALONE, surest=True),
-            shown(np.flatnonzero(~right & (theirs == truth)), ONE_ALONE),
-        ]
+        beside = measure(columns, truth)
+        compared = agreement(predicted, columns.argmax(axis=1), truth)
     on_stage("edits")
     offered = estimator.training_.get("validation_temperature")
     offered_error = None
@@ -202,13 +155,19 @@ def analyze_errors(
         offered=None if offered_error is None else offered,
         offered_error=offered_error,
         coverage=_coverage(right, probabilities.max(axis=1)),
-        worst=shown(np.flatnonzero(~right), WORST),
-        effects=effects(words.measures, ~right),
+        worst=[
+            Mistake(
+                quoted(numbers[row], checked[row]),
+                names[truth[row]],
+                names[predicted[row]],
+                float(probabilities[row].max()),
+                float(probabilities[row, truth[row]]),
+            )
+            for row in mistakes[np.argsort(of_truth[mistakes], kind="stable")][:WORST]
+        ],
         edits=edits(estimator, checked, truth, seed),
         slices=slices(words, ~right, groups),
         agreement=compared,
-        model_alone=alone[0],
-        baseline_alone=alone[1],
     )
 
 
@@ -234,18 +193,13 @@ def labelled(
 def agreement(model: Numbers, baseline: Numbers, truth: Numbers) -> Agreement:
     """Compare two classifiers' class numbers int64 [B] with the truth and with each other."""
     ours, theirs = model == truth, baseline == truth
-    one, other = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
-    same = float((model == baseline).mean())
     return Agreement(
-        same=same,
-        # Where both only ever name one class scikit-learn divides 0 by 0.
-        kappa=1.0 if same == 1 else float(cohen_kappa_score(model, baseline)),
+        same=float((model == baseline).mean()),
         both=int((ours & theirs).sum()),
-        model_only=one,
-        baseline_only=other,
+        model_only=int((ours & ~theirs).sum()),
+        baseline_only=int((theirs & ~ours).sum()),
         neither=int((~ours & ~theirs).sum()),
         gain=paired_difference(ours[None], theirs[None]),
-        p=float(binomtest(one, one + other).pvalue) if one + other else 1.0,
     )
 
 
@@ -275,15 +229,7 @@ def slices(words: WordStatistics, wrong: Mask, groups: Sequence[str | None] | No
 
 def _slice(by: str, value: str, mask: Mask, wrong: Mask) -> Slice:
     n, bad = int(mask.sum()), int((mask & wrong).sum())
-    rest, rest_bad = len(mask) - n, int(wrong.sum()) - bad
-    rate, (low, high) = bad / n, wilson_interval(bad, n)
-    other, (other_low, other_high) = rest_bad / rest, wilson_interval(rest_bad, rest)
-    apart = Difference(
-        rate - other,
-        rate - other - float(np.hypot(rate - low, other_high - other)),
-        rate - other + float(np.hypot(high - rate, other - other_low)),
-    )
-    return Slice(by, value, n, bad, rate, low, high, apart)
+    return Slice(by, value, n, bad, bad / n, *wilson_interval(bad, n))
 
 
 def _coverage(right: Mask, confidence: NDArray[np.floating[Any]]) -> list[tuple[float, float]]:

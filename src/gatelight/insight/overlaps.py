@@ -1,4 +1,4 @@
-"""Texts that come again: within a part, across a split, with two labels; groups that leak over a split."""
+"""Texts that come again: within a part, across a split, with two labels; groups on both sides."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ from scipy.sparse import coo_array
 from gatelight.insight.findings import EXAMPLES, Finding
 from gatelight.insight.survey import NONE, Mask, Survey
 from gatelight.text.near_duplicates import LEAST_WORDS, candidates, likeness
-from gatelight.text.splits import held_out
 
-ALIKE = 0.7
-HELD_OUT = 0.2
-LEAKING = 0.05  # less group leakage does no harm worth a word
+ALIKE = 0.7  # the Jaccard index of word pairs from which texts are near copies
 
 
 @dataclass(frozen=True)
@@ -34,29 +31,24 @@ class Overlap:
 
 @dataclass
 class Overlaps:
-    """All that comes again; `within` has [part, texts, exact copies, texts with a near copy] by part.
+    """All that comes again; `within` has [part, texts, exact copies, texts with a near copy] by part."""
 
-    `group_leakage` is the fraction of a random fifth whose group is trained on too (None: no groups).
-    """
-
-    threshold: float
     within: list[list[Any]] = field(default_factory=list)
     between: list[Overlap] = field(default_factory=list)
-    group_leakage: float | None = None
     findings: list[Finding] = field(default_factory=list)
 
 
 class _Alike:
     """Texts by their words: which have the same, and which have nearly the same."""
 
-    def __init__(self, survey: Survey, threshold: float) -> None:
+    def __init__(self, survey: Survey) -> None:
         self.first, self.number = np.unique(survey.sequence, return_index=True, return_inverse=True)[1:]
         enough = survey.words >= LEAST_WORDS
         # Of texts with the same words the first stands for all.
         stands = np.zeros(len(survey), bool)
         stands[self.first] = True
         pairs = candidates(survey.keys, stands & enough)
-        self.pairs = pairs[likeness(pairs, survey.tokens_of, survey.is_word) >= threshold]
+        self.pairs = pairs[likeness(pairs, survey.tokens_of, survey.is_word) >= ALIKE]
         size = len(self.first)
         own = np.zeros((size, len(survey.side_names)))
         np.add.at(own, (self.number, survey.side), enough)
@@ -68,10 +60,10 @@ class _Alike:
         return np.asarray(self.there[self.number, side] > (own_side == side))
 
 
-def find(survey: Survey, threshold: float = ALIKE) -> Overlaps:
-    """Look for copies, for texts alike from a Jaccard index of `threshold` on, and for group leakage."""
-    alike = _Alike(survey, threshold)
-    out = Overlaps(threshold)
+def find(survey: Survey) -> Overlaps:
+    """Look for copies, for texts alike, and for groups on both sides."""
+    alike = _Alike(survey)
+    out = Overlaps()
     enough = survey.words >= LEAST_WORDS
     for side, name in enumerate(survey.side_names):
         here = survey.side == side
@@ -94,7 +86,7 @@ def find(survey: Survey, threshold: float = ALIKE) -> Overlaps:
         out.findings += survey.finding(
             "near copies",
             near,
-            f"texts{where} have a near copy there (they share {threshold:g} or more of their word pairs)",
+            f"texts{where} have a near copy there (they share {ALIKE:g} or more of their word pairs)",
             "look at the pairs: reposts and templates count twice, and leak over a random split",
             of=here,
             pairs=alike.pairs[near[alike.pairs].all(axis=1)],
@@ -102,7 +94,6 @@ def find(survey: Survey, threshold: float = ALIKE) -> Overlaps:
     for earlier, later in combinations(range(len(survey.side_names)), 2):
         _between(out, survey, alike, earlier, later)
     _two_labels(out, survey, alike)
-    _group_leakage(out, survey)
     return out
 
 
@@ -130,7 +121,7 @@ def _between(out: Overlaps, survey: Survey, alike: _Alike, earlier: int, later: 
         "near leakage",
         near,
         f"more texts of {names[later]} have a near copy in {names[earlier]} "
-        f"(they share {out.threshold:g} or more of their word pairs)",
+        f"(they share {ALIKE:g} or more of their word pairs)",
         f"look at the pairs, and take those out of {names[earlier]} that are one text",
         of=second,
         pairs=across,
@@ -173,23 +164,3 @@ def _same_words(alike: _Alike, among: Mask) -> npt.NDArray[np.int64]:
     members = members[np.argsort(alike.number[members], kind="stable")]
     same = np.flatnonzero(np.diff(alike.number[members]) == 0)
     return np.stack([members[same], members[same + 1]], axis=1)
-
-
-def _group_leakage(out: Overlaps, survey: Survey) -> None:
-    """What of the first part leaks over a random split by its group; one draw, seeded, counted."""
-    rows = np.flatnonzero((survey.side == 0) & (survey.group != NONE))
-    if len(rows) < 2 or len(np.unique(survey.group[rows])) == len(rows):
-        return
-    test = np.zeros(len(survey), bool)
-    test[rows[held_out(len(rows), HELD_OUT, 0, None, None)]] = True
-    training = np.isin(np.arange(len(survey)), rows) & ~test
-    leaks = test & np.isin(survey.group, survey.group[training])
-    out.group_leakage = float(leaks.sum() / test.sum())
-    if out.group_leakage >= LEAKING:
-        out.findings += survey.finding(
-            "group leakage",
-            leaks,
-            "texts of a fifth split off at random would have their group among those trained on",
-            "split by group (--split group, the default); figures flatter otherwise",
-            of=test,
-        )

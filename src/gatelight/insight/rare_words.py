@@ -1,33 +1,26 @@
-"""Do rare or unknown words go with a classifier's mistakes, and do they cause them?
-
-An effect is no cause: `effects` compares wrong texts with right ones, `edits` changes words and counts the
-predictions that turn.
-"""
+"""Do rare or unknown words cause mistakes? Words are changed, and predictions that turn are counted."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight.estimators.evaluation import Z_95, wilson_interval
+from gatelight.estimators.evaluation import wilson_interval
 from gatelight.insight.english import CONTRASTS, NEGATIONS
 from gatelight.insight.paired import Difference, paired_difference
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
-    from gatelight.text.vectors import WordVectors
 
 RARE = 10  # a word seen in training less often than so is rare
-NO_SPREAD = 1e-9  # rounding, where all texts have the same value
 MOST_TEXTS = 5000  # drawn at random where there are more: the intervals are narrow enough then
 UNHEARD = "zqxzqx"  # stands for a word that no vocabulary knows
 
-Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 
@@ -35,93 +28,29 @@ Numbers = NDArray[np.int64]
 class WordStatistics:
     """Of each of B texts the number of `tokens`, `negations` and `contrasts`, [B].
 
-    `cut`: whether the text is longer than what the model reads. `measures`, by name, may go with mistakes:
-    fractions of the tokens that are unknown or rare in training, and the mean of log10 of the known words'
-    counts; with vectors the same of their corpus: the mean of log10 of the ranks, the fraction without one.
+    `cut`: whether the text is longer than what the model reads.
     """
 
     tokens: Numbers
     negations: Numbers
     contrasts: Numbers
     cut: NDArray[np.bool_]
-    measures: dict[str, Floats]
 
 
-def word_statistics(
-    estimator: TextClassifier, texts: Sequence[str], vectors: WordVectors | None = None
-) -> WordStatistics:
+def word_statistics(estimator: TextClassifier, texts: Sequence[str]) -> WordStatistics:
     """Look at the words of texts as the estimator reads them."""
     reading = estimator.reading_
-    counts = reading.vocabulary.known_counts()
+    known = reading.vocabulary.known_counts()
     token_lists = [reading.tokenizer.tokens(text) for text in texts]
     lower = [[token.lower() for token in tokens] for tokens in token_lists]
-    known = [[counts[token] for token in tokens if token in counts] for tokens in token_lists]
-    tokens, unknown = _lengths(token_lists), _lengths(token_lists) - _lengths(known)
-    length = np.maximum(tokens, 1)
-    measures = {
-        "fraction of unknown words": unknown / length,
-        f"fraction of words seen less than {RARE} times in training": np.array(
-            [sum(count < RARE for count in own) for own in known]
-        )
-        / length,
-        "mean log10 of the words' counts in training": _mean_logs(known),
-    }
-    if vectors is not None:
-        ranks = dict(zip(vectors.words, (vectors.rows + 1).tolist(), strict=True))
-        placed = [[ranks[token] for token in own if token in ranks] for own in token_lists]
-        measures["mean log10 of the words' ranks in the vectors' corpus"] = _mean_logs(placed)
-        measures["fraction of words without a vector"] = (tokens - _lengths(placed)) / length
-    read = tokens - unknown if reading.unknown == "drop" else tokens
+    dropped = reading.unknown == "drop"
+    read = np.array([sum(not dropped or token in known for token in tokens) for tokens in token_lists])
     return WordStatistics(
-        tokens=tokens,
+        tokens=np.array(list(map(len, token_lists)), np.int64),
         negations=np.array([sum(token in NEGATIONS for token in own) for own in lower]),
         contrasts=np.array([sum(token in CONTRASTS for token in own) for own in lower]),
         cut=read > (math.inf if reading.max_length is None else reading.max_length),
-        measures=measures,
     )
-
-
-def _lengths(rows: Sequence[Sequence[Any]]) -> Numbers:
-    return np.array(list(map(len, rows)), np.int64)
-
-
-def _mean_logs(rows: Sequence[Sequence[int]]) -> Floats:
-    return np.array([np.log10(np.maximum(own, 1)).mean() if own else 0.0 for own in rows])
-
-
-@dataclass(frozen=True)
-class Effect:
-    """One measure in right and wrong texts: means and Cohen's d with its 95 % interval.
-
-    d is None where the measure does not vary within either.
-    """
-
-    name: str
-    right: float
-    wrong: float
-    d: float | None
-    d_low: float | None
-    d_high: float | None
-
-
-def effects(measures: dict[str, Floats], wrong: NDArray[np.bool_]) -> list[Effect]:
-    """Compare wrong texts with right ones, measure by measure; nothing with fewer than two of either."""
-    if min(int(wrong.sum()), int((~wrong).sum())) < 2:
-        return []
-    return [_effect(name, values[~wrong], values[wrong]) for name, values in measures.items()]
-
-
-def _effect(name: str, right: Floats, wrong: Floats) -> Effect:
-    means = float(right.mean()), float(wrong.mean())
-    n = len(right) + len(wrong)
-    squares = ((right - means[0]) ** 2).sum() + ((wrong - means[1]) ** 2).sum()
-    spread = math.sqrt(squares / (n - 2))
-    if spread <= NO_SPREAD:
-        return Effect(name, *means, None, None, None)
-    d = (means[1] - means[0]) / spread
-    # Hedges and Olkin (1985), for large samples.
-    reach = Z_95 * math.sqrt(n / (len(right) * len(wrong)) + d * d / (2 * n))
-    return Effect(name, *means, d, d - reach, d + reach)
 
 
 @dataclass(frozen=True)
