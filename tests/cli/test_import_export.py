@@ -85,20 +85,22 @@ def test_evaluate_says_what_it_wants_instead(imported: Path, reviews: Path) -> N
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_a_trained_model_goes_out_and_comes_back(ending: str, model: Path, tmp_path: Path) -> None:
-    """All that is needed goes along, so that the same texts get the same answers."""
+    """What comes back from Keras's files reads the same texts and gives the same answers."""
     pytest.importorskip("onnx")
     (record,) = json_lines(gatelight("export", model, "--out", tmp_path / f"out{ending}", "--json").stdout)
-    files, side = record["files"], []
-    if ending != ".onnx":
-        *files, vocabulary = files
-        side = ["--vocabulary", vocabulary]
-        # Without the vocabulary file the same model takes ids.
-        succeeded("import", *files, "--out", tmp_path / "ids")
-        succeeded("predict", tmp_path / "ids", "[2, 3, 4]")
-    succeeded("import", *files, *side, "--out", tmp_path / "again")
+    files = record["files"]
+    assert all(Path(file).is_file() for file in files)
+    if ending == ".onnx":
+        return
+    *files, vocabulary = files
+    # Without the vocabulary file the same model takes ids.
+    succeeded("import", *files, "--out", tmp_path / "ids")
+    succeeded("predict", tmp_path / "ids", "[2, 3, 4]")
+    succeeded("import", *files, "--vocabulary", vocabulary, "--out", tmp_path / "again")
     texts = ["the film 3 was dull", "so wonderful"]
     ours, again = library.load(model), library.load(tmp_path / "again")
-    assert (ours.predict_proba(texts) == again.predict_proba(texts)).all()
+    assert np.allclose(again.predict(texts)[:, 0], ours.predict_proba(texts)[:, 1], atol=1e-5)
+    assert again.labels_of(again.predict(texts)) == ours.predict(texts).tolist()
 
 
 @pytest.mark.parametrize("ending", [".keras", ".onnx"])
@@ -111,11 +113,7 @@ def test_export_replaces_nothing_unasked(ending: str, model: Path, tmp_path: Pat
     succeeded("export", model, "--out", place, "--overwrite")
 
 
-def test_what_cannot_be_written_or_read_is_said_before_anything_is(model: Path, tmp_path: Path) -> None:
-    """A format without int8 weights, an ending of no format, an ONNX file with others beside it."""
-    out = tmp_path / "out.keras"
-    assert "no int8 weights" in one_line_and_two(gatelight("export", model, "--out", out, "--quantize"))
+def test_what_cannot_be_written_is_said_before_anything_is(model: Path, tmp_path: Path) -> None:
+    """An ending of no format."""
     assert ".keras" in one_line_and_two(gatelight("export", model, "--out", tmp_path / "out.tflite"))
-    typed = ["import", tmp_path / "m.onnx", model / "config.json", "--out", tmp_path / "no"]
-    assert "give it alone" in one_line_and_two(gatelight(*typed))
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from keras_cases import SAME, real_keras
 
 from gatelight import TextClassifier, load
 from gatelight.interop import keras
-from gatelight.interop.keras.as_classifier import classifier_weights, imported_of
+from gatelight.interop.keras.as_classifier import imported_of
 from gatelight.interop.keras.imported import ImportedModel
 from gatelight.models.classifier import Classifier
 from gatelight.models.config import ClassifierConfig
@@ -82,10 +82,6 @@ def test_keras_predicts_the_same(number: int, tmp_path: Path) -> None:
     assert np.abs(np.asarray(theirs(padded).detach()) - expected).max() < SAME
     again = keras.load(*paths)
     assert np.abs(again.predict(padded) - expected).max() < SAME
-    # What was written is known again for what it is, to the bit.
-    weights = classifier_weights(again, model.config)
-    assert weights is not None
-    assert all((weights[name] == tensor.numpy()).all() for name, tensor in model.state_dict().items())
 
 
 @pytest.mark.parametrize(
@@ -115,8 +111,8 @@ def test_the_last_cell_of_the_note(note: TextClassifier, tmp_path: Path) -> None
     texts = ["a fine mess", "not badly made", "", "music"]
     expected = note.predict_proba(texts)
     again = keras.load(plan, weights, vocabulary=words)
-    assert isinstance(again, TextClassifier)
-    assert (again.predict_proba(texts) == expected).all()
+    assert np.abs(again.predict(texts)[:, 0] - expected[:, 1]).max() < SAME
+    assert again.labels_of(again.predict(texts)) == note.predict(texts).tolist()
     told = json.loads(words.read_text())
     assert (told["length"], told["padding"], told["classes"]) == (8, "post", ["neg", "pos"])
     number = {token: place for place, token in enumerate(told["tokens"])}
@@ -127,30 +123,20 @@ def test_the_last_cell_of_the_note(note: TextClassifier, tmp_path: Path) -> None
     assert np.abs(theirs.predict(padded, verbose=0)[:, 0] - expected[:, 1]).max() < SAME
 
 
-def test_an_export_comes_back_as_the_same_classifier(note: TextClassifier, tmp_path: Path) -> None:
-    """With its vocabulary it can be evaluated, explained and saved as before; without, it takes ids."""
-    for write, name in ((keras.to_keras, "a.keras"), (keras.to_h5, "a.h5")):
-        path, words = write(note, tmp_path / name)
-        again = keras.load(path, vocabulary=words)
-        assert isinstance(again, TextClassifier)
-        assert (again.predict_proba(TEXTS) == note.predict_proba(TEXTS)).all()
-        assert again.training_ == note.training_
-        again.save(tmp_path / "folder")
-        assert isinstance(keras.load(path), ImportedModel)
-
-
-def test_a_vocabulary_of_another_model_is_refused(note: TextClassifier, tmp_path: Path) -> None:
-    """The words of one model with the weights of another would answer nonsense with confidence."""
-    path, _ = keras.to_keras(note, tmp_path / "a")
-    other = TextClassifier(**{**NOTE, "hidden_size": 7}).fit(TEXTS, LABELS)
-    _, words = keras.to_keras(other, tmp_path / "b")
-    with pytest.raises(ValueError, match="not those of the model"):
-        keras.load(path, vocabulary=words)
+def test_a_damaged_vocabulary_is_refused(note: TextClassifier, tmp_path: Path) -> None:
+    """The words of one model with the ids of another would answer nonsense with confidence."""
+    path, words = keras.to_keras(note, tmp_path / "b")
     told = json.loads(words.read_text())
-    for damage in ({"tokens": 7}, {"counts": []}, {"model": {}}, {"model": {"model": {"dim": 10**9}}}):
+    for damage in (
+        {"tokens": 7},
+        {"tokens": {"a": -1}},
+        {"length": 0},
+        {"classes": ["one"]},
+        {"tokenizer": 3},
+    ):
         words.write_text(json.dumps({**told, **damage}))
         with pytest.raises(ValueError, match=r"b\.vocabulary\.json"):
-            keras.load(tmp_path / "b.keras", vocabulary=words)
+            keras.load(path, vocabulary=words)
 
 
 def test_a_model_from_elsewhere_reads_with_the_tokenizer_of_keras(tmp_path: Path) -> None:

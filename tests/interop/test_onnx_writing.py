@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,11 @@ from made_up_reviews import TINY, make_reviews
 from onnx_cases import SAME, batch, network, run, session
 
 import gatelight
-from gatelight.errors import DataError
+from gatelight.errors import DataError, MissingExtraError
 from gatelight.interop import onnx as interop
-from gatelight.interop.onnx.nodes import to_int8
 from gatelight.models.heads import HEADS
 from gatelight.models.inference import predict
 from gatelight.nn import CELLS
-
-# int8 rounds each weight by at most 1/254 of its row's largest; in these networks that adds up to this.
-ROUNDED_TO_INT8 = 0.05
 
 
 @pytest.mark.parametrize("pool", HEADS)
@@ -112,28 +110,6 @@ def test_a_text_classifier_brings_its_words_along(tmp_path: Path) -> None:
     assert onnx.load(path).graph.node[2].op_type  # readable by the package alone
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_int8_weights_run_and_are_close(cell: str, tmp_path: Path) -> None:
-    """Each row's own scale keeps the rounding small; a scale that is not applied would show at once."""
-    ids, lengths, padded = batch()
-    model = network(cell=cell, pool="flatten", bidirectional=True, layers=2)
-    interop.save(model, tmp_path / "model.onnx", quantize=True)
-    found = run(tmp_path / "model.onnx", ids=padded, lengths=lengths.astype(np.int32))["probabilities"]
-    expected = predict(model, ids, lengths)
-    assert 0 < np.abs(found - expected).max() < ROUNDED_TO_INT8
-    kinds = {weight.name: weight.data_type for weight in onnx.load(tmp_path / "model.onnx").graph.initializer}
-    assert kinds["embedding.weight"] == kinds["memory.1.0.R"] == onnx.TensorProto.INT8
-
-
-def test_rows_of_any_size_become_int8() -> None:
-    """A row of zeros (the padding's) has no scale to divide by; the largest value must not wrap around."""
-    rows = np.array([[0, 0], [1e-30, -1e-30], [3, -6], [1e30, 1]], np.float32)
-    quantized, scale = to_int8(rows)
-    assert quantized.dtype == np.int8
-    assert quantized.tolist() == [[0, 0], [127, -127], [64, -127], [127, 0]]
-    assert np.abs(quantized * scale - rows).max() <= scale.max() / 2
-
-
 def test_what_onnx_cannot_hold_is_refused_and_leaves_the_old_file(tmp_path: Path) -> None:
     """A file half-written, or written with weights that are no numbers, would only fail where it is used."""
     path = tmp_path / "model.onnx"
@@ -158,3 +134,11 @@ def test_more_steps_than_flatten_has_weights_for(tmp_path: Path) -> None:
     interop.save(network(pool="flatten"), tmp_path / "model.onnx")
     with pytest.raises(Exception, match="MatMul"):
         run(tmp_path / "model.onnx", ids=np.ones((1, 12), np.int64), lengths=np.array([12], np.int32))
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The most frequent mistake: an install without the extra."""
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "gatelight.interop.onnx")
+    with pytest.raises(MissingExtraError, match=r"gatelight\[onnx\]"):
+        import_module("gatelight.interop.onnx")

@@ -14,9 +14,6 @@ from gatelight.errors import DataError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gatelight.estimators.classifier import TextClassifier
-    from gatelight.interop.keras.imported import ImportedModel
-
 
 @dataclass(frozen=True)
 class Format:
@@ -26,12 +23,11 @@ class Format:
     endings: tuple[str, ...]
     module: str  # imported only when the format is asked for
     function: str
-    quantizes: bool = False  # whether the function takes quantize=
 
 
 _KERAS, _VOCABULARY = "gatelight.interop.keras", ".vocabulary.json"
 FORMATS = {
-    ".onnx": Format("ONNX Runtime", (".onnx",), "gatelight.interop.onnx", "to_onnx", quantizes=True),
+    ".onnx": Format("ONNX Runtime", (".onnx",), "gatelight.interop.onnx", "to_onnx"),
     ".keras": Format("Keras 3", (".keras", _VOCABULARY), _KERAS, "to_keras"),
     ".h5": Format("Keras 2 and 3", (".h5", _VOCABULARY), _KERAS, "to_h5"),
     ".json": Format("Keras 2 and 3, weights in .h5", (".json", ".h5", _VOCABULARY), _KERAS, "to_json"),
@@ -44,8 +40,8 @@ OFFERED = ", ".join(f"{ending} ({format.about})" for ending, format in FORMATS.i
 class Import:
     """Make a saved model of one that was trained elsewhere.
 
-    What is not supported is named, and nothing written. Give one Keras model (.keras, .h5), an architecture
-    (.json) and its weights (.h5), or a text classifier that gatelight exported (.onnx).
+    What is not supported is named, and nothing written. Give one Keras model (.keras, .h5), or an
+    architecture (.json) and its weights (.h5).
     """
 
     files: list[Path] = argument("the model's files", "FILE")
@@ -57,31 +53,18 @@ class Import:
 
     def run(self, to: Console) -> None:
         from gatelight.cli.reports import layer_table, path_lines
-        from gatelight.interop.keras.imported import ImportedModel
+        from gatelight.interop import keras
 
-        if any(file.suffix == ".onnx" for file in self.files):
-            model: ImportedModel | TextClassifier = self._from_onnx()
-        else:
-            from gatelight.interop import keras
-
-            model = keras.load(*self.files, vocabulary=self.vocabulary)
+        model = keras.load(*self.files, vocabulary=self.vocabulary)
         model.save(self.out)
-        kind = "imported model" if isinstance(model, ImportedModel) else "text classifier"
         paths = path_lines(model)
         if self.json:
-            emit({"model": str(self.out), "kind": kind, **model.summary().to_dict(), "paths": paths})
+            emit({"model": str(self.out), **model.summary().to_dict(), "paths": paths})
             return
         to.print(layer_table(model.summary()))
         for line in paths:
             say(to, line)
-        say(to, f"{kind} saved in {self.out}")
-
-    def _from_onnx(self) -> TextClassifier:
-        from gatelight.interop import onnx
-
-        if len(self.files) > 1 or self.vocabulary is not None:
-            raise DataError("an ONNX file holds all there is of a model; give it alone, without a vocabulary")
-        return onnx.load(self.files[0])
+        say(to, f"imported model saved in {self.out}")
 
 
 @dataclass(kw_only=True)
@@ -95,7 +78,6 @@ class Export:
     model: str = argument(MODEL, "MODEL")
     out: Path = option(f"file to write: {OFFERED}", short="o", required=True)
     overwrite: bool = option("replace files that are there", False)
-    quantize: bool = option("write weights as int8 with a scale for each row (.onnx)", False)
     without_wide: bool = option("leave the n-grams of a wide model out: the recurrent side alone", False)
     json: bool = option(JSON, False)
 
@@ -103,9 +85,6 @@ class Export:
         chosen = FORMATS.get(self.out.suffix)
         if chosen is None:
             raise DataError(f"--out {self.out} has no ending that says the format; expected {OFFERED}")
-        if self.quantize and not chosen.quantizes:
-            able = ", ".join(ending for ending, format in FORMATS.items() if format.quantizes)
-            raise DataError(f"{chosen.about} has no int8 weights; leave out --quantize, or write {able}")
         for ending in chosen.endings:
             path = self.out.with_suffix(ending)
             if path.exists() and not (self.overwrite and path.is_file()):
@@ -124,7 +103,7 @@ class Export:
                 raise DataError(f"{self.model} has no n-grams beside it; leave out --without-wide")
             found = found.without_wide()
         write = getattr(import_module(chosen.module), chosen.function)
-        files = write(found, self.out.with_suffix(""), **({"quantize": True} if self.quantize else {}))
+        files = write(found, self.out.with_suffix(""))
         if self.json:
             emit({"format": self.out.suffix[1:], "files": [str(path) for path in files]})
             return

@@ -1,16 +1,14 @@
-"""A classifier as layers of Keras, and back.
+"""A classifier as layers of Keras.
 
 A classifier never reads steps that are not there; Keras's layers do: what they shall not count is masked.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gatelight.errors import DataError
 from gatelight.interop.keras.blueprint import Blueprint
 from gatelight.interop.keras.imported import ImportedModel
-from gatelight.interop.keras.layers import Array, Dense, Dropout, Embedding, Flatten, Form, Layer, Pool
+from gatelight.interop.keras.layers import Dense, Dropout, Embedding, Flatten, Form, Layer, Pool
 from gatelight.interop.keras.recurrent import NAMES, Recurrent
 from gatelight.models.classifier import Classifier
 from gatelight.models.config import ClassifierConfig
@@ -76,14 +74,3 @@ def _names(plan: Blueprint) -> dict[str, str]:
         elif isinstance(layer, Dense):
             names |= {f"{number}.{name}": f"head.{name}" for name in ("weight", "bias")}
     return names
-
-
-def classifier_weights(model: ImportedModel, config: ClassifierConfig) -> dict[str, Array] | None:
-    """The weights of the classifier of this configuration that became this model; None: it is another's."""
-    if _nameless(model.blueprint) != _nameless(blueprint_of(config)):
-        return None
-    return {key: model.weights[name] for name, key in _names(model.blueprint).items()}
-
-
-def _nameless(plan: Blueprint) -> tuple[Form, list[Layer]]:
-    return plan.input, [replace(layer, name="_") for layer in plan.layers]

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from gatelight.errors import DataError, ModelFileError
-from gatelight.estimators.classifier import TextClassifier
 from gatelight.interop.keras.architecture import Architecture, Entry
 from gatelight.interop.keras.blueprint import KINDS, Blueprint
 from gatelight.interop.keras.files import read
@@ -22,11 +21,10 @@ AT_EACH_STEP = ("Dense", "Activation", "Dropout")
 WITH_WEIGHTS = {name for name, layer in LAYERS.items() if layer.shapes is not Layer.shapes}
 
 
-def load(*files: str | Path, vocabulary: str | Path | None = None) -> TextClassifier | ImportedModel:
+def load(*files: str | Path, vocabulary: str | Path | None = None) -> ImportedModel:
     """Read a model: one `.keras` or whole `.h5`, or an architecture (JSON, `.h5`, `.keras`) and weights.
 
-    vocabulary: a vocabulary file, by which the model reads texts (the docs); a model that gatelight
-    exported becomes the same `TextClassifier` again with its own.
+    vocabulary: a vocabulary file, by which the model reads texts (the docs).
     Raises ModelFileError for files that are missing or damaged, DataError for what is not supported (named
     with its layer) or does not fit together, MissingExtraError without h5py.
     """

@@ -1,4 +1,4 @@
-"""Models as ONNX files, for any runtime: `save`, and `load` for text classifiers. Needs the extra `onnx`.
+"""Models as ONNX files, for any runtime. Needs the extra `onnx`.
 
 The graphs are put together from ONNX's own LSTM, GRU and RNN operators, peepholes included; nothing is
 traced.
@@ -9,9 +9,8 @@ from gatelight.errors import MissingExtraError
 try:
     import onnx  # noqa: F401
 except ImportError as error:
-    raise MissingExtraError("onnx", "onnx", "reading or writing ONNX files") from error
+    raise MissingExtraError("onnx", "onnx", "writing ONNX files") from error
 
-from gatelight.interop.onnx.reading import load
 from gatelight.interop.onnx.writing import save, to_onnx
 
-__all__ = ["load", "save", "to_onnx"]
+__all__ = ["save", "to_onnx"]

@@ -65,7 +65,7 @@ def logits_of(pool: str, nodes: Nodes, hidden: str, end: str, sizes: Sizes, head
     else:
         parts = [{"max": _max, "mean": _mean}[part](nodes, hidden, sizes) for part in pool.split("+")]
         pooled = nodes.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
-    weight = nodes.matrix("head.weight", head["weight"])
+    weight = nodes.plain("head.weight", head["weight"])
     return nodes.add("Gemm", pooled, weight, nodes.plain("head.bias", head["bias"]), transB=1)
 
 
@@ -98,7 +98,7 @@ def _flatten(nodes: Nodes, hidden: str, sizes: Sizes, head: dict[str, Array]) ->
     outputs = len(head["weight"])
     features = nodes.add("Gather", nodes.add("Shape", hidden), nodes.number([2], np.int64))
     shape = nodes.add("Concat", nodes.number([outputs, -1], np.int64), features, axis=0)
-    weight = nodes.add("Reshape", nodes.matrix("head.weight", head["weight"]), shape)
+    weight = nodes.add("Reshape", nodes.plain("head.weight", head["weight"]), shape)
     by_step = nodes.add("Transpose", weight, perm=[1, 2, 0])
     steps = nodes.add("Gather", nodes.add("Shape", hidden), nodes.number([0], np.int64))
     cut = nodes.add("Slice", by_step, nodes.number([0], np.int64), steps, nodes.number([0], np.int64))

@@ -12,8 +12,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17  # of 2022: old enough for the runtimes in use
 IR_VERSION = 8  # that opset's
-SCALE = ".scale"
-HIGHEST = 127  # int8, symmetric
 
 Array = NDArray[Any]
 Dimensions = Sequence[int | str]
@@ -22,8 +20,7 @@ Dimensions = Sequence[int | str]
 class Nodes:
     """Collects a graph; every method returns the name of what it makes."""
 
-    def __init__(self, quantize: bool = False) -> None:
-        self.quantize = quantize
+    def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._weights: dict[str, Array] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -51,21 +48,6 @@ class Nodes:
         """Weights as they are."""
         self._weights[name] = np.ascontiguousarray(array)
         return name
-
-    def matrix(self, name: str, array: Array) -> str:
-        """Weights whose last dimension is summed over: as they are, or int8 times a scale for each row."""
-        if not self.quantize:
-            return self.plain(name, array)
-        self._split(name, array)
-        return self.add("Mul", self.add("Cast", name, to=TensorProto.FLOAT), name + SCALE)
-
-    def rows(self, name: str, table: Array, places: str) -> str:
-        """The rows of a table at these places; of int8 ones only those are turned into floats."""
-        if not self.quantize:
-            return self.add("Gather", self.plain(name, table), places)
-        self._split(name, table)
-        found = self.add("Cast", self.add("Gather", name, places), to=TensorProto.FLOAT)
-        return self.add("Mul", found, self.add("Gather", name + SCALE, places))
 
     def takes(self, name: str, kind: int, shape: Dimensions, default: Array | None = None) -> str:
         """An input; one with a default may be left out, and its sizes may differ from the default's."""
@@ -95,16 +77,5 @@ class Nodes:
         helper.set_model_props(model, metadata)
         return model
 
-    def _split(self, name: str, array: Array) -> None:
-        quantized, scale = to_int8(array)
-        self._weights[name], self._weights[name + SCALE] = quantized, scale
-
     def _fresh(self, operator: str) -> str:
         return f"{operator}_{len(self._nodes)}"
-
-
-def to_int8(array: Array) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Floats [..., K] → int8 of the same shape and a float32 scale [..., 1] for each row; symmetric."""
-    scale = (np.abs(array).max(axis=-1, keepdims=True) / HIGHEST).astype(np.float32)
-    rounded = np.rint(array / np.where(scale > 0, scale, 1))
-    return np.clip(rounded, -HIGHEST, HIGHEST).astype(np.int8), scale

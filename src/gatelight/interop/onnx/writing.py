@@ -25,7 +25,6 @@ from gatelight.files import file_written_aside
 from gatelight.interop.gate_orders import ONNX, ONNX_PEEPHOLES, in_order
 from gatelight.interop.onnx.heads import Sizes, logits_of, only
 from gatelight.interop.onnx.nodes import Nodes
-from gatelight.interop.text_classifier import config_of
 from gatelight.models.classifier import Classifier
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.layers import Layer
@@ -37,13 +36,13 @@ OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peephole": "LSTM", "gru": "GRU"}
 Array = NDArray[Any]
 
 
-def save(model: TextClassifier | Classifier | Layer, path: str | Path, quantize: bool = False) -> None:
+def save(model: TextClassifier | Classifier | Layer, path: str | Path) -> None:
     """Write a fitted estimator, a network or a recurrent layer as one ONNX file.
 
-    What goes in and comes out is said in the docs and in the file itself. `quantize`: matrices as int8
-    with a scale for each row. Raises DataError for what ONNX cannot hold.
+    What goes in and comes out is said in the docs and in the file itself. Raises DataError for what ONNX
+    cannot hold.
     """
-    nodes = Nodes(quantize)
+    nodes = Nodes()
     metadata: dict[str, str] = {}
     if isinstance(model, TextClassifier):
         model.check_without_wide("ONNX")
@@ -60,8 +59,8 @@ def save(model: TextClassifier | Classifier | Layer, path: str | Path, quantize:
         )
     if nodes.bytes() > MOST_BYTES:
         raise DataError(
-            f"the weights take {nodes.bytes() / 1e9:.1f} GB and one ONNX file holds 2 GB at most: write them "
-            "as int8 (quantize), or train with fewer words"
+            f"the weights take {nodes.bytes() / 1e9:.1f} GB and one ONNX file holds 2 GB at most: train with "
+            "fewer words"
         )
     whole = nodes.model("gatelight", told, {KEY + name: text for name, text in metadata.items()}, __version__)
     onnx.checker.check_model(whole, full_check=True)
@@ -69,19 +68,20 @@ def save(model: TextClassifier | Classifier | Layer, path: str | Path, quantize:
         aside.write_bytes(whole.SerializeToString())
 
 
-def to_onnx(model: Any, place: Path, quantize: bool = False) -> list[Path]:
+def to_onnx(model: Any, place: Path) -> list[Path]:
     """Write PLACE.onnx as `save` does, and return it, as `gatelight export` wants it."""
     path = place.with_name(f"{place.name}.onnx")
-    save(model, path, quantize)
+    save(model, path)
     return [path]
 
 
 def _parts(model: TextClassifier) -> dict[str, str]:
-    """What `reading` makes the same model of, beside the weights."""
+    """What a runtime needs to read texts and name classes: configuration, vocabulary and classes."""
     with tempfile.TemporaryDirectory() as aside:
         model.vocabulary_.save(Path(aside))
         vocabulary = Path(aside, saving.VOCABULARY_FILE).read_text(encoding="ascii")
-    config = config_of(model)
+    start = {"kind": saving.CLASSIFIER, "format": saving.FORMAT}
+    config = {**start, **model.saved_config(), "baseline": False}
     return {
         saving.CONFIG_FILE: json.dumps(config),
         saving.VOCABULARY_FILE: vocabulary,
@@ -99,7 +99,8 @@ def _classifier(nodes: Nodes, model: Classifier, both_classes: bool) -> str:
             'a graph over word numbers cannot: train with unknown="unk"'
         )
     ids = nodes.takes("ids", TensorProto.INT64, ["batch", "steps"])
-    x = nodes.rows("embedding.weight", weights["embedding.weight"], nodes.add("Transpose", ids, perm=[1, 0]))
+    table = nodes.plain("embedding.weight", weights["embedding.weight"])
+    x = nodes.add("Gather", table, nodes.add("Transpose", ids, perm=[1, 0]))
     sizes = Sizes.of(nodes, x)
     hidden, ends = _stack(
         nodes, [(layer, f"memory.{number}.") for number, layer in enumerate(model.memory)], x, sizes
@@ -185,10 +186,7 @@ def _recurrent(
     """One layer, all its directions: x [T, B, D] → hidden [T, B, F] and its final states [dirs, B, H]."""
     suffixes = ("", "_reverse") if layer.bidirectional else ("",)
     arrays = _operator_inputs(layer.cell, _arrays(layer), k, suffixes)
-    names = {
-        key: (nodes.plain if key in "BP" else nodes.matrix)(f"{prefix}{k}.{key}", array)
-        for key, array in arrays.items()
-    }
+    names = {key: nodes.plain(f"{prefix}{k}.{key}", array) for key, array in arrays.items()}
     attributes: dict[str, Any] = {
         "hidden_size": layer.hidden_size,
         "direction": "bidirectional" if layer.bidirectional else "forward",
