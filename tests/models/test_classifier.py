@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +16,6 @@ from gatelight.models.config import ClassifierConfig
 from gatelight.models.heads import HEADS
 from gatelight.models.subwords import PAD
 from gatelight.nn import CELLS
-from gatelight.nn.threads import set_threads, single_threaded_torch
 
 LENGTHS = np.array([3, 0, 9, 1, 9, 4], np.int64)
 CONFIG = ClassifierConfig(vocabulary_size=40, dim=6, hidden=5, max_length=9, outputs=3)
@@ -174,68 +171,6 @@ def test_start_is_keras_like_and_a_function_of_the_seed() -> None:
         assert bias.tolist() == [0.0] * 20 + [1.0] * 20 + [0.0] * 40
 
 
-def test_dropouts_follow_the_generator_only() -> None:
-    """Red when a draw comes from elsewhere, so that a resumed run would not repeat the same bits."""
-    config = replace(
-        CONFIG, layers=2, dropout=0.3, embedding_dropout=0.3, word_dropout=0.3, layer_dropout=0.3, pool="max"
-    )
-    model = Classifier(config)
-    ids = some_ids()
-
-    def step(seed: int) -> tuple[Tensor, Tensor]:
-        torch.manual_seed(seed + 100)
-        model.zero_grad()
-        logits = model(ids, LENGTHS, torch.Generator().manual_seed(seed))
-        logits.sum().backward()
-        gradient = model.memory[0].get_parameter("weight_ih_l0").grad
-        assert gradient is not None
-        return logits.detach(), gradient.clone()
-
-    first = step(1)
-    state = torch.get_rng_state()
-    second = step(1)
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    assert not torch.equal(first[0], step(2)[0])
-    torch.manual_seed(101)
-    assert torch.equal(state, torch.get_rng_state())
-    model.eval()
-    assert torch.equal(model(ids, LENGTHS), model(ids, LENGTHS))
-
-
-def test_same_bits_at_any_number_of_threads() -> None:
-    """Red when the start, a sum or a draw depends on how many threads share the work."""
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(0, 80, 40)
-    ids = rng.integers(1, 500, int(lengths.sum())).astype(np.int32)
-    config = ClassifierConfig(
-        vocabulary_size=500,
-        dim=48,
-        hidden=64,
-        bidirectional=True,
-        pool="max+mean",
-        dropout=0.2,
-        word_dropout=0.2,
-    )
-    results = []
-    for count in (1, 2, 3):
-        set_threads(count)
-        before = torch.get_num_threads()
-        torch.set_num_threads(count)
-        try:
-            model = Classifier(config, seed=2)
-            with single_threaded_torch():
-                logits = model(ids, lengths, torch.Generator().manual_seed(1))
-                logits.square().sum().backward()
-        finally:
-            set_threads(None)
-            torch.set_num_threads(before)
-        assert model.embedding.touched is not None
-        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-        results.append([logits, model.embedding.touched[1].grad, *gradients])
-    for other in results[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
-
-
 @pytest.mark.parametrize("name", ["dropout", "embedding_dropout", "word_dropout", "layer_dropout"])
 @pytest.mark.parametrize("pool", ["max", "flatten"])
 def test_each_dropout_acts_in_training_only(name: str, pool: str) -> None:
@@ -245,15 +180,6 @@ def test_each_dropout_acts_in_training_only(name: str, pool: str) -> None:
     ids = some_ids()
     assert not torch.equal(plain(ids, LENGTHS), dropping(ids, LENGTHS))
     assert torch.equal(plain.eval()(ids, LENGTHS), dropping.eval()(ids, LENGTHS))
-
-
-def test_copies_and_pickles() -> None:
-    """Red when a lock or a graph in the model keeps it from being copied (averages, scikit-learn's clone)."""
-    model = Classifier(CONFIG)
-    ids = some_ids()
-    model(ids, LENGTHS).sum().backward()
-    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert torch.equal(twin(ids, LENGTHS), model(ids, LENGTHS))
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])

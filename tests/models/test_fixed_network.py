@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from gatelight.errors import DataError
-from gatelight.models.classifier import Classifier, classifier_of
+from gatelight.models.classifier import Classifier
 from gatelight.models.config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
 from gatelight.models.heads import HEADS
@@ -23,7 +23,6 @@ from gatelight.models.inference import Predictor
 from gatelight.models.subwords import Subwords
 from gatelight.nn import CELLS
 from gatelight.nn.recurrent import RecurrentLayers
-from gatelight.nn.status import calls
 
 CONFIG = ClassifierConfig(vocabulary_size=40, dim=5, hidden=9, max_length=30, outputs=3)
 SHAPES = [
@@ -32,7 +31,6 @@ SHAPES = [
         (False, True), (1, 2), ((1, False), (3, False), (3, True))
     )
 ]
-NEAR = {"rtol": 1e-5, "atol": 1e-6}  # float32: the equations' functions against the kernels'
 
 Array = np.ndarray[Any, Any]
 
@@ -172,41 +170,6 @@ def test_weights_have_the_names_and_shapes_of_the_state_dict(cell: str, pool: st
         config = replace(CONFIG, cell=cell, pool=pool, buckets=7 * shape["layers"], **shape)
         expected = Classifier(config, device="meta").state_dict()
         assert weight_shapes(config) == {name: tuple(weight.shape) for name, weight in expected.items()}
-
-
-def test_torchs_network_shares_the_arrays() -> None:
-    """Red when asking for the torch model doubles the memory, trains what was frozen, or loses a weight."""
-    model = some_model(replace(CONFIG, train_embedding=False))
-    weights = arrays_of(model)
-    made = classifier_of(model.config, weights)
-    own = dict(model.named_parameters())
-    for name, weight in made.named_parameters():
-        assert weight.data_ptr() == weights[name].ctypes.data
-        assert torch.equal(weight, own[name])
-        assert weight.requires_grad == own[name].requires_grad
-    ids, lengths = some_texts()
-    with torch.no_grad():
-        assert torch.equal(made(ids, lengths), model(ids, lengths))
-    assert not made.training
-
-
-def test_the_kernels_are_counted_and_other_paths_are_not_taken_for_them() -> None:
-    """Red when a slow path would go unnoticed, or a model of the equations ran in the kernels."""
-    ids, lengths = some_texts()
-    model = some_model(replace(CONFIG, layers=2))
-    before = calls()
-    found = Predictor(model).probabilities(ids, lengths)
-    assert {path: n - before[path] for path, n in calls().items()} == {
-        "kernels": 1,
-        "torch": 0,
-        "equations": 0,
-    }
-    other = Classifier(model.config, backend="reference").eval()
-    other.load_state_dict(model.state_dict())
-    predictor = Predictor(other)
-    assert predictor.network() is None
-    np.testing.assert_allclose(predictor.probabilities(ids, lengths), found, **NEAR)
-    assert calls()["equations"] == before["equations"] + 2
 
 
 def test_arrays_that_may_not_be_written_to_are_taken() -> None:

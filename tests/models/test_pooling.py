@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatelight.errors import DataError
-from gatelight.models.heads import HEADS, Rows
+from gatelight.models.heads import HEADS
 from gatelight.models.pooling import pooled
 from gatelight.nn.packing import Packing, pack
 
@@ -109,15 +108,6 @@ def test_gradcheck(name: str) -> None:
     assert torch.autograd.gradcheck(head, (hidden, *weights.values()))
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_width_is_what_the_classifier_is_told(name: str) -> None:
-    """Red when the dense layer would be built for another width than the head gives."""
-    packing = pack(np.array([2, 1], np.int64))
-    weights = weights_of(name, 6)
-    made = pooled(name, torch.randn(3, 6, dtype=torch.float64), packing, weights, 1)
-    assert made.shape == (2, OUTPUTS if HEADS[name].gives_logits else HEADS[name].width(6))
-
-
 @pytest.mark.parametrize("features", [1, 7, 50, 256])
 @pytest.mark.parametrize("name", HEADS)
 def test_same_bits_alone_and_in_a_batch(name: str, features: int) -> None:
@@ -154,42 +144,8 @@ def test_max_of_equal_values_gives_the_gradient_to_one_row() -> None:
     assert hidden.grad.flatten().tolist() == [1, 0, 0, 0]
 
 
-def test_flatten_refuses_a_sequence_longer_than_its_weights() -> None:
-    """Red when steps without weights are read from beyond the array or dropped without a word."""
-    with pytest.raises(DataError, match=r"10 steps .* weights for 9"):
-        pooled(
-            "flatten",
-            torch.randn(10, 2),
-            pack(np.array([10])),
-            weights_of("flatten", 2, torch.float32),
-            1,
-        )
-
-
 def test_attention_of_huge_scores_is_finite() -> None:
     """Red when exp overflows for a sure query and the pooled row becomes undefined."""
     hidden = torch.tensor([[1.0], [-1.0], [0.0]])
     made = pooled("attention", hidden, pack(np.array([3])), {"query": torch.tensor([1000.0])}, 1)
     assert made.item() == 1
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("features", [5, 16, 20, 50])
-def test_dense_layer_over_all_steps_has_the_same_bits_for_one_and_for_many(
-    features: int, dtype: type
-) -> None:
-    """Red when weights that are repeated for rows side by side meet another row's numbers."""
-    numbers = np.random.default_rng(features)
-    packing = pack(np.sort(numbers.integers(1, 9, 150))[::-1])
-    hidden, weight = (
-        numbers.standard_normal(shape).astype(dtype)
-        for shape in ((packing.rows, features), (1, 9 * features))
-    )
-    weights = {"weight": weight, "bias": np.ones(1, dtype)}
-    together, _ = HEADS["flatten"].forward(Rows(hidden, packing, weights))
-    for k in (0, 1, 63, 64, 149):
-        length = int(packing.lengths[k])
-        own = hidden[packing.first[:length] + k]
-        alone, _ = HEADS["flatten"].forward(Rows(own, pack([length]), weights))
-        np.testing.assert_array_equal(together[k], alone[0])
-        np.testing.assert_allclose(alone[0], 1 + own.ravel() @ weight[0, : own.size], rtol=1e-4, atol=1e-5)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -20,7 +18,6 @@ from gatelight.models.config import ClassifierConfig
 from gatelight.models.fixed_network import probabilities_of
 from gatelight.models.heads import HEADS
 from gatelight.models.inference import Predictor, predict
-from gatelight.nn import CELLS
 
 CONFIG = ClassifierConfig(
     vocabulary_size=300, dim=12, hidden=9, bidirectional=True, pool="max", max_length=60, outputs=3
@@ -62,28 +59,6 @@ def test_probabilities_are_the_models_logits_in_order(pool: str, outputs: int, m
     assert got.dtype == np.float32
     assert got.shape == (len(lengths), outputs)
     torch.testing.assert_close(torch.from_numpy(got), expected, **NEAR)
-
-
-@pytest.mark.parametrize("pool", HEADS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_text_has_the_same_bits_alone_and_in_any_batch(cell: str, pool: str) -> None:
-    """Red when anything on the way to a probability depends on the company of a text."""
-    model = some_model(cell=cell, pool=pool, outputs=1)
-    ids, lengths = some_texts()
-    starts = np.cumsum(lengths) - lengths
-    together = predict(model, ids, lengths)
-    assert len(np.unique(together)) > len(lengths) / 2
-    for batch_size in (1, 7):
-        assert (predict(model, ids, lengths, batch_size=batch_size) == together).all()
-    predictor = Predictor(model)
-    order = np.random.default_rng(1).permutation(len(lengths))
-    for index in order[:20]:
-        alone = predictor.probabilities(ids[starts[index] : starts[index] + lengths[index]], lengths[[index]])
-        assert (alone[0] == together[index]).all()
-    shuffled = np.concatenate([ids[starts[index] : starts[index] + lengths[index]] for index in order])
-    assert (predict(model, shuffled, lengths[order]) == together[order]).all()
-    without_table = Predictor(model, table_bytes=0).probabilities(ids, lengths)
-    assert (without_table == together).all()
 
 
 def test_table_is_filled_for_asked_tokens_only_and_forgotten_with_the_weights() -> None:
@@ -153,17 +128,6 @@ def test_extreme_logits_give_probabilities_not_overflows() -> None:
     labels = replace(CONFIG, multilabel=True)
     assert probabilities_of(logits, labels).tolist() == [[0, 1, 0.5], [1, 1, 0]]
     assert probabilities_of(logits, CONFIG).tolist() == [[0, 1, 0], [0.5, 0.5, 0]]
-
-
-def test_copies_and_pickles() -> None:
-    """Red when an estimator that keeps a predictor can no longer be copied or sent to another process."""
-    model = some_model()
-    ids, lengths = some_texts()
-    predictor = Predictor(model, batch_size=5)
-    expected = predictor.probabilities(ids, lengths)
-    for twin in (copy.deepcopy(predictor), pickle.loads(pickle.dumps(predictor))):
-        assert twin.batch_size == 5
-        assert (twin.probabilities(ids, lengths) == expected).all()
 
 
 def test_no_texts() -> None:

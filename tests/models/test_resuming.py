@@ -198,22 +198,3 @@ def checkpoint_names(path: Path) -> list[str]:
     from gatelight.models.checkpoint import read_checkpoint
 
     return list(read_checkpoint(path)[1])
-
-
-def test_a_full_disk_at_a_checkpoint_keeps_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The error must come out as an OSError, with the last good checkpoint there to go on from."""
-    path = tmp_path / "run.checkpoint"
-    unfinished(path)
-    before = path.read_bytes()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("gatelight.models.training.write_checkpoint", full)
-        with pytest.raises(OSError, match="No space left"):
-            run(checkpoint=path, resume=True)
-    assert path.read_bytes() == before
-    assert_same(run(), run(checkpoint=path, resume=True))

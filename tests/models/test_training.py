@@ -25,7 +25,6 @@ from training_cases import (
 )
 
 from gatelight.errors import DataError
-from gatelight.models.batches import plan_batches
 from gatelight.models.checkpoint import read_record
 from gatelight.models.classifier import Classifier
 from gatelight.models.config import ClassifierConfig
@@ -90,31 +89,6 @@ def test_the_same_seed_gives_the_same_bits_whatever_else_is_random(optimizer: st
     assert told(other[1]) != told(first[1])
 
 
-def test_torch_threads_do_not_change_the_bits() -> None:
-    """A machine that gives torch more threads adds in another order; only arrays this large show it."""
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(60, 100, 64)
-    given = rng.integers(2, 3000, lengths.sum()).astype(np.int32), lengths, rng.integers(0, 2, 64)
-    config = TrainingConfig(epochs=3, batch_size=32, learning_rate=0.05, optimizer="sgd", clip=1.0)
-
-    def summing(logits: Any) -> Any:
-        # A sum of so many numbers comes out differently at 1 and 2 threads of torch.
-        return lambda hidden, *rest: logits(hidden, *rest) + hidden.sum()
-
-    before = torch.get_num_threads()
-    results = []
-    try:
-        for count in (1, 2):
-            torch.set_num_threads(count)
-            model = Classifier(ClassifierConfig(vocabulary_size=3000, dim=64, hidden=48, pool="mean"))
-            model.logits = summing(model.logits)  # type: ignore[method-assign]
-            results.append((model, train(model, *given, config=config)))
-            assert torch.get_num_threads() == count
-    finally:
-        torch.set_num_threads(before)
-    assert_same(*results)
-
-
 def test_global_random_state_is_left_alone() -> None:
     """Training inside someone's notebook must not change what their next random number is."""
     torch.manual_seed(5)
@@ -144,20 +118,6 @@ def test_sample_weights_equal_repetition() -> None:
     for a, b in zip(one.epochs, two.epochs, strict=True):
         assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-4)
     np.testing.assert_allclose(predict(weighted, ids, lengths), predict(repeated, ids, lengths), atol=1e-3)
-
-
-def test_class_weights_shift_the_prediction() -> None:
-    """Whoever weighs the rare class more wants it found more often."""
-    mean = {}
-    for weight in (1.0, 9.0):
-        model = build()
-        train(
-            model,
-            *TRAIN,
-            config=TrainingConfig(epochs=4, learning_rate=1e-2, batch_size=8, class_weight={1: weight}),
-        )
-        mean[weight] = predict(model, *VALID[:2]).mean()
-    assert mean[9.0] > mean[1.0] + 0.1
 
 
 def test_best_weights_are_put_back() -> None:
@@ -271,60 +231,3 @@ def test_data_that_do_not_fit_are_refused(given: Data, word: str) -> None:
     """Each must be one sentence at the start."""
     with pytest.raises(DataError, match=word):
         train(build(), *given, config=CONFIG)
-
-
-def test_batches_come_from_seed_and_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop must use the plan of (seed, epoch) and see every text once an epoch."""
-    model = build()
-    seen: list[int] = []
-    read = model.hidden
-
-    def watched(ids: Any, *rest: Any) -> Any:
-        seen.append(len(ids))
-        return read(ids, *rest)
-
-    monkeypatch.setattr(model, "hidden", watched)
-    train(model, *TRAIN, config=replace(CONFIG, epochs=2, seed=4))
-    wanted = [
-        TRAIN[1][b].sum() for e in range(2) for b in plan_batches(TRAIN[1], 8, seed=4, epoch=e, bucket=True)
-    ]  # fmt: skip
-    assert seen == wanted
-
-
-def test_weights_given_other_memory_or_hooks_while_training_are_trained() -> None:
-    """Red when an update goes to memory that the model has left, or a hook is never called."""
-    called = 0
-
-    def hook(gradient: torch.Tensor) -> None:
-        nonlocal called
-        called += 1
-
-    def change(record: dict[str, Any]) -> None:
-        for parameter in model.parameters():
-            parameter.data = parameter.data.clone()
-        if record["epoch"] == 1:
-            model.memory[0].weight_hh_l0.register_hook(hook)
-
-    model, expected = build(), build()
-    config = replace(CONFIG, patience=None, best_by="last")
-    run(config, model, on_epoch=change)
-    run(config, expected)
-    for (name, mine), theirs in zip(model.state_dict().items(), expected.state_dict().values(), strict=True):
-        assert torch.equal(mine, theirs), name
-    assert called == (config.epochs - 1) * -(-len(TRAIN[1]) // config.batch_size)
-
-
-def test_a_weight_shared_by_two_layers_takes_both_gradients() -> None:
-    """Red when the second layer's gradient replaces the first's."""
-    model = build(layers=2, bidirectional=False, dropout=0.0, embedding_dropout=0.0, word_dropout=0.0)
-    model.memory[1].weight_hh_l0 = model.memory[0].weight_hh_l0
-    ids, lengths, targets = TRAIN
-    model.train()
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(
-        model(ids, lengths)[:, 0], torch.from_numpy(targets).float()
-    )
-    loss.backward()
-    before, gradient = model.memory[0].weight_hh_l0.detach().clone(), model.memory[0].weight_hh_l0.grad
-    config = TrainingConfig(epochs=1, batch_size=60, optimizer="sgd", learning_rate=1.0, momentum=0.0)
-    train(model, ids, lengths, targets, config=config)
-    torch.testing.assert_close(before - model.memory[0].weight_hh_l0.detach(), gradient, rtol=1e-4, atol=1e-6)

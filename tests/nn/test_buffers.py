@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -44,57 +43,11 @@ def test_memory_that_is_still_read_is_not(hold: object) -> None:
     assert buffers.empty(LARGE, np.float32).ctypes.data == address
 
 
-def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buffers, "KEPT", 3 * buffers.SMALLEST)
-    arrays = [buffers.empty((buffers.SMALLEST,), np.uint8) for _ in range(9)]
-    del arrays
-    assert 0 < buffers._kept <= buffers.KEPT
-    assert sum(size for size, _, _ in buffers._free) == buffers._kept
-
-
-def test_a_much_larger_block_is_not_spent_on_a_small_array() -> None:
-    large = buffers.empty((8 * buffers.SMALLEST,), np.uint8)
-    address = large.ctypes.data
-    del large
-    assert buffers.empty((buffers.SMALLEST,), np.uint8).ctypes.data != address
-
-
-def test_an_array_that_outlives_its_module_goes_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When Python ends it takes modules apart first, and the screen would show an error of nobody's."""
-    told: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", told.append)
-    array = buffers.empty(LARGE, np.float32)
-    with monkeypatch.context() as ended:
-        ended.setattr(buffers, "_let_go", None)
-        ended.setattr(buffers, "mmap", None)
-        del array
-    assert told == []
-
-
 def test_zeros_are_zeros_in_used_memory() -> None:
     first = buffers.empty(LARGE, np.float32)
     first.fill(7)
     del first
     assert not buffers.zeros(LARGE, np.float32).any()
-
-
-@pytest.mark.parametrize("shape", [(3, 50), (2, 7, 20), (40, 5000), (5, 16), (1024, 512)])
-def test_rows_begin_at_lines(shape: tuple[int, ...]) -> None:
-    for array in (buffers.lined(shape, np.float32), buffers.lined(shape, np.float64)):
-        assert array.flags.c_contiguous
-        assert array.ctypes.data % buffers.LINE == array.strides[-2] % buffers.LINE == 0
-        assert array.shape[:-1] == shape[:-1]
-        assert array.shape[-1] >= shape[-1]
-
-
-@pytest.mark.parametrize("make", [buffers.empty, buffers.zeros, buffers.lined, buffers.sparse])
-@pytest.mark.parametrize("shape", [(0, 3), (2, 0, 4)])
-def test_there_are_arrays_without_elements(make: Any, shape: tuple[int, ...]) -> None:
-    """A vocabulary of no words, or a batch of no rows: the system gives no memory of no bytes."""
-    array = make(shape, np.float32)
-    assert array.shape[:-1] == shape[:-1]
-    assert array.dtype == np.float32
-    assert array.shape == shape or make is buffers.lined
 
 
 @pytest.mark.parametrize("layer", [gatelight.LSTM(4, 16), gatelight.PeepholeLSTM(4, 5), gatelight.GRU(4, 16)])

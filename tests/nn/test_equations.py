@@ -49,18 +49,6 @@ def test_equations_agree_with_torch_on_every_gradient(cell: str, lengths: list[i
     assert_same(found, expected, SAME_EQUATION)
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("cell", TORCH)
-def test_equations_agree_with_torch_one_layer_forward(cell: str, bias: bool) -> None:
-    """The simplest layer, with and without biases."""
-    ours = random_layer(CELLS[cell], 5, 6, bias=bias, backend="reference")
-    theirs = TORCH[cell](5, 6, bias=bias, dtype=torch.float64)
-    theirs.load_state_dict(ours.state_dict())
-    state = random_state(ours, 3, pair=EQUATIONS[cell].has_cell_state)
-    x = random(8, 3, 5, seed=3)
-    assert_same(everything(ours, ours, x, state), everything(theirs, theirs, x, state), SAME_EQUATION)
-
-
 def test_peephole_without_peepholes_is_the_lstm() -> None:
     """Rung 2: anything else that differs between the two cells would be a mistake."""
     lengths = LENGTHS["ragged"]

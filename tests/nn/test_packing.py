@@ -92,9 +92,3 @@ def test_what_is_no_list_of_batch_sizes_is_refused(alive: object) -> None:
     """Rows that are not packed by falling length cannot be run."""
     with pytest.raises(DataError, match="batch sizes"):
         pack_alive(alive)  # type: ignore[arg-type]
-
-
-def test_numpy_integers_of_any_width_serve() -> None:
-    """uint8 lengths must not wrap around when they are negated for the sort."""
-    for kind in (np.uint8, np.int32, np.uint64):
-        assert pack(np.array([1, 200, 3], kind)).order.tolist() == [1, 2, 0]

@@ -15,7 +15,7 @@ from layer_cases import TORCH
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence
 
-from gatelight.nn import CELLS, GRU, LSTM, RNN, PeepholeLSTM
+from gatelight.nn import CELLS, LSTM
 
 OURS: dict[str, Any] = {name: CELLS[name] for name in TORCH}
 
@@ -121,16 +121,6 @@ def test_wrong_constructor_arguments(cell: str, args: tuple[Any, ...]) -> None:
     expected = raised(lambda: TORCH[cell](*args))
     assert raised(lambda: OURS[cell](*args)) is expected
     assert expected is not None
-
-
-def test_options_that_others_do_not_have() -> None:
-    """Projections are refused (see the docs), unknown nonlinearities by the same error as in torch."""
-    assert raised(lambda: RNN(3, 4, nonlinearity="garbage")) is raised(
-        lambda: nn.RNN(3, 4, nonlinearity="garbage")
-    )
-    for kind in (LSTM, GRU, RNN, PeepholeLSTM):
-        assert raised(lambda kind=kind: kind(3, 4, proj_size=2)) is ValueError
-        assert raised(lambda kind=kind: kind(3, 4, nonsense=1)) is TypeError
 
 
 @pytest.mark.parametrize("cell", [*TORCH, "peephole"])

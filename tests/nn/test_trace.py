@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,11 +23,6 @@ NAMES = {
     "peephole": ("input_gate", "forget_gate", "candidate", "output_gate", "cell_state", "hidden_state"),
     "gru": ("reset_gate", "update_gate", "candidate", "hidden_state"),
 }
-
-
-def test_every_cell_has_its_names_here() -> None:
-    """A new cell must say what its trace holds."""
-    assert set(NAMES) == set(CELLS)
 
 
 @pytest.mark.parametrize("cell", [name for name in CELL_NAMES if name != "rnn"])
@@ -115,16 +109,6 @@ def test_the_traced_hidden_state_is_the_output(cell: str) -> None:
             for direction in range(2):
                 found = trace.gate("hidden_state", direction=direction, sequence=b)
                 np.testing.assert_array_equal(found, output[:length, b, direction * 4 : direction * 4 + 4])
-
-
-def test_unbatched_and_batch_first() -> None:
-    """The call forms of forward, all of them."""
-    layer: Any = random_layer(CELLS["lstm"], 3, 4, batch_first=True)
-    x = random(5, 3, seed=1)
-    alone = layer.trace(x).gate("forget_gate")
-    assert alone.shape == (5, 4)
-    batch = layer.trace(torch.stack([random(5, 3, seed=2), x])).gate("forget_gate", sequence=1)
-    np.testing.assert_allclose(batch, alone, rtol=0, atol=SAME_IN_FLOAT64)
 
 
 def test_what_was_not_traced_is_refused_by_name() -> None:
