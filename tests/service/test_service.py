@@ -1,4 +1,4 @@
-"""The service over real connections: right answers, limits, overload, slow and vanished clients, sessions."""
+"""The service over real connections: right answers, limits, overload, slow and vanished clients."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ import numpy as np
 import pytest
 from command_line import gatelight, one_line_and_two, start
 from service_cases import PATIENCE, Client, served, slow, wait_for
-from starlette.exceptions import HTTPException
 
 import gatelight as library
 from gatelight.service.batching import BATCH_CHARACTERS, split
 from gatelight.service.hosted import load_all
 from gatelight.service.limits import Limits
-from gatelight.service.sessions import Sessions
 
 QUICK = 2.0
 """Seconds within which a refusal comes although the models are busy; on an idle machine it takes 1 ms."""
@@ -114,8 +112,6 @@ def test_large_requests_are_cut_into_batches() -> None:
         ("/v1/explain", {"text": "a", "clamp": {"forget_gate": 7}}, 422, "clamp.forget_gate"),
         ("/v1/trace", {"text": "a", "model": "tiny", "layer": 7}, 422, "layer"),
         ("/v1/explain", {"text": "a", "target": "no such class"}, 422, "class"),
-        ("/v1/sessions", {"model": "gone"}, 404, "tiny"),
-        ("/v1/sessions/none/feed", {"text": "a"}, 404, "no such session"),
         ("/v1/nothing", {"text": "a"}, 404, ""),
     ],
 )  # fmt: skip
@@ -241,30 +237,6 @@ def test_a_fault_of_ours_tells_no_secrets(model: Path) -> None:
             assert (status, told) == (500, {"error": "this is a fault of the service; its log says more"})
 
 
-def test_a_session_is_where_its_text_is(client: Client, model: Path, writer: Path) -> None:
-    """A session that loses or repeats a piece speaks of another text."""
-    classifier, pieces = library.load(model), ["the film was not gr", "eat, and so", " is its music"]
-    status, state = client.ask("/v1/sessions", {"model": "tiny"})
-    assert status == 201
-    path = f"/v1/sessions/{state['session']}"
-    for count in range(1, 4):
-        status, state = client.ask(f"{path}/feed", {"text": pieces[count - 1]})
-        text = "".join(pieces[:count])
-        assert state["characters"] == len(text)
-        assert (
-            np.float32(list(state["probabilities"].values())) == classifier.predict_proba([text])[0]
-        ).all()
-        assert client.ask(path) == (200, state)
-    assert client.ask(path, method="DELETE")[0] == 204
-    assert client.ask(path)[0] == client.ask(path, method="DELETE")[0] == 404
-    begun = client.ask("/v1/sessions", {"model": "writer"})[1]
-    state = client.ask(f"/v1/sessions/{begun['session']}/feed", {"text": "a war"})[1]
-    session = library.load(writer).session()
-    fractions = session.feed("a war")
-    assert state["next"][0]["probability"] == fractions.max()
-    assert state["next"][0]["token"] == library.load(writer).vocabulary_.tokens[int(fractions.argmax())]
-
-
 def test_a_place_is_given_back_when_the_client_leaves_before_the_first_line(writer: Path) -> None:
     """Eight such clients, and nobody could have a text written again."""
     with served(load_all([str(writer)]), Limits(streams=1)) as client:
@@ -272,38 +244,6 @@ def test_a_place_is_given_back_when_the_client_leaves_before_the_first_line(writ
         for _ in range(3):
             client.open((HEAD % len(body)).replace(b"/v1/predict", b"/v1/generate") + body).close()
             wait_for(lambda: client.ask("/v1/generate", {"length": 5})[0] == 200)
-
-
-def test_pieces_fed_at_once_are_all_read(client: Client) -> None:
-    """A client that gave up and asked again would lose a piece to itself."""
-    begun = client.ask("/v1/sessions", {"model": "tiny"})[1]
-    path = f"/v1/sessions/{begun['session']}"
-    with ThreadPoolExecutor(8) as pool:
-        fed = list(pool.map(lambda k: client.ask(f"{path}/feed", {"text": "film " * k}), range(1, 9)))
-    assert {status for status, _ in fed} == {200}
-    state = client.ask(path)[1]
-    whole = client.ask("/v1/predict", {"text": "film " * 36})[1]["predictions"][0]
-    assert (state["characters"], state["probabilities"]) == (5 * 36, whole["probabilities"])
-
-
-def test_sessions_are_few_and_end() -> None:
-    """Sessions that nobody ends would fill the memory."""
-    now, counted = [0.0], []
-    sessions = Sessions(Limits(sessions=2, session_seconds=10), counted.append, lambda: now[0])
-    first, second = sessions.create("m", None), sessions.create("m", None)
-    with pytest.raises(HTTPException, match="2 sessions are open") as refused:
-        sessions.create("m", None)
-    assert refused.value.status_code == 429
-    now[0] = 8
-    assert sessions.get(second.name) is second
-    now[0] = 11
-    with pytest.raises(HTTPException, match="expired"):
-        sessions.get(first.name)
-    assert sessions.create("m", None)
-    assert sessions.get(second.name)
-    with pytest.raises(HTTPException, match="100000 characters"):
-        sessions.check_room_for(second, "x" * 100_001)
-    assert max(counted) == 2
 
 
 def test_writes_what_the_library_writes_with_its_memory(client: Client, writer: Path) -> None:

@@ -18,14 +18,11 @@ class Limits:
     insight_tokens: int = 1_000  # of a text that is traced or explained, whose cost grows faster
     generated_tokens: int = 2_000  # of a text that a language model writes
     requests: int = 256  # in work at a time
-    insights: int = 32  # traces and explanations waiting or in work; and session steps, apart from these
+    insights: int = 32  # traces and explanations waiting or in work
     streams: int = 8  # texts being generated
     connections: int = 1_000
     seconds: float = 30.0  # for an answer
     request_seconds: float = 10.0  # for a request to arrive
-    sessions: int = 100
-    session_seconds: float = 900.0  # without a request
-    session_characters: int = 100_000
 
 
 def too_slow(seconds: float) -> HTTPException:

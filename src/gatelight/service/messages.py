@@ -11,7 +11,6 @@ Label = str | int | bool | float
 Name = Annotated[
     str | None, Field(description="Which model; may be left out where there is one.", max_length=200)
 ]
-Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Request(BaseModel):
@@ -157,37 +156,6 @@ class Generate(Request):
     units: Annotated[int, Field(ge=0, le=256, description="Send so many units' hidden states.")] = 0
 
 
-class Create(Request):
-    """A session to begin."""
-
-
-class Feed(BaseModel):
-    """The next piece of a session's text."""
-
-    model_config = Request.model_config
-
-    text: str
-
-
-class Next(BaseModel):
-    """A token that a language model expects."""
-
-    token: str
-    probability: float
-
-
-class SessionState(BaseModel):
-    """Where a session stands: a classifier's probabilities, or a language model's likeliest next tokens."""
-
-    session: str
-    model: str
-    characters: int
-    incremental: Annotated[bool, Field(description="Whether a piece costs only as much as it is long.")]
-    probabilities: dict[str, float]
-    next: list[Next]
-    expires_in: Annotated[float, Field(description="Seconds without a request after which it is forgotten.")]
-
-
 class About(BaseModel):
     """A model that is served."""
 
@@ -222,5 +190,5 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure} for status in statuses}
 
 
-REJECTED = _errors(400, 401, 403, 408, 413, 422, 429, 503)
+REJECTED = _errors(400, 401, 403, 408, 413, 422, 503)
 REJECTED_OR_MISSING = REJECTED | _errors(404)

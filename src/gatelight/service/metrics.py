@@ -25,7 +25,6 @@ class Metrics:
             "gatelight_batch_texts", "Texts predicted together.", ["model"], buckets=SIZES, registry=own
         )
         self.in_work = Gauge("gatelight_requests_in_work", "Requests in work.", registry=own)
-        self.sessions = Gauge("gatelight_sessions", "Sessions kept.", registry=own)
 
     def page(self) -> bytes:
         """Return all counters in Prometheus's text format."""

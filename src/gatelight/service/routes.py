@@ -206,36 +206,6 @@ async def generate(serving: Served, asked: messages.Generate) -> Response:
     return Lines(chain([first], items, [] if first is end else [end]), serving.limits.seconds)
 
 
-@api.post("/sessions", response_model=messages.SessionState, status_code=201, responses=REJECTED_OR_MISSING)
-async def create(serving: Served, asked: messages.Create) -> Response:
-    """Begin a text that is fed piece by piece."""
-    hosted = serving.model(asked.model)
-    serving.sessions.check_room()
-    session = serving.sessions.create(hosted.name, await serving.steps.run(hosted.model.session))
-    return answer(await serving.steps.run(serving.state, session), 201)
-
-
-@api.post("/sessions/{session}/feed", response_model=messages.SessionState, responses=REJECTED_OR_MISSING)
-async def feed(serving: Served, session: str, asked: messages.Feed) -> Response:
-    """Feed the next piece of a session's text."""
-    found = serving.sessions.get(session)
-    serving.sessions.check_room_for(found, asked.text)
-    return answer(await serving.steps.run(serving.feed, found, asked.text))
-
-
-@api.get("/sessions/{session}", response_model=messages.SessionState, responses=REJECTED_OR_MISSING)
-async def state(serving: Served, session: str) -> Response:
-    """Say where a session stands."""
-    return answer(await serving.steps.run(serving.state, serving.sessions.get(session)))
-
-
-@api.delete("/sessions/{session}", status_code=204, responses=REJECTED_OR_MISSING)
-async def delete(serving: Served, session: str) -> Response:
-    """Forget a session."""
-    serving.sessions.delete(session)
-    return Response(status_code=204)
-
-
 @probes.get("/healthz")
 async def healthz() -> dict[str, str]:
     """Say that the service runs."""

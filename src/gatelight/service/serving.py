@@ -1,4 +1,4 @@
-"""The state of a running service: models with their batchers, queues and sessions."""
+"""The state of a running service: models with their batchers and queues."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ from gatelight.service.hosted import CLASSIFIER, Hosted
 from gatelight.service.limits import Limits, busy, too_slow
 from gatelight.service.messages import Inspect
 from gatelight.service.metrics import Metrics
-from gatelight.service.sessions import Session, Sessions
 
 CLAMPED_MODELS = 4  # kept: the ones on which somebody moves a slider
-NEXT_TOKENS = 10  # that a language model's session names
 
 
 class Places:
@@ -65,8 +63,6 @@ class Serving:
             if hosted.kind == CLASSIFIER
         }
         self.insights = BoundedExecutor(2, limits.insights, limits.seconds, "insights")
-        self.steps = BoundedExecutor(1, limits.insights, limits.seconds, "session steps")
-        self.sessions = Sessions(limits, metrics.sessions.set)
         self._clamped = functools.lru_cache(CLAMPED_MODELS)(self._clamp)
 
     async def warm(self) -> None:
@@ -84,7 +80,6 @@ class Serving:
         for batcher in self.batchers.values():
             batcher.close()
         self.insights.close()
-        self.steps.close()
 
     def model(self, name: str | None, kind: str | None = None) -> Hosted:
         """Return a model by name; HTTP error where there is none, or it is of another kind."""
@@ -130,37 +125,3 @@ class Serving:
 
     def _clamp(self, hosted: Hosted, layer: int, *gates: tuple[str, float]) -> Any:
         return views.clamped(hosted.model, layer, dict(gates))
-
-    def state(self, session: Session) -> dict[str, Any]:
-        """Return where a session stands, as JSON-able values."""
-        with session.lock:
-            return self._state(session)
-
-    def feed(self, session: Session, text: str) -> dict[str, Any]:
-        """Read the next piece and return where the session stands."""
-        with session.lock:  # also when its client has given up and asks again
-            self.sessions.check_room_for(session, text)
-            session.reader.feed(text)
-            session.characters += len(text)
-            return self._state(session)
-
-    def _state(self, session: Session) -> dict[str, Any]:
-        hosted = self.models[session.model]
-        found = session.reader.probabilities().tolist()
-        probabilities, following = {}, []
-        if hosted.kind == CLASSIFIER:
-            names = map(str, hosted.model.known_classes().plain())
-            probabilities = dict(zip(names, found, strict=True))
-        else:
-            best = sorted(range(len(found)), key=lambda k: -found[k])[:NEXT_TOKENS]
-            tokens = hosted.model.vocabulary_.tokens
-            following = [{"token": tokens[k], "probability": found[k]} for k in best]
-        return {
-            "session": session.name,
-            "model": session.model,
-            "characters": session.characters,
-            "incremental": bool(session.reader.incremental),
-            "probabilities": probabilities,
-            "next": following,
-            "expires_in": self.limits.session_seconds,
-        }
