@@ -1,4 +1,4 @@
-"""`predict --explain-unknown` and `--abstain-above`: what a model did not know is told, and may be much."""
+"""`predict --explain-unknown`: what a model did not know is told, and may be much."""
 
 from __future__ import annotations
 
@@ -48,20 +48,6 @@ def test_without_being_asked_the_answer_is_as_it_was(dropping: Path) -> None:
     (record,) = json_lines(gatelight("predict", dropping, BAD, "--json").stdout)
     assert set(record) == {"label", "probability", "unknown", "text", "trained_on"}
     assert len(gatelight("predict", dropping, BAD).stdout.split("\t")) == 4
-
-
-def test_a_model_abstains_above_the_share_and_not_at_it(dropping: Path) -> None:
-    """A fraction at the bound is not above it; and an abstention must not carry a label by mistake."""
-    texts = [BAD, GOOD, "zzz qqq", ""]
-    records = json_lines(gatelight("predict", dropping, *texts, "--abstain-above", "0.2", "--json").stdout)
-    assert [record["abstained"] for record in records] == [False, False, True, False]
-    assert [record["label"] is None for record in records] == [False, False, True, False]
-    assert records[2]["probability"] is None
-    lines = gatelight("predict", dropping, *texts, "--abstain-above", "0.1").stdout.splitlines()
-    assert [line.split("\t")[0] == "abstains" for line in lines] == [True, False, True, False]
-    wrong = gatelight("predict", dropping, BAD, "--abstain-above", "20")
-    assert wrong.exit_code == 2
-    assert "Traceback" not in wrong.output
 
 
 def test_many_unknown_words_stay_on_one_line(dropping: Path) -> None:

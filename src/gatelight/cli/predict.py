@@ -44,9 +44,6 @@ class Predict(Reads):
     texts: list[str] = argument("texts, or files of texts, or - for lines on stdin", "TEXT|FILE|-")
     proba: bool = option("give the probability of every class", False)
     explain_unknown: bool = option("name the unknown words and what is read in their place", False)
-    abstain_above: float | None = option(
-        "no label where more of the words are unknown", metavar="FRACTION", least=0, most=1
-    )
     threads: int | None = option(THREADS, least=1)
     json: bool = option(JSON, False)
     engine: str = option(
@@ -124,25 +121,18 @@ class Predict(Reads):
             labels = list(label) if classes.multilabel else [label]
             each = dict(zip(names, row.tolist(), strict=True))
             probabilities = [each[name] for name in labels]
-            abstains = self.abstain_above is not None and fraction > self.abstain_above
             if self.json:
                 record: dict[str, Any] = {"label": labels, "probability": probabilities}
                 if not classes.multilabel:
                     record = {"label": label, "probability": probabilities[0]}
-                if abstains:
-                    record = {"label": None, "probability": None}
                 record |= {"unknown": fraction, "text": text}
                 if seen is not None:
                     record["trained_on"] = bool(seen[number])
-                if self.abstain_above is not None:
-                    record["abstained"] = abstains
                 record |= explained[number].to_dict() if explained else {}
                 yield as_json(record | ({"probabilities": each} if self.proba else {})) + "\n"
                 continue
             said = ",".join(map(str, labels)) or "none"
             shown = ",".join(f"{value:.4f}" for value in probabilities) or "–"
-            if abstains:
-                said, shown = "abstains", "–"
             if self.proba:
                 shown = " ".join(f"{name}={value:.4f}" for name, value in each.items())
             fields = [said, shown, f"{fraction:.4f}", text]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gatelight.cli.options import DATA, JSON, argument, option
-from gatelight.cli.output import duration, emit, percent, say, table
+from gatelight.cli.output import duration, emit, percent, save_json, say, table
 from gatelight.cli.settings import classifier_settings
 from gatelight.cli.sources import LIMIT, Reads
 from gatelight.errors import DataError
@@ -21,15 +20,15 @@ if TYPE_CHECKING:
     from gatelight.estimators.tuning import Search
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-PRESET, PICTURE, STORAGE = "preset.json", "search.svg", "study.db"
+PRESET, STORAGE = "preset.json", "study.db"
 
 
 @dataclass(kw_only=True)
 class Tune(Reads):
     """Search for better settings than the default ones.
 
-    A setting that is typed is not searched for. The folder gets preset.json, for train --preset, and a
-    picture. The same command goes on with a search that was stopped; several may run at once.
+    A setting that is typed is not searched for. The folder gets preset.json, for train --preset. The same
+    command goes on with a search that was stopped; several may run at once.
     """
 
     SETTINGS = staticmethod(classifier_settings)
@@ -76,13 +75,13 @@ class Tune(Reads):
                 value = "pruned" if trial.value is None else percent(trial.value)
                 meter.line(f"trial {trial.number}: {value}, best {percent(study.best_value)}")
 
-            search, study = tune(
+            search, _ = tune(
                 estimator, (training.texts, training.labels or []), (valid.texts, valid.labels or []),
                 fixed=self.settings, seconds=seconds, trials=self.trials, on_trial=on_trial,
                 storage=self.storage or f"sqlite:///{self.out.resolve() / STORAGE}",
             )  # fmt: skip
         found = search.default if search.within_noise else search.best
-        _write(self.out, search, study)
+        save_json(self.out / PRESET, search.best.settings)
         _tell(to, search, len(valid))
         say(to, f"settings of trial {search.best.number} in {self.out / PRESET}")
         if self.json:
@@ -120,32 +119,3 @@ def _tell(to: Console, search: Search, texts: int) -> None:
             f"{search.chance:.2f}); the default is as good a choice, more texts would tell",
             "yellow",
         )
-
-
-def _write(out: Path, search: Search, study: Study) -> None:
-    from gatelight.files import file_written_aside
-
-    with file_written_aside(out / PRESET) as aside:
-        aside.write_text(json.dumps(search.best.settings, indent=2) + "\n", "utf-8")
-    with file_written_aside(out / PICTURE) as aside:
-        _draw(aside, study)
-
-
-def _draw(path: Path, study: Study) -> None:
-    """The accuracy of each trial and the best so far, and how much each setting explains of it."""
-    import optuna
-    from matplotlib.figure import Figure
-
-    ended = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    numbers, values = [trial.number for trial in ended], [trial.value or 0.0 for trial in ended]
-    left.plot(numbers, values, "o", label="trial")
-    left.step(numbers, [max(values[: k + 1]) for k in range(len(values))], where="post", label="best so far")
-    left.set(xlabel="trial", title="validation accuracy")
-    left.legend()
-    if len(ended) >= 4 and len(set(values)) > 1:
-        importance = optuna.importance.get_param_importances(study)
-        right.barh(list(importance)[::-1], list(importance.values())[::-1])
-    right.set(title="importance of each setting")
-    figure.savefig(path, format="svg")
