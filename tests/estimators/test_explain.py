@@ -131,3 +131,54 @@ def test_what_cannot_be_explained_is_said() -> None:
         model.explain(TEXT, "lime")
     with pytest.raises(DataError, match="no class 'good'; the model has negative, positive"):
         model.explain(TEXT, target="good")
+
+
+# A task whose true reasons are known: signed numbers are added up.
+FILLERS = ["the", "of", "and", "it", "so", "then", "here"]
+NUMBERS = {f"{sign}{k}": (1 if sign == "plus" else -1) * k for sign in ("plus", "minus") for k in range(1, 6)}
+
+
+def sums(n: int, seed: int) -> tuple[list[str], list[str]]:
+    """Signed numbers between words of no meaning, and the sign of their sum."""
+    draw = np.random.default_rng(seed)
+    texts: list[str] = []
+    while len(texts) < n:
+        words = [str(draw.choice(list(NUMBERS) if draw.random() < 0.3 else FILLERS)) for _ in range(14)]
+        if abs(total(words)) > 2:
+            texts.append(" ".join(words))
+    return texts, ["above" if total(text.split()) > 0 else "below" for text in texts]
+
+
+def total(words: list[str]) -> int:
+    return sum(NUMBERS.get(word, 0) for word in words)
+
+
+@pytest.fixture(scope="module")
+def adder() -> TextClassifier:
+    """A model that has learned to add: over many steps, for only the last state is read."""
+    texts, labels = sums(1500, 1)
+    model = TextClassifier(
+        embedding_dim=16, hidden_size=16, pool="last", bidirectional=False, min_count=1,
+        embedding_dropout=0.0, wide=False, vectors=None,
+        word_dropout=0.05, epochs=8, batch_size=32, learning_rate=0.02, validation_fraction=0.1,
+        random_state=2,
+    ).fit(texts, labels)  # fmt: skip
+    assert model.score(*sums(300, 2)) > 0.95
+    return model
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "pool"])
+def test_the_true_tokens_of_a_known_task_are_ranked_first(adder: TextClassifier, method: str) -> None:
+    """An explanation that cannot find the numbers where only numbers count is worth nothing elsewhere."""
+    found, signs = [], []
+    for text in sums(40, 3)[0]:
+        words = text.split()
+        parts = adder.explain(text, method, target="above").contributions
+        numbers = np.array([word in NUMBERS for word in words])
+        first = np.argsort(-np.abs(parts), kind="stable")[: numbers.sum()]
+        found.append(numbers[first].mean())
+        signs += [
+            np.sign(NUMBERS[w]) == np.sign(c) for w, c in zip(words, parts, strict=True) if w in NUMBERS
+        ]
+    assert np.mean(found) > 0.9
+    assert np.mean(signs) > 0.9

@@ -8,13 +8,7 @@ from made_up_reviews import TINY, make_reviews
 
 from gatelight import TextClassifier
 from gatelight.errors import DataError
-from gatelight.insight.gates import (
-    ablate,
-    activity_order,
-    gate_means,
-    half_lives,
-    similar_order,
-)
+from gatelight.insight.gates import activity_order, half_lives, similar_order
 
 TEXTS = ["the film is a delight !", "its plot is not clever , and the music is a mess ."]
 CLAMPED = 1e-4
@@ -55,26 +49,3 @@ def test_orders_of_units() -> None:
     order = similar_order(trace, 1).tolist()
     assert sorted(order) == list(range(12))
     assert abs(order.index(a) - order.index(b)) == 1
-
-
-def test_ablation_is_what_a_model_with_the_gate_clamped_scores() -> None:
-    """A mean over the wrong axis, or a gate of the wrong layer, would still give a table."""
-    reviews = make_reviews(80, 3)
-    model = TextClassifier(**TINY | {"layers": 2, "epochs": 8, "cell": "gru"})
-    model.fit(reviews.texts, reviews.labels)
-    found = ablate(model, reviews.texts, reviews.labels)
-    assert len(found) == 2 * 2 * 3
-    trace, means = model.trace(reviews.texts), gate_means(model, reviews.texts)
-    for direction in (0, 1):
-        rows = [trace.gate("update_gate", text, 1, direction) for text in range(len(trace))]
-        by_hand = np.concatenate(rows).mean(axis=0, dtype=np.float64)
-        np.testing.assert_allclose(means["update_gate", 1][direction], by_hand, atol=1e-6)
-    shut = next(one for one in found if (one.gate, one.layer, one.at) == ("update_gate", 1, "shut"))
-    clamped = model.with_gates(layer=1, update_gate=0.0)
-    assert shut.accuracy == clamped.score(reviews.texts, reviews.labels)
-    assert shut.change.mean == pytest.approx(shut.accuracy - model.score(reviews.texts, reviews.labels))
-    assert shut.change.low <= shut.change.mean <= shut.change.high
-    assert shut.same == (clamped.predict(reviews.texts) == model.predict(reviews.texts)).mean()
-    assert ablate(fitted("rnn"), reviews.texts, reviews.labels) == []
-    with pytest.raises(DataError, match="80 texts and 3 labels"):
-        ablate(model, reviews.texts, reviews.labels[:3])
