@@ -57,6 +57,6 @@ class _Linear(torch.autograd.Function):
             zeros = buffers.nothing(weight.shape[1:], weight.dtype)
             found[0] = torch.from_numpy(gemm.rows_times(given, gemm.panels(weight), zeros))
         if need_weight or need_bias:
-            d_weight, d_bias = map(torch.from_numpy, gemm.transposed_times(given, x[None], x.shape[1]))
-            found[1:] = d_weight[0] if need_weight else None, d_bias if need_bias else None
+            d_weight, d_bias = map(torch.from_numpy, gemm.transposed_times(given, x))
+            found[1:] = d_weight if need_weight else None, d_bias if need_bias else None
         return tuple(found)

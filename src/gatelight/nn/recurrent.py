@@ -18,7 +18,6 @@ from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.kernels import buffers
 from gatelight.nn.kernels.gemm import lined, panels, rows_times, transposed_times
 from gatelight.nn.kernels.recurrence import recurrence_backward, recurrence_forward
-from gatelight.nn.kernels.rows import summed_rows
 from gatelight.nn.packing import Packing
 from gatelight.nn.status import count
 from gatelight.nn.trace import LayerTrace, Trace
@@ -187,18 +186,14 @@ class RecurrentLayers:
             asked = [kind for kind in weights if wanted is None or kind in wanted[number]]
             d_h, d_c = (None, None) if d_state is None else (*d_state[number], None)[:2]
             index = None if number else done.index
-            d_table, d_u, before, d_peephole, d_h_0, d_c_0 = recurrence_backward(
-                self.cell, d_x, _or_zeros(d_h, one.h_0), _or_zeros(d_c, one.c_0), packing.first,
-                packing.lengths, weights["weight_hh"], ready.peephole, one.h_0, one.c_0, one.hidden,
-                one.gates, one.cells,
+            distinct = len(one.hidden) if index is None else len(one.x)
+            d_table, d_h_0, d_c_0, found = recurrence_backward(
+                self.cell, d_x, _or_zeros(d_h, one.h_0), _or_zeros(d_c, one.c_0), distinct, index,
+                packing.first, packing.lengths, weights["weight_hh"], ready.peephole, one.h_0, one.c_0,
+                one.hidden, one.gates, one.cells, asked,
             )  # fmt: skip
-            found = {"weight_peephole": d_peephole}
-            if asked:
-                found["weight_hh"], found["bias_hh"] = transposed_times(d_u, before, self.hidden_size)
-            if index is not None:
-                d_table = summed_rows(d_table, index, len(one.x))
-            if asked:
-                found["weight_ih"], found["bias_ih"] = transposed_times(d_table, one.x[None], one.x.shape[1])
+            if "weight_ih" in asked or "bias_ih" in asked:
+                found["weight_ih"], found["bias_ih"] = transposed_times(d_table, one.x)
             if number > 0 or need_rows:
                 weight = _joined(weights["weight_ih"])
                 d_x = rows_times(d_table, panels(weight), buffers.nothing(weight.shape[1:], self.dtype))

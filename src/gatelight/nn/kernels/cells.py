@@ -240,7 +240,7 @@ def step_forward(
 
 
 BACKWARD = (
-    "cell d n row known before sequence h_0 c_0 saved cells hidden d_hidden d_h d_c d_x d_u sums of_cell"
+    "cell d n row known before sequence h_0 c_0 saved cells hidden d_hidden d_h d_c d_x d_u out sums of_cell"
 )
 
 
@@ -248,7 +248,7 @@ BACKWARD = (
 def step_backward(
     typingctx: Any, cell: Any, d: Any, n: Any, row: Any, known: Any, before: Any, sequence: Any, h_0: Any,
     c_0: Any, saved: Any, cells: Any, hidden: Any, d_hidden: Any, d_h: Any, d_c: Any, d_x: Any, d_u: Any,
-    sums: Any, of_cell: Any,
+    out: Any, sums: Any, of_cell: Any,
 ) -> Any:  # fmt: skip
     """Take n sequences one step back, as `step_forward` takes them forward.
 
@@ -256,12 +256,12 @@ def step_backward(
     `before` + k for the first `known` of them, and for the others the initial one of sequence `sequence` + k.
     Rows k of d_h and d_c are the gradients of the state after the step, replaced by those of the state before
     it, less what passes through the recurrent product. The gradients of the input projection are written to
-    d_x and those of the recurrent product to d_u [·, directions·G], which may be d_x where a cell's are the
-    same; to rows of_cell, + 1 and + 2 of sums [·, H] is added.
+    row `out` + k of d_x and those of the recurrent product to that of d_u [·, ≥ G], which may be d_x where a
+    cell's are the same; to rows of_cell, + 1 and + 2 of sums [·, H] is added.
     """
     given = (
         cell, d, n, row, known, before, sequence, h_0, c_0, saved, cells, hidden, d_hidden, d_h, d_c, d_x,
-        d_u, sums, of_cell,
+        d_u, out, sums, of_cell,
     )  # fmt: skip
     name, step = _step_of(cell.instance_class)
     equation = EQUATIONS[name]
@@ -301,9 +301,9 @@ def step_backward(
                 blocks.load(d_c, 1)[0] if cell_state else zero,
                 blocks.load(weights, peepholes),
             )
-            blocks.store(of_x, at("d_x", len(of_x)))
+            blocks.store(of_x, a["d_x"].at(builder.add(a["out"], k), INDEX(0)))
             if of_u is not None:
-                blocks.store(of_u, at("d_u", len(of_u)))
+                blocks.store(of_u, a["d_u"].at(builder.add(a["out"], k), INDEX(0)))
             if d_before is not None:
                 blocks.store([d_before], d_c)
             blocks.store([zero if passed is None else passed], d_h)

@@ -21,7 +21,16 @@ from gatelight.compiled import called_by_name, compiled
 from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
 from gatelight.nn.kernels.parallel import parallel_for
-from gatelight.nn.kernels.simd import INDEX, VECTOR_BYTES, Vectors, add_row, going_round, loop, opaque
+from gatelight.nn.kernels.simd import (
+    INDEX,
+    VECTOR_BYTES,
+    Vectors,
+    add_row,
+    copy_row,
+    going_round,
+    loop,
+    opaque,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -237,41 +246,45 @@ def _rows_part(a: Any, b: Any, start: Any, out: Any, k: int) -> None:
     )  # fmt: skip
 
 
-def transposed_times(a: Array, b: Array, size: int) -> tuple[Array, Array]:
-    """The gradients of weights and biases from those of what they gave: a.T @ b, and the columns' sums of a.
+def transposed_times(a: Array, b: Array) -> tuple[Array, Array]:
+    """a [N, G] and b [N, D] → a.T @ b [G, D] and the sums of a's columns [G], row after row.
 
-    a [N, directions · G] and b [directions, N, ≥ size], of which the first `size` columns count →
-    [directions, G, size] and [directions · G], summed row after row.
+    So a weight and its bias have their gradients from that of what they gave.
     """
-    directions, width = len(b), a.shape[1]
-    out = np.empty((directions, width // directions, size), a.dtype)
-    sums = np.empty(width, a.dtype)
-    threads.run_compiled(_all_sums, (a, b, out, sums), a.size * size)
+    out, sums = np.empty((a.shape[1], b.shape[1]), a.dtype), np.empty(a.shape[1], a.dtype)
+    threads.run_compiled(_all_sums, (a, b, out, sums), a.size * b.shape[1])
     return out, sums
 
 
 @compiled
 def _all_sums(a: Any, b: Any, out: Any, sums: Any, pool: Any, helpers: int) -> int:
-    directions, G, _ = out.shape
-    each = min(MOST_SUMMED, (G * directions + helpers) // (helpers + 1))
+    each = min(MOST_SUMMED, (len(out) + helpers) // (helpers + 1))
     each += -each % 8  # so that no tile is cut
-    tasks = directions * ((G + each - 1) // max(1, each))
+    tasks = (len(out) + each - 1) // max(1, each)
     return int(parallel_for(_sums_part, (a, b, out, sums, each), pool, helpers, tasks))
 
 
 @compiled
 def _sums_part(a: Any, b: Any, out: Any, sums: Any, each: int, k: int) -> None:
-    directions, G, size = out.shape
-    d, begin = k % directions, k // directions * each
-    columns, (_, rows, length), width = min(each, G - begin), b.shape, a.shape[1]
-    at = d * G + begin
-    sums[at : at + columns] = 0
-    out[d, begin : begin + columns] = 0
-    for row in range(0, rows, CHUNK):
-        some = min(CHUNK, rows - row)
-        for one in range(row, row + some):
-            add_row(a, one * width + at, sums, at, columns)
+    (rows, width), size, begin = a.shape, b.shape[1], k * each
+    columns = min(each, width - begin)
+    # In a copy the rows lie so that all columns of some find places in a cache.
+    some, total = np.empty((CHUNK, row_length(columns, a.itemsize)), a.dtype), np.zeros(columns, a.dtype)
+    out[begin : begin + columns] = 0
+    for first in range(0, rows, CHUNK):
+        count, length = min(CHUNK, rows - first), some.shape[1]
+        for row in range(count):
+            copy_row(a, (first + row) * width + begin, some, row * length, columns)
+            add_row(some, row * length, total, 0, columns)
         multiply(
-            a, row * width + at, 1, width, b, (d * rows + row) * length, length, out, at * size, size, out,
-            at * size, size, columns, some, size,
+            some, 0, 1, length, b, first * size, size, out, begin * size, size, out, begin * size, size,
+            columns, count, size,
         )  # fmt: skip
+    sums[begin : begin + columns] = total
+
+
+@compiled
+def row_length(size: int, itemsize: int) -> int:
+    """How many elements long rows of so many are in `buffers.lined`."""
+    per_line = buffers.LINE // itemsize
+    return int(((size + per_line - 1) // per_line | 1) * per_line)

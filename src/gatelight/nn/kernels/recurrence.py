@@ -9,7 +9,7 @@ for each direction is read at its d-th block. Legend: G gates × H, S blocks of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,14 +20,21 @@ from gatelight.nn import threads
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.kernels import buffers
 from gatelight.nn.kernels.cells import STEPS, step_backward, step_forward
-from gatelight.nn.kernels.gemm import lined, multiply
+from gatelight.nn.kernels.gemm import CHUNK, lined, multiply, row_length
 from gatelight.nn.kernels.parallel import parallel_for
-from gatelight.nn.kernels.simd import copy_row
+from gatelight.nn.kernels.rows import summed_rows
+from gatelight.nn.kernels.simd import add_row, copy_row
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 GROUP = 8
 """Sequences that are computed together: as many as the tallest tile of a product has rows."""
+
+TASKS = 16
+"""Tasks, at most, that a backward pass has in each direction, at any number of threads."""
+
+SMALL = 1 << 16
+"""Elements of a gradient of the input projections up to which each task sums its own."""
 
 
 def cell_weights(name: str, peephole: Array | None, dtype: Any) -> Any:
@@ -145,7 +152,8 @@ def recurrence_forward(
 @compiled
 def _backward(
     cell: Any,
-    first: Any,  # these, and all up to `hidden`, as `_forward` had or left them
+    token: Any,  # these, and all up to `hidden`, as `_forward` had or left them
+    first: Any,
     lengths: Any,
     weight: Any,  # [directions, G, ≥ H] recurrent weight, not transposed
     h_0: Any,
@@ -156,30 +164,40 @@ def _backward(
     d_hidden: Any,  # [N, directions·H] gradient of the outputs
     d_h_n: Any,  # [directions, B, H] gradient of the last states
     d_c_n: Any,  # as c_0
-    d_x: Any,  # [N, directions·G] out: of the input projections
-    d_u: Any,  # the same out, of the recurrent products, or d_x where they are equal
-    states: Any,  # [directions, N, ≥ H] out: the hidden state before each row
+    d_x: Any,  # [N, directions·G] out: of the input projection of each row, or [0, ·]
     d_h_0: Any,  # [directions, B, H] out
     d_c_0: Any,  # as c_0, out
-    d_peephole: Any,  # [groups, directions, 3, H] out, peephole cell: of each group, so that no thread
-    each: int,  # changes an order
+    # Out, of each task by itself, so that no thread changes an order; a size of 0 where it is not asked for.
+    d_table: Any,  # [tasks, U, directions·G] of the input projections
+    d_weight: Any,  # [tasks, directions, G, H]
+    d_bias: Any,  # [tasks, directions, G]
+    d_peephole: Any,  # [tasks, directions, 3, H], peephole cell
+    apart: bool,  # whether recurrent products have a gradient of their own
+    each: int,  # sequences of a task, whole groups
     task: int,
 ) -> None:
-    """Run a task back. Only the rows and groups of its sequences are written in each output."""
+    """Run a task back. Only the rows of its sequences are written in each output."""
     directions, sequences, H = h_0.shape
-    C, d = c_0.shape[2], task % directions
-    begin = task // directions * each
-    G, W = weight.shape[1:]
-    width, (_, rows, length) = hidden.shape[1], states.shape
+    C, d, part = c_0.shape[2], task % directions, task // directions
+    begin, end = part * each, min(sequences, (part + 1) * each)
+    G, W, of_part = weight.shape[1], weight.shape[2], part * directions + d
+    width, distinct = hidden.shape[1], d_table.shape[1]
+    # Of some rows, which the sums over them then find in a cache.
+    states = np.empty((CHUNK, row_length(H, d_x.itemsize)), d_x.dtype)
+    of_x = np.empty((CHUNK, row_length(G, d_x.itemsize)), d_x.dtype)
+    of_u = np.empty_like(of_x) if apart else of_x
+    of_row, of_state, filled = of_x.shape[1], states.shape[1], 0
     d_h = np.empty((GROUP, H), d_x.dtype)
     d_c = np.empty((GROUP, C), d_x.dtype)
-    for start in range(begin, min(sequences, begin + each), GROUP):
-        size = min(GROUP, min(sequences, begin + each) - start)
+    d_table[part, :, d * G : (d + 1) * G] = 0
+    d_weight[part, d] = 0
+    d_bias[part, d] = 0
+    d_peephole[part, d] = 0
+    for start in range(begin, end, GROUP):
+        size = min(GROUP, end - start)
         of_h, of_c = (d * sequences + start) * H, (d * sequences + start) * C
         copy_row(d_h_n, of_h, d_h, 0, size * H)
         copy_row(d_c_n, of_c, d_c, 0, size * C)
-        d_peephole[start // GROUP, d] = 0
-        of_cell = 3 * (start // GROUP * directions + d)
         steps = lengths[start]
         n = 0 if d == 0 else size
         for s in range(steps):
@@ -189,57 +207,85 @@ def _backward(
             # Of the n sequences at step t, how many have a step before it in this direction.
             known = _longer(lengths, start, n, t + 1, 0) if d == 1 else n if t > 0 else 0
             before = first[t - 1 + 2 * d] + start if known else row
-            for k in range(n):
-                to = (d * rows + row + k) * length
-                if k < known:
-                    copy_row(hidden, (before + k) * width + d * H, states, to, H)
-                else:
-                    copy_row(h_0, of_h + k * H, states, to, H)
             step_backward(
                 cell, d, n, row, known, before, start, h_0, c_0, saved, cells, hidden, d_hidden, d_h, d_c,
-                d_x, d_u, d_peephole, of_cell,
+                of_x, of_u, filled, d_peephole, 3 * of_part,
             )  # fmt: skip
-            at = row * directions * G + d * G
-            multiply(d_u, at, directions * G, 1, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, G, H)
+            at = filled * of_row
+            multiply(of_u, at, of_row, 1, weight, d * G * W, W, d_h, 0, H, d_h, 0, H, n, G, H)
+            for k in range(n):
+                if k < known:
+                    copy_row(hidden, (before + k) * width + d * H, states, filled * of_state, H)
+                else:
+                    copy_row(h_0, of_h + k * H, states, filled * of_state, H)
+                if distinct:
+                    to = ((part * distinct + token[row + k]) * directions + d) * G
+                    add_row(of_x, filled * of_row, d_table, to, G)
+                else:
+                    copy_row(of_x, filled * of_row, d_x, ((row + k) * directions + d) * G, G)
+                add_row(of_u, filled * of_row, d_bias, of_part * d_bias.shape[2], d_bias.shape[2])
+                filled += 1
+            if filled > CHUNK - GROUP:
+                _add_products(of_u, states, filled, d_weight, of_part)
+                filled = 0
         copy_row(d_h, 0, d_h_0, of_h, size * H)
         copy_row(d_c, 0, d_c_0, of_c, size * C)
+    _add_products(of_u, states, filled, d_weight, of_part)
+
+
+@compiled
+def _add_products(d_u: Any, states: Any, rows: int, d_weight: Any, part: int) -> None:
+    """Add d_u.T @ states, of so many rows, to this part of d_weight [·, directions, G, H]."""
+    G, H = d_weight.shape[2:]
+    at = part * G * H
+    multiply(
+        d_u, 0, 1, d_u.shape[1], states, 0, states.shape[1], d_weight, at, H, d_weight, at, H, G, rows, H
+    )  # fmt: skip
 
 
 @compiled
 def _all_backward(
-    cell: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any, hidden: Any,
-    d_hidden: Any, d_h_n: Any, d_c_n: Any, d_x: Any, d_u: Any, states: Any, d_h_0: Any, d_c_0: Any,
-    d_peephole: Any, pool: Any, helpers: int,
+    cell: Any, token: Any, first: Any, lengths: Any, weight: Any, h_0: Any, c_0: Any, saved: Any, cells: Any,
+    hidden: Any, d_hidden: Any, d_h_n: Any, d_c_n: Any, d_x: Any, d_h_0: Any, d_c_0: Any, d_table: Any,
+    d_weight: Any, d_bias: Any, d_peephole: Any, apart: bool, each: int, pool: Any, helpers: int,
 ) -> int:  # fmt: skip
-    size, tasks = _tasks_of(h_0.shape[0], lengths, helpers)
     given = (
-        cell, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, d_x, d_u,
-        states, d_h_0, d_c_0, d_peephole, size,
+        cell, token, first, lengths, weight, h_0, c_0, saved, cells, hidden, d_hidden, d_h_n, d_c_n, d_x,
+        d_h_0, d_c_0, d_table, d_weight, d_bias, d_peephole, apart, each,
     )  # fmt: skip
-    return int(parallel_for(_backward, given, pool, helpers, tasks))
+    return int(parallel_for(_backward, given, pool, helpers, len(d_peephole) * h_0.shape[0]))
 
 
 def recurrence_backward(
-    cell: str, d_hidden: Array, d_h_n: Array, d_c_n: Array, first: Array, lengths: Array,
-    weight: Sequence[Array], peephole: Array | None, h_0: Array, c_0: Array, hidden: Array, gates: Array,
-    cells: Array,
-) -> tuple[Array, Array, Array, Array, Array, Array]:  # fmt: skip
-    """Return the gradients of input projections and recurrent products [N, directions·G], the hidden states
-    before each row [directions, N, ≥ H], and the gradients of peephole, h_0 and c_0.
+    cell: str, d_hidden: Array, d_h_n: Array, d_c_n: Array, distinct: int, token: Array | None, first: Array,
+    lengths: Array, weight: Sequence[Array], peephole: Array | None, h_0: Array, c_0: Array, hidden: Array,
+    gates: Array, cells: Array, wanted: Collection[str],
+) -> tuple[Array, Array, Array, dict[str, Array]]:  # fmt: skip
+    """Return the gradients of the input projections [distinct, directions·G], h_0 and c_0, and by kind those
+    of the recurrence's own weights, each direction's, that are `wanted`.
 
     weight [G, H] of each direction; the others as `recurrence_forward` had or gave them.
     """
-    (directions, _, hidden_size), rows, dtype = h_0.shape, len(hidden), d_hidden.dtype
-    shape = rows, directions * len(EQUATIONS[cell].gates) * hidden_size
-    d_x = buffers.empty(shape, dtype)
-    d_u = d_x if STEPS[cell].one_gradient else buffers.empty(shape, dtype)
-    states = buffers.lined((directions, rows, hidden_size), dtype)
+    (directions, _, size), rows, dtype = h_0.shape, len(hidden), d_hidden.dtype
+    G = len(weight[0])
+    each = GROUP * max(1, -(-len(lengths) // (GROUP * TASKS)))
+    tasks = -(-len(lengths) // each)
+    small = token is not None and distinct * directions * G <= SMALL and distinct * tasks <= rows
+    d_x = buffers.empty((0 if small else rows, directions * G), dtype)
+    sums = {
+        "table": buffers.empty((tasks, distinct if small else 0, directions * G), dtype),
+        "weight_hh": buffers.empty((tasks, directions, G if "weight_hh" in wanted else 0, size), dtype),
+        "bias_hh": np.empty((tasks, directions, G if "bias_hh" in wanted else 0), dtype),
+        "weight_peephole": np.empty((tasks, directions, 3, 0 if peephole is None else size), dtype),
+    }
     d_h_0, d_c_0 = np.empty(d_h_n.shape, dtype), np.empty(c_0.shape, dtype)
-    of_groups = -(-len(lengths) // GROUP), directions, 3, hidden_size if peephole is not None else 0
-    d_peephole = np.empty(of_groups, dtype)
+    nothing = np.empty(0, np.int32)
     given = (
-        cell_weights(cell, peephole, dtype), first, lengths, lined(weight), h_0, c_0, gates, cells, hidden,
-        d_hidden, d_h_n, d_c_n, d_x, d_u, states, d_h_0, d_c_0, d_peephole,
+        cell_weights(cell, peephole, dtype), nothing if token is None else token, first, lengths,
+        lined(weight), h_0, c_0, gates, cells, hidden, d_hidden, d_h_n, d_c_n, d_x, d_h_0, d_c_0,
+        *sums.values(), not STEPS[cell].one_gradient, each,
     )  # fmt: skip
-    threads.run_compiled(_all_backward, given, rows * directions * weight[0].size)
-    return d_x, d_u, states, d_peephole.sum(axis=0), d_h_0, d_c_0
+    threads.run_compiled(_all_backward, given, 2 * rows * directions * weight[0].size)
+    found = {kind: of_tasks.sum(axis=0) for kind, of_tasks in sums.items()}
+    d_table = found.pop("table") if small else d_x if token is None else summed_rows(d_x, token, distinct)
+    return d_table, d_h_0, d_c_0, found

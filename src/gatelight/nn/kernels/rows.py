@@ -46,16 +46,15 @@ def summed_rows(rows: NDArray[Any], number: NDArray[np.int32], count: int) -> ND
 
 
 @compiled
-def _sums_part(rows: Any, number: Any, out: Any, each: int, k: int) -> None:
+def _sums_part(rows: Any, number: Any, out: Any, parts: int, k: int) -> None:
+    """Those of every so many numbers: threads that write to one line of a cache would wait for each other."""
     width = rows.shape[1]
-    begin, size = k * each, min(each, width - k * each)
-    out[:, begin : begin + size] = 0
+    out[k::parts] = 0
     for row in range(len(rows)):
-        add_row(rows, row * width + begin, out, number[row] * width + begin, size)
+        if number[row] % parts == k:
+            add_row(rows, row * width, out, number[row] * width, width)
 
 
 @compiled
 def _all_sums(rows: Any, number: Any, out: Any, pool: Any, helpers: int) -> int:
-    each = max(1, (rows.shape[1] + helpers) // (helpers + 1))
-    tasks = (rows.shape[1] + each - 1) // each
-    return int(parallel_for(_sums_part, (rows, number, out, each), pool, helpers, tasks))
+    return int(parallel_for(_sums_part, (rows, number, out, helpers + 1), pool, helpers, helpers + 1))
