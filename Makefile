@@ -71,12 +71,13 @@ bench-quick: $(BENCH_READY)
 accuracy: $(BENCH_READY)
 	$(BENCH)/bin/python -m benchmarks.accuracy
 
-# Runs the pages' code; `make tutorial WRITE=--write` also puts what it prints and draws into them.
+# Runs the pages' code; `make tutorial WRITE=--write` also puts what it prints and draws into them. With EMPTY=--empty
+# they run where only that is installed which the pages themselves install, as a reader does it.
 tutorial: $(READY)
-	$(BIN)/python tools/pages.py docs/tutorial/[0-9]*[a-z].md $(WRITE)
+	$(BIN)/python tools/pages.py docs/tutorial/*.md $(WRITE) $(EMPTY)
 
 pages: $(READY)
-	$(BIN)/python tools/pages.py README.md docs/how-to/*.md $(WRITE)
+	$(BIN)/python tools/pages.py README.md docs/index.md docs/how-to/*.md docs/explanation/*.md $(WRITE) $(EMPTY)
 
 # What the README and the docs show of the page, taken in a headless Chromium.
 pictures: $(READY)

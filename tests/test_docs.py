@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from gatelight.cli import main
 from gatelight.text import datasets
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md")])
-BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+TRANSLATIONS = [ROOT / "README.zh-CN.md", *sorted(ROOT.glob("docs/**/*.zh.md"))]
+TAUGHT = [ROOT / "README.md", *(page for page in PAGES if page.parent.name in ("docs", "tutorial", "how-to"))]
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+NOT_RUN = runpy.run_path(str(ROOT / "tools/pages.py"))["NOT_RUN"]
+COMMENT = re.compile(r" +# .*$", re.MULTILINE)
 COLOUR = re.compile(r"#([0-9a-f]{6})\b")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
@@ -38,13 +46,41 @@ def test_links_of_pages_outside_the_site_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.zh.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", TRANSLATIONS, ids=lambda page: page.name)
 def test_a_translation_has_the_same_code(page: Path) -> None:
     """Only the English page is run; another code beside Chinese words would be tried by nobody."""
-    english = page.with_name(page.name.replace(".zh.md", ".md"))
-    assert BLOCK.findall(page.read_text(encoding="utf-8")) == BLOCK.findall(
-        english.read_text(encoding="utf-8")
+    english = page.with_name(page.name.replace(".zh", "").replace("-CN", ""))
+    codes, meant = (
+        [COMMENT.sub("", fenced) for fenced in FENCED.findall(file.read_text(encoding="utf-8"))]
+        for file in (page, english)
     )
+    assert codes == meant
+
+
+@pytest.mark.parametrize("page", TAUGHT, ids=lambda page: page.name)
+def test_every_block_is_run_or_listed(page: Path) -> None:
+    """A block in another language than those which `make pages` runs would be tried by nobody."""
+    for fenced in FENCED.findall(page.read_text(encoding="utf-8")):
+        language, _, code = fenced.removeprefix("```").partition("\n")
+        assert language in ("python", "sh", "text") or code.startswith(tuple(NOT_RUN)), fenced
+
+
+def test_what_is_not_run_is_there() -> None:
+    """An entry that no block matches hides nothing today and might tomorrow."""
+    codes = [
+        fenced.partition("\n")[2] for page in TAUGHT for fenced in FENCED.findall(page.read_text("utf-8"))
+    ]
+    assert [start for start in NOT_RUN if not any(code.startswith(start) for code in codes)] == []
+
+
+def test_commands_of_container_and_unit_are_commands() -> None:
+    """Neither Docker nor systemd is at hand; a misspelt option would be found by whoever has them."""
+    service = (ROOT / "docs/how-to/service.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^CMD (.*)$", service, re.MULTILINE)
+    (unit,) = re.findall(r"^ExecStart=(.*)$", service, re.MULTILINE)
+    (warm_up,) = re.findall(r"^RUN (gatelight .*)$", service, re.MULTILINE)
+    for words in (json.loads(command), unit.split(), shlex.split(warm_up)):
+        main._parser(words[1]).parse_args(words[2:])
 
 
 @pytest.mark.parametrize("page", ["tutorial/1-a-gate.md", "tutorial/2-reviews-to-ids.md"])

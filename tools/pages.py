@@ -2,10 +2,14 @@
 
     python tools/pages.py docs/tutorial/*.md            # fails where a block fails or prints something else
     python tools/pages.py docs/tutorial/*.md --write    # puts outputs and pictures into the pages
+    python tools/pages.py docs/tutorial/*.md --empty    # where only that is installed which the pages install
 
 Blocks marked `python` of a page share one interpreter, those marked `sh` one folder; a block marked `text`
-right behind one holds its output. Numbers may differ from machine to machine and are not compared. What a
-page saves as an `.svg` file is its picture.
+right behind one holds its output. Numbers may differ between machines and are not compared, nor is what
+the code says VARIES. What a page saves as an `.svg` file is its picture.
+
+With --empty a clone is installed by the README's words, and each page gets an environment that has this and
+what its own `pip install` lines bring; the pages of a folder also have what its `index.md` installs.
 """
 
 from __future__ import annotations
@@ -23,13 +27,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"[-+−]?\d[\d,.:]*(e-?\d+)?|\s+|[│█▏▎▍▌▋▊▉]")
+VARIES = "differs from processor to processor"
+INSTALL = "python3 -m venv .venv"
+# Every block that is not run with the others, by the words with which it begins, and why.
+NOT_RUN = {
+    "make test": "takes minutes; `make test` and `make demo` are jobs of CI by themselves",
+    INSTALL: "makes the environment: --empty runs it, from the README",
+    "docker ": "needs Docker",
+    "FROM python": "needs Docker; its commands are read by a test",
+    "[Unit]": "needs systemd; its command is read by a test",
+    "torchrun --nnodes": "needs four machines",
+    "gatelight predict model 's3:": "needs a cluster and a bucket",
+}
 MARK = "--- end of block {} ---"
-STYLE = Path(__file__).parents[1] / "docs" / "picture.mplstyle"
-SETTING_UP = f"""import subprocess, sys, matplotlib.pyplot
-matplotlib.use("svg")
-matplotlib.style.use({str(STYLE)!r})
+STYLE = ROOT / "docs" / "picture.mplstyle"
+SETTING_UP = """import doctest, subprocess, sys
+
+def run_examples(code, name):
+    test = doctest.DocTestParser().get_doctest(code, globals(), name, None, 0)
+    failed = doctest.DocTestRunner().run(test, clear_globs=False).failed
+    globals().update(test.globs)
+    if failed:
+        sys.exit(f"{failed} examples failed")
+
 """
 
 
@@ -41,32 +64,46 @@ class Block:
     code: str
     shown: str | None
 
+    @property
+    def run(self) -> bool:
+        """Whether it is run with the others of its page."""
+        return not self.code.startswith(tuple(NOT_RUN))
 
-def blocks(page: str) -> list[Block]:
-    """Return the blocks of a page that can be run."""
-    return [Block(*found.groups()) for found in BLOCK.finditer(page)]
+
+def blocks(page: Path) -> list[Block]:
+    """Return the blocks of a page that have code."""
+    return [Block(*found.groups()) for found in BLOCK.finditer(page.read_text(encoding="utf-8"))]
 
 
-def run(page: Path, folder: Path) -> list[str]:
-    """Run a page in a folder and return what each block printed; raises SystemExit where one fails."""
-    code, there = [SETTING_UP], blocks(page.read_text(encoding="utf-8"))
+def run(page: Path, folder: Path, python: Path) -> list[str]:
+    """Run a page in a folder and return what each block printed; or raise CalledProcessError."""
+    code, there = [SETTING_UP], blocks(page)
     for number, block in enumerate(there):
-        if block.language == "python":
-            code.append(f"exec(compile({block.code!r}, {f'{page.name}, block {number + 1}'!r}, 'exec'))\n")
-        else:
+        name = f"{page.name}, block {number + 1}"
+        if not block.run:
+            pass
+        elif block.language == "sh":
             code.append(f"subprocess.run(['bash', '-euo', 'pipefail', '-c', {block.code!r}], check=True)\n")
+        elif block.code.startswith(">>> "):
+            code.append(f"run_examples({block.code!r}, {name!r})\n")
+        else:
+            code.append(f"exec(compile({block.code!r}, {name!r}, 'exec'))\n")
         code.append(f"sys.stdout.flush(); print({MARK.format(number)!r}, flush=True)\n")
-    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    settings = {
+        "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
+        "COLUMNS": "80",
+        "MPLBACKEND": "svg",
+        "MATPLOTLIBRC": str(STYLE),
+        "SOURCE_DATE_EPOCH": "0",  # pictures bear no date
+    }
     ended = subprocess.run(
-        [sys.executable, "-c", "".join(code)],
+        [python, "-c", "".join(code)],
         cwd=folder,
-        env={**os.environ, "PATH": paths, "COLUMNS": "80", "SOURCE_DATE_EPOCH": "0"},  # pictures bear no date
+        env={**os.environ, **settings},
         stdout=subprocess.PIPE,
         text=True,
-        check=False,
+        check=True,
     )
-    if ended.returncode:
-        raise SystemExit(f"{page}: failed\n{ended.stdout}")
     printed, rest = [], ended.stdout
     for number in range(len(there)):
         own, _, rest = rest.partition(MARK.format(number) + "\n")
@@ -76,10 +113,10 @@ def run(page: Path, folder: Path) -> list[str]:
 
 def differences(page: Path, printed: list[str]) -> Iterator[str]:
     """Yield where a page shows something else than what was printed, numbers aside."""
-    for number, (block, got) in enumerate(
-        zip(blocks(page.read_text(encoding="utf-8")), printed, strict=True)
-    ):
-        if block.shown is not None and NUMBER.sub("", block.shown) != NUMBER.sub("", got):
+    for number, (block, got) in enumerate(zip(blocks(page), printed, strict=True)):
+        if block.shown is None or VARIES in block.code:
+            continue
+        if NUMBER.sub("", block.shown) != NUMBER.sub("", got):
             lines = difflib.unified_diff(
                 block.shown.splitlines(), got.splitlines(), "shown", "printed", lineterm="", n=1
             )
@@ -102,6 +139,32 @@ def write(page: Path, printed: list[str]) -> None:
             file.write_text(BLOCK.sub(shown, file.read_text(encoding="utf-8")), encoding="utf-8")
 
 
+def installed(folder: Path) -> Path:
+    """Install a clone into an empty environment, as the README says, and return its Python."""
+    clone = folder / "gatelight"
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+    (block,) = (block for block in blocks(ROOT / "README.md") if block.code.startswith(INSTALL))
+    subprocess.run(["bash", "-euo", "pipefail", "-c", block.code], cwd=clone, check=True, stdout=sys.stderr)
+    return clone / ".venv" / "bin" / "python"
+
+
+def environment(folder: Path, base: Path) -> Path:
+    """Make an environment that sees what another one has, and return its Python.
+
+    Its own `gatelight` command runs the other one's modules, whose compiled kernels are there already.
+    """
+    subprocess.run([base, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    (packages,) = (base.parents[1] / "lib").glob("python*/site-packages")
+    (own,) = (folder / "lib").glob("python*/site-packages")
+    (own / "base.pth").write_text(f"{packages}\n", encoding="utf-8")
+    for name, module in (("gatelight", "gatelight"), ("torchrun", "torch.distributed.run")):
+        command = folder / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec {python} -m {module} "$@"\n', encoding="utf-8")
+        command.chmod(0o755)
+    return python
+
+
 def main() -> int:
     """Run the pages that are named."""
     parser = argparse.ArgumentParser(
@@ -109,22 +172,40 @@ def main() -> int:
     )
     parser.add_argument("pages", nargs="+", type=Path)
     parser.add_argument("--write", action="store_true", help="put outputs and pictures into the pages")
+    parser.add_argument("--empty", action="store_true", help="in environments that begin empty")
     asked = parser.parse_args()
     wrong = 0
-    for page in asked.pages:
-        if page.name.endswith(".zh.md"):  # has the same blocks: tests/test_docs.py
-            continue
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as place:
+        if asked.empty:
+            os.environ.pop("PYTHONPATH", None)
             began = time.perf_counter()
-            printed = run(page, Path(folder))
-            if asked.write:
-                write(page, printed)
-                for picture in Path(folder).glob("*.svg"):
-                    shutil.copy(picture, page.parent / picture.name)
-            for difference in differences(page, printed):
-                wrong += 1
-                print(difference)
-            print(f"{page}: {len(printed)} blocks, {time.perf_counter() - began:.0f} s", flush=True)
+            base = installed(Path(place))
+            print(f"README.md, install: {time.perf_counter() - began:.0f} s", flush=True)
+        for page in asked.pages:
+            if page.name.endswith(".zh.md") or not blocks(page):  # has the same blocks: tests/test_docs.py
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                began = time.perf_counter()
+                python = Path(sys.executable)
+                if asked.empty:
+                    python = environment(Path(folder) / ".venv", base)
+                    index = page.with_name("index.md")
+                    if index.exists() and index != page:
+                        run(index, Path(folder), python)
+                try:
+                    printed = run(page, Path(folder), python)
+                except subprocess.CalledProcessError as error:
+                    wrong += 1
+                    print(f"{page}: failed\n{error.stdout}", flush=True)
+                    continue
+                if asked.write:
+                    write(page, printed)
+                    for picture in Path(folder).glob("*.svg"):
+                        shutil.copy(picture, page.parent / picture.name)
+                for difference in differences(page, printed):
+                    wrong += 1
+                    print(difference)
+                print(f"{page}: {len(printed)} blocks, {time.perf_counter() - began:.0f} s", flush=True)
     return 1 if wrong else 0
 
 
