@@ -83,7 +83,7 @@ def run(page: Path, folder: Path, python: Path) -> list[str]:
         if not block.run:
             pass
         elif block.language == "sh":
-            code.append(f"subprocess.run(['bash', '-euo', 'pipefail', '-c', {block.code!r}], check=True)\n")
+            code.append(f"subprocess.run(['bash', '-euc', {block.code!r}], check=True)\n")
         elif block.code.startswith(">>> "):
             code.append(f"run_examples({block.code!r}, {name!r})\n")
         else:
@@ -144,7 +144,7 @@ def installed(folder: Path) -> Path:
     clone = folder / "gatelight"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
     (block,) = (block for block in blocks(ROOT / "README.md") if block.code.startswith(INSTALL))
-    subprocess.run(["bash", "-euo", "pipefail", "-c", block.code], cwd=clone, check=True, stdout=sys.stderr)
+    subprocess.run(["bash", "-euc", block.code], cwd=clone, check=True, stdout=sys.stderr)
     return clone / ".venv" / "bin" / "python"
 
 
