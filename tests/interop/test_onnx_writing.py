@@ -7,7 +7,6 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -44,47 +43,6 @@ def test_every_kind_of_output(outputs: int, multilabel: bool, tmp_path: Path) ->
     interop.save(model, tmp_path / "model.onnx")
     found = run(tmp_path / "model.onnx", ids=padded, lengths=lengths.astype(np.int32))["probabilities"]
     np.testing.assert_allclose(found, predict(model, ids, lengths), rtol=0, atol=SAME)
-
-
-@pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("cell", [*CELLS, "relu"])
-def test_a_layer_alone_streams(cell: str, batch_first: bool, tmp_path: Path) -> None:
-    """A long signal read in pieces, the state carried from one to the next, must give what one pass gives."""
-    options: dict[str, Any] = {"nonlinearity": "relu"} if cell == "relu" else {}
-    torch.manual_seed(2)
-    layer = CELLS["rnn" if cell == "relu" else cell](4, 5, 2, batch_first=batch_first, **options)
-    interop.save(layer, tmp_path / "layer.onnx")
-    x = torch.randn(3, 8, 4) if batch_first else torch.randn(8, 3, 4)
-    axis = 1 if batch_first else 0
-    expected, end = layer(x)
-    states: dict[str, Any] = {}
-    pieces = []
-    for piece in np.split(x.numpy(), [3, 4], axis=axis):
-        found = run(
-            tmp_path / "layer.onnx", x=piece, lengths=np.full(3, piece.shape[axis], np.int32), **states
-        )
-        pieces.append(found["output"])
-        states = {name.replace("_n", "_0"): found[name] for name in found if name != "output"}
-    np.testing.assert_allclose(np.concatenate(pieces, axis), expected.detach().numpy(), rtol=0, atol=SAME)
-    for name, state in zip(("h_0", "c_0"), end if isinstance(end, tuple) else (end,), strict=False):
-        np.testing.assert_allclose(states[name], state.detach().numpy(), rtol=0, atol=SAME)
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_given_states_and_empty_sequences(cell: str, tmp_path: Path) -> None:
-    """An empty sequence ends in the state in which it began; the others start from theirs, not from zeros."""
-    torch.manual_seed(2)
-    layer = CELLS[cell](4, 5, 2, bidirectional=True)
-    interop.save(layer, tmp_path / "layer.onnx")
-    lengths, x = [4, 0, 7, 1], torch.randn(7, 4, 4)
-    state = tuple(torch.randn(4, 4, 5) for _ in range(2 if cell in ("lstm", "peephole") else 1))
-    expected, end = layer(x, state if len(state) == 2 else state[0], lengths=lengths)
-    given = dict(zip(("h_0", "c_0"), (part.numpy() for part in state), strict=False))
-    found = run(tmp_path / "layer.onnx", x=x.numpy(), lengths=np.array(lengths, np.int32), **given)
-    np.testing.assert_allclose(found["output"], expected.detach().numpy(), rtol=0, atol=SAME)
-    for name, part in zip(("h_n", "c_n"), end if isinstance(end, tuple) else (end,), strict=False):
-        np.testing.assert_allclose(found[name], part.detach().numpy(), rtol=0, atol=SAME)
-        np.testing.assert_array_equal(found[name][:, 1], given[name.replace("_n", "_0")][:, 1])
 
 
 def test_a_text_classifier_brings_its_words_along(tmp_path: Path) -> None:

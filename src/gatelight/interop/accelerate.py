@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,26 +21,12 @@ THEIRS = {ours: theirs for theirs, ours in OURS.items()}
 CELLS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Report:
-    """What `accelerate` did, by the layers' names; as a context it takes it all back at the block's end."""
+    """What `accelerate` did, by the layers' names."""
 
     swapped: tuple[str, ...]
     left: tuple[tuple[str, str], ...]  # name and reason
-    layers: tuple[nn.Module, ...]  # those of `swapped`
-
-    def restore(self) -> None:
-        """Give the layers that were swapped, and are still ours, their torch.nn class back."""
-        for layer in self.layers:
-            layer.__class__ = THEIRS.get(type(layer), type(layer))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.restore()
 
     def __str__(self) -> str:
         lines = [f"{name or '(the module itself)'}: runs on gatelight's kernels" for name in self.swapped]
@@ -53,7 +38,7 @@ def accelerate(module: nn.Module) -> Report:
     """Let every torch.nn.LSTM, GRU and RNN in `module` (itself included) compute by our kernels, in place.
 
     Layers that these do not serve are left, and the report says why. Parameters stay the same objects.
-    `Report.restore()`, or `restore(module)` for a copy of the module, takes it back.
+    `restore(module)` takes it back.
     """
     swapped: list[tuple[str, nn.Module]] = []
     left: list[tuple[str, str]] = []
@@ -68,7 +53,7 @@ def accelerate(module: nn.Module) -> Report:
             left += [(name, reason) for reason in _not_meant(layer)]
     for _, layer in swapped:
         layer.__class__ = OURS[type(layer)]
-    return Report(tuple(name for name, _ in swapped), tuple(left), tuple(layer for _, layer in swapped))
+    return Report(tuple(name for name, _ in swapped), tuple(left))
 
 
 def restore(module: nn.Module) -> tuple[str, ...]:

@@ -49,11 +49,9 @@ class Nodes:
         self._weights[name] = np.ascontiguousarray(array)
         return name
 
-    def takes(self, name: str, kind: int, shape: Dimensions, default: Array | None = None) -> str:
-        """An input; one with a default may be left out, and its sizes may differ from the default's."""
+    def takes(self, name: str, kind: int, shape: Dimensions) -> str:
+        """An input."""
         self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
-        if default is not None:
-            self._weights[name] = default
         return name
 
     def gives(self, name: str, shape: Dimensions) -> None:

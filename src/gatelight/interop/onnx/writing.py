@@ -1,14 +1,14 @@
 """Our models as ONNX graphs: embedding, recurrent layers, head.
 
-Legend: B sequences, T steps, D input size, H hidden size, F = directions × H, S = layers × directions. Inside
-of the graph rows are [T, B, ·], as ONNX's recurrent operators want them. Steps after a length never count.
+Legend: B sequences, T steps, D input size, H hidden size, F = directions × H. Inside of the graph rows are
+[T, B, ·], as ONNX's recurrent operators want them. Steps after a length never count.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,10 @@ from gatelight.estimators import saving
 from gatelight.estimators.classifier import TextClassifier
 from gatelight.files import file_written_aside
 from gatelight.interop.gate_orders import ONNX, ONNX_PEEPHOLES, in_order
-from gatelight.interop.onnx.heads import Sizes, logits_of, only
+from gatelight.interop.onnx.heads import Sizes, logits_of
 from gatelight.interop.onnx.nodes import Nodes
 from gatelight.models.classifier import Classifier
 from gatelight.nn.equations import EQUATIONS
-from gatelight.nn.layers import Layer
 
 MOST_BYTES = (1 << 31) - (1 << 24)  # protobuf's limit, with room for the rest of the graph
 KEY = "gatelight."
@@ -36,8 +35,8 @@ OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peephole": "LSTM", "gru": "GRU"}
 Array = NDArray[Any]
 
 
-def save(model: TextClassifier | Classifier | Layer, path: str | Path) -> None:
-    """Write a fitted estimator, a network or a recurrent layer as one ONNX file.
+def save(model: TextClassifier | Classifier, path: str | Path) -> None:
+    """Write a fitted estimator, or its network alone, as one ONNX file.
 
     What goes in and comes out is said in the docs and in the file itself. Raises DataError for what ONNX
     cannot hold.
@@ -50,12 +49,9 @@ def save(model: TextClassifier | Classifier | Layer, path: str | Path) -> None:
         told = _classifier(nodes, model.model_, both_classes=True)
     elif isinstance(model, Classifier):
         told = _classifier(nodes, model, both_classes=False)
-    elif isinstance(model, Layer):
-        told = _layer(nodes, model)
     else:
         raise DataError(
-            f"a {type(model).__name__} cannot be written as ONNX; expected a TextClassifier, its network or "
-            "one of gatelight's recurrent layers"
+            f"a {type(model).__name__} cannot be written as ONNX; expected a TextClassifier or its network"
         )
     if nodes.bytes() > MOST_BYTES:
         raise DataError(
@@ -102,11 +98,11 @@ def _classifier(nodes: Nodes, model: Classifier, both_classes: bool) -> str:
     table = nodes.plain("embedding.weight", weights["embedding.weight"])
     x = nodes.add("Gather", table, nodes.add("Transpose", ids, perm=[1, 0]))
     sizes = Sizes.of(nodes, x)
-    hidden, ends = _stack(
-        nodes, [(layer, f"memory.{number}.") for number, layer in enumerate(model.memory)], x, sizes
-    )
+    last = ""
+    for number, layer in enumerate(model.memory):
+        x, last = _recurrent(nodes, layer, f"memory.{number}.", x, sizes)
     head = {name.removeprefix("head."): array for name, array in weights.items() if name.startswith("head.")}
-    logits = logits_of(config.pool, nodes, hidden, ends, sizes, head)
+    logits = logits_of(config.pool, nodes, x, last, sizes, head)
     several = config.outputs > 1 and not config.multilabel
     columns = config.outputs
     if several:
@@ -119,119 +115,49 @@ def _classifier(nodes: Nodes, model: Classifier, both_classes: bool) -> str:
     else:
         nodes.add("Sigmoid", logits, name="probabilities")
     nodes.gives("probabilities", ["batch", columns])
-    _final_states(nodes, config.layers * (2 if config.bidirectional else 1), config.hidden, config.cell)
     return (
         "ids int64 [batch, steps]: word numbers, after a text's end any (0, say); lengths int32 [batch]; "
-        "probabilities float [batch, classes], in the order of the metadata entry gatelight.classes. h_0 "
-        "(and c_0) may be left out."
+        "probabilities float [batch, classes], in the order of the metadata entry gatelight.classes."
     )
 
 
-def _layer(nodes: Nodes, layer: Layer) -> str:
-    """The graph of a recurrent layer alone, in its own layout."""
-    layout = ["batch", "steps"] if layer.batch_first else ["steps", "batch"]
-    given = nodes.takes("x", TensorProto.FLOAT, [*layout, layer.input_size])
-    x = nodes.add("Transpose", given, perm=[1, 0, 2]) if layer.batch_first else given
-    sizes = Sizes.of(nodes, x)
-    hidden, _ = _stack(nodes, [(layer, "")], x, sizes)
-    # A step after the end gives zeros, also in runtimes that leave it open.
-    hidden = only(nodes, sizes.mask, hidden, 0.0)
-    nodes.add("Transpose", hidden, perm=[1, 0, 2] if layer.batch_first else [0, 1, 2], name="output")
-    directions = 2 if layer.bidirectional else 1
-    nodes.gives("output", [*layout, directions * layer.hidden_size])
-    _final_states(nodes, layer.num_layers * directions, layer.hidden_size, layer.cell)
-    return "x float, lengths int32 [batch], output float; h_0 (and c_0) may be left out."
-
-
-def _stack(nodes: Nodes, layers: Iterable[tuple[Any, str]], x: str, sizes: Sizes) -> tuple[str, str]:
-    """All layers over x [T, B, D] → hidden [T, B, F] and the last layer's final h [dirs, B, H]."""
-    single = [(layer, prefix, k) for layer, prefix in layers for k in range(layer.num_layers)]
-    first: Layer = single[0][0]
-    directions, hidden = (2 if first.bidirectional else 1), first.hidden_size
-    kinds = ("h", "c") if EQUATIONS[first.cell].has_cell_state else ("h",)
-    begin = {kind: _initial(nodes, kind, len(single), directions, hidden, sizes) for kind in kinds}
-    ends: dict[str, list[str]] = {kind: [] for kind in kinds}
-    for number, (layer, prefix, k) in enumerate(single):
-        starts = {kind: begin[kind][number] for kind in kinds}
-        x, last = _recurrent(nodes, layer, prefix, k, x, starts, sizes)
-        for kind in kinds:
-            # A sequence without a step ends in the state in which it began.
-            ends[kind].append(nodes.add("Where", sizes.there, last[kind], starts[kind]))
-    for kind in kinds:
-        nodes.add("Concat", *ends[kind], axis=0, name=f"{kind}_n")
-    return x, ends["h"][-1]
-
-
-def _initial(nodes: Nodes, kind: str, layers: int, directions: int, hidden: int, sizes: Sizes) -> list[str]:
-    """An optional input [S, B, H], zeros when it is left out, cut into one [dirs, B, H] for each layer."""
-    states = layers * directions
-    given = nodes.takes(
-        f"{kind}_0", TensorProto.FLOAT, [f"{states} or 1", "batch or 1", f"{hidden} or 1"],
-        default=np.zeros((1, 1, 1), np.float32),
-    )  # fmt: skip
-    shape = nodes.add(
-        "Concat", nodes.number([states], np.int64), nodes.add("Shape", sizes.lengths),
-        nodes.number([hidden], np.int64), axis=0,
-    )  # fmt: skip
-    whole = nodes.add("Expand", given, shape)
-    if layers == 1:
-        return [whole]
-    cuts = nodes.number([directions] * layers, np.int64)
-    return nodes.several("Split", [whole, cuts], [f"{kind}_0.{number}" for number in range(layers)], axis=0)
-
-
-def _recurrent(
-    nodes: Nodes, layer: Layer, prefix: str, k: int, x: str, starts: dict[str, str], sizes: Sizes
-) -> tuple[str, dict[str, str]]:
-    """One layer, all its directions: x [T, B, D] → hidden [T, B, F] and its final states [dirs, B, H]."""
+def _recurrent(nodes: Nodes, layer: Any, prefix: str, x: str, sizes: Sizes) -> tuple[str, str]:
+    """One layer, all its directions: x [T, B, D] → hidden [T, B, F] and its final h [dirs, B, H]."""
     suffixes = ("", "_reverse") if layer.bidirectional else ("",)
-    arrays = _operator_inputs(layer.cell, _arrays(layer), k, suffixes)
-    names = {key: nodes.plain(f"{prefix}{k}.{key}", array) for key, array in arrays.items()}
+    arrays = _operator_inputs(layer.cell, _arrays(layer), suffixes)
+    names = {key: nodes.plain(f"{prefix}{key}", array) for key, array in arrays.items()}
     attributes: dict[str, Any] = {
         "hidden_size": layer.hidden_size,
         "direction": "bidirectional" if layer.bidirectional else "forward",
     }
-    inputs = [x, names["W"], names["R"], names.get("B", ""), sizes.real, starts["h"]]
-    outputs = [f"{prefix}{k}.Y", f"{prefix}{k}.Y_h"]
+    inputs = [x, names["W"], names["R"], names["B"], sizes.real]
     if layer.cell == "gru":
         attributes["linear_before_reset"] = 1
-    elif layer.cell == "rnn":
-        attributes["activations"] = [str(layer.nonlinearity).capitalize()] * len(suffixes)
-    else:
-        inputs += [starts["c"], *([names["P"]] if "P" in names else [])]
-        outputs.append(f"{prefix}{k}.Y_c")
+    elif "P" in names:
+        inputs += ["", "", names["P"]]  # no states to begin from
+    outputs = [f"{prefix}Y", f"{prefix}Y_h"]
     nodes.several(OPERATORS[layer.cell], inputs, outputs, **attributes)
     side_by_side = nodes.add("Transpose", outputs[0], perm=[0, 2, 1, 3])
-    hidden = nodes.add("Reshape", side_by_side, nodes.number([0, 0, -1], np.int64))
-    return hidden, dict(zip(("h", "c"), outputs[1:], strict=False))
+    return nodes.add("Reshape", side_by_side, nodes.number([0, 0, -1], np.int64)), outputs[1]
 
 
-def _operator_inputs(
-    cell: str, weights: Mapping[str, Array], layer: int, suffixes: Sequence[str]
-) -> dict[str, Array]:
+def _operator_inputs(cell: str, weights: Mapping[str, Array], suffixes: Sequence[str]) -> dict[str, Array]:
     """A layer's weights by torch's names → W [dirs, G, D], R [dirs, G, H], B [dirs, 2G], P [dirs, 3H]."""
     ours, theirs = EQUATIONS[cell].gates, ONNX[cell]
 
     def stacked(*kinds: str) -> Array:
         return np.stack(
             [
-                np.concatenate([in_order(weights[f"{kind}_l{layer}{end}"], ours, theirs) for kind in kinds])
+                np.concatenate([in_order(weights[f"{kind}_l0{end}"], ours, theirs) for kind in kinds])
                 for end in suffixes
             ]
         )
 
-    found = {"W": stacked("weight_ih"), "R": stacked("weight_hh")}
-    if f"bias_ih_l{layer}" in weights:
-        found["B"] = stacked("bias_ih", "bias_hh")
+    found = {"W": stacked("weight_ih"), "R": stacked("weight_hh"), "B": stacked("bias_ih", "bias_hh")}
     if EQUATIONS[cell].peepholes:
-        rows = [weights[f"weight_peephole_l{layer}{end}"].reshape(-1) for end in suffixes]
+        rows = [weights[f"weight_peephole_l0{end}"].reshape(-1) for end in suffixes]
         found["P"] = np.stack([in_order(row, EQUATIONS[cell].peepholes, ONNX_PEEPHOLES) for row in rows])
     return found
-
-
-def _final_states(nodes: Nodes, states: int, hidden: int, cell: str) -> None:
-    for kind in ("h", "c") if EQUATIONS[cell].has_cell_state else ("h",):
-        nodes.gives(f"{kind}_n", [states, "batch", hidden])
 
 
 def _arrays(module: Any) -> dict[str, Array]:
