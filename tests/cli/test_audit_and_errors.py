@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
-import pytest
 from command_line import gatelight, json_lines, one_line_and_two, succeeded, write_reviews
 
 import gatelight as library
@@ -83,12 +81,6 @@ def test_words_without_vectors(tmp_path: Path) -> None:
     assert [word["word"] for word in report["negations"]] == ["dont"]
 
 
-@pytest.fixture
-def own_model(model: Path, tmp_path: Path) -> Path:
-    """A copy of the folder's model that a test may change."""
-    return Path(shutil.copytree(model, tmp_path / "m"))
-
-
 def test_errors_for_machines(model: Path, reviews: Path) -> None:
     """The mistakes are those of the model on the texts it was not trained on."""
     result = succeeded("errors", model, reviews, "--json")
@@ -125,56 +117,15 @@ def test_errors_for_people_fit_80_columns(model: Path, tmp_path: Path) -> None:
     assert max(rules) <= 80
 
 
-def test_a_temperature_is_saved_with_the_model(own_model: Path, reviews: Path, tmp_path: Path) -> None:
-    """What `--calibrate` says must be what the next `predict` does."""
-    before = library.load(own_model)
-    before.training_["validation_temperature"] = 2.5
-    before.save(own_model)
-    text = "the film was dull and so is its music"
-    result = succeeded("errors", own_model, reviews, "--calibrate", "validation", "--json")
-    assert "a temperature of 2.500 is saved" in result.stderr
-    after = library.load(own_model)
-    assert after.training_["temperature"] == 2.5
-    assert after.predict_proba([text]).max() < before.predict_proba([text]).max()
-    blamed, praised = ("the film was dull and so is its music", "the film was superb and so is its music")
-    other = write(tmp_path / "other.csv", [(blamed, "neg"), (praised, "pos")] * 8 + [(blamed, "pos")] * 2)
-    result = succeeded("errors", own_model, reviews, "--calibrate", other)
-    assert library.load(own_model).training_["temperature"] != 2.5
-
-
-def test_a_temperature_at_the_bound_of_its_search_is_not_saved(own_model: Path, tmp_path: Path) -> None:
-    """Where all answers are right no temperature is the best: the lowest that was tried would be saved."""
-    model = library.load(own_model)
-    texts = ["the film was dull and so is its music", "the film was superb and so is its music"]
-    rows = list(zip(texts, model.predict(texts).tolist(), strict=True))
-    model.training_["validation_temperature"] = 19.999898
-    model.save(own_model)
-    data = write(tmp_path / "d.csv", rows * 3)
-    result = succeeded("errors", own_model, data)
-    assert "A temperature of" not in result.stdout
-    other = write(tmp_path / "other.csv", rows)
-    for by in ("validation", other):
-        line = one_line_and_two(gatelight("errors", own_model, data, "--calibrate", by))
-        assert "the search ended at its bound" in line
-
-
-def test_what_errors_refuses(own_model: Path, reviews: Path, tmp_path: Path) -> None:
-    """Each with one line; the model stays as it is."""
-    line = one_line_and_two(gatelight("errors", own_model, reviews, "--calibrate", reviews))
-    assert "would flatter" in line
-    config = json.loads((own_model / "config.json").read_text())
-    del config["training"]["validation_temperature"]
-    (own_model / "config.json").write_text(json.dumps(config))
-    line = one_line_and_two(gatelight("errors", own_model, reviews, "--calibrate", "validation"))
-    assert "no temperature was fitted" in line
+def test_what_errors_refuses(model: Path, reviews: Path, tmp_path: Path) -> None:
+    """Each with one line."""
     other = write(tmp_path / "d.csv", [("good", "positive"), ("bad", "negative")])
-    assert "'positive'" in one_line_and_two(gatelight("errors", own_model, other))
-    assert "no split 'test'" in one_line_and_two(gatelight("errors", own_model, reviews, "--part", "test"))
+    assert "'positive'" in one_line_and_two(gatelight("errors", model, other))
+    assert "no split 'test'" in one_line_and_two(gatelight("errors", model, reviews, "--part", "test"))
     assert "nowhere" in one_line_and_two(gatelight("errors", tmp_path / "nowhere", reviews))
     plain = tmp_path / "lines.txt"
     plain.write_text("a line\n")
-    assert "label" in one_line_and_two(gatelight("errors", own_model, plain))
-    assert "temperature" not in library.load(own_model).training_
+    assert "label" in one_line_and_two(gatelight("errors", model, plain))
 
 
 def test_what_a_user_wrote_cannot_move_the_cursor(model: Path, tmp_path: Path) -> None:

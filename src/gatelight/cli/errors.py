@@ -10,18 +10,15 @@ from gatelight.cli.options import DATA, JSON, MODEL, THREADS, argument, option
 from gatelight.cli.output import emit, percent, say, table
 from gatelight.cli.sources import LIMIT, Reads
 from gatelight.cli.use import PART
-from gatelight.errors import DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gatelight.estimators.classifier import TextClassifier
     from gatelight.insight.errors import Agreement, ErrorAnalysis, Mistake, Slice
     from gatelight.insight.paired import Difference
     from gatelight.insight.rare_words import Edit
 
 STAGES = {"predict": "predicting", "baseline": "n-gram baseline", "edits": "changing words"}
-VALIDATION = "validation"
 MOST_CLASSES = 12
 
 
@@ -37,10 +34,6 @@ class Errors(Reads):
     data: str = argument(DATA, "DATA")
     part: str | None = option(PART)
     limit: int | None = option(LIMIT, least=1)
-    calibrate: str | None = option(
-        "first save a temperature with the model: fitted on its validation texts, or on other DATA",
-        metavar="validation|DATA",
-    )
     threads: int | None = option(THREADS, least=1)
     json: bool = option(JSON, False)
 
@@ -52,8 +45,6 @@ class Errors(Reads):
 
         model = TextClassifier.load(self.model)
         corpus = limited(labelled_texts(self.data, to, self.reading, self.part), self.limit)
-        if self.calibrate is not None:
-            self._calibrate(model, self.calibrate, to)
         with Meter(to) as meter:
             found = analyze_errors(
                 model,
@@ -68,35 +59,6 @@ class Errors(Reads):
             return
         say(to, f"Mistakes of {self.model} on {corpus.origin}", "bold")
         _print(to, found)
-
-    def _calibrate(self, model: TextClassifier, by: str, to: Console) -> None:
-        from gatelight.cli.sources import of_part, read
-        from gatelight.estimators.calibration import fitted_temperature, is_determined
-        from gatelight.estimators.labels import checked_labels
-
-        if by == VALIDATION:
-            temperature = model.training_.get("validation_temperature")
-            if temperature is None:
-                raise DataError(
-                    f"{self.model}: no temperature was fitted on validation texts; name labelled texts that "
-                    "the model was not trained on"
-                )
-        elif by == self.data:
-            raise DataError(
-                "--calibrate names the very texts that are measured, which would flatter; give others"
-            )
-        else:
-            corpus = of_part(read(by, to, self.reading), None)
-            targets = model.known_classes().targets(checked_labels(corpus.labels or []))
-            temperature = fitted_temperature(model.predict_proba(corpus.texts), targets)
-        if not is_determined(temperature):
-            raise DataError(
-                f"{by} tells no temperature: the search ended at its bound, {temperature:.2f}, as where all "
-                "answers are right or none is better than chance; give more labelled texts"
-            )
-        model.calibrate(temperature)
-        model.save(self.model)
-        say(to, f"a temperature of {temperature:.3f} is saved with {self.model}")
 
 
 def _print(to: Console, found: ErrorAnalysis) -> None:
@@ -150,7 +112,7 @@ def _print_confidence(to: Console, found: ErrorAnalysis) -> None:
     if found.offered is not None and found.offered_error is not None and abs(found.offered - 1) > 0.005:
         said += (
             f" A temperature of {found.offered:.2f}, fitted on the validation texts, would make it "
-            f"{percent(found.offered_error)}: --calibrate validation saves it with the model."
+            f"{percent(found.offered_error)}: in Python, model.calibrate({found.offered:.3f})."
         )
     say(to, said)
     rights = [
