@@ -15,8 +15,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 from gatelight import TextClassifier, evaluate
 from gatelight.estimators.calibration import fitted_temperature, is_determined
 from gatelight.estimators.reading import Reading
-from gatelight.insight.errors import agreement, analyze_errors
-from gatelight.insight.rare_words import edits, word_statistics
+from gatelight.insight.errors import agreement, analyze_errors, slices
+from gatelight.insight.rare_words import edits
 from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -115,13 +115,18 @@ TEXTS = ["the fine film", "the good film odd", "goood film", "the film", "fine f
 LABELS = ["pos", "pos", "pos", "neg", "neg"]
 
 
-def test_words_of_a_text_by_hand() -> None:
-    """Counts of another word would answer another question."""
-    found = word_statistics(TwoRules(), TEXTS)  # type: ignore[arg-type]
-    assert found.tokens.tolist() == [3, 4, 2, 2, 8]
-    assert found.negations.tolist() == [0, 0, 0, 0, 1]
-    assert found.contrasts.tolist() == [0, 0, 0, 0, 1]
-    assert found.cut.tolist() == [False, False, False, False, True]
+def test_slices_by_hand() -> None:
+    """Counts of another text would send the reader to the wrong ones."""
+    wrong = np.array([False, True, False, False, True])
+    found = {(s.by, s.value): (s.texts, s.wrong) for s in slices(TwoRules(), TEXTS, wrong)}  # type: ignore[arg-type]
+    assert found == {
+        ("tokens", "up to 2"): (2, 0), ("tokens", "up to 3"): (1, 0), ("tokens", "up to 4"): (1, 1),
+        ("tokens", "over 4"): (1, 1), ("longer than the model reads", "no"): (4, 1),
+        ("longer than the model reads", "yes"): (1, 1), ("negation", "no"): (4, 1),
+        ("negation", "yes"): (1, 1),
+    }  # fmt: skip
+    of_groups = slices(TwoRules(), TEXTS * 5, np.tile(wrong, 5), ["a", "b", "c", "d", None] * 5)  # type: ignore[arg-type]
+    assert next((s.value, s.rate) for s in of_groups if s.by == "group") == ("b", 1.0)
 
 
 def test_edits_by_hand() -> None:

@@ -84,7 +84,7 @@ def _print(to: Console, found: ErrorAnalysis) -> None:
         say(to, "Where it is wrong more often", "bold")
         for by, slices in groupby(found.slices, lambda one: one.by):
             to.print(table([by, "texts", "wrong"], map(_slice_row, slices)))
-        say(to, "Negations, contrast words: lists of English words.")
+        say(to, "Negations are a list of English words.")
     if found.agreement is not None:
         say(to, "Beside the baseline", "bold")
         say(to, _agreement(found.agreement))

@@ -15,9 +15,10 @@ from gatelight.estimators.calibration import Calibration, calibration, is_determ
 from gatelight.estimators.evaluation import Evaluation, measure, wilson_interval
 from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.texts import checked_texts
+from gatelight.insight.english import NEGATIONS
 from gatelight.insight.findings import Quote, quoted
 from gatelight.insight.paired import Difference, paired_difference
-from gatelight.insight.rare_words import Edit, WordStatistics, edits, word_statistics
+from gatelight.insight.rare_words import Edit, edits
 
 if TYPE_CHECKING:
     from gatelight.estimators.classifier import TextClassifier
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 WORST = 10
 COVERED = (1.0, 0.9, 0.8, 0.7, 0.5, 0.3, 0.1)
 LEAST_OF_GROUP, MOST_GROUPS = 5, 10
-MOST_CONTRASTS = 3
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
@@ -130,7 +130,6 @@ def analyze_errors(
     probabilities = estimator.predict_proba(checked)
     predicted = probabilities.argmax(axis=1)
     right = predicted == truth
-    words = word_statistics(estimator, checked)
     mistakes, of_truth = np.flatnonzero(~right), probabilities[np.arange(len(truth)), truth]
 
     compared, beside = None, None
@@ -166,7 +165,7 @@ def analyze_errors(
             for row in mistakes[np.argsort(of_truth[mistakes], kind="stable")][:WORST]
         ],
         edits=edits(estimator, checked, truth, seed),
-        slices=slices(words, ~right, groups),
+        slices=slices(estimator, checked, ~right, groups),
         agreement=compared,
     )
 
@@ -203,17 +202,25 @@ def agreement(model: Numbers, baseline: Numbers, truth: Numbers) -> Agreement:
     )
 
 
-def slices(words: WordStatistics, wrong: Mask, groups: Sequence[str | None] | None = None) -> list[Slice]:
-    """Sort texts by length, cut or not, negations, contrast words, and group, where there are several."""
-    edges = np.unique(np.quantile(words.tokens, [0.25, 0.5, 0.75]).astype(int))
-    length = np.searchsorted(edges, words.tokens, side="left")
+def slices(
+    estimator: TextClassifier, texts: Sequence[str], wrong: Mask, groups: Sequence[str | None] | None = None
+) -> list[Slice]:
+    """Sort texts by length, cut or not, negations, and group, where there are several."""
+    reading = estimator.reading_
+    known = reading.vocabulary.known_counts()
+    token_lists = [reading.tokenizer.tokens(text) for text in texts]
+    tokens = np.array(list(map(len, token_lists)))
+    negated = np.array([any(token.lower() in NEGATIONS for token in own) for own in token_lists])
+    read = tokens
+    if reading.unknown == "drop":
+        read = np.array([sum(token in known for token in own) for own in token_lists])
+    edges = np.unique(np.quantile(tokens, [0.25, 0.5, 0.75]).astype(int))
+    length = np.searchsorted(edges, tokens, side="left")
     lengths = [*(f"up to {edge:,}" for edge in edges), f"over {edges[-1]:,}"]
-    contrasts = [*map(str, range(MOST_CONTRASTS)), f"{MOST_CONTRASTS} or more"]
     kinds = [
         ("tokens", lengths, length),
-        ("longer than the model reads", ["no", "yes"], words.cut),
-        ("negation", ["no", "yes"], words.negations > 0),
-        ("contrast words", contrasts, np.minimum(words.contrasts, MOST_CONTRASTS)),
+        ("longer than the model reads", ["no", "yes"], read > (reading.max_length or np.inf)),
+        ("negation", ["no", "yes"], negated),
     ]
     parts = [(by, value, of == k) for by, values, of in kinds for k, value in enumerate(values)]
     found = [_slice(by, value, mask, wrong) for by, value, mask in parts if mask.any() and not mask.all()]

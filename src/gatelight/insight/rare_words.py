@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.estimators.evaluation import wilson_interval
-from gatelight.insight.english import CONTRASTS, NEGATIONS
 from gatelight.insight.paired import Difference, paired_difference
 
 if TYPE_CHECKING:
@@ -22,35 +20,6 @@ MOST_TEXTS = 5000  # drawn at random where there are more: the intervals are nar
 UNHEARD = "zqxzqx"  # stands for a word that no vocabulary knows
 
 Numbers = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class WordStatistics:
-    """Of each of B texts the number of `tokens`, `negations` and `contrasts`, [B].
-
-    `cut`: whether the text is longer than what the model reads.
-    """
-
-    tokens: Numbers
-    negations: Numbers
-    contrasts: Numbers
-    cut: NDArray[np.bool_]
-
-
-def word_statistics(estimator: TextClassifier, texts: Sequence[str]) -> WordStatistics:
-    """Look at the words of texts as the estimator reads them."""
-    reading = estimator.reading_
-    known = reading.vocabulary.known_counts()
-    token_lists = [reading.tokenizer.tokens(text) for text in texts]
-    lower = [[token.lower() for token in tokens] for tokens in token_lists]
-    dropped = reading.unknown == "drop"
-    read = np.array([sum(not dropped or token in known for token in tokens) for tokens in token_lists])
-    return WordStatistics(
-        tokens=np.array(list(map(len, token_lists)), np.int64),
-        negations=np.array([sum(token in NEGATIONS for token in own) for own in lower]),
-        contrasts=np.array([sum(token in CONTRASTS for token in own) for own in lower]),
-        cut=read > (math.inf if reading.max_length is None else reading.max_length),
-    )
 
 
 @dataclass(frozen=True)
