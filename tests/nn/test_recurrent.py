@@ -56,7 +56,7 @@ def test_opcheck(cell: str, distinct: int) -> None:
     """Schema, fake tensors and autograd registration are what torch.compile and torch.export rely on."""
     cell, x, index, packing, layers, h_0, c_0, masks = arguments(cell, [4, 1, 3], distinct, masked=True)
     weights = [weight for layer in layers for own in layer.values() for weight in own]
-    given = cell, x, index, torch.from_numpy(packing.lengths), weights, True, 2, h_0, c_0, masks, True
+    given = cell, True, 2, x, index, torch.from_numpy(packing.lengths), weights, h_0, c_0, masks
     torch.library.opcheck(torch.ops.gatelight.recurrent.default, given)
 
 
@@ -67,7 +67,7 @@ def test_lengths_of_another_batch(lengths: list[int]) -> None:
     weights = [weight for layer in layers for own in layer.values() for weight in own]
     with pytest.raises((RuntimeError, ValueError), match=r"not a packing|zero or more steps"):
         torch.ops.gatelight.recurrent(
-            cell, x, index, torch.tensor(lengths), weights, True, 2, h_0, c_0, masks, False
+            cell, True, 2, x, index, torch.tensor(lengths), weights, h_0, c_0, masks
         )
 
 
