@@ -8,7 +8,6 @@ what it drops of the whole.
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch.autograd.function import once_differentiable
 from gatelight.compiled import compiled
 from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
+from gatelight.nn.kernels.parallel import parallel_for
 from gatelight.nn.linear import array_of
 
 Ids = NDArray[np.int32]
@@ -109,16 +109,25 @@ def _row_key(seed: int, row: int) -> Any:
 
 
 @compiled
-def _drop_values(
-    values: NDArray[Any], numbers: Numbers, seed: int, limit: Any, scale: Any, out: NDArray[Any],
-    begin: int, end: int,
+def _drop_part(
+    values: NDArray[Any], numbers: Numbers, seed: int, limit: Any, scale: Any, out: NDArray[Any], parts: int,
+    k: int,
 ) -> None:  # fmt: skip
-    """Rows begin to end of values[N, F] → out[N, F]: 0 where the hash is under `limit`, else scaled."""
-    for row in range(begin, end):
+    """A part of the rows of values[N, F] → out[N, F]: 0 where the hash is under `limit`, else scaled."""
+    for row in range(len(out) * k // parts, len(out) * (k + 1) // parts):
         key, given, result = _row_key(seed, numbers[row]), values[row], out[row]
         for j in range(len(given)):
             x = _mix(np.uint32(key + np.uint32(np.uint32(j) * np.uint32(_GOLDEN))))
             result[j] = given[j] * (scale if x >= limit else scale - scale)
+
+
+@compiled
+def _drop_values(
+    values: NDArray[Any], numbers: Numbers, seed: int, limit: Any, scale: Any, out: NDArray[Any], pool: Any,
+    helpers: int,
+) -> int:  # fmt: skip
+    given = values, numbers, seed, limit, scale, out, helpers + 1
+    return int(parallel_for(_drop_part, given, pool, helpers, helpers + 1))
 
 
 @compiled
@@ -137,6 +146,5 @@ def _dropped(values: NDArray[Any], fraction: float, seed: int, numbers: Numbers)
     """values [N, F] with `fraction` of them zero, the rest scaled up; of a gradient it gives the gradient."""
     out = buffers.empty(values.shape, values.dtype)
     given = values, numbers, seed, _limit(fraction), out.dtype.type(1.0 / (1.0 - fraction)), out
-    tasks = [partial(_drop_values, *given, *cut) for cut in threads.cuts(len(out))]
-    threads.run(tasks, out.size * DROP_WORK)
+    threads.run_compiled(_drop_values, given, out.size * DROP_WORK)
     return out

@@ -10,7 +10,6 @@ Legend: B sequences, N packed rows, F features of a row (directions × H), O out
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from gatelight.compiled import compiled
 from gatelight.errors import DataError
 from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
+from gatelight.nn.kernels.parallel import parallel_for
 from gatelight.nn.kernels.rows import copied_rows
 from gatelight.nn.kernels.simd import add_products, add_scaled_row
 from gatelight.nn.packing import Packing
@@ -232,8 +232,7 @@ class Flatten(Head):
         (hidden, packing, weights, _), d_hidden = rows, _zeros(rows)
         d_weight = np.zeros_like(weights["weight"])
         given = d_pooled, hidden, packing.first, packing.alive, weights["weight"], d_hidden, d_weight
-        tasks = [partial(_flatten_backward, *given, *cut) for cut in threads.cuts(packing.steps)]
-        threads.run(tasks, hidden.size * len(d_weight) * FLATTEN_WORK)
+        threads.run_compiled(_flatten_backward, given, hidden.size * len(d_weight) * FLATTEN_WORK)
         return d_hidden, {"weight": d_weight, "bias": d_pooled.sum(0)}
 
     def carried(self, features: int, outputs: int) -> int:
@@ -324,15 +323,23 @@ def _add_to_maxima(d_hidden: Floats, d_pooled: Floats, rows: Rows, where: Any) -
 
 
 def _by_sequence(kernel: Any, rows: Rows, *given: Any, work: int = 1) -> None:
-    """Call kernel(hidden, first, alive, *given, begin, end) for parts of the sequences."""
+    """Call kernel(hidden, first, alive, *given), which shares the sequences among threads."""
     whole = rows.hidden, rows.packing.first, rows.packing.alive, *given
-    tasks = [partial(kernel, *whole, *cut) for cut in threads.cuts(rows.packing.sequences)]
-    threads.run(tasks, rows.hidden.size * work)
+    threads.run_compiled(kernel, whole, rows.hidden.size * work)
 
 
 @compiled
-def _maxima(hidden: Any, first: Ints, alive: Ints, pooled: Any, where: Any, begin: int, end: int) -> None:
-    """The maxima pooled[B, F] of sequences begin to end, and where[B, F], their rows."""
+def _part_of(count: int, parts: int, k: int) -> tuple[int, int]:
+    """Begin and end of the k-th of so many parts."""
+    return count * k // parts, count * (k + 1) // parts
+
+
+@compiled
+def _maxima_part(
+    hidden: Any, first: Ints, alive: Ints, pooled: Any, where: Any, parts: int, part: int
+) -> None:
+    """The maxima pooled[B, F] of a part of the sequences, and where[B, F], their rows."""
+    begin, end = _part_of(len(pooled), parts, part)
     for t in range(alive.shape[0]):
         for k in range(begin, min(end, alive[t])):
             row = first[t] + k
@@ -347,10 +354,17 @@ def _maxima(hidden: Any, first: Ints, alive: Ints, pooled: Any, where: Any, begi
 
 
 @compiled
-def _add_weighted(
-    hidden: Any, first: Ints, alive: Ints, weight: Any, sums: Any, begin: int, end: int
+def _maxima(hidden: Any, first: Any, alive: Any, pooled: Any, where: Any, pool: Any, helpers: int) -> int:
+    given = hidden, first, alive, pooled, where, helpers + 1
+    return int(parallel_for(_maxima_part, given, pool, helpers, helpers + 1))
+
+
+@compiled
+def _weighted_part(
+    hidden: Any, first: Ints, alive: Ints, weight: Any, sums: Any, parts: int, part: int
 ) -> None:  # fmt: skip
-    """Add to sums[B, F] of sequences begin to end their rows times weight[N]."""
+    """Add to sums[B, F] of a part of the sequences their rows times weight[N]."""
+    begin, end = _part_of(len(sums), parts, part)
     for t in range(alive.shape[0]):
         for k in range(begin, min(end, alive[t])):
             row = first[t] + k
@@ -360,10 +374,19 @@ def _add_weighted(
 
 
 @compiled
-def _flatten(
-    hidden: Any, first: Ints, alive: Ints, weight: Any, bias: Any, logits: Any, begin: int, end: int
+def _add_weighted(
+    hidden: Any, first: Any, alive: Any, weight: Any, sums: Any, pool: Any, helpers: int
+) -> int:  # fmt: skip
+    given = hidden, first, alive, weight, sums, helpers + 1
+    return int(parallel_for(_weighted_part, given, pool, helpers, helpers + 1))
+
+
+@compiled
+def _flatten_part(
+    hidden: Any, first: Ints, alive: Ints, weight: Any, bias: Any, logits: Any, parts: int, part: int
 ) -> None:  # fmt: skip
-    """hidden[N, F], weight[O, T_max · F] (columns step after step), bias[O] → rows of logits[B, O]."""
+    """hidden[N, F], weight[O, T_max · F] (columns step after step), bias[O] → some rows of logits[B, O]."""
+    begin, end = _part_of(len(logits), parts, part)
     outputs, features, width = logits.shape[1], hidden.shape[1], weight.shape[1]
     # One partial sum per feature keeps the order fixed and the loop free of a chain of additions.
     sums = np.zeros((end - begin, outputs, features), hidden.dtype)
@@ -382,11 +405,20 @@ def _flatten(
 
 
 @compiled
-def _flatten_backward(
+def _flatten(
+    hidden: Any, first: Any, alive: Any, weight: Any, bias: Any, logits: Any, pool: Any, helpers: int
+) -> int:  # fmt: skip
+    given = hidden, first, alive, weight, bias, logits, helpers + 1
+    return int(parallel_for(_flatten_part, given, pool, helpers, helpers + 1))
+
+
+@compiled
+def _flatten_back_part(
     d_logits: Any, hidden: Any, first: Ints, alive: Ints, weight: Any, d_hidden: Any, d_weight: Any,
-    begin: int, end: int,
+    parts: int, part: int,
 ) -> None:  # fmt: skip
-    """d_logits[B, O] → add to steps begin to end of d_hidden[N, F] and d_weight[O, T_max · F]."""
+    """d_logits[B, O] → some steps of d_hidden[N, F] and d_weight[O, T_max · F], added."""
+    begin, end = _part_of(len(alive), parts, part)
     outputs, features, width = d_logits.shape[1], hidden.shape[1], weight.shape[1]
     for t in range(begin, end):
         for o in range(outputs):
@@ -395,3 +427,12 @@ def _flatten_backward(
                 at = (first[t] + k) * features
                 add_scaled_row(weight, columns, d_logits[k, o], d_hidden, at, features)
                 add_scaled_row(hidden, at, d_logits[k, o], d_weight, columns, features)
+
+
+@compiled
+def _flatten_backward(
+    d_logits: Any, hidden: Any, first: Any, alive: Any, weight: Any, d_hidden: Any, d_weight: Any, pool: Any,
+    helpers: int,
+) -> int:  # fmt: skip
+    given = d_logits, hidden, first, alive, weight, d_hidden, d_weight, helpers + 1
+    return int(parallel_for(_flatten_back_part, given, pool, helpers, helpers + 1))

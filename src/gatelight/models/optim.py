@@ -8,8 +8,7 @@ of epsilon are torch.optim's. All state is in named tensors, made at the start.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from gatelight.errors import DataError
 from gatelight.models.training_config import OPTIMISERS
 from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
+from gatelight.nn.kernels.parallel import parallel_for
 from gatelight.nn.linear import array_of
 
 BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba's and torch's
@@ -152,7 +152,7 @@ class Optimiser:
         table, first, second = self._row_arrays()
         columns = self._moved[last[rows]], keep**missed, keep_second**missed
         given = self._rule, table, first, second, rows, np.stack(columns, 1).astype(table.dtype)
-        _in_parts(lambda a, b: _catch_up(*given, a, b), len(rows), rows.size * table.shape[1])
+        threads.run_compiled(_catch_up, given, rows.size * table.shape[1] * UPDATE_WORK)
         last[rows] = self.steps
         torch.autograd.graph.increment_version(self._table)
 
@@ -176,11 +176,8 @@ class Optimiser:
         state = [self._state[slot][name].numpy() for slot in self._slots]
         gradient = array_of(parameter.grad.to(parameter.dtype))  # type: ignore[union-attr]
         numbers = self._numbers(rate, int(self._counts[name]), weight.dtype)
-        flat = [array.reshape(-1) for array in (weight, state[0], state[-1], gradient)]
-        _in_parts(
-            lambda a, b: _update(self._rule, *(array[a:b] for array in flat), numbers),
-            weight.size, weight.size,
-        )  # fmt: skip
+        flat = (array.reshape(-1) for array in (weight, state[0], state[-1], gradient))
+        threads.run_compiled(_update_dense, (self._rule, *flat, numbers), weight.size * UPDATE_WORK)
         if weight is not own:
             own[...] = weight
         # The kernel wrote past torch's back: whoever keeps something computed from it must notice.
@@ -192,7 +189,7 @@ class Optimiser:
         table, first, second = self._row_arrays()
         self._last.numpy()[rows] = self.steps
         given = self._rule, table, first, second, rows, gradient, self._numbers(rate, self.steps, table.dtype)
-        _in_parts(lambda a, b: _update_rows(*given, a, b), len(rows), gradient.size)
+        threads.run_compiled(_update_rows, given, gradient.size * UPDATE_WORK)
         torch.autograd.graph.increment_version(self._table)
 
     def _row_arrays(self) -> tuple[Array, Array, Array]:
@@ -247,13 +244,6 @@ def _zeros_like(table: Tensor) -> Tensor:
     return torch.from_numpy(buffers.sparse(tuple(table.shape), table.detach().numpy().dtype, large=True))
 
 
-def _in_parts(task: Callable[[int, int], object], size: int, elements: int) -> None:
-    """Call task(begin, end) for parts of 0 to `size`, on several threads where it is worth it."""
-    work = elements * UPDATE_WORK
-    cuts = threads.cuts(size) if work >= threads.SHARED_WORK else [(0, size)]
-    threads.run([partial(task, *cut) for cut in cuts], work)
-
-
 # error_model="numpy": Python's check for division by zero would keep the loops from being vectorised.
 @compiled(error_model="numpy")
 def _update(rule: int, w: Array, first: Array, second: Array, g: Array, n: Array) -> None:
@@ -288,29 +278,46 @@ def _update(rule: int, w: Array, first: Array, second: Array, g: Array, n: Array
 
 
 @compiled
-def _update_rows(
-    rule: int,
-    table: Array,
-    first: Array,
-    second: Array,
-    rows: Array,
-    g: Array,
-    n: Array,
-    begin: int,
-    end: int,
-) -> None:
-    for u in range(begin, end):
+def _dense_part(
+    rule: int, w: Array, first: Array, second: Array, g: Array, n: Array, parts: int, k: int
+) -> None:  # fmt: skip
+    a, b = len(w) * k // parts, len(w) * (k + 1) // parts
+    _update(rule, w[a:b], first[a:b], second[a:b], g[a:b], n)
+
+
+@compiled
+def _update_dense(
+    rule: int, w: Array, first: Array, second: Array, g: Array, n: Array, pool: Any, helpers: int
+) -> int:  # fmt: skip
+    given = rule, w, first, second, g, n, helpers + 1
+    return int(parallel_for(_dense_part, given, pool, helpers, helpers + 1))
+
+
+@compiled
+def _rows_part(
+    rule: int, table: Array, first: Array, second: Array, rows: Rows, g: Array, n: Array, parts: int, k: int
+) -> None:  # fmt: skip
+    for u in range(len(rows) * k // parts, len(rows) * (k + 1) // parts):
         r = rows[u]
         _update(rule, table[r], first[r], second[r], g[u], n)
 
 
+@compiled
+def _update_rows(
+    rule: int, table: Array, first: Array, second: Array, rows: Rows, g: Array, n: Array, pool: Any,
+    helpers: int,
+) -> int:  # fmt: skip
+    given = rule, table, first, second, rows, g, n, helpers + 1
+    return int(parallel_for(_rows_part, given, pool, helpers, helpers + 1))
+
+
 @compiled(error_model="numpy")
-def _catch_up(
-    rule: int, table: Array, first: Array, second: Array, rows: Array, factors: Array, begin: int, end: int
-) -> None:
-    """Rows begin to end by `factors` [U, 3]: what moved them, what is left of each moment."""
+def _catch_up_part(
+    rule: int, table: Array, first: Array, second: Array, rows: Rows, factors: Array, parts: int, k: int
+) -> None:  # fmt: skip
+    """Some of the rows by `factors` [U, 3]: what moved them, what is left of each moment."""
     epsilon = table.dtype.type(ADAM_EPSILON)
-    for u in range(begin, end):
+    for u in range(len(rows) * k // parts, len(rows) * (k + 1) // parts):
         r = rows[u]
         moved, left, left_second = factors[u, 0], factors[u, 1], factors[u, 2]
         w, one, two = table[r], first[r], second[r]
@@ -321,3 +328,11 @@ def _catch_up(
             elif rule == 0:
                 w[d] -= moved * one[d]
             one[d] *= left
+
+
+@compiled
+def _catch_up(
+    rule: int, table: Array, first: Array, second: Array, rows: Rows, factors: Array, pool: Any, helpers: int
+) -> int:  # fmt: skip
+    given = rule, table, first, second, rows, factors, helpers + 1
+    return int(parallel_for(_catch_up_part, given, pool, helpers, helpers + 1))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gatelight.compiled import compiled
 from gatelight.errors import DataError
 
 Index = NDArray[np.int64]
@@ -91,9 +92,9 @@ class Packing:
 
     def places(self, starts: Index) -> Index:
         """Place [N] of every packed row where the sequence at packed position k begins at starts[k]."""
-        step = np.repeat(np.arange(self.steps), self.alive)
-        at: Index = starts[np.arange(self.rows) - self.first[step]] + step
-        return at
+        places = np.empty(self.rows, np.int64)
+        _fill_places(starts, self.first, self.alive, places)
+        return places
 
     def gathered(self, flat: NDArray[Any]) -> NDArray[Any]:
         """flat [N], sequence after sequence in original order → its packed rows [N], always a copy."""
@@ -156,6 +157,13 @@ def pack_alive(alive: ArrayLike, order: ArrayLike | None = None) -> Packing:
 def _planned(order: Index, falling: Index, alive: Index, of: tuple[Index, int, int] | None = None) -> Packing:
     ends = np.cumsum(alive)
     return Packing(order, falling, alive, ends - alive, int(ends[-1]) if len(ends) else 0, of)
+
+
+@compiled
+def _fill_places(starts: Index, first: Index, alive: Index, places: Index) -> None:
+    for t in range(len(alive)):
+        for k in range(alive[t]):
+            places[first[t] + k] = starts[k] + t
 
 
 def check_index(index: NDArray[Any], rows: int) -> None:

@@ -1,32 +1,29 @@
 """How many threads compute, and what they are given; results do not depend on their number.
 
 Work is cut into tasks that each write their own part of an array, so it does not matter which thread takes
-which task. PyTorch's and BLAS's own pools stay out of it. Tasks of compiled code are shared without the
-interpreter (`run_compiled`), others by `run`.
+which task. PyTorch's and BLAS's own pools stay out of it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from gatelight.errors import DataError
 from gatelight.launched import processes_here
-from gatelight.nn.kernels.parallel import NO_MEMORY, Task, run_tasks, woken_pool
+from gatelight.nn.kernels.parallel import NO_MEMORY, woken_pool
 from gatelight.nn.processors import available
 
 __all__ = [
-    "LITTLE_WORK", "SHARED_WORK", "WAKING_WORK", "Task", "available", "cuts", "run", "run_compiled",
-    "set_threads", "single_threaded_torch", "threads", "using",
+    "LITTLE_WORK", "WAKING_WORK", "available", "run_compiled", "set_threads", "single_threaded_torch",
+    "threads", "using",
 ]  # fmt: skip
 
-SHARED_WORK = 1 << 22
-"""Multiply-adds below which a second thread costs more than it saves (about 80 µs of one core)."""
-
 WAKING_WORK, LITTLE_WORK = 1 << 21, 1 << 18
-"""The same of tasks of compiled code: for a thread that sleeps, and for one that looks for work already."""
+"""Multiply-adds below which a second thread costs more than it saves: one that sleeps, and one that looks
+for work already."""
 
 _threads: int | None = None
 _VARIABLE = "GATELIGHT_THREADS"
@@ -72,12 +69,6 @@ def using(count: int | None) -> Iterator[None]:
         _threads = before
 
 
-def cuts(size: int) -> list[tuple[int, int]]:
-    """Cut 0 … size - 1 into a part for each thread: (begin, end)."""
-    count = threads()
-    return [(size * k // count, size * (k + 1) // count) for k in range(count)]
-
-
 def run_compiled(region: Callable[..., int], given: tuple[Any, ...], work: int) -> None:
     """Call `region(*given, pool, helpers)`, compiled code that shares its tasks by `parallel_for`.
 
@@ -87,15 +78,6 @@ def run_compiled(region: Callable[..., int], given: tuple[Any, ...], work: int) 
     helpers = threads() - 1 if work >= LITTLE_WORK else 0
     if region(*given, woken_pool(helpers, wake=work >= WAKING_WORK), helpers):
         raise MemoryError(NO_MEMORY)
-
-
-def run(tasks: Sequence[Task], work: int) -> None:
-    """Run every task once, in the order given as far as threads are free, and wait for all of them.
-
-    `work`: multiply-adds of all tasks together; little work stays on this thread. The first error that
-    a task raises is raised here.
-    """
-    run_tasks(tasks, 0 if work < SHARED_WORK else min(threads(), len(tasks)) - 1)
 
 
 @contextmanager

@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -26,7 +24,6 @@ from gatelight.compiled import called_by_name, compiled
 from gatelight.nn.kernels.simd import INDEX, INT
 from gatelight.nn.processors import available
 
-Task = Callable[[], object]
 Pool = np.ndarray[Any, np.dtype[np.int64]]
 """What the threads know of the one job that is open; its places are below, those that change far apart."""
 
@@ -193,66 +190,22 @@ def _help(pool: Any) -> bool:
 
 
 @compiled
-def _serve(pool: Pool, bell: Any, seen: int, looks: int) -> bool:
-    """Help until the bell is no longer `seen`, which is told, or so many looks were in vain."""
+def _serve(pool: Pool, looks: int) -> None:
+    """Help until so many looks were in vain."""
     add(pool, AWAKE, 1)
     left = looks
-    while left > 0 and load(bell, 0) == seen:
+    while left > 0:
         left = looks if _help(pool) else left - 1
         if left % YIELDING == 0:
             _sched_yield()
     add(pool, AWAKE, -1)
-    return left > 0
-
-
-class _Job:
-    """Tasks of Python, each to be run once, by whoever comes before all are done."""
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self._left = deque(tasks)
-        self._lock, self._inside, self._closed = threading.Lock(), 0, False
-        self._empty = threading.Semaphore(0)
-        self.error: BaseException | None = None
-
-    def take_turns(self) -> None:
-        while self._left:
-            try:
-                task = self._left.popleft()
-            except IndexError:  # somebody was quicker
-                return
-            task()
-
-    def help(self) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            self._inside += 1
-        try:
-            self.take_turns()
-        except BaseException as error:  # raised in the caller's thread
-            self.error = error
-            self._left.clear()
-        with self._lock:
-            self._inside -= 1
-            if self._closed and not self._inside:
-                self._empty.release()
-
-    def close(self) -> None:
-        """Wait for tasks that others have begun; nobody begins another one."""
-        self._left.clear()
-        with self._lock:
-            self._closed = True
-            waits = self._inside > 0
-        if waits:
-            self._empty.acquire()
 
 
 class _Workers:
     """The threads of a process, which are started when there is work for them, and live as long."""
 
     def __init__(self) -> None:
-        self.pool, self.bell = new_pool(), np.zeros(16, np.int64)
-        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.pool, self.calls = new_pool(), SimpleQueue[None]()
         self.lock, self.started = threading.Lock(), 0
 
     def start(self, count: int) -> int:
@@ -270,21 +223,14 @@ class _Workers:
     def wake(self, helpers: int) -> None:
         """Let so many threads look at the pool, or come to do so soon."""
         missing = min(helpers, self.start(helpers)) - int(self.pool[AWAKE])
-        for _ in range(missing - self.jobs.qsize()):
-            self.jobs.put(None)
+        for _ in range(missing - self.calls.qsize()):
+            self.calls.put(None)
 
     def _live(self) -> None:
         while True:
-            seen = int(self.bell[0])
-            if self.jobs.empty():
-                # Where there are more threads than processors, who looks takes one from those that work.
-                looks = LOOKS if self.started < available() else LOOKS // 16
-                if _serve(self.pool, self.bell, seen, looks):
-                    continue
-            job = self.jobs.get()
-            if job is not None:
-                job.help()
-            del job
+            # Where there are more threads than processors, who looks takes one from those that work.
+            _serve(self.pool, LOOKS if self.started < available() else LOOKS // 16)
+            self.calls.get()
 
 
 _workers = _Workers()
@@ -295,24 +241,6 @@ def woken_pool(helpers: int, wake: bool) -> Pool:
     if wake and helpers > _workers.pool[AWAKE]:
         _workers.wake(helpers)
     return _workers.pool
-
-
-def run_tasks(tasks: Sequence[Task], helpers: int) -> None:
-    """Run every task once, on this thread and up to `helpers` others; the first error is raised here."""
-    if helpers < 1:
-        for task in tasks:
-            task()
-        return
-    job = _Job(tasks)
-    for _ in range(min(helpers, _workers.start(helpers))):
-        _workers.jobs.put(job)
-    _workers.bell[0] += 1
-    try:
-        job.take_turns()
-    finally:
-        job.close()
-    if job.error is not None:
-        raise job.error
 
 
 def _renew() -> None:
