@@ -98,7 +98,7 @@ class Trace(Reads):
 
     model: str = argument(MODEL, "MODEL")
     data: str = argument(DATA, "DATA")
-    out: Path = option("file to write: .npz or .parquet", short="o", required=True)
+    out: Path = option("file to write, .npz", short="o", required=True)
     part: str | None = option("the part of DATA, if it has parts")
     limit: int | None = option(LIMIT, least=1)
     threads: int | None = option(THREADS, least=1)
