@@ -138,6 +138,11 @@ async def models(serving: Served) -> Response:
     return answer({"models": [hosted.about() for hosted in serving.models.values()]})
 
 
+JSON: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"schema": {"type": "object"}}}}
+}
+
+
 async def _insight(
     request: Request, serving: Serving, asked: Inspect, kind: str | None, view: Any, *how: Any
 ) -> Response:
@@ -147,21 +152,24 @@ async def _insight(
     return answer(await _while_connected(request, work))
 
 
-@api.post("/running", response_model=messages.Running, responses=REJECTED_OR_MISSING)
+@api.post("/running", response_class=Response, responses=REJECTED_OR_MISSING | JSON)
 async def running(request: Request, serving: Served, asked: Inspect) -> Response:
-    """Give the prediction after each token."""
+    """Give the prediction after each token (`running`, tokens × classes), and which tokens are unknown.
+
+    Of a language model: what each token costs, in `bits`.
+    """
     return await _insight(request, serving, asked, None, views.running)
 
 
-@api.post("/explain", response_model=messages.Explanation, responses=REJECTED_OR_MISSING)
+@api.post("/explain", response_class=Response, responses=REJECTED_OR_MISSING | JSON)
 async def explain(request: Request, serving: Served, asked: messages.Explain) -> Response:
-    """Give each token's contribution."""
+    """Give each token's contribution to the log odds of the class, in nats, and those of n-grams."""
     return await _insight(request, serving, asked, CLASSIFIER, views.explanation, asked.method, asked.target)
 
 
-@api.post("/trace", response_model=messages.TraceView, responses=REJECTED_OR_MISSING)
+@api.post("/trace", response_class=Response, responses=REJECTED_OR_MISSING | JSON)
 async def trace(request: Request, serving: Served, asked: messages.Trace) -> Response:
-    """Give every gate and state of the most active units."""
+    """Give every gate and state of the most active units: `values` has tokens × units by name."""
     how = asked.layer, asked.direction, asked.units
     return await _insight(request, serving, asked, None, views.trace, *how)
 
