@@ -67,7 +67,6 @@ def test_answers_as_the_library_does(client: Client, name: str, text: str) -> No
     for quantity in trace.names:
         rows = trace.gate(quantity, 0, layer, side)[:, got["units"]]
         assert np.array_equal(np.float32(got["values"][quantity]).reshape(rows.shape), rows)
-    assert sorted(got["alike"]) == sorted(got["units"])
     gate = next((name for name in trace.names if name.endswith("_gate")), None)
     if gate is not None:
         status, got = client.ask("/v1/running", {**asked, "clamp": {gate: 0.5}})

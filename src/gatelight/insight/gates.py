@@ -1,10 +1,9 @@
-"""What gates do: how long units remember, and which move most or alike."""
+"""What gates do: how long units remember, and which move most."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import leaves_list, linkage
 
 from gatelight.errors import DataError
 from gatelight.estimators.tracing import Trace
@@ -35,18 +34,3 @@ def activity_order(trace: Trace, text: int = 0, layer: int = 0, direction: int =
     """Return the units [H], those whose hidden state moves most over the text first."""
     moved = trace.gate("hidden_state", text, layer, direction)
     return np.argsort(-moved.std(axis=0) if len(moved) else np.zeros(moved.shape[1]), kind="stable")
-
-
-def similar_order(trace: Trace, text: int = 0, layer: int = 0, direction: int = 0) -> NDArray[np.int64]:
-    """Return the units [H] so that those that go alike stand together: leaves of average linkage on 1 − r."""
-    states = trace.gate("hidden_state", text, layer, direction).astype(np.float64)
-    size = states.shape[1]
-    if len(states) < 2 or size < 3:
-        return np.arange(size)
-    centred = states - states.mean(axis=0)
-    lengths = np.linalg.norm(centred, axis=0)
-    centred /= np.where(lengths > 0, lengths, 1)
-    apart = np.clip(1 - centred.T @ centred, 0, 2)
-    tree = linkage(apart[np.triu_indices(size, 1)], "average")
-    order: NDArray[np.int64] = leaves_list(tree).astype(np.int64)
-    return order

@@ -110,21 +110,15 @@ def explanation(model: TextClassifier, text: str, method: str, target: Any = Non
 def trace(model: Any, text: str, layer: int = 0, direction: int = 0, units: int = 32) -> dict[str, Any]:
     """Return every gate and state of the most active units at every token, [tokens, units] each.
 
-    `units` come most active first; `half_lives` in tokens (None: forever; of an RNN there are none); `alike`
-    puts units that do the same side by side. Raises DataError for a layer or direction that there is not.
+    `units` come most active first; `half_lives` in tokens (None: forever; of an RNN there are none). Raises
+    DataError for a layer or direction that there is not.
     """
-    from gatelight.insight.gates import activity_order, half_lives, similar_order
+    from gatelight.insight.gates import activity_order, half_lives
 
     traced = model.trace([text])
     values = {name: traced.gate(name, 0, layer, direction) for name in traced.names}
-    steps, every = traced.steps[0], np.arange(traced.hidden_size)
-    active = alike = every
-    lives = np.zeros(0) if traced.cell == "rnn" else np.full(len(every), np.inf)
-    if len(steps):
-        active = np.asarray(activity_order(traced, 0, layer, direction))
-        alike = np.asarray(similar_order(traced, 0, layer, direction))
-        lives = half_lives(traced, layer, direction) if len(lives) else lives
-    chosen = active[:units]
+    chosen = activity_order(traced, 0, layer, direction)[:units]
+    lives = np.zeros(0) if traced.cell == "rnn" else half_lives(traced, layer, direction)
     return {
         "cell": traced.cell,
         "names": list(traced.names),
@@ -133,10 +127,9 @@ def trace(model: Any, text: str, layer: int = 0, direction: int = 0, units: int 
         "layers": traced.layers,
         "directions": traced.directions,
         "all_units": traced.hidden_size,
-        "tokens": steps.tokens,
-        "places": steps.places,
+        "tokens": traced.steps[0].tokens,
+        "places": traced.steps[0].places,
         "units": chosen.tolist(),
-        "alike": alike[np.isin(alike, chosen)].tolist(),
         "half_lives": [float(life) if np.isfinite(life) else None for life in lives[chosen[: len(lives)]]],
         "values": {name: np.ascontiguousarray(rows[:, chosen]) for name, rows in values.items()},
     }

@@ -4,7 +4,7 @@
 const NOTE = ["The young woman went to the movies with her friends.",
   "The young woman, having found a free ticket on the ground, went to the movies."];
 const EXAMPLE = "I expected to hate it. The plot is not good, but the puppets are wonderful.";
-const SHOWN_UNITS = 6, SHOWN_NGRAMS = 12, WAIT = 120, ORDERS = ["activity", "halfLife", "alike", "byNumber"];
+const SHOWN_UNITS = 6, SHOWN_NGRAMS = 12, WAIT = 120, ORDERS = ["activity", "halfLife", "byNumber"];
 const METHODS = ["integrated-gradients", "gradient-x-input", "occlusion", "pool"];
 const at = (id) => document.getElementById(id);
 const report = document.getElementById("report");

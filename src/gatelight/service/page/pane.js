@@ -158,7 +158,6 @@ class Pane {
     const life = new Map(trace.units.map((unit, k) => [unit, trace.half_lives[k] ?? Infinity]));
     const columns = trace.units.map((unit, k) => k);
     if (chosen.order === "halfLife") columns.sort((a, b) => life.get(trace.units[b]) - life.get(trace.units[a]));
-    if (chosen.order === "alike") columns.sort((a, b) => trace.alike.indexOf(trace.units[a]) - trace.alike.indexOf(trace.units[b]));
     if (chosen.order === "byNumber") columns.sort((a, b) => trace.units[a] - trace.units[b]);
     this.order = columns;
     for (const name of trace.names) {

@@ -55,6 +55,6 @@ class Report {
     const found = this.view(asked).trace.find((m) => m.layer === asked.layer && m.direction === asked.direction);
     const kept = found.units.slice(0, asked.units), values = {};
     for (const name of found.names) values[name] = found.values[name].map((row) => row.slice(0, asked.units));
-    return { ...found, values, units: kept, alike: found.alike.filter((unit) => kept.includes(unit)) };
+    return { ...found, values, units: kept };
   }
 }
