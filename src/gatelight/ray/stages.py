@@ -36,7 +36,7 @@ class TextStage:
     ) -> None:
         """Open the model; ModelFileError where its folder is not what `fingerprint` (see there) says."""
         self._folder, self._text, self._keys = Path(model), text_column, key_columns
-        self._most, self._read = max_characters, _state_of(Path(model))
+        self._most = max_characters
         set_threads_of_worker()
         if fingerprint is not None and fingerprint != folder_fingerprint(self._folder):
             raise ModelFileError(
@@ -44,7 +44,6 @@ class TextStage:
                 "or this machine has another copy; give every machine the same folder and run again"
             )
         self._open(self._folder)
-        self._check_unchanged()
 
     def _open(self, folder: Path) -> None:
         raise NotImplementedError
@@ -54,7 +53,6 @@ class TextStage:
 
     def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
         """Answer a batch, whose row i is row i of what comes out."""
-        self._check_unchanged()
         names = batch.column_names
         if self._text not in names:
             raise DataError(f"there is no column {self._text!r}; there are {', '.join(names)}")
@@ -82,12 +80,6 @@ class TextStage:
         if len(text) > self._most:
             return f"{len(text)} characters; at most {self._most} are read"
         return None
-
-    def _check_unchanged(self) -> None:
-        if _state_of(self._folder) != self._read:
-            raise ModelFileError(
-                f"{self._folder} on {platform.node()} changed while it was read; run again when it is whole"
-            )
 
 
 class Predictor(TextStage):
@@ -164,24 +156,15 @@ def set_threads_of_worker() -> None:
 
 def folder_fingerprint(folder: str | Path) -> str:
     """Return a hash of every file of a model's folder, names and bytes; ModelFileError where none is."""
-    digest = blake2b(digest_size=16)
-    for path in _files_of(Path(folder)):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _files_of(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.glob("*") if path.is_file())
-    if not found:
+    paths = sorted(path for path in Path(folder).glob("*") if path.is_file())
+    if not paths:
         raise ModelFileError(
             f"{folder} on {platform.node()} holds no model; give the path that all machines see"
         )
-    return found
-
-
-def _state_of(folder: Path) -> list[Any]:
-    states = ((path.name, path.stat()) for path in _files_of(folder))
-    return [(name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states]
+    digest = blake2b(digest_size=16)
+    for path in paths:
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def check_names(keys: Sequence[str], answers: Iterable[str]) -> None:
