@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,18 +25,6 @@ def test_evaluation_is_one_object_with_intervals_and_the_baseline(model: Path, r
     corpus = Corpus.read(reviews)
     expected = evaluate(library.load(model), corpus.texts, corpus.labels or [])
     assert record == json.loads(json.dumps(expected.to_dict()))
-
-
-def test_evaluation_for_people_stands_side_by_side_within_80_columns(model: Path, reviews: Path) -> None:
-    """A table that wraps cannot be read."""
-    result = gatelight("evaluate", model, reviews)
-    rows = [line for line in result.stdout.splitlines() if line.strip().startswith("accuracy")]
-    assert len(rows) == 2, "all texts, and those that were not trained on"
-    for accuracy in rows:
-        assert len(re.findall(r"\d+\.\d % \[\d+\.\d %, \d+\.\d %\]", accuracy)) == 2
-    assert re.search(r"[1-9]\d* of the \d+ texts were trained on; the other [1-9]\d* alone", result.stdout)
-    table = result.stdout.splitlines()[1:]
-    assert max(map(len, table)) <= 80
 
 
 def with_parts(path: Path, parts: list[str]) -> Path:

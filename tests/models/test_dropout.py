@@ -37,12 +37,6 @@ def test_draws_are_independent_of_their_neighbours() -> None:
         assert 0.75 * expected < mask(3).float().sum(axis).var() < 1.33 * expected
 
 
-def test_seeds_give_unrelated_masks() -> None:
-    """Red when the next step would drop nearly the same elements."""
-    for other in (5, 6, 2**31 + 4):
-        assert abs((mask(4).float() - 0.3).mul(mask(other).float() - 0.3).mean()) < NEAR
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_gradient_is_dropped_at_the_same_places(dtype: torch.dtype) -> None:
     """Red when the backward pass draws anew."""

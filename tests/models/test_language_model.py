@@ -212,20 +212,6 @@ def test_draws_follow_the_softmax() -> None:
     assert chisquare(found[allowed], 20_000 * expected[allowed] / expected.sum()).pvalue > SURPRISE
 
 
-@pytest.mark.parametrize(
-    ("top_k", "top_p", "kept"),
-    [(0, 1.0, 5), (2, 1.0, 2), (1, 1.0, 1), (9, 1.0, 5), (0, 0.39, 1), (0, 0.41, 2), (0, 0.96, 5),
-     (3, 0.8, 2), (2, 0.5, 1), (0, 1e-9, 1)],
-)  # fmt: skip
-def test_cuts_keep_the_likeliest(top_k: int, top_p: float, kept: int) -> None:
-    """The tail that was to be cut would go on spoiling texts."""
-    shares = np.array([0.05, 0.4, 0.3, 0.1, 0.15])
-    scores = np.log(shares).astype(np.float32)
-    draws = np.linspace(0, 1, 2000, endpoint=False)
-    found = {choose(scores, np.ones(5, np.bool_), 1.0, top_k, top_p, u) for u in draws}
-    assert found == set(np.argsort(-shares)[:kept].tolist())
-
-
 @pytest.mark.parametrize("size", [7, 90, 700])
 @pytest.mark.parametrize("levels", [3, 1_000_000])  # with few, many are equal
 def test_cuts_are_those_of_sorting_all(size: int, levels: int) -> None:

@@ -12,7 +12,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from gatelight.errors import DataError
 from gatelight.models.optim import RHO, RMSPROP_EPSILON, Optimiser, WeightAverage
-from gatelight.nn import threads
 
 RATE, STEPS, V, D = 0.03, 9, 37, 5
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}  # float32, after nine steps whose sums are in another order
@@ -70,29 +69,6 @@ def test_equals_torch_when_every_row_is_touched(kind: str, decay: float, clip: f
     for mine, yours in zip([*dense.values(), table], other, strict=True):
         torch.testing.assert_close(mine.detach(), yours.detach(), **CLOSE)
         assert mine.grad is None
-
-
-@pytest.mark.parametrize("kind", sorted(TORCH))
-def test_a_large_parameter_is_shared_among_threads_to_the_same_bits(kind: str) -> None:
-    """Parts that were left out or taken twice would show beside torch, a sum by threads in its bits."""
-    found = []
-    for count in (1, 2, 3):
-        large = nn.Parameter(normal(3, 200_000, seed=1))
-        other = nn.Parameter(large.detach().clone())
-        ours, theirs = Optimiser(kind, {"large": large}, clip=0.5), TORCH[kind]([other], 0.0)
-        for step in range(4):
-            large.grad, other.grad = normal(*large.shape, seed=step), normal(*large.shape, seed=step)
-            expected = float(torch.nn.utils.clip_grad_norm_([other], 0.5))
-            with threads.using(count):
-                norm = ours.gradient_norm(None)
-                ours.step(RATE, None)
-            theirs.step()
-            assert norm == pytest.approx(expected, rel=1e-5)
-            found.append(norm)
-        torch.testing.assert_close(large.detach(), other.detach(), **CLOSE)
-        found.append(large.detach())
-    for k in range(5):
-        assert all(torch.equal(torch.as_tensor(found[k]), torch.as_tensor(found[k + n])) for n in (5, 10))
 
 
 @pytest.mark.parametrize("steps", [9, 400])
