@@ -35,12 +35,13 @@ def test_every_layer_has_an_equation_and_the_other_way_round() -> None:
         assert made.weight_hh_l0.shape[0] == 3 * len(EQUATIONS[name].gates)
 
 
+@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("cell", TORCH)
-def test_equations_agree_with_torch_on_every_gradient(cell: str, lengths: list[int]) -> None:
+def test_equations_agree_with_torch_on_every_gradient(cell: str, lengths: list[int], bias: bool) -> None:
     """A swapped gate, state, bias or direction, or a state of the wrong step, shows in some gradient."""
-    ours = random_layer(CELLS[cell], 3, 4, 2, bidirectional=True, backend="reference")
-    theirs = TORCH[cell](3, 4, 2, bidirectional=True, dtype=torch.float64)
+    ours = random_layer(CELLS[cell], 3, 4, 2, bias=bias, bidirectional=True, backend="reference")
+    theirs = TORCH[cell](3, 4, 2, bias=bias, bidirectional=True, dtype=torch.float64)
     theirs.load_state_dict(ours.state_dict())
     state = random_state(ours, len(lengths), pair=EQUATIONS[cell].has_cell_state)
     x = random(max(7, *lengths), len(lengths), 3, seed=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import pytest
@@ -48,35 +47,6 @@ def same(found: Any, expected: Any, atol: float = SAME) -> None:
 
 
 # --- shapes -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("cell", TORCH)
-def test_every_combination_of_options(cell: str) -> None:
-    """Outputs, states and every gradient, for each form that the constructor and the call can take."""
-    torch.manual_seed(0)
-    for bias, batch_first, bidirectional, given, layers in itertools.product(
-        (True, False), (True, False), (True, False), (True, False), (1, 2)
-    ):
-        ours, theirs = pair(
-            cell, 4, 3, layers, bias=bias, batch_first=batch_first, bidirectional=bidirectional
-        )
-        directions = 2 if bidirectional else 1
-        x = torch.randn(6, 5, 4, dtype=torch.float64)
-        state = state_of(cell, layers * directions, 6 if batch_first else 5, 3) if given else None
-        gradients = []
-        for layer in (ours, theirs):
-            inputs = x.clone().requires_grad_()
-            begin = None if state is None else tuple(s.clone().requires_grad_() for s in parts(state))
-            output, end = layer(inputs, begin if begin is None or cell == "lstm" else begin[0])
-            torch.manual_seed(7)  # the same random sum of everything that came out
-            loss = sum((part * torch.randn_like(part)).sum() for part in (output, *parts(end)))
-            loss.backward()
-            gradients.append(
-                [output, *parts(end), inputs.grad, *(s.grad for s in begin or ())]
-                + [parameter.grad for parameter in layer.parameters()]
-            )
-        for found, expected in zip(*gradients, strict=True):
-            torch.testing.assert_close(found, expected, rtol=0, atol=SAME)
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
