@@ -92,6 +92,7 @@ def run(page: Path, folder: Path, python: Path) -> list[str]:
     settings = {
         "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]]),
         "COLUMNS": "80",
+        "PIP_QUIET": "1",
         "MPLBACKEND": "svg",
         "MATPLOTLIBRC": str(STYLE),
         "SOURCE_DATE_EPOCH": "0",  # pictures bear no date
