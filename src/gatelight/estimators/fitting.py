@@ -136,7 +136,8 @@ def fit(
 
     tell("tokenize")
     # In one go, so that equal words are kept once; none of the words that only `held` has is counted.
-    tokens, held = NumberedTexts.of(chain(lesson.texts, valid_texts), cut).parted(len(lesson.texts))
+    together = NumberedTexts.of(chain(lesson.texts, valid_texts), cut)
+    tokens, held = together.take(slice(len(lesson.texts))), together.take(slice(len(lesson.texts), None))
     if not tokens.lengths[: len(texts)].any():
         raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
     if settings["vectors"] not in (None, ONE_HOT):
@@ -163,7 +164,7 @@ def fit(
     )
     encoded = reading.encode(tokens)
     valid = reading.encode(held, encoded.oov) if valid_texts else None
-    del tokens, held
+    del together, tokens, held
     settings["embedding_dim"] = beginning.dim
     # N-grams of validation words are numbered with the others; only what is read in training is learned.
     config = classifier_config(settings, len(beginning.vocabulary), classes.outputs, classes.multilabel)

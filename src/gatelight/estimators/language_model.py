@@ -53,7 +53,9 @@ from gatelight.models.predicting import PredictingDocuments, PredictingStreams
 from gatelight.models.saving import load_weights, save_weights
 from gatelight.models.task import Task
 from gatelight.models.training import train_task
+from gatelight.text.encoding import NumberedTexts
 from gatelight.text.splits import held_out
+from gatelight.text.tokenized import TokenizedTexts
 from gatelight.text.tokenizers import Tokenizer, tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
@@ -103,18 +105,23 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         settings = plain(self.get_params(deep=False))
         settings["random_state"] = seed = seed_of(settings["random_state"])
         check_language_settings(settings)
-        learned, held = divided(checked_texts(texts), groups, validation, self.validation_fraction, seed)
         on_stage("tokenize")
         cut = self._cut()
-        vocabulary = vocabulary_of(learned, cut, self.min_count, self.max_words)
-        stream = TokenStream.of(learned, cut, vocabulary)
-        valid = TokenStream.of(held, cut, vocabulary) if held else None
+        given = TokenizedTexts.of(checked_texts(texts), cut)
+        if validation is None:
+            rows, held_rows = divided(len(given), groups, self.validation_fraction, seed)
+            learned, held = given.take(rows), given.take(held_rows)
+        else:
+            learned, held = given, TokenizedTexts.of(checked_texts(validation, "validation texts"), cut)
+        vocabulary = vocabulary_of(learned.tokens, cut, self.min_count, self.max_words)
+        stream = TokenStream.of(learned, vocabulary)
+        valid = TokenStream.of(held, vocabulary) if len(held) else None
         settings = settled(settings, amount := Amount(len(learned), len(stream.ids), len(vocabulary)))
         on_plan(plan := Plan(amount, settings))
         config = training_config(settings)
         if self.vectors is not None:
             on_stage("vectors")
-        network = _network(settings, learned, cut, vocabulary, resume, on_vectors)
+        network = _network(settings, learned.tokens, vocabulary, resume, on_vectors)
 
         def task() -> Task:
             if self.documents:
@@ -176,7 +183,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         given = checked_texts(texts)
         if not any(given):
             raise DataError("there is no text to measure; give at least one that is not empty")
-        stream = TokenStream.of(given, self._fitted().tokenizer_, self.vocabulary_)
+        stream = TokenStream.of_texts(given, self._fitted().tokenizer_, self.vocabulary_)
         return likelihood(self.model_, stream, self.documents)
 
     def perplexity(self, texts: Iterable[str]) -> float:
@@ -192,7 +199,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         fitted = self._fitted()
 
         def read(block: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], None]:
-            stream = TokenStream.of(block, fitted.tokenizer_, fitted.vocabulary_)
+            stream = TokenStream.of_texts(block, fitted.tokenizer_, fitted.vocabulary_)
             return stream.ids[:-1], np.diff(stream.starts, append=len(stream.ids) - 1), None
 
         return embed_with(fitted.model_, read, texts, pool)
@@ -324,31 +331,22 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
 
 
 def divided(
-    texts: list[str],
-    groups: Iterable[Any] | None,
-    validation: Iterable[str] | None,
-    fraction: float,
-    seed: int,
-) -> tuple[list[str], list[str]]:
-    """Texts to learn from, shuffled, and those held out: `validation`, or a fraction of whole groups."""
-    if not any(texts):
-        raise DataError(f"there are {len(texts)} texts, none of which holds anything; give texts")
+    n: int, groups: Iterable[Any] | None, fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows to learn from, shuffled, and a fraction, of whole groups, that is held out."""
     names = None if groups is None else group_names(groups)
-    if names is not None and len(names) != len(texts):
-        raise DataError(f"there are {len(texts)} texts and {len(names)} groups; give one per text")
-    if validation is not None:
-        return texts, checked_texts(validation, "validation texts")
-    held = np.zeros(len(texts), np.bool_)
-    if round(len(texts) * fraction) >= 1 and len(texts) > 1:
-        held = held_out(len(texts), fraction, seed, names, None)
-    order = np.random.default_rng(seed).permutation(len(texts))
-    return [texts[k] for k in order[~held[order]]], [texts[k] for k in order[held[order]]]
+    if names is not None and len(names) != n:
+        raise DataError(f"there are {n} texts and {len(names)} groups; give one per text")
+    held = np.zeros(n, np.bool_)
+    if round(n * fraction) >= 1 and n > 1:
+        held = held_out(n, fraction, seed, names, None)
+    order = np.random.default_rng(seed).permutation(n)
+    return order[~held[order]], order[held[order]]
 
 
 def _network(
     settings: dict[str, Any],
-    texts: list[str],
-    cut: Tokenizer,
+    texts: NumberedTexts,
     vocabulary: Vocabulary,
     resume: bool,
     on_vectors: Callable[[int, int], None] | None,
@@ -360,7 +358,7 @@ def _network(
     if isinstance(wanted, str) and wanted == CORPUS and resume:
         wanted = None  # a run that goes on has its own weights: nothing is trained again for it
     counts = vocabulary.known_counts()
-    vectors = vectors_for({**settings, "vectors": wanted}, map(cut.tokens, texts), counts, on_vectors)
+    vectors = vectors_for({**settings, "vectors": wanted}, texts, counts, on_vectors)
     dim = None if vectors is None else vectors.dim
     network = Network(language_model_config(settings, len(vocabulary), dim), seed)
     if vectors is not None:

@@ -5,24 +5,26 @@ Every text follows the mark `END`, and the last is followed by it: so a text beg
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
 from gatelight.models.batches import Sequences
-from gatelight.text.cleaning import clean_text
-from gatelight.text.encoding import NumberedTexts, encode
+from gatelight.text.encoding import NumberedTexts, Room, in_memory
+from gatelight.text.tokenized import TokenizedTexts
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 END = "<end>"  # no tokenizer gives this as one token
 
 
-def vocabulary_of(texts: list[str], tokenizer: Tokenizer, min_count: int, max_size: int | None) -> Vocabulary:
+def vocabulary_of(
+    texts: NumberedTexts, tokenizer: Tokenizer, min_count: int, max_size: int | None
+) -> Vocabulary:
     """Return the tokens of the texts and `END`, by falling count; raises DataError where there is none."""
-    counts = NumberedTexts.of(texts, tokenizer).counts()
+    counts = texts.counts()
     if not counts:
         raise DataError(f"none of the {len(texts)} texts holds a token; give texts to learn from")
     # All that can be written, seen or not: a byte is never unknown.
@@ -42,20 +44,34 @@ class TokenStream:
     unknown: int
 
     @classmethod
-    def of(cls, texts: list[str], tokenizer: Tokenizer, vocabulary: Vocabulary) -> TokenStream:
-        """Read the texts."""
-        encoded = encode(NumberedTexts.of(texts, tokenizer), vocabulary)
-        ends = np.cumsum(encoded.lengths)
-        ids = np.insert(encoded.ids, np.append(ends - encoded.lengths, ends[-1:]), vocabulary.id(END))
-        starts = ends - encoded.lengths + np.arange(len(texts))
-        cleaned = map(clean_text, texts) if tokenizer.settings()["clean"] else texts
-        return cls(ids, starts, sum(map(len, cleaned)), int(encoded.unknown.sum()))
+    def of(cls, texts: TokenizedTexts, vocabulary: Vocabulary, room: Room = in_memory) -> TokenStream:
+        """Read the texts into `room`."""
+        tokens = texts.tokens
+        id_of = vocabulary.ids(tokens.words)
+        is_unknown = np.array([word not in vocabulary for word in tokens.words], np.bool_)
+        mark, ids = vocabulary.id(END), room(int(tokens.lengths.sum()) + len(tokens) + 1)
+        unknown = end = 0
+        for numbers, lengths in tokens.blocks():
+            marked = np.insert(id_of[numbers], np.cumsum(lengths) - lengths, mark)
+            ids[end : end + len(marked)] = marked
+            unknown += int(is_unknown[numbers].sum())
+            end += len(marked)
+        ids[end] = mark
+        starts = np.cumsum(tokens.lengths) - tokens.lengths + np.arange(len(tokens))
+        return cls(ids, starts, int(texts.characters.sum()), unknown)
+
+    @classmethod
+    def of_texts(cls, texts: list[str], tokenizer: Tokenizer, vocabulary: Vocabulary) -> TokenStream:
+        """Read texts that are given in memory."""
+        return cls.of(TokenizedTexts.of(texts, tokenizer), vocabulary)
+
+    def beginning(self, tokens: int) -> TokenStream:
+        """Return the first ids, `tokens` at most, which need not end with a mark."""
+        return replace(self, ids=self.ids[:tokens])
 
     def documents(self, max_length: int | None) -> Sequences:
         """Return each text with the mark before and after it, cut after `max_length` tokens."""
-        ends = np.append(self.starts[1:], len(self.ids) - 1)
-        lengths = ends - self.starts + 1
+        lengths = np.diff(self.starts, append=len(self.ids) - 1) + 1
         if max_length is not None:
             lengths = np.minimum(lengths, max_length + 1)
-        texts = [self.ids[start : start + n] for start, n in zip(self.starts, lengths, strict=True)]
-        return Sequences.of(np.concatenate(texts), lengths)
+        return Sequences(self.ids, lengths, self.starts)  # a mark between two texts is part of both

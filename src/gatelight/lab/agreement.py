@@ -65,7 +65,7 @@ def ngrams_of(model: LanguageModel, texts: Iterable[str]) -> KneserNey:
     size, order = len(model.vocabulary_), model.order
     while size**order >= 2**63:
         order -= 1
-    stream = TokenStream.of(checked_texts(texts), model.tokenizer_, model.vocabulary_)
+    stream = TokenStream.of_texts(checked_texts(texts), model.tokenizer_, model.vocabulary_)
     return KneserNey(stream.ids, size, order, begin=model.vocabulary_.id(END))
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import compress
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +19,8 @@ from gatelight.text.tokenizers import Tokenizer, code_points
 from gatelight.text.vocabulary import Vocabulary
 
 _Token = TypeVar("_Token")
+
+BLOCK = 1 << 20  # tokens gone through at once
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,26 @@ class Encoded:
         return self.unknown / np.maximum(self.total, 1)
 
 
+Room = Callable[[int], NDArray[np.int32]]
+"""From a number of ids to an array, int32, for them: in memory, or in a file that is mapped into it."""
+
+
+def in_memory(size: int) -> NDArray[np.int32]:
+    """Return an array of memory."""
+    return np.empty(size, np.int32)
+
+
 @dataclass(frozen=True)
 class NumberedTexts:
-    """Tokens at 4 bytes each: the n-th token of B texts is words[numbers[n]].
+    """Tokens at 4 bytes each: token t of text b is words[numbers[starts[b] + t]], t < lengths[b].
 
-    `numbers` int32 [N] text after text, `lengths` int64 [B]; `words` stand in the order in which they come
-    first, each once.
+    `numbers` int32 [N], which may be mapped from a file: they are gone through in blocks; `lengths`, `starts`
+    int64 [B]; `words` each once.
     """
 
     numbers: NDArray[np.int32]
     lengths: NDArray[np.int64]
+    starts: NDArray[np.int64]
     words: list[str]
 
     @classmethod
@@ -87,7 +98,7 @@ class NumberedTexts:
                 found = table[points]
             numbers.frombytes(found.tobytes())
             lengths.append(len(points))
-        return cls(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), words)
+        return cls.end_to_end(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), words)
 
     @classmethod
     def of_tokens(cls, token_lists: Iterable[Sequence[str]]) -> NumberedTexts:
@@ -97,34 +108,56 @@ class NumberedTexts:
         for tokens in token_lists:
             numbers.fromlist(list(map(words.__getitem__, tokens)))
             lengths.append(len(tokens))
-        return cls(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), list(words))
+        return cls.end_to_end(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), list(words))
 
-    def parted(self, texts: int) -> tuple[NumberedTexts, NumberedTexts]:
-        """Return the first texts and the rest, each with its own words only, which stay in their order."""
-        end = int(self.lengths[:texts].sum())
-        words = int(self.numbers[:end].max(initial=-1)) + 1  # they stand in order of their first use
-        rest, present = self.numbers[end:], np.zeros(len(self.words), np.bool_)
-        present[rest] = True
-        numbers = (np.cumsum(present, dtype=np.int32) - 1)[rest]
-        return (
-            NumberedTexts(self.numbers[:end], self.lengths[:texts], self.words[:words]),
-            NumberedTexts(numbers, self.lengths[texts:], list(compress(self.words, present))),
-        )
+    @classmethod
+    def end_to_end(
+        cls, numbers: NDArray[np.int32], lengths: NDArray[np.int64], words: list[str]
+    ) -> NumberedTexts:
+        """Take over texts that follow each other."""
+        return cls(numbers, lengths, np.cumsum(lengths) - lengths, words)
+
+    def take(self, rows: NDArray[np.integer[Any]] | slice) -> NumberedTexts:
+        """Return the texts at these positions, in this order; their tokens are shared, not copied."""
+        return replace(self, lengths=self.lengths[rows], starts=self.starts[rows])
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+        """Yield numbers and lengths of a few texts at a time, in bounded memory, a longer text aside."""
+        ends = np.cumsum(self.lengths)
+        begin = done = 0
+        while begin < len(ends):
+            end = max(begin + 1, int(np.searchsorted(ends, done + BLOCK, "right")))
+            lengths, starts = self.lengths[begin:end], self.starts[begin:end]
+            following = np.cumsum(lengths) - lengths
+            if np.array_equal(starts - starts[0], following):
+                first = int(starts[0])
+                yield self.numbers[first : first + int(lengths.sum())], lengths
+            else:
+                places = np.arange(int(lengths.sum())) + np.repeat(starts - following, lengths)
+                yield self.numbers[places], lengths
+            begin, done = end, int(ends[end - 1])
+
+    def times(self) -> NDArray[np.int64]:
+        """Return how often each of `words` occurs in these texts, int64."""
+        found = np.zeros(len(self.words), np.int64)
+        for numbers, _ in self.blocks():
+            found += np.bincount(numbers, minlength=len(found))
+        return found
 
     def counts(self) -> dict[str, int]:
-        """Return how often each word occurs."""
-        times = np.bincount(self.numbers, minlength=len(self.words)).tolist()
-        return dict(zip(self.words, times, strict=True))
+        """Return how often each word of these texts occurs."""
+        return {word: n for word, n in zip(self.words, self.times().tolist(), strict=True) if n}
 
     def __len__(self) -> int:
         """Return B."""
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[list[str]]:
-        start = 0
-        for length in self.lengths.tolist():
-            yield [self.words[number] for number in self.numbers[start : start + length].tolist()]
-            start += length
+        for numbers, lengths in self.blocks():
+            start = 0
+            for length in lengths.tolist():
+                yield [self.words[number] for number in numbers[start : start + length].tolist()]
+                start += length
 
 
 class _Numbers(dict[str, int]):
@@ -163,12 +196,13 @@ def encode(
     unknown: str = "unk",
     seed: int = 0,
     oov: Sequence[str] = (),
+    room: Room = in_memory,
 ) -> Encoded:
     """Turn texts' tokens into ids, cut to `max_length` by `truncation` where that is given.
 
     "head" keeps the first tokens, "tail" the last, "head+tail" the first half (one more of an odd length) and
     the last half. Unknown tokens become UNK, or what another policy of `UNKNOWN_POLICIES` makes of them,
-    before the cut; `seed` and `oov` are as in `Indexer`.
+    before the cut; `seed` and `oov` are as in `Indexer`. The ids are written into `room`.
     Raises DataError for another truncation or policy, or a `max_length` below 1.
     """
     if truncation not in TRUNCATIONS:
@@ -177,24 +211,35 @@ def encode(
         raise DataError(f"max_length must be at least 1, not {max_length}")
     indexer = Indexer(vocabulary, unknown, seed=seed, oov=oov)
     texts = tokens if isinstance(tokens, NumberedTexts) else NumberedTexts.of_tokens(tokens)
-    ids = np.array([indexer.id(word) for word in texts.words], np.int32)[texts.numbers]
-    strange = np.array([indexer.is_unknown(word) for word in texts.words], np.bool_)[texts.numbers]
-    lengths = texts.lengths
-    if indexer.by_place:
-        starts = np.cumsum(lengths) - lengths
-        for n in np.flatnonzero(strange).tolist():
-            start = starts[np.searchsorted(starts, n, "right") - 1]
-            ids[n] = indexer.id(texts.words[texts.numbers[n]], int(n - start))
-    unknowns = _counted(strange, lengths)
-    kept = ids != LEFT_OUT
-    if not kept.all():
-        ids, lengths = ids[kept], _counted(kept, lengths)
-    if max_length is not None and lengths.max(initial=0) > max_length:
-        ends = np.cumsum(lengths).tolist()
-        own = (ids[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True))
-        ids = np.concatenate([part for row in own for part in _kept(row, max_length, truncation)])
-        lengths = np.minimum(lengths, max_length)
-    return Encoded(ids, lengths, unknowns, texts.lengths, indexer.oov)
+    present = np.flatnonzero(texts.times()).tolist()
+    id_of, is_strange = np.zeros(len(texts.words), np.int32), np.zeros(len(texts.words), np.bool_)
+    id_of[present] = [indexer.id(texts.words[number]) for number in present]
+    is_strange[present] = [indexer.is_unknown(texts.words[number]) for number in present]
+    most = texts.lengths if max_length is None else np.minimum(texts.lengths, max_length)
+    out, end = room(int(most.sum())), 0
+    lengths, unknowns = np.empty_like(most), np.empty_like(most)
+    begin = 0
+    for numbers, own in texts.blocks():
+        ids, strange = id_of[numbers], is_strange[numbers]
+        if indexer.by_place:
+            starts = np.cumsum(own) - own
+            for n in np.flatnonzero(strange).tolist():
+                start = starts[np.searchsorted(starts, n, "right") - 1]
+                ids[n] = indexer.id(texts.words[numbers[n]], int(n - start))
+        rows = slice(begin, begin := begin + len(own))
+        unknowns[rows] = _counted(strange, own)
+        kept = ids != LEFT_OUT
+        if not kept.all():
+            ids, own = ids[kept], _counted(kept, own)
+        if max_length is not None and own.max(initial=0) > max_length:
+            ends = np.cumsum(own).tolist()
+            every = (ids[stop - length : stop] for stop, length in zip(ends, own.tolist(), strict=True))
+            ids = np.concatenate([part for row in every for part in _kept(row, max_length, truncation)])
+            own = np.minimum(own, max_length)
+        lengths[rows] = own
+        out[end : end + len(ids)] = ids
+        end += len(ids)
+    return Encoded(out[:end], lengths, unknowns, texts.lengths, indexer.oov)
 
 
 def _counted(which: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
