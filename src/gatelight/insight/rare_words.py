@@ -71,7 +71,7 @@ def edits(estimator: TextClassifier, texts: Sequence[str], truth: Numbers, seed:
         for name, instead in (
             ("rare words made unknown", rare),
             ("as many other words made unknown", others),
-            ("unknown words spelled as their nearest known one", known),
+            ("unknown words replaced by their nearest known one", known),
         )
     ]
 
