@@ -77,7 +77,6 @@ def test_many_means_are_those_of_torch_at_any_number_of_threads(count: int) -> N
     numbers = rng.integers(0, 900, counts.sum()).astype(np.int32)
     rows = torch.from_numpy(rng.standard_normal((900, 100)).astype(np.float32)).requires_grad_()
     weights = torch.from_numpy(rng.standard_normal((2000, 100)).astype(np.float32))
-    assert rows.shape[1] * len(numbers) > threads.SHARED_WORK
     starts = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)[:-1]]))
     bag = torch.nn.functional.embedding_bag(torch.from_numpy(numbers).long(), rows, starts, mode="mean")
     (expected,) = torch.autograd.grad((bag * weights).sum(), rows)

@@ -69,7 +69,7 @@ class Sequences:
         Or, as `part`, only those at packed positions begin, begin + every, …
         """
         packing = pack(self.lengths[index]).part(*part)
-        return self.ids[packing.places(self.starts[index[packing.order]])], packing
+        return packing.gathered(self.ids, self.starts[index[packing.order]]), packing
 
 
 def packed(ids: ArrayLike, lengths: ArrayLike) -> tuple[NDArray[np.int32], Packing]:

@@ -20,7 +20,7 @@ from gatelight.models import batches
 from gatelight.models.batches import Sequences
 from gatelight.models.config import ClassifierConfig, layer_shapes
 from gatelight.models.heads import HEADS, Rows
-from gatelight.models.subwords import Ids, Subwords, distinct_ids, lists_of_rows
+from gatelight.models.subwords import Ids, Subwords, check_ids, distinct_ids, lists_of_rows
 from gatelight.nn import threads
 from gatelight.nn.kernels import buffers
 from gatelight.nn.kernels.gemm import panels, rows_times
@@ -113,17 +113,18 @@ class FixedNetwork:
         buckets = self.config.buckets
         size = len(self._embedding) - buckets
         stop = subwords.stop if buckets and subwords is not None else size
-        distinct, number = distinct_ids(packed, stop)
         products = self.layers.input_table
         if self._table is not None:
+            check_ids(packed, stop)
             with self._lock:
-                new = distinct[~self._filled[distinct]]
+                new, _ = distinct_ids(packed[~self._filled[packed]], stop)
                 if len(new):
                     self._table[new] = products(copied_rows(self._embedding, new))
                     self._filled[new] = (
                         True  # last: an interrupt or want of memory leaves them to be computed
                     )
             return self._table, packed
+        distinct, number = distinct_ids(packed, stop)
         if not buckets:
             return products(copied_rows(self._embedding, distinct)), number
         known, parts, lists = lists_of_rows(distinct, subwords, size, buckets)

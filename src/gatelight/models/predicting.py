@@ -146,9 +146,9 @@ class PredictingDocuments(Task):
     def outcome(self, index: NDArray[np.int64], generator: torch.Generator) -> Outcome:
         """Read the documents numbered `index`."""
         packing = pack(self.documents.lengths[index] - 1).part(*self.group.part)
-        places = packing.places(self.documents.starts[index[packing.order]])
-        hidden, _ = self.model.hidden(self.documents.ids[places], packing, None, generator)
-        targets = torch.from_numpy(self.documents.ids[places + 1].astype(np.int64))
+        ids, starts = self.documents.ids, self.documents.starts[index[packing.order]]
+        hidden, _ = self.model.hidden(packing.gathered(ids, starts), packing, None, generator)
+        targets = torch.from_numpy(packing.gathered(ids, starts + 1).astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
         return outcome_of(loss, len(targets), len(targets), right)
 

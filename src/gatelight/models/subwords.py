@@ -115,15 +115,20 @@ def distinct_ids(ids: NDArray[Any], stop: int) -> tuple[Ints, Ids]:
 
     Raises DataError for an id that is negative, or not below `stop`.
     """
-    wrong = np.flatnonzero((ids < 0) | (ids >= stop))
-    if len(wrong):
-        raise DataError(
-            f"id {int(ids[wrong[0]])} is outside of the vocabulary: expected 0 to {stop - 1}; encode "
-            "the texts with the vocabulary of this model"
-        )
+    check_ids(ids, stop)
     there = np.zeros(stop, np.bool_)
     there[ids] = True
     distinct = np.flatnonzero(there)
     number = np.empty(stop, np.int32)  # written and read where an id is there
     number[distinct] = np.arange(len(distinct))
     return distinct, number[ids]
+
+
+def check_ids(ids: NDArray[Any], stop: int) -> None:
+    """Raise DataError for an id that is negative, or not below `stop`."""
+    if ids.size and not (ids.min() >= 0 and ids.max() < stop):
+        wrong = ids[(ids < 0) | (ids >= stop)][0]
+        raise DataError(
+            f"id {int(wrong)} is outside of the vocabulary: expected 0 to {stop - 1}; encode "
+            "the texts with the vocabulary of this model"
+        )

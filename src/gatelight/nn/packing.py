@@ -88,17 +88,18 @@ class Packing:
     @cached_property
     def sequence_rows(self) -> Index:
         """Place [N] of every packed row in the flat, sequence-after-sequence, original order."""
-        return self.places(self.starts)
+        return self.gathered(np.arange(self.rows))
 
-    def places(self, starts: Index) -> Index:
-        """Place [N] of every packed row where the sequence at packed position k begins at starts[k]."""
-        places = np.empty(self.rows, np.int64)
-        _fill_places(starts, self.first, self.alive, places)
-        return places
+    def gathered(self, flat: NDArray[Any], starts: Index | None = None) -> NDArray[Any]:
+        """flat [M], where the sequence at packed position k begins at starts[k] → packed rows [N], a copy.
 
-    def gathered(self, flat: NDArray[Any]) -> NDArray[Any]:
-        """flat [N], sequence after sequence in original order → its packed rows [N], always a copy."""
-        return flat[self.sequence_rows]
+        Without starts one sequence follows the other in the original order.
+        """
+        if starts is None and len(flat) < self.rows:
+            raise IndexError(f"{self.rows} steps are packed, but only {len(flat)} were given")
+        packed = np.empty(self.rows, flat.dtype)
+        _gather(flat, self.starts if starts is None else starts, self.first, self.alive, packed)
+        return packed
 
     @cached_property
     def positions(self) -> Index:
@@ -160,10 +161,14 @@ def _planned(order: Index, falling: Index, alive: Index, of: tuple[Index, int, i
 
 
 @compiled
-def _fill_places(starts: Index, first: Index, alive: Index, places: Index) -> None:
-    for t in range(len(alive)):
-        for k in range(alive[t]):
-            places[first[t] + k] = starts[k] + t
+def _gather(flat: Any, starts: Index, first: Index, alive: Index, packed: Any) -> None:
+    steps = len(alive)
+    for begin in range(0, steps, 16):  # as many as a cache line has: each is read once
+        for k in range(alive[begin]):
+            t = begin
+            while t < min(begin + 16, steps) and k < alive[t]:
+                packed[first[t] + k] = flat[starts[k] + t]
+                t += 1
 
 
 def check_index(index: NDArray[Any], rows: int) -> None:
