@@ -30,7 +30,8 @@ def phone(page: Any) -> None:
     """The note's two sentences, in the dark."""
     page.locator("#mode-texts").click()
     settle(page, 1)
-    page.screenshot(path=FOLDER / "page-phone.png", clip={"x": 0, "y": 0, "width": 390, "height": 1500})
+    seen = {"x": 0, "y": 0, "width": 390, "height": 1200}
+    page.screenshot(path=FOLDER / "page-phone.png", full_page=True, clip=seen)
 
 
 def settle(page: Any, pane: int) -> None:

@@ -127,7 +127,8 @@ class Pane {
     legend.parentElement.hidden = !why;
     if (!why) return;
     make(legend, "span", { class: "plus" }, `■ ${say("speaksFor")} ${why.target}`);
-    make(legend, "span", { class: "minus" }, ` ■ ${say("against")}`);
+    legend.append(" ");
+    make(legend, "span", { class: "minus" }, `■ ${say("against")}`);
     if (why.gap !== null) legend.append(` · ${say("gap")}: ${number(why.gap)} ${say("nats")} ${say("of")} ${number(why.score - why.base)}`);
   }
   showNgrams(why, colours) {

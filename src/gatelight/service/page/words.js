@@ -42,8 +42,8 @@ const WORDS = {
     "integrated-gradients": "积分梯度", "gradient-x-input": "梯度 × 输入", occlusion: "逐词删除", pool: "最大池化",
     whatIf: "假如？", whatIfHelp: "让这一层的某个门对所有词保持不变：1 为全开，0 为关闭。",
     whatIfReport: "本报告只含此时的答案；下面的词与状态仍是原模型的。", clamp: "固定",
-    step: "单步", help_lstm: "一个词进入单元。词与上一步输出相连，决定每个门；遗忘门擦去部分细胞状态，加入候选值，输出门放出一部分。",
-    help_peephole: "一个词进入单元。词与上一步输出相连；细胞状态本身也参与决定各门：擦去与加入看之前的状态，输出看之后的状态。",
+    step: "单步", help_lstm: "一个词进入单元。词与上一步输出相连，决定每个门；遗忘门擦去部分单元状态，加入候选值，输出门放出一部分。",
+    help_peephole: "一个词进入单元。词与上一步输出相连；单元状态本身也参与决定各门：擦去与加入看之前的状态，输出看之后的状态。",
     help_gru: "一个词进入单元。词与上一步输出相连，决定两个门；更新门保留上一步输出的一部分，其余由候选值填补；重置门决定候选值看到多少上一步输出。",
     help_rnn: "一个词进入单元。词与上一步输出生成下一步输出；没有门保留任何内容。",
     back: "后退", forward: "前进", addUnit: "显示单元", unit: "单元", input: "词", previous: "上一步输出|h(t−1)", joined: "相连",
@@ -53,8 +53,8 @@ const WORDS = {
     unknownShare: "未知词", unknownAre: "不认识的词及其替代", nothing: "略去", unread: "超出最大长度，未读",
     gap: "未解释部分", nats: "奈特", of: "共", bitsEach: "比特每词元", without: "不固定时", curve: "读完每个词后的概率",
     bitsCurve: "每个词元的比特数", tokens: "词元", forever: "永久", contribution: "贡献", ngrams: "词以外，n 元组的贡献", alone: "仅循环部分",
-    input_gate: "输入门 i", forget_gate: "遗忘门 f", candidate: "候选值", output_gate: "输出门 o", cell_state: "细胞状态|c(t)", hidden_state: "隐藏状态|h(t)",
-    before_cell_state: "之前的细胞|c(t−1)", before_hidden_state: "上一步输出|h(t−1)", reset_gate: "重置门 r", update_gate: "更新门 z", rest_update_gate: "1 − z",
+    input_gate: "输入门 i", forget_gate: "遗忘门 f", candidate: "候选值", output_gate: "输出门 o", cell_state: "单元状态|c(t)", hidden_state: "隐藏状态|h(t)",
+    before_cell_state: "之前的单元|c(t−1)", before_hidden_state: "上一步输出|h(t−1)", reset_gate: "重置门 r", update_gate: "更新门 z", rest_update_gate: "1 − z",
   },
 };
 
