@@ -37,7 +37,7 @@ class Sequences:
         """Check flat ids [N] and lengths [B] and take them over (uncopied if they fit); raises DataError."""
         flat, counts = np.asarray(ids), np.asarray(lengths)
         for name, array in (("ids", flat), ("lengths", counts)):
-            if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+            if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
                 raise DataError(
                     f"{name} came as {array.dtype} with shape {array.shape}; expected a flat array of "
                     "integers (all sequences end to end, and how long each is)"

@@ -116,13 +116,11 @@ class FixedNetwork:
         products = self.layers.input_table
         if self._table is not None:
             check_ids(packed, stop)
-            with self._lock:
-                new, _ = distinct_ids(packed[~self._filled[packed]], stop)
-                if len(new):
+            if not self._filled[packed].all():
+                with self._lock:
+                    new, _ = distinct_ids(packed[~self._filled[packed]], stop)
                     self._table[new] = products(copied_rows(self._embedding, new))
-                    self._filled[new] = (
-                        True  # last: an interrupt or want of memory leaves them to be computed
-                    )
+                    self._filled[new] = True  # last: an interrupt leaves them to be computed
             return self._table, packed
         distinct, number = distinct_ids(packed, stop)
         if not buckets:

@@ -229,7 +229,8 @@ class Flatten(Head):
 
     def backward(self, d_pooled: Floats, rows: Rows, saved: Any) -> tuple[Floats, dict[str, Floats]]:
         """Those of the dense layer too."""
-        (hidden, packing, weights, _), d_hidden = rows, _zeros(rows)
+        hidden, packing, weights, _ = rows
+        d_hidden = buffers.empty(hidden.shape, hidden.dtype)
         d_weight = np.zeros_like(weights["weight"])
         given = d_pooled, hidden, packing.first, packing.alive, weights["weight"], d_hidden, d_weight
         threads.run_compiled(_flatten_backward, given, hidden.size * len(d_weight) * FLATTEN_WORK)
@@ -417,10 +418,11 @@ def _flatten_back_part(
     d_logits: Any, hidden: Any, first: Ints, alive: Ints, weight: Any, d_hidden: Any, d_weight: Any,
     parts: int, part: int,
 ) -> None:  # fmt: skip
-    """d_logits[B, O] → some steps of d_hidden[N, F] and d_weight[O, T_max · F], added."""
+    """d_logits[B, O] → some steps of d_hidden[N, F], and of d_weight[O, T_max · F], where they are added."""
     begin, end = _part_of(len(alive), parts, part)
     outputs, features, width = d_logits.shape[1], hidden.shape[1], weight.shape[1]
     for t in range(begin, end):
+        d_hidden[first[t] : first[t] + alive[t]] = 0
         for o in range(outputs):
             columns = o * width + t * features
             for k in range(alive[t]):
