@@ -61,6 +61,19 @@ def test_a_killed_search_goes_on(reviews: Path, tmp_path: Path) -> None:
     assert len(ended) == json.loads(again.stdout)["trials"] == 4
 
 
+def test_two_searches_begun_at_once_share_a_study(reviews: Path, tmp_path: Path) -> None:
+    """Also where the time is over before the one that has the default has ended it."""
+    out = tmp_path / "found"
+    typed = [*PROGRAM, "tune", str(reviews), "--out", str(out), *FIXED, "--epochs", "60", "--budget", "0.1s"]
+    both = [subprocess.Popen(typed, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for search in both:
+        said = search.communicate(timeout=120)[1]
+        assert search.returncode == 0, said
+    study = optuna.load_study(study_name="gatelight", storage=f"sqlite:///{out / 'study.db'}")
+    assert study.trials[0].state.name == "COMPLETE"
+    assert len(study.trials) <= 4
+
+
 def test_every_default_can_be_drawn() -> None:
     """A setting whose default is outside of what is tried would be left out of the search without a word."""
     study = optuna.create_study()

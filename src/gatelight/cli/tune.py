@@ -72,8 +72,11 @@ class Tune(Reads):
         with Meter(to) as meter:
 
             def on_trial(study: Study, trial: Any) -> None:
+                done = study.get_trials(deepcopy=False, states=[type(trial.state).COMPLETE])
+                best = max((one.value for one in done if one.value is not None), default=None)
                 value = "pruned" if trial.value is None else percent(trial.value)
-                meter.line(f"trial {trial.number}: {value}, best {percent(study.best_value)}")
+                so_far = "" if best is None else f", best {percent(best)}"
+                meter.line(f"trial {trial.number}: {value}{so_far}")
 
             search, _ = tune(
                 estimator, (training.texts, training.labels or []), (valid.texts, valid.labels or []),

@@ -192,16 +192,18 @@ def tune(
         if is_over() or (trials is not None and len(_ended(study)) >= trials):
             study.stop()
 
-    optuna.storages.fail_stale_trials(study)
-    if not any(_is(trial, default) for trial in study.get_trials(deepcopy=False)):
-        study.enqueue_trial(default)
-    while trials is None or len(_ended(study)) < trials or _completed(study, default) is None:
-        # Of a process that was killed in its first trial nothing may be left but its place.
-        if study.trials and _completed(study, default) is None and not _awaited(study, default):
-            study.enqueue_trial(default)
-        study.optimize(objective, n_trials=1, callbacks=[after])
-        if is_over() and _completed(study, default) is not None:
+    while True:
+        optuna.storages.fail_stale_trials(study)
+        states = _states(study, default)
+        enough = is_over() or (trials is not None and len(_ended(study)) >= trials)
+        if "COMPLETE" in states and enough:
             break
+        if not states & {"COMPLETE", "RUNNING", "WAITING"}:
+            study.enqueue_trial(default)
+        elif states.isdisjoint({"COMPLETE", "WAITING"}) and enough:
+            time.sleep(1)  # another process is about to end it
+            continue
+        study.optimize(objective, n_trials=1, callbacks=[after])
     return _found(study, default, own, len(held)), study
 
 
@@ -281,11 +283,8 @@ def _completed(study: Study, settings: Mapping[str, Any]) -> FrozenTrial | None:
     return next((trial for trial in found if _is(trial, settings)), None)
 
 
-def _awaited(study: Study, settings: Mapping[str, Any]) -> bool:
-    return any(
-        trial.state.name in ("WAITING", "RUNNING") and _is(trial, settings)
-        for trial in study.get_trials(deepcopy=False)
-    )
+def _states(study: Study, settings: Mapping[str, Any]) -> set[str]:
+    return {trial.state.name for trial in study.get_trials(deepcopy=False) if _is(trial, settings)}
 
 
 def _found(study: Study, default: Mapping[str, Any], own: Mapping[str, Any], texts: int) -> Search:
