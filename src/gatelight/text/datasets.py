@@ -26,6 +26,7 @@ from gatelight.files import folder_written_aside
 from gatelight.text import archives, vector_files
 from gatelight.text.catalogue import DATASETS, DataSet, File
 from gatelight.text.corpus import Corpus, Example, read_examples
+from gatelight.text.readers.shards import shards
 
 __all__ = ["DATASETS", "cache_folder", "cached", "get", "load_dataset", "resolve", "stream"]
 
@@ -94,7 +95,7 @@ def resolve(data: str | Path, on_progress: OnProgress | None = None) -> Path:
 
     Raises DataError for what is neither, naming the data sets there are.
     """
-    if str(data) == "-" or Path(data).exists():
+    if str(data) == "-" or Path(data).exists() or shards(data):
         return Path(data)
     if str(data) in DATASETS:
         return get(str(data), on_progress)
