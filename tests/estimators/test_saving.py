@@ -213,8 +213,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "half a header": (bytes_of("model.safetensors", lambda data: data[:40]), "cut short"),
     "a pickle": (bytes_of("model.safetensors", lambda data: b"\x80\x04cos\nsystem\n."), "cut short"),
     "great promises": (bytes_of("model.safetensors", lambda data: PROMISE), "cut short"),
-    "another dtype": (weights(lambda them: them.update(head=np.zeros(3, np.int64))), "head has the shape"),
-    "a weight too many": (weights(lambda arrays: arrays.update(extra=np.zeros(3, np.float32))), "extra"),
+    "another dtype": (
+        weights(lambda them: them.update({"head.bias": them["head.bias"].astype(np.float64)})),
+        "head.bias is of type F64; expected float32",
+    ),
+    "a weight too many": (weights(lambda them: them.update(extra=np.zeros(3))), "extra is unexpected"),
+    "a weight too few": (weights(lambda them: them.pop("head.bias")), "head.bias is missing"),
     "a weight of another shape": (
         weights(lambda arrays: arrays.update({"head.bias": np.zeros(2, np.float32)})),
         "head.bias",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 from dataclasses import replace
 from pathlib import Path
@@ -63,53 +62,15 @@ def test_a_full_disk_is_an_error_of_the_system_and_leaves_the_older_file(tmp_pat
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-def spoil(path: Path, how: str) -> None:
-    weights = load_file(path)
-    if how == "misses":
-        del weights["head.query"]
-    elif how == "unexpected":
-        weights["memory.9.weight_ih_l0"] = torch.zeros(1)
-    elif how == "shape":
-        weights["head.weight"] = torch.zeros(2, 3)
-    elif how == "type":
-        weights["head.weight"] = weights["head.weight"].double()
-    elif how == "infinite":
-        weights["embedding.weight"][7, 2] = torch.nan
-    save_file(weights, path)
-    if how == "complete":
-        path.write_bytes(path.read_bytes()[:-20])
-    elif how == "safetensors":
-        path.write_bytes(b"PK\x03\x04 not weights at all")
-    elif how == "missing":
-        path.unlink()
-    elif how == "huge":
-        header = json.dumps(
-            {"head.bias": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}
-        )
-        path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
-
-
-@pytest.mark.parametrize(
-    ("how", "said"),
-    [
-        ("misses", r"misses weights \(head.query\)"),
-        ("unexpected", r"has unexpected weights \(memory.9.weight_ih_l0\)"),
-        ("shape", r"head.weight have shape \(2, 3\); expected \(1, 3\)"),
-        ("type", "head.weight are of type F64; expected float32"),
-        ("infinite", "embedding.weight hold infinite or undefined"),
-        ("complete", "is it complete"),
-        ("safetensors", "no readable safetensors file"),
-        ("missing", "is missing"),
-        ("huge", "is it complete"),
-    ],
-)
-def test_spoilt_file_is_refused_and_leaves_the_model_alone(tmp_path: Path, how: str, said: str) -> None:
-    """Red when a model would be half loaded, or the error is not one that the user can act upon."""
+def test_spoilt_file_leaves_the_model_alone(tmp_path: Path) -> None:
+    """Red when a model would be half loaded; what else may be wrong with a file the folders' tests try."""
     path = tmp_path / "model.safetensors"
     save_weights(some_model(1), path)
-    spoil(path, how)
+    weights = load_file(path)
+    weights[max(weights)][-1] = torch.nan
+    save_file(weights, path)
     model = some_model(2)
-    with pytest.raises(ModelFileError, match=said):
+    with pytest.raises(ModelFileError, match="holds infinite or undefined"):
         load_weights(model, path)
     assert same(model, some_model(2))
 

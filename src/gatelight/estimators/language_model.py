@@ -26,7 +26,6 @@ from gatelight.estimators.rules import CORPUS
 from gatelight.estimators.saving import (
     LANGUAGE,
     MODEL_FILE,
-    check_sizes,
     read_config,
     save_model,
     told_in_one_line,
@@ -53,6 +52,7 @@ from gatelight.models.predicting import PredictingDocuments, PredictingStreams
 from gatelight.models.saving import load_weights, save_weights
 from gatelight.models.task import Task
 from gatelight.models.training import train_task
+from gatelight.models.weight_files import check_sizes
 from gatelight.text.encoding import NumberedTexts
 from gatelight.text.splits import held_out
 from gatelight.text.tokenized import TokenizedTexts

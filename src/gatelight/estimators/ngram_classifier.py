@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.evaluation import log_losses
 from gatelight.estimators.rules import Data
-from gatelight.estimators.saving import read_arrays, write_arrays
+from gatelight.models.weight_files import read_arrays, write_arrays
 from gatelight.text.cleaning import clean_text
 
 if TYPE_CHECKING:

@@ -27,8 +27,6 @@ from gatelight.estimators.saving import (
     CLASSIFIER,
     MODEL_FILE,
     SIZES,
-    check_shapes,
-    check_sizes,
     read_config,
     told_in_one_line,
 )
@@ -39,7 +37,7 @@ from gatelight.estimators.training_texts import TrainingTexts
 from gatelight.estimators.wide import WidePath
 from gatelight.models.config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork
-from gatelight.models.weight_files import read_weights
+from gatelight.models.weight_files import check_sizes, read_arrays
 from gatelight.nn.packing import Packing
 from gatelight.nn.trace import Trace as LayerTrace
 from gatelight.text.encoding import Encoded
@@ -255,7 +253,7 @@ class Predictor(TextPredictions):
     def load(cls, folder: str | Path, *, mapped: bool = False) -> Predictor:
         """Read as much of a saved classifier as predicting needs; raises as `gatelight.load`.
 
-        `mapped` is as in `read_weights`.
+        `mapped` is as in `read_arrays`.
         """
         return cls.from_parts(Path(folder), read_config(folder, CLASSIFIER), mapped=mapped)
 
@@ -272,11 +270,7 @@ class Predictor(TextPredictions):
             if (shape.outputs, shape.multilabel) != (classes.outputs, classes.multilabel):
                 raise ValueError(f"{shape.outputs} outputs do not fit {len(classes.values)} classes")
         check_sizes(path, shape, SIZES)
-        expected = weight_shapes(shape)
-        check_shapes(path, expected)
-        weights = read_weights(
-            path, {name: (shape, "float32") for name, shape in expected.items()}, mapped=mapped
-        )
+        weights, _ = read_arrays(path, weight_shapes(shape), mapped=mapped)
         wide = None
         if config.get("wide") is not None:
             with told_in_one_line(folder):

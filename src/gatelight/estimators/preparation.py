@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.rules import CORPUS
-from gatelight.estimators.saving import read_arrays, write_arrays
 from gatelight.estimators.settings import IN_MEMORY, ONE_HOT, alphabet_of
 from gatelight.files import folder_written_aside
+from gatelight.models.weight_files import read_arrays, write_arrays
 from gatelight.nn.threads import threads
 from gatelight.text.datasets import resolve
 from gatelight.text.encoding import NumberedTexts

@@ -8,16 +8,10 @@ in its config, its own `from_parts` reads. Sizes are compared before anything is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from gatelight import __version__
 from gatelight.errors import DataError, ModelFileError
@@ -131,76 +125,6 @@ def told_in_one_line(folder: str | Path) -> Iterator[None]:
     except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit together ({error})"
         raise ModelFileError(f"{Path(folder) / CONFIG_FILE} {what}; copy or train the model again") from None
-
-
-def check_sizes(path: Path, config: Any, names: Iterable[str]) -> None:
-    """Raise ModelFileError where a size that the config names exceeds the number of weights in the file.
-
-    So nothing larger than the file is ever allocated, whatever the configuration says.
-    """
-    shapes = read_shapes(path)
-    weights = sum(prod(shape) for shape in shapes.values())
-    for name in names:
-        if (getattr(config, name) or 0) > (len(shapes) if name == "layers" else weights):
-            raise ModelFileError(
-                f"{path} holds {weights} weights, too few for {name} {getattr(config, name)}: the folder is "
-                "incomplete or mixed from two models; copy or train it again"
-            )
-
-
-def check_shapes(path: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise ModelFileError unless the weights in a file have these shapes."""
-    shapes = read_shapes(path)
-    if shapes != dict(expected):
-        name = next(name for name in {**expected, **shapes} if shapes.get(name) != expected.get(name))
-        raise ModelFileError(
-            f"{path}: {name} has the shape {shapes.get(name)}, {CONFIG_FILE} says {expected.get(name)}: the "
-            "folder is incomplete or mixed from two models; copy or train it again"
-        )
-
-
-def write_arrays(
-    path: Path, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, str] | None = None
-) -> None:
-    """Write arrays (any shape) and short notes; a full disk raises OSError."""
-    path.write_bytes(
-        save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, dict(notes or {}))
-    )
-
-
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a safetensors file's arrays by name; ModelFileError when it is cut or damaged."""
-    with _opened(path) as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-
-
-def read_arrays(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-    """Read arrays and notes; ModelFileError when missing, cut, damaged, not float32 or not finite."""
-    with _opened(path) as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        notes = file.metadata() or {}
-    for name, array in arrays.items():
-        if array.dtype != np.float32 or not np.isfinite(array).all():
-            raise ModelFileError(
-                f"{path} must hold finite float32 numbers, {name} does not; copy or train the model again"
-            )
-    return arrays, notes
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A safetensors file; the library compares its header with its size before anything is read."""
-    if not path.is_file():
-        raise ModelFileError(f"{path} is missing: the model folder is incomplete; copy or train it again")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            yield file
-    except (SafetensorError, TypeError, ValueError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(
-            f"{path} is cut short, damaged or of another kind ({error}); copy or train the model again"
-        ) from None
 
 
 SPLITS = {

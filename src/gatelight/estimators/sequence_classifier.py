@@ -28,7 +28,6 @@ from gatelight.estimators.saving import (
     MODEL_FILE,
     SEQUENCES,
     SIZES,
-    check_sizes,
     checked_history,
     read_config,
     save_model,
@@ -51,6 +50,7 @@ from gatelight.models.inference import Predictor
 from gatelight.models.saving import load_weights, save_weights
 from gatelight.models.subwords import UNKNOWN
 from gatelight.models.training import train
+from gatelight.models.weight_files import check_sizes
 from gatelight.text.splits import held_out
 
 INPUTS = ("auto", IDS, FEATURES)

@@ -24,14 +24,13 @@ from scipy.special import softmax
 from gatelight.errors import DataError, ModelFileError
 from gatelight.estimators.labels import Classes
 from gatelight.estimators.reading import Reading
-from gatelight.estimators.saving import read_arrays, write_arrays
 from gatelight.estimators.token_streams import END
-from gatelight.files import file_written_aside
 from gatelight.models.batches import BATCH_ROWS
 from gatelight.models.checkpoint import fingerprint
 from gatelight.models.generation import Reader
 from gatelight.models.inference import Place, Predictor, Running, can_run
 from gatelight.models.subwords import Subwords
+from gatelight.models.weight_files import read_arrays, write_arrays
 from gatelight.text.encoding import NumberedTexts, encode
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
@@ -107,8 +106,7 @@ class Session:
         """Write the place in the text, without the model, into one safetensors file."""
         count = None if self._at.place is None else self._at.place.count
         notes = {"model": _identity(self.reader), "at": json.dumps([self._pending, self._at.text, count])}
-        with file_written_aside(Path(path)) as aside:
-            write_arrays(aside, self._at.arrays(), notes)
+        write_arrays(Path(path), self._at.arrays(), notes)
 
     def restore(self, path: str | Path) -> None:
         """Stand where the session that `save` wrote stood; ModelFileError where it is of another model."""

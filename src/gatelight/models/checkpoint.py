@@ -16,32 +16,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from gatelight.errors import ModelFileError
-from gatelight.files import file_written_aside
+from gatelight.models.weight_files import opened, write_arrays
 
 FORMAT = 1
+ADVICE = "delete it and begin without resuming"
 _KEY = "gatelight-checkpoint"
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-    """Put tensors and a JSON-able record into `path`, in one rename.
-
-    Raises OSError when the disk does not take it; an older checkpoint at `path` then stays as it was.
-    """
-    header = {_KEY: json.dumps({"format": FORMAT, **record}, allow_nan=False)}
-    plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    with file_written_aside(path) as aside:
-        try:
-            save_file(plain, aside, metadata=header)
-        except SafetensorError as error:  # safetensors does not raise OSError for a full disk
-            raise OSError(
-                f"the checkpoint {path} could not be written ({error}); make room or choose another place "
-                "(a checkpoint that was there before is as it was)"
-            ) from error
+    """Put tensors and a JSON-able record into `path`, in one rename; raises OSError when the disk refuses."""
+    notes = {_KEY: json.dumps({"format": FORMAT, **record}, allow_nan=False)}
+    write_arrays(path, {name: tensor.detach().numpy() for name, tensor in tensors.items()}, notes)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -92,19 +80,18 @@ def _read(path: Path, *, with_tensors: bool) -> tuple[dict[str, Any], dict[str, 
         raise ModelFileError(
             f"there is no checkpoint at {path}; begin without resuming, or name the right file"
         )
+    with opened(path, ADVICE) as file:
+        written = (file.metadata() or {}).get(_KEY)
+        names = file.keys() if with_tensors else ()
+        tensors = {name: torch.from_numpy(file.get_tensor(name)) for name in names}
+    if written is None:
+        raise ModelFileError(f"{path} is not a checkpoint of gatelight; name another file")
     try:
-        with safe_open(path, framework="pt") as file:
-            written = (file.metadata() or {}).get(_KEY)
-            if written is None:
-                raise ModelFileError(f"{path} is not a checkpoint of gatelight; name another file")
-            record = json.loads(written)
-            tensors = {name: file.get_tensor(name) for name in file.keys()} if with_tensors else {}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ModelFileError(
-            f"{path} is not a whole checkpoint ({error}); delete it and begin without resuming"
-        ) from error
+        record = json.loads(written)
+    except ValueError:
+        record = None
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
-        raise ModelFileError(f"{path} has a record that cannot be read; delete it and begin without resuming")
+        raise ModelFileError(f"{path} has a record that cannot be read; {ADVICE}")
     if record["format"] > FORMAT:
         raise ModelFileError(
             f"{path} has format {record['format']}, newer than {FORMAT}: a newer gatelight wrote it; "

@@ -1,59 +1,98 @@
-"""A model's weights in one safetensors file, read as arrays without executing any of it."""
+"""Arrays and short notes in one safetensors file: the one writer and the one reader. Reading runs no code."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from gatelight.errors import ModelFileError
+from gatelight.files import file_written_aside
 
 DTYPES = {"F32": "float32", "F64": "float64"}
 CHECKED = 1 << 22  # elements looked at together, so that a check needs little memory
+ADVICE = "copy or train the model again"
 
-Expected = Mapping[str, tuple[tuple[int, ...], str]]
-"""Shape and type, "float32" or "float64", of each weight by name."""
+Arrays = Mapping[str, NDArray[Any]]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
-def read_weights(path: Path, expected: Expected, *, mapped: bool = False) -> dict[str, NDArray[Any]]:
-    """Read the weights that are expected, in their order: C-contiguous arrays that nobody else has.
+def write_arrays(path: Path, arrays: Arrays, notes: Mapping[str, str] | None = None) -> None:
+    """Write arrays of any shape and notes to `path`, which is replaced only when they are wholly written.
 
-    With `mapped` they lie in the file, so that processes share them until one writes; the file must stay.
-    Raises ModelFileError for a file that is missing, damaged or of another model, or has infinite weights.
+    Raises OSError when the disk refuses.
     """
+    plain = {name: np.require(array, requirements="C") for name, array in arrays.items()}
+    with file_written_aside(path) as aside:
+        mode = aside.stat().st_mode  # as the umask has it; safetensors writes for the owner alone
+        try:
+            save_file(plain, aside, metadata=dict(notes or {}))
+        except SafetensorError as error:  # it does not raise OSError for a full disk
+            raise OSError(
+                f"{path.name} could not be written ({error}); make room or choose another place (a file that "
+                "was there before is as it was)"
+            ) from error
+        aside.chmod(mode)
+
+
+@contextmanager
+def opened(path: Path, advice: str = ADVICE) -> Iterator[Any]:
+    """A safetensors file; ModelFileError when it is missing, cut or damaged, with what to do about it."""
     if not path.is_file():
-        raise ModelFileError(f"{path} is missing; expected the model's weights there")
-    weights: dict[str, NDArray[Any]] = {}
+        raise ModelFileError(f"{path} is missing; {advice}")
     try:
         with safe_open(path, framework="numpy") as file:
-            _check_names(path, set(expected), set(file.keys()))
-            for name, kind in expected.items():
-                found = file.get_slice(name)
-                _check_kind(path, name, kind, found.get_dtype(), tuple(found.get_shape()))
-            for name in expected:
-                weights[name] = file.get_tensor(name) if not mapped else mapped_array(path, name)
-                if not finite(weights[name]):
-                    raise ModelFileError(f"{path}: the weights {name} hold infinite or undefined numbers")
-    except SafetensorError as error:
-        raise ModelFileError(f"{path} is no readable safetensors file ({error}); is it complete?") from error
-    return weights
+            yield file
+    except (SafetensorError, TypeError) as error:
+        raise ModelFileError(f"{path} is cut short, damaged or of another kind ({error}); {advice}") from None
 
 
-def mapped_array(path: Path, name: str) -> NDArray[Any]:
-    """Map one array of a whole safetensors file, copy on write."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        about = json.loads(file.read(size))[name]
-    return np.asarray(
-        np.memmap(
-            path, DTYPES[about["dtype"]], "c", 8 + size + about["data_offsets"][0], tuple(about["shape"])
-        )
-    )
+def read_arrays(
+    path: Path, expected: Shapes | None = None, *, dtype: str = "float32", mapped: bool = False
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read arrays of this type, those expected in their order (None: all), and the notes.
+
+    They are C-contiguous and nobody else has them. With `mapped` they lie in the file, so that processes
+    share them until one writes; the file must stay. Raises ModelFileError for a file that is missing, damaged
+    or of another model, or holds infinite numbers; shapes are compared before anything is allocated.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    with opened(path) as file:
+        found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        if expected is not None:
+            _check_shapes(path, {name: tuple(one.get_shape()) for name, one in found.items()}, expected)
+        for name in found if expected is None else expected:
+            kind = found[name].get_dtype()
+            if DTYPES.get(kind) != dtype:
+                raise ModelFileError(f"{path}: {name} is of type {kind}; expected {dtype}")
+            arrays[name] = _mapped(path, name) if mapped else file.get_tensor(name)
+            if not finite(arrays[name]):
+                raise ModelFileError(f"{path}: {name} holds infinite or undefined numbers; {ADVICE}")
+        notes = file.metadata() or {}
+    return arrays, notes
+
+
+def check_sizes(path: Path, config: Any, names: Iterable[str]) -> None:
+    """Raise ModelFileError where a size that the config names exceeds the number of weights in the file.
+
+    So nothing larger than the file is ever allocated, whatever the configuration says.
+    """
+    with opened(path) as file:
+        sizes = [prod(file.get_slice(name).get_shape()) for name in file.keys()]  # noqa: SIM118
+    for name in names:
+        if (getattr(config, name) or 0) > (len(sizes) if name == "layers" else sum(sizes)):
+            raise ModelFileError(
+                f"{path} holds {sum(sizes)} weights, too few for {name} {getattr(config, name)}: the folder "
+                "is incomplete or mixed from two models; copy or train it again"
+            )
 
 
 def finite(array: NDArray[Any]) -> bool:
@@ -62,17 +101,20 @@ def finite(array: NDArray[Any]) -> bool:
     return all(np.isfinite(flat[at : at + CHECKED]).all() for at in range(0, len(flat), CHECKED))
 
 
-def _check_names(path: Path, expected: set[str], found: set[str]) -> None:
-    for what, names in (("misses", expected - found), ("has unexpected", found - expected)):
-        if names:
-            shown = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
-            raise ModelFileError(f"{path} {what} weights ({shown}): it belongs to another model")
+def _mapped(path: Path, name: str) -> NDArray[Any]:
+    """One array of a whole file, copy on write."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        about = json.loads(file.read(size))[name]
+    begin = 8 + size + about["data_offsets"][0]
+    return np.asarray(np.memmap(path, DTYPES[about["dtype"]], "c", begin, tuple(about["shape"])))
 
 
-def _check_kind(
-    path: Path, name: str, kind: tuple[tuple[int, ...], str], dtype: str, shape: tuple[int, ...]
-) -> None:
-    if shape != kind[0]:
-        raise ModelFileError(f"{path}: the weights {name} have shape {shape}; expected {kind[0]}")
-    if DTYPES.get(dtype) != kind[1]:
-        raise ModelFileError(f"{path}: the weights {name} are of type {dtype}; expected {kind[1]}")
+def _check_shapes(path: Path, found: Shapes, expected: Shapes) -> None:
+    name = next((name for name in {**expected, **found} if found.get(name) != expected.get(name)), None)
+    if name is not None:
+        what = f"has the shape {found.get(name)}, expected {expected.get(name)}"
+        what = "is missing" if name not in found else "is unexpected" if name not in expected else what
+        raise ModelFileError(
+            f"{path}: {name} {what}: the file is of another model, or the folder mixed from two; {ADVICE}"
+        )

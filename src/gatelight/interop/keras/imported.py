@@ -18,18 +18,16 @@ from gatelight.errors import DataError
 from gatelight.estimators.saving import (
     IMPORTED,
     MODEL_FILE,
-    check_shapes,
-    read_arrays,
     read_config,
     save_model,
     told_in_one_line,
-    write_arrays,
 )
 from gatelight.interop.keras.blueprint import Blueprint
 from gatelight.interop.keras.layers import Array, Embedding, Signal
 from gatelight.interop.keras.reading import ForeignReading
 from gatelight.interop.keras.recurrent import Recurrent
 from gatelight.models.summary import Summary
+from gatelight.models.weight_files import read_arrays, write_arrays
 
 BATCH_ROWS = 1 << 15  # steps of a batch: what bounds its memory, a single longer sequence aside
 
@@ -200,5 +198,4 @@ def load(folder: Path) -> ImportedModel:
     with told_in_one_line(folder):
         plan = Blueprint.from_dict(config["blueprint"])
         reading = None if config["reading"] is None else ForeignReading.from_dict(config["reading"])
-        check_shapes(path, plan.shapes())  # before anything is allocated
-        return ImportedModel(plan, read_arrays(path)[0], reading, config["classes"])
+        return ImportedModel(plan, read_arrays(path, plan.shapes())[0], reading, config["classes"])
