@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from command_line import PROGRAM, TINY, gatelight, one_line_and_two
 
+from gatelight.estimators import search_pictures
 from gatelight.estimators.rules import Data, settled
 from gatelight.estimators.settings import preset
 from gatelight.estimators.tuning import SPACE, Search, Trained, _found
@@ -25,6 +26,7 @@ def test_a_search_begins_with_the_default_and_goes_on(reviews: Path, tmp_path: P
     typed = ["tune", reviews, "--out", out, *FIXED, "--epochs", 2, "--cell", "gru", "--json"]
     first = gatelight(*typed, "--trials", 2)
     assert first.exit_code == 0, first.output
+    assert {path.name for path in out.iterdir()} == {"history.svg", "preset.json", "study.db"}
     study = optuna.load_study(study_name="gatelight", storage=f"sqlite:///{out / 'study.db'}")
     assert study.trials[0].params == {name: preset("default")[name] for name in study.trials[0].params}
     assert not {"cell", "epochs", "hidden_size"} & set(study.trials[0].params)
@@ -72,6 +74,22 @@ def test_two_searches_begun_at_once_share_a_study(reviews: Path, tmp_path: Path)
     study = optuna.load_study(study_name="gatelight", storage=f"sqlite:///{out / 'study.db'}")
     assert study.trials[0].state.name == "COMPLETE"
     assert len(study.trials) <= 4
+
+
+def test_the_setting_that_decides_is_drawn_first(tmp_path: Path) -> None:
+    """The other one is drawn too, and has no part in what a trial comes to."""
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_float("dropout", 0.0, 0.6)
+        return 0.7 + trial.suggest_float("learning_rate", 0.0, 0.2)
+
+    study.optimize(objective, n_trials=30)
+    tried = Trained(0, {}, 0.8, 0.5, 1.0, np.ones(10, np.bool_))
+    found = search_pictures.draw(study, Search(tried, tried, 30, 1.0), tmp_path)
+    assert next(iter(found)) == "learning_rate"
+    assert found["learning_rate"] > 0.9
+    assert all("<svg" in (tmp_path / name).read_text() for name in ("history.svg", "importance.svg"))
 
 
 def test_every_default_can_be_drawn() -> None:

@@ -27,8 +27,8 @@ PRESET, STORAGE = "preset.json", "study.db"
 class Tune(Reads):
     """Search for better settings than the default ones.
 
-    A setting that is typed is not searched for. The folder gets preset.json, for train --preset. The same
-    command goes on with a search that was stopped; several may run at once.
+    A setting that is typed is not searched for. The folder gets preset.json, for train --preset, and two
+    pictures. The same command goes on with a search that was stopped; several may run at once.
     """
 
     SETTINGS = staticmethod(classifier_settings)
@@ -52,12 +52,14 @@ class Tune(Reads):
         from gatelight.cli.progress import Meter
         from gatelight.cli.reports import corpus_line
         from gatelight.cli.sources import read_for_training
+        from gatelight.estimators import search_pictures
         from gatelight.estimators.classifier import TextClassifier
         from gatelight.estimators.tuning import tune
 
         seconds = None if self.budget is None else seconds_of(self.budget)
         if seconds is None and self.trials is None:
             raise DataError("say when the search ends: --budget 30m, or --trials 50")
+        search_pictures.figure()  # what is missing is said before the search, not after it
         estimator = TextClassifier.from_preset(self.preset, **self.settings)
         texts = read_for_training(
             self.data, to, self.reading, part=self.part, valid=self.valid, test=None, unlabelled=None,
@@ -78,21 +80,25 @@ class Tune(Reads):
                 so_far = "" if best is None else f", best {percent(best)}"
                 meter.line(f"trial {trial.number}: {value}{so_far}")
 
-            search, _ = tune(
+            search, study = tune(
                 estimator, (training.texts, training.labels or []), (valid.texts, valid.labels or []),
                 fixed=self.settings, seconds=seconds, trials=self.trials, on_trial=on_trial,
                 storage=self.storage or f"sqlite:///{self.out.resolve() / STORAGE}",
             )  # fmt: skip
         found = search.default if search.within_noise else search.best
         save_json(self.out / PRESET, search.best.settings)
+        importances = search_pictures.draw(study, search, self.out)
         _tell(to, search, len(valid))
+        if importances:
+            first = ", ".join(f"{name} {100 * part:.0f} %" for name, part in list(importances.items())[:3])
+            say(to, f"what mattered most: {first}")
         say(to, f"settings of trial {search.best.number} in {self.out / PRESET}")
         if self.json:
             emit(
                 {
                     "trials": search.trials, "chance": search.chance, "within_noise": search.within_noise,
                     "default": search.default.accuracy, "best": search.best.accuracy,
-                    "advised": found.number, "settings": search.best.settings,
+                    "advised": found.number, "settings": search.best.settings, "importances": importances,
                 }
             )  # fmt: skip
 
