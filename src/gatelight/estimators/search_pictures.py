@@ -1,4 +1,4 @@
-"""What a search went through, as two pictures: the trials one after the other, and what each setting matters."""
+"""What a search went through, as two pictures: its trials in turn, and how much each setting matters."""
 
 from __future__ import annotations
 
