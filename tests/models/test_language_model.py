@@ -168,7 +168,7 @@ def test_documents_are_scored_each_from_the_start() -> None:
     assert count == lengths.sum() - 4
     config = TrainingConfig(epochs=1, batch_size=2)
     task = PredictingDocuments(net, documents, documents, config)
-    loss = task.outcome(np.arange(4), torch.Generator()).loss
+    loss = task.outcome(np.arange(4), torch.Generator()).loss.item()
     assert loss * count == pytest.approx(nats, rel=ROUNDING)
 
 

@@ -17,7 +17,6 @@ from gatelight.models.embedding import means
 from gatelight.models.inference import Predictor, predict
 from gatelight.models.optim import Optimiser
 from gatelight.models.subwords import Lists, Subwords
-from gatelight.models.trained_weights import TrainedWeights
 from gatelight.models.training import Interrupted, train
 from gatelight.nn import threads
 
@@ -111,18 +110,17 @@ def test_steps_equal_torchs_dense_ones(kind: str, trained: bool) -> None:
     }[kind]()
     for parameter in (*model.memory.parameters(), *model.head.parameters()):
         parameter.requires_grad_(False)
-    weights = TrainedWeights(model)
-    ours = Optimiser(kind, weights.dense, weights.table)
+    ours = Optimiser(kind, {}, embedding.weight)
+    embedding.before_reading = ours.catch_up
     rng = np.random.default_rng(5)
     for _ in range(6):
         ids = rng.choice(rng.integers(0, 2 * V + W, 12), 20).astype(np.int32)
         goal = torch.from_numpy(rng.standard_normal((len(ids), D)).astype(np.float32))
-        with weights.before_reading(ours.catch_up):
-            rows, number = embedding(ids, subwords=of_subwords)
+        rows, number = embedding(ids, subwords=of_subwords)
         read = rows[torch.from_numpy(number).long()]
         torch.testing.assert_close(read, dense_rows(dense, ids, of_subwords), **ROUNDING)
         ((read - goal) ** 2).sum().backward()
-        ours.step(0.01, weights.touched())
+        ours.step(0.01, embedding.touched)
         theirs.zero_grad()
         ((dense_rows(dense, ids, of_subwords) - goal) ** 2).sum().backward()
         if not trained:

@@ -21,7 +21,7 @@ from gatelight.models.inference import predict
 from gatelight.models.losses import Objective, class_weights, sequence_weights
 from gatelight.models.process_group import process_group
 from gatelight.models.subwords import Subwords
-from gatelight.models.task import Outcome, Task, outcome_of
+from gatelight.models.task import Outcome, Task
 from gatelight.models.training_config import TrainingConfig
 
 
@@ -100,7 +100,7 @@ class Classifying(Task):
         hidden, _ = self.model.hidden(ids, packing, None, generator, self.subwords)
         logits = self.model.logits(hidden, packing, generator)
         loss, right = self.objective.loss_and_correct(logits, targets, weights)
-        return outcome_of(loss, len(targets), weight, right)
+        return Outcome(loss, len(targets), weight, right)
 
     def validate(self) -> tuple[float, float]:
         """Loss and accuracy on the validation sequences."""

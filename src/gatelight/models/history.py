@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gatelight.compiled import clock
 from gatelight.errors import GatelightError
 
 FINISHED = "all epochs done"
@@ -49,19 +48,15 @@ class History:
         return bool(record["valid_accuracy"] > best["valid_accuracy"])
 
 
+@dataclass
 class Sums:
     """An epoch's sums so far; a checkpoint keeps them exactly, since JSON keeps every bit of a float."""
 
-    def __init__(
-        self,
-        losses: float = 0.0,
-        weight: float = 0.0,
-        correct: int | None = 0,
-        count: int = 0,
-        seconds: float = 0.0,
-    ) -> None:
-        self.losses, self.weight, self.seconds = float(losses), float(weight), float(seconds)
-        self.correct, self.count = None if correct is None else int(correct), int(count)
+    losses: float = 0.0
+    weight: float = 0.0
+    correct: int | None = 0
+    count: int = 0
+    seconds: float = 0.0
 
     def add(self, loss: float, count: int, weight: float, correct: int | None) -> None:
         """Add a batch of `count` sequences whose mean loss over `weight` is `loss`; None: not counted."""
@@ -102,24 +97,12 @@ class Throughput:
     """Steps per second, without compiling, the first step and what lies between the epochs."""
 
     def __init__(self) -> None:
-        self._first = True
-        self._steps = 0
-        self._seconds = 0.0
-        self._since = clock()
+        self._steps, self._seconds = -1, 0.0
 
-    def start(self) -> None:
-        """Call before a step."""
-        self._since = clock()
-
-    def stop(self) -> None:
-        """Call after it."""
-        passed = clock() - self._since
-        if self._first:
-            self._first = False
-            self._seconds = passed
-        else:
-            self._seconds = passed if self._steps == 0 else self._seconds + passed
-            self._steps += 1
+    def add(self, seconds: float) -> None:
+        """Count a step that took so long."""
+        self._steps += 1
+        self._seconds = seconds if self._steps <= 1 else self._seconds + seconds
 
     @property
     def known(self) -> bool:

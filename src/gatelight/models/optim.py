@@ -173,11 +173,13 @@ class Optimiser:
     def _dense_step(self, name: str, parameter: nn.Parameter, rate: float) -> None:
         own = parameter.detach().numpy()
         weight = np.ascontiguousarray(own)
-        state = [self._state[slot][name].numpy() for slot in self._slots]
+        rows = math.gcd(weight.size, 64) if weight.size else 1  # equal parts, which threads share
         gradient = array_of(parameter.grad.to(parameter.dtype))  # type: ignore[union-attr]
+        state = [self._state[slot][name].numpy() for slot in self._slots]
+        tables = [array.reshape(rows, -1) for array in (weight, state[0], state[-1], gradient)]
         numbers = self._numbers(rate, int(self._counts[name]), weight.dtype)
-        flat = (array.reshape(-1) for array in (weight, state[0], state[-1], gradient))
-        threads.run_compiled(_update_dense, (self._rule, *flat, numbers), weight.size * UPDATE_WORK)
+        given = self._rule, *tables[:3], np.arange(rows), tables[3], numbers
+        threads.run_compiled(_update_rows, given, weight.size * UPDATE_WORK)
         if weight is not own:
             own[...] = weight
         # The kernel wrote past torch's back: whoever keeps something computed from it must notice.
@@ -275,22 +277,6 @@ def _update(rule: int, w: Array, first: Array, second: Array, g: Array, n: Array
             first[k] = m
             second[k] = s
             w[k] = shrink * w[k] - rate * m / (math.sqrt(s) * up + epsilon)
-
-
-@compiled
-def _dense_part(
-    rule: int, w: Array, first: Array, second: Array, g: Array, n: Array, parts: int, k: int
-) -> None:  # fmt: skip
-    a, b = len(w) * k // parts, len(w) * (k + 1) // parts
-    _update(rule, w[a:b], first[a:b], second[a:b], g[a:b], n)
-
-
-@compiled
-def _update_dense(
-    rule: int, w: Array, first: Array, second: Array, g: Array, n: Array, pool: Any, helpers: int
-) -> int:  # fmt: skip
-    given = rule, w, first, second, g, n, helpers + 1
-    return int(parallel_for(_dense_part, given, pool, helpers, helpers + 1))
 
 
 @compiled

@@ -20,7 +20,7 @@ from gatelight.models.language_model import LanguageModel
 from gatelight.models.losses import softmax_losses
 from gatelight.models.network import evaluating
 from gatelight.models.process_group import process_group
-from gatelight.models.task import Outcome, Task, outcome_of
+from gatelight.models.task import Outcome, Task
 from gatelight.models.training_config import TrainingConfig
 from gatelight.nn import pack
 
@@ -78,7 +78,7 @@ class PredictingStreams(Task):
         self._next = [tuple(part.detach() for part in layer) for layer in after]
         targets = torch.from_numpy(self.stream[rows + 1].astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
-        return outcome_of(loss, len(rows), len(rows), right)
+        return Outcome(loss, len(rows), len(rows), right)
 
     def _before(self, begin: int) -> list[tuple[Tensor, ...]]:
         own = slice(self.group.rank, None, self.group.size)
@@ -150,7 +150,7 @@ class PredictingDocuments(Task):
         hidden, _ = self.model.hidden(packing.gathered(ids, starts), packing, None, generator)
         targets = torch.from_numpy(packing.gathered(ids, starts + 1).astype(np.int64))
         loss, right = self.model.loss(hidden, targets, generator)
-        return outcome_of(loss, len(targets), len(targets), right)
+        return Outcome(loss, len(targets), len(targets), right)
 
     def validate(self) -> tuple[float, float]:
         """Mean negative log-likelihood in nats, and the fraction of ids that were the likeliest."""

@@ -6,7 +6,7 @@ Knows a task and its settings: nothing of what is learned, of files' whereabouts
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatelight.compiled import clock
 from gatelight.errors import DataError, GatelightError, ModelFileError
@@ -24,9 +24,7 @@ from gatelight.models.optim import Optimiser, WeightAverage
 from gatelight.models.process_group import process_group
 from gatelight.models.schedules import SCHEDULES
 from gatelight.models.task import Outcome, Task
-from gatelight.models.trained_weights import TrainedWeights
 from gatelight.models.training_config import FREE, TrainingConfig, must_be_same
-from gatelight.models.unfreezing import Unfreezing
 
 
 class Run:
@@ -36,20 +34,27 @@ class Run:
     """
 
     def __init__(self, task: Task, config: TrainingConfig) -> None:
-        """Start at step 0; raises DataError where there is nothing to train."""
+        """Start at step 0 and forget old gradients; raises DataError where there is nothing to train."""
         self.task, self.model, self.config = task, task.model, config
         self.group = process_group()
-        self.trained = TrainedWeights(task.model)
+        named = {name: p for name, p in task.model.named_parameters() if p.requires_grad}
+        if not named:
+            raise DataError("the model has no weights to train; unfreeze some")
         self._never = [p for p in task.model.parameters() if not p.requires_grad]
-        self.unfreezing = Unfreezing(task.model, config.epochs) if config.gradual_unfreezing else None
-        dense, table = self.trained.dense, self.trained.table
+        embedding: Any = getattr(task.model, "embedding", None)
+        by_rows = getattr(embedding, "sparse", False) and embedding.weight.requires_grad
+        self._embedding = embedding if by_rows else None
+        table = embedding.weight if by_rows else None
+        self.dense = {name: p for name, p in named.items() if p is not table}
+        self.weights = {name: p.detach() for name, p in {**self.dense, **named}.items()}  # the table last
+        for parameter in named.values():
+            parameter.grad = None
+        self._unfreezing = _unfreezing(task.model) if config.gradual_unfreezing else []
         self.optimiser = Optimiser(
-            config.optimizer, dense, table,
+            config.optimizer, self.dense, table,
             weight_decay=config.weight_decay, momentum=config.momentum, clip=config.clip,
         )  # fmt: skip
-        self.average = (
-            None if config.average is None else WeightAverage(config.average, self.trained.parameters())
-        )
+        self.average = None if config.average is None else WeightAverage(config.average, self.weights)
         self.best: dict[str, Tensor] = {}
         self.history, self.throughput = History(), Throughput()
         self.schedule = SCHEDULES[config.schedule]
@@ -59,6 +64,14 @@ class Run:
         self.generator, self.first_seed = torch.Generator(), first_seed(config.seed)
         self.whole = True
         self._identity: str | None = None
+        if self._embedding is not None:
+            self._embedding.before_reading = self.optimiser.catch_up
+
+    def end(self) -> None:
+        """Leave the model as it was found, its weights aside."""
+        self._unfreeze(len(self._unfreezing))
+        if self._embedding is not None:
+            self._embedding.before_reading = self._embedding.touched = None
 
     def agree(self) -> None:
         """Begin from the weights of the first process; DataError where another has other data."""
@@ -71,22 +84,27 @@ class Run:
 
     def plan(self) -> list[NDArray[np.int64]]:
         """The batches of the present epoch, which also begins to train what it is the first to train."""
-        if self.unfreezing is not None:
-            self.unfreezing.begin(self.epoch)
+        groups, epochs = len(self._unfreezing), self.config.epochs
+        self._unfreeze(max(self.epoch + 1, -(-groups * (self.epoch + 1) // epochs)))
         return self.task.plan(self.epoch)
+
+    def _unfreeze(self, groups: int) -> None:
+        for place, group in enumerate(self._unfreezing):
+            for parameter in group:
+                parameter.requires_grad_(place < groups)
 
     def train_step(self, index: NDArray[np.int64]) -> None:
         """Forward, backward and update on the batch `index`; or raise Diverged, unchanged."""
-        self.throughput.start()
         began = clock()
         self.generator.manual_seed((self.first_seed + self.step) % 2**32)
-        with self.trained.before_reading(self.optimiser.catch_up):
-            outcome = self.task.outcome(index, self.generator)
+        outcome = self.task.outcome(index, self.generator)
         loss, count, weight, correct = self._of_all(outcome)
         if not math.isfinite(loss):
             raise self._diverged(f"the loss is {loss}", self.step + 1)
-        outcome.backward(outcome.weight / weight if weight else 1.0)
-        touched = self.group.sum_gradients(self.trained.dense.values(), self.trained.touched())
+        fraction = outcome.loss.new_tensor(outcome.weight / weight if weight else 1.0)
+        outcome.loss.backward(fraction)  # type: ignore[no-untyped-call]
+        own = None if self._embedding is None else self._embedding.touched
+        touched = self.group.sum_gradients(self.dense.values(), own)
         if touched is not None and self.group.size > 1:
             self.optimiser.catch_up(touched[0])  # those too that only other processes read
         norm = self.optimiser.gradient_norm(touched)
@@ -100,18 +118,18 @@ class Run:
         self.step_in_epoch += 1
         self.task.after_step()
         self.sums.add(loss, count, weight, correct)
-        self.sums.seconds += clock() - began
+        passed = clock() - began
+        self.sums.seconds += passed
+        self.throughput.add(passed)
         self.whole = True
-        self.trained.forget_touched()
-        self.throughput.stop()
 
     def _of_all(self, outcome: Outcome) -> tuple[float, int, float, int | None]:
         """Mean loss, count, weight and correct ones of the whole batch."""
-        correct = math.nan if outcome.correct is None else outcome.correct
+        loss, right = outcome.loss.item(), outcome.correct
         if self.group.size == 1:
-            return outcome.loss, outcome.count, outcome.weight, outcome.correct
-        own = outcome.loss * outcome.weight if outcome.weight else 0.0  # the mean of nothing is NaN
-        numbers = own, outcome.count, outcome.weight, correct
+            return loss, outcome.count, outcome.weight, right
+        own = loss * outcome.weight if outcome.weight else 0.0  # the mean of nothing is NaN
+        numbers = own, outcome.count, outcome.weight, math.nan if right is None else right
         losses, count, weight, correct = self.group.total(numbers)
         loss = losses / weight if weight else 0.0
         return loss, int(count), weight, None if math.isnan(correct) else int(correct)
@@ -178,13 +196,17 @@ class Run:
         """Put the kept weights into the model; without validation the last ones, averaged if asked for."""
         best = self.best or ({} if self.average is None else self.average.means)
         if best:
-            self.trained.put(best)
+            self._put(best)
+
+    def _put(self, weights: Mapping[str, Tensor]) -> None:
+        for name, tensor in self.weights.items():
+            tensor.copy_(weights[name])
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor that going on depends on, by name."""
         average = {} if self.average is None else self.average.means
         groups = {
-            "weights": self.trained.tensors(),
+            "weights": self.weights,
             "optimiser": self.optimiser.state(),
             "average": average,
             "best": self.best,
@@ -228,8 +250,7 @@ class Run:
                 f"{path} has a record that cannot be read ({error!r}); delete it and begin without resuming"
             ) from error
         self.history = history
-        weights = self.trained.tensors()
-        restore(weights, tensors, "weights/", path)
+        restore(self.weights, tensors, "weights/", path)
         restore(self.optimiser.state(), tensors, "optimiser/", path)
         restore(self.task.state(), tensors, "task/", path)
         self.optimiser.go_on_from(self._rate(step) for step in range(self.step))
@@ -237,7 +258,7 @@ class Run:
             restore(self.average.means, tensors, "average/", path)
             self.average.steps = self.step
         if any(name.startswith("best/") for name in tensors):
-            self.best = {name: torch.empty_like(w) for name, w in weights.items()}
+            self.best = {name: torch.empty_like(w) for name, w in self.weights.items()}
             restore(self.best, tensors, "best/", path)
 
     def identity(self) -> str:
@@ -250,15 +271,15 @@ class Run:
     @contextmanager
     def _evaluated_weights(self) -> Iterator[dict[str, Tensor]]:
         if self.average is None:
-            yield self.trained.tensors()
+            yield self.weights
             return
-        raw = {name: tensor.clone() for name, tensor in self.trained.tensors().items()}
+        raw = {name: tensor.clone() for name, tensor in self.weights.items()}
         self.whole = False
         try:
-            self.trained.put(self.average.means)
+            self._put(self.average.means)
             yield self.average.means
         finally:
-            self.trained.put(raw)
+            self._put(raw)
             self.whole = True
 
     def _validate(self) -> tuple[float | None, float | None]:
@@ -271,6 +292,19 @@ class Run:
 
     def _diverged(self, what: str, step: int) -> Diverged:
         return Diverged(what, step, self.total_steps, self.config.clip)
+
+
+def _unfreezing(model: Any) -> list[list[nn.Parameter]]:
+    """The groups of a classifier's weights that begin to train one after another.
+
+    The head, the layers from the last down, the embedding; what the model does not train is in none. A group
+    more each epoch, or where there are fewer epochs than groups several: so what was learned before is not
+    destroyed by the first gradients of a head that knows nothing yet (Howard & Ruder 2018, arXiv:1801.06146,
+    section 3.3).
+    """
+    parts: list[nn.Module] = [model.head, *reversed(list(model.memory)), model.embedding]
+    trained = [[p for p in part.parameters() if p.requires_grad] for part in parts]
+    return [group for group in trained if group]
 
 
 def first_seed(seed: int) -> int:

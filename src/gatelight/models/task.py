@@ -5,7 +5,6 @@ A run (see `run`) does the rest: optimiser, averages, schedules, checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,24 +18,13 @@ from torch import Tensor, nn
 class Outcome:
     """The mean loss of a batch, how many were counted, with what weight in all, and how many were right.
 
-    `correct` is None where that is not counted; `backward(fraction)` gives every trained parameter that
-    fraction of its gradient and may be called once.
+    `correct` is None where that is not counted.
     """
 
-    loss: float
-    backward: Callable[[float], None]
+    loss: Tensor
     count: int
     weight: float
     correct: int | None
-
-
-def outcome_of(loss: Tensor, count: int, weight: float, correct: int | None) -> Outcome:
-    """The outcome of a batch whose mean loss is the tensor `loss`."""
-
-    def backward(fraction: float) -> None:
-        loss.backward(loss.new_tensor(fraction))  # type: ignore[no-untyped-call]
-
-    return Outcome(loss.item(), backward, count, weight, correct)
 
 
 class Task:

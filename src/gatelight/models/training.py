@@ -111,8 +111,7 @@ def train_task(
             raise Interrupted(checkpoint, writer.written_step, run.total_steps) from None
         finally:
             run.model.train(mode)
-            if run.unfreezing is not None:
-                run.unfreezing.end()
+            run.end()
     return run.history
 
 

@@ -47,7 +47,7 @@ class TrainingConfig(Config):
     class_weight: ClassWeight = None  # "balanced", or weights by class number
     label_smoothing: float = 0.0
     bucket: bool = True  # batches of like length
-    gradual_unfreezing: bool = False  # of a classifier: see `unfreezing`
+    gradual_unfreezing: bool = False  # of a classifier: see `run`
     seed: int = 0
     threads: int | None = None  # None leaves the number as it is; results do not depend on it
 
