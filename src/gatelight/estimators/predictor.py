@@ -191,19 +191,16 @@ class TextPredictions:
         layer: int = 0,
         direction: int | None = None,
         units: ArrayLike | None = None,
-        steps: Iterable[int] | None = None,
         **gates: ArrayLike,
     ) -> Self:
         """Return a copy with gates clamped, `with_gates(forget_gate=1.0, units=[3])`, sharing the vectors.
 
         A value is one number, or one for each unit of the layer; `direction` None: both, `units` None: all.
-        Clamped at all steps the model runs in the same kernels as ever, whose gates end 1.2e-7 short of 0 and
-        1; with `steps`, which count from the text's first token, in the equations, slower.
+        The model runs in the same kernels as ever, whose gates end 1.2e-7 short of 0 and 1.
         Raises DataError for gates, values, units or layers that there are not.
         """
         fitted = self._fitted()
-        chosen = None if steps is None else frozenset(steps)
-        network = self.model_.clamped(gates, layer, direction, units, chosen)
+        network = self.model_.clamped(gates, layer, direction, units)
         return self._with_predictor(
             Predictor(fitted.classes, fitted.reading, network, fitted.training_texts, fitted.wide)
         )

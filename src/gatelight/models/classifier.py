@@ -38,7 +38,6 @@ class Classifier(RecurrentNetwork):
         vectors: NDArray[np.float32] | None = None,
         seed: int = 0,
         *,
-        backend: str = "auto",
         device: str | None = None,
     ) -> None:
         """Start from `seed` as Keras does.
@@ -55,7 +54,7 @@ class Classifier(RecurrentNetwork):
             config.vocabulary_size, config.dim, vectors=vectors, trained=config.train_embedding,
             buckets=config.buckets, dropout=config.embedding_dropout, generator=generator, device=device,
         )  # fmt: skip
-        self.memory = recurrent_layers(config, backend=backend, device=device)
+        self.memory = recurrent_layers(config, device=device)
         self.head = nn.ParameterDict(
             {
                 name: nn.Parameter(torch.zeros(shape, device=device))

@@ -1,7 +1,6 @@
 """What a classifier of torch's answers with fixed weights: to whole sequences, and after each of their ids.
 
-Knows ids and lengths only, no text and no training. Where the kernels serve the model, a `FixedNetwork` of
-its weights computes, else the model itself.
+Knows ids and lengths only, no text and no training. A `FixedNetwork` of the model's weights computes.
 Legend: B sequences, N packed rows, T steps of one sequence, F features of a row, O outputs.
 """
 
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError
 from gatelight.models import batches
-from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.config import ClassifierConfig
 from gatelight.models.fixed_network import TABLE_BYTES, FixedNetwork, Probabilities, probabilities_of
@@ -52,8 +50,8 @@ class Predictor:
         weights = self._weights_now()
         self._known = weights, _fixed(self.model, self.table_bytes)
 
-    def network(self) -> FixedNetwork | None:
-        """What computes on arrays, with the weights as they are now; None where the kernels do not serve."""
+    def network(self) -> FixedNetwork:
+        """What computes, with the weights as they are now."""
         if self._weights_now() != self._known[0]:
             self.refresh()
         return self._known[1]
@@ -62,18 +60,7 @@ class Predictor:
         self, ids: Ids, lengths: NDArray[np.int64], subwords: Subwords | None = None
     ) -> Probabilities:
         """As `FixedNetwork.probabilities`: ids int32 [N] and lengths int64 [B] → float32 [B, O]."""
-        network = self.network()
-        if network is not None:
-            return network.probabilities(ids, lengths, subwords, self.batch_size)
-        sequences, model = Sequences.of(ids, lengths), self.model
-        result = np.empty((len(sequences), model.config.outputs), np.float32)
-        with evaluating(model):
-            for some in batches.like_lengths(sequences.lengths, self.batch_size):
-                packed, packing = sequences.packed(some)
-                hidden, _ = model.hidden(packed, packing, subwords=subwords)
-                logits = model.logits(hidden, packing).numpy()
-                result[some[packing.order]] = probabilities_of(logits, model.config)
-        return result
+        return self.network().probabilities(ids, lengths, subwords, self.batch_size)
 
     def __getstate__(self) -> dict[str, Any]:
         # What is quickly computed again is neither copied nor pickled.
@@ -91,14 +78,12 @@ class Predictor:
         ]
 
 
-def _fixed(model: Classifier, table_bytes: int) -> FixedNetwork | None:
-    """The model's weights, shared with it as arrays, where all of its layers run in the kernels."""
-    layers: list[Any] = list(model.memory)
+def _fixed(model: Classifier, table_bytes: int) -> FixedNetwork:
+    """The model's weights, shared with it as arrays."""
     weights = {name: weight.detach() for name, weight in model.named_parameters()}
-    types = {weight.dtype for weight in weights.values()}
-    on_kernels = all(layer.path() == "kernels" for layer in layers) and len(types) == 1
-    if not on_kernels or any(weight.device.type != "cpu" for weight in weights.values()):
-        return None
+    kinds = {(weight.device.type, weight.dtype) for weight in weights.values()}
+    if kinds not in ({("cpu", torch.float32)}, {("cpu", torch.float64)}):
+        raise DataError("a model predicts with weights that are all float32, or all float64, on the CPU")
     arrays = {name: weight.contiguous().numpy() for name, weight in weights.items()}
     return FixedNetwork(model.config, arrays, table_bytes=table_bytes)
 

@@ -89,7 +89,7 @@ class RecurrentNetwork(nn.Module):
 
     def clamped(
         self: Network, gates: dict[str, ArrayLike], layer: int = 0, direction: int | None = None,
-        units: ArrayLike | None = None, steps: frozenset[int] | None = None,
+        units: ArrayLike | None = None,
     ) -> Network:  # fmt: skip
         """Return a copy with gates of one layer clamped, as `nn.clamping.Clamp` says; all else is shared.
 
@@ -100,11 +100,7 @@ class RecurrentNetwork(nn.Module):
             raise DataError(f"layer {layer} is not there; there are {len(layers)}, numbered from 0")
         if not gates:
             raise DataError("no gate was named; give one and its value, like forget_gate=1.0")
-        if steps is not None and not all(isinstance(t, int) and t >= 0 for t in steps):
-            raise DataError(f"steps are numbered from 0; got {sorted(steps)!r:.60}")
-        clamps = [
-            Clamp.of(layers[layer], name, value, units, direction, steps) for name, value in gates.items()
-        ]
+        clamps = [Clamp.of(layers[layer], name, value, units, direction) for name, value in gates.items()]
         layers[layer] = clamp(layers[layer], clamps)
         return self.with_parts(memory=nn.ModuleList(layers)).eval()
 
@@ -132,9 +128,7 @@ class RecurrentNetwork(nn.Module):
                     parameter.view(len(gates), -1)[gates.index("forget_gate")] = 1  # Jozefowicz et al. 2015
 
 
-def recurrent_layers(
-    config: NetworkConfig, *, backend: str = "auto", device: str | None = None
-) -> nn.ModuleList:
+def recurrent_layers(config: NetworkConfig, *, device: str | None = None) -> nn.ModuleList:
     """The stack, layer by layer.
 
     torch's layers have two bias vectors that are only ever added together; of these bias_hh is fixed at zero
@@ -142,10 +136,7 @@ def recurrent_layers(
     """
     sizes = [config.dim, *[config.features] * (config.layers - 1)]
     both = config.directions == 2
-    layers = [
-        CELLS[config.cell](size, config.hidden, bidirectional=both, backend=backend, device=device)
-        for size in sizes
-    ]
+    layers = [CELLS[config.cell](size, config.hidden, bidirectional=both, device=device) for size in sizes]
     for layer in layers:
         for name, parameter in layer.named_parameters():
             if config.cell not in BOTH_BIASES and name.startswith("bias_hh"):

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatelight.errors import DataError
 from gatelight.nn import autograd, reference
-from gatelight.nn.equations import EQUATIONS, Cell
+from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.foreign_tools import refuse_tools, transformed
 from gatelight.nn.linear import array_of
 from gatelight.nn.packing import Packing, check_index
@@ -56,7 +56,7 @@ class Stack(nn.RNNBase):
                 run = self.cell, x, index, packing, self._layers(), *state, masks
                 hidden, *end = autograd.recurrent(*run)
             else:
-                equation = self._equation(packing)
+                equation = EQUATIONS[self.cell]
                 hidden, *end, _ = reference.recurrent(
                     equation, x, index, packing, self._layers(), *state, masks
                 )
@@ -73,11 +73,11 @@ class Stack(nn.RNNBase):
             x = x.to(self.weight_hh_l0.dtype)
             h_0, c_0 = self._states(initial, packing, x)
             if path != "kernels":
-                equation, layers = self._equation(packing), self._layers()
+                equation, layers = EQUATIONS[self.cell], self._layers()
                 *_, traces = reference.recurrent(
                     equation, x, index, packing, layers, h_0, c_0, [], trace=True
                 )
-                return Trace(EQUATIONS[self.cell], packing, self.hidden_size, self._directions, tuple(traces))
+                return Trace(equation, packing, self.hidden_size, self._directions, tuple(traces))
             numbers = None if index is None else array_of(index)
             if numbers is not None:
                 check_index(numbers, len(x))
@@ -99,10 +99,6 @@ class Stack(nn.RNNBase):
         if path == "kernels" and not torch.compiler.is_compiling() and transformed():
             return "equations"
         return path
-
-    def _equation(self, packing: AnyPacking) -> Cell:
-        """What computes a step where the kernels do not."""
-        return EQUATIONS[self.cell]
 
     def _use(self, backend: str) -> None:
         if backend not in BACKENDS:
