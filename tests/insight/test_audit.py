@@ -50,9 +50,8 @@ def test_other_texts_are_compared_with_the_data() -> None:
     other = clean(50, 7)
     other = changed(other, 10, text=rows[30].text)
     found = audit(rows, DEFAULT, against=("other.csv", iter(other)))
-    (both,) = found.between
-    assert (both.earlier, both.later, both.texts, both.exact, both.near) == ("", "other.csv", 50, 1, 0)
-    assert counts(found) == {"leakage": 1}
+    (leakage,) = found.findings
+    assert (leakage.name, leakage.count, leakage.of) == ("leakage", 1, 50)
     assert found.lengths.statistics.padded == len(rows)  # the lengths are those of DATA
 
 
@@ -103,8 +102,7 @@ def test_the_large_movie_review_dataset() -> None:
     examples = [Example(*row) for row in zip(*columns, strict=True)]
     found = audit(examples[:25_000], DEFAULT, against=("test", examples[25_000:]))
     assert round(found.lengths.mean_characters, 2) == 1325.07
-    (both,) = found.between
     copied = set(corpus.texts[:25_000])
-    assert both.exact == sum(text in copied for text in corpus.texts[25_000:]) == 123
-    assert 1 <= both.near <= 5
+    assert counts(found)["leakage"] == sum(text in copied for text in corpus.texts[25_000:]) == 123
+    assert 1 <= counts(found)["near leakage"] <= 5
     assert counts(found)["markup"] == 29_204

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -100,9 +100,6 @@ def _print(to: Console, audit: Found) -> None:
     for report in audit.unknown:
         say(to, f"Unknown words of {report.of}", "bold")
         _print_unknown(to, report)
-    say(to, "Copies, and what is on both sides", "bold")
-    for line in _overlaps(audit):
-        say(to, line)
 
 
 def _counted(audit: Found) -> str:
@@ -149,19 +146,3 @@ def _print_unknown(to: Console, report: UnknownReport) -> None:
     ]
     if rows:
         to.print(table(["unknown word", "times", "negation", "near"], rows))
-
-
-def _overlaps(audit: Found) -> Iterator[str]:
-    from gatelight.insight.overlaps import ALIKE
-
-    for name, texts, exact, near in audit.within:
-        yield (
-            f"{name or 'texts'}: {exact:,} of {texts:,} are copies of another one, "
-            f"{near:,} more have a near copy"
-        )
-    for both in audit.between:
-        yield (
-            f"{both.later} beside {both.earlier}: of {both.texts:,} texts {both.exact:,} have a copy there, "
-            f"{both.near:,} more a near copy, {both.grouped:,} their group"
-        )
-    yield f"near copies have {ALIKE:g} or more of their word pairs in common"

@@ -13,7 +13,6 @@ from gatelight.errors import DataError
 from gatelight.insight import lengths, overlaps, unknown_words
 from gatelight.insight.findings import EXAMPLES, Finding
 from gatelight.insight.lengths import LengthReport
-from gatelight.insight.overlaps import Overlap
 from gatelight.insight.survey import NONE, Survey
 from gatelight.insight.unknown_words import UnknownReport
 from gatelight.text.corpus import Example
@@ -52,7 +51,7 @@ MIN_COUNT = 2  # where it is left open: a word that comes once teaches nothing a
 class Audit:
     """All that was found; `findings` are the defects, the rest are facts.
 
-    `parts` and `labels` hold [name, texts]; `within` is as in `Overlaps`.
+    `parts` and `labels` hold [name, texts].
     """
 
     origin: str
@@ -62,8 +61,6 @@ class Audit:
     groups: int
     lengths: LengthReport
     unknown: list[UnknownReport]
-    within: list[list[Any]]
-    between: list[Overlap]
     findings: list[Finding]
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,7 +107,7 @@ def audit(
     )
     longest = of_data & (survey.tokens > measured.maxlen)
     on_stage("overlaps")
-    found = overlaps.find(survey)
+    found = overlaps.findings(survey)
     on_stage("unknown")
     unknown = _unknown(survey, settings, read_vectors)
     return Audit(
@@ -121,10 +118,8 @@ def audit(
         groups=len(survey.group_names),
         lengths=measured,
         unknown=unknown,
-        within=found.within,
-        between=found.between,
         findings=[
-            *found.findings,
+            *found,
             *_sizes(survey),
             *_empty(survey),
             *_odd(survey),

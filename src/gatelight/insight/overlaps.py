@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,27 +13,6 @@ from gatelight.insight.survey import NONE, Mask, Survey
 from gatelight.text.near_duplicates import LEAST_WORDS, candidates, likeness
 
 ALIKE = 0.7  # the Jaccard index of word pairs from which texts are near copies
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Between two parts: texts of `later`, and how many have a copy, a near copy or group in `earlier`."""
-
-    earlier: str
-    later: str
-    texts: int
-    exact: int
-    near: int
-    grouped: int
-
-
-@dataclass
-class Overlaps:
-    """All that comes again; `within` has [part, texts, exact copies, texts with a near copy] by part."""
-
-    within: list[list[Any]] = field(default_factory=list)
-    between: list[Overlap] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
 
 
 class _Alike:
@@ -60,10 +37,10 @@ class _Alike:
         return np.asarray(self.there[self.number, side] > (own_side == side))
 
 
-def find(survey: Survey) -> Overlaps:
+def findings(survey: Survey) -> list[Finding]:
     """Look for copies, for texts alike, and for groups on both sides."""
     alike = _Alike(survey)
-    out = Overlaps()
+    found: list[Finding] = []
     enough = survey.words >= LEAST_WORDS
     for side, name in enumerate(survey.side_names):
         here = survey.side == side
@@ -74,16 +51,15 @@ def find(survey: Survey) -> Overlaps:
         copies[np.flatnonzero(here)[first]] = False
         copied[here] = times[number] > 1
         near = here & enough & alike.on(side, survey.side) & ~copied
-        out.within.append([name, int(here.sum()), int(copies.sum()), int(near.sum())])
         where = f" in the part {name}" if name and len(survey.side_names) > 1 else ""
-        out.findings += survey.finding(
+        found += survey.finding(
             "copies",
             copies & (survey.words > 0),
             f"texts{where} are copies of another one",
             "keep one of each: copies count twice in training, and are not new in a test",
             of=here,
         )
-        out.findings += survey.finding(
+        found += survey.finding(
             "near copies",
             near,
             f"texts{where} have a near copy there (they share {ALIKE:g} or more of their word pairs)",
@@ -92,12 +68,11 @@ def find(survey: Survey) -> Overlaps:
             pairs=alike.pairs[near[alike.pairs].all(axis=1)],
         )
     for earlier, later in combinations(range(len(survey.side_names)), 2):
-        _between(out, survey, alike, earlier, later)
-    _two_labels(out, survey, alike)
-    return out
+        found += _between(survey, alike, earlier, later)
+    return found + _two_labels(survey, alike)
 
 
-def _between(out: Overlaps, survey: Survey, alike: _Alike, earlier: int, later: int) -> None:
+def _between(survey: Survey, alike: _Alike, earlier: int, later: int) -> list[Finding]:
     names = survey.side_names
     first, second = survey.side == earlier, survey.side == later
     written = survey.words > 0
@@ -105,10 +80,7 @@ def _between(out: Overlaps, survey: Survey, alike: _Alike, earlier: int, later: 
     near = second & (survey.words >= LEAST_WORDS) & alike.on(earlier, survey.side) & ~exact
     groups = np.unique(survey.group[first])
     grouped = second & (survey.group != NONE) & np.isin(survey.group, groups[groups != NONE])
-    out.between.append(
-        Overlap(names[earlier], names[later], *(int(m.sum()) for m in (second, exact, near, grouped)))
-    )
-    out.findings += survey.finding(
+    found = survey.finding(
         "leakage",
         exact,
         f"texts of {names[later]} stand in {names[earlier]} too",
@@ -117,7 +89,7 @@ def _between(out: Overlaps, survey: Survey, alike: _Alike, earlier: int, later: 
     )
     one, other = alike.pairs.T
     across = alike.pairs[(first[one] & near[other]) | (near[one] & first[other])]
-    out.findings += survey.finding(
+    found += survey.finding(
         "near leakage",
         near,
         f"more texts of {names[later]} have a near copy in {names[earlier]} "
@@ -127,7 +99,7 @@ def _between(out: Overlaps, survey: Survey, alike: _Alike, earlier: int, later: 
         pairs=across,
     )
     shared = np.unique(survey.group[grouped])
-    out.findings += survey.finding(
+    return found + survey.finding(
         "groups on both sides",
         grouped,
         f"texts of {names[later]} are of {len(shared):,} groups that are in {names[earlier]} too, such as "
@@ -137,10 +109,8 @@ def _between(out: Overlaps, survey: Survey, alike: _Alike, earlier: int, later: 
     )
 
 
-def _two_labels(out: Overlaps, survey: Survey, alike: _Alike) -> None:
+def _two_labels(survey: Survey, alike: _Alike) -> list[Finding]:
     labelled = (survey.label != NONE) & (survey.words > 0)
-    if not labelled.any():
-        return
     lowest = np.full(len(alike.first), np.iinfo(np.int32).max)
     highest = np.full(len(alike.first), NONE, np.int32)
     np.minimum.at(lowest, alike.number[labelled], survey.label[labelled])
@@ -149,7 +119,7 @@ def _two_labels(out: Overlaps, survey: Survey, alike: _Alike) -> None:
     label = survey.label[alike.pairs]
     unlike = alike.pairs[(label[:, 0] != label[:, 1]) & (label != NONE).all(axis=1)]
     both[unlike.ravel()] = True
-    out.findings += survey.finding(
+    return survey.finding(
         "two labels",
         both,
         "texts have the words, or nearly, of a text with another label",
