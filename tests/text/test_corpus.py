@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
 from gatelight.errors import DataError
+from gatelight.text import mapped
 from gatelight.text.corpus import Corpus, Example, Label
 
 
@@ -147,3 +150,32 @@ def test_splits_that_cannot_be_made() -> None:
         corpus_of(["a"]).train_test_split(0.5, 0, by="random")
     with pytest.raises(DataError, match="split by 'film'"):
         corpus_of(["a", "b"]).train_test_split(0.5, 0, by="film")  # type: ignore[arg-type]
+
+
+@given(texts=st.lists(st.text(st.characters(), max_size=5), max_size=12), data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_texts_on_disk_are_the_texts(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], data: st.DataObject
+) -> None:
+    """One text would be taken for another, or a strange character lost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mapped, "BLOCK_TEXTS", 3)
+        corpus = Corpus.from_examples(map(Example, texts), on_disk=tmp_path_factory.getbasetemp() / "texts")
+        rows = data.draw(st.lists(st.integers(0, len(texts) - 1))) if texts else []
+        part = data.draw(st.slices(len(rows)))
+        chosen = corpus.select(rows).texts
+        assert list(corpus.texts) == texts
+        assert [corpus.texts[k - len(texts)] for k in range(len(texts))] == texts
+        assert list(chosen) == [texts[k] for k in rows]
+        assert list(chosen[part]) == [texts[k] for k in rows[part]]
+
+
+def test_texts_on_disk_take_little_memory(tmp_path: Path) -> None:
+    """A corpus larger than memory could not be read."""
+    tracemalloc.start()
+    corpus = Corpus.from_examples((Example(f"{k} " * 50_000) for k in range(1_000)), on_disk=tmp_path)
+    characters = sum(map(len, corpus.texts))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert characters > 1e8
+    assert peak < 7e7

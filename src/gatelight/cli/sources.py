@@ -73,9 +73,10 @@ def read(data: str, to: Console, reading: Mapping[str, Any], parts: Sequence[str
         if not _has_parts_of_its_own(path, reading):
             # Under the name that was typed: where the cache lies is nobody's business in a model card.
             return replace(datasets.load_dataset(data, **reading), origin=data)
-        chosen = {name: value for name, value in reading.items() if name != "format"}
+        chosen = {name: value for name, value in reading.items() if name not in ("format", "on_disk")}
         options = readers.Options(**chosen, splits=tuple(parts) or None)
-        return Corpus.from_examples(readers.examples(path, options, reading.get("format")), origin=data)
+        examples = readers.examples(path, options, reading.get("format"))
+        return Corpus.from_examples(examples, origin=data, on_disk=reading.get("on_disk"))
 
 
 def language_model(folder: str) -> LanguageModel:
@@ -169,7 +170,7 @@ class TrainingTexts:
     """What one training run uses, and keeps apart: no text is in two of these."""
 
     training: Corpus
-    unlabelled: list[str]
+    unlabelled: Sequence[str]
     valid: Corpus | None
     test: Corpus | None
 
@@ -198,7 +199,7 @@ def read_for_training(
     parts = [name for name in (part, valid, test, unlabelled) if name is not None]
     whole = read(data, to, reading, parts)
     training = limited(of_part(whole, part if whole.splits is not None else None), limit)
-    others: list[str] = []
+    others: Sequence[str] = []
     if unlabelled is not None and unlabelled in (whole.splits or ()):
         others = whole.of_split(unlabelled).texts
     elif unlabelled is not None and unlabelled != UNLABELLED:
@@ -234,10 +235,12 @@ def texts_to_learn_from(
 
     Raises DataError where there is none.
     """
+    import numpy as np
+
     whole = read(data, to, {**reading, "labelled": False}, ["train", UNLABELLED] if part is None else [part])
-    parts = whole.splits or [None] * len(whole)
-    chosen = [row for row, own in enumerate(parts) if (own != TEST if part is None else own == part)]
-    if not chosen:
+    own = whole.splits or [None] * len(whole)
+    chosen = np.flatnonzero([split != TEST if part is None else split == part for split in own])
+    if not len(chosen):
         where = "besides its part test" if part is None else f"in part {part!r}"
         raise DataError(f"{data}: no texts {where}; give texts to learn from")
     return limited(whole.select(chosen), limit)

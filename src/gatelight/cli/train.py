@@ -15,6 +15,8 @@ from gatelight.estimators.rules import AUTO, CORPUS
 from gatelight.launched import rank
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from gatelight.cli.unfinished import UnfinishedRun
@@ -36,6 +38,7 @@ class Training(Reads):
     baseline: bool = option("fit no n-gram baseline beside it", True)
     resume: bool = option("go on with a run that was stopped", False)
     limit: int | None = option(LIMIT, least=1)
+    on_disk: bool = option("keep texts and tokens in files beside MODEL: for DATA larger than memory", False)
     json: bool = option(JSON, False)
     settings: dict[str, Any]
 
@@ -57,6 +60,9 @@ class Training(Reads):
             if vectors not in (None, AUTO, CORPUS, ONE_HOT):
                 available(vectors, to)
         return run
+
+    def _reading(self, run: UnfinishedRun) -> dict[str, Any]:
+        return {**self.reading, "on_disk": run.folder} if self.on_disk else self.reading
 
     def _end(self, model: TextClassifier | LanguageModel, to: Console) -> None:
         """Say where the model is, and write the vectors of the words that it knows, as they are now."""
@@ -108,7 +114,7 @@ class Train(Training):
         check_settings(estimator.get_params(deep=False))
         with self._begin(CLASSIFIER, estimator.vectors, to) as run:
             texts = read_for_training(
-                self.data, to, self.reading, part=self.part, valid=self.valid, test=self.test,
+                self.data, to, self._reading(run), part=self.part, valid=self.valid, test=self.test,
                 unlabelled={AUTO: usual, NONE: None}.get(self.unlabelled, self.unlabelled),
                 test_fraction=self.test_fraction, seed=estimator.random_state,
                 limit=self.limit,
@@ -168,7 +174,7 @@ class TrainLanguageModel(Training):
         model = LanguageModel(**self.settings)
         check_language_settings(model.get_params(deep=False))
         with self._begin(LANGUAGE, model.vectors, to) as run:
-            corpus = texts_to_learn_from(self.data, to, self.reading, self.part, self.limit)
+            corpus = texts_to_learn_from(self.data, to, self._reading(run), self.part, self.limit)
             grouped = "" if corpus.groups is None else f", {len(set(corpus.groups)):,} groups"
             say(to, f"{len(corpus):,} texts, {sum(map(len, corpus.texts)):,} characters{grouped}")
             with training(to, None, self.json) as calls:
@@ -200,7 +206,7 @@ class TrainLanguageModel(Training):
             emit({"model": str(self.out), **found})
 
 
-def _fetch_vectors(to: Console, estimator: TextClassifier, texts: list[str], unlabelled: int) -> None:
+def _fetch_vectors(to: Console, estimator: TextClassifier, texts: Sequence[str], unlabelled: int) -> None:
     """Fetch the pretrained word vectors where the texts want them and they are not here; go on without."""
     from gatelight.cli.sources import available
     from gatelight.estimators.rules import PRETRAINED, Data, wants_pretrained

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 Write = Callable[[Vectors, Sequence[str], Sequence[str | None], Sequence[str]], None]
 """Takes a block: its vectors [n, F], and the id, label and text of each."""
-Read = Callable[[list[str]], tuple[NDArray[np.int32], NDArray[np.int64], Subwords | None]]
+Read = Callable[[Sequence[str]], tuple[NDArray[np.int32], NDArray[np.int64], Subwords | None]]
 """Gives the flat ids of a block of texts, their lengths, and what unknown words' ids are made of."""
 BLOCK = 8192  # texts read together
 

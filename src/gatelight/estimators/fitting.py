@@ -7,7 +7,7 @@ vectors.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -46,12 +46,16 @@ from gatelight.models.history import History
 from gatelight.models.inference import predict
 from gatelight.models.losses import class_weights
 from gatelight.models.training import train
+from gatelight.notices import tell as notice
 from gatelight.text.encoding import Encoded, NumberedTexts
 from gatelight.text.lengths import LengthStatistics
+from gatelight.text.mapped import MappedTexts, storage_of, taken
 from gatelight.text.splits import held_out
 from gatelight.text.tokenizers import tokenizer
 
 Rows = NDArray[np.int64]
+
+NGRAM_CHARACTERS = 10_000_000  # of mapped texts: their n-grams take a gigabyte of memory
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def fit(
     if validation is not None:
         given = checked_texts(validation[0], "validation texts"), checked_labels(validation[1])
     all_texts, labels = checked_texts(given_texts), checked_labels(given_labels)
-    others = [] if unlabelled is None else checked_texts(unlabelled, "unlabelled texts")
+    others: Sequence[str] = [] if unlabelled is None else checked_texts(unlabelled, "unlabelled texts")
     names = None if groups is None else list(groups)
     all_weights = None if sample_weight is None else np.asarray(list(sample_weight), np.float64)
     checkpoint = None if checkpoint is None else Path(checkpoint)
@@ -121,7 +125,7 @@ def fit(
             raise DataError(f"there are {len(all_texts)} texts and {len(column)} {name}; give one per text")
     if given is None:
         rows, held_rows, how = divide(labels, names, settings)
-        valid_texts, valid_targets = [all_texts[row] for row in held_rows], targets[held_rows]
+        valid_texts, valid_targets = taken(all_texts, held_rows), targets[held_rows]
     else:
         if len(given[0]) != len(given[1]) or not given[0]:
             raise DataError(
@@ -130,13 +134,13 @@ def fit(
             )
         rows, how = np.arange(len(all_texts)), "given"
         valid_texts, valid_targets = given[0], classes.targets(given[1])
-    texts = [all_texts[row] for row in rows]
+    texts = taken(all_texts, rows)
     own_targets, weights = targets[rows], None if all_weights is None else all_weights[rows]
     lesson = Lesson.of(texts, own_targets, others)
 
     tell("tokenize")
     # In one go, so that equal words are kept once; none of the words that only `held` has is counted.
-    together = NumberedTexts.of(chain(lesson.texts, valid_texts), cut)
+    together = NumberedTexts.of(chain(lesson.texts, valid_texts), cut, storage_of(all_texts))
     tokens, held = together.take(slice(len(lesson.texts))), together.take(slice(len(lesson.texts), None))
     if not tokens.lengths[: len(texts)].any():
         raise DataError(f"none of the {len(texts)} training texts holds a word; check the column of texts")
@@ -201,7 +205,8 @@ def fit(
                 multilabel=classes.multilabel,
             )  # fmt: skip
             both = _weights(lesson.targets, by_class, by_text)
-            beside = wide.fit(data, lesson.chosen_texts(), lesson.targets, settings["clean"], both)
+            sample = _for_ngrams(data, lesson.chosen_texts(), lesson.targets, both)
+            beside = wide.fit(data, *sample, clean=settings["clean"])
         found = None
         if valid is not None:
             tell("validate")
@@ -259,7 +264,8 @@ def fit(
     if baseline:
         tell("baseline")
         candidates, held_out_texts = baseline_ngrams(data, settings["clean"]), (valid_texts, valid_targets)
-        ngrams = fit_best(candidates, texts, own_targets, held_out_texts, weights)
+        some, some_targets, some_weights = _for_ngrams(data, texts, own_targets, weights)
+        ngrams = fit_best(candidates, some, some_targets, held_out_texts, some_weights)
     measured = None
     if learned.validated is not None:
         columns = classes.columns(learned.validated)
@@ -271,6 +277,20 @@ def fit(
     training["seconds"] = clock() - began
     predictor = Predictor(classes, reading, learned.model, TrainingTexts.of(texts), learned.wide)
     return Fitted(predictor, settings, history.epochs, training, measured, ngrams)
+
+
+def _for_ngrams(
+    data: Data, texts: Sequence[str], targets: NDArray[Any], weights: NDArray[Any] | None
+) -> tuple[Sequence[str], NDArray[Any], NDArray[Any] | None]:
+    """What n-grams, which live in memory, learn from: all, or of too many mapped texts some at random."""
+    most = max(1, int(NGRAM_CHARACTERS / max(data.characters, 1)))
+    if not isinstance(texts, MappedTexts) or len(texts) <= most:
+        return texts, targets, weights
+    notice(f"n-grams learn from {most:,} of the {len(texts):,} texts, drawn at random: they live in memory")
+    drawn = np.random.default_rng(0).permutation(len(texts))[:most]
+    of_each_class = np.unique(targets, return_index=True)[1] if targets.ndim == 1 else drawn
+    rows = np.union1d(drawn, of_each_class).astype(np.int64)
+    return texts.take(rows), targets[rows], None if weights is None else weights[rows]
 
 
 def _weights(
@@ -293,7 +313,8 @@ def divide(labels: list[Any], groups: list[Any] | None, settings: dict[str, Any]
         return np.arange(n), np.zeros(0, np.int64), "none"
     if settings["split"] != "group":
         groups = None
-    names = [tuple(map(repr, label)) if isinstance(label, tuple) else repr(label) for label in labels]
+    shown = {own: tuple(map(repr, own)) if isinstance(own, tuple) else repr(own) for own in set(labels)}
+    names = [shown[label] for label in labels]
     held = held_out(
         n, fraction, settings["random_state"], None if groups is None else group_names(groups), names
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,11 +53,15 @@ from gatelight.models.saving import load_weights, save_weights
 from gatelight.models.task import Task
 from gatelight.models.training import train_task
 from gatelight.models.weight_files import check_sizes
+from gatelight.notices import tell
 from gatelight.text.encoding import NumberedTexts
+from gatelight.text.mapped import MappedTexts
 from gatelight.text.splits import held_out
 from gatelight.text.tokenized import TokenizedTexts
 from gatelight.text.tokenizers import Tokenizer, tokenizer
 from gatelight.text.vocabulary import Vocabulary
+
+BASELINE_TOKENS = 5_000_000  # of mapped texts: their n-grams take half a gigabyte of memory
 
 
 class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
@@ -122,6 +126,8 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         if self.vectors is not None:
             on_stage("vectors")
         network = _network(settings, learned.tokens, vocabulary, resume, on_vectors)
+        held_texts = len(held)
+        del given, learned, held  # and the files that they may be mapped from
 
         def task() -> Task:
             if self.documents:
@@ -142,10 +148,10 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         )
         training: dict[str, Any] = {
             "origin": origin,
-            "texts": len(learned),
+            "texts": amount.texts,
             "tokens": len(stream.ids),
             "unknown_fraction": stream.unknown / len(stream.ids),
-            "validation_texts": len(held),
+            "validation_texts": held_texts,
             "split": "given" if validation is not None else "random" if groups is None else "group",
             "plan": str(plan),
             "epochs": len(history.epochs),
@@ -160,7 +166,11 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
             training["validation"] = likelihood(network, valid, self.documents).to_dict()
         if valid is not None and baseline:
             on_stage("baseline")
-            training["baseline"] = baseline_of(stream, valid, len(vocabulary), self.order).to_dict()
+            counted = stream
+            if isinstance(texts, MappedTexts) and len(stream.ids) > BASELINE_TOKENS:
+                tell(f"the n-grams beside it, which live in memory, learn from {BASELINE_TOKENS:,} tokens")
+                counted = stream.beginning(BASELINE_TOKENS)
+            training["baseline"] = baseline_of(counted, valid, len(vocabulary), self.order).to_dict()
         self.restore(vocabulary, network, settings, history.epochs, training)
         return self
 
@@ -198,7 +208,7 @@ class LanguageModel(LanguageSettings, BaseEstimator):  # type: ignore[misc]
         """Return the layers' summary of each text, float32 [n, hidden_size], as `TextClassifier.embed`."""
         fitted = self._fitted()
 
-        def read(block: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], None]:
+        def read(block: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], None]:
             stream = TokenStream.of_texts(block, fitted.tokenizer_, fitted.vocabulary_)
             return stream.ids[:-1], np.diff(stream.starts, append=len(stream.ids) - 1), None
 

@@ -6,7 +6,7 @@ the command line. The network becomes torch's when somebody asks for what only t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -303,20 +303,20 @@ class Predictor(TextPredictions):
             self._incremental = IncrementalClassifier(self.classes, self.reading, self.torch_predictor())
         return self._incremental
 
-    def probabilities(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    def probabilities(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the probability of each class [n, classes] and the unknown fraction [n] of some texts."""
         found, encoded = self.recurrent(texts)
         if self.wide is not None:
             found = self.wide.combined(found, texts)
         return self.classes.columns(found), encoded.unknown_fraction()
 
-    def recurrent(self, texts: list[str]) -> tuple[NDArray[np.float32], Encoded]:
+    def recurrent(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], Encoded]:
         """Return what the network says of texts, float32 [n, outputs], and the texts as it reads them."""
         encoded = self.reading.encode(texts)
         subwords = self.reading.subwords(encoded.oov, self.config.buckets)
         return self._network.probabilities(encoded.ids, encoded.lengths, subwords), encoded
 
-    def sequences(self, texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], Subwords | None]:
+    def sequences(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], Subwords | None]:
         """Return a block of texts as flat ids, their lengths, and what unknown words' ids are made of."""
         encoded = self.reading.encode(texts)
         return encoded.ids, encoded.lengths, self.reading.subwords(encoded.oov, self.config.buckets)

@@ -5,16 +5,19 @@ Lists, tuples, NumPy arrays, pandas, polars and pyarrow columns are all read by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from gatelight.errors import DataError
+from gatelight.text.mapped import MappedTexts
 
 
-def checked_texts(texts: Iterable[Any], name: str = "texts") -> list[str]:
+def checked_texts(texts: Iterable[Any], name: str = "texts") -> Sequence[str]:
     """Return the texts as strings, in order; raises DataError naming the first that is none."""
+    if isinstance(texts, MappedTexts):
+        return texts
     if isinstance(texts, (str, bytes)):
         raise DataError(f"{name} must be a list of texts, not one {type(texts).__name__}; write [text]")
     shape: tuple[int, ...] = getattr(texts, "shape", ())
@@ -43,13 +46,14 @@ def checked_texts(texts: Iterable[Any], name: str = "texts") -> list[str]:
 def group_names(groups: Iterable[Any]) -> list[str]:
     """Return a name for each text's group; a missing one (None, or NaN) is a group of its own."""
     plain = (group.as_py() if hasattr(group, "as_py") else group for group in groups)
+    names: dict[Any, str] = {}  # of equal strings one is enough
     return [
-        f"alone {row}" if group is None or group != group else f"group {group}"  # NaN is unlike itself
-        for row, group in enumerate(plain)
+        f"alone {row}" if group is None or group != group else names.setdefault(group, f"group {group}")
+        for row, group in enumerate(plain)  # NaN is unlike itself
     ]
 
 
-def blocks(texts: list[str], size: int) -> Iterator[list[str]]:
+def blocks(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """Yield the texts in blocks of at most `size`."""
     for begin in range(0, len(texts), size):
         yield texts[begin : begin + size]

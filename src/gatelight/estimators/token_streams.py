@@ -5,6 +5,7 @@ Every text follows the mark `END`, and the last is followed by it: so a text beg
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from gatelight.errors import DataError
 from gatelight.models.batches import Sequences
-from gatelight.text.encoding import NumberedTexts, Room, in_memory
+from gatelight.text.encoding import NumberedTexts
 from gatelight.text.tokenized import TokenizedTexts
 from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
@@ -44,24 +45,24 @@ class TokenStream:
     unknown: int
 
     @classmethod
-    def of(cls, texts: TokenizedTexts, vocabulary: Vocabulary, room: Room = in_memory) -> TokenStream:
-        """Read the texts into `room`."""
+    def of(cls, texts: TokenizedTexts, vocabulary: Vocabulary) -> TokenStream:
+        """Read the texts, into their own storage."""
         tokens = texts.tokens
-        id_of = vocabulary.ids(tokens.words)
+        id_of, mark = vocabulary.ids(tokens.words), vocabulary.id(END)
         is_unknown = np.array([word not in vocabulary for word in tokens.words], np.bool_)
-        mark, ids = vocabulary.id(END), room(int(tokens.lengths.sum()) + len(tokens) + 1)
-        unknown = end = 0
-        for numbers, lengths in tokens.blocks():
-            marked = np.insert(id_of[numbers], np.cumsum(lengths) - lengths, mark)
-            ids[end : end + len(marked)] = marked
-            unknown += int(is_unknown[numbers].sum())
-            end += len(marked)
-        ids[end] = mark
+
+        def marked() -> Iterator[bytes]:
+            for numbers, lengths in tokens.blocks():
+                yield np.insert(id_of[numbers], np.cumsum(lengths) - lengths, mark).tobytes()
+            yield np.array([mark], np.int32).tobytes()
+
+        ids = tokens.storage(marked())
+        unknown = int(tokens.times()[is_unknown].sum())
         starts = np.cumsum(tokens.lengths) - tokens.lengths + np.arange(len(tokens))
         return cls(ids, starts, int(texts.characters.sum()), unknown)
 
     @classmethod
-    def of_texts(cls, texts: list[str], tokenizer: Tokenizer, vocabulary: Vocabulary) -> TokenStream:
+    def of_texts(cls, texts: Sequence[str], tokenizer: Tokenizer, vocabulary: Vocabulary) -> TokenStream:
         """Read texts that are given in memory."""
         return cls.of(TokenizedTexts.of(texts, tokenizer), vocabulary)
 

@@ -145,7 +145,7 @@ class Traceable(Protocol):
 
 def write_trace(
     model: Traceable,
-    texts: list[str],
+    texts: Sequence[str],
     path: str | Path,
     on_texts: Callable[[int], object] = lambda done: None,
 ) -> int:

@@ -58,4 +58,4 @@ def _hashes(texts: Iterable[str]) -> Hashes:
         blake2b(text.strip().encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
         for text in texts
     )
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+    return np.fromiter((int.from_bytes(digest, "little") for digest in digests), np.uint64)

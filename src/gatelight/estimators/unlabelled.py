@@ -5,12 +5,14 @@ After Scudder 1965. What it brings was measured on 500 reviews with labels besid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gatelight.text.mapped import taken
 
 ROUNDS = 1
 KEPT = 0.8  # the fraction of the texts of each class, the surest, that is learned from
@@ -24,20 +26,20 @@ class Lesson:
     The first texts have `labels` of their own, the others none.
     """
 
-    texts: list[str]
+    texts: Sequence[str]
     labels: NDArray[Any]
     chosen: NDArray[np.bool_]
     targets: NDArray[Any]
 
     @classmethod
-    def of(cls, texts: list[str], labels: NDArray[Any], unlabelled: list[str]) -> Lesson:
+    def of(cls, texts: Sequence[str], labels: NDArray[Any], unlabelled: Sequence[str]) -> Lesson:
         """Choose texts that have labels; the unlabelled ones wait."""
-        every = [*texts, *unlabelled]
+        every = [*texts, *unlabelled] if unlabelled else texts
         return cls(every, labels, np.arange(len(every)) < len(texts), labels)
 
-    def chosen_texts(self) -> list[str]:
+    def chosen_texts(self) -> Sequence[str]:
         """Return the texts that are chosen."""
-        return list(compress(self.texts, self.chosen.tolist()))
+        return taken(self.texts, np.flatnonzero(self.chosen))
 
     def with_surest(self, columns: NDArray[np.float32], multilabel: bool) -> Lesson:
         """Choose the labelled texts and the surest others, by their probabilities [others, classes]."""

@@ -137,8 +137,8 @@ def fit(
     data: Data,
     texts: Sequence[str],
     targets: NDArray[Any],
-    clean: bool,
     sample_weight: NDArray[np.float64] | None,
+    clean: bool,
 ) -> WidePath:
     """Fit the n-grams of texts to their targets, as `NgramClassifier.fit` does; weights of sides: prior."""
     ngrams: Ngrams = wide_ngrams(data, clean)

@@ -43,10 +43,10 @@ class Material:
     them.
     """
 
-    texts: list[str]
+    texts: Sequence[str]
     labels: list[Any]
     groups: list[Any] | None
-    test_texts: list[str]
+    test_texts: Sequence[str]
     test_labels: list[Any]
     base: dict[str, Any]
     """Settings that no variant changes."""
@@ -62,7 +62,7 @@ class Material:
             self.test_texts = list(compress(self.test_texts, ~seen))
             self.test_labels = list(compress(self.test_labels, ~seen))
 
-    def test(self, rate: float) -> list[str]:
+    def test(self, rate: float) -> Sequence[str]:
         """Return the test texts with this fraction of their words misspelt; made once."""
         if rate not in self._misspelt:
             self._misspelt[rate] = [misspell(text, rate, TYPO_SEED) for text in self.test_texts]

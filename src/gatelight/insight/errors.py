@@ -172,7 +172,7 @@ def analyze_errors(
 
 def labelled(
     estimator: TextClassifier, texts: Sequence[str], labels: Sequence[Any]
-) -> tuple[list[str], Numbers]:
+) -> tuple[Sequence[str], Numbers]:
     """Return checked texts and their class numbers [B]; DataError for several labels a text, or none."""
     classes = estimator.known_classes()
     if classes.multilabel:

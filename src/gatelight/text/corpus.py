@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from gatelight.errors import DataError
 from gatelight.text import readers
+from gatelight.text.mapped import TextsFile, taken
 from gatelight.text.readers import Example, Label, Options
 from gatelight.text.splits import held_out
 
@@ -27,10 +28,10 @@ class Corpus:
     `labels` holds a class per text, or a tuple of classes (multi-label), or None for a text that has none,
     as the `unsup` reviews of aclImdb; it is None as a whole where no text has a label. `groups` says which
     texts belong together (reviews of one film); a text without a group is a group of its own. `splits` is
-    the source's own division ("train", "test", "unsup").
+    the source's own division ("train", "test", "unsup"). `texts` and `ids` may be `MappedTexts`.
     """
 
-    texts: list[str]
+    texts: Sequence[str]
     labels: Sequence[Label] | None = None
     groups: Sequence[str] | None = None
     ids: Sequence[str] = ()
@@ -48,16 +49,19 @@ class Corpus:
                 )
 
     @classmethod
-    def read(cls, path: str | Path, *, format: str | None = None, **options: Any) -> Corpus:
-        """Read all texts of a path, or of standard input for `-`.
+    def read(
+        cls, path: str | Path, *, format: str | None = None, on_disk: Path | None = None, **options: Any
+    ) -> Corpus:
+        """Read all texts of a path, a folder or glob of tables, or of standard input for `-`.
 
         The format (`readers.FORMATS`) is known by the path's name or content unless it is given. `options`
         are those of `readers.Options`: `text_column`, `label_column`, `group_column`, `id_column`,
-        `encoding`, `encoding_errors`, `labelled`, `delimiter`, `max_bytes`, `splits`. Raises DataError for
-        whatever cannot be used as it is, OSError for what cannot be opened.
+        `encoding`, `encoding_errors`, `labelled`, `delimiter`, `max_bytes`, `splits`. With `on_disk` the
+        texts, and later their tokens, lie in nameless files in this folder, not in memory. Raises DataError
+        for whatever cannot be used as it is, OSError for what cannot be opened or written.
         """
         wanted = _options(options)
-        corpus = cls.from_examples(readers.examples(path, wanted, format), origin=str(path))
+        corpus = cls.from_examples(readers.examples(path, wanted, format), str(path), on_disk)
         for split in wanted.splits or ():
             if split not in (corpus.splits or ()):
                 raise DataError(f"{path}: no texts in the split {split!r}; {_splits_there(corpus)}")
@@ -68,24 +72,35 @@ class Corpus:
         return corpus
 
     @classmethod
-    def from_examples(cls, examples: Iterable[Example], origin: str = "memory") -> Corpus:
-        """Gather examples into columns; a column that no example fills is None."""
-        rows = list(examples)
+    def from_examples(
+        cls, examples: Iterable[Example], origin: str = "memory", on_disk: str | Path | None = None
+    ) -> Corpus:
+        """Gather examples, gone through once, into columns; a column that no example fills is None.
+
+        `on_disk` as in `read`.
+        """
         shared: dict[Any, Any] = {}  # of 100,000 equal strings one is enough
-        ids = [row.id or str(number) for number, row in enumerate(rows, 1)]
-        labels = [shared.setdefault(row.label, row.label) for row in rows]
+        texts: list[str] | TextsFile = [] if on_disk is None else TextsFile(Path(on_disk))
+        ids: list[str] | TextsFile = [] if on_disk is None else TextsFile(Path(on_disk))
+        labels, groups, splits = list[Label](), list[str | None](), list[str | None]()
+        for number, row in enumerate(examples, 1):
+            texts.append(row.text)
+            ids.append(row.id or str(number))
+            labels.append(shared.setdefault(row.label, row.label))
+            groups.append(shared.setdefault(row.group, row.group))
+            splits.append(shared.setdefault(row.split, row.split))
+        del shared
+        own_ids = ids.mapped() if isinstance(ids, TextsFile) else ids
         if any(isinstance(label, tuple) for label in labels):
             labels = [(label,) if isinstance(label, str) else label for label in labels]
-        groups = [
-            own_id if row.group is None else shared.setdefault(row.group, row.group)
-            for own_id, row in zip(ids, rows, strict=True)
-        ]
-        splits = [shared.setdefault(row.split, row.split) for row in rows]
+        grouped = any(group is not None for group in groups)
         return cls(
-            texts=[row.text for row in rows],
+            texts=texts.mapped() if isinstance(texts, TextsFile) else texts,
             labels=_or_none(labels),
-            groups=groups if any(row.group is not None for row in rows) else None,
-            ids=ids,
+            groups=[own_ids[k] if group is None else group for k, group in enumerate(groups)]
+            if grouped
+            else None,
+            ids=own_ids,
             splits=_or_none(splits),
             origin=origin,
         )
@@ -116,30 +131,32 @@ class Corpus:
 
     def select(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Corpus:
         """Return the texts at these positions, in this order; the strings are shared, not copied."""
-        chosen = [int(i) for i in indices]
+        rows = np.asarray(indices, np.int64)
+        if np.array_equal(rows, np.arange(len(self))):
+            return self
 
-        def taken(column: Sequence[_Item] | None) -> list[_Item] | None:
-            return None if column is None else [column[i] for i in chosen]
+        def chosen(column: Sequence[_Item] | None) -> Sequence[_Item] | None:
+            return None if column is None else taken(column, rows)
 
         return Corpus(
-            texts=[self.texts[i] for i in chosen],
-            labels=taken(self.labels),
-            groups=taken(self.groups),
-            ids=[self.ids[i] for i in chosen],
-            splits=taken(self.splits),
+            texts=taken(self.texts, rows),
+            labels=chosen(self.labels),
+            groups=chosen(self.groups),
+            ids=taken(self.ids, rows),
+            splits=chosen(self.splits),
             origin=self.origin,
         )
 
     def of_split(self, name: str) -> Corpus:
         """Return the texts of one split; raises DataError, naming those there are, when it is absent."""
-        indices = [i for i, split in enumerate(self.splits or ()) if split == name]
-        if not indices:
+        indices = np.flatnonzero([split == name for split in self.splits or ()])
+        if not len(indices):
             raise DataError(f"{self.origin}: no split {name!r}; {_splits_there(self)}")
         return self.select(indices)
 
     def labelled(self) -> Corpus:
         """Return the texts that have a label."""
-        return self.select([i for i, label in enumerate(self.labels or ()) if label is not None])
+        return self.select(np.flatnonzero([label is not None for label in self.labels or ()]))
 
     def train_test_split(
         self,

@@ -110,7 +110,7 @@ def load_dataset(data: str | Path, **options: Any) -> Corpus:
     corpus = Corpus.read(resolve(data), **options)
     if entry is None or entry.classes is None or corpus.labels is None:
         return corpus
-    return corpus.select([i for i, label in enumerate(corpus.labels) if label in entry.classes])
+    return corpus.select(np.flatnonzero([label in entry.classes for label in corpus.labels]))
 
 
 def stream(data: str | Path, **options: Any) -> Iterator[Example]:

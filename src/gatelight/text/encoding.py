@@ -54,13 +54,16 @@ class Encoded:
         return self.unknown / np.maximum(self.total, 1)
 
 
-Room = Callable[[int], NDArray[np.int32]]
-"""From a number of ids to an array, int32, for them: in memory, or in a file that is mapped into it."""
+Storage = Callable[[Iterable[bytes]], NDArray[np.int32]]
+"""From the bytes of numbers, int32, part after part, to one array: in memory, or in a file that is mapped."""
 
 
-def in_memory(size: int) -> NDArray[np.int32]:
-    """Return an array of memory."""
-    return np.empty(size, np.int32)
+def in_memory(parts: Iterable[bytes]) -> NDArray[np.int32]:
+    """Return the numbers as an array in memory."""
+    numbers = array("i")
+    for part in parts:
+        numbers.frombytes(part)
+    return np.frombuffer(numbers, np.int32)
 
 
 @dataclass(frozen=True)
@@ -68,54 +71,60 @@ class NumberedTexts:
     """Tokens at 4 bytes each: token t of text b is words[numbers[starts[b] + t]], t < lengths[b].
 
     `numbers` int32 [N], which may be mapped from a file: they are gone through in blocks; `lengths`, `starts`
-    int64 [B]; `words` each once.
+    int64 [B]; `words` each once. What is made of the numbers goes into `storage`, too.
     """
 
     numbers: NDArray[np.int32]
     lengths: NDArray[np.int64]
     starts: NDArray[np.int64]
     words: list[str]
+    storage: Storage = in_memory
 
     @classmethod
-    def of(cls, texts: Iterable[str], tokenizer: Tokenizer) -> NumberedTexts:
+    def of(cls, texts: Iterable[str], tokenizer: Tokenizer, storage: Storage = in_memory) -> NumberedTexts:
         """Cut texts, which are gone through once, into tokens and number these."""
         symbols = getattr(tokenizer, "symbols", None)
         if symbols is None:
-            return cls.of_tokens(map(tokenizer.tokens, texts))
-        # Where each code point is a token a table finds their numbers without an object for each.
-        table, words = np.full(128, -1, np.int32), list[str]()
-        numbers, lengths = array("i"), array("q")
-        for points in map(code_points, map(symbols, texts)):
-            missing = int(points.max(initial=0)) + 1 - len(table)
-            if missing > 0:
-                table = np.append(table, np.full(missing, -1, np.int32))
-            found = table[points]
-            if found.min(initial=0) < 0:
-                new, first = np.unique(points[found < 0], return_index=True)
-                new = new[np.argsort(first)]
-                table[new] = np.arange(len(words), len(words) + len(new))
-                words.extend(map(chr, new.tolist()))
+            return cls.of_tokens(map(tokenizer.tokens, texts), storage)
+        words, lengths = list[str](), array("q")
+
+        def numbered() -> Iterator[bytes]:
+            # Where each code point is a token a table finds their numbers without an object for each.
+            table = np.full(128, -1, np.int32)
+            for points in map(code_points, map(symbols, texts)):
+                missing = int(points.max(initial=0)) + 1 - len(table)
+                if missing > 0:
+                    table = np.append(table, np.full(missing, -1, np.int32))
                 found = table[points]
-            numbers.frombytes(found.tobytes())
-            lengths.append(len(points))
-        return cls.end_to_end(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), words)
+                if found.min(initial=0) < 0:
+                    new, first = np.unique(points[found < 0], return_index=True)
+                    new = new[np.argsort(first)]
+                    table[new] = np.arange(len(words), len(words) + len(new))
+                    words.extend(map(chr, new.tolist()))
+                    found = table[points]
+                lengths.append(len(points))
+                yield found.tobytes()
+
+        return cls._end_to_end(storage(numbered()), lengths, words, storage)
 
     @classmethod
-    def of_tokens(cls, token_lists: Iterable[Sequence[str]]) -> NumberedTexts:
+    def of_tokens(cls, token_lists: Iterable[Sequence[str]], storage: Storage = in_memory) -> NumberedTexts:
         """Number tokens; the lists are gone through once."""
-        words = _Numbers()
-        numbers, lengths = array("i"), array("q")
-        for tokens in token_lists:
-            numbers.fromlist(list(map(words.__getitem__, tokens)))
-            lengths.append(len(tokens))
-        return cls.end_to_end(np.frombuffer(numbers, np.int32), np.frombuffer(lengths, np.int64), list(words))
+        words, lengths = _Numbers(), array("q")
+
+        def numbered() -> Iterator[bytes]:
+            for tokens in token_lists:
+                lengths.append(len(tokens))
+                yield array("i", list(map(words.__getitem__, tokens))).tobytes()
+
+        return cls._end_to_end(storage(numbered()), lengths, words, storage)
 
     @classmethod
-    def end_to_end(
-        cls, numbers: NDArray[np.int32], lengths: NDArray[np.int64], words: list[str]
+    def _end_to_end(
+        cls, numbers: NDArray[np.int32], lengths: array[int], words: Iterable[str], storage: Storage
     ) -> NumberedTexts:
-        """Take over texts that follow each other."""
-        return cls(numbers, lengths, np.cumsum(lengths) - lengths, words)
+        own = np.frombuffer(lengths, np.int64)
+        return cls(numbers, own, np.cumsum(own) - own, list(words), storage)
 
     def take(self, rows: NDArray[np.integer[Any]] | slice) -> NumberedTexts:
         """Return the texts at these positions, in this order; their tokens are shared, not copied."""
@@ -196,13 +205,12 @@ def encode(
     unknown: str = "unk",
     seed: int = 0,
     oov: Sequence[str] = (),
-    room: Room = in_memory,
 ) -> Encoded:
     """Turn texts' tokens into ids, cut to `max_length` by `truncation` where that is given.
 
     "head" keeps the first tokens, "tail" the last, "head+tail" the first half (one more of an odd length) and
     the last half. Unknown tokens become UNK, or what another policy of `UNKNOWN_POLICIES` makes of them,
-    before the cut; `seed` and `oov` are as in `Indexer`. The ids are written into `room`.
+    before the cut; `seed` and `oov` are as in `Indexer`.
     Raises DataError for another truncation or policy, or a `max_length` below 1.
     """
     if truncation not in TRUNCATIONS:
@@ -215,31 +223,31 @@ def encode(
     id_of, is_strange = np.zeros(len(texts.words), np.int32), np.zeros(len(texts.words), np.bool_)
     id_of[present] = [indexer.id(texts.words[number]) for number in present]
     is_strange[present] = [indexer.is_unknown(texts.words[number]) for number in present]
-    most = texts.lengths if max_length is None else np.minimum(texts.lengths, max_length)
-    out, end = room(int(most.sum())), 0
-    lengths, unknowns = np.empty_like(most), np.empty_like(most)
-    begin = 0
-    for numbers, own in texts.blocks():
-        ids, strange = id_of[numbers], is_strange[numbers]
-        if indexer.by_place:
-            starts = np.cumsum(own) - own
-            for n in np.flatnonzero(strange).tolist():
-                start = starts[np.searchsorted(starts, n, "right") - 1]
-                ids[n] = indexer.id(texts.words[numbers[n]], int(n - start))
-        rows = slice(begin, begin := begin + len(own))
-        unknowns[rows] = _counted(strange, own)
-        kept = ids != LEFT_OUT
-        if not kept.all():
-            ids, own = ids[kept], _counted(kept, own)
-        if max_length is not None and own.max(initial=0) > max_length:
-            ends = np.cumsum(own).tolist()
-            every = (ids[stop - length : stop] for stop, length in zip(ends, own.tolist(), strict=True))
-            ids = np.concatenate([part for row in every for part in _kept(row, max_length, truncation)])
-            own = np.minimum(own, max_length)
-        lengths[rows] = own
-        out[end : end + len(ids)] = ids
-        end += len(ids)
-    return Encoded(out[:end], lengths, unknowns, texts.lengths, indexer.oov)
+    lengths, unknowns = np.empty_like(texts.lengths), np.empty_like(texts.lengths)
+
+    def encoded() -> Iterator[bytes]:
+        begin = 0
+        for numbers, own in texts.blocks():
+            ids, strange = id_of[numbers], is_strange[numbers]
+            if indexer.by_place:
+                starts = np.cumsum(own) - own
+                for n in np.flatnonzero(strange).tolist():
+                    start = starts[np.searchsorted(starts, n, "right") - 1]
+                    ids[n] = indexer.id(texts.words[numbers[n]], int(n - start))
+            rows = slice(begin, begin := begin + len(own))
+            unknowns[rows] = _counted(strange, own)
+            kept = ids != LEFT_OUT
+            if not kept.all():
+                ids, own = ids[kept], _counted(kept, own)
+            if max_length is not None and own.max(initial=0) > max_length:
+                ends = np.cumsum(own).tolist()
+                every = (ids[stop - length : stop] for stop, length in zip(ends, own.tolist(), strict=True))
+                ids = np.concatenate([part for row in every for part in _kept(row, max_length, truncation)])
+                own = np.minimum(own, max_length)
+            lengths[rows] = own
+            yield ids.tobytes()
+
+    return Encoded(texts.storage(encoded()), lengths, unknowns, texts.lengths, indexer.oov)
 
 
 def _counted(which: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -28,13 +28,21 @@ def held_out(
         raise DataError(f"a fraction of {fraction} cannot be held out; expected a number between 0 and 1")
     if n < 2:
         raise DataError(f"{n} text cannot be split; expected at least two")
-    classes = np.unique([str(label) for label in labels or [None] * n], return_inverse=True)[1]
+    classes = np.zeros(n, np.int64) if not labels else _numbered(labels)
     if groups is None:
         return _by_text(fraction, seed, classes)
-    group_of = np.unique(np.array(groups, dtype=object), return_inverse=True)[1]
+    group_of = _numbered(groups)
     if group_of.max() == n - 1:  # each text is a group of its own
         return _by_text(fraction, seed, classes)
     return _by_group(fraction, seed, classes, group_of)
+
+
+def _numbered(values: Sequence[Label]) -> npt.NDArray[np.int64]:
+    """The place of each value in the sorted order of the different ones."""
+    names = {value: str(value) for value in set(values)}
+    places = {name: place for place, name in enumerate(sorted(set(names.values())))}
+    number = {value: places[name] for value, name in names.items()}
+    return np.fromiter(map(number.__getitem__, values), np.int64, len(values))
 
 
 def _by_text(fraction: float, seed: int, classes: npt.NDArray[np.int64]) -> Mask:

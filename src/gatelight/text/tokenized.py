@@ -1,4 +1,4 @@
-"""Texts cut into numbered tokens: in memory, or in a folder of Arrow files where they are too many for it."""
+"""Texts cut into numbered tokens, and the characters of each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gatelight.text.cleaning import clean_text
 from gatelight.text.encoding import NumberedTexts
+from gatelight.text.mapped import storage_of
 from gatelight.text.tokenizers import Tokenizer
 
 
@@ -24,7 +25,8 @@ class TokenizedTexts:
     @classmethod
     def of(cls, texts: Sequence[str], tokenizer: Tokenizer) -> TokenizedTexts:
         """Cut texts into tokens."""
-        return cls(NumberedTexts.of(texts, tokenizer), characters_of(texts, tokenizer))
+        tokens = NumberedTexts.of(texts, tokenizer, storage_of(texts))
+        return cls(tokens, characters_of(texts, tokenizer))
 
     def __len__(self) -> int:
         """Return B."""
@@ -38,4 +40,4 @@ class TokenizedTexts:
 def characters_of(texts: Sequence[str], tokenizer: Tokenizer) -> NDArray[np.int64]:
     """Return the characters of each text as it is read, int64 [B]."""
     cleaned = map(clean_text, texts) if tokenizer.settings()["clean"] else texts
-    return np.array(list(map(len, cleaned)), np.int64)
+    return np.fromiter(map(len, cleaned), np.int64, len(texts))
