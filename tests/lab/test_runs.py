@@ -23,7 +23,7 @@ from gatelight.lab.run import (
     right,
     settings,
 )
-from gatelight.lab.sequences import drawn
+from gatelight.lab.sequences import Drawn
 from gatelight.lab.tasks import TASKS
 
 CELLS = ("rnn", "lstm", "peephole", "gru")
@@ -61,7 +61,7 @@ def ragged() -> Any:
     targets = draw.standard_normal((3, 7, 1)).astype(np.float32)
     asked = np.zeros((3, 7), np.bool_)
     asked[[0, 1, 2], [6, 3, 0]] = True
-    return drawn(inputs, targets, asked, asked, np.array([7, 5, 2]))
+    return Drawn(inputs, np.array([7, 5, 2]), targets, asked, asked)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
@@ -73,15 +73,13 @@ def test_the_gradient_by_distance_is_autograds(cell: str) -> None:
     head = torch.nn.Linear(4, 1).double()
     head.load_state_dict(network.head.state_dict())
     norms: dict[int, list[float]] = {}
-    start = 0
-    for length, last in ((7, 6), (5, 3), (2, 0)):
-        x = torch.from_numpy(what.inputs[start : start + length]).double().requires_grad_()
-        wanted = torch.from_numpy(what.targets[start + last]).double()
+    for k, last in enumerate((6, 3, 0)):
+        x = torch.from_numpy(what.inputs[k, : what.lengths[k]]).double().requires_grad_()
+        wanted = torch.from_numpy(what.targets[k, last]).double()
         ((head(other(x)[0][last]) - wanted) ** 2).sum().backward()
         assert x.grad is not None
         for step in range(last + 1):
             norms.setdefault(last - step, []).append(float(x.grad[step].norm()))
-        start += length
     found = dict(gradient_by_distance(network, "number", what))
     assert sorted(found) == [0, 1, 2, 3, 4, 5]  # 6 is not among the distances looked at
     assert found == pytest.approx({k: np.mean(norms[k]) for k in found}, rel=EXACT)

@@ -22,19 +22,11 @@ SIGMAS = 5  # a fair test of 20 shares fails once in a million runs
 TOLD_APART = 0.01  # what a table of few entries gains by chance on the sequences that it was made of
 
 
-def apart(what: Drawn) -> list[tuple[Any, Any, Any, Any]]:
-    """Inputs, targets, learnt and asked steps of each sequence."""
-    cuts = np.cumsum(what.lengths)[:-1]
-    return list(
-        zip(
-            *(np.split(part, cuts) for part in (what.inputs, what.targets, what.learnt, what.asked)),
-            strict=True,
-        )
-    )
-
-
 def drawn(draw: Any, seed: int, length: int, count: int = 8) -> list[tuple[Any, Any, Any, Any]]:
-    return apart(draw(np.random.default_rng(seed), length, count))
+    """Inputs, targets, learnt and asked steps of each sequence."""
+    what = draw(np.random.default_rng(seed), length, count)
+    parts = (what.inputs, what.targets, what.learnt, what.asked)
+    return [tuple(part[k, :end] for part in parts) for k, end in enumerate(what.lengths)]  # type: ignore[misc]
 
 
 @FEW
@@ -199,7 +191,8 @@ def is_right(task: Task, answer: Any, targets: Any) -> Any:
 
 def by_present_input(what: Drawn) -> dict[tuple[float, ...], Any]:
     """Targets of the asked steps by the present input, numbers rounded to 0.5."""
-    inputs, targets = np.round(2 * what.inputs[what.asked]) / 2, what.targets[what.asked]
+    asked = what.asked & (np.arange(what.asked.shape[1]) < what.lengths[:, None])
+    inputs, targets = np.round(2 * what.inputs[asked]) / 2, what.targets[asked]
     keys, group = np.unique(inputs, axis=0, return_inverse=True)
     return {tuple(key): targets[group.ravel() == k] for k, key in enumerate(keys)}
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from gatelight.errors import DataError
-from gatelight.lab.sequences import Drawn, Index, drawn, one_hot, only_last
+from gatelight.lab.sequences import Drawn, Index, one_hot, only_last
 
 FARTHEST = 256  # the largest n that a trained counter is tried on; that of Weiss, Goldberg & Yahav 2018
 REBER = "BTSXPVE"
@@ -63,7 +63,7 @@ def _counted(sizes: Index) -> Drawn:
     targets[block == 0, :2] = 1  # another a is always possible
     inputs = one_hot((block + 1).clip(max=2), 3)
     learnt = np.ones(block.shape, np.bool_)
-    return drawn(inputs, targets, learnt, block > 0, 1 + 2 * sizes)
+    return Drawn(inputs, 1 + 2 * sizes, targets, learnt, block > 0)
 
 
 def _table() -> Index:
@@ -133,7 +133,7 @@ def embedded_reber(draw: Generator, length: int, count: int) -> Drawn:
     inputs, after = symbols[:, :-1], states[:, 1:]
     learnt = np.ones(inputs.shape, np.bool_)
     asked = np.arange(inputs.shape[1]) == lengths[:, None] - 2
-    return drawn(one_hot(inputs, len(REBER)), ALLOWED[after], learnt, asked, lengths)
+    return Drawn(one_hot(inputs, len(REBER)), lengths, ALLOWED[after], learnt, asked)
 
 
 def number(draw: Generator, length: int, count: int) -> Drawn:
@@ -218,4 +218,4 @@ def _sentences(draw: Generator, distances: Sequence[int]) -> Drawn:
     plural = np.broadcast_to(np.array([[it] for _, it in made], np.int64), numbers.shape)
     last = only_last(lengths, numbers.shape[1])
     far = last & (np.array(distances)[:, None] > 1)  # right behind the subject its own ending tells
-    return drawn(one_hot(numbers, len(WORDS)), plural, last, far, lengths, 2)
+    return Drawn(one_hot(numbers, len(WORDS)), lengths, plural, last, far, 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
@@ -48,7 +49,7 @@ def learn(versions: Any, trial: Mapping[str, Any]) -> dict[str, Any]:
 def settings(task: Task, length: int, cell: str, seed: int, budget: float = 1.0) -> dict[str, Any]:
     """All that a run depends on; `budget` multiplies the task's."""
     shape = task.draw(np.random.default_rng(0), length, 1)
-    inputs, outputs = shape.inputs.shape[1], shape.outputs
+    inputs, outputs = shape.inputs.shape[2], shape.outputs
     wanted = parameters("lstm", inputs, task.hidden, outputs)
     hidden = hidden_size(cell, inputs, outputs, wanted)
     return {
@@ -63,7 +64,7 @@ def _learn(task: Task, trial: Mapping[str, Any]) -> dict[str, Any]:
     length, batch, budget = trial["length"], trial["batch"], trial["budget"]
     draw = np.random.default_rng([trial["seed"], crc32(task.name.encode()), length])
     first = task.draw(np.random.default_rng([trial["seed"], EXAM]), length, LOOKED_AT)
-    network = Network(trial["cell"], first.inputs.shape[1], trial["hidden"], first.outputs, trial["seed"])
+    network = Network(trial["cell"], first.inputs.shape[2], trial["hidden"], first.outputs, trial["seed"])
     learnt = {name: p for name, p in network.named_parameters() if p.requires_grad}
     optimiser = Optimiser("adam", learnt, clip=CLIP)
     before = gradient_by_distance(network, task.kind, first)
@@ -167,14 +168,18 @@ class Batch:
     """What was drawn, as tensors in packed order."""
 
     def __init__(self, what: Drawn, dtype: torch.dtype = torch.float32) -> None:
+        steps = what.learnt.shape[1]
         self.packing = pack(what.lengths)
-        order = self.packing.sequence_rows
-        self.rows = torch.from_numpy(what.inputs[order]).to(dtype)
-        self.sequence = np.repeat(np.arange(len(what.lengths)), what.lengths)[order]
-        self.learnt = torch.from_numpy(np.flatnonzero(what.learnt[order]))
-        self.asked = what.asked[order][self.learnt.numpy()]  # of the rows learnt
-        targets = torch.from_numpy(what.targets[order])[self.learnt]
+        self.places = self.packing.padded_rows(steps, batch_first=True)  # [N] of n × T
+        self.sequence = self.places // steps
+        self.rows = torch.from_numpy(self._packed(what.inputs)).to(dtype)
+        self.learnt = torch.from_numpy(np.flatnonzero(self._packed(what.learnt)))
+        self.asked = self._packed(what.asked)[self.learnt.numpy()]  # of the rows learnt
+        targets = torch.from_numpy(self._packed(what.targets))[self.learnt]
         self.targets = targets if targets.dtype == torch.int64 else targets.to(dtype)
+
+    def _packed(self, padded: NDArray[Any]) -> NDArray[Any]:
+        return padded.reshape(-1, *padded.shape[2:])[self.places]
 
 
 def loss(kind: str, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -209,24 +214,21 @@ def gradient_by_distance(network: Network, kind: str, what: Drawn) -> list[tuple
     The mean over the sequences of the gradient's 2-norm, in float64, so that what is small is not yet
     nothing. Distances that no sequence has are left out.
     """
-    ends = np.cumsum(what.lengths)
-    numbers = np.where(what.asked, np.arange(len(what.asked)), -1)
-    last = np.maximum.reduceat(numbers, ends - what.lengths)
-    only = np.zeros(len(what.asked), np.bool_)
-    only[last[last >= 0]] = True
-    part = Batch(Drawn(what.inputs, what.lengths, what.targets, what.outputs, only, only), torch.float64)
+    steps = np.arange(what.asked.shape[1])
+    last = np.where(what.asked & (steps < what.lengths[:, None]), steps, -1).max(axis=1)
+    only = steps == last[:, None]
+    part = Batch(replace(what, learnt=only, asked=only), torch.float64)
     part.rows.requires_grad_(True)
     exact = copy.deepcopy(network).double()
     total = loss(kind, exact(part.rows, part.packing)[part.learnt], part.targets) * len(part.learnt)
     total.backward()  # type: ignore[no-untyped-call]
     assert part.rows.grad is not None
-    norms = np.empty(len(what.asked))
-    norms[part.packing.sequence_rows] = part.rows.grad.norm(dim=1).numpy()
-    first = ends - what.lengths
+    norms = np.empty(only.size)
+    norms[part.places] = part.rows.grad.norm(dim=1).numpy()
     found = []
     for distance in DISTANCES:
-        at = last - distance
-        there = at >= first
-        if there.any():
-            found.append((distance, float(norms[at[there]].mean())))
+        there = np.flatnonzero(last >= distance)
+        if len(there):
+            at = norms.reshape(only.shape)[there, last[there] - distance]
+            found.append((distance, float(at.mean())))
     return found

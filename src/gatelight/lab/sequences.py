@@ -1,6 +1,6 @@
-"""What a memory task draws: sequences end to end, and what is to be answered at which step.
+"""What a memory task draws: sequences, and what is to be answered at which step.
 
-Legend: n sequences, N steps of all of them, T steps of the longest, D numbers of a step, O outputs.
+Legend: n sequences, T steps of the longest, D numbers of a step, O outputs.
 """
 
 from __future__ import annotations
@@ -17,37 +17,23 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Sequences, one after another, with their answers.
+    """Sequences with their answers; what stands behind a sequence's end is never looked at.
 
-    `targets` are float32 [N, O], or int64 [N] where one of `outputs` classes is asked for. Only `learnt`
-    steps have a target; the `asked` among them are those that cannot be answered from the present step alone.
+    `targets` are float32 [n, T, O], or int64 [n, T] where one of `classes` is asked for. Only `learnt` steps
+    have a target; the `asked` among them are those that cannot be answered from the present step alone.
     """
 
-    inputs: Floats  # [N, D]
+    inputs: Floats  # [n, T, D]
     lengths: Index  # [n]
     targets: Floats | Index
-    outputs: int
-    learnt: Mask  # [N]
-    asked: Mask  # [N]
+    learnt: Mask  # [n, T]
+    asked: Mask  # [n, T]
+    classes: int = 0
 
-
-def drawn(
-    inputs: Floats,
-    targets: Floats | Index,
-    learnt: Mask,
-    asked: Mask,
-    lengths: Index | None = None,
-    classes: int = 0,
-) -> Drawn:
-    """Take padded inputs [n, T, D], targets [n, T, O] or int64 [n, T] and masks [n, T] apart.
-
-    Without `lengths` all have T steps. `classes` says how many there are where targets are class numbers.
-    """
-    count, steps = learnt.shape
-    lengths = np.full(count, steps, np.int64) if lengths is None else lengths
-    real = np.arange(steps) < lengths[:, None]
-    flat = targets[real]
-    return Drawn(inputs[real], lengths, flat, classes or flat.shape[1], learnt[real], asked[real])
+    @property
+    def outputs(self) -> int:
+        """O."""
+        return self.classes or self.targets.shape[2]
 
 
 def one_hot(numbers: NDArray[np.integer], size: int) -> Floats:

@@ -14,7 +14,7 @@ from numpy.random import Generator
 
 from gatelight.errors import DataError
 from gatelight.lab import grammars
-from gatelight.lab.sequences import Drawn, Index, drawn, one_hot, only_last
+from gatelight.lab.sequences import Drawn, Index, one_hot, only_last
 
 Draw = Callable[[Generator, int, int], Drawn]
 NUMBER, CLASS, SET = "number", "class", "set"
@@ -86,7 +86,7 @@ def adding(draw: Generator, length: int, count: int) -> Drawn:
     targets = np.zeros((count, steps, 1), np.float32)
     targets[rows, lengths - 1, 0] = 0.5 + total / 4
     last = only_last(lengths, steps)
-    return drawn(inputs, targets, last, last, lengths)
+    return Drawn(inputs, lengths, targets, last, last)
 
 
 def adding_by_chance(length: int) -> float:
@@ -112,7 +112,8 @@ def copying(draw: Generator, length: int, count: int) -> Drawn:
     targets[:, -COPIED:] = symbols
     learnt = np.zeros(numbers.shape, np.bool_)
     learnt[:, -COPIED:] = True
-    return drawn(one_hot(numbers, SYMBOLS + 2), targets, learnt, learnt, classes=SYMBOLS)
+    lengths = np.full(count, numbers.shape[1])
+    return Drawn(one_hot(numbers, SYMBOLS + 2), lengths, targets, learnt, learnt, SYMBOLS)
 
 
 def temporal_order(draw: Generator, length: int, count: int) -> Drawn:
@@ -133,7 +134,7 @@ def temporal_order(draw: Generator, length: int, count: int) -> Drawn:
         numbers[rows, draw.integers(max(low, 1), max(high, low, 1) + 1, count)] = 4 + signs[:, sign]
     targets = np.broadcast_to((2 * signs[:, 0] + signs[:, 1])[:, None], (count, steps))
     last = only_last(lengths, steps)
-    return drawn(one_hot(numbers, 8), targets, last, last, lengths, CLASSES_OF_ORDER)
+    return Drawn(one_hot(numbers, 8), lengths, targets, last, last, CLASSES_OF_ORDER)
 
 
 TASKS: dict[str, Task] = {
