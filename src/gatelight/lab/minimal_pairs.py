@@ -17,7 +17,7 @@ from gatelight.text.readers.example import Options
 from gatelight.text.readers.tables import json_object
 
 BLIMP_TERM = "subject_verb_agreement"  # of BLiMP's twelve phenomena
-_ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson")
+_ENDINGS = (".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +54,18 @@ Rows = Iterator[tuple[str, str, Mapping[str, Any]]]
 
 
 def _rows(path: Path) -> Rows:
-    stem = path.name.partition(".")[0]
-    if path.is_dir():
-        for file in sorted(path.iterdir()):
-            if file.name.endswith(_ENDINGS):
-                yield from _rows(file)
-    elif archives.is_zip(path):
+    if path.is_dir() or archives.is_zip(path):
         for name, content in archives.members(path, lambda name: name.endswith(_ENDINGS)):
             if not name.startswith("__MACOSX"):
-                lines = streams.decoded(content, Options(), f"{path}: {name}").splitlines()
-                yield from _objects(enumerate(lines, 1), Path(name).name.partition(".")[0], f"{path}: {name}")
+                origin = f"{path}: {name}"
+                lines = streams.decoded(content, Options(), origin).splitlines()
+                yield from _objects(enumerate(lines, 1), name, origin)
     else:
-        yield from _objects(streams.lines(path, Options()), stem, str(path))
+        yield from _objects(streams.lines(path, Options()), path.name, str(path))
 
 
-def _objects(lines: Iterable[tuple[int, str]], stem: str, origin: str) -> Rows:
+def _objects(lines: Iterable[tuple[int, str]], name: str, origin: str) -> Rows:
+    stem = Path(name).name.partition(".")[0]
     for number, line in lines:
         if line.strip():
             place = f"{origin}: line {number}"
