@@ -10,12 +10,14 @@ import io
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 from pyarrow import fs
 
@@ -32,6 +34,7 @@ ENDINGS = {
     ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
 COMPRESSED = (".gz", ".bz2", ".zst")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def expanded(name: str, format: str | None) -> list[dict[str, str]]:
@@ -126,19 +129,24 @@ def _fields(
 
 def read(files: pyarrow.Table, text: str, keys: list[str], options: Options) -> Iterator[pyarrow.Table]:
     """Yield the rows of files, a block at a time, with their place and what is wrong with them."""
+    strings = [(name, pyarrow.string()) for name in (text, *keys, FILE, ERROR)]
+    schema = pyarrow.schema([*strings, (ROW, pyarrow.int64())])
     for file in files.to_pylist():
         name = file["file"]
         try:
             with _opened(file) as stream:
                 if file["format"] == "parquet":
                     yield from _read_parquet(stream, name, text, keys)
-                elif file["format"] == "jsonl":
-                    yield from _blocks(_read_jsonl(stream, name, text, keys, options), name, text, keys)
+                    continue
+                lines = streams.bounded_lines(_text_of(stream, options), name)
+                if file["format"] == "jsonl":
+                    rows = _read_jsonl(lines, text, keys)
                 else:
-                    yield from _blocks(_read_fields(stream, file, text, keys, options), name, text, keys)
+                    rows = _read_fields(name, _fields(file, lines, options), text, keys)
+                while block := list(itertools.islice(rows, BLOCK_ROWS)):
+                    yield pyarrow.Table.from_pylist([{**row, FILE: name} for row in block], schema)
         except (DataError, OSError) as error:
-            nothing = {key: pyarrow.nulls(1, pyarrow.string()) for key in keys}
-            yield _block(name, text, pyarrow.nulls(1, pyarrow.string()), nothing, [WHOLE_FILE], [str(error)])
+            yield pyarrow.Table.from_pylist([{FILE: name, ROW: WHOLE_FILE, ERROR: str(error)}], schema)
 
 
 def _read_parquet(stream: Any, name: str, text: str, keys: list[str]) -> Iterator[pyarrow.Table]:
@@ -146,94 +154,63 @@ def _read_parquet(stream: Any, name: str, text: str, keys: list[str]) -> Iterato
         _check_there(name, file.schema_arrow.names, text, keys)
         row = 1
         for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=[text, *keys]):
-            table = pyarrow.Table.from_batches([batch])
-            column = table.column(text)
+            column, wrong = batch.column(text), pyarrow.nulls(len(batch), pyarrow.string())
             if pyarrow.types.is_dictionary(column.type):
-                column = column.cast(column.type.value_type)
+                column = column.dictionary_decode()
             if not (pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type)):
-                kind = None if pyarrow.types.is_null(column.type) else f"{column.type}, not a string"
-                wrong = [kind if there else None for there in column.is_valid().to_pylist()]
-                column = pyarrow.nulls(len(table), pyarrow.string())
-            else:
-                wrong = [None] * len(table)
-            rows = list(range(row, row + len(table)))
-            row += len(table)
-            yield _block(name, text, column, {key: table.column(key) for key in keys}, rows, wrong)
+                said = f"{column.type}, not a string"
+                wrong, column = pyarrow.compute.if_else(column.is_valid(), said, wrong), wrong
+            places = {FILE: [name] * len(batch), ROW: list(range(row, row + len(batch))), ERROR: wrong}
+            yield pyarrow.table({text: column, **{key: batch.column(key) for key in keys}, **places})
+            row += len(batch)
 
 
-_Row = tuple[int, str | None, list[str | None], str | None]
-"""Number, text, keys, and what is wrong."""
+_Row = dict[str, Any]
+"""Text and keys, the row's number, and what is wrong; what is missing is null."""
 
 
-def _read_jsonl(stream: Any, name: str, text: str, keys: list[str], options: Options) -> Iterator[_Row]:
-    for number, line in enumerate(streams.bounded_lines(_text_of(stream, options), name), 1):
+def _read_jsonl(lines: Iterator[str], text: str, keys: list[str]) -> Iterator[_Row]:
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            row = tables.json_object(line, "the line")
+            yield _row(number, tables.json_object(line, "the line"), text, keys)
         except DataError as error:
-            yield number, None, [None] * len(keys), str(error)
-            continue
-        found = row.get(text)
-        wrong = None
-        if found is not None and not isinstance(found, str):
-            found, wrong = None, f"{type(found).__name__} {found!r:.60}, not a string"
-        values = [row.get(key) for key in keys]
-        kept = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
-        yield number, found, kept, wrong
+            yield {ROW: number, ERROR: str(error)}
 
 
 def _read_fields(
-    stream: Any, file: Mapping[str, str], text: str, keys: list[str], options: Options
+    name: str, rows: Iterator[tuple[int, list[str]]], text: str, keys: list[str]
 ) -> Iterator[_Row]:
-    name = file["file"]
-    rows = _fields(file, streams.bounded_lines(_text_of(stream, options), name), options)
     header = [column.strip() for column in next(rows, (0, []))[1]]
     _check_there(name, header, text, keys)
-    place, places = header.index(text), [header.index(key) for key in keys]
     for number, fields in rows:
         if len(fields) == len(header):
-            yield number, fields[place], [fields[k] for k in places], None
+            yield _row(number, dict(zip(header, fields, strict=True)), text, keys)
         elif any(fields):
-            wrong = f"{len(fields)} fields, the header has {len(header)}"
-            yield number, None, [None] * len(keys), wrong
+            yield {ROW: number, ERROR: f"{len(fields)} fields, the header has {len(header)}"}
+
+
+def _row(number: int, cells: Mapping[str, Any], text: str, keys: list[str]) -> _Row:
+    found, wrong = cells.get(text), None
+    if found is not None and not isinstance(found, str):
+        wrong = f"{type(found).__name__} {found!r:.60}, not a string"
+    elif found is not None and _SURROGATE.search(found):
+        wrong = "half of a surrogate pair in the text"
+    kept = {key: _as_string(cells.get(key)) for key in keys}
+    return {**kept, text: None if wrong else found, ROW: number, ERROR: wrong}
+
+
+def _as_string(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return None if value is None else json.dumps(value)
 
 
 def _check_there(name: str, there: Sequence[str], text: str, keys: Sequence[str]) -> None:
     missing = [column for column in (text, *keys) if column not in there]
     if missing:
         raise DataError(f"{name} has no column {missing[0]!r}; there are {', '.join(there)}")
-
-
-def _blocks(rows: Iterator[_Row], name: str, text: str, keys: list[str]) -> Iterator[pyarrow.Table]:
-    while block := list(itertools.islice(rows, BLOCK_ROWS)):
-        numbers, texts, kept, wrong = map(list, zip(*block, strict=True))
-        for k, found in enumerate(texts):
-            if found is not None and not _is_unicode(found):
-                texts[k], wrong[k] = None, "half of a surrogate pair in the text"
-        columns = {
-            key: pyarrow.array([_replaced(row[k]) for row in kept], pyarrow.string())
-            for k, key in enumerate(keys)
-        }
-        yield _block(name, text, pyarrow.array(texts, pyarrow.string()), columns, numbers, wrong)
-
-
-def _block(
-    name: str, text: str, texts: Any, keys: Mapping[str, Any], rows: list[int], wrong: list[str | None]
-) -> pyarrow.Table:
-    places = {
-        FILE: pyarrow.array([name] * len(rows), pyarrow.string()),
-        ROW: pyarrow.array(rows, pyarrow.int64()),
-    }
-    return pyarrow.table({text: texts, **keys, **places, ERROR: pyarrow.array(wrong, pyarrow.string())})
-
-
-def _is_unicode(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
-
-
-def _replaced(value: str | None) -> str | None:
-    return None if value is None else value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _first_line(error: BaseException) -> str:
