@@ -38,19 +38,25 @@ def by_hand(model: Network, ids: list[int], begin: int) -> float:
         row = model.embedding.weight[token][None, None]
         for place, layer in enumerate(layers):
             row, states[place] = layer(row, states[place])
-        weight, bias = model.output_layer()
-        shares = torch.log_softmax(row[0, 0] @ weight.T + bias, 0)
+        if config.output == "adaptive":
+            shares = model.adaptive.log_prob(row[0])[0]
+        else:
+            weight, bias = model.output_layer()
+            shares = torch.log_softmax(row[0, 0] @ weight.T + bias, 0)
         total, token = total + float(shares[asked]), asked
     return total
 
 
-@pytest.mark.parametrize(("cell", "layers"), [("lstm", 2), ("gru", 1), ("rnn", 1)])
+@pytest.mark.parametrize(
+    ("cell", "output", "layers"),
+    [("lstm", "softmax", 2), ("gru", "softmax", 1), ("rnn", "adaptive", 1), ("lstm", "adaptive", 1)],
+)
 def test_sentences_have_the_probability_of_their_steps(
-    cell: str, layers: int, monkeypatch: pytest.MonkeyPatch
+    cell: str, output: str, layers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row, or a state, of another sentence would score another text."""
     monkeypatch.setattr("gatelight.lab.agreement.BLOCK", 7)  # so that there are several
-    model = Network(LanguageModelConfig(60, dim=5, cell=cell, hidden=6, layers=layers), seed=3)
+    model = Network(LanguageModelConfig(60, dim=5, cell=cell, hidden=6, layers=layers, output=output), seed=3)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))

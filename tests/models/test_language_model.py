@@ -83,15 +83,18 @@ def test_the_compiled_loop_reads_as_the_model(cell: str, layers: int, hidden: in
     assert ids.tolist() == chosen
 
 
-@pytest.mark.parametrize("changes", [{}, {"tied": True, "dim": 7}])
+@pytest.mark.parametrize("changes", [{}, {"tied": True, "dim": 7}, {"output": "adaptive"}])
 def test_scores_and_loss_are_torchs(changes: dict[str, Any]) -> None:
     """Perplexities would be those of something else than the distribution that is drawn from."""
     net, ids = model(**changes), stream(40)
     with evaluating(net):
         hidden, _ = net.hidden(ids[:-1], pack([39]))
         targets = torch.from_numpy(ids[1:].astype(np.int64))
-        weight, bias = net.output_layer()
-        expected = (hidden @ weight.T + bias).log_softmax(1)
+        if net.config.output == "adaptive":
+            expected = net.adaptive.log_prob(hidden)
+        else:
+            weight, bias = net.output_layer()
+            expected = (hidden @ weight.T + bias).log_softmax(1)
         log_p = net.scores(hidden).log_softmax(1)
         torch.testing.assert_close(log_p, expected, atol=ROUNDING, rtol=ROUNDING)
         nats, right = score_stream(net, ids)
@@ -101,7 +104,7 @@ def test_scores_and_loss_are_torchs(changes: dict[str, Any]) -> None:
         assert loss.item() == pytest.approx(nats / 39, rel=ROUNDING)
 
 
-@pytest.mark.parametrize("changes", [{}, {"tied": True, "dim": 7}])
+@pytest.mark.parametrize("changes", [{}, {"tied": True, "dim": 7}, {"output": "adaptive"}])
 def test_training_changes_every_weight(changes: dict[str, Any]) -> None:
     """A weight that the optimiser is not told of stays what it was drawn as, and nothing else says so."""
     net = model(**changes)
@@ -111,7 +114,7 @@ def test_training_changes_every_weight(changes: dict[str, Any]) -> None:
     assert not [name for name in still if fresh[name].requires_grad]
 
 
-@pytest.mark.parametrize("output", ["sampled", "softmax"])
+@pytest.mark.parametrize("output", ["sampled", "adaptive", "softmax"])
 def test_hits_that_are_not_counted_are_not_said_to_be_none(output: str, tmp_path: Path) -> None:
     """ "accuracy 0.0000" would be read as a model that learns nothing."""
     for resume in (False, True):
@@ -232,5 +235,9 @@ def test_shapes_that_cannot_be_are_refused() -> None:
     """Hours later the product of two sizes would fail instead."""
     with pytest.raises(DataError, match="dim is 6, hidden 7"):
         model(tied=True)
+    with pytest.raises(DataError, match="weights of its own"):
+        model(tied=True, dim=7, output="adaptive")
+    with pytest.raises(DataError, match="large vocabularies"):
+        LanguageModelConfig(20, output="adaptive")
     with pytest.raises(DataError, match="too few for 3 streams"):
         PredictingStreams(model(), stream(3), None, CONFIG, 8)

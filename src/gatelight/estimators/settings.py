@@ -173,7 +173,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "bidirectional": "Whether to read from both ends.",
         "pool": "last, max, mean, max+mean, attention or flatten.",
         "tied": "Whether the output layer shares the embedding; needs embedding_dim = hidden_size.",
-        "output": "softmax; for large vocabularies sampled.",
+        "output": "softmax; for large vocabularies adaptive or sampled.",
         "samples": "Tokens drawn for each step of a sampled output.",
         "dropout": "Fraction dropped before the last layer.",
         "embedding_dropout": "Fraction dropped from the word vectors.",

@@ -17,7 +17,7 @@ from gatelight.nn.recurrent import parameter_shapes
 
 # bias_hh does there what bias_ih cannot: the reset gate multiplies it.
 BOTH_BIASES = frozenset({"gru"})
-OUTPUTS = ("softmax", "sampled")
+OUTPUTS = ("softmax", "adaptive", "sampled")
 
 
 class Config:
@@ -110,7 +110,7 @@ class LanguageModelConfig(NetworkConfig):
 
     hidden: int = 256
     tied: bool = False  # whether the output layer's weights are the embedding's
-    output: str = "softmax"  # "sampled" only in training
+    output: str = "softmax"  # "sampled" only in training; "adaptive": Grave et al. 2017
     samples: int = 1024  # of "sampled": ids drawn for each batch
 
     def __post_init__(self) -> None:
@@ -123,6 +123,13 @@ class LanguageModelConfig(NetworkConfig):
             raise DataError(
                 "tied weights need vectors as large as the hidden state; "
                 f"dim is {self.dim}, hidden {self.hidden}"
+            )
+        if self.tied and self.output == "adaptive":
+            raise DataError("an adaptive output has weights of its own; leave tied off, or choose another")
+        if self.output == "adaptive" and self.size < 50:
+            raise DataError(
+                f"an adaptive output is for large vocabularies, this one has {self.vocabulary_size} tokens; "
+                "choose output 'softmax'"
             )
 
     @property

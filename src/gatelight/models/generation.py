@@ -18,14 +18,14 @@ from gatelight.models.network import State, evaluating, in_blocks, side_by_side,
 from gatelight.nn import pack
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.kernels.generation import StreamLoop
-from gatelight.nn.kernels.sampling import Drawing
+from gatelight.nn.kernels.sampling import Drawing, choose
 from gatelight.nn.recurrent import RecurrentLayers, layer_weights
 
 Ids = NDArray[np.int32]
 
 
 class Reader:
-    """Reads ids and gives scores, and writes in one compiled loop.
+    """Reads ids and gives scores; with an output layer that is not adaptive it writes in one compiled loop.
 
     The weights must not change while it is used.
     """
@@ -76,6 +76,16 @@ class Reader:
 
         `scores` [V] are those before the first. Returns the ids, and scores and state after the last.
         """
+        how_drawn = how.temperature, how.top_k, how.top_p
+        if self.model.config.output == "adaptive":
+            out = []
+            for draw in draws.tolist():
+                out.append(choose(scores, allowed, *how_drawn, draw))
+                rows, state = self.read(np.array(out[-1:], np.int32), state)
+                scores = rows[0]
+                if out[-1] == stop:
+                    break
+            return np.array(out, np.int32), scores, state
         if self._loop is None:
             self._loop = loop_of(self.model)
         h = np.stack([layer[0].numpy()[0, 0] for layer in state])

@@ -24,6 +24,7 @@ from gatelight.nn.threads import single_threaded_torch
 # Uniform in ±√3 is variance 1, as torch's embeddings start. With the classifier's ±0.05 a symbol hardly moves
 # the gates at first: after a million characters it was 2.61 bits a character, so it is 2.41.
 VARIANCE_ONE = math.sqrt(3)
+ADAPTIVE_CUTS = (0.04, 0.2)  # of the ids, most frequent first: the head, and the first of two tails
 
 
 class LanguageModel(RecurrentNetwork):
@@ -47,13 +48,19 @@ class LanguageModel(RecurrentNetwork):
         bound = 1 / math.sqrt(config.hidden)
         with single_threaded_torch(), torch.no_grad():
             self._start_layers(generator)
-            self.output_bias = nn.Parameter(torch.zeros(size))
-            if not config.tied:
-                weight = torch.empty(size, config.hidden).uniform_(-bound, bound, generator=generator)
-                self.output_weight = nn.Parameter(weight)
+            if config.output == "adaptive":
+                cuts = sorted({max(2, int(fraction * size)) for fraction in ADAPTIVE_CUTS})
+                self.adaptive = nn.AdaptiveLogSoftmaxWithLoss(config.hidden, size, cuts)
+                for parameter in self.adaptive.parameters():
+                    parameter.uniform_(-bound, bound, generator=generator)
+            else:
+                self.output_bias = nn.Parameter(torch.zeros(size))
+                if not config.tied:
+                    weight = torch.empty(size, config.hidden).uniform_(-bound, bound, generator=generator)
+                    self.output_weight = nn.Parameter(weight)
 
     def output_layer(self) -> tuple[Tensor, Tensor]:
-        """Weight [V, H] and bias [V]."""
+        """Weight [V, H] and bias [V] of an output that is not adaptive."""
         return self.embedding.weight if self.config.tied else self.output_weight, self.output_bias
 
     def hidden(
@@ -67,13 +74,27 @@ class LanguageModel(RecurrentNetwork):
 
     def scores(self, hidden: Tensor) -> Tensor:
         """Hidden rows [N, H] → scores [N, V], whose softmax is the distribution of the next id."""
-        return linear(hidden, *self.output_layer())
+        if self.config.output != "adaptive":
+            return linear(hidden, *self.output_layer())
+        adaptive = self.adaptive
+        head = linear(hidden, adaptive.head.weight)
+        parts = [head[:, : adaptive.shortlist_size]]
+        total = torch.logsumexp(head, 1, keepdim=True)
+        for number, tail in enumerate(adaptive.tail):
+            inner, outer = tail.parameters()
+            scores = linear(linear(hidden, inner), outer)
+            cluster = head[:, adaptive.shortlist_size + number, None]
+            parts.append(scores - torch.logsumexp(scores, 1, keepdim=True) + cluster)
+        return torch.cat(parts, 1) - total
 
     def loss(self, hidden: Tensor, targets: Tensor, generator: Generator) -> tuple[Tensor, int | None]:
         """Mean loss of hidden rows [N, H] before targets int64 [N], and how many the best score hits.
 
-        With a sampled output the loss is that among the samples, and hits are not counted (None).
+        With an adaptive output hits are not counted (None), nor with a sampled one, the loss of which is that
+        among the samples.
         """
+        if self.config.output == "adaptive":
+            return self.adaptive(hidden, targets).loss, None
         if self.config.output == "sampled" and self.training:
             return self._sampled_loss(hidden, targets, generator), None
         losses, right = softmax_losses(self.scores(hidden), targets)
