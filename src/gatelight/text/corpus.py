@@ -50,7 +50,7 @@ class Corpus:
 
     @classmethod
     def read(
-        cls, path: str | Path, *, format: str | None = None, on_disk: Path | None = None, **options: Any
+        cls, path: str | Path, *, format: str | None = None, on_disk: str | Path | None = None, **options: Any
     ) -> Corpus:
         """Read all texts of a path, a folder or glob of tables, or of standard input for `-`.
 
