@@ -41,7 +41,7 @@ def test_people_see_what_was_read_done_and_found(reviews: Path, tmp_path: Path) 
     for words in (
         "160 texts, 2 classes (neg 80, pos 80), 20 groups",
         "epoch 4/4",
-        "no group on both sides",
+        "no group is on both sides",
         "unknown words:",
         "LSTM, both directions",
         "n-gram baseline",

@@ -52,7 +52,7 @@ class Import:
     json: bool = option(JSON, False)
 
     def run(self, to: Console) -> None:
-        from gatelight.cli.reports import layer_table, path_lines
+        from gatelight.cli.reports import path_lines, print_layers
         from gatelight.interop import keras
 
         model = keras.load(*self.files, vocabulary=self.vocabulary)
@@ -61,9 +61,7 @@ class Import:
         if self.json:
             emit({"model": str(self.out), **model.summary().to_dict(), "paths": paths})
             return
-        to.print(layer_table(model.summary()))
-        for line in paths:
-            say(to, line)
+        print_layers(to, model.summary(), paths)
         say(to, f"imported model saved in {self.out}")
 
 

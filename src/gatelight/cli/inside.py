@@ -135,7 +135,7 @@ class Summary:
     def run(self, to: Console) -> None:
         if (self.model is None) == (self.preset is None):
             raise DataError("give the folder of a model or --preset NAME, one of the two")
-        from gatelight.cli.reports import layer_table, path_lines
+        from gatelight.cli.reports import path_lines, print_layers
         from gatelight.estimators.opening import load_predictor
         from gatelight.estimators.predictor import Predictor
         from gatelight.estimators.saving import LANGUAGE, kind_of
@@ -164,6 +164,4 @@ class Summary:
         if self.json:
             emit(layers.to_dict() | {"paths": paths})
             return
-        to.print(layer_table(layers))
-        for line in paths:
-            say(to, line)
+        print_layers(to, layers, paths)

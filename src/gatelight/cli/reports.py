@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,16 +16,10 @@ if TYPE_CHECKING:
 
     from gatelight.estimators.classifier import TextClassifier
     from gatelight.estimators.evaluation import Evaluation
-    from gatelight.models.summary import Row, Summary
+    from gatelight.models.summary import Summary
     from gatelight.text.corpus import Corpus
 
 MOST_CLASSES = 8
-SPLITS = {
-    "group": "held out at random, no group on both sides",
-    "random": "held out at random",
-    "given": "given apart",
-    "none": "none held out",
-}
 
 
 def corpus_line(corpus: Corpus) -> str:
@@ -51,15 +45,10 @@ def length_line(lengths: LengthStatistics) -> str:
     )
 
 
-def layer_table(layers: Summary) -> RenderableType:
-    """Return a model's layers with output shapes and parameter counts."""
-    rows = [
-        [row.layer, f"({', '.join(map(str, row.output))})", _parameters(row), "" if row.trained else "frozen"]
-        for row in layers.rows
-    ]
-    unknown = [_parameters(row) for row in layers.rows if row.trained and row.parameters is None]
-    total = " + ".join([*unknown, f"{layers.trained:,}"])
-    return table(["layer", "output", "parameters", ""], [*rows, ["total", "", total, "trained"]])
+def print_layers(to: Console, layers: Summary, paths: Iterable[str] = ()) -> None:
+    """Print a model's layers with output shapes and parameter counts, and what computes them."""
+    for line in (*str(layers).splitlines(), *paths):
+        say(to, line)
 
 
 def path_lines(model: object) -> list[str]:
@@ -68,13 +57,10 @@ def path_lines(model: object) -> list[str]:
     return [f"{name}: {path}, {why}" for name, path, why in paths]
 
 
-def _parameters(row: Row) -> str:
-    return f"V × {row.output[1]}" if row.parameters is None else f"{row.parameters:,}"
-
-
 def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) -> None:
     """Print everything that is known after training."""
     from gatelight.compiled import seconds_compiling
+    from gatelight.estimators.saving import SPLITS
 
     training = estimator.training_
     say(
@@ -90,7 +76,7 @@ def report(to: Console, estimator: TextClassifier, tested: Evaluation | None) ->
         say(to, f"word vectors: {training['vectors']}, with {known} of the words")
     if estimator.wide_ is not None:
         say(to, f"log odds: {estimator.wide_}")
-    to.print(layer_table(estimator.summary()))
+    print_layers(to, estimator.summary())
     compiling = seconds_compiling()
     waited = f", and {duration(compiling)} for the compiler" if compiling >= 1 else ""
     say(

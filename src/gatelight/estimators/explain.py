@@ -91,23 +91,6 @@ class Question:
     label: Any
     probability: float
 
-    @classmethod
-    def of(
-        cls,
-        model: Classifier,
-        steps: Steps,
-        ids: NDArray[np.int32],
-        subwords: Subwords | None,
-        probabilities: NDArray[np.float32],
-        classes: list[Any],
-        target: Any = None,
-    ) -> Question:
-        """Ask about a class; `target` None is the likeliest. Raises DataError for no such class."""
-        if target is not None and target not in classes:
-            raise DataError(f"there is no class {target!r}; the model has {', '.join(map(str, classes[:9]))}")
-        number = int(probabilities.argmax()) if target is None else classes.index(target)
-        return cls(model, steps, ids, subwords, number, classes[number], float(probabilities[number]))
-
     def without(self, masks: NDArray[np.bool_], beside: Beside | None = None) -> Floats:
         """The log odds [K] of what is left of the text under masks [K, T], True for what stays."""
         from gatelight.models import contributions as of_ids

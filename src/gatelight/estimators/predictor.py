@@ -179,11 +179,17 @@ class TextPredictions:
         return explain(question, method, points, None if wide is None else wide.of_text(text))
 
     def question(self, text: str, target: Any = None) -> Question:
-        """Return a text as the model reads it and a class, to be asked several things about."""
+        """Return a text as the model reads it and a class (None: the likeliest), to be asked about.
+
+        Raises DataError for a class that there is not.
+        """
         (steps,), encoded, subwords = self.read([text])
-        probabilities = self.predict_proba([text])[0]
-        classes = self._fitted().classes.plain()
-        return Question.of(self.model_, steps, encoded.ids, subwords, probabilities, classes, target)
+        probabilities, classes = self.predict_proba([text])[0], self._fitted().classes.plain()
+        if target is not None and target not in classes:
+            raise DataError(f"there is no class {target!r}; the model has {', '.join(map(str, classes[:9]))}")
+        number = int(probabilities.argmax()) if target is None else classes.index(target)
+        label, probability = classes[number], float(probabilities[number])
+        return Question(self.model_, steps, encoded.ids, subwords, number, label, probability)
 
     def with_gates(
         self,

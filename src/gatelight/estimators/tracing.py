@@ -119,9 +119,9 @@ def trace_of(
         all_rows = np.empty((len(steps), found[0][1].shape[1]), np.float32)
         for batch, rows in found:
             all_rows[batch] = rows
-    gates = tuple(name for name in cell.gates if name in cell.saved)
-    names = (*gates, *(("cell_state",) if cell.has_cell_state else ()), "hidden_state")
-    return Trace(steps, cell.name, names, config.layers, directions, config.hidden, all_rows, parts, homes)
+    return Trace(
+        steps, cell.name, cell.traced, config.layers, directions, config.hidden, all_rows, parts, homes
+    )
 
 
 def steps_of(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatelight.models.language_model import LanguageModel
-from gatelight.models.network import State, evaluating, in_blocks, side_by_side, taken_apart
+from gatelight.models.network import State, evaluating, read_on
 from gatelight.nn import pack
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.kernels.generation import StreamLoop
@@ -52,15 +52,11 @@ class Reader:
         """
         found, after = list(scores or map(_no_scores, streams)), list(states)
         with evaluating(self.model):
-            for going, block in in_blocks(streams):
-                packing = pack([len(ids) for ids in block])
-                flat = np.ascontiguousarray(np.concatenate(block), np.int32)
-                state = side_by_side([after[k] for k in going], packing.order)
-                hidden, end = self.model.hidden(packing.gathered(flat), packing, state)
+            for going, hidden, packing in read_on(self.model, streams, after):
                 last = torch.from_numpy(packing.first[packing.lengths - 1] + np.arange(len(going)))
                 rows = self.model.scores(hidden.index_select(0, last)).numpy()[packing.positions]
-                for k, row, own in zip(going, rows, taken_apart(end, packing.order), strict=True):
-                    found[k], after[k] = row.copy(), own
+                for k, row in zip(going, rows, strict=True):
+                    found[k] = row.copy()
         return found, after
 
     def write(

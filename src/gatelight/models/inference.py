@@ -20,9 +20,9 @@ from gatelight.models.classifier import Classifier
 from gatelight.models.config import ClassifierConfig
 from gatelight.models.fixed_network import TABLE_BYTES, FixedNetwork, Probabilities, probabilities_of
 from gatelight.models.heads import HEADS
-from gatelight.models.network import State, evaluating, in_blocks, side_by_side, taken_apart
+from gatelight.models.network import State, evaluating, read_on
 from gatelight.models.subwords import Ids, Subwords
-from gatelight.nn import Packing, pack
+from gatelight.nn import Packing
 from gatelight.nn.linear import linear
 from gatelight.nn.trace import Trace
 
@@ -149,34 +149,22 @@ class Running:
 
         With a pool "flatten" a place must not come to stand after max_length.
         """
-        none = np.zeros((0, self.model.config.outputs), np.float32)
-        parts: list[list[Probabilities]] = [[none] for _ in sequences]
-        after = list(places)
-        with evaluating(self.model):
-            for going, block in in_blocks(sequences):
-                found = self._block(block, [after[k] for k in going], subwords)
-                for k, (probabilities, place) in zip(going, found, strict=True):
-                    parts[k].append(probabilities)
-                    after[k] = place
-        return [np.concatenate(part) for part in parts], after
-
-    def _block(
-        self, sequences: list[Ids], places: list[Place], subwords: Subwords | None
-    ) -> list[tuple[Probabilities, Place]]:
         model, head = self.model, HEADS[self.model.config.pool]
-        packing = pack([len(ids) for ids in sequences])
-        packed = packing.gathered(np.ascontiguousarray(np.concatenate(sequences), np.int32))
-        state = side_by_side([place.state for place in places], packing.order)
-        hidden, end = model.hidden(packed, packing, state, subwords=subwords)
-        rows, states = hidden.numpy(), taken_apart(end, packing.order)
+        none = np.zeros((0, model.config.outputs), np.float32)
+        parts: list[list[Probabilities]] = [[none] for _ in sequences]
+        states, carried = [place.state for place in places], [place.carried for place in places]
+        counts = [place.count for place in places]
         weights = {name: weight.detach().numpy() for name, weight in model.head.items()}
-        found = []
-        for k, (place, own) in enumerate(zip(places, states, strict=True)):
-            mine = packing.sequence(k)
-            logits, carried = head.step(rows[mine], place.count, place.carried, weights)
-            if not head.gives_logits:
-                given = torch.from_numpy(np.ascontiguousarray(logits))
-                logits = linear(given, model.head["weight"], model.head["bias"]).numpy()
-            after = Place(place.count + len(mine), own, carried.copy())
-            found.append((probabilities_of(logits, model.config), after))
-        return found
+        with evaluating(model):
+            for going, hidden, packing in read_on(model, sequences, states, subwords):
+                rows = hidden.numpy()
+                for number, k in enumerate(going):
+                    mine = packing.sequence(number)
+                    logits, carried[k] = head.step(rows[mine], counts[k], carried[k], weights)
+                    if not head.gives_logits:
+                        given = torch.from_numpy(np.ascontiguousarray(logits))
+                        logits = linear(given, model.head["weight"], model.head["bias"]).numpy()
+                    counts[k] += len(mine)
+                    parts[k].append(probabilities_of(logits, model.config))
+        after = map(Place, counts, states, (part.copy() for part in carried))
+        return [np.concatenate(part) for part in parts], list(after)

@@ -21,7 +21,7 @@ from gatelight.models.config import BOTH_BIASES, NetworkConfig
 from gatelight.models.dropout import dropout
 from gatelight.models.embedding import Embedding
 from gatelight.models.subwords import Subwords
-from gatelight.nn import CELLS, Packing
+from gatelight.nn import CELLS, Packing, pack
 from gatelight.nn.clamping import Clamp, clamp
 from gatelight.nn.equations import EQUATIONS
 from gatelight.nn.trace import Trace
@@ -165,27 +165,26 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             model.train()
 
 
-def side_by_side(states: Sequence[State], order: NDArray[np.int64]) -> State:
-    """The state of the sequences `order` of `states`, each of one sequence, in that order."""
-    chosen = [states[k] for k in order.tolist()]
-    return [
-        tuple(torch.cat(parts, 1) for parts in zip(*layers, strict=True))
-        for layers in zip(*chosen, strict=True)
-    ]
+def read_on(
+    model: RecurrentNetwork, sequences: Sequence[Ids], states: list[State], subwords: Subwords | None = None
+) -> Iterator[tuple[list[int], Tensor, Packing]]:
+    """Read sequences on, each from its own state in `states`, which is replaced by the one after it.
 
-
-def taken_apart(state: State, order: NDArray[np.int64]) -> list[State]:
-    """The inverse of `side_by_side`: a state of one sequence for each, in the places that `order` names."""
-    apart: list[State] = [[] for _ in order]
-    for k, place in enumerate(order.tolist()):
-        apart[place] = [tuple(part[:, k : k + 1].clone() for part in layer) for layer in state]
-    return apart
-
-
-def in_blocks(sequences: Sequence[Ids], rows: int = ROWS) -> Iterator[tuple[list[int], list[Ids]]]:
-    """Yield, block after block of steps, the numbers of the sequences that still go on, and their ids."""
+    Yields, block after block of steps, which sequences still go on, and the last layer's rows of these.
+    """
     longest = max(map(len, sequences), default=0)
-    step = max(1, rows // max(len(sequences), 1))
+    step = max(1, ROWS // max(len(sequences), 1))
     for begin in range(0, longest, step):
         going = [k for k, ids in enumerate(sequences) if len(ids) > begin]
-        yield going, [sequences[k][begin : begin + step] for k in going]
+        block = [sequences[k][begin : begin + step] for k in going]
+        packing = pack([len(ids) for ids in block])
+        order = [going[k] for k in packing.order.tolist()]
+        before = [
+            tuple(torch.cat(parts, 1) for parts in zip(*layers, strict=True))
+            for layers in zip(*(states[k] for k in order), strict=True)
+        ]
+        ids = packing.gathered(np.ascontiguousarray(np.concatenate(block), np.int32))
+        hidden, after = model.hidden(ids, packing, before, subwords=subwords)
+        for place, k in enumerate(order):
+            states[k] = [tuple(part[:, place : place + 1].clone() for part in layer) for layer in after]
+        yield going, hidden, packing

@@ -32,6 +32,12 @@ class Cell:
     saved: tuple[str, ...]  # blocks of H that a traced step leaves per row, in this order
     step: Step
 
+    @property
+    def traced(self) -> tuple[str, ...]:
+        """What a trace tells of each step, by name."""
+        gates = tuple(name for name in self.gates if name in self.saved)
+        return (*gates, *(("cell_state",) if self.has_cell_state else ()), "hidden_state")
+
 
 def rnn(
     Wx: Tensor, h: Tensor, c: Tensor | None, U: Tensor, b: Tensor, p: Tensor | None

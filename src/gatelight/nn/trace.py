@@ -38,8 +38,7 @@ class Trace:
     @property
     def names(self) -> tuple[str, ...]:
         """What `gate` may be asked for."""
-        gates = tuple(name for name in self.cell.gates if name in self.cell.saved)
-        return (*gates, *(("cell_state",) if self.cell.has_cell_state else ()), "hidden_state")
+        return self.cell.traced
 
     def gate(self, name: str, layer: int = 0, direction: int = 0, sequence: int = 0) -> Array:
         """One quantity of one sequence, [length, H] in time order, in the layer's floating type; a copy.
