@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,25 +118,41 @@ def split(texts: list[str]) -> list[list[str]]:
     return parts
 
 
+class Places:
+    """How many of something there may be at a time."""
+
+    def __init__(self, limit: int, what: str) -> None:
+        self._limit, self.what = limit, what
+        self.taken = 0
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Take a place for the length of the block; HTTP error 503 where none is free."""
+        if self.taken >= self._limit:
+            raise busy(f"{self.taken} {self.what}")
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+
 class BoundedExecutor:
     """Threads with a bounded queue: when it is full, `run` refuses at once."""
 
-    def __init__(self, threads: int, limit: int, seconds: float, what: str) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=what.replace(" ", "-"))
-        self._limit, self._seconds, self._what = limit, seconds, what
-        self._running = 0
+    def __init__(self, threads: int, places: Places, seconds: float) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=places.what)
+        self._places, self._seconds = places, seconds
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return the function's result; HTTP error 503 when the queue is full, 408 when it takes too long.
 
         A thread cannot be stopped: what takes too long keeps its place until it is done.
         """
-        if self._running >= self._limit:
-            raise busy(f"{self._running} {self._what}")
-        self._running += 1
-        loop = asyncio.get_running_loop()
+        place, loop = ExitStack(), asyncio.get_running_loop()
+        place.enter_context(self._places.take())
         future = self._pool.submit(function, *arguments)
-        future.add_done_callback(lambda done: loop.is_closed() or loop.call_soon_threadsafe(self._done))
+        future.add_done_callback(lambda done: loop.is_closed() or loop.call_soon_threadsafe(place.close))
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._seconds)
         except TimeoutError:
@@ -144,6 +161,3 @@ class BoundedExecutor:
     def close(self) -> None:
         """Wait for what is being computed, drop what waits."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _done(self) -> None:
-        self._running -= 1

@@ -73,7 +73,7 @@ async def _may_ask(request: Request, serving: Served, given: Credentials) -> Non
 
 async def _counted(serving: Served) -> AsyncIterator[None]:
     # FastAPI has read the whole body by now: who sends slowly takes no place.
-    with serving.requests.take():
+    with serving.requests.take(), serving.metrics.in_work.track_inprogress():
         yield
 
 

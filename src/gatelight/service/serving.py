@@ -5,46 +5,20 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from gatelight.service import views
-from gatelight.service.batching import Batcher, BoundedExecutor, Predicted
+from gatelight.service.batching import Batcher, BoundedExecutor, Places, Predicted
 from gatelight.service.hosted import CLASSIFIER, Hosted
-from gatelight.service.limits import Limits, busy, too_slow
+from gatelight.service.limits import Limits, too_slow
 from gatelight.service.messages import Inspect
 from gatelight.service.metrics import Metrics
 
 CLAMPED_MODELS = 4  # kept: the ones on which somebody moves a slider
-
-
-class Places:
-    """How many of something there may be at a time."""
-
-    def __init__(
-        self, limit: int, what: str, on_change: Callable[[int], object] = lambda count: None
-    ) -> None:
-        self._limit, self._what, self._on_change = limit, what, on_change
-        self.taken = 0
-
-    @contextmanager
-    def take(self) -> Iterator[None]:
-        """Take a place for the length of the block; HTTP error 503 where none is free."""
-        if self.taken >= self._limit:
-            raise busy(f"{self.taken} {self._what}")
-        self._change(1)
-        try:
-            yield
-        finally:
-            self._change(-1)
-
-    def _change(self, by: int) -> None:
-        self.taken += by
-        self._on_change(self.taken)
 
 
 class Serving:
@@ -55,14 +29,14 @@ class Serving:
     ) -> None:
         self.models, self.limits, self.metrics, self.token = dict(models), limits, metrics, token
         self.ready = False
-        self.requests = Places(limits.requests, "requests", metrics.in_work.set)
+        self.requests = Places(limits.requests, "requests")
         self.streams = Places(limits.streams, "texts being generated")
         self.batchers = {
             name: Batcher(hosted.model.proba_and_unknown_fraction, metrics.batches.labels(name).observe)
             for name, hosted in models.items()
             if hosted.kind == CLASSIFIER
         }
-        self.insights = BoundedExecutor(2, limits.insights, limits.seconds, "insights")
+        self.insights = BoundedExecutor(2, Places(limits.insights, "insights"), limits.seconds)
         self._clamped = functools.lru_cache(CLAMPED_MODELS)(self._clamp)
 
     async def warm(self) -> None:
