@@ -27,17 +27,17 @@ VARIABLES = {
 
 @dataclass(frozen=True)
 class Parts:
-    """What was found: the architecture, and the weights' file: opened, or its path or bytes with its name."""
+    """What was found: the architecture, and the root of the weights' file."""
 
     architecture: Architecture
-    weights: Group | tuple[Path | bytes, str]
+    weights: Group
 
     def arrays(self, with_weights: Collection[str]) -> dict[str, list[Array]]:
         """The arrays of each layer in Keras's order, by its name in the architecture.
 
         `with_weights`: the classes of Keras that have any.
         """
-        root = self.weights if isinstance(self.weights, Group) else opened(*self.weights)
+        root = self.weights
         legacy = root.group("model_weights") or root
         if legacy.words("layer_names") is not None:
             return _legacy(legacy, self.architecture, with_weights)
@@ -61,7 +61,7 @@ def read(files: Sequence[Path]) -> Parts:
             f"{len(files)} files came; expected one model file, or an architecture and its weights"
         )
     found: Architecture | None = None
-    weights: list[Group | tuple[Path | bytes, str]] = []
+    weights: list[Group] = []
     for path in sorted(files, key=lambda path: _kind(path) != "json"):
         kind = _kind(path)
         if kind == "json":
@@ -72,13 +72,10 @@ def read(files: Sequence[Path]) -> Parts:
         elif kind == "zip":
             own, packed = _archive(path)
             found = found or own
-            weights.append((packed, f"{path}, {WEIGHTS}"))
-        elif found is None:
-            root = opened(path, str(path))
-            found = _held_architecture(root)
-            weights.append(root)
+            weights.append(opened(packed, f"{path}, {WEIGHTS}"))
         else:
-            weights.append((path, str(path)))
+            weights.append(opened(path, str(path)))
+            found = found or _held_architecture(weights[-1])
     if found is None:
         raise DataError(
             f"{files[0]} holds weights only; give the architecture too, as JSON (model.to_json())"
