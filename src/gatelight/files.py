@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import blake2b, file_digest
 from pathlib import Path
 
 
@@ -94,3 +95,14 @@ def _aside(target: Path) -> Path:
 def _mode(target: Path) -> int | None:
     """The permissions that what is there has; None: the system gives those of any new file."""
     return stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+
+
+def fingerprint(*paths: Path) -> str:
+    """Return a hash of files, and of every file below folders: their names and their bytes."""
+    digest = blake2b(digest_size=16)
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                with file.open("rb") as stream:
+                    digest.update(file.name.encode() + file_digest(stream, "blake2b").digest())
+    return digest.hexdigest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from hashlib import blake2b, file_digest
+from hashlib import blake2b
 from itertools import compress, product
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from gatelight.estimators.labels import checked_labels
 from gatelight.estimators.rules import AUTO, CORPUS
 from gatelight.estimators.settings import ONE_HOT, check_settings
 from gatelight.estimators.training_texts import TrainingTexts
+from gatelight.files import fingerprint
 from gatelight.insight.paired import Difference, paired_difference
 from gatelight.models.trials import Record, Settings, describe, run_trials
 from gatelight.text import datasets
@@ -53,7 +54,6 @@ class Material:
     typos: tuple[float, ...] = ()
     trained_on: int = field(default=0, init=False)
     _misspelt: dict[float, list[str]] = field(default_factory=dict, repr=False)
-    _contents: dict[Any, bytes] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         seen = TrainingTexts.of(self.texts).contain(self.test_texts)
@@ -73,13 +73,8 @@ class Material:
 
         Of word vectors and a language model to start from the content counts, not where it lies.
         """
-        digest = blake2b(self._shared)
-        for name in READ_FROM_FILES:
-            source = trial.get(name, self.base.get(name))
-            if source not in self._contents:
-                self._contents[source] = content(source)
-            digest.update(self._contents[source])
-        return digest.hexdigest()
+        sources = [trial.get(name, self.base.get(name)) for name in READ_FROM_FILES]
+        return blake2b(self._shared + repr(list(map(content, sources))).encode(), digest_size=16).hexdigest()
 
     @cached_property
     def _shared(self) -> bytes:
@@ -125,22 +120,14 @@ class Row:
         return {**asdict(self), "megabytes": self.megabytes, **zero}
 
 
-def content(source: Any) -> bytes:
-    """Return a hash of what lies at a path, or under a data set's name, and of the value itself otherwise."""
-    digest = blake2b(digest_size=16)
+def content(source: Any) -> str:
+    """Return a hash of what lies at a path, or under a data set's name, and any other value as it is."""
     if not isinstance(source, str | Path) or source in (ONE_HOT, CORPUS, AUTO):
-        digest.update(repr(source).encode())
-        return digest.digest()
+        return repr(source)
     path = datasets.resolve(source)
-    files = path.rglob("*") if path.is_dir() else [path]
     if path.suffix == ".npy":  # its words lie beside it
-        files = [path, *path.parent.glob("*.txt"), *path.parent.glob("*.parquet")]
-    for file in sorted(files):
-        if file.is_file():
-            digest.update(f"{file.name}\n".encode())
-            with file.open("rb") as stream:
-                digest.update(file_digest(stream, "blake2b").digest())
-    return digest.digest()
+        return fingerprint(path, *path.parent.glob("*.txt"), *path.parent.glob("*.parquet"))
+    return fingerprint(path)
 
 
 def grid(vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

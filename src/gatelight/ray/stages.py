@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pyarrow
 
 from gatelight.errors import DataError, ModelFileError
+from gatelight.files import fingerprint
 
 ERROR = "error"
 LONGEST = 1_000_000
@@ -156,15 +156,11 @@ def set_threads_of_worker() -> None:
 
 def folder_fingerprint(folder: str | Path) -> str:
     """Return a hash of every file of a model's folder, names and bytes; ModelFileError where none is."""
-    paths = sorted(path for path in Path(folder).glob("*") if path.is_file())
-    if not paths:
+    if not Path(folder).is_dir():
         raise ModelFileError(
             f"{folder} on {platform.node()} holds no model; give the path that all machines see"
         )
-    digest = blake2b(digest_size=16)
-    for path in paths:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
+    return fingerprint(Path(folder))
 
 
 def check_names(keys: Sequence[str], answers: Iterable[str]) -> None:
