@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from scipy.special import expit, softmax
 
 import gatelight
 from gatelight import TextClassifier
-from gatelight.errors import DataError, ModelFileError
+from gatelight.errors import DataError
 from gatelight.estimators.calibration import calibration, fitted_temperature, with_temperature
 
 SAMPLING = 0.08
@@ -98,17 +97,3 @@ def test_what_is_no_temperature_is_refused(temperature: float, fitted: TextClass
     with pytest.raises(DataError, match="positive number"):
         fitted.calibrate(temperature)
     assert "temperature" not in fitted.training_
-
-
-@pytest.mark.parametrize("value", ["hot", 0, -2.0, True])
-def test_a_strange_temperature_in_a_folder_is_damage(
-    value: object, fitted: TextClassifier, tmp_path: Path
-) -> None:
-    """It would show only in the card, long after."""
-    fitted.save(tmp_path / "m")
-    path = tmp_path / "m" / "config.json"
-    config = json.loads(path.read_text())
-    config["training"]["temperature"] = value
-    path.write_text(json.dumps(config))
-    with pytest.raises(ModelFileError, match="temperature is"):
-        gatelight.load(tmp_path / "m")

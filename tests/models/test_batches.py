@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatelight.errors import DataError
-from gatelight.models.batches import Sequences, plan_batches
+from gatelight.models import batches
+from gatelight.models.batches import Sequences, like_lengths, plan_batches
 
 LENGTHS = st.lists(st.integers(0, 30), min_size=1, max_size=400)
 
@@ -79,3 +80,13 @@ def test_ids_and_lengths_that_do_not_fit_are_refused(ids: object, lengths: objec
     """Unequal sums would read beyond the array inside a compiled kernel."""
     with pytest.raises(DataError, match=word):
         Sequences.of(np.array(ids), np.array(lengths))
+
+
+def test_batches_cover_all_texts_in_bounded_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red when a text is left out or classified twice, or a batch of long texts grows without bound."""
+    monkeypatch.setattr(batches, "BATCH_ROWS", 100)
+    lengths = np.concatenate([[250, 101, 100], np.random.default_rng(0).integers(0, 60, 500)])
+    found = list(like_lengths(lengths, 20))
+    assert sorted(np.concatenate(found)) == list(range(len(lengths)))
+    assert all(len(batch) <= 20 for batch in found)
+    assert all(lengths[batch].sum() <= 100 or len(batch) == 1 for batch in found)

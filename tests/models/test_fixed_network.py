@@ -1,4 +1,7 @@
-"""Fixed weights as arrays against the torch network that they are of, bit for bit, and without torch."""
+"""Fixed weights as arrays against the torch network that they are of, bit for bit, and without torch.
+
+And the predictor, which makes them of a torch network as its weights are now.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -19,7 +23,7 @@ from gatelight.models.classifier import Classifier
 from gatelight.models.config import ClassifierConfig, weight_shapes
 from gatelight.models.fixed_network import FixedNetwork, probabilities_of
 from gatelight.models.heads import HEADS
-from gatelight.models.inference import Predictor
+from gatelight.models.inference import Predictor, predict
 from gatelight.models.subwords import Subwords
 from gatelight.nn import CELLS
 from gatelight.nn.recurrent import RecurrentLayers
@@ -112,6 +116,9 @@ def test_a_text_alone_may_come_in_any_form() -> None:
         network.probabilities(ids.reshape(12, 1).copy(), length)
     with pytest.raises(DataError, match="id 40 is outside"):
         network.probabilities(np.full(12, 40, np.int32), length)
+    np.testing.assert_array_equal(network.probabilities(ids.copy(), length), wanted)
+    with pytest.raises(DataError, match="batch_size is 0"):
+        Predictor(model, batch_size=0)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
@@ -180,6 +187,53 @@ def test_arrays_that_may_not_be_written_to_are_taken() -> None:
     assert np.array_equal(fixed.probabilities(ids, lengths), expected)
     assert np.array_equal(fixed.probabilities(ids[7:37], lengths[2:3])[0], expected[2])
     assert all(array.flags.writeable for array in fixed.weights.values())
+
+
+def test_table_is_filled_for_asked_tokens_only_and_forgotten_with_the_weights() -> None:
+    """Red when the table costs the whole vocabulary, or stale products outlive a change of the weights."""
+    model = some_model(CONFIG)
+    predictor = Predictor(model)
+    ids, lengths = np.array([5, 7, 5], np.int32), np.array([2, 1])
+    before = predictor.probabilities(ids, lengths)
+    assert np.flatnonzero(predictor.network()._filled).tolist() == [5, 7]
+    with torch.no_grad():
+        model.embedding.weight[5] += 1
+    after = predictor.probabilities(ids, lengths)
+    assert (after != before).any(axis=1).all()
+    assert (after == predict(model, ids, lengths)).all()
+    model.embedding.weight.detach().numpy()[5] -= 2  # goes around torch
+    predictor.refresh()
+    assert (predictor.probabilities(ids, lengths) == predict(model, ids, lengths)).all()
+
+
+def test_model_in_training_mode_predicts_without_dropout_and_stays_in_training() -> None:
+    """Red when validation between two steps would drop words or switch training off."""
+    model = some_model(replace(CONFIG, dropout=0.5, word_dropout=0.5))
+    ids, lengths = some_texts()
+    expected = predict(model, ids, lengths)
+    model.train()
+    assert (predict(model, ids, lengths) == expected).all()
+    assert model.training
+
+
+def test_several_threads_may_ask_at_once() -> None:
+    """Red when two requests fill the table over each other."""
+    model = some_model(CONFIG)
+    ids, lengths = some_texts()
+    expected = predict(model, ids, lengths)
+    for _ in range(5):
+        predictor = Predictor(model)
+        with ThreadPoolExecutor(4) as pool:
+            for got in pool.map(lambda _, p=predictor: p.probabilities(ids, lengths), range(8)):
+                assert (got == expected).all()
+
+
+def test_extreme_logits_give_probabilities_not_overflows() -> None:
+    """Red when exp overflows to infinity and a sure answer becomes undefined."""
+    logits = np.array([[-1e4, 1e4, 0.0], [800.0, 800.0, -800.0]], np.float32)
+    labels = replace(CONFIG, multilabel=True)
+    assert probabilities_of(logits, labels).tolist() == [[0, 1, 0.5], [1, 1, 0]]
+    assert probabilities_of(logits, CONFIG).tolist() == [[0, 1, 0], [0.5, 0.5, 0]]
 
 
 def test_copies_and_pickles() -> None:

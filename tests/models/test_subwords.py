@@ -56,18 +56,6 @@ def dense_rows(table: torch.Tensor, ids: np.ndarray, of_subwords: Subwords) -> t
     return torch.stack(rows)
 
 
-def test_means_and_their_gradients_by_torch() -> None:
-    """A fraction or an index gone wrong would train other n-grams than those of the word."""
-    generator = torch.Generator().manual_seed(1)
-    rows = torch.randn(9, 5, dtype=torch.float64, generator=generator, requires_grad=True)
-    counts = np.array([3, 1, 0, 4])
-    numbers = np.array([0, 4, 4, 8, 1, 2, 0, 7], np.int32)
-    assert torch.autograd.gradcheck(lambda x: means(x, Lists(counts, numbers, 9)), rows)
-    parts = np.split(numbers, np.cumsum(counts)[:-1])
-    expected = [rows[torch.from_numpy(p).long()].mean(0) if len(p) else torch.zeros(5) for p in parts]
-    torch.testing.assert_close(means(rows, Lists(counts, numbers, 9)), torch.stack(expected).double())
-
-
 @pytest.mark.parametrize("count", [1, 3])
 def test_many_means_are_those_of_torch_at_any_number_of_threads(count: int) -> None:
     """Threads that met in one row would lose parts of its gradient, now and then."""

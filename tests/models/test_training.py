@@ -94,24 +94,6 @@ def test_the_same_seed_gives_the_same_bits_whatever_else_is_random(optimizer: st
     assert told(other[1]) != told(first[1])
 
 
-def test_sample_weights_equal_repetition() -> None:
-    """A text of weight 2 is two texts: with plain batches of everything, in every step."""
-    ids, lengths, targets = TRAIN
-    parts = np.split(ids, np.cumsum(lengths)[:-1])
-    counts = np.random.default_rng(3).integers(0, 3, len(lengths))
-    again = np.repeat(np.arange(len(lengths)), counts)
-    config = TrainingConfig(epochs=5, batch_size=10_000, learning_rate=1e-2, bucket=False)
-    plain: dict[str, Any] = {"dropout": 0.0, "embedding_dropout": 0.0, "word_dropout": 0.0}
-    weighted, repeated = build(**plain), build(**plain)
-    one = train(weighted, *TRAIN, sample_weight=counts, config=config)
-    two = train(
-        repeated, np.concatenate([parts[k] for k in again]), lengths[again], targets[again], config=config
-    )
-    for a, b in zip(one.epochs, two.epochs, strict=True):
-        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-4)
-    np.testing.assert_allclose(predict(weighted, ids, lengths), predict(repeated, ids, lengths), atol=1e-3)
-
-
 def test_best_weights_are_put_back() -> None:
     """The last epoch is seldom the best; what is returned must be what the history says was best."""
     for best_by, average in (("valid_accuracy", None), ("valid_loss", 0.5)):
