@@ -54,7 +54,8 @@ class Likelihood:
 def likelihood(model: LanguageModel, stream: TokenStream, documents: bool) -> Likelihood:
     """Predictor a model on a stream, or with `documents` on each text from the zero state."""
     if documents:
-        nats, _, tokens = score_documents(model, stream.documents(None))
+        texts = stream.documents(None)
+        nats, tokens = float(score_documents(model, texts)[0].sum()), int(texts.lengths.sum()) - len(texts)
     else:
         nats, tokens = score_stream(model, stream.ids)[0], len(stream.ids) - 1
     return Likelihood(nats, tokens, stream.characters, stream.unknown)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gatelight.errors import DataError
@@ -21,14 +20,10 @@ from gatelight.estimators.language_model import LanguageModel
 from gatelight.estimators.texts import checked_texts
 from gatelight.estimators.token_streams import END, TokenStream
 from gatelight.lab.minimal_pairs import MinimalPair
-from gatelight.models.language_model import LanguageModel as Network
-from gatelight.models.network import evaluating
-from gatelight.nn import pack
+from gatelight.models.batches import Sequences
+from gatelight.models.predicting import score_documents
 
 MODEL, NGRAMS = "model", "n-grams"
-BLOCK = 32  # sentences read together, which bounds the memory of their scores
-
-Ids = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -90,34 +85,17 @@ def score_pairs(
             f"all {len(pairs)} pairs hold words that the model does not know, like "
             f"{', '.join(repr(word) for word, _ in unknown.most_common(3))}; it cannot be asked about them"
         )
-    vocabulary, cut = model.vocabulary_, model.tokenizer_.tokens
-    sentences, begin = (
-        [vocabulary.ids(cut(text)) for p in kept for text in (p.good, p.bad)],
-        vocabulary.id(END),
-    )
-    found = {MODEL: log_probabilities(model.model_, sentences, begin)}
+    texts = [text for pair in kept for text in (pair.good, pair.bad)]
+    sentences = [model.vocabulary_.ids(model.tokenizer_.tokens(text)) for text in texts]
+    begin = model.vocabulary_.ids([END])
+    read = [ids for sentence in sentences for ids in (begin, sentence)]
+    documents = Sequences.of(np.concatenate(read), [1 + len(ids) for ids in sentences])
+    found = {MODEL: -score_documents(model.model_, documents)[0]}
     if ngrams is not None:
         found[NGRAMS] = np.array([np.log(ngrams.probabilities(ids)).sum() for ids in sentences])
     return ScoredPairs(
         kept, {scorer: logs[::2] - logs[1::2] for scorer, logs in found.items()}, left_out, unknown
     )
-
-
-def log_probabilities(model: Network, sentences: Sequence[Ids], begin: int) -> NDArray[np.float64]:
-    """Log probability in nats of each sentence's ids after the id `begin`, float64 [S]; none of its end."""
-    total = np.zeros(len(sentences))
-    with evaluating(model):
-        for first in range(0, len(sentences), BLOCK):
-            block = sentences[first : first + BLOCK]
-            packing = pack([len(ids) for ids in block])
-            read = np.concatenate([np.append(np.int32(begin), ids)[:-1] for ids in block])
-            order = packing.sequence_rows
-            hidden, _ = model.hidden(read[order], packing)
-            asked = torch.from_numpy(np.concatenate(block)[order].astype(np.int64))
-            logs = torch.log_softmax(model.scores(hidden).double(), 1).gather(1, asked[:, None])[:, 0]
-            owner = np.repeat(np.arange(len(block)), [len(ids) for ids in block])[order]
-            total[first : first + BLOCK] = np.bincount(owner, logs.numpy(), len(block))
-    return total
 
 
 def accuracies(scored: ScoredPairs) -> list[Accuracy]:

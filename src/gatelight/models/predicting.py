@@ -155,8 +155,9 @@ class PredictingDocuments(Task):
     def validate(self) -> tuple[float, float]:
         """Mean negative log-likelihood in nats, and the fraction of ids that were the likeliest."""
         assert self.valid is not None
-        loss, right, count = score_documents(self.model, self.valid)
-        return loss / count, right / count
+        nats, right = score_documents(self.model, self.valid)
+        count = int(self.valid.lengths.sum()) - len(self.valid)
+        return float(nats.sum()) / count, right / count
 
     def arrays(self) -> list[NDArray[Any] | Tensor | None]:
         """The documents, and those to validate on."""
@@ -173,34 +174,37 @@ def score_stream(model: LanguageModel, stream: Ids) -> tuple[float, int]:
     asked = len(stream) - 1
     parts = max(1, min(SCORED_STREAMS, asked // SCORED_LEAST))
     cuts = np.linspace(0, asked, parts + 1).astype(np.int64)
-    return _score_parts(model, stream, cuts[:-1], np.diff(cuts))
+    nats, right = _score_parts(model, stream, cuts[:-1], np.diff(cuts))
+    return float(nats.sum()), right
 
 
-def score_documents(model: LanguageModel, documents: Sequences) -> tuple[float, int, int]:
-    """As `score_stream` for what follows the first id of each document, and how many ids that are."""
-    total, right = 0.0, 0
+def score_documents(model: LanguageModel, documents: Sequences) -> tuple[NDArray[np.float64], int]:
+    """Nats [B] of what follows the first id of each document, and how many ids were likeliest."""
+    nats, right = np.zeros(len(documents)), 0
     order = np.argsort(-documents.lengths, kind="stable")
     for begin in range(0, len(order), SCORED_STREAMS):
         batch = order[begin : begin + SCORED_STREAMS]
         lengths = np.maximum(documents.lengths[batch] - 1, 0)
-        nats, hits = _score_parts(model, documents.ids, documents.starts[batch], lengths)
-        total, right = total + nats, right + hits
-    return total, right, int(np.maximum(documents.lengths - 1, 0).sum())
+        nats[batch], hits = _score_parts(model, documents.ids, documents.starts[batch], lengths)
+        right += hits
+    return nats, right
 
 
 def _score_parts(
     model: LanguageModel, ids: Ids, starts: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> tuple[float, int]:
+) -> tuple[NDArray[np.float64], int]:
     order = np.argsort(-lengths, kind="stable")
     starts, lengths = starts[order], lengths[order]  # as they are packed, so the state needs no sorting
-    total, right, state = 0.0, 0, model.initial(len(lengths))
+    total, right, state = np.zeros(len(lengths)), 0, model.initial(len(lengths))
     with evaluating(model):
         for begin in range(0, int(lengths.max(initial=0)), SCORED_STEPS):
             packing = pack(np.clip(lengths - begin, 0, SCORED_STEPS))
             step = np.repeat(np.arange(packing.steps), packing.alive)
-            places = starts[np.arange(packing.rows) - packing.first[step]] + begin + step
+            part = np.arange(packing.rows) - packing.first[step]
+            places = starts[part] + begin + step
             hidden, state = model.hidden(ids[places], packing, state)
             targets = torch.from_numpy(ids[places + 1].astype(np.int64))
             nats, hits = softmax_losses(model.scores(hidden), targets)
-            total, right = total + float(nats.double().sum()), right + hits
+            total[order] += np.bincount(part, nats.double().numpy(), len(lengths))
+            right += hits
     return total, right
