@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gatelight.errors import DataError
-
 Keys = NDArray[np.int64]
 
 STREAM_BLOCK = 1 << 20  # ids looked up together, which bounds the memory
@@ -35,12 +33,12 @@ class KneserNey:
     def __init__(
         self, stream: NDArray[np.int32], vocabulary_size: int, order: int, begin: int, discount: float = 0.0
     ) -> None:
-        """Count; `discount` 0 estimates one for each order from its singletons. Raises DataError."""
-        if order < 1 or vocabulary_size**order >= 2**63:
-            raise DataError(
-                f"n-grams of order {order} over {vocabulary_size} tokens cannot be numbered in 64 bits; "
-                "choose a lower order"
-            )
+        """Count; `discount` 0 estimates one for each order from its singletons.
+
+        The order is lowered where n-grams of it cannot be numbered in 64 bits.
+        """
+        while vocabulary_size**order >= 2**63:
+            order -= 1
         self.size, self.order, self.begin = vocabulary_size, order, begin
         self._orders: list[_Order] = []
         keys, counts = np.unique(self._grams(stream, order), return_counts=True)

@@ -52,7 +52,7 @@ class Likelihood:
 
 
 def likelihood(model: LanguageModel, stream: TokenStream, documents: bool) -> Likelihood:
-    """Predictor a model on a stream, or with `documents` on each text from the zero state."""
+    """Measure a model on a stream, or with `documents` on each text from the zero state."""
     if documents:
         texts = stream.documents(None)
         nats, tokens = float(score_documents(model, texts)[0].sum()), int(texts.lengths.sum()) - len(texts)
@@ -62,8 +62,6 @@ def likelihood(model: LanguageModel, stream: TokenStream, documents: bool) -> Li
 
 
 def baseline_of(learned: TokenStream, measured: TokenStream, size: int, order: int) -> Likelihood:
-    """Predictor n-grams of one stream on another; the order is lowered where ids are too many to number."""
-    while size**order >= 2**63:
-        order -= 1
+    """Measure n-grams of one stream on another."""
     model = KneserNey(learned.ids, size, order, begin=int(learned.ids[0]))
     return Likelihood(model.nats(measured.ids), len(measured.ids) - 1, measured.characters, measured.unknown)

@@ -56,12 +56,10 @@ class Accuracy:
 
 
 def ngrams_of(model: LanguageModel, texts: Iterable[str]) -> KneserNey:
-    """Count n-grams of texts cut as the model cuts them; the order is lowered until they can be numbered."""
-    size, order = len(model.vocabulary_), model.order
-    while size**order >= 2**63:
-        order -= 1
-    stream = TokenStream.of_texts(checked_texts(texts), model.tokenizer_, model.vocabulary_)
-    return KneserNey(stream.ids, size, order, begin=model.vocabulary_.id(END))
+    """Count n-grams of texts cut as the model cuts them."""
+    vocabulary = model.vocabulary_
+    stream = TokenStream.of_texts(checked_texts(texts), model.tokenizer_, vocabulary)
+    return KneserNey(stream.ids, len(vocabulary), model.order, begin=vocabulary.id(END))
 
 
 def score_pairs(
