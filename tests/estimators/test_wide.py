@@ -224,9 +224,9 @@ def test_exports_refuse_and_say_how(model: TextClassifier, tmp_path: Path) -> No
     from gatelight.interop import onnx
 
     with pytest.raises(DataError, match=r"wide=False"):
-        onnx.save(model, tmp_path / "m.onnx")
+        onnx.to_onnx(model, tmp_path / "m.onnx")
     alone = model.without_wide()
-    onnx.save(alone, tmp_path / "m.onnx")
+    onnx.to_onnx(alone, tmp_path / "m.onnx")
     np.testing.assert_allclose(alone.predict_proba(NEW), model.recurrent_proba(NEW), atol=1e-6)
 
 

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 from gatelight import TextClassifier, evaluate
 from gatelight.estimators.calibration import fitted_temperature, is_determined
 from gatelight.estimators.reading import Reading
-from gatelight.insight.errors import agreement, analyze_errors, slices
+from gatelight.insight.errors import analyze_errors, slices
 from gatelight.insight.rare_words import edits
 from gatelight.text.tokenizers import tokenizer
 from gatelight.text.vocabulary import Vocabulary
@@ -56,7 +56,10 @@ def test_the_whole_agrees_with_scikit_learn(fitted: TextClassifier) -> None:
         assert mistake.truth == labels[int(mistake.quote.id[1:])]
     assert found.coverage[0] == (1.0, accuracy_score(labels, predicted))
     assert found.agreement is not None
-    assert found.agreement.both + found.agreement.model_only == 120 - len(wrong)
+    both, ours, theirs = found.agreement.both, found.agreement.model_only, found.agreement.baseline_only
+    assert whole.baseline is not None
+    assert (both + ours, both + theirs) == (120 - len(wrong), round(120 * whole.baseline.accuracy))
+    assert found.agreement.gain.mean == pytest.approx((ours - theirs) / 120)
     assert {s.by for s in found.slices} >= {"tokens", "negation", "group"}
     assert sum(s.texts for s in found.slices if s.by == "tokens") == 120
     asked = fitted.training_["validation_temperature"]
@@ -151,18 +154,3 @@ def test_a_temperature_at_the_bound_of_its_search_is_not_offered(fitted: TextCla
     for truth in ([0, 1], [1, 0]):
         model.training_["validation_temperature"] = fitted_temperature(columns, np.array(truth))
         assert analyze_errors(model, reviews.texts, reviews.labels).offered is None
-
-
-def test_agreement_with_the_baseline() -> None:
-    """A count in the wrong cell turns the comparison round."""
-    draw = np.random.default_rng(0)
-    truth, ours, theirs = (draw.integers(0, 3, 200) for _ in range(3))
-    ours[:120] = truth[:120]
-    theirs[60:150] = truth[60:150]
-    found = agreement(ours, theirs, truth)
-    assert found.same == (ours == theirs).mean()
-    assert found.both + found.model_only == (ours == truth).sum()
-    assert found.both + found.baseline_only == (theirs == truth).sum()
-    assert found.both + found.model_only + found.baseline_only + found.neither == 200
-    assert found.gain.mean == pytest.approx(((ours == truth).sum() - (theirs == truth).sum()) / 200)
-    assert found.gain.low < found.gain.mean < found.gain.high

@@ -204,22 +204,6 @@ def test_exported_with_any_batch_and_length() -> None:
         assert torch.equal(program.module()(ids(*shape)), model(ids(*shape)))
 
 
-def test_copies_and_state_dicts() -> None:
-    """What people do with a model: copy it, save it, load it elsewhere."""
-    model, plain = Both(), Both()
-    gatelight.accelerate(model)
-    twin = copy.deepcopy(model)
-    assert type(twin.memory) is gatelight.LSTM
-    assert torch.equal(twin(ids()), model(ids()))
-    assert twin.memory.weight_hh_l0 is not model.memory.weight_hh_l0
-    with torch.no_grad():
-        for parameter in plain.parameters():
-            parameter.mul_(1.1)
-    assert model.load_state_dict(plain.state_dict()).missing_keys == []
-    torch.testing.assert_close(model(ids()), plain(ids()), rtol=0, atol=SAME_IN_FLOAT32)
-    assert torch.equal(nn.DataParallel(model)(ids()), model(ids()))
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dynamo", [False, True])
 def test_exporting_names_the_cure(dynamo: bool, tmp_path: Path) -> None:

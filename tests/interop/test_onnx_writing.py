@@ -1,4 +1,4 @@
-"""Files that `interop.onnx.save` writes, run by ONNX Runtime, which shares no line with our kernels."""
+"""Files that `interop.onnx.to_onnx` writes, run by ONNX Runtime, which shares no line with our kernels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_onnx_runtime_agrees_for_every_shape_of_network(cell: str, pool: str, tm
     ids, lengths, padded = batch()
     for bidirectional, layers in itertools.product((False, True), (1, 2)):
         model = network(cell=cell, pool=pool, bidirectional=bidirectional, layers=layers)
-        interop.save(model, tmp_path / "model.onnx")
+        interop.to_onnx(model, tmp_path / "model.onnx")
         found = run(tmp_path / "model.onnx", ids=padded, lengths=lengths.astype(np.int32))
         np.testing.assert_allclose(found["probabilities"], predict(model, ids, lengths), rtol=0, atol=SAME)
 
@@ -40,7 +40,7 @@ def test_every_kind_of_output(outputs: int, multilabel: bool, tmp_path: Path) ->
     """One sigmoid, several of them, and a softmax are three different things."""
     ids, lengths, padded = batch()
     model = network(outputs=outputs, multilabel=multilabel, pool="attention")
-    interop.save(model, tmp_path / "model.onnx")
+    interop.to_onnx(model, tmp_path / "model.onnx")
     found = run(tmp_path / "model.onnx", ids=padded, lengths=lengths.astype(np.int32))["probabilities"]
     np.testing.assert_allclose(found, predict(model, ids, lengths), rtol=0, atol=SAME)
 
@@ -51,7 +51,7 @@ def test_a_text_classifier_brings_its_words_along(tmp_path: Path) -> None:
     model = gatelight.TextClassifier(**{**TINY, "cell": "peephole", "epochs": 1, "hidden_size": 6})
     model.fit(reviews.texts, reviews.labels)
     path = tmp_path / "model.onnx"
-    interop.save(model, path)
+    interop.to_onnx(model, path)
     notes = session(path).get_modelmeta().custom_metadata_map
     assert json.loads(notes["gatelight.classes"]) == ["negative", "positive"]
     words = [json.loads(line)[0] for line in notes["gatelight.vocabulary.jsonl"].splitlines()]
@@ -82,14 +82,14 @@ def test_what_onnx_cannot_hold_is_refused_and_leaves_the_old_file(tmp_path: Path
         (torch.nn.LSTM(3, 4), "cannot be written as ONNX"),
     ]:
         with pytest.raises(DataError, match=message):
-            interop.save(model, path)
+            interop.to_onnx(model, path)
     assert path.read_bytes() == b"mine"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_more_steps_than_flatten_has_weights_for(tmp_path: Path) -> None:
     """Steps beyond the last weights must not be dropped in silence: ours refuses them too."""
-    interop.save(network(pool="flatten"), tmp_path / "model.onnx")
+    interop.to_onnx(network(pool="flatten"), tmp_path / "model.onnx")
     with pytest.raises(Exception, match="MatMul"):
         run(tmp_path / "model.onnx", ids=np.ones((1, 12), np.int64), lengths=np.array([12], np.int32))
 

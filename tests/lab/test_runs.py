@@ -44,16 +44,6 @@ def test_every_cell_learns_as_many_numbers(cell: str, inputs: int, outputs: int)
     assert abs(learnt - wanted) <= COUNTS_APART * wanted
 
 
-def test_forget_gates_begin_open_and_all_else_at_zero() -> None:
-    """Without the bias an LSTM forgets half of everything at each step, and no long task is learnt."""
-    for cell, bias in (("lstm", [0, 1, 0, 0]), ("peephole", [0, 1, 0, 0]), ("gru", [0, 0, 0])):
-        network = Network(cell, 3, 5, 2, seed=4)
-        memory: Any = network.memory
-        assert memory.bias_ih_l0.view(-1, 5).mean(1).tolist() == bias
-        assert not memory.bias_hh_l0.any()
-        assert memory.weight_hh_l0.abs().max() <= 1 / math.sqrt(5)
-
-
 def ragged() -> Any:
     """Three sequences of numbers whose only asked steps are 6, 3 and 0."""
     draw = np.random.default_rng(3)

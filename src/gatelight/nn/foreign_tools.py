@@ -25,7 +25,7 @@ def refuse_tools(x: object) -> None:
     if (tracing or torch.compiler.is_compiling()) and _in_onnx_export():
         raise DataError(
             f"torch.onnx.export does not know gatelight's layers: {RESTORE}; or write a layer or a text "
-            "classifier by gatelight.interop.onnx.save"
+            "classifier by gatelight.interop.onnx.to_onnx"
         )
     if tracing:
         raise DataError(

@@ -11,6 +11,6 @@ try:
 except ImportError as error:
     raise MissingExtraError("onnx", "onnx", "writing ONNX files") from error
 
-from gatelight.interop.onnx.writing import save, to_onnx
+from gatelight.interop.onnx.writing import to_onnx
 
-__all__ = ["save", "to_onnx"]
+__all__ = ["to_onnx"]

@@ -35,8 +35,8 @@ OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "peephole": "LSTM", "gru": "GRU"}
 Array = NDArray[Any]
 
 
-def save(model: TextClassifier | Classifier, path: str | Path) -> None:
-    """Write a fitted estimator, or its network alone, as one ONNX file.
+def to_onnx(model: TextClassifier | Classifier, out: Path) -> list[Path]:
+    """Write OUT.onnx, a fitted estimator or its network alone; returns it.
 
     What goes in and comes out is said in the docs and in the file itself. Raises DataError for what ONNX
     cannot hold.
@@ -60,14 +60,9 @@ def save(model: TextClassifier | Classifier, path: str | Path) -> None:
         )
     whole = nodes.model("gatelight", told, {KEY + name: text for name, text in metadata.items()}, __version__)
     onnx.checker.check_model(whole, full_check=True)
-    with file_written_aside(Path(path)) as aside:
+    path = out.with_name(out.name.removesuffix(".onnx") + ".onnx")
+    with file_written_aside(path) as aside:
         aside.write_bytes(whole.SerializeToString())
-
-
-def to_onnx(model: Any, place: Path) -> list[Path]:
-    """Write PLACE.onnx as `save` does, and return it, as `gatelight export` wants it."""
-    path = place.with_name(f"{place.name}.onnx")
-    save(model, path)
     return [path]
 
 
