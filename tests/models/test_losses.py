@@ -172,11 +172,11 @@ def test_class_weights_from_a_mapping() -> None:
 @pytest.mark.parametrize(
     ("call", "word"),
     [
-        (lambda: Objective(3).prepare([0, 3]), "0 to 2"),
+        (lambda: Objective(3).prepare([0, 3]), "int64.*0 to 2"),
         (lambda: Objective(3).prepare([0.0, 1.0]), "class numbers"),
         (lambda: Objective(1).prepare([0, 2]), "0 to 1"),
         (lambda: Objective(1).prepare([0.0, np.nan]), "0 to 1"),
-        (lambda: Objective(1).prepare(["pos", "neg"]), "numbers"),
+        (lambda: Objective(1).prepare(["pos", "neg"]), "<U3.*numbers"),
         (lambda: Objective(2, True).prepare([[0, 1, 1]]), r"\[B, 2\]"),
         (lambda: class_weights({5: 1.0}, torch.tensor([0, 1]), 2), "class 5"),
         (lambda: class_weights([1.0, -1.0], torch.tensor([0, 1]), 2), "above 0"),

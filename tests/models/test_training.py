@@ -205,3 +205,28 @@ def test_data_that_do_not_fit_are_refused(given: Data, word: str) -> None:
     """Each must be one sentence at the start."""
     with pytest.raises(DataError, match=word):
         train(build(), *given, config=CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 2.5}, "batch_size is 2.5"),
+        ({"optimizer": "adagrad"}, "rmsprop"),
+        ({"schedule": "cyclic"}, "one-cycle"),
+        ({"learning_rate": 0.0}, "above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"clip": 0.0}, "above 0"),
+        ({"average": 1.0}, "below 1"),
+        ({"label_smoothing": 1.0}, "below 1"),
+        ({"patience": 0}, "patience is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"class_weight": "fair"}, "'fair'"),
+        ({"class_weight": 3}, "class_weight is 3"),
+        ({"best_by": "luck"}, "valid_loss"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(change: dict[str, Any], word: str) -> None:
+    """A wrong setting must be said before an hour of training, not by what comes out of it."""
+    with pytest.raises(DataError, match=word):
+        TrainingConfig(**change)

@@ -6,7 +6,7 @@ nothing of optimisers or of the loop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,18 @@ class Classifying(Task):
         """Raises DataError where data, targets and config do not fit each other."""
         self.model, self.config, self.subwords = model, config, subwords
         self.group = process_group()
-        self.objective, self.data, self.valid = training_data(model, given, sample_weight, valid, config)
+        outputs, multilabel = model.config.outputs, model.config.multilabel
+        plain = Objective(outputs, multilabel, config.label_smoothing)
+        data = Labelled.of(plain, *given)
+        by_class = class_weights(config.class_weight, data.targets, plain.classes, multilabel=multilabel)
+        if multilabel and by_class is not None:
+            self.objective, by_class = replace(plain, positive_weight=torch.from_numpy(by_class)), None
+        else:
+            self.objective = plain
+        self.data = replace(data, weights=sequence_weights(data.targets, sample_weight, by_class))
+        if valid is None and config.patience is not None:
+            raise DataError("patience needs validation data; give some, or leave patience out")
+        self.valid = None if valid is None else Labelled.of(plain, *valid)
         self.steps_per_epoch = -(-len(self.data.targets) // config.batch_size)
         self.validates = self.valid is not None
 
@@ -115,29 +126,3 @@ class Classifying(Task):
         valid: list[Any] = [None] if self.valid is None else self.valid.arrays()
         ngrams = [] if self.subwords is None else [self.subwords.starts, self.subwords.rows]
         return [*self.data.arrays(), *valid, *ngrams]
-
-
-def training_data(
-    model: Classifier,
-    given: Given,
-    sample_weight: ArrayLike | None,
-    valid: Given | None,
-    config: TrainingConfig,
-) -> tuple[Objective, Labelled, Labelled | None]:
-    """What `model` is trained for, the data with weights as `config` has them, and the validation data.
-
-    Raises DataError where they do not fit the model's outputs or each other.
-    """
-    outputs, multilabel = model.config.outputs, model.config.multilabel
-    plain = Objective(outputs, multilabel, config.label_smoothing)
-    data = Labelled.of(plain, *given)
-    by_class = class_weights(config.class_weight, data.targets, plain.classes, multilabel=multilabel)
-    positive = None if by_class is None or not multilabel else torch.from_numpy(by_class)
-    weights = sequence_weights(data.targets, sample_weight, None if multilabel else by_class)
-    if valid is None and config.patience is not None:
-        raise DataError("patience needs validation data; give some, or leave patience out")
-    return (
-        Objective(outputs, multilabel, config.label_smoothing, positive),
-        Labelled(data.sequences, data.targets, weights),
-        None if valid is None else Labelled.of(plain, *valid),
-    )

@@ -48,22 +48,14 @@ class Objective:
 
     def prepare(self, targets: ArrayLike) -> Tensor:
         """Targets as the tensor that `loss` takes; raises DataError where they do not fit the outputs."""
-        array = np.asarray(targets)
-        if self.softmax:
-            return torch.from_numpy(_class_numbers(array, self.outputs))
-        # bool and number arrays only; text labels are turned into numbers above this module.
-        if array.dtype.kind not in "biuf":
-            raise DataError(f"targets came as {array.dtype}; expected numbers from 0 to 1")
-        if not self.multilabel and array.ndim == 2 and array.shape[1] == 1:
-            array = array[:, 0]
-        wanted = 2 if self.multilabel else 1
-        if array.ndim != wanted or (self.multilabel and array.shape[1] != self.outputs):
-            shape = f"[B, {self.outputs}]" if self.multilabel else "[B]"
-            raise DataError(f"targets came with shape {array.shape}; expected {shape}")
-        values = np.ascontiguousarray(array, dtype=np.float32)
-        if values.size and not (values.min() >= 0.0 and values.max() <= 1.0):  # NaN fails this too
-            raise DataError("targets must be numbers from 0 to 1, for two classes 0 or 1; others came")
-        return torch.from_numpy(values)
+        array, most = np.asarray(targets), self.outputs - 1 if self.softmax else 1
+        fits = array.dtype.kind in ("biu" if self.softmax else "biuf") and array.ndim == 1 + self.multilabel
+        fits = fits and array.shape[1:] == ((self.outputs,) if self.multilabel else ())
+        if not (fits and ((array >= 0) & (array <= most)).all()):  # NaN fails this too
+            what = f"[B, {self.outputs}] of numbers" if self.multilabel else "[B] of class numbers"
+            shown = f"{array.dtype} of shape {array.shape}"
+            raise DataError(f"targets came as {shown}; expected {what} from 0 to {most}")
+        return torch.from_numpy(np.ascontiguousarray(array, np.int64 if self.softmax else np.float32))
 
     def loss(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Mean cross entropy of logits [B, outputs]: sum(weight·loss) / sum(weight) over the batch.
@@ -205,18 +197,3 @@ def sequence_weights(
             factor = by_class[targets.numpy()].astype(np.float64)
         weights = factor if weights is None else weights * factor
     return None if weights is None else torch.from_numpy(weights.astype(np.float32))
-
-
-def _class_numbers(array: NDArray[np.generic], classes: int) -> NDArray[np.int64]:
-    if array.ndim != 1 or array.dtype.kind not in "biu":
-        raise DataError(
-            f"targets came as {array.dtype} with shape {array.shape}; expected class numbers [B] "
-            f"from 0 to {classes - 1}"
-        )
-    numbers = array.astype(np.int64)
-    if numbers.size and not (numbers.min() >= 0 and numbers.max() < classes):
-        raise DataError(
-            f"targets run from {numbers.min()} to {numbers.max()}; expected class numbers "
-            f"from 0 to {classes - 1}"
-        )
-    return numbers
