@@ -170,13 +170,13 @@ def test_an_archive_that_is_not_made_in_good_faith_is_refused(tmp_path: Path) ->
         good = {name: file.read(name) for name in file.namelist()}
     assert keras.load(archive(tmp_path / "good.keras", good))
     for name in ("../evil.py", "/etc/evil", "a/../../evil", "..\\\\evil", "C:/evil"):
-        with pytest.raises(ModelFileError, match="leads outside"):
+        with pytest.raises(ModelFileError, match="points outside"):
             keras.load(archive(tmp_path / "bad.keras", {**good, name: b""}))
     for name in ("config.json", "model.weights.h5"):
         with pytest.raises(ModelFileError, match=f"no {name}"):
             keras.load(archive(tmp_path / "bad.keras", {k: v for k, v in good.items() if k != name}))
     for name in ("config.json", "metadata.json", "model.weights.h5"):
-        with pytest.raises(ModelFileError, match="unpacks to more than"):
+        with pytest.raises(ModelFileError, match="claims 17,"):
             keras.load(archive(tmp_path / "bad.keras", {**good, name: bytes(17 << 20)}))
     whole = (tmp_path / "good.keras").read_bytes()
     for length in (5, 100, len(whole) // 2, len(whole) - 10):

@@ -50,7 +50,7 @@ _COMPRESSION_OF = {".tgz": ".gz", ".tbz2": ".bz2", ".txz": ".xz"}
 
 def is_zip(path: Path) -> bool:
     """Say whether the name is that of a zip archive."""
-    return path.suffix.lower() in (".zip", ".whl")
+    return path.suffix.lower() in (".zip", ".whl", ".keras")
 
 
 def is_archive(path: Path) -> bool:

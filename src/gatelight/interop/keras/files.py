@@ -6,7 +6,6 @@ An architecture may come as JSON, in an `.h5` or in a `.keras` archive; weights 
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from gatelight.errors import DataError, ModelFileError
 from gatelight.interop.keras.architecture import MOST_BYTES, Architecture, Entry, architecture, parsed
 from gatelight.interop.keras.hdf5 import MAGIC, RATIO, SMALL, Array, Group, opened
+from gatelight.text import archives
 
 ZIP = b"PK\x03\x04"
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -70,9 +70,9 @@ def read(files: Sequence[Path]) -> Parts:
             with path.open("rb") as file:
                 found = architecture(parsed(file.read(MOST_BYTES + 1), str(path)), str(path))
         elif kind == "zip":
-            own, packed = _archive(path)
+            own, root = _archive(path)
             found = found or own
-            weights.append(opened(packed, f"{path}, {WEIGHTS}"))
+            weights.append(root)
         else:
             weights.append(opened(path, str(path)))
             found = found or _held_architecture(weights[-1])
@@ -113,39 +113,20 @@ def _held_architecture(root: Group) -> Architecture | None:
     return architecture(held, root.file, version[0] if version else None)
 
 
-def _archive(path: Path) -> tuple[Architecture, bytes]:
-    """A `.keras` archive's architecture and the bytes of its weights; nothing is unpacked onto the disk."""
+def _archive(path: Path) -> tuple[Architecture, Group]:
+    """A `.keras` archive's architecture and weights; nothing is unpacked onto the disk."""
+    most = path.stat().st_size * RATIO + SMALL
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {member.filename: member for member in archive.infolist()}
-            for name in members:
-                if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or ":" in name:
-                    raise ModelFileError(
-                        f"{path} holds {name!r:.80}, which leads outside: not made in good faith"
-                    )
-            for name in (CONFIG, WEIGHTS):
-                if name not in members:
-                    raise ModelFileError(f"{path} holds no {name}: it is no .keras archive, or incomplete")
-            version = None
-            if METADATA in members:
-                metadata = parsed(_member(archive, members[METADATA], MOST_BYTES), METADATA)
-                version = metadata.get("keras_version")
-            config = parsed(_member(archive, members[CONFIG], MOST_BYTES), f"{path}, {CONFIG}")
-            packed = _member(archive, members[WEIGHTS], path.stat().st_size * RATIO + SMALL)
-            return architecture(config, str(path), version), packed
-    except (DataError, ModelFileError):
-        raise
-    except Exception as error:  # zipfile and its decompressors raise a dozen kinds
-        raise ModelFileError(f"{path} is a damaged archive ({error!s:.100}); copy it again") from None
-
-
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    """The bytes of a member, never more than `most`."""
-    with archive.open(member) as file:
-        held = file.read(most + 1)
-    if len(held) > most:
-        raise ModelFileError(f"{member.filename} unpacks to more than {most:,} bytes; no model does")
-    return held
+        members = dict(archives.members(path, (CONFIG, METADATA, WEIGHTS).__contains__, most))
+    except DataError as error:
+        raise ModelFileError(f"{str(error).partition(';')[0]}; copy it again") from None
+    for name in (CONFIG, WEIGHTS):
+        if name not in members:
+            raise ModelFileError(f"{path} holds no {name}: it is no .keras archive, or incomplete")
+    metadata = parsed(members.get(METADATA, b"{}"), f"{path}, {METADATA}")
+    config = parsed(members[CONFIG], f"{path}, {CONFIG}")
+    found = architecture(config, str(path), metadata.get("keras_version"))
+    return found, opened(members[WEIGHTS], f"{path}, {WEIGHTS}")
 
 
 def _legacy(group: Group, found: Architecture, with_weights: Collection[str]) -> dict[str, list[Array]]:
