@@ -17,8 +17,7 @@ def taken(before: dict[str, int]) -> dict[str, int]:
 @pytest.mark.parametrize("cell", CELL_NAMES)
 def test_the_fast_path_really_ran(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent fallback would only show as slowness; here it is a count, and a call of the equations."""
-    monkeypatch.setattr(reference, "recurrence", None)
-    monkeypatch.setattr(reference, "linear", None)
+    monkeypatch.setattr(reference, "recurrent", None)
     for dtype in (torch.float32, torch.float64):
         layer = CELLS[cell](2, 3, dtype=dtype)
         x = torch.zeros(4, 2, 2, dtype=dtype, requires_grad=True)

@@ -21,7 +21,6 @@ from gatelight.interop.keras.architecture import Entry
 from gatelight.interop.keras.layers import FUNCTIONS, Array, Form, Layer, Shapes, Signal, Weights
 from gatelight.nn import CELLS, Packing, pack, reference
 from gatelight.nn.equations import EQUATIONS, Cell
-from gatelight.nn.status import count
 
 CLASSES = {"SimpleRNN": "rnn", "LSTM": "lstm", "GRU": "gru", "CuDNNLSTM": "lstm", "CuDNNGRU": "gru"}
 WRITTEN = {"rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
@@ -253,12 +252,11 @@ class Recurrent(Layer):
     def _packed(self, x: Tensor, packing: Packing, own: Weights) -> tuple[Tensor, Tensor]:
         """Packed rows [N, D] → hidden [N, H] and last state [B, H] in packed order."""
         if self.why_slow() is not None:
-            count("equations")
-            table = linear(x, own["weight_ih"], own["bias_ih"])
-            hidden, h_n, *_ = reference.recurrence(
-                self.equations(), table, None, packing, own["weight_hh"].unsqueeze(0),
-                own["bias_hh"].unsqueeze(0), None, None, None,
-            )  # fmt: skip
+            zeros = x.new_zeros(1, packing.sequences, self.hidden)
+            layers = [{name: [weight] for name, weight in own.items()}]
+            hidden, h_n, *_ = reference.recurrent(
+                self.equations(), x, None, packing, layers, zeros, zeros, []
+            )
             return hidden, h_n[0]
         layer = CELLS[self.cell](x.shape[1], self.hidden, device="meta")
         layer.load_state_dict({f"{name}_l0": tensor for name, tensor in own.items()}, assign=True)
