@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatelight.models.subwords import Subwords
 from gatelight.text.encoding import Encoded, NumberedTexts, encode, truncated
@@ -13,22 +13,34 @@ from gatelight.text.tokenizers import Tokenizer
 from gatelight.text.vocabulary import Vocabulary
 
 
+class ReadToken(NamedTuple):
+    """A token, whether it is known, and what is read in its place (None: nothing, it is left out)."""
+
+    text: str
+    known: bool
+    read_as: str | None
+
+
 @dataclass(frozen=True)
 class Understood:
-    """What a model makes of one text.
+    """What a model makes of one text, before any cut."""
 
-    `unknown` holds a pair for each unknown token, in order: the token, and what is read in its place (None:
-    nothing, it is left out). `read` is the text as the model reads it before any cut, a word for each token.
-    """
+    tokens: list[ReadToken]
 
-    tokens: int
-    unknown: list[tuple[str, str | None]]
-    read: list[str]
+    @property
+    def unknown(self) -> list[tuple[str, str | None]]:
+        """Each unknown token in order, and what is read in its place."""
+        return [(token.text, token.read_as) for token in self.tokens if not token.known]
+
+    @property
+    def read(self) -> list[str]:
+        """The text as the model reads it, a word for each token."""
+        return [token.read_as for token in self.tokens if token.read_as is not None]
 
     @property
     def unknown_fraction(self) -> float:
         """The unknown fraction of the tokens; 0 for a text of none."""
-        return len(self.unknown) / max(self.tokens, 1)
+        return len(self.unknown) / max(len(self.tokens), 1)
 
 
 @dataclass(frozen=True)
@@ -67,20 +79,15 @@ class Reading:
 
     def understand(self, text: str) -> Understood:
         """Say which tokens of a text are unknown, and what is read in their place."""
-        tokens = self.tokenizer.tokens(text)
         indexer = Indexer(self.vocabulary, self.unknown, seed=self.seed)
         size, words = len(self.vocabulary), self.vocabulary.tokens
-        unknown: list[tuple[str, str | None]] = []
-        read = []
-        for place, token in enumerate(tokens):
+        tokens = []
+        for place, token in enumerate(self.tokenizer.tokens(text)):
             number = indexer.id(token, place)
             # What is read by its n-grams is read as it stands.
             word = None if number == LEFT_OUT else token if number >= size else words[number]
-            if word is not None:
-                read.append(word)
-            if indexer.is_unknown(token):
-                unknown.append((token, word))
-        return Understood(len(tokens), unknown, read)
+            tokens.append(ReadToken(token, not indexer.is_unknown(token), word))
+        return Understood(tokens)
 
     def steps(self, tokens: Sequence[str]) -> list[int]:
         """Return the places of the tokens that are read, a step each: neither left out nor cut off."""

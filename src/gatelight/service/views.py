@@ -30,13 +30,12 @@ def running(model: Any, text: str) -> dict[str, Any]:
     """
     if isinstance(model, LanguageModel):
         return _surprise(model, text)
-    tokens = model.tokenizer_.tokens(text)
     (understood,) = model.understand([text])
     columns, (unknown,) = model.proba_and_unknown_fraction([text])
     classes = model.known_classes()
     label = classes.labels(columns)[0]
     return {
-        "tokens": _marked(tokens, understood.unknown),
+        "tokens": [token._asdict() for token in understood.tokens],
         "classes": classes.plain(),
         "multilabel": classes.multilabel,
         "before": model.recurrent_proba([""])[0],
@@ -46,19 +45,6 @@ def running(model: Any, text: str) -> dict[str, Any]:
         "unknown": float(unknown),
         "bits": None,
     }
-
-
-def _marked(tokens: list[str], unknown: list[tuple[str, str | None]]) -> list[dict[str, Any]]:
-    """Pair tokens with what is read in the unknown ones' place; `unknown` holds these in order."""
-    waiting = iter([*unknown, (None, None)])
-    following = next(waiting)
-    out = []
-    for token in tokens:
-        known = token != following[0]
-        out.append({"text": token, "known": known, "read_as": token if known else following[1]})
-        if not known:
-            following = next(waiting)
-    return out
 
 
 def _surprise(model: LanguageModel, text: str) -> dict[str, Any]:
