@@ -21,8 +21,7 @@ from gatelight.errors import GatelightError
 from gatelight.service import routes
 from gatelight.service.hosted import Hosted
 from gatelight.service.limits import Limits
-from gatelight.service.metrics import Metrics
-from gatelight.service.middleware import HeadersAndMetrics
+from gatelight.service.middleware import HeadersAndMetrics, Metrics
 from gatelight.service.serving import Serving
 
 PAGE = Path(str(files("gatelight.service"))) / "page"

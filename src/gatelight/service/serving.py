@@ -16,7 +16,7 @@ from gatelight.service.batching import Batcher, BoundedExecutor, Places, Predict
 from gatelight.service.hosted import CLASSIFIER, Hosted
 from gatelight.service.limits import Limits, too_slow
 from gatelight.service.messages import Inspect
-from gatelight.service.metrics import Metrics
+from gatelight.service.middleware import Metrics
 
 CLAMPED_MODELS = 4  # kept: the ones on which somebody moves a slider
 

@@ -25,8 +25,9 @@ from gatelight.interop.keras.blueprint import Blueprint
 from gatelight.interop.keras.files import CONFIG, METADATA, VARIABLES, WEIGHTS, keras_3_groups
 from gatelight.interop.keras.imported import ImportedModel
 from gatelight.interop.keras.layers import ABSENT, Array, Embedding, Pool
+from gatelight.interop.keras.reading import ENDING, FORMAT, KIND
 from gatelight.interop.keras.recurrent import keras_entry
-from gatelight.interop.keras.vocabulary_file import ENDING, vocabulary_of
+from gatelight.text.vocabulary import UNK_ID
 
 INPUT, MARK, MARKED = "input", "absent_steps", "without_absent_steps"
 # What the files say of themselves: the layout is that of these versions, which later ones read too.
@@ -151,7 +152,7 @@ def _stem(out: Path, ending: str) -> Path:
 
 
 def _write(source: Model, stem: Path, contents: dict[str, bytes]) -> list[Path]:
-    vocabulary = vocabulary_of(source)
+    vocabulary = _vocabulary(source)
     if vocabulary is not None:
         contents = {**contents, ENDING: (json.dumps(vocabulary) + "\n").encode("ascii")}
     paths = []
@@ -161,6 +162,27 @@ def _write(source: Model, stem: Path, contents: dict[str, bytes]) -> list[Path]:
             aside.write_bytes(content)
         paths.append(path)
     return paths
+
+
+def _vocabulary(model: Model) -> dict[str, Any] | None:
+    """What to write beside a model; None for one that reads no texts."""
+    start = {"kind": KIND, "format": FORMAT}
+    if isinstance(model, ImportedModel):
+        if model.reading is None:
+            return None
+        return {**start, **model.reading.to_dict(), "classes": model.classes}
+    reading, vocabulary, classes = model.reading_, model.vocabulary_, model.known_classes()
+    return {
+        **start,
+        "tokenizer": reading.tokenizer.settings(),
+        "tokens": vocabulary.tokens,
+        "unknown": None if reading.unknown == "drop" else UNK_ID,
+        "length": reading.max_length,
+        "truncation": reading.truncation,
+        "padding": "post" if model.model_.config.pool == "flatten" else None,
+        "classes": classes.plain(),
+        "multilabel": classes.multilabel,
+    }
 
 
 def _hdf5(fill: Callable[[Any], None]) -> bytes:

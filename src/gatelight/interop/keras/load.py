@@ -7,16 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from gatelight.errors import DataError, ModelFileError
-from gatelight.interop.keras.architecture import Architecture, Entry
+from gatelight.interop.keras.architecture import Architecture, Entry, parsed
 from gatelight.interop.keras.blueprint import KINDS, Blueprint
 from gatelight.interop.keras.files import read
 from gatelight.interop.keras.imported import ImportedModel
 from gatelight.interop.keras.layers import ABSENT, Array, Embedding, Form, Layer, Pool
+from gatelight.interop.keras.reading import ForeignReading, of_keras
 from gatelight.interop.keras.recurrent import Recurrent
-from gatelight.interop.keras.vocabulary_file import with_vocabulary
 
 LAYERS = {name: layer for layer in KINDS.values() for name in layer.classes}
 SUPPORTED = sorted({*LAYERS, "TimeDistributed", "InputLayer"})
+MOST_VOCABULARY = 256 << 20  # bytes
 AT_EACH_STEP = ("Dense", "Activation", "Dropout")
 WITH_WEIGHTS = {name for name, layer in LAYERS.items() if layer.shapes is not Layer.shapes}
 
@@ -51,7 +52,7 @@ def load(*files: str | Path, vocabulary: str | Path | None = None) -> ImportedMo
         weights |= {f"{number}.{name}": array for name, array in own.items()}
     _check_marks(parts.architecture, held, plan)
     model = ImportedModel(plan, weights)
-    return model if vocabulary is None else with_vocabulary(model, Path(vocabulary))
+    return model if vocabulary is None else _with_vocabulary(model, Path(vocabulary))
 
 
 def blueprint(found: Architecture) -> Blueprint:
@@ -99,3 +100,31 @@ def _check_marks(found: Architecture, held: Mapping[str, Sequence[Array]], plan:
                 f"what is added to the steps before the layer {layer.name!r} is no mark of absent steps; "
                 "that is not supported"
             )
+
+
+def _with_vocabulary(model: ImportedModel, path: Path) -> ImportedModel:
+    """The model as one that reads texts by a vocabulary file, `Tokenizer.to_json()` or JSON of tokens to ids.
+
+    Raises DataError when the file does not fit the model, ModelFileError when it is missing or damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            told = parsed(file.read(MOST_VOCABULARY + 1), str(path), MOST_VOCABULARY)
+    except FileNotFoundError:
+        raise ModelFileError(f"{path} does not exist; expected the vocabulary file of a model") from None
+    steps = model.blueprint.input.steps
+    try:
+        if told.get("class_name") == "Tokenizer":
+            return ImportedModel(model.blueprint, model.weights, of_keras(told, steps))
+        if "tokens" not in told:
+            padding = "pre" if steps else None
+            told = {"tokens": told, "length": steps, "padding": padding, "truncation": "tail"}
+        reading = ForeignReading.from_dict(told)
+        classes = None if told.get("multilabel") else told.get("classes")
+        return ImportedModel(model.blueprint, model.weights, reading, classes)
+    except (DataError, ModelFileError) as error:
+        raise type(error)(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ModelFileError(
+            f"{path} is no vocabulary file ({type(error).__name__}: {error!s:.80})"
+        ) from None

@@ -1,6 +1,7 @@
 """How a model from elsewhere reads texts: tokens → its own ids, cut and padded.
 
-Its vocabulary is any mapping of tokens to ids, unlike `Vocabulary`, whose first two ids are PAD and UNK.
+Its vocabulary is any mapping of tokens to ids, unlike `Vocabulary`, whose first two ids are PAD and UNK. As
+one JSON mapping (the docs) it lies in the vocabulary file beside a model of Keras's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from gatelight.text.tokenizers import Tokenizer, tokenizer
 
 PADDINGS = ("pre", "post", None)
 KERAS = "keras"
+KIND, FORMAT, ENDING = "gatelight vocabulary", 1, ".vocabulary.json"
 
 
 @dataclass(frozen=True)
