@@ -5,6 +5,7 @@ By scikit-learn's conventions.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,9 +44,10 @@ from gatelight.estimators.settings import (
     training_config,
 )
 from gatelight.estimators.steps import FEATURES, IDS, Steps, ids_of, of_array, of_sequences, rank, rows_of
-from gatelight.models import features
+from gatelight.models.batches import Sequences
 from gatelight.models.classifier import Classifier
 from gatelight.models.config import ClassifierConfig, check_choice
+from gatelight.models.embedding import Embedding
 from gatelight.models.inference import Predictor
 from gatelight.models.saving import load_weights, save_weights
 from gatelight.models.subwords import UNKNOWN
@@ -54,6 +56,7 @@ from gatelight.models.weight_files import check_sizes
 from gatelight.text.splits import held_out
 
 INPUTS = ("auto", IDS, FEATURES)
+FIRST = UNKNOWN + 1  # the id of the first known step; before it are the blank and a step that is left out
 
 
 class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -90,7 +93,7 @@ class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # t
         self.input_ = kind
         self._learn_steps(steps, bool(settings["scale"]))
         ids, vectors = self._ids(steps)
-        size = len(self._known) + features.FIRST if vectors is None else len(vectors)
+        size = len(self._known) + FIRST if vectors is None else len(vectors)
         dim = None if vectors is None else vectors.shape[1]
         config = sequence_config(settings, size, dim, 1 if len(classes) == 2 else len(classes))
         model = Classifier(config, vectors, settings["random_state"])
@@ -100,21 +103,19 @@ class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # t
             held = held_out(
                 len(steps), settings["validation_fraction"], settings["random_state"], None, names
             )
-        rows, valid = np.flatnonzero(~held), np.flatnonzero(held)
+        rows, valid, sequences = np.flatnonzero(~held), np.flatnonzero(held), Sequences.of(ids, steps.lengths)
         history = train(
             model,
-            ids[steps.places(rows)],
-            steps.lengths[rows],
+            *sequences.take(rows),
             targets[rows],
             config=training_config(
                 settings, {label: number for number, label in enumerate(classes.tolist())}
             ),
-            valid=(ids[steps.places(valid)], steps.lengths[valid], targets[valid]) if len(valid) else None,
+            valid=(*sequences.take(valid), targets[valid]) if len(valid) else None,
             sample_weight=None if weights is None else weights[rows],
         )
         # The data themselves stay behind.
-        empty = None if vectors is None else vectors[: features.FIRST].copy()
-        self.model_ = model if empty is None else features.reading(model, empty)
+        self.model_ = model if vectors is None else _over(model, vectors[:FIRST].copy())
         self.classes_ = classes
         self.history_ = history.epochs
         return self
@@ -151,7 +152,7 @@ class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # t
             model.classes_, model.input_ = classes.values, config["input"]
             model.history_ = checked_history(config["history"])
             model._known = np.array(config["known"], np.int64)
-            size = len(model._known) + features.FIRST
+            size = len(model._known) + FIRST
             if config["columns"] is not None:
                 model.n_features_in_ = int(config["columns"])
             if model.input_ == FEATURES:
@@ -192,7 +193,7 @@ class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # t
         check_is_fitted(self)
         steps = self._steps(X)
         ids, vectors = self._ids(steps)
-        model = self.model_ if vectors is None else features.reading(self.model_, vectors)
+        model = self.model_ if vectors is None else _over(self.model_, vectors)
         found = Predictor(model).probabilities(ids, steps.lengths)
         return np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
 
@@ -231,16 +232,26 @@ class SequenceClassifier(SequenceSettings, ClassifierMixin, BaseEstimator):  # t
             values = ids_of(steps)
             place = np.minimum(np.searchsorted(self._known, values), len(self._known) - 1)
             found = self._known[place] == values
-            return np.where(found, place + features.FIRST, UNKNOWN).astype(np.int32), None
+            return np.where(found, place + FIRST, UNKNOWN).astype(np.int32), None
         rows = rows_of(steps)
         if rows.shape[1] != len(self._mean):
             raise DataError(
                 f"the steps have {rows.shape[1]} features; this SequenceClassifier was fitted on steps of "
                 f"{len(self._mean)}"
             )
-        return features.row_ids(len(rows)), features.table((rows - self._mean) / self._deviation)
+        table = np.zeros((FIRST + len(rows), rows.shape[1]), np.float32)
+        table[FIRST:] = (rows - self._mean) / self._deviation
+        return np.arange(FIRST, len(table), dtype=np.int32), table
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _over(model: Classifier, vectors: NDArray[np.float32]) -> Classifier:
+    """The same network, weights shared, over another frozen table: steps that are its rows."""
+    table = Embedding(len(vectors), vectors.shape[1], vectors=vectors, trained=False)
+    twin = model.with_parts(embedding=table)
+    twin.config = replace(model.config, vocabulary_size=len(vectors))
+    return twin

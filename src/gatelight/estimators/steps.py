@@ -28,14 +28,6 @@ class Steps:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def places(self, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where the steps of these sequences are in `values`, sequence after sequence."""
-        starts = np.cumsum(self.lengths) - self.lengths
-        lengths = self.lengths[chosen]
-        offset = np.repeat(starts[chosen] - (np.cumsum(lengths) - lengths), lengths)
-        places: NDArray[np.int64] = np.arange(int(lengths.sum())) + offset
-        return places
-
 
 def rank(given: Any) -> int | None:
     """How many dimensions an array or data frame of numbers has; None for a list or a column of sequences."""
