@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,19 @@ def test_a_bad_shard_leaves_nothing_behind(command: str, line: str, shards: Path
     run = gatelight(command, shards, "--out", tmp_path / "m", *TRAININGS[command], "--on-disk")
     assert "2.jsonl" in one_line_and_two(run)
     assert snapshot(tmp_path) == before
+    assert not (tmp_path / "m.checkpoint").exists()
+
+
+def test_a_full_disk_is_named_and_nothing_left_on_it(shards: Path, tmp_path: Path) -> None:
+    """Nobody would know which disk it was, and it would stay full."""
+    resource = pytest.importorskip("resource")
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (5_000, 5_000))
+    run = ["train-lm", shards, "--out", tmp_path / "m", "--on-disk", *SMALL]
+    with start(*run, stderr=subprocess.PIPE, preexec_fn=limit) as process:
+        _, said = process.communicate(timeout=600)
+    assert process.returncode == 2
+    assert said.startswith(f"gatelight: {tmp_path / 'm.checkpoint'}: ".encode())
+    assert said.count(b"\n") == 1
     assert not (tmp_path / "m.checkpoint").exists()
 
 

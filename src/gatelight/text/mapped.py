@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, overload
@@ -89,7 +90,9 @@ class TextsFile:
         import pyarrow.ipc
 
         self._write()
-        self._writer.close()
+        with _named(self.folder):
+            self._writer.close()
+            self._file.flush()
         reader = pyarrow.ipc.open_file(pyarrow.py_buffer(_mapped(self._file)))
         return MappedTexts(
             self.folder, [reader.get_batch(k).column(0) for k in range(reader.num_record_batches)]
@@ -98,7 +101,9 @@ class TextsFile:
     def _write(self) -> None:
         import pyarrow
 
-        self._writer.write(pyarrow.record_batch([pyarrow.array(self._block, pyarrow.binary())], self._kind))
+        with _named(self.folder):
+            block = pyarrow.record_batch([pyarrow.array(self._block, pyarrow.binary())], self._kind)
+            self._writer.write(block)
         self._block, self._bytes = [], 0
 
 
@@ -113,8 +118,9 @@ def taken(items: Sequence[Any], rows: NDArray[np.integer[Any]]) -> Sequence[Any]
 
 
 def _in_file(folder: Path, parts: Iterable[bytes]) -> NDArray[np.int32]:
-    with _nameless(folder) as file:
+    with _named(folder), _nameless(folder) as file:
         file.writelines(parts)
+        file.flush()
         return np.frombuffer(_mapped(file), np.int32) if file.tell() else np.zeros(0, np.int32)
 
 
@@ -123,8 +129,19 @@ def _nameless(folder: Path) -> BinaryIO:
     return tempfile.TemporaryFile(dir=folder, buffering=1 << 20)  # type: ignore[return-value]
 
 
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Say of a full disk which one it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
 def _mapped(file: BinaryIO) -> mmap.mmap:
-    file.flush()  # not read-only, for which compiled code would be compiled once more
+    # Not read-only, for which compiled code would be compiled once more.
     return mmap.mmap(file.fileno(), 0)
 
 
