@@ -117,9 +117,6 @@ class Failure(BaseModel):
     error: str
 
 
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Failure} for status in statuses}
-
-
-REJECTED = _errors(400, 401, 403, 408, 413, 422, 503)
-REJECTED_OR_MISSING = REJECTED | _errors(404)
+REJECTED: dict[int | str, dict[str, Any]] = {
+    status: {"model": Failure} for status in (400, 401, 403, 404, 408, 413, 422, 503)
+}

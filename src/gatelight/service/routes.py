@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from gatelight.service import messages, views
 from gatelight.service.hosted import CLASSIFIER, LANGUAGE
-from gatelight.service.messages import REJECTED, REJECTED_OR_MISSING, Inspect
+from gatelight.service.messages import REJECTED, Inspect
 from gatelight.service.serving import Serving
 
 
@@ -104,11 +104,12 @@ api = APIRouter(
     prefix="/v1",
     route_class=StrictRoute,
     dependencies=[Depends(_may_ask), Depends(_counted, scope="function")],
+    responses=REJECTED,
 )
 probes = APIRouter()
 
 
-@api.post("/predict", response_model=messages.Predictions, responses=REJECTED_OR_MISSING)
+@api.post("/predict", response_model=messages.Predictions)
 async def predict(request: Request, serving: Served, asked: messages.Predict) -> Response:
     """Predict the class of one text, or of several; what comes at the same time is computed together."""
     hosted = serving.model(asked.model, CLASSIFIER)
@@ -132,7 +133,7 @@ async def predict(request: Request, serving: Served, asked: messages.Predict) ->
     return answer({"model": hosted.name, "predictions": predictions})
 
 
-@api.get("/models", response_model=messages.Models, responses=REJECTED)
+@api.get("/models", response_model=messages.Models)
 async def models(serving: Served) -> Response:
     """Name the models and say what they are."""
     return answer({"models": [hosted.about() for hosted in serving.models.values()]})
@@ -152,7 +153,7 @@ async def _insight(
     return answer(await _while_connected(request, work))
 
 
-@api.post("/running", response_class=Response, responses=REJECTED_OR_MISSING | JSON)
+@api.post("/running", response_class=Response, responses=JSON)
 async def running(request: Request, serving: Served, asked: Inspect) -> Response:
     """Give the prediction after each token (`running`, tokens × classes), and which tokens are unknown.
 
@@ -161,13 +162,13 @@ async def running(request: Request, serving: Served, asked: Inspect) -> Response
     return await _insight(request, serving, asked, None, views.running)
 
 
-@api.post("/explain", response_class=Response, responses=REJECTED_OR_MISSING | JSON)
+@api.post("/explain", response_class=Response, responses=JSON)
 async def explain(request: Request, serving: Served, asked: messages.Explain) -> Response:
     """Give each token's contribution to the log odds of the class, in nats, and those of n-grams."""
     return await _insight(request, serving, asked, CLASSIFIER, views.explanation, asked.method, asked.target)
 
 
-@api.post("/trace", response_class=Response, responses=REJECTED_OR_MISSING | JSON)
+@api.post("/trace", response_class=Response, responses=JSON)
 async def trace(request: Request, serving: Served, asked: messages.Trace) -> Response:
     """Give every gate and state of the most active units: `values` has tokens × units by name."""
     how = asked.layer, asked.direction, asked.units
@@ -193,12 +194,7 @@ LINES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@api.post(
-    "/generate",
-    response_class=Response,
-    responses=REJECTED_OR_MISSING | LINES,
-    dependencies=[Depends(_streaming)],
-)
+@api.post("/generate", response_class=Response, responses=LINES, dependencies=[Depends(_streaming)])
 async def generate(serving: Served, asked: messages.Generate) -> Response:
     """Continue a text: a line of JSON for each piece, and a last one that says `"done": true`."""
     hosted = serving.model(asked.model, LANGUAGE)
