@@ -116,21 +116,17 @@ class Predict(Reads):
 
             explained = list(map(explain, model.understand(texts)))
         seen = model.trained_on(texts) if self.json else None
-        rows = zip(texts, classes.labels(columns), columns, unknown, strict=True)
-        for number, (text, label, row, fraction) in enumerate(rows):
-            labels = list(label) if classes.multilabel else [label]
-            each = dict(zip(names, row.tolist(), strict=True))
-            probabilities = [each[name] for name in labels]
+        rows = zip(texts, classes.answers(columns), columns.tolist(), unknown, strict=True)
+        for number, (text, (label, probability), row, fraction) in enumerate(rows):
+            each = dict(zip(names, row, strict=True))
             if self.json:
-                record: dict[str, Any] = {"label": labels, "probability": probabilities}
-                if not classes.multilabel:
-                    record = {"label": label, "probability": probabilities[0]}
-                record |= {"unknown": fraction, "text": text}
+                record = {"label": label, "probability": probability, "unknown": fraction, "text": text}
                 if seen is not None:
                     record["trained_on"] = bool(seen[number])
                 record |= explained[number].to_dict() if explained else {}
                 yield as_json(record | ({"probabilities": each} if self.proba else {})) + "\n"
                 continue
+            labels, probabilities = (label, probability) if classes.multilabel else ([label], [probability])
             said = ",".join(map(str, labels)) or "none"
             shown = ",".join(f"{value:.4f}" for value in probabilities) or "–"
             if self.proba:

@@ -6,7 +6,7 @@ such per text, or an indicator matrix of 0 and 1. They are given back in the typ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -118,6 +118,17 @@ class Classes:
         for row, set_ in enumerate(columns >= 0.5):
             chosen[row] = tuple(name for name, there in zip(names, set_, strict=True) if there)
         return chosen
+
+    def answers(self, columns: NDArray[np.float32]) -> Iterator[tuple[Any, Any]]:
+        """Yield the label of each row and its probability; of a multi-label model lists of both."""
+        names = self.plain()
+        for row in columns.tolist():
+            if self.multilabel:
+                chosen = [k for k, probability in enumerate(row) if probability >= 0.5]
+                yield [names[k] for k in chosen], [row[k] for k in chosen]
+            else:
+                best = row.index(max(row))
+                yield names[best], row[best]
 
 
 def indicator_columns(labels: Any) -> int | None:

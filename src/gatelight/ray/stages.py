@@ -101,25 +101,22 @@ class Predictor(TextStage):
     def _answers(self, texts: list[str]) -> dict[str, pyarrow.Array]:
         found, unknown = self._model.proba_and_unknown_fraction(texts)
         classes = self._model.classes
-        names = classes.plain()
-        place = {name: k for k, name in enumerate(names)}
-        labels = classes.labels(found).tolist()
-        predicted: pyarrow.Array
+        labels, probabilities = zip(*classes.answers(found), strict=True) if len(found) else ((), ())
+        string, number = pyarrow.string(), pyarrow.float32()
         if classes.multilabel:
-            chosen = [[row[place[name]] for name in label] for row, label in zip(found, labels, strict=True)]
-            predicted = pyarrow.array(
-                [list(map(str, label)) for label in labels], pyarrow.list_(pyarrow.string())
-            )
-            probability = pyarrow.array(chosen, pyarrow.list_(pyarrow.float32()))
+            predicted: Any = [list(map(str, names)) for names in labels]
+            string, number = pyarrow.list_(string), pyarrow.list_(number)
         else:
-            predicted = pyarrow.array(list(map(str, labels)), pyarrow.string())
-            probability = pyarrow.array(
-                [row[place[label]] for row, label in zip(found, labels, strict=True)], pyarrow.float32()
-            )
-        answers = {"predicted": predicted, "probability": probability, "unknown": pyarrow.array(unknown)}
+            predicted = list(map(str, labels))
+        answers = {
+            "predicted": pyarrow.array(predicted, string),
+            "probability": pyarrow.array(probabilities, number),
+            "unknown": pyarrow.array(unknown),
+        }
         if self._proba:
-            columns = [pyarrow.array(found[:, k]) for k in range(len(names))]
-            answers["probabilities"] = pyarrow.StructArray.from_arrays(columns, list(map(str, names)))
+            columns = list(map(pyarrow.array, found.T))
+            names = list(map(str, classes.plain()))
+            answers["probabilities"] = pyarrow.StructArray.from_arrays(columns, names)
         return answers
 
 

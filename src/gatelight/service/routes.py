@@ -115,21 +115,19 @@ async def predict(request: Request, serving: Served, asked: messages.Predict) ->
     hosted = serving.model(asked.model, CLASSIFIER)
     texts = [asked.text] if asked.text is not None else asked.texts or []
     serving.check_texts(texts)
-    classes = hosted.model.known_classes()
-    names, predictions = list(map(str, classes.plain())), []
+    classes, predictions = hosted.model.known_classes(), []
     if texts:
         rows, unknown = await _while_connected(request, serving.predict(hosted, texts))
-        for label, row, fraction in zip(classes.labels(rows), rows.tolist(), unknown.tolist(), strict=True):
-            probabilities = dict(zip(names, row, strict=True))
-            of = [probabilities[str(one)] for one in (label if classes.multilabel else [label])]
-            predictions.append(
-                {
-                    "label": label,
-                    "probability": of if classes.multilabel else of[0],
-                    "probabilities": probabilities,
-                    "unknown": fraction,
-                }
-            )
+        found = zip(classes.answers(rows), rows.tolist(), unknown.tolist(), strict=True)
+        predictions = [
+            {
+                "label": label,
+                "probability": probability,
+                "probabilities": dict(zip(map(str, classes.plain()), row, strict=True)),
+                "unknown": fraction,
+            }
+            for (label, probability), row, fraction in found
+        ]
     return answer({"model": hosted.name, "predictions": predictions})
 
 

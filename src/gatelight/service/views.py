@@ -33,7 +33,7 @@ def running(model: Any, text: str) -> dict[str, Any]:
     (understood,) = model.understand([text])
     columns, (unknown,) = model.proba_and_unknown_fraction([text])
     classes = model.known_classes()
-    label = classes.labels(columns)[0]
+    ((label, _),) = classes.answers(columns)
     return {
         "tokens": [token._asdict() for token in understood.tokens],
         "classes": classes.plain(),
@@ -41,7 +41,7 @@ def running(model: Any, text: str) -> dict[str, Any]:
         "before": model.recurrent_proba([""])[0],
         "running": model.running_proba(text),
         "probabilities": columns[0],
-        "label": list(label) if classes.multilabel else classes.plain()[int(columns[0].argmax())],
+        "label": label,
         "unknown": float(unknown),
         "bits": None,
     }
