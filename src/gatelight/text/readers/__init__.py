@@ -40,7 +40,7 @@ def detect(source: str | Path, options: Options) -> str:
     if streams.is_stdin(source):
         return "lines"
     path = Path(source)
-    if (path.is_dir() or archives.is_archive(path)) and has_reviews(path, options):
+    if path.exists() and (path.is_dir() or archives.is_archive(path)) and has_reviews(path, options):
         return "aclimdb"
     if shards(source):
         return SHARDS
