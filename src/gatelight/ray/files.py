@@ -22,7 +22,7 @@ from gatelight import __version__
 from gatelight.errors import DataError, GatelightError, MissingExtraError, ModelFileError
 from gatelight.files import file_written_aside, folder_written_aside
 from gatelight.ray.reading import FILE, ROW, WHOLE_FILE, columns_of, expanded, read
-from gatelight.ray.stages import ERROR, TextStage, check_names, folder_fingerprint
+from gatelight.ray.stages import ERROR, TextStage, check_names, first_line, folder_fingerprint
 from gatelight.text.readers import Options, tables
 
 ERRORS, SUMMARY = "_errors.jsonl", "_summary.json"
@@ -190,7 +190,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
         try:
             ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise DataError(f"no cluster at {address}: {_first_line(error)}") from None
+            raise DataError(f"no cluster at {address}: {first_line(error)}") from None
     context = ray.data.DataContext.get_current()
     before = context.copy()
     context.target_max_block_size = BLOCK_BYTES
@@ -235,7 +235,3 @@ def _told_in_one_line(ray: Any) -> Iterator[None]:
             "a worker of the cluster has no gatelight: pip install 'gatelight[ray]' on every machine, "
             f"in the version {__version__}"
         ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -22,7 +22,7 @@ import pyarrow.parquet
 from pyarrow import fs
 
 from gatelight.errors import DataError
-from gatelight.ray.stages import ERROR
+from gatelight.ray.stages import ERROR, first_line
 from gatelight.text.readers import Options, streams, tables
 
 FILE, ROW = "source_file", "source_row"
@@ -66,7 +66,7 @@ def _place(name: str) -> tuple[Any, str]:
     try:
         return fs.FileSystem.from_uri(name)  # type: ignore[no-any-return]
     except (pyarrow.ArrowException, ValueError, OSError) as error:
-        raise DataError(f"{name}: {_first_line(error)}") from None
+        raise DataError(f"{name}: {first_line(error)}") from None
 
 
 def _hidden(path: str, folder: str) -> bool:
@@ -111,7 +111,7 @@ def _opened(file: Mapping[str, str]) -> Iterator[Any]:
         with opened as stream:
             yield stream
     except pyarrow.ArrowException as error:
-        raise DataError(f"{name}: damaged, or not {file['format']} ({_first_line(error)})") from None
+        raise DataError(f"{name}: damaged, or not {file['format']} ({first_line(error)})") from None
     except UnicodeError as error:
         raise DataError(f"{name}: {error}; name its encoding, or encoding_errors='replace'") from None
 
@@ -211,7 +211,3 @@ def _check_there(name: str, there: Sequence[str], text: str, keys: Sequence[str]
     missing = [column for column in (text, *keys) if column not in there]
     if missing:
         raise DataError(f"{name} has no column {missing[0]!r}; there are {', '.join(there)}")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -167,3 +167,8 @@ def check_names(keys: Sequence[str], answers: Iterable[str]) -> None:
         raise DataError(
             f"the data has a column {twice[0]!r}, the name of a result; name those to keep with key_columns"
         )
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of Arrow's or Ray's says, without the pages behind it."""
+    return str(error).strip().partition("\n")[0]
