@@ -75,7 +75,7 @@ def test_a_line_of_ten_megabytes_takes_no_quadratic_time() -> None:
 def test_undecodable_bytes_are_named_with_their_offset_or_replaced() -> None:
     """The user must be able to find the byte, and to go on without it."""
     data = b"fine\nbad \xff here\n"
-    with pytest.raises(DataError, match=r"stdin: byte 0xff at offset 9 .*--encoding-errors replace"):
+    with pytest.raises(DataError, match=r"stdin: byte 9 \(0xff\) .*encoding_errors='replace'"):
         list(batches(io.BytesIO(data), "stdin"))
     assert list(batches(io.BytesIO(data), "stdin", encoding_errors="replace")) == [
         ["fine", "bad \ufffd here"]

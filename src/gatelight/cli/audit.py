@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 READ_BY = ("tokenizer", "lowercase", "clean", "min_count", "max_words", "max_length", "truncation")
 STAGES = {"overlaps": "looking for copies", "unknown": "unknown words"}
-MOST_NAMED = 8
 WORDS_SHOWN = 12
 
 
@@ -103,13 +102,13 @@ def _print(to: Console, audit: Found) -> None:
 
 
 def _counted(audit: Found) -> str:
+    from gatelight.cli.reports import classes_named
+
     parts = ", ".join(f"{name} {count:,}" for name, count in audit.parts if name)
-    named = ", ".join(f"{label} {count:,}" for label, count in audit.labels[:MOST_NAMED])
-    more = f" and {len(audit.labels) - MOST_NAMED} more" if len(audit.labels) > MOST_NAMED else ""
     return (
         f"{audit.texts:,} texts"
         + (f" ({parts})" if parts else "")
-        + (f", {len(audit.labels)} classes ({named}{more})" if audit.labels else ", no labels")
+        + (f", {classes_named(audit.labels)}" if audit.labels else ", no labels")
         + (f", {audit.groups:,} groups" if audit.groups else "")
     )
 

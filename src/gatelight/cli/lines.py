@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from gatelight.errors import DataError
+from gatelight.text.readers.streams import undecodable
 
 _CHUNK = 1 << 20
 LONGEST_LINE = 1 << 28
@@ -34,11 +35,7 @@ def batches(
         try:
             *ends, rest = decoder.decode(chunk, final=not chunk).split("\n")
         except UnicodeDecodeError as error:
-            place = offset - waiting + error.start
-            raise DataError(
-                f"{name}: byte 0x{error.object[error.start]:02x} at offset {place} is not {encoding}; "
-                "--encoding-errors replace goes on without it"
-            ) from None
+            raise undecodable(name, offset - waiting + error.start, error) from None
         offset += len(chunk)
         if ends:
             ends[0] = "".join([*begun, ends[0]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -30,10 +30,15 @@ def corpus_line(corpus: Corpus) -> str:
         for name in (label if isinstance(label, tuple) else (label,))
         if name is not None
     )
-    named = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())[:MOST_CLASSES])
-    more = f" and {len(counts) - MOST_CLASSES} more" if len(counts) > MOST_CLASSES else ""
     groups = "" if corpus.groups is None else f", {len(set(corpus.groups)):,} groups"
-    return f"{corpus.origin}: {len(corpus):,} texts, {len(counts)} classes ({named}{more}){groups}"
+    return f"{corpus.origin}: {len(corpus):,} texts, {classes_named(sorted(counts.items()))}{groups}"
+
+
+def classes_named(counts: Sequence[Sequence[Any]]) -> str:
+    """Say of pairs (class, texts) which classes there are, and how many texts have each."""
+    named = ", ".join(f"{name} {count:,}" for name, count in counts[:MOST_CLASSES])
+    more = f" and {len(counts) - MOST_CLASSES} more" if len(counts) > MOST_CLASSES else ""
+    return f"{len(counts)} classes ({named}{more})"
 
 
 def length_line(lengths: LengthStatistics) -> str:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +49,6 @@ class Vocabulary:
             twice = [token for token, times in Counter(self.tokens).items() if times > 1]
             raise DataError(f"the vocabulary holds {twice[0]!r} twice")
 
-    @staticmethod
-    def count(token_lists: Iterable[Sequence[str]]) -> Counter[str]:
-        """Count the tokens of an iterable of token lists; memory grows with distinct tokens only."""
-        counter: Counter[str] = Counter()
-        for tokens in token_lists:
-            counter.update(tokens)
-        return counter
-
     @classmethod
     def from_counts(
         cls, counts: Mapping[str, int], *, min_count: int = 1, max_size: int | None = None
@@ -80,7 +72,8 @@ class Vocabulary:
         cls, token_lists: Iterable[Sequence[str]], *, min_count: int = 1, max_size: int | None = None
     ) -> Vocabulary:
         """Count an iterable of token lists (read once, never held) and keep tokens as `from_counts` does."""
-        return cls.from_counts(cls.count(token_lists), min_count=min_count, max_size=max_size)
+        counts = Counter(chain.from_iterable(token_lists))
+        return cls.from_counts(counts, min_count=min_count, max_size=max_size)
 
     def __len__(self) -> int:
         """Return V: real tokens and the two specials."""
