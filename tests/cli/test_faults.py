@@ -34,6 +34,7 @@ def failing(error: BaseException) -> Callable[[], None]:
             "gatelight: model/x: No space left on device\n",
         ),
         (FileNotFoundError(2, "No such file or directory", "a.csv"), 2, None),
+        (MemoryError("Unable to allocate 8.00 GiB"), 2, None),
         (KeyboardInterrupt(), 130, "gatelight: stopped\n"),
         (Stopped("stopped after epoch 1; --resume goes on"), 130, None),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, ""),

@@ -52,7 +52,7 @@ def exit_code(work: Callable[[], object], in_words: Callable[[str], str] = str) 
         if not rank():
             complain(str(stop) if isinstance(stop, Stopped) else "stopped")
         return INTERRUPTED
-    except (GatelightError, OSError) as error:
+    except (GatelightError, OSError, MemoryError) as error:
         try:
             sys.stdout.flush()
         except OSError:
@@ -72,4 +72,7 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         names = [os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, str)]
         return f"{' -> '.join(names)}: {error.strerror}" if names else error.strerror
+    if isinstance(error, MemoryError):
+        what = f"memory does not suffice: {error}" if str(error) else "memory does not suffice"
+        return f"{what}; give fewer texts (--limit), cut them shorter (--max-length) or train with --on-disk"
     return str(error) or type(error).__name__
