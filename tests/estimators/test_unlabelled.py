@@ -42,14 +42,13 @@ def test_a_text_of_several_labels_is_as_sure_as_its_least_sure_label() -> None:
     assert taught.targets.tolist() == [[1, 1], *[[1, 0]] * 4]
 
 
-@pytest.mark.parametrize("norm", [0.0, 2.0])
-def test_words_that_no_labelled_text_has_are_learned(tmp_path: Path, norm: float) -> None:
+def test_words_that_no_labelled_text_has_are_learned(tmp_path: Path) -> None:
     """This is what unlabelled texts are given for; the saved model must know it too."""
     reviews = make_reviews(120, 3)
     strange = {"positive": "splendid", "negative": "ghastly"}
     others = make_reviews(300, 4)
     unlabelled = [f"{text} {strange[label]}" for text, label in zip(others.texts, others.labels, strict=True)]
-    model = TextClassifier(**{**WIDE, "epochs": 6, "virtual_adversarial": norm})
+    model = TextClassifier(**{**WIDE, "epochs": 6})
     model.fit(reviews.texts, reviews.labels, unlabelled=unlabelled)
     assert model.predict(["splendid", "ghastly"]).tolist() == ["positive", "negative"]
     assert model.training_["self_trained_texts"] == pytest.approx(KEPT * 300, abs=2)

@@ -30,10 +30,6 @@ def trained() -> dict[str, Tensor]:
     model = build(seed=1 + process_group().rank, layers=2, layer_dropout=0.2)  # the first one's counts
     train(model, *TRAIN, valid=VALID, config=CLASSIFIER)
     weights |= {f"classifier/{name}": weight for name, weight in model.state_dict().items()}
-    adversarial, unlabelled = replace(CLASSIFIER, virtual_adversarial=1.0), VALID[:2]
-    model = build(seed=1, layers=2, layer_dropout=0.2)
-    train(model, *TRAIN, valid=VALID, config=adversarial, unlabelled=unlabelled)
-    weights |= {f"adversarial/{name}": weight for name, weight in model.state_dict().items()}
     drawn = np.random.default_rng(0).integers(2, 60, 230).astype(np.int32)
     documents = Sequences.of(drawn, np.r_[np.arange(2, 21), 21])
     for name, changes in {"stream": {}, "documents": {}, "tied": {"tied": True, "dim": 7}}.items():

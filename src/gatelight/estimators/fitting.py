@@ -174,40 +174,37 @@ def fit(
     config = classifier_config(settings, len(beginning.vocabulary), classes.outputs, classes.multilabel)
     subwords = reading.subwords((valid or encoded).oov, config.buckets, whole=True)
 
-    rest = encoded.where(np.arange(len(encoded)) >= len(texts))
-    class_numbers = {label: number for number, label in enumerate(classes.plain())}
-
-    def trained(lesson: Lesson, checkpoint: Path | None, resume: bool) -> tuple[Classifier, History]:
+    def learn(lesson: Lesson, checkpoint: Path | None, resume: bool) -> Learned:
         model = Classifier(config, beginning.vectors, settings["random_state"])
         if source is not None:
             transfer.copy_recurrent_layers(source, model)
         tell("train")
-        read = encoded.where(lesson.chosen)
-        return model, train(
+        training_settings = training_config(
+            settings, {label: number for number, label in enumerate(classes.plain())}
+        )
+        read, by_text = encoded.where(lesson.chosen), lesson.weights(weights)
+        history = train(
             model,
             read.ids,
             read.lengths,
             lesson.targets,
-            config=training_config(settings, class_numbers),
+            config=training_settings,
             valid=None if valid is None else (valid.ids, valid.lengths, valid_targets),
-            sample_weight=lesson.weights(weights),
+            sample_weight=by_text,
             subwords=subwords,
-            unlabelled=(rest.ids, rest.lengths) if others else None,
             on_epoch=on_epoch,
             on_progress=on_progress,
             checkpoint=checkpoint,
             resume=resume,
         )
-
-    def with_ngrams(model: Classifier, history: History, lesson: Lesson) -> Learned:
         beside: WidePath | None = None
         if settings["wide"]:
             tell("n-grams")
             by_class = class_weights(
-                training_config(settings, class_numbers).class_weight, from_numpy(lesson.targets),
-                len(classes.values), multilabel=classes.multilabel,
+                training_settings.class_weight, from_numpy(lesson.targets), len(classes.values),
+                multilabel=classes.multilabel,
             )  # fmt: skip
-            both = _weights(lesson.targets, by_class, lesson.weights(weights))
+            both = _weights(lesson.targets, by_class, by_text)
             sample = _for_ngrams(data, lesson.chosen_texts(), lesson.targets, both)
             beside = wide.fit(data, *sample, clean=settings["clean"])
         found = None
@@ -219,25 +216,23 @@ def fit(
                 found = beside.combined(found, valid_texts)
         return Learned(model, history, beside, found)
 
-    learned = with_ngrams(*trained(lesson, checkpoint, resume), lesson)
+    learned = learn(lesson, checkpoint, resume)
     for number in range(ROUNDS if others else 0):
         tell("label")
+        rest = encoded.where(np.arange(len(encoded)) >= len(texts))
         found = predict(learned.model, rest.ids, rest.lengths, subwords=subwords)
         if learned.wide is not None:
             found = learned.wide.combined(found, lesson.texts[len(texts) :])
         lesson = lesson.with_surest(classes.columns(found), classes.multilabel)
-        model, history = learned.model, learned.history
-        if not settings["virtual_adversarial"]:  # which has learned from all texts at once
-            larger = replace(data, texts=len(lesson.targets), unlabelled=0)
-            anew = settled(asked, larger)
-            settings |= {name: anew[name] for name in ("epochs", "batch_size")}
-            if on_plan is not None:
-                on_plan(Plan(larger, settings))
-            own = None
-            if checkpoint is not None:
-                own = checkpoint.with_name(f"{checkpoint.name}.{number + 2}")
-            model, history = trained(lesson, own, resume and own is not None and own.exists())
-        learned = with_ngrams(model, history, lesson)
+        larger = replace(data, texts=len(lesson.targets), unlabelled=0)
+        anew = settled(asked, larger)
+        settings |= {name: anew[name] for name in ("epochs", "batch_size")}
+        if on_plan is not None:
+            on_plan(Plan(larger, settings))
+        own = None
+        if checkpoint is not None:
+            own = checkpoint.with_name(f"{checkpoint.name}.{number + 2}")
+        learned = learn(lesson, own, resume and own is not None and own.exists())
     history = learned.history
     labelled = encoded.where(np.arange(len(encoded)) < len(texts))
     lengths = _lengths(labelled, reading)

@@ -208,10 +208,7 @@ class Plan:
         elif vectors is not None and not isinstance(vectors, str):
             words = "the vectors given"
         beside = f", n-grams beside the {settings['cell'].upper()}" if settings["wide"] else ""
-        if settings["virtual_adversarial"]:
-            of = f" of these and {data.unlabelled:,} unlabelled texts" if data.unlabelled else ""
-            beside += f", virtual adversarial training{of}"
-        elif data.unlabelled:
+        if data.unlabelled:
             beside += f", then again with the surest of {data.unlabelled:,} unlabelled texts"
         return (
             f"{data.texts:,} {'short' if data.short else 'long'} texts, {data.classes} "

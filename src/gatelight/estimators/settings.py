@@ -68,7 +68,6 @@ class ClassifierSettings:
     average: float | None = None
     class_weight: Any = None
     label_smoothing: float = 0.0
-    virtual_adversarial: float = 0.0
     validation_fraction: float | None = None
     split: str = "group"
     random_state: Any = 0
@@ -196,7 +195,6 @@ HELP: Mapping[str, str] = MappingProxyType(
         "average": "Decay of the averaged weights, like 0.998.",
         "class_weight": "balanced: rare classes count for more.",
         "label_smoothing": "Fraction of certainty taken off the labels.",
-        "virtual_adversarial": "Norm of the perturbations that answers are to bear; preset best has 4.",
         "validation_fraction": "Fraction of the texts kept for validation.",
         "split": "group keeps what belongs together on one side; or random.",
         "order": "Order of the n-gram baseline.",
@@ -226,7 +224,7 @@ _CHAR: dict[str, Any] = {
 _CHANGES: dict[str, dict[str, Any]] = {
     "default": {},
     "fast": {"max_length": 200, "hidden_size": 64, "epochs": 3},
-    "best": {"virtual_adversarial": 4.0, "epochs": 10, "average": 0.998},
+    "best": {"hidden_size": 256, "average": 0.998},
     "char": _CHAR,
     "note-400": _NOTE,
     "note-200": {**_NOTE, "max_length": 200},

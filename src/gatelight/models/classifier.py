@@ -19,7 +19,7 @@ from gatelight.models.config import ClassifierConfig, head_shapes
 from gatelight.models.dropout import dropout, word_dropout
 from gatelight.models.embedding import Embedding
 from gatelight.models.heads import HEADS
-from gatelight.models.network import Generator, Ids, RecurrentNetwork, recurrent_layers
+from gatelight.models.network import Generator, Ids, RecurrentNetwork, State, recurrent_layers
 from gatelight.models.pooling import pooled
 from gatelight.models.subwords import UNKNOWN, Subwords
 from gatelight.nn import Packing
@@ -83,9 +83,10 @@ class Classifier(RecurrentNetwork):
         logits = self.logits(hidden, packing, generator)
         return logits.index_select(0, torch.from_numpy(packing.positions))
 
-    def inputs(
-        self, ids: Ids, packing: Packing, generator: Generator = None, subwords: Subwords | None = None
-    ) -> tuple[Tensor, Ids]:
+    def hidden(
+        self, ids: Ids, packing: Packing, state: State | None = None, generator: Generator = None,
+        subwords: Subwords | None = None,
+    ) -> tuple[Tensor, State]:  # fmt: skip
         """As every network's; a dropped word becomes UNK, or its n-grams where `subwords` have all words'."""
         if self.training:
             first = self.config.vocabulary_size
@@ -93,7 +94,7 @@ class Classifier(RecurrentNetwork):
             if subwords is not None and subwords.first == first:
                 instead = np.where(ids < first, ids + first, ids)
             ids = word_dropout(ids, self.config.word_dropout, instead, generator, packing.row_numbers)
-        return super().inputs(ids, packing, generator, subwords)
+        return super().hidden(ids, packing, state, generator, subwords)
 
     def logits(self, hidden: Tensor, packing: Packing, generator: Generator = None) -> Tensor:
         """Hidden states [N, F] → logits [B, outputs] in packed order."""

@@ -51,15 +51,8 @@ class RecurrentNetwork(nn.Module):
         In training mode all dropouts draw from `generator` (None: torch's global one). `subwords` says what
         ids after the vocabulary are made of, for a model with `buckets`.
         """
-        rows, number = self.inputs(ids, packing, generator, subwords)
-        return self.recurrent(rows, packing, torch.from_numpy(number), state, generator)
-
-    def inputs(
-        self, ids: Ids, packing: Packing, generator: Generator = None, subwords: Subwords | None = None
-    ) -> tuple[Tensor, Ids]:
-        """Packed ids int32 [N] → rows [U, D] of the distinct ones, and the number int32 [N] of each id's."""
         rows, number = self.embedding(ids, generator, subwords)
-        return rows, number
+        return self.recurrent(rows, packing, torch.from_numpy(number), state, generator)
 
     def recurrent(
         self, rows: Tensor, packing: Packing, token: Tensor | None = None, state: State | None = None,

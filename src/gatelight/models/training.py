@@ -24,7 +24,6 @@ from gatelight.models.run import Run
 from gatelight.models.subwords import Subwords
 from gatelight.models.task import Task
 from gatelight.models.training_config import TrainingConfig
-from gatelight.models.virtual_adversarial import VirtualAdversarial
 from gatelight.nn.threads import single_threaded_torch, threads, using
 
 __all__ = ["Diverged", "History", "Interrupted", "Progress", "TrainingConfig", "train"]
@@ -42,7 +41,6 @@ def train(
     valid: Given | None = None,
     sample_weight: ArrayLike | None = None,
     subwords: Subwords | None = None,
-    unlabelled: tuple[ArrayLike, ArrayLike] | None = None,
     on_epoch: Callable[[dict[str, Any]], object] | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     checkpoint: Path | None = None,
@@ -54,8 +52,7 @@ def train(
     Targets are 0 or 1 [B] for one output, class numbers [B] for softmax, 0 or 1 [B, C] for labels;
     `sample_weight` is [B]. The best epoch is found by `config.best_by` on `valid` = (ids, lengths, targets);
     without it the last counts. With `config.average` the averaged weights are what is validated and kept.
-    `subwords` says what ids beyond the vocabulary are made of, in training and validation data alike. With
-    `config.virtual_adversarial` the sequences `unlabelled` = (ids, lengths), if any, are learned from, too.
+    `subwords` says what ids beyond the vocabulary are made of, in training and validation data alike.
 
     `checkpoint` is one file, written at the start, at each epoch's end, every `checkpoint_seconds` and on
     Ctrl-C. With `resume` the run goes on from it and ends in the same weights and the same history, bit for
@@ -66,13 +63,9 @@ def train(
     `resume` is not set; ModelFileError for a damaged checkpoint; Interrupted after Ctrl-C; Diverged when
     the numbers stop being finite; OSError when a checkpoint cannot be written.
     """
-
-    def task() -> Classifying:
-        given = model, (ids, lengths, targets), sample_weight, valid, config, subwords
-        return VirtualAdversarial(*given, unlabelled) if config.virtual_adversarial else Classifying(*given)
-
     return train_task(
-        task, config, on_epoch=on_epoch, on_progress=on_progress, checkpoint=checkpoint,
+        lambda: Classifying(model, (ids, lengths, targets), sample_weight, valid, config, subwords),
+        config, on_epoch=on_epoch, on_progress=on_progress, checkpoint=checkpoint,
         checkpoint_seconds=checkpoint_seconds, resume=resume,
     )  # fmt: skip
 

@@ -48,7 +48,6 @@ class TrainingConfig(Config):
     label_smoothing: float = 0.0
     bucket: bool = True  # batches of like length
     gradual_unfreezing: bool = False  # of a classifier: see `run`
-    virtual_adversarial: float = 0.0  # of a classifier: norm of perturbations; see `virtual_adversarial`
     seed: int = 0
     threads: int | None = None  # None leaves the number as it is; results do not depend on it
 
@@ -69,7 +68,6 @@ class TrainingConfig(Config):
         check_number("learning_rate", self.learning_rate, above=0.0)
         check_number("weight_decay", self.weight_decay, least=0.0)
         check_number("momentum", self.momentum, least=0.0, below=1.0)
-        check_number("virtual_adversarial", self.virtual_adversarial, least=0.0)
         check_number("label_smoothing", self.label_smoothing, least=0.0, below=1.0)
         if self.clip is not None:
             check_number("clip", self.clip, above=0.0)
