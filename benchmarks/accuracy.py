@@ -208,7 +208,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
     """Draw accuracy against minutes, a panel for each set."""
     import matplotlib.pyplot as plt
 
-    plt.style.use(str(ROOT / "docs" / "picture.mplstyle"))
+    plt.style.use(str(ROOT / "src/gatelight/estimators/picture.mplstyle"))
     names = list(dict.fromkeys(one.data for one in results))
     figure, axes = plt.subplots(2, -(-len(names) // 2), figsize=(10, 5), squeeze=False, sharex=True)
     for axis, name in zip(axes.ravel(), names, strict=False):

@@ -96,7 +96,8 @@ def test_a_chapter_prints_what_it_says(page: str) -> None:
 def test_pictures_and_page_have_the_same_colours() -> None:
     """They stand side by side in the docs; a shade of its own looks like another program."""
     page = COLOUR.findall((ROOT / "src/gatelight/service/page/style.css").read_text(encoding="utf-8"))
-    style = re.findall(r"\b[0-9a-f]{6}\b", (ROOT / "docs/picture.mplstyle").read_text(encoding="utf-8"))
+    look = (ROOT / "src/gatelight/estimators/picture.mplstyle").read_text(encoding="utf-8")
+    style = re.findall(r"\b[0-9a-f]{6}\b", look)
     assert set(style[:3]) < set(page)
 
 

@@ -43,7 +43,7 @@ NOT_RUN = {
     "gatelight predict model 's3:": "needs a cluster and a bucket",
 }
 MARK = "--- end of block {} ---"
-STYLE = ROOT / "docs" / "picture.mplstyle"
+STYLE = ROOT / "src/gatelight/estimators/picture.mplstyle"
 SETTING_UP = """import doctest, subprocess, sys
 
 def run_examples(code, name):

@@ -54,7 +54,7 @@ class Tune(Reads):
         from gatelight.cli.sources import read_for_training
         from gatelight.estimators import search_pictures
         from gatelight.estimators.classifier import TextClassifier
-        from gatelight.estimators.tuning import tune
+        from gatelight.estimators.tuning import completed, tune
 
         seconds = None if self.budget is None else seconds_of(self.budget)
         if seconds is None and self.trials is None:
@@ -74,8 +74,7 @@ class Tune(Reads):
         with Meter(to) as meter:
 
             def on_trial(study: Study, trial: Any) -> None:
-                done = study.get_trials(deepcopy=False, states=[type(trial.state).COMPLETE])
-                best = max((one.value for one in done if one.value is not None), default=None)
+                best = max((one.value for one in completed(study) if one.value is not None), default=None)
                 value = "pruned" if trial.value is None else percent(trial.value)
                 so_far = "" if best is None else f", best {percent(best)}"
                 meter.line(f"trial {trial.number}: {value}{so_far}")

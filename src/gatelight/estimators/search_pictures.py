@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatelight.errors import MissingExtraError
+from gatelight.estimators.tuning import completed
 from gatelight.files import file_written_aside
 
 if TYPE_CHECKING:
@@ -14,12 +15,7 @@ if TYPE_CHECKING:
     from gatelight.estimators.tuning import Search
 
 HISTORY, IMPORTANCE = "history.svg", "importance.svg"
-BLUE, ORANGE, GREY, LINES = "#1f5fbf", "#b3480a", "#566070", "#d0d6df"
-LOOK: Any = {
-    "figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "grid.color": LINES, "grid.linewidth": 0.6, "axes.axisbelow": True,
-    "legend.frameon": False, "savefig.facecolor": "white",
-}  # fmt: skip
+LOOK = Path(__file__).with_name("picture.mplstyle")
 
 
 def figure() -> Any:
@@ -39,7 +35,7 @@ def importances(study: Study) -> dict[str, float]:
     """
     from optuna.importance import get_param_importances
 
-    values = [trial.value for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+    values = [trial.value for trial in completed(study)]
     if len(values) < 3 or len(set(values)) == 1:
         return {}
     return dict(get_param_importances(study))
@@ -50,7 +46,7 @@ def draw(study: Study, search: Search, folder: Path) -> dict[str, float]:
     from matplotlib import rc_context
 
     found = importances(study)
-    with rc_context(LOOK):
+    with rc_context(fname=LOOK):
         _write(folder / HISTORY, _history(study, search))
         if found:
             _write(folder / IMPORTANCE, _importance(found))
@@ -58,15 +54,15 @@ def draw(study: Study, search: Search, folder: Path) -> dict[str, float]:
 
 
 def _history(study: Study, search: Search) -> Any:
-    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+    trials = completed(study)
     numbers = [trial.number for trial in trials]
     values = [100 * trial.value for trial in trials if trial.value is not None]
     best = [max(values[: k + 1]) for k in range(len(values))]
-    drawn = figure()(figsize=(7, 3.4))
+    drawn = figure()()
     axes = drawn.subplots()
-    axes.axhline(100 * search.default.accuracy, color=GREY, linestyle="--", linewidth=1, label="the default")
-    axes.step(numbers, best, where="post", color=ORANGE, label="best so far")
-    axes.plot(numbers, values, "o", color=BLUE, markersize=4, label="a trial")
+    axes.axhline(100 * search.default.accuracy, color="0.4", linestyle="--", linewidth=1, label="the default")
+    axes.step(numbers, best, where="post", color="C1", label="best so far")
+    axes.plot(numbers, values, "o", color="C0", markersize=4, label="a trial")
     axes.set(xlabel="trial (those that ended early are left out)", ylabel="accuracy on validation, %")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
@@ -76,7 +72,7 @@ def _history(study: Study, search: Search) -> Any:
 def _importance(found: dict[str, float]) -> Any:
     drawn = figure()(figsize=(7, 0.9 + 0.28 * len(found)))
     axes = drawn.subplots()
-    bars = axes.barh(list(found), list(found.values()), color=BLUE)
+    bars = axes.barh(list(found), list(found.values()))
     axes.bar_label(bars, fmt="{:.0%}", padding=3)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")

@@ -278,9 +278,13 @@ def _ended(study: Study) -> list[FrozenTrial]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
 
 
+def completed(study: Study) -> list[FrozenTrial]:
+    """Return the trials that were trained to their end."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+
+
 def _completed(study: Study, settings: Mapping[str, Any]) -> FrozenTrial | None:
-    found = (trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE")
-    return next((trial for trial in found if _is(trial, settings)), None)
+    return next((trial for trial in completed(study) if _is(trial, settings)), None)
 
 
 def _states(study: Study, settings: Mapping[str, Any]) -> set[str]:
